@@ -1,0 +1,36 @@
+# `make` alone prints this help. PYTHON=/path/to/python chooses the interpreter (3.10 to 3.12).
+
+PY := .venv/bin/python
+UV := .cache/uv/bin/uv
+COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(UV) pip compile --quiet --universal --python-version 3.10 \
+	--generate-hashes
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint clean lock
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## install everything into .venv (again only when the lock file or pyproject.toml changes)
+	@bash builders/setup_env.sh
+
+demo: setup ## build the demo task, serve it and ask it
+	@$(PY) builders/demo.py
+
+test: lint ## lint, then every test (the end-to-end ones start the real server)
+	@$(PY) -m pytest -q --durations=10
+
+lint: setup ## ruff and mypy
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+	@$(PY) -m mypy
+
+clean: ## remove .venv, caches and build leftovers; model_repository/ stays
+	rm -rf .venv .cache build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -path ./.git -prune -o \( -name __pycache__ -o -name '*.egg-info' \) -type d -prune -exec rm -rf {} +
+
+lock: setup ## pin anew, from pyproject.toml, what the lock files hold (needs the network)
+	@$(PY) -m pip install --quiet --target .cache/uv --upgrade uv
+	$(COMPILE) --group setup -o requirements-setup.lock
+	$(COMPILE) pyproject.toml --extra build --extra client --extra serve --extra test -c requirements-setup.lock -o requirements.lock
+	$(COMPILE) pyproject.toml --extra client --extra serve -c requirements.lock -o requirements-serve.lock

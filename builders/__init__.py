@@ -1,0 +1,1 @@
+"""From labelled text to a published task; one module a stage."""

@@ -1,0 +1,161 @@
+"""Build tasks into a Triton model repository: `python builders/build_all.py`, or `ernie-triton build`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+if __package__ in (None, ""):  # run as a script: the packages lie beside this folder
+    root = Path(__file__).resolve().parent.parent
+    sys.path[:1] = [str(root), str(root / "python_backends")]
+
+try:
+    from builders.config import ASSETS, PROFILES, TASKS_FILE, TaskConfig, load_tasks
+    from builders.errors import BuildError, ConfigError, DataError
+    from builders.locate import data_folder
+    from builders.models import find_base_model
+    from builders.progress import say
+    from builders.stages import Context, Done, run_stage
+    from builders.weights import Checkpoint, read_checkpoint
+except ModuleNotFoundError as missing:
+    sys.exit(f"build_all: Python package {missing.name!r} is missing; run `make setup`, then .venv/bin/python builders/build_all.py")
+
+STAGES = ("data", "finetune", "export", "evaluate", "publish")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    p = argparse.ArgumentParser(prog="ernie-triton build", description=__doc__)
+    p.add_argument("--tasks", default="all", help="names from the tasks file, joined by commas (default: all)")
+    p.add_argument("--tasks-file", type=Path, default=TASKS_FILE, help="TOML file with the tasks (default: builders/tasks.toml)")
+    p.add_argument(
+        "--profile",
+        choices=PROFILES,
+        default="demo",
+        help="demo: checkpoints and samples that ship, no training where a checkpoint ships; full: train on --data-dir",
+    )
+    p.add_argument("--data-dir", type=Path, help="folder with each task's data folder (or its NAME.tar.xz); needed by --profile full")
+    p.add_argument(
+        "--base-model",
+        default="",
+        help="`embedded`, a PaddleNLP name (ernie-3.0-medium-zh), or a local PaddleNLP or Hugging Face directory",
+    )
+    p.add_argument(
+        "--checkpoint",
+        action="append",
+        default=[],
+        metavar="TASK=DIR",
+        help="publish this fine-tuned checkpoint for the task, without training; may be repeated",
+    )
+    p.add_argument("--output", type=Path, default=Path("model_repository"), help="the model repository (default: %(default)s)")
+    p.add_argument("--cache", type=Path, default=Path("build"), help="where finished stages are kept (default: %(default)s)")
+    p.add_argument("--device", default="cpu", help="cpu, gpu or gpu:N (default: %(default)s)")
+    p.add_argument("--devices", default="", help="fine-tune on several devices, e.g. 0,1 (paddle.distributed.launch)")
+    p.add_argument("--seed", type=int, default=0)
+    p.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="change a hyperparameter, e.g. epochs=5, learning_rate=1e-4"
+    )
+    p.add_argument("--until", choices=STAGES, default="publish", help="stop after this stage")
+    p.add_argument("--save-checkpoint", type=Path, help="also write each trained checkpoint, with its card, to DIR/TASK (8-bit weights)")
+    return p
+
+
+def chosen_tasks(args: argparse.Namespace) -> list[TaskConfig]:
+    """The tasks asked for, with --set applied."""
+    tasks = load_tasks(args.tasks_file)
+    names = list(tasks) if args.tasks == "all" else [n.strip() for n in args.tasks.split(",") if n.strip()]
+    for name in names:
+        if name not in tasks:
+            raise ConfigError(f"--tasks: {name!r} is not in {args.tasks_file.name}; it has {', '.join(tasks)}")
+    changes: dict[str, Any] = {}
+    for item in args.set:
+        key, sign, value = item.partition("=")
+        known = vars(next(iter(tasks.values())).train)
+        if not sign or key not in known:
+            raise ConfigError(f"--set {item}: expected NAME=VALUE with NAME one of {', '.join(known)}")
+        try:
+            changes[key] = type(known[key])(json.loads(value))
+        except ValueError:
+            raise ConfigError(f"--set {item}: {value!r} is not a number") from None
+    return [replace(tasks[n], train=replace(tasks[n].train, **changes)) for n in names]
+
+
+def _checkpoints(args: argparse.Namespace, tasks: list[TaskConfig]) -> dict[str, Path]:
+    found = {}
+    for item in args.checkpoint:
+        name, sign, folder = item.partition("=")
+        if not sign or not folder:
+            raise ConfigError(f"--checkpoint {item}: expected TASK=DIR")
+        if name not in {task.name for task in tasks}:
+            raise ConfigError(f"--checkpoint {item}: task {name!r} is not among --tasks")
+        found[name] = Path(folder)
+    return found
+
+
+def make_context(task: TaskConfig, args: argparse.Namespace, checkpoint: Path | None) -> Context:
+    """Find weights and data for one task."""
+    shipped = ASSETS / task.checkpoint
+    card: dict[str, Any] = {}
+    source: Checkpoint
+    ready = True
+    if checkpoint is not None:
+        source = read_checkpoint(checkpoint)
+    elif args.profile == "demo" and task.checkpoint and shipped.is_dir() and not args.base_model:
+        source = read_checkpoint(shipped)
+        card = json.loads((shipped / "card.json").read_text(encoding="utf-8"))
+    else:
+        source, ready = find_base_model(args.base_model or task.base_model), False
+    if ready and not source.has_head:
+        raise ConfigError(f"{source.where}: has no task head, so it is not fine-tuned; give it as --base-model instead")
+    folder, split = data_folder(task, args.data_dir, args.profile, args.cache)
+    if folder is None and not ready:
+        raise DataError(f"task {task.name}: no sample ships for it; give --data-dir with its {task.data.folder}/ folder")
+    return Context(
+        task, args.profile, source, ready, folder, split, args.output, args.cache, args.device, args.devices, args.seed, card
+    )
+
+
+def build(args: argparse.Namespace) -> None:
+    """Build every task asked for, one after the other."""
+    from builders.stages import data, evaluate, export, finetune, publish
+
+    modules = dict(zip(STAGES, (data, finetune, export, evaluate, publish), strict=True))
+    tasks = chosen_tasks(args)
+    checkpoints = _checkpoints(args, tasks)
+    for number, task in enumerate(tasks, 1):
+        started = time.monotonic()
+        say(f"[{task.name}] {task.title} ({number} of {len(tasks)})")
+        context = make_context(task, args, checkpoints.get(task.name))
+        done: dict[str, Done] = {}
+        for name, module in modules.items():
+            run_stage(module, context, done)
+            if name == args.until:
+                break
+        if args.save_checkpoint is not None and not context.ready and "evaluate" in done:
+            from builders.ship import save_checkpoint
+
+            say(f"[{task.name}] {save_checkpoint(args.save_checkpoint / task.name, context, done)}")
+        say(f"[{task.name}] finished in {time.monotonic() - started:.1f} s")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Exit codes: 0 done, 1 a BuildError (one line), 2 usage, 130 interrupted."""
+    args = parser().parse_args(argv)
+    try:
+        build(args)
+    except BuildError as error:
+        sys.stderr.write(f"ernie-triton build: {error}\n")
+        return 1
+    except KeyboardInterrupt:
+        sys.stderr.write("\nernie-triton build: interrupted; finished stages are kept, the same command goes on from here\n")
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

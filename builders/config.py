@@ -1,0 +1,155 @@
+"""tasks.toml: the tasks, as typed and checked objects."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ernie_runtime.errors import ManifestError
+from ernie_runtime.kinds import kind_names
+from ernie_runtime.manifest import Label, Limits
+
+from .errors import ConfigError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+HERE = Path(__file__).resolve().parent
+ASSETS = HERE / "assets"
+TASKS_FILE = HERE / "tasks.toml"
+PROFILES = ("demo", "full")
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Where a task's labelled text is and how to read it."""
+
+    format: str  # a reader in builders/readers.py
+    folder: str  # under --data-dir; NAME.tar.xz beside it will do
+    train: str
+    dev: str
+    fields: Mapping[str, str] = field(default_factory=dict)  # the reader's own column names
+    sample: str = ""  # a small set that ships, under builders/assets
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Hyperparameters of fine-tuning."""
+
+    epochs: float = 3.0
+    batch_size: int = 32
+    learning_rate: float = 5e-5
+    warmup: float = 0.1  # part of all steps
+    weight_decay: float = 0.01
+    dropout: float = 0.1
+    max_grad_norm: float = 1.0
+    accumulate: int = 1  # batches a step
+    evals_per_epoch: int = 2
+    patience: int = 4  # stop after so many evaluations without a better dev metric
+    amp: bool = True  # mixed precision where the device has it
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "learning_rate", "accumulate", "evals_per_epoch", "patience"):
+            if getattr(self, name) <= 0:
+                raise ConfigError(f"train.{name} is {getattr(self, name)}; it must be above 0")
+        for name in ("warmup", "dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ConfigError(f"train.{name} is {getattr(self, name)}; it must be at least 0 and below 1")
+
+
+@dataclass(frozen=True)
+class TaskConfig:
+    """One task as declared."""
+
+    name: str
+    kind: str
+    title: str
+    labels: tuple[Label, ...]
+    limits: Limits
+    data: DataConfig
+    train: TrainConfig
+    base_model: str = "embedded"
+    checkpoint: str = ""  # a fine-tuned checkpoint that ships, under builders/assets; used by the demo profile
+    variants: tuple[str, ...] = ("fp32",)
+    examples: tuple[tuple[str, ...], ...] = ()  # texts for demos and warm-up
+
+
+def _typed(cls: type[T], raw: Any, where: str) -> T:
+    """`cls(**raw)` with one clear line for an unknown field, a missing one or a wrong type."""
+    if not isinstance(raw, Mapping):
+        raise ConfigError(f"{where}: expected a table")
+    known = {f.name: f for f in fields(cls)}  # type: ignore[arg-type]
+    for name, value in raw.items():
+        if name not in known:
+            raise ConfigError(f"{where}: unknown field {name!r}; known are {', '.join(known)}")
+        wanted = str(known[name].type)
+        wrong = {
+            "str": not isinstance(value, str),
+            "int": not isinstance(value, int) or isinstance(value, bool),
+            "float": not isinstance(value, (int, float)) or isinstance(value, bool),
+            "bool": not isinstance(value, bool),
+        }.get(wanted, False)
+        if wrong:
+            raise ConfigError(f"{where}.{name}: expected {wanted}, found {value!r}")
+    try:
+        return cls(**raw)
+    except TypeError as error:
+        raise ConfigError(f"{where}: {str(error).replace('__init__() ', '')}") from None
+    except (ManifestError, ConfigError) as error:
+        raise ConfigError(f"{where}: {error}") from None
+
+
+def _labels(raw: Any, where: str) -> tuple[Label, ...]:
+    """Labels are a list of names, or a table id = name."""
+    if isinstance(raw, Mapping):
+        return tuple(Label(str(k), str(v)) for k, v in raw.items())
+    if isinstance(raw, list) and raw and all(isinstance(x, str) for x in raw):
+        return tuple(Label(x, x) for x in raw)
+    raise ConfigError(f"{where}: expected a list of names or a table id = name")
+
+
+def _task(name: str, raw: Mapping[str, Any], where: str) -> TaskConfig:
+    raw = dict(raw)
+    for needed in ("kind", "labels", "limits", "data"):
+        if needed not in raw:
+            raise ConfigError(f"{where}: field {needed!r} is missing")
+    if raw["kind"] not in kind_names():
+        raise ConfigError(f"{where}: kind {raw['kind']!r} is none of {', '.join(kind_names())}")
+    if not name.replace("_", "").isalnum() or not name.isascii():
+        raise ConfigError(f"{where}: a task's name is made of ASCII letters, digits and _")
+    raw["labels"] = _labels(raw["labels"], f"{where}.labels")
+    raw["limits"] = _typed(Limits, raw["limits"], f"{where}.limits")
+    raw["data"] = _typed(DataConfig, raw["data"], f"{where}.data")
+    raw["train"] = _typed(TrainConfig, raw.get("train", {}), f"{where}.train")
+    raw["variants"] = tuple(raw.get("variants", ["fp32"]))
+    raw["examples"] = tuple((e,) if isinstance(e, str) else tuple(e) for e in raw.get("examples", []))
+    raw.setdefault("title", name)
+    return _typed(TaskConfig, {"name": name, **raw}, where)
+
+
+def load_tasks(path: Path = TASKS_FILE) -> dict[str, TaskConfig]:
+    """All tasks of a TOML file by name, in its order; ConfigError (file, task, field) where it is wrong."""
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file (--tasks-file)") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read ({error})") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: not TOML: {error}") from None
+    tasks = raw.get("tasks")
+    if not isinstance(tasks, Mapping) or not tasks:
+        raise ConfigError(f"{path}: no [tasks.NAME] table")
+    return {name: _task(name, task, f"{path.name}: tasks.{name}") for name, task in tasks.items()}
+
+
+def with_train(task: TaskConfig, **changes: Any) -> TaskConfig:
+    """The task with some hyperparameters changed; None leaves one as it is."""
+    return replace(task, train=replace(task.train, **{k: v for k, v in changes.items() if v is not None}))

@@ -1,0 +1,64 @@
+"""Sequence classification, the building side. Metric: accuracy (CLUE)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ernie_runtime.kinds import Answer
+from ernie_runtime.manifest import Label, Manifest
+from ernie_runtime.windows import Window
+
+from ..readers import Example
+
+
+class SequenceClassificationBuilder:
+    """Target: the label's id."""
+
+    main_metric = "accuracy"
+
+    def check(self, example: Example, labels: Sequence[Label]) -> str | None:
+        """The label is one of the task's."""
+        ids = [label.id for label in labels]
+        return None if example.target in ids else f"label {example.target!r} is none of {', '.join(ids)}"
+
+    def targets(self, example: Example, windows: Sequence[Window], labels: Sequence[Label]) -> list[np.ndarray]:
+        """Every window of a long text learns the text's label."""
+        column = [label.id for label in labels].index(example.target)
+        return [np.array(column, np.int64) for _ in windows]
+
+    def model(self, config: Any) -> Any:
+        """PaddleNLP's head: pooler, dropout, linear."""
+        from paddlenlp.transformers import ErnieForSequenceClassification
+
+        return ErnieForSequenceClassification(config)
+
+    def outputs(self, raw: Any) -> dict[str, Any]:
+        """logits [B, classes]."""
+        return {"logits": raw}
+
+    def loss(self, outputs: dict[str, Any], targets: Any) -> Any:
+        """Cross entropy."""
+        import paddle.nn.functional as F
+
+        return F.cross_entropy(outputs["logits"], targets)
+
+    def score(self, examples: Sequence[Example], answers: Sequence[Answer | str], manifest: Manifest) -> dict[str, float]:
+        """Accuracy; a text that could not be answered counts as wrong."""
+        right = sum(self.wrong(e, a, manifest) is None for e, a in zip(examples, answers, strict=True))
+        return {"accuracy": round(100 * right / max(len(examples), 1), 3)}
+
+    def wrong(self, example: Example, answer: Answer | str, manifest: Manifest) -> dict[str, Any] | None:
+        """Text, expected and predicted label."""
+        if isinstance(answer, str):
+            return {"text": example.texts[0], "expected": example.target, "error": answer}
+        predicted = manifest.labels[int(answer.numeric["LABEL_ID"])]
+        if predicted.id == example.target:
+            return None
+        expected = next(label.name for label in manifest.labels if label.id == example.target)
+        return {"text": example.texts[0], "expected": expected, "predicted": predicted.name, "score": answer.result["score"]}
+
+
+KIND = SequenceClassificationBuilder()

@@ -1,0 +1,107 @@
+"""From a base model or checkpoint to a Paddle layer with a task head."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .config import ASSETS
+from .errors import CheckpointError
+from .framework import import_paddle, import_paddlenlp
+from .kinds import BuilderKind
+from .weights import Checkpoint, Weights, read_checkpoint, with_prefix
+
+EMBEDDED = ASSETS / "encoder"
+
+
+def find_base_model(name: str) -> Checkpoint:
+    """`embedded`, a local PaddleNLP or Hugging Face directory, or a PaddleNLP name (which downloads)."""
+    if name == "embedded":
+        return read_checkpoint(EMBEDDED)
+    if Path(name).exists():
+        return read_checkpoint(Path(name))
+    if re.fullmatch(r"ernie[\w.-]*", name):
+        return _download(name)
+    raise CheckpointError(f"--base-model {name}: neither `embedded`, nor a directory, nor a PaddleNLP name (ernie-...)")
+
+
+def _download(name: str) -> Checkpoint:
+    import tempfile
+
+    transformers = import_paddlenlp()
+    try:
+        model = transformers.ErnieModel.from_pretrained(name)
+        tokenizer = transformers.ErnieTokenizer.from_pretrained(name)
+    except Exception as error:  # PaddleNLP raises whatever its downloader met
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise CheckpointError(
+            f"--base-model {name}: PaddleNLP cannot download it here ({reason}); give a local directory instead"
+        ) from None
+    weights = {key: np.asarray(value.numpy(), np.float32) for key, value in model.state_dict().items()}
+    folder = Path(tempfile.mkdtemp(prefix="ernie-vocabulary-"))
+    tokenizer.save_vocabulary(str(folder / "vocab.txt"))
+    return Checkpoint(name, model.config.to_dict(), with_prefix(weights), folder / "vocab.txt")
+
+
+def build_model(kind: BuilderKind, checkpoint: Checkpoint, labels: int, dropout: float = 0.0, seed: int = 0) -> Any:
+    """The task's Paddle layer with the checkpoint's weights; what the checkpoint lacks starts from `seed`.
+
+    Raises CheckpointError where a weight has another shape, or an encoder weight is missing.
+    """
+    paddle = import_paddle()
+    transformers = import_paddlenlp()
+    config = {k: v for k, v in checkpoint.config.items() if k != "id2label"}
+    epsilon = config.pop("layer_norm_eps", 1e-12)
+    paddle.seed(seed)
+    model = kind.model(
+        transformers.ErnieConfig(
+            **config, num_labels=labels, hidden_dropout_prob=dropout, attention_probs_dropout_prob=dropout
+        )
+    )
+    for layer in model.sublayers():
+        if isinstance(layer, paddle.nn.LayerNorm):
+            layer._epsilon = epsilon  # PaddleNLP's ERNIE fixes 1e-12 whatever the configuration says
+    load_weights(model, checkpoint.weights, checkpoint.where)
+    return model
+
+
+def load_weights(model: Any, weights: Mapping[str, np.ndarray], where: str) -> None:
+    """Copy weights into the layer by name; a head or pooler may be missing, nothing else."""
+    own = model.state_dict()
+    for name, value in weights.items():
+        if name in own and list(own[name].shape) != list(value.shape):
+            what = "the number of labels differs" if "classifier" in name else "the checkpoint has another shape"
+            raise CheckpointError(
+                f"{where}: {name} is {list(value.shape)}, the task needs {list(own[name].shape)}: {what}"
+            )
+    optional = ("pooler", "classifier", "task_type_embeddings", "seq_relationship")
+    missing = [name for name in own if name not in weights and not any(part in name for part in optional)]
+    if missing:
+        raise CheckpointError(f"{where}: {len(missing)} encoder weights are missing, the first is {missing[0]}")
+    model.set_state_dict({name: value for name, value in weights.items() if name in own})
+
+
+def weights_of(model: Any) -> Weights:
+    """The layer's weights as float32 arrays."""
+    return {name: np.asarray(value.numpy(), np.float32) for name, value in model.state_dict().items()}
+
+
+class PaddleEngine:
+    """A Paddle layer as an engine of the serving code (`ernie_runtime.batching.Engine`)."""
+
+    def __init__(self, model: Any, kind: BuilderKind) -> None:
+        self.model, self.kind = model, kind
+
+    def __call__(self, tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Outputs by contract name, float32 [B, ...]."""
+        paddle = import_paddle()
+        with paddle.no_grad():
+            raw = self.model(
+                paddle.to_tensor(tensors["input_ids"]), token_type_ids=paddle.to_tensor(tensors["token_type_ids"])
+            )
+        return {name: value.numpy() for name, value in self.kind.outputs(raw).items()}
+

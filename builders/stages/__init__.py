@@ -1,0 +1,124 @@
+"""The stages of a build, in order; each is a module with NAME, inputs(), run() and line().
+
+A stage's work is kept under a key, the hash of all that goes into it (its own inputs and the keys of the stages
+before it), so a second build reuses what is done, and a changed label file or learning rate redoes just what it
+must. Work goes on in `<key>.partial`, which becomes `<key>` when it is complete: a killed stage goes on where its
+module left off, and a half-done one is never taken for a whole.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from ..config import TaskConfig
+from ..errors import BuildError
+from ..progress import say
+from ..weights import Checkpoint
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a build of one task was asked to do."""
+
+    task: TaskConfig
+    profile: str
+    source: Checkpoint  # the base model to fine-tune, or the fine-tuned checkpoint to publish
+    ready: bool  # the source is fine-tuned: publish it without training
+    data_folder: Path | None  # the task's folder with its train and dev files; None where there is none
+    data_split: str  # "dev", or "sample" for the small set that ships
+    output: Path
+    cache: Path
+    device: str = "cpu"
+    devices: str = ""  # several devices for fine-tuning: "0,1"
+    seed: int = 0
+    card: Mapping[str, Any] = field(default_factory=dict)  # of a checkpoint that ships
+
+
+@dataclass(frozen=True)
+class Done:
+    """A finished stage: its folder, key and figures."""
+
+    folder: Path
+    key: str
+    figures: dict[str, Any]
+
+
+class Stage(Protocol):
+    """A module of this package."""
+
+    NAME: str
+
+    def inputs(self, context: Context, before: Mapping[str, Done]) -> dict[str, Any]:
+        """All that decides the stage's result, as JSON data; keys of earlier stages that it reads."""
+
+    def run(self, context: Context, before: Mapping[str, Done], folder: Path) -> dict[str, Any]:
+        """Do the work inside `folder` (it may hold the remains of a killed run); the figures."""
+
+    def line(self, figures: Mapping[str, Any]) -> str:
+        """One clear line about the figures."""
+
+
+def sha256_of(path: Path) -> str:
+    """Hash of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else _digest(file.read())
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def key_of(inputs: Any) -> str:
+    """12 hex digits that stand for the inputs."""
+    return _digest(json.dumps(inputs, sort_keys=True, ensure_ascii=False, default=str).encode())[:12]
+
+
+def run_stage(stage: Stage, context: Context, before: dict[str, Done]) -> Done:
+    """Run the stage, or take its result from the cache; prints its line, adds itself to `before`."""
+    inputs = stage.inputs(context, before)
+    key = key_of([stage.NAME, inputs])
+    home = context.cache / context.task.name / stage.NAME
+    folder, partial = home / key, home / f"{key}.partial"
+    label = f"[{context.task.name}] {stage.NAME}"
+    started = time.monotonic()
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        with (home / f"{key}.lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                say(f"{label}: another build is doing the same stage; waiting for it")
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            reused = (folder / "done.json").is_file()
+            if not reused:
+                say(f"{label}: {'going on' if partial.exists() else 'started'}")
+                partial.mkdir(exist_ok=True)
+                figures = stage.run(context, before, partial)
+                (partial / "done.json").write_text(
+                    json.dumps({"figures": figures, "inputs": inputs}, ensure_ascii=False, indent=1, default=str),
+                    encoding="utf-8",
+                )
+                partial.rename(folder)
+    except OSError as error:
+        raise _disk_error(error, home) from None
+    figures = json.loads((folder / "done.json").read_text(encoding="utf-8"))["figures"]
+    spent = "reused" if reused else f"{time.monotonic() - started:.1f} s"
+    say(f"{label}: {stage.line(figures)} ({spent})")
+    before[stage.NAME] = Done(folder, key, figures)
+    return before[stage.NAME]
+
+
+def _disk_error(error: OSError, where: Path) -> BuildError:
+    if error.errno == errno.ENOSPC:
+        return BuildError(f"{where}: the disk is full; free some space and run the same command again, it goes on from here")
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return BuildError(f"{error.filename or where}: no permission to write; choose another --cache or --output")
+    return BuildError(f"{error.filename or where}: {error.strerror or error}")

@@ -1,0 +1,111 @@
+"""Read and check the labelled text; one normal form for the stages after it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ernie_runtime.tokenization import ErnieTokenizer
+
+from ..errors import DataError
+from ..kinds import get_builder_kind
+from ..progress import bar
+from ..readers import READERS, Example
+from . import Context, Done, sha256_of
+
+NAME = "data"
+
+
+def inputs(context: Context, before: Mapping[str, Done]) -> dict[str, Any]:
+    """The files' bytes, how they are read, the labels, the vocabulary."""
+    data = context.task.data
+    files = {split: sha256_of(path) for split, path in _files(context).items()}
+    return {
+        "files": files,
+        "format": data.format,
+        "fields": dict(data.fields),
+        "labels": [label.id for label in context.task.labels],
+        "kind": context.task.kind,
+        "limits": vars(context.task.limits),
+        "vocabulary": sha256_of(context.source.vocabulary),
+    }
+
+
+def run(context: Context, before: Mapping[str, Done], folder: Path) -> dict[str, Any]:
+    """Write train.jsonl and dev.jsonl; rows, token lengths and the unknown-word rate."""
+    tokenizer = ErnieTokenizer.from_vocab(context.source.vocabulary)
+    figures: dict[str, Any] = {}
+    for split, path in _files(context).items():
+        examples = _read(context, path)
+        with (folder / f"{split}.jsonl").open("w", encoding="utf-8") as out:
+            for e in examples:
+                out.write(json.dumps([e.texts, e.target, e.line], ensure_ascii=False) + "\n")
+        ids = [t.ids for start in range(0, len(examples), 1000) for t in tokenizer([e.texts[0] for e in examples[start : start + 1000]])]
+        lengths = np.array([len(i) for i in ids])
+        unknown = sum(int((i == tokenizer.unk_id).sum()) for i in ids) / max(int(lengths.sum()), 1)
+        room = context.task.limits.max_length - 2
+        figures[split] = {
+            "rows": len(examples),
+            "tokens_median": int(np.median(lengths)),
+            "tokens_p99": int(np.percentile(lengths, 99)),
+            "tokens_max": int(lengths.max()),
+            "over_one_window_percent": round(100 * float((lengths > room).mean()), 2),
+            "unknown_percent": round(100 * unknown, 3),
+        }
+    return figures
+
+
+def line(figures: Mapping[str, Any]) -> str:
+    """Rows and lengths."""
+    if not figures:
+        return "no data at hand"
+    return "; ".join(
+        f"{split} {f['rows']:,} rows, {f['tokens_median']} tokens at the median, {f['tokens_p99']} at p99, "
+        f"{f['unknown_percent']}% unknown"
+        for split, f in figures.items()
+    )
+
+
+def read_split(done: Done, split: str) -> list[Example]:
+    """The examples of a finished data stage; an empty list where it has no such split."""
+    path = done.folder / f"{split}.jsonl"
+    if not path.is_file():
+        return []
+    with path.open(encoding="utf-8") as rows:
+        return [Example(tuple(texts), target, line) for texts, target, line in map(json.loads, rows)]
+
+
+def _files(context: Context) -> dict[str, Path]:
+    """The files to read; a checkpoint that is ready needs no training text."""
+    if context.data_folder is None:
+        return {}
+    data = context.task.data
+    files = {"dev": context.data_folder / data.dev}
+    if not context.ready:
+        files = {"train": context.data_folder / data.train, **files}
+    for path in files.values():
+        if not path.is_file():
+            raise DataError(f"{path}: no such file; [tasks.{context.task.name}.data] names it")
+    return files
+
+
+def _read(context: Context, path: Path) -> list[Example]:
+    task = context.task
+    if task.data.format not in READERS:
+        raise DataError(f"tasks.{task.name}.data.format {task.data.format!r} is none of {', '.join(READERS)}")
+    kind = get_builder_kind(task.kind)
+    examples = []
+    with bar(0, path.name, "row") as shown:
+        for example in READERS[task.data.format](path, task.data.fields):
+            fault = kind.check(example, task.labels)
+            if fault is not None:
+                raise DataError(f"{path}:{example.line}: {fault}")
+            examples.append(example)
+            shown.update()
+    if not examples:
+        raise DataError(f"{path}: no rows")
+    return examples

@@ -1,0 +1,258 @@
+"""Fine-tuning: one plain loop in PaddlePaddle, resumable after a kill to the same result.
+
+Run alone it trains on one device; under `paddle.distributed.launch` (see builders/stages/finetune.py) each process
+takes its share of every step's batches and gradients are averaged.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ernie_runtime.batching import pad_rows
+from ernie_runtime.manifest import Manifest
+from ernie_runtime.pipeline import Pipeline
+from ernie_runtime.tokenization import ErnieTokenizer
+from ernie_runtime.windows import Window
+
+from .config import TrainConfig
+from .errors import CheckpointError
+from .framework import import_paddle
+from .kinds import get_builder_kind
+from .models import PaddleEngine, build_model, weights_of
+from .progress import bar, say
+from .readers import Example
+from .weights import Checkpoint, write_checkpoint
+
+SAVE_SECONDS = 120
+SORTED_BATCHES = 50  # batches sorted by length together: little padding, still well shuffled
+
+
+@dataclass
+class Progress:
+    """What a resumed run needs to know besides weights."""
+
+    done: int = 0  # batches
+    best: float = -1.0
+    since_best: int = 0
+    seconds: float = 0.0
+    history: list[dict[str, float]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One training window."""
+
+    window: Window
+    target: np.ndarray
+
+
+def training_rows(manifest: Manifest, tokenizer: ErnieTokenizer, examples: Sequence[Example]) -> list[Row]:
+    """Windows and targets, made by the serving code; items that cannot be served are left out."""
+    pipeline_kind, builder_kind = Pipeline(manifest, tokenizer, _no_engine).kind, get_builder_kind(manifest.kind)
+    rows: list[Row] = []
+    for start in range(0, len(examples), 1000):
+        chunk = examples[start : start + 1000]
+        documents, windows = pipeline_kind.documents([e.texts for e in chunk], tokenizer, manifest.limits)
+        owned: list[list[Window]] = [[] for _ in chunk]
+        for window in windows:
+            owned[window.owner].append(window)
+        for example, document, mine in zip(chunk, documents, owned, strict=True):
+            if document.error is None:
+                targets = builder_kind.targets(example, mine, manifest.labels)
+                rows += [Row(w, t) for w, t in zip(mine, targets, strict=True)]
+    return rows
+
+
+def _no_engine(tensors: Any) -> Any:
+    raise AssertionError("no engine is needed to cut texts")
+
+
+def epoch_order(lengths: Sequence[int], batch_size: int, seed: int, epoch: int) -> list[np.ndarray]:
+    """The batches of an epoch (row indices): shuffled, of similar length inside a batch, the same for the same seed."""
+    generator = np.random.default_rng([seed, epoch])
+    order = generator.permutation(len(lengths))
+    size = np.asarray(lengths)
+    batches = []
+    for start in range(0, len(order), batch_size * SORTED_BATCHES):
+        pool = order[start : start + batch_size * SORTED_BATCHES]
+        pool = pool[np.argsort(size[pool], kind="stable")]
+        batches += [pool[i : i + batch_size] for i in range(0, len(pool), batch_size)]
+    return [batches[i] for i in generator.permutation(len(batches))]
+
+
+def learning_rate(step: int, steps: int, peak: float, warmup: float) -> float:
+    """Linear warm-up over `warmup` of all steps, then linear decay to 0."""
+    rising = max(1, int(steps * warmup))
+    return peak * (step + 1) / rising if step < rising else peak * max(0.0, (steps - step) / max(1, steps - rising))
+
+
+class Trainer:
+    """Fine-tunes one task; `run` leaves the best checkpoint in `folder`/best."""
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        config: TrainConfig,
+        base: Checkpoint,
+        tokenizer: ErnieTokenizer,
+        train: Sequence[Example],
+        dev: Sequence[Example],
+        folder: Path,
+        device: str = "cpu",
+        seed: int = 0,
+    ) -> None:
+        self.paddle = import_paddle(device)
+        self.ranks, self.rank = int(os.environ.get("PADDLE_TRAINERS_NUM", "1")), int(os.environ.get("PADDLE_TRAINER_ID", "0"))
+        if self.ranks > 1:
+            self.paddle.distributed.init_parallel_env()
+        self.manifest, self.config, self.base, self.folder = manifest, config, base, folder
+        self.tokenizer, self.dev, self.seed = tokenizer, dev, seed
+        self.kind = get_builder_kind(manifest.kind)
+        self.rows = training_rows(manifest, tokenizer, train)
+        if not self.rows:
+            raise CheckpointError(f"task {manifest.task}: nothing to train on")
+        self.model = build_model(self.kind, base, len(manifest.labels), config.dropout, seed)
+        self.parallel = self.paddle.DataParallel(self.model) if self.ranks > 1 else self.model
+        self.half = config.amp and device.startswith("gpu")
+        self.scaler = self.paddle.amp.GradScaler(enable=self.half, init_loss_scaling=2**15)
+        no_decay = ("bias", "norm")
+        self.optimizer = self.paddle.optimizer.AdamW(
+            learning_rate=config.learning_rate,
+            parameters=self.model.parameters(),
+            weight_decay=config.weight_decay,
+            grad_clip=self.paddle.nn.ClipGradByGlobalNorm(config.max_grad_norm),
+            apply_decay_param_fun={
+                p.name for n, p in self.model.named_parameters() if not any(part in n for part in no_decay)
+            }.__contains__,
+        )
+        self.progress = Progress()
+
+    def run(self) -> dict[str, Any]:
+        """Train to the end or to early stopping; the best dev figures, steps and seconds."""
+        config, lengths = self.config, [len(row.window.input_ids) for row in self.rows]
+        together = config.accumulate * self.ranks  # batches an optimizer step
+        per_epoch = math.ceil(len(self.rows) / config.batch_size)
+        total = max(together, int(config.epochs * per_epoch) // together * together)
+        every = max(together, per_epoch // config.evals_per_epoch // together * together)
+        self._restore()
+        progress, started, saved = self.progress, time.monotonic() - self.progress.seconds, time.monotonic()
+        order: list[np.ndarray] = []
+        with bar(total, "fine-tune", "batch", progress.done) as shown:
+            while progress.done < total and progress.since_best < config.patience:
+                epoch, position = divmod(progress.done, per_epoch)
+                if position < together or not order:
+                    order = epoch_order(lengths, config.batch_size, self.seed, epoch)
+                    order += epoch_order(lengths, config.batch_size, self.seed, epoch + 1)[:together]
+                step, steps = progress.done // together, total // together
+                self.optimizer.set_lr(learning_rate(step, steps, config.learning_rate, config.warmup))
+                loss = self._step(order[position : position + together], step)
+                progress.done += together
+                progress.seconds = time.monotonic() - started
+                shown.update(together)
+                shown.set_postfix(loss=f"{loss:.3f}", best=f"{progress.best:.2f}", refresh=False)
+                if progress.done % every < together or progress.done >= total:
+                    self._evaluate(loss)
+                elif time.monotonic() - saved < SAVE_SECONDS:
+                    continue
+                self._save()
+                saved = time.monotonic()
+        best = max(progress.history, key=lambda row: row[self.kind.main_metric])
+        return {**best, "main": self.kind.main_metric, "seconds": round(progress.seconds), "batches": progress.done}
+
+    def _step(self, batches: Sequence[np.ndarray], step: int) -> float:
+        """One optimizer step over this process's share of the batches; the loss of the last of them."""
+        paddle = self.paddle
+        paddle.seed(self.seed * 1_000_003 + step * self.ranks + self.rank)  # dropout, the same after a resume
+        self.parallel.train()
+        loss = None
+        mine = batches[self.rank :: self.ranks]
+        for batch in mine:
+            rows = [self.rows[i] for i in batch]
+            ids = paddle.to_tensor(pad_rows([row.window.input_ids for row in rows]))
+            types = paddle.to_tensor(pad_rows([row.window.token_type_ids for row in rows]))
+            with paddle.amp.auto_cast(enable=self.half, dtype="float16"):
+                outputs = self.kind.outputs(self.parallel(ids, token_type_ids=types))
+                loss = self.kind.loss(outputs, paddle.to_tensor(_pad_targets(rows)))
+            self.scaler.scale(loss / len(mine)).backward()
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.optimizer.clear_grad()
+        value = float(loss)
+        if not math.isfinite(value):
+            raise CheckpointError(f"the loss became {value} at step {step}: lower train.learning_rate")
+        return value
+
+    def _evaluate(self, loss: float) -> None:
+        self.model.eval()
+        pipeline = Pipeline(self.manifest, self.tokenizer, PaddleEngine(self.model, self.kind))
+        with bar(len(self.dev), "dev") as shown:
+            answers = pipeline.predict([e.texts for e in self.dev], progress=shown.update)
+        metrics = self.kind.score(self.dev, answers, self.manifest)
+        progress, main = self.progress, self.kind.main_metric
+        progress.history.append({"batch": progress.done, "loss": round(loss, 4), **metrics})
+        progress.since_best += 1
+        if metrics[main] > progress.best:
+            progress.best, progress.since_best = metrics[main], 0
+            if self.rank == 0:
+                write_checkpoint(self.folder / "best.new", self.base.config, weights_of(self.model), self.base.vocabulary)
+                _replace(self.folder / "best.new", self.folder / "best")
+        if self.rank == 0:
+            say(f"    batch {progress.done}: loss {loss:.3f}, dev {main} {metrics[main]:.2f} (best {progress.best:.2f})")
+
+    def _save(self) -> None:
+        """Weights, optimizer and progress, complete or not at all."""
+        if self.rank != 0:
+            return
+        new = self.folder / "state.new"
+        new.mkdir(parents=True, exist_ok=True)
+        self.paddle.save(self.model.state_dict(), str(new / "model.pdparams"))
+        self.paddle.save(self.optimizer.state_dict(), str(new / "optimizer.pdopt"))
+        self.paddle.save(self.scaler.state_dict(), str(new / "scaler.pdopt"))
+        (new / "progress.json").write_text(json.dumps(vars(self.progress)), encoding="utf-8")
+        _replace(new, self.folder / "state")
+
+    def _restore(self) -> None:
+        # A kill between the two renames of a save leaves the state before under its old name.
+        found = [p for p in (self.folder / "state", self.folder / "state.old") if (p / "progress.json").is_file()]
+        if not found:
+            return
+        state = found[0]
+        self.progress = Progress(**json.loads((state / "progress.json").read_text(encoding="utf-8")))
+        self.model.set_state_dict(self.paddle.load(str(state / "model.pdparams")))
+        self.optimizer.set_state_dict(self.paddle.load(str(state / "optimizer.pdopt")))
+        if self.half:
+            self.scaler.load_state_dict(self.paddle.load(str(state / "scaler.pdopt")))
+        if self.rank == 0:
+            say(f"    resumed after batch {self.progress.done}")
+
+
+def _pad_targets(rows: Sequence[Row]) -> np.ndarray:
+    """Targets stacked [B] or [B, L], -100 behind the shorter ones."""
+    if rows[0].target.ndim == 0:
+        return np.stack([row.target for row in rows])
+    length = max(len(row.target) for row in rows)
+    padded = np.full((len(rows), length), -100, np.int64)
+    for i, row in enumerate(rows):
+        padded[i, : len(row.target)] = row.target
+    return padded
+
+
+def _replace(new: Path, old: Path) -> None:
+    """Put a finished directory in the place of an old one."""
+    import shutil
+
+    aside = old.with_name(old.name + ".old")
+    shutil.rmtree(aside, ignore_errors=True)
+    if old.exists():
+        old.rename(aside)
+    new.rename(old)
+    shutil.rmtree(aside, ignore_errors=True)

@@ -1,0 +1,188 @@
+"""Weights on disk: reading PaddleNLP and Hugging Face directories, and the compact form that ships.
+
+Inside the builder a checkpoint is a dict of float32 arrays under PaddleNLP's names (`ernie.encoder.layers.0...`),
+2-D weights of linear layers stored [in, out] as Paddle has them.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .errors import CheckpointError
+
+Weights = dict[str, np.ndarray]
+SCALE = ".scale"  # suffix of the per-row scales beside an 8-bit weight
+WEIGHT_FILES = ("model_state.pdparams", "model.safetensors", "encoder.safetensors", "pytorch_model.bin")
+
+# Hugging Face -> PaddleNLP, in this order.
+RENAMES = (
+    (r"\bembeddings\.LayerNorm\b", "embeddings.layer_norm"),
+    (r"\bencoder\.layer\.", "encoder.layers."),
+    (r"\battention\.self\.(query|key|value)\b", lambda m: f"self_attn.{m.group(1)[0]}_proj"),
+    (r"\battention\.output\.dense\b", "self_attn.out_proj"),
+    (r"\battention\.output\.LayerNorm\b", "norm1"),
+    (r"\bintermediate\.dense\b", "linear1"),
+    (r"(layers\.\d+\.)output\.dense\b", r"\1linear2"),
+    (r"(layers\.\d+\.)output\.LayerNorm\b", r"\1norm2"),
+)
+HEADS = ("classifier", "qa_outputs", "cls")  # modules beside the encoder, kept by name
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A model directory: its configuration, weights and vocabulary."""
+
+    where: str
+    config: dict[str, Any]
+    weights: Weights
+    vocabulary: Path
+
+    @property
+    def has_head(self) -> bool:
+        """Whether a task head is among the weights."""
+        return any(name.split(".")[0] in HEADS for name in self.weights)
+
+
+def is_hugging_face(names: list[str]) -> bool:
+    """Whether the weight names are Hugging Face's."""
+    return any("encoder.layer." in name for name in names)
+
+
+def from_hugging_face(weights: Weights) -> Weights:
+    """Hugging Face ERNIE weights under PaddleNLP's names, exactly: 2-D weights outside the embeddings transposed."""
+    result = {}
+    for name, value in weights.items():
+        new = name
+        for pattern, replacement in RENAMES:
+            new = re.sub(pattern, replacement, new)
+        if new.endswith("position_ids"):
+            continue
+        new = re.sub(r"^(bert|ernie)\.", "", new)
+        if new.split(".")[0] not in HEADS:
+            new = f"ernie.{new}"
+        result[new] = value.T.copy() if value.ndim == 2 and "embeddings" not in new else value
+    return result
+
+
+def with_prefix(weights: Weights) -> Weights:
+    """PaddleNLP weights of a bare ErnieModel get the `ernie.` that task models have."""
+    return {
+        name if name.startswith("ernie.") or name.split(".")[0] in HEADS else f"ernie.{name}": value
+        for name, value in weights.items()
+    }
+
+
+def quantize_rows(weights: Weights, smallest: int = 4096) -> Weights:
+    """8-bit storage: every float matrix of at least `smallest` values as int8 with a float32 scale a row.
+
+    Symmetric, round to nearest: the error of a value is at most half of its row's largest magnitude / 127.
+    """
+    stored = {}
+    for name, value in weights.items():
+        if value.ndim != 2 or value.size < smallest:
+            stored[name] = value.astype(np.float32)
+            continue
+        scale = np.maximum(np.abs(value).max(axis=1), 1e-12).astype(np.float32) / 127
+        stored[name] = np.rint(value / scale[:, None]).astype(np.int8)
+        stored[name + SCALE] = scale
+    return stored
+
+
+def dequantize_rows(stored: Weights) -> Weights:
+    """float32 weights from any mix of float and 8-bit storage."""
+    return {
+        name: value.astype(np.float32) * stored[name + SCALE][:, None] if value.dtype == np.int8 else value.astype(np.float32)
+        for name, value in stored.items()
+        if not name.endswith(SCALE)
+    }
+
+
+def read_weights(path: Path) -> Weights:
+    """Arrays of a .safetensors, .pdparams or .bin file, as stored; CheckpointError where it cannot be read."""
+    try:
+        if path.suffix == ".safetensors":
+            return _read_safetensors(path)
+        if path.suffix == ".pdparams":
+            from .framework import import_paddle
+
+            state = import_paddle().load(str(path), return_numpy=True)
+            return {name: np.asarray(value) for name, value in state.items() if not name.endswith("@@")}
+        from .framework import import_paddlenlp
+
+        import_paddlenlp()
+        from paddlenlp.utils.serialization import load_torch
+
+        return {name: np.asarray(value) for name, value in load_torch(str(path)).items()}
+    except CheckpointError:
+        raise
+    except Exception as error:  # three readers, each with its own classes for a broken file
+        raise CheckpointError(f"{path}: cannot be read as weights ({str(error).splitlines()[0]})") from None
+
+
+def _read_safetensors(path: Path) -> Weights:
+    from safetensors import safe_open
+
+    with safe_open(str(path), "numpy") as file:
+        try:
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+        except TypeError:
+            raise CheckpointError(f"{path}: holds a dtype that numpy lacks (bfloat16): save it as float32 or float16") from None
+
+
+def read_checkpoint(folder: Path) -> Checkpoint:
+    """A PaddleNLP or Hugging Face directory, or one this project wrote; CheckpointError says what is missing."""
+    if not folder.is_dir():
+        raise CheckpointError(f"{folder}: no such directory")
+    for name in ("config.json", "model_config.json"):
+        if (folder / name).is_file():
+            try:
+                config = json.loads((folder / name).read_text(encoding="utf-8"))
+            except ValueError as error:
+                raise CheckpointError(f"{folder / name}: not JSON ({error})") from None
+            break
+    else:
+        raise CheckpointError(f"{folder}: no config.json (or PaddleNLP's older model_config.json)")
+    found = [folder / name for name in WEIGHT_FILES if (folder / name).is_file()]
+    if not found:
+        raise CheckpointError(f"{folder}: no weights; looked for {', '.join(WEIGHT_FILES)}")
+    vocabulary = folder / "vocab.txt"
+    if not vocabulary.is_file():
+        raise CheckpointError(f"{folder}: no vocab.txt")
+    weights = dequantize_rows(read_weights(found[0]))
+    weights = from_hugging_face(weights) if is_hugging_face(list(weights)) else with_prefix(weights)
+    if not any(name.startswith("ernie.encoder.layers.") for name in weights):
+        raise CheckpointError(f"{found[0]}: not an ERNIE encoder (found {', '.join(list(weights)[:3])}, ...)")
+    return Checkpoint(str(folder), ernie_config(config, folder), weights, vocabulary)
+
+
+def ernie_config(raw: dict[str, Any], where: Path) -> dict[str, Any]:
+    """The fields of ErnieConfig from any of the configurations there are; PaddleNLP 2.3 nested them in `init_args`."""
+    while isinstance(raw.get("init_args"), list) and raw["init_args"]:
+        raw = raw["init_args"][0]
+    needed = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads")
+    missing = [name for name in needed if name not in raw]
+    if missing:
+        raise CheckpointError(f"{where}: its config has no {', '.join(missing)}")
+    kept = (
+        *needed,
+        *("intermediate_size", "hidden_act", "max_position_embeddings", "type_vocab_size", "task_type_vocab_size"),
+        *("use_task_id", "task_id", "initializer_range", "layer_norm_eps", "pad_token_id", "id2label"),
+    )
+    return {name: raw[name] for name in kept if name in raw}
+
+
+def write_checkpoint(folder: Path, config: dict[str, Any], weights: Weights, vocabulary: Path, bits: int = 32) -> None:
+    """A directory that `read_checkpoint` (and, at 32 bits, PaddleNLP) reads; bits: 32, 16 or 8."""
+    from safetensors.numpy import save_file
+
+    folder.mkdir(parents=True, exist_ok=True)
+    stored = quantize_rows(weights) if bits == 8 else {k: v.astype(f"float{bits}") for k, v in weights.items()}
+    save_file({k: np.ascontiguousarray(v) for k, v in stored.items()}, str(folder / "model.safetensors"))
+    (folder / "config.json").write_text(json.dumps(config, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    (folder / "vocab.txt").write_bytes(vocabulary.read_bytes())

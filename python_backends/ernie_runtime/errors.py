@@ -1,0 +1,28 @@
+"""What can go wrong on the serving side.
+
+ErnieError
+├── InvalidItem       one text of a request cannot be answered (empty, not UTF-8, too long)
+├── ManifestError     manifest.json is missing, malformed or contradicts itself
+├── VocabularyError   a vocabulary or tokenizer file cannot be used
+└── EngineError       a model file cannot be loaded or run
+"""
+
+
+class ErnieError(Exception):
+    """Base of this package's errors; the message is one line for a person."""
+
+
+class InvalidItem(ErnieError):
+    """One text cannot be answered; the message gives the reason, the caller adds the item's index."""
+
+
+class ManifestError(ErnieError):
+    """manifest.json is missing, malformed or contradicts itself."""
+
+
+class VocabularyError(ErnieError):
+    """A vocabulary or tokenizer file cannot be used."""
+
+
+class EngineError(ErnieError):
+    """A model file cannot be loaded or run."""

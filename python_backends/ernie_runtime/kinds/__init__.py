@@ -1,0 +1,86 @@
+"""Task kinds, the serving side: one module each, found by its name.
+
+To add a kind, add one module here with a `KIND` object that has what `Kind` asks for, its twin in builders/kinds,
+and an entry in builders/tasks.toml.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from ..errors import ManifestError
+from ..manifest import Limits, Manifest
+from ..tokenization import ErnieTokenizer
+from ..windows import Document, Window
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """A tensor of the contract; dims without the batch dimension, -1 where it varies."""
+
+    name: str
+    dtype: str  # Triton's name: BYTES, INT64, FP32
+    dims: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class WindowOutput:
+    """What the encoder said of one window; every per-token output is cut to `len(offsets)`."""
+
+    offsets: np.ndarray  # int32 [L, 2]
+    tensors: Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The answer to one text: the RESULT object, and the kind's numeric outputs by name."""
+
+    result: dict[str, Any]
+    numeric: dict[str, float | int]
+
+
+class Kind(Protocol):
+    """What a kind module's KIND offers."""
+
+    name: str
+    inputs: tuple[TensorSpec, ...]
+    """What a client sends, BYTES [1] each."""
+    numeric: tuple[TensorSpec, ...]
+    """Outputs besides RESULT."""
+    per_token: bool
+    """Whether the encoder's outputs have a token dimension."""
+
+    def check(self, manifest: Manifest) -> None:
+        """Raise ManifestError where the manifest's labels or options do not fit the kind."""
+
+    def encoder_outputs(self, manifest: Manifest) -> tuple[TensorSpec, ...]:
+        """The encoder's outputs."""
+
+    def documents(
+        self, items: Sequence[tuple[bytes | str, ...]], tokenizer: ErnieTokenizer, limits: Limits
+    ) -> tuple[list[Document], list[Window]]:
+        """Tokenize and cut; items hold one element an input."""
+
+    def decode(
+        self, documents: Sequence[Document], outputs: Sequence[Sequence[WindowOutput]], manifest: Manifest
+    ) -> list[Answer]:
+        """Answers for good documents (no `error`), each with its windows' outputs in order."""
+
+
+def kind_names() -> list[str]:
+    """The kinds there are."""
+    return sorted(m.name for m in pkgutil.iter_modules(__path__))
+
+
+def get_kind(name: str) -> Kind:
+    """The kind called `name`; ManifestError where there is none."""
+    if name not in kind_names():
+        raise ManifestError(f"task kind {name!r} is none of {', '.join(kind_names())}")
+    kind: Kind = importlib.import_module(f"{__name__}.{name}").KIND
+    return kind

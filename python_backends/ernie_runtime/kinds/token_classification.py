@@ -1,0 +1,92 @@
+"""Entities in a text: BIO tags on tokens, stitched over windows, returned as exact character spans."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+
+from ..bio import TagSet
+from ..manifest import Limits, Manifest
+from ..numeric import softmax
+from ..tokenization import ErnieTokenizer
+from ..windows import Document, Window, single_text_documents, window_starts
+from . import Answer, TensorSpec, WindowOutput
+
+
+@lru_cache(maxsize=64)
+def tag_set(tags: tuple[str, ...]) -> TagSet:
+    """The tag set of a manifest's labels, made once."""
+    return TagSet(tags)
+
+
+def stitch(
+    document: Document, windows: Sequence[WindowOutput], name: str, limits: Limits
+) -> tuple[np.ndarray, np.ndarray]:
+    """One row a token of the whole text from overlapping windows: outputs [n, C] and offsets [n, 2].
+
+    A token that several windows hold is taken from the one where it lies farthest from an edge (the maximum
+    context rule of the BERT SQuAD recipe).
+    """
+    if len(windows) == 1:
+        inner = slice(1, len(windows[0].offsets) - 1)
+        return windows[0].tensors[name][inner], windows[0].offsets[inner]
+    values = np.zeros((document.tokens, windows[0].tensors[name].shape[-1]), np.float32)
+    offsets = np.zeros((document.tokens, 2), np.int32)
+    seen = np.full(document.tokens, -1)
+    starts = window_starts(document.tokens, limits.max_length - 2, limits.doc_stride, limits.overflow)
+    for start, window in zip(starts, windows, strict=True):
+        position = np.arange(len(window.offsets) - 2)
+        context = np.minimum(position, position[::-1])
+        better = position[context > seen[start + position]]
+        values[start + better] = window.tensors[name][1 + better]
+        offsets[start + better] = window.offsets[1 + better]
+        seen[start + better] = context[better]
+    return values, offsets
+
+
+class TokenClassification:
+    """TEXT -> RESULT with `entities`, each with its characters `start`..`end` of the text as sent."""
+
+    name = "token_classification"
+    inputs: tuple[TensorSpec, ...] = (TensorSpec("TEXT", "BYTES", (1,)),)
+    numeric: tuple[TensorSpec, ...] = ()
+    per_token = True
+
+    def check(self, manifest: Manifest) -> None:
+        """The labels are a BIO tag set."""
+        tag_set(tuple(label.id for label in manifest.labels))
+
+    def encoder_outputs(self, manifest: Manifest) -> tuple[TensorSpec, ...]:
+        """logits FP32 [tokens, tags]."""
+        return (TensorSpec("logits", "FP32", (-1, len(manifest.labels))),)
+
+    def documents(
+        self, items: Sequence[tuple[bytes | str, ...]], tokenizer: ErnieTokenizer, limits: Limits
+    ) -> tuple[list[Document], list[Window]]:
+        """One text an item."""
+        return single_text_documents(items, tokenizer, limits)
+
+    def decode(
+        self, documents: Sequence[Document], outputs: Sequence[Sequence[WindowOutput]], manifest: Manifest
+    ) -> list[Answer]:
+        """Best legal tag sequence; an entity's score is the mean probability of its tokens' tags."""
+        tags = tag_set(tuple(label.id for label in manifest.labels))
+        answers = []
+        for document, windows in zip(documents, outputs, strict=True):
+            logits, offsets = stitch(document, windows, "logits", manifest.limits)
+            probabilities = softmax(logits)
+            path = tags.best_path(np.log(np.maximum(probabilities, 1e-30)))
+            entities = []
+            for first, last, kind in tags.spans(path):
+                start, end = int(offsets[first, 0]), int(offsets[last - 1, 1])
+                score = float(probabilities[np.arange(first, last), path[first:last]].mean())
+                entities.append(
+                    {"label": kind, "text": document.text[start:end], "start": start, "end": end, "score": round(score, 6)}
+                )
+            answers.append(Answer({"entities": entities}, {}))
+        return answers
+
+
+KIND = TokenClassification()

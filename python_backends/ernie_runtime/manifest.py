@@ -1,0 +1,147 @@
+"""The manifest: everything about a task that is data, written by the builders, read by all the rest.
+
+One `manifest.json` lies in the version directory of a task's tokenizer, postprocessor and ensembles (the same
+bytes), and travels to clients in the ensemble's config parameter `manifest`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .errors import ManifestError
+
+SCHEMA = 1
+OVERFLOW = ("window", "truncate")
+
+
+@dataclass(frozen=True)
+class Label:
+    """One output class: `id` as the data writes it, `name` as answers show it."""
+
+    id: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How a text is cut for the encoder; lengths in tokens unless said otherwise."""
+
+    max_length: int  # a window, special tokens included
+    doc_stride: int  # distance between the starts of two windows of one text
+    overflow: str = "window"  # a longer text is cut into windows, or truncated to one
+    max_chars: int = 20_000  # a longer text is refused with INVALID_ARG
+
+    def __post_init__(self) -> None:
+        if not 4 <= self.max_length <= 4096:
+            raise ManifestError(f"max_length {self.max_length} is outside 4..4096")
+        if not 1 <= self.doc_stride <= self.max_length - 2:
+            raise ManifestError(
+                f"doc_stride {self.doc_stride} is outside 1..{self.max_length - 2} (max_length less [CLS] and [SEP])"
+            )
+        if self.overflow not in OVERFLOW:
+            raise ManifestError(f"overflow {self.overflow!r} is none of {', '.join(OVERFLOW)}")
+        if self.max_chars < 1:
+            raise ManifestError(f"max_chars {self.max_chars} is below 1")
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A measured quality figure: `metrics` on `rows` texts of `split`, through the serving code or as told in `by`."""
+
+    split: str
+    rows: int
+    metrics: Mapping[str, float]
+    by: str
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One precision or size of the encoder, served as `<task>_encoder_<name>`."""
+
+    name: str
+    engine: str  # Triton backend name
+    file: str  # in the encoder's version directory
+    bytes: int
+    sha256: str
+    max_abs_error: float  # against the framework's logits, on real texts
+    evaluations: tuple[Evaluation, ...] = ()
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A task as published."""
+
+    task: str
+    kind: str
+    title: str
+    version: int
+    labels: tuple[Label, ...]
+    limits: Limits
+    vocabulary_size: int
+    vocabulary_sha256: str
+    variants: tuple[Variant, ...]
+    recommended: str
+    main_metric: str
+    made_by: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)  # a kind's own data: thresholds, trees
+    schema: int = SCHEMA
+
+    def __post_init__(self) -> None:
+        if self.schema != SCHEMA:
+            raise ManifestError(f"manifest schema {self.schema} is not {SCHEMA}: rebuild the task with this version")
+        names = [v.name for v in self.variants]
+        if self.recommended not in names:
+            raise ManifestError(f"recommended variant {self.recommended!r} is none of {', '.join(names) or 'no variants'}")
+        ids = [label.id for label in self.labels]
+        if len(set(ids)) != len(ids):
+            raise ManifestError("two labels have the same id")
+
+    def variant(self, name: str) -> Variant:
+        """The variant called `name`; ManifestError where there is none."""
+        for variant in self.variants:
+            if variant.name == name:
+                return variant
+        raise ManifestError(f"task {self.task} has no variant {name!r}; it has {', '.join(v.name for v in self.variants)}")
+
+    def to_json(self) -> str:
+        """Deterministic, readable JSON."""
+        return json.dumps(asdict(self), ensure_ascii=False, indent=1) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str, where: str = "manifest.json") -> Manifest:
+        """Parse and validate; ManifestError names `where` and the fault."""
+        try:
+            raw = json.loads(text)
+        except ValueError as error:
+            raise ManifestError(f"{where}: not JSON ({error})") from None
+        if not isinstance(raw, dict):
+            raise ManifestError(f"{where}: expected a JSON object")
+        try:
+            raw["labels"] = tuple(Label(**label) for label in raw["labels"])
+            raw["limits"] = Limits(**raw["limits"])
+            raw["variants"] = tuple(
+                Variant(**{**v, "evaluations": tuple(Evaluation(**e) for e in v["evaluations"])}) for v in raw["variants"]
+            )
+            return cls(**raw)
+        except KeyError as error:
+            raise ManifestError(f"{where}: field {error} is missing") from None
+        except TypeError as error:
+            raise ManifestError(f"{where}: {str(error).replace('__init__() ', '')}") from None
+        except ManifestError as error:
+            raise ManifestError(f"{where}: {error}") from None
+
+    @classmethod
+    def load(cls, path: str | Path) -> Manifest:
+        """Read a manifest file; ManifestError where it is missing or wrong."""
+        path = Path(path)
+        try:
+            text = path.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            raise ManifestError(f"{path}: no such file; publish the task again with the builder") from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise ManifestError(f"{path}: cannot be read ({error})") from None
+        return cls.from_json(text, str(path))

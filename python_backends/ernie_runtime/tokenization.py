@@ -1,0 +1,227 @@
+"""Text to token ids and character offsets, with the ids ERNIE models were trained with.
+
+The reference is PaddleNLP 2.8.1, `ErnieTokenizer(vocab_file, do_lower_case=True)`: the ids here are those of its
+`__call__` less [CLS] and [SEP]. The work is done by Hugging Face `tokenizers` (Rust), built from explicit Unicode
+tables because its own BertNormalizer and BertPreTokenizer differ on symbols and emoji. A saved tokenizer.json
+carries the tables of the Python it was built with; newer Unicode versions know more characters.
+
+Kept as the reference has them, odd or not, because the models were trained with them:
+- Private-use and unassigned characters, zero-width joiners, U+FFFD and vertical tabs are deleted, so the words on
+  both sides of one become one word; U+2028 and U+2029 separate words.
+- Accents go with every other non-spacing mark: Japanese and Indic vowel and voicing signs too ("が" is read as "か").
+- A Greek capital sigma always becomes "σ", never the final "ς": the reference lowers character by character.
+- "²", "º", "µ", "ŋ" and "〇" stand alone like symbols; "³", "ª" and "①" do not; nor do ideographs after U+2CEAF.
+- Hangul falls apart into its letters, full-width letters and digits stay full-width.
+- Of a token that is on two lines of the vocabulary, the last line counts.
+
+Different on purpose: special tokens typed in a text are ordinary characters. The reference takes a user's "[SEP]"
+for a separator and so cuts the input.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from tokenizers import Regex, Tokenizer, normalizers, pre_tokenizers
+from tokenizers.models import WordPiece
+
+from .errors import VocabularyError
+
+MAX_WORD_CHARS = 100  # longer words are one [UNK]
+SPECIAL_TOKENS = ("[PAD]", "[CLS]", "[SEP]", "[UNK]", "[MASK]")
+_IDEOGRAPHS = (
+    (0x3400, 0x4DBF),
+    (0x4E00, 0x9FFF),
+    (0xF900, 0xFAFF),
+    (0x20000, 0x2A6DF),
+    (0x2A700, 0x2CEAF),
+    (0x2F800, 0x2FA1F),
+)
+_LIKE_SYMBOLS = frozenset("\u00b2\u00b5\u00ba\u00d8\u014b\u01b1\u3007")
+
+
+@dataclass(frozen=True)
+class TokenizedText:
+    """One text's tokens, without special tokens.
+
+    Offsets index the text as sent (Python slicing). 0 <= start < end <= len(text), and neither starts nor ends ever
+    decrease; tokens overlap only where one character gives several. A combining mark belongs to the character it
+    follows, though it gives no token.
+    """
+
+    ids: npt.NDArray[np.int64]  # [n]
+    offsets: npt.NDArray[np.int32]  # [n, 2]
+
+
+class ErnieTokenizer:
+    """ERNIE's tokenizer; calls may come from several threads."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        """Use `from_vocab` or `from_file`. VocabularyError where `tokenizer` is not one that they made."""
+        if tokenizer.get_added_tokens_decoder():
+            raise VocabularyError("the tokenizer has registered special tokens: make it with ErnieTokenizer.save")
+        entries = tokenizer.get_vocab(with_added_tokens=False)
+        names = sorted(entries, key=entries.__getitem__)
+        if [entries[name] for name in names] != list(range(len(names))):
+            raise VocabularyError("the tokenizer's ids are not 0 to n - 1: make it with ErnieTokenizer.save")
+        self._tokenizer = tokenizer
+        self._tokens = [name.rstrip("\n") for name in names]
+        self._ids = {token: index for index, token in enumerate(self._tokens)}
+        _check_special_tokens(self._ids)
+        self.pad_id, self.cls_id, self.sep_id, self.unk_id, self.mask_id = (self._ids[t] for t in SPECIAL_TOKENS)
+        self.vocab_size = len(self._tokens)
+        """Rows an embedding table needs: the highest id + 1."""
+        self.fingerprint = hashlib.sha256("".join(f"{t}\n" for t in self._tokens).encode()).hexdigest()
+        """SHA-256 of the vocabulary, a token a line in the order of their ids."""
+
+    @classmethod
+    def from_vocab(cls, path: str | Path) -> ErnieTokenizer:
+        """Build from vocab.txt: UTF-8, a token a line, id = line number from 0. Raises VocabularyError."""
+        try:
+            with open(path, encoding="utf-8") as file:
+                tokens = [line.rstrip("\n") for line in file]
+        except (OSError, UnicodeDecodeError) as error:
+            reason = "not UTF-8" if isinstance(error, UnicodeDecodeError) else error.strerror
+            raise VocabularyError(f"{path}: {reason}") from None
+        if not any(tokens):
+            raise VocabularyError(f"{path}: the vocabulary is empty")
+        last = {token: index for index, token in enumerate(tokens)}
+        try:
+            _check_special_tokens(last)
+            return cls(_build(tokens, last))
+        except VocabularyError as error:
+            raise VocabularyError(f"{path}: {error}") from None
+
+    @classmethod
+    def from_file(cls, path: str | Path) -> ErnieTokenizer:
+        """Load what `save` wrote. Raises VocabularyError."""
+        try:
+            tokenizer = Tokenizer.from_file(str(path))
+        except Exception as error:  # tokenizers raises bare Exception
+            raise VocabularyError(f"{path}: not a tokenizer.json: {error}") from None
+        try:
+            return cls(tokenizer)
+        except VocabularyError as error:
+            raise VocabularyError(f"{path}: {error}") from None
+
+    def save(self, path: str | Path) -> None:
+        """Write tokenizer.json, which Hugging Face `tokenizers` loads as it is; the same bytes every time."""
+        Path(path).write_bytes(self._tokenizer.to_str().encode() + b"\n")
+
+    def token(self, id: int) -> str:
+        """The token of an id; IndexError where there is none."""
+        if id < 0:
+            raise IndexError(f"token id {id} is negative")
+        return self._tokens[id]
+
+    def id(self, token: str) -> int | None:
+        """The id of a token, None where the vocabulary has none."""
+        return self._ids.get(token)
+
+    def __call__(self, texts: Sequence[str]) -> list[TokenizedText]:
+        """Tokenize texts in one Rust call. A lone surrogate is deleted like other characters of its category."""
+        texts = list(texts)
+        try:
+            encodings = self._tokenizer.encode_batch(texts, add_special_tokens=False)
+        except (TypeError, UnicodeEncodeError):
+            # U+FFFD is deleted too, and keeps the offsets of all else.
+            visible = [text.encode("utf-16", "surrogatepass").decode("utf-16", "replace") for text in texts]
+            encodings = self._tokenizer.encode_batch(visible, add_special_tokens=False)
+        ids = [encoding.ids for encoding in encodings]
+        bounds = np.cumsum([0, *map(len, ids)]).tolist()
+        all_ids = np.fromiter(chain.from_iterable(ids), np.int64, bounds[-1])
+        pairs = chain.from_iterable(encoding.offsets for encoding in encodings)
+        offsets = np.fromiter(chain.from_iterable(pairs), np.int32, 2 * bounds[-1]).reshape(-1, 2)
+        _take_marks(texts, bounds, offsets)
+        return [
+            TokenizedText(all_ids[start:end], offsets[start:end])
+            for start, end in zip(bounds, bounds[1:], strict=False)
+        ]
+
+
+def _take_marks(texts: Sequence[str], bounds: list[int], offsets: npt.NDArray[np.int32]) -> None:
+    """Move the end of each token over the combining marks right after it, in place.
+
+    The marks were deleted before the words were cut, so the last token of "cafe\\u0301" ends at "e". Text i has the
+    tokens bounds[i] to bounds[i + 1]. Only tokens that leave a gap to the next one are looked at.
+    """
+    limits = np.empty(len(offsets), np.int32)
+    limits[:-1] = offsets[1:, 0]
+    for text, start, end in zip(texts, bounds, bounds[1:], strict=False):
+        if start < end:
+            limits[end - 1] = len(text)
+    gaps = np.flatnonzero(offsets[:, 1] < limits)
+    owners = np.searchsorted(bounds, gaps, side="right") - 1
+    for token, owner in zip(gaps.tolist(), owners.tolist(), strict=True):
+        text, limit = texts[owner], int(limits[token])
+        end = start = int(offsets[token, 1])
+        while end < limit and unicodedata.category(text[end]) == "Mn":
+            end += 1
+        if end > start:
+            offsets[token, 1] = end
+
+
+def _check_special_tokens(ids: dict[str, int]) -> None:
+    missing = [token for token in SPECIAL_TOKENS if token not in ids]
+    if missing:
+        raise VocabularyError(f"the vocabulary lacks {', '.join(missing)}")
+    if ids["[PAD]"] != 0:
+        raise VocabularyError(f"[PAD] has id {ids['[PAD]']}, it must have 0: ERNIE takes id 0 for padding")
+
+
+def _build(tokens: list[str], last: dict[str, int]) -> Tokenizer:
+    # A line that does not count keeps its id under a name with line breaks, which no word ever has.
+    vocab: dict[str, int] = {}
+    for index, token in enumerate(tokens):
+        name = token
+        while last[token] != index and (name == token or name in vocab):
+            name += "\n"
+        vocab[name] = index
+    deleted, marks, isolated, isolated_or_space = _character_classes()
+    tokenizer = Tokenizer(WordPiece(vocab, unk_token="[UNK]", max_input_chars_per_word=MAX_WORD_CHARS))
+    # Deletion comes first: Rust lowers and decomposes some characters that this Python does not know yet.
+    tokenizer.normalizer = normalizers.Sequence(
+        [
+            normalizers.Replace(Regex(deleted), ""),
+            normalizers.Lowercase(),
+            normalizers.NFD(),
+            normalizers.Replace(Regex(marks), ""),
+        ]
+    )
+    words = Regex(f"{isolated}|[^{isolated_or_space[1:-1]}]+")
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(words, "removed", invert=True)
+    return tokenizer
+
+
+@cache
+def _character_classes() -> tuple[str, str, str, str]:
+    """Regex classes of: deleted characters, combining marks, characters that are words alone, those and spaces."""
+    deleted, marks, isolated, spaces = [], [], [], []
+    for code in chain(range(0xD800), range(0xE000, 0x110000)):
+        char = chr(code)
+        category = unicodedata.category(char)
+        if category == "Mn":
+            marks.append(code)
+        elif char in "\t\n\r" or category[0] == "Z":
+            spaces.append(code)
+        elif category[0] == "C" or code == 0xFFFD:
+            deleted.append(code)
+        elif category[0] in "PS" or char in _LIKE_SYMBOLS or any(a <= code <= b for a, b in _IDEOGRAPHS):
+            isolated.append(code)
+    return _regex(deleted), _regex(marks), _regex(isolated), _regex(sorted(isolated + spaces))
+
+
+def _regex(codes: list[int]) -> str:
+    """Character class of ascending code points, as ranges, in the syntax of `tokenizers` (Oniguruma)."""
+    array = np.array(codes)
+    breaks = np.flatnonzero(np.diff(array) > 1)
+    firsts, lasts = array[np.r_[0, breaks + 1]], array[np.r_[breaks, len(array) - 1]]
+    return "[" + "".join(f"\\x{{{a:X}}}-\\x{{{b:X}}}" for a, b in zip(firsts, lasts, strict=True)) + "]"

@@ -1,0 +1,6 @@
+"""Runs NVIDIA's tritonserver from the pip wheel on a model repository; standard library only."""
+
+from ernie_serve.problems import ServeError
+from ernie_serve.server import ServerOptions, TritonServer
+
+__all__ = ["ServeError", "ServerOptions", "TritonServer"]

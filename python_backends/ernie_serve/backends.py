@@ -1,0 +1,90 @@
+"""Assembles the backend directory that tritonserver needs from the pip wheel and this project's backends."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from ernie_serve.problems import ServeError
+from ernie_serve.wheel import Wheel, python_version
+
+SOURCE = Path(__file__).resolve().parents[1]
+if SOURCE.name != "python_backends":  # an installed copy: they are where we run, if anywhere
+    SOURCE = Path("python_backends").absolute()
+"""Our own backends: python_backends/ of the checkout."""
+LIBRARY = "ernie_runtime"
+"""The package that the model.py files put on sys.path, as a folder beside theirs."""
+CACHE_VARIABLE = "ERNIE_TRITON_CACHE"
+
+
+def cache_root() -> Path:
+    """Where to put what can be made again.
+
+    $ERNIE_TRITON_CACHE, else .cache of the checkout, else the user's cache folder.
+    """
+    named = os.environ.get(CACHE_VARIABLE)
+    if named:
+        return Path(named).absolute()
+    if SOURCE.is_dir() and os.access(SOURCE.parent, os.W_OK):
+        return SOURCE.parent / ".cache"
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "ernie-triton"
+
+
+def assemble(wheel: Wheel, source: Path = SOURCE, cache: Path | None = None) -> Path:
+    """Make or bring up to date the backend directory and return it.
+
+    ``python/`` holds copies of the wheel's files, because Triton resolves links there and then misses the
+    files beside them; our backends are links, so edits of a model.py count from the next start on. Each
+    entry is put in place by one rename, so several processes may do this at once, and under a running server.
+    Errors: ServeError when the cache directory cannot be written.
+    """
+    target = (cache or cache_root()) / f"triton-backends-{wheel.version}-py{python_version()}"
+    try:
+        (target / "python").mkdir(parents=True, exist_ok=True)
+        for file in wheel.python_backend:
+            _copy(file, target / "python" / file.name)
+        ours = {path.parent.name: path.parent for path in source.glob("*/model.py")}
+        if (source / LIBRARY).is_dir():
+            ours[LIBRARY] = source / LIBRARY
+        for name, folder in ours.items():
+            _link(folder, target / name)
+        for entry in target.iterdir():
+            if entry.is_symlink() and entry.name not in ours and not entry.name.startswith(".tmp"):
+                entry.unlink(missing_ok=True)
+    except OSError as error:
+        raise ServeError(
+            f"cannot write the backend directory {target}: {error.strerror}; "
+            f"set {CACHE_VARIABLE} to a folder that can be written"
+        ) from None
+    return target
+
+
+def _copy(source: Path, target: Path) -> None:
+    have, want = (target.stat() if target.is_file() else None), source.stat()
+    if have and (have.st_size, int(have.st_mtime)) == (want.st_size, int(want.st_mtime)):
+        return
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=".tmp")
+    os.close(handle)
+    try:
+        shutil.copy2(source, name)
+        os.chmod(name, 0o755)
+        os.replace(name, target)
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def _link(source: Path, target: Path) -> None:
+    if target.is_symlink() and os.readlink(target) == str(source):
+        return
+    if target.is_dir() and not target.is_symlink():
+        shutil.rmtree(target, ignore_errors=True)
+    folder = tempfile.mkdtemp(dir=target.parent, prefix=".tmp")
+    try:
+        temporary = Path(folder) / target.name
+        temporary.symlink_to(source)
+        os.replace(temporary, target)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,243 @@
+"""Starts, watches and stops one tritonserver from the pip wheel."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+
+from ernie_serve import backends, ports, problems, wheel
+from ernie_serve.health import Health
+from ernie_serve.problems import ServeError
+
+logger = logging.getLogger(__name__)
+
+GUARD = Path(__file__).with_name("guard.py")
+POLL_SECONDS = 0.05
+STUB_TIMEOUT_SECONDS = 120
+"""Triton's own 30 s is short for a dozen models that import their libraries at once on two cores."""
+SETTLE_SECONDS = 1.0
+"""After the first model failed, how long to wait for others to fail too."""
+
+
+@dataclass(frozen=True)
+class ServerOptions:
+    """What to serve and where."""
+
+    repository: Path
+    host: str = "127.0.0.1"
+    http_port: int = 8000
+    """Like the other ports: 0 picks a free one."""
+    grpc_port: int = 8001
+    metrics_port: int = 8002
+    config_name: str | None = "ragged"
+    """Models use ``configs/<name>.pbtxt`` where they have one; None: the plain config.pbtxt."""
+    log_file: Path | None = None
+    """What tritonserver and its models write; None: a file in the cache folder, named by the HTTP port."""
+    extra: tuple[str, ...] = ()
+    """More arguments of tritonserver, such as ``--model-control-mode=explicit``."""
+    timeout: float = 180.0
+    """Seconds until every model must be ready."""
+    drain_seconds: int = 30
+    """How long requests in flight may take once the server is told to stop."""
+    auto_complete: bool = False
+    """Let Triton complete configurations: one more interpreter a model, so starting takes some 2 s longer."""
+    detached: bool = False
+    """Outlive this process."""
+
+
+class TritonServer:
+    """One tritonserver; a context manager that starts it, waits until it is ready, and stops it.
+
+    It dies with this process (unless detached), takes its stubs along and leaves no shared memory.
+    """
+
+    def __init__(self, options: ServerOptions) -> None:
+        self.options = options
+        self._process: subprocess.Popen[bytes] | None = None
+        self._models: list[str] = []
+        self._started = 0.0
+
+    def __enter__(self) -> TritonServer:
+        self.start()
+        try:
+            self.wait_ready()
+        except BaseException:
+            self.kill()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def pid(self) -> int:
+        """The process to send SIGTERM to; it outlives tritonserver by a moment, to clear up."""
+        if self._process is None:
+            raise ServeError("the server was not started")
+        return self._process.pid
+
+    @property
+    def health(self) -> Health:
+        """The server's health and repository endpoints."""
+        return Health(self.options.host, self.options.http_port)
+
+    @property
+    def http_address(self) -> str:
+        """``host:port`` for HTTP clients."""
+        return self.health.address
+
+    @property
+    def grpc_address(self) -> str:
+        """``host:port`` for gRPC clients."""
+        return Health(self.options.host, self.options.grpc_port).address
+
+    @property
+    def metrics_address(self) -> str:
+        """``host:port`` of the Prometheus metrics, at /metrics."""
+        return Health(self.options.host, self.options.metrics_port).address
+
+    @property
+    def log_file(self) -> Path:
+        """Where tritonserver and its models write."""
+        named = self.options.log_file
+        return named or backends.cache_root() / "logs" / f"serve-{self.options.http_port}.log"
+
+    def start(self) -> None:
+        """Check what can be checked, then start the process; returns before it is ready.
+
+        Errors: ServeError for anything found wrong before the start, see problems.
+        """
+        explicit = any("explicit" in part or "poll" in part for part in self.options.extra)
+        self._models = problems.check_repository(self.options.repository, may_be_empty=explicit)
+        if explicit:
+            self._models = []
+        wheel.check_environment()
+        parts = wheel.find_wheel()
+        environment = wheel.environment(parts)
+        directory = backends.assemble(parts)
+        chosen = ports.pick_ports(self.options.host, self._ports())
+        self.options = replace(
+            self.options, http_port=chosen["http"], grpc_port=chosen["grpc"], metrics_port=chosen["metrics"]
+        )
+        ports.check_ports(self.options.host, chosen)
+        try:
+            self.log_file.parent.mkdir(parents=True, exist_ok=True)
+            log = self.log_file.open("wb")
+        except OSError as error:
+            raise ServeError(f"cannot write the log file {self.log_file}: {error.strerror}") from None
+        prefix = f"ernie-triton-{uuid.uuid4().hex[:12]}-"
+        guard = [sys.executable, "-I", "-S", str(GUARD), str(0 if self.options.detached else os.getpid())]
+        guard += [prefix, str(self.options.drain_seconds + 5)]
+        with log:
+            self._process = subprocess.Popen(
+                [*guard, *self._command(parts, directory, prefix)],
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self._started = time.monotonic()
+        logger.info("tritonserver of pid %d writes to %s", self.pid, self.log_file)
+
+    def wait_ready(self, progress: Callable[[int, int], None] | None = None) -> float:
+        """Wait until every model is ready; returns the seconds since the start.
+
+        ``progress(ready, total)`` is called whenever a number changes. The server is killed when it fails.
+        Errors: ServeError naming the models that failed to load, or why the server ended or took too long.
+        """
+        tolerant = any("exit-on-error=false" in part for part in self.options.extra)
+        shown, failed_at = (-1, -1), 0.0
+        while True:
+            log = self._log()
+            loaded = len(problems.loaded_models(log))
+            total = len(self._models) or problems.loading_models(log)
+            if progress and shown != (loaded, total):
+                shown = (loaded, total)
+                progress(loaded, total)
+            code = self.poll()
+            if code is not None:
+                raise ServeError(problems.explain_exit(self._log(), code, self.log_file))
+            if self.health.live() if tolerant else self.health.ready():
+                break
+            failures = {} if tolerant else problems.load_failures(log)
+            now = time.monotonic()
+            failed_at = failed_at or (now if failures else 0.0)
+            if failures and now - failed_at > SETTLE_SECONDS:
+                self.kill()
+                raise ServeError(f"{problems.explain_failures(failures)} (log: {self.log_file})")
+            if now - self._started > self.options.timeout:
+                self.kill()
+                raise ServeError(problems.timed_out(self.options.timeout, loaded, total, self.log_file))
+            time.sleep(POLL_SECONDS)
+        return time.monotonic() - self._started
+
+    def poll(self) -> int | None:
+        """None while it runs, else its exit code; 128 + the signal that ended it."""
+        if self._process is None:
+            return 0
+        code = self._process.poll()
+        return code if code is None or code >= 0 else 128 - code
+
+    def stop(self, drain_seconds: float | None = None) -> None:
+        """Let requests in flight finish, then end the server; after ``drain_seconds`` end it anyway.
+
+        The default is ``options.drain_seconds``, which also bounds it: Triton learns that one at its start.
+        """
+        if self._process is None or self.poll() is not None:
+            return
+        self._process.send_signal(signal.SIGTERM)
+        patience = self.options.drain_seconds if drain_seconds is None else drain_seconds
+        try:
+            self._process.wait(patience + 3.0)  # unloading takes a second or two more
+        except subprocess.TimeoutExpired:
+            logger.warning("tritonserver did not end within %g s and is killed", patience)
+            self.kill()
+
+    def kill(self) -> None:
+        """End the server and its stubs at once; requests in flight are lost."""
+        if self._process is None or self.poll() is not None:
+            return
+        self._process.send_signal(signal.SIGQUIT)
+        try:
+            self._process.wait(15)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def explain_exit(self) -> str:
+        """Why the server ended, in one line."""
+        return problems.explain_exit(self._log(), self.poll() or 0, self.log_file)
+
+    def _ports(self) -> dict[str, int]:
+        options = self.options
+        return {"http": options.http_port, "grpc": options.grpc_port, "metrics": options.metrics_port}
+
+    def _log(self) -> str:
+        return self.log_file.read_bytes().decode("utf-8", "replace")
+
+    def _command(self, parts: wheel.Wheel, directory: Path, prefix: str) -> list[str]:
+        options = self.options
+        command = [str(parts.server), f"--model-repository={options.repository.resolve()}"]
+        command += [f"--backend-directory={directory}", f"--cache-directory={parts.caches}"]
+        for use, port in self._ports().items():
+            command += [f"--{use}-address={options.host}", f"--{use}-port={port}"]
+        command += [f"--backend-config=python,shm-region-prefix-name={prefix}"]
+        command += [f"--backend-config=python,stub-timeout-seconds={STUB_TIMEOUT_SECONDS}"]
+        command += [f"--exit-timeout-secs={options.drain_seconds}"]
+        if options.config_name:
+            command.append(f"--model-config-name={options.config_name}")
+        if not options.auto_complete:
+            command.append("--disable-auto-complete-config")
+        return [*command, *options.extra]

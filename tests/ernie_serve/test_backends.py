@@ -1,0 +1,107 @@
+"""The backend directory, and the parts of the wheel it is made of."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import subprocess
+import sysconfig
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from ernie_serve import ServeError, backends, detached, perf_analyzer, wheel
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """A python_backends folder of our own: one backend, the library, and a folder that is neither."""
+    for name in ("mine/model.py", "ernie_runtime/__init__.py", "other/notes.txt"):
+        path = tmp_path / "python_backends" / name
+        path.parent.mkdir(parents=True)
+        path.write_text("first")
+    return tmp_path / "python_backends"
+
+
+def test_directory_copies_the_wheel_and_links_ours(source: Path, tmp_path: Path) -> None:
+    parts = wheel.find_wheel()
+    made = backends.assemble(parts, source, tmp_path / "cache")
+    assert sorted(path.name for path in made.iterdir()) == ["ernie_runtime", "mine", "python"]
+    for file in parts.python_backend:
+        assert not (made / "python" / file.name).is_symlink()
+        assert (made / "python" / file.name).stat().st_size == file.stat().st_size
+    assert os.access(made / "python" / "triton_python_backend_stub", os.X_OK)
+    (source / "mine" / "model.py").write_text("second")
+    assert (made / "mine" / "model.py").read_text() == "second"
+
+
+def test_directory_is_mended_and_follows_the_source(source: Path, tmp_path: Path) -> None:
+    parts = wheel.find_wheel()
+    made = backends.assemble(parts, source, tmp_path / "cache")
+    stub = made / "python" / "triton_python_backend_stub"
+    size, inode = stub.stat().st_size, stub.stat().st_ino
+    backends.assemble(parts, source, tmp_path / "cache")
+    assert stub.stat().st_ino == inode, "a good copy is kept"
+    stub.write_bytes(b"cut short")
+    (source / "mine").rename(source / "renamed")
+    backends.assemble(parts, source, tmp_path / "cache")
+    assert stub.stat().st_size == size
+    assert sorted(path.name for path in made.iterdir()) == ["ernie_runtime", "python", "renamed"]
+
+
+def test_many_may_assemble_at_once(source: Path, tmp_path: Path) -> None:
+    parts = wheel.find_wheel()
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(lambda _: backends.assemble(parts, source, tmp_path / "cache"), range(32)))
+    assert len(set(made)) == 1
+    assert not [path for path in made[0].rglob("*") if path.name.startswith(".tmp")]
+
+
+def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ServeError, match=r"cannot write the backend directory .* set ERNIE_TRITON_CACHE"):
+        backends.assemble(wheel.find_wheel(), cache=tmp_path / "file")
+
+
+def test_missing_parts_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(wheel, "python_version", lambda: "3.7")
+        with pytest.raises(
+            ServeError, match=r"no stub for Python 3\.7, only for 3\.8, 3\.9, 3\.10, 3\.11, 3\.12"
+        ):
+            wheel.find_wheel()
+        patch.setattr(sysconfig, "get_config_var", lambda name: None)
+        with pytest.raises(ServeError, match=r"libpython3\.7\.so\.1\.0 was not found"):
+            wheel.find_libpython()
+
+    def absent(name: str) -> str:
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", absent)
+    with pytest.raises(ServeError, match=r"tritonserver is not installed .*pip install nvidia-pytriton"):
+        wheel.find_wheel()
+
+
+def test_perf_analyzer_runs() -> None:
+    binary, env = perf_analyzer.locate()
+    done = subprocess.run([binary, "--version"], env=env, capture_output=True, text=True, check=True)
+    assert "Perf Analyzer" in done.stdout + done.stderr
+
+
+def test_a_record_of_another_process_with_the_same_number_is_not_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(backends.CACHE_VARIABLE, str(tmp_path))
+    mine = detached.start_time(os.getpid())
+    record = detached.Record(os.getpid(), mine, "127.0.0.1", 8123, 1, 2, 5, "models", "log")
+    record.write()
+    assert detached.find(None) == record
+    with pytest.raises(
+        ServeError, match="no server runs in the background on HTTP port 9999; one runs on 8123"
+    ):
+        detached.find(9999)
+    other = detached.Record(os.getpid(), mine - 1, "127.0.0.1", 8123, 1, 2, 5, "models", "log")
+    other.write()
+    assert detached.running() == []
+    assert not other.path.exists()
