@@ -3,7 +3,7 @@
 PY := .venv/bin/python
 UV := .cache/uv/bin/uv
 COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(UV) pip compile --quiet --universal --python-version 3.10 \
-	--generate-hashes
+	--generate-hashes $(UPGRADE)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test lint clean lock
@@ -29,8 +29,8 @@ clean: ## remove .venv, caches and build leftovers; model_repository/ stays
 	rm -rf .venv .cache build .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -path ./.git -prune -o \( -name __pycache__ -o -name '*.egg-info' \) -type d -prune -exec rm -rf {} +
 
-lock: setup ## pin anew, from pyproject.toml, what the lock files hold (needs the network)
-	@$(PY) -m pip install --quiet --target .cache/uv --upgrade uv
+lock: setup ## pin again after a change in pyproject.toml (UPGRADE=--upgrade: with the newest versions)
+	@$(PY) -m pip install --quiet --disable-pip-version-check --target .cache/uv --upgrade uv
 	$(COMPILE) --group setup -o requirements-setup.lock
 	$(COMPILE) pyproject.toml --extra build --extra client --extra serve --extra test -c requirements-setup.lock -o requirements.lock
 	$(COMPILE) pyproject.toml --extra client --extra serve -c requirements.lock -o requirements-serve.lock

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import logging
 import os
 import warnings
@@ -31,7 +33,7 @@ def import_paddle(device: str | None = None) -> Any:
     os.environ.setdefault("GLOG_minloglevel", "2")
     # paddle2onnx's optimizer would pip-install packages at run time; what it wants is in the lock file.
     os.environ.setdefault("POLYGRAPHY_AUTOINSTALL_DEPS", "0")
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):  # its warning about OMP_NUM_THREADS
         warnings.simplefilter("ignore")
         try:
             import paddle

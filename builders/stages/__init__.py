@@ -12,6 +12,7 @@ import errno
 import fcntl
 import hashlib
 import json
+import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -65,6 +66,9 @@ class Stage(Protocol):
     def line(self, figures: Mapping[str, Any]) -> str:
         """One clear line about the figures."""
 
+    # A stage whose result lies outside its folder (publish) also has
+    # holds(context, before) -> bool: whether that result is still there.
+
 
 def sha256_of(path: Path) -> str:
     """Hash of a file's bytes."""
@@ -97,8 +101,9 @@ def run_stage(stage: Stage, context: Context, before: dict[str, Done]) -> Done:
             except BlockingIOError:
                 say(f"{label}: another build is doing the same stage; waiting for it")
                 fcntl.flock(lock, fcntl.LOCK_EX)
-            reused = (folder / "done.json").is_file()
+            reused = (folder / "done.json").is_file() and getattr(stage, "holds", _always)(context, before)
             if not reused:
+                shutil.rmtree(folder, ignore_errors=True)
                 say(f"{label}: {'going on' if partial.exists() else 'started'}")
                 partial.mkdir(exist_ok=True)
                 figures = stage.run(context, before, partial)
@@ -114,6 +119,10 @@ def run_stage(stage: Stage, context: Context, before: dict[str, Done]) -> Done:
     say(f"{label}: {stage.line(figures)} ({spent})")
     before[stage.NAME] = Done(folder, key, figures)
     return before[stage.NAME]
+
+
+def _always(context: Context, before: Mapping[str, Done]) -> bool:
+    return True
 
 
 def _disk_error(error: OSError, where: Path) -> BuildError:

@@ -7,7 +7,7 @@ import copy
 import io
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import numpy as np
 
 from ernie_runtime.batching import run_rows
 from ernie_runtime.engines.ort import OrtEngine
-from ernie_runtime.kinds import get_kind
+from ernie_runtime.kinds import TensorSpec, get_kind
 from ernie_runtime.tokenization import ErnieTokenizer
 
 from ..draft import draft_manifest
@@ -23,6 +23,7 @@ from ..errors import ExportError
 from ..framework import import_paddle
 from ..kinds import get_builder_kind
 from ..models import PaddleEngine, build_model
+from ..onnx_graph import name_dimensions, rename_tensors, tidy
 from . import Context, Done, sha256_of
 from .data import read_split
 from .finetune import fine_tuned
@@ -55,8 +56,8 @@ def run(context: Context, before: Mapping[str, Done], folder: Path) -> dict[str,
     tokenizer = ErnieTokenizer.from_vocab(checkpoint.vocabulary)
     model = build_model(kind, checkpoint, len(context.task.labels))
     model.eval()
-    names = [spec.name for spec in get_kind(context.task.kind).encoder_outputs(draft_manifest(context.task, tokenizer))]
-    to_onnx(to_static(model, folder / "paddle"), folder / MODEL, names)
+    outputs = get_kind(context.task.kind).encoder_outputs(draft_manifest(context.task, tokenizer))
+    to_onnx(to_static(model, folder / "paddle"), folder / MODEL, outputs)
     tokenizer.save(folder / "tokenizer.json")
     error, texts = compare(context, before, tokenizer, PaddleEngine(model, kind), OrtEngine(folder / MODEL))
     if not error <= TOLERANCE:
@@ -88,12 +89,12 @@ def to_static(model: Any, folder: Path) -> Path:
     specs = [paddle.static.InputSpec([None, None], "int64", name) for name in INPUTS]
     with _quiet():
         # A copy: to_static changes the layer it is given.
-        static = paddle.jit.to_static(_NamedInputs(copy.deepcopy(model)).layer, input_spec=specs, full_graph=True)
+        static = paddle.jit.to_static(copy.deepcopy(model), input_spec=specs, full_graph=True)
         paddle.jit.save(static, str(folder / "model"))
     return folder / "model.json"
 
 
-def to_onnx(graph: Path, target: Path, output_names: list[str]) -> None:
+def to_onnx(graph: Path, target: Path, outputs: Sequence[TensorSpec]) -> None:
     """Convert a static graph; inputs and outputs get the contract's names."""
     import onnx
     import paddle2onnx
@@ -110,31 +111,19 @@ def to_onnx(graph: Path, target: Path, output_names: list[str]) -> None:
             optimize_tool="None",
         )
     model = onnx.load(str(target))
-    if len(model.graph.output) != len(output_names) or len(model.graph.input) != len(INPUTS):
+    if len(model.graph.output) != len(outputs) or len(model.graph.input) != len(INPUTS):
         raise ExportError(
-            f"{target}: expected {len(INPUTS)} inputs and {len(output_names)} outputs, "
+            f"{target}: expected {len(INPUTS)} inputs and {len(outputs)} outputs, "
             f"the graph has {len(model.graph.input)} and {len(model.graph.output)}"
         )
+    model = tidy(model)
     rename_tensors(model, {old.name: new for old, new in zip(model.graph.input, INPUTS, strict=True)})
-    rename_tensors(model, {old.name: new for old, new in zip(model.graph.output, output_names, strict=True)})
-    for values, kind in ((model.graph.input, "batch length"), (model.graph.output, "batch")):
-        for value in values:
-            dims = value.type.tensor_type.shape.dim
-            for dim, name in zip(dims, ["batch", "length"][: len(kind.split())] if len(dims) < 3 else ["batch", "length"], strict=False):
-                dim.ClearField("dim_value")
-                dim.dim_param = name
+    rename_tensors(model, {old.name: spec.name for old, spec in zip(model.graph.output, outputs, strict=True)})
+    name_dimensions(model.graph.input, ("batch", "length"))
+    for value, spec in zip(model.graph.output, outputs, strict=True):
+        name_dimensions([value], ("batch", "length") if -1 in spec.dims else ("batch",))
     onnx.checker.check_model(model)
     onnx.save(model, str(target))
-
-
-def rename_tensors(model: Any, names: Mapping[str, str]) -> None:
-    """Rename tensors of an ONNX graph everywhere they are produced or used."""
-    graph = model.graph
-    for value in (*graph.input, *graph.output, *graph.value_info):
-        value.name = names.get(value.name, value.name)
-    for node in graph.node:
-        node.input[:] = [names.get(name, name) for name in node.input]
-        node.output[:] = [names.get(name, name) for name in node.output]
 
 
 def compare(
@@ -146,24 +135,14 @@ def compare(
     if not items:
         raise ExportError(f"task {context.task.name}: no texts to check the export on; give `examples` in the tasks file")
     _, windows = kind.documents(items, tokenizer, context.task.limits)
-    rows = [([w.input_ids for w in windows], [w.token_type_ids for w in windows])]
+    ids, types = [w.input_ids for w in windows], [w.token_type_ids for w in windows]
+    ours, theirs = (run_rows(engine, ids, types, token_budget=1024) for engine in (exported, reference))
     worst = 0.0
-    for ids, types in rows:
-        ours, theirs = (run_rows(engine, ids, types, token_budget=1024) for engine in (exported, reference))
-        for window, a, b in zip(windows, ours, theirs, strict=True):
-            for name in a:
-                length = len(window.offsets) if kind.per_token else len(a[name])
-                worst = max(worst, float(np.abs(a[name][:length] - b[name][:length]).max()))
+    for window, a, b in zip(windows, ours, theirs, strict=True):
+        for name in a:
+            length = len(window.offsets) if kind.per_token else len(a[name])
+            worst = max(worst, float(np.abs(a[name][:length] - b[name][:length]).max()))
     return worst, len(items)
-
-
-class _NamedInputs:
-    """Holds a layer whose forward takes exactly the contract's inputs, in order."""
-
-    def __init__(self, layer: Any) -> None:
-        forward = layer.forward
-        layer.forward = lambda input_ids, token_type_ids: forward(input_ids, token_type_ids=token_type_ids)
-        self.layer = layer
 
 
 @contextlib.contextmanager

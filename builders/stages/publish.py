@@ -1,1 +1,164 @@
-NAME="x"
+"""Publish: a new version of every model of the task, each visible to a server whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ernie_runtime.engines.ort import OrtEngine
+from ernie_runtime.errors import ManifestError
+from ernie_runtime.manifest import Evaluation, Manifest, Variant
+from ernie_runtime.repository import newest_version, versions
+from ernie_runtime.tokenization import ErnieTokenizer
+
+from .. import triton_config as tc
+from ..draft import draft_manifest
+from ..errors import PublishError
+from ..warmup import warmup_requests, write_warmup
+from . import Context, Done, key_of
+from .export import MODEL
+
+NAME = "publish"
+VARIANT, ENGINE = "fp32", "onnxruntime"
+
+
+def inputs(context: Context, before: Mapping[str, Done]) -> dict[str, Any]:
+    """All that ends up in the repository, and which repository."""
+    return {"build": _build_key(context, before), "output": str(context.output.resolve())}
+
+
+def holds(context: Context, before: Mapping[str, Done]) -> bool:
+    """Whether this very build is still the newest version of every model of the task."""
+    try:
+        manifests = [
+            Manifest.load(newest_version(context.output / name) / "manifest.json") for name in _models(context.task.name)
+        ]
+    except ManifestError:
+        return False
+    build = _build_key(context, before)
+    return len({m.version for m in manifests}) == 1 and all(m.made_by.get("build") == build for m in manifests)
+
+
+def run(context: Context, before: Mapping[str, Done], folder: Path) -> dict[str, Any]:
+    """Stage beside the repository, then move in: steps first, ensembles last."""
+    task, exported = context.task, before["export"]
+    tokenizer = ErnieTokenizer.from_file(exported.folder / "tokenizer.json")
+    names = _models(task.name)
+    version = 1 + max((v for name in names for v in versions(context.output / name)), default=0)
+    variant = Variant(
+        VARIANT,
+        ENGINE,
+        MODEL,
+        exported.figures["bytes"],
+        exported.figures["sha256"],
+        exported.figures["max_abs_error"],
+        evaluations(context, before),
+    )
+    manifest = replace(
+        draft_manifest(task, tokenizer),
+        version=version,
+        variants=(variant,),
+        made_by={
+            "build": _build_key(context, before),
+            "base_model": context.source.where if not context.card else context.card["base_model"],
+            "trained": before["fine-tune"].figures["trained"],
+            "profile": context.profile,
+            "seed": context.seed,
+        },
+    )
+    staging = context.output.parent / f".{context.output.name}.{task.name}.new"
+    shutil.rmtree(staging, ignore_errors=True)
+    try:
+        stage_models(staging, manifest, tokenizer, exported.folder, list(task.examples)[:4])
+        context.output.mkdir(parents=True, exist_ok=True)
+        for name in names:
+            move_in(staging / name, context.output / name, version)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return {"task": task.name, "version": version, "models": list(names), "output": str(context.output)}
+
+
+def line(figures: Mapping[str, Any]) -> str:
+    """Where and as what."""
+    return f"version {figures['version']} of {', '.join(figures['models'])} in {figures['output']}"
+
+
+def stage_models(
+    staging: Path, manifest: Manifest, tokenizer: ErnieTokenizer, exported: Path, examples: list[tuple[str, ...]]
+) -> None:
+    """Write every model directory of the task, complete, under `staging`."""
+    variant = manifest.variant(manifest.recommended)
+    engine = OrtEngine(exported / MODEL)
+    warm = warmup_requests(manifest, tokenizer, engine, examples, variant.name)
+    tokenizer_, encoder, postprocess, plain, named = _models(manifest.task)
+    configs = {
+        tokenizer_: (tc.tokenizer_config(manifest, False), tc.tokenizer_config(manifest, True)),
+        encoder: (tc.encoder_config(manifest, variant, False), tc.encoder_config(manifest, variant, True)),
+        postprocess: (tc.postprocess_config(manifest, False), tc.postprocess_config(manifest, True)),
+        plain: (tc.ensemble_config(manifest, plain, variant),),
+        named: (tc.ensemble_config(manifest, named, variant),),
+    }
+    for name, flavours in configs.items():
+        folder = staging / name
+        home = folder / str(manifest.version)
+        home.mkdir(parents=True)
+        for config, file in zip(flavours, (tc.PORTABLE, tc.RAGGED), strict=False):
+            write_warmup(config, folder, warm.get(name, []))()
+            (folder / file).parent.mkdir(exist_ok=True)
+            (folder / file).write_text(tc.to_text(config), encoding="utf-8")
+        (home / "manifest.json").write_text(manifest.to_json(), encoding="utf-8")
+    shutil.copyfile(exported / "tokenizer.json", staging / tokenizer_ / str(manifest.version) / "tokenizer.json")
+    shutil.copyfile(exported / MODEL, staging / encoder / str(manifest.version) / MODEL)
+    shutil.copytree(exported / "paddle", staging / encoder / str(manifest.version) / "paddle")
+
+
+def move_in(staged: Path, model: Path, version: int) -> None:
+    """Move one model into the repository by renames only.
+
+    A new model appears whole. Of a model that is there, the version directory appears whole, then the files that
+    all versions share are replaced one by one.
+    """
+    if not model.exists():
+        staged.rename(model)
+        return
+    if (model / str(version)).exists():
+        raise PublishError(f"{model / str(version)}: exists already; another build is publishing the same task")
+    for part in ("warmup", "configs"):
+        if (staged / part).is_dir():
+            (model / part).mkdir(exist_ok=True)
+            for file in (staged / part).iterdir():
+                os.replace(file, model / part / file.name)
+    (staged / str(version)).rename(model / str(version))
+    os.replace(staged / tc.PORTABLE, model / tc.PORTABLE)
+
+
+def evaluations(context: Context, before: Mapping[str, Done]) -> tuple[Evaluation, ...]:
+    """This build's figures, and those on the card of a checkpoint that ships."""
+    found = [Evaluation(**e) for e in context.card.get("evaluations", [])]
+    own = before["evaluate"].figures
+    if own["rows"]:
+        found.append(Evaluation(own["split"], own["rows"], own["metrics"], "this build, through the serving code"))
+    return tuple(found)
+
+
+def _models(task: str) -> tuple[str, str, str, str, str]:
+    """Names in the order of publishing."""
+    return (tc.tokenizer_name(task), tc.encoder_name(task, VARIANT), tc.postprocess_name(task), f"{task}_{VARIANT}", task)
+
+
+def _build_key(context: Context, before: Mapping[str, Done]) -> str:
+    return key_of(
+        {
+            "stages": [done.key for done in before.values()],
+            "title": context.task.title,
+            "labels": [vars(label) for label in context.task.labels],
+            "limits": vars(context.task.limits),
+            "examples": context.task.examples,
+            "card": context.card,
+        }
+    )
+

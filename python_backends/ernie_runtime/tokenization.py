@@ -1,36 +1,38 @@
 """Text to token ids and character offsets, with the ids ERNIE models were trained with.
 
-The reference is PaddleNLP 2.8.1, `ErnieTokenizer(vocab_file, do_lower_case=True)`: the ids here are those of its
-`__call__` less [CLS] and [SEP]. The work is done by Hugging Face `tokenizers` (Rust), built from explicit Unicode
-tables because its own BertNormalizer and BertPreTokenizer differ on symbols and emoji. A saved tokenizer.json
-carries the tables of the Python it was built with; newer Unicode versions know more characters.
+The reference is PaddleNLP 2.8.1, `ErnieTokenizer(vocab_file, do_lower_case=True)`: the ids here are those of
+its `__call__` less [CLS] and [SEP]. The work is done by Hugging Face `tokenizers` (Rust), built from explicit
+Unicode tables because its own BertNormalizer and BertPreTokenizer differ on symbols and emoji. A saved
+tokenizer.json carries the tables of the Python it was built with; newer ones know more characters.
 
 Kept as the reference has them, odd or not, because the models were trained with them:
-- Private-use and unassigned characters, zero-width joiners, U+FFFD and vertical tabs are deleted, so the words on
-  both sides of one become one word; U+2028 and U+2029 separate words.
-- Accents go with every other non-spacing mark: Japanese and Indic vowel and voicing signs too ("が" is read as "か").
-- A Greek capital sigma always becomes "σ", never the final "ς": the reference lowers character by character.
-- "²", "º", "µ", "ŋ" and "〇" stand alone like symbols; "³", "ª" and "①" do not; nor do ideographs after U+2CEAF.
-- Hangul falls apart into its letters, full-width letters and digits stay full-width.
-- Of a token that is on two lines of the vocabulary, the last line counts.
+- Private-use and unassigned characters, zero-width joiners, U+00AD, U+FFFD and vertical tabs are deleted, so
+  the words on both sides of one become one word; U+2028 and U+2029 separate words.
+- Non-spacing marks are deleted in every script, not only accents: "が" is read as "か".
+- A capital sigma always becomes "σ", never the final "ς": the reference lowers a character at a time.
+- "²", "º", "µ", "ŋ" and "〇" stand alone like symbols; "³", "ª", "①" and ideographs from U+2CEB0 do not.
+- Hangul falls apart into its letters; full-width letters are lowered but stay full-width.
+- Of a token that is on two lines of the vocabulary, the last line counts ("$" in ERNIE 3.0's).
 
-Different on purpose: special tokens typed in a text are ordinary characters. The reference takes a user's "[SEP]"
-for a separator and so cuts the input.
+Different on purpose: special tokens typed in a text are ordinary characters. The reference takes a user's
+"[SEP]" for a separator and so cuts the input. And `vocab_size` counts lines, so that it is one more than the
+highest id; the reference counts distinct tokens.
 """
 
 from __future__ import annotations
 
 import hashlib
 import unicodedata
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import chain
+from itertools import accumulate, chain, pairwise
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from tokenizers import Regex, Tokenizer, normalizers, pre_tokenizers
+from tokenizers import Encoding, Regex, Tokenizer, normalizers, pre_tokenizers
 from tokenizers.models import WordPiece
 
 from .errors import VocabularyError
@@ -52,9 +54,9 @@ _LIKE_SYMBOLS = frozenset("\u00b2\u00b5\u00ba\u00d8\u014b\u01b1\u3007")
 class TokenizedText:
     """One text's tokens, without special tokens.
 
-    Offsets index the text as sent (Python slicing). 0 <= start < end <= len(text), and neither starts nor ends ever
-    decrease; tokens overlap only where one character gives several. A combining mark belongs to the character it
-    follows, though it gives no token.
+    Offsets index the text as sent (Python slicing). 0 <= start < end <= len(text), and neither starts nor
+    ends ever decrease; tokens overlap only where one character gives several. A combining mark belongs to
+    the character it follows, though it gives no token.
     """
 
     ids: npt.NDArray[np.int64]  # [n]
@@ -67,16 +69,17 @@ class ErnieTokenizer:
     def __init__(self, tokenizer: Tokenizer) -> None:
         """Use `from_vocab` or `from_file`. VocabularyError where `tokenizer` is not one that they made."""
         if tokenizer.get_added_tokens_decoder():
-            raise VocabularyError("the tokenizer has registered special tokens: make it with ErnieTokenizer.save")
+            raise VocabularyError("it has registered special tokens: make it with ErnieTokenizer.save")
         entries = tokenizer.get_vocab(with_added_tokens=False)
         names = sorted(entries, key=entries.__getitem__)
         if [entries[name] for name in names] != list(range(len(names))):
-            raise VocabularyError("the tokenizer's ids are not 0 to n - 1: make it with ErnieTokenizer.save")
+            raise VocabularyError("its ids are not 0 to n - 1: make it with ErnieTokenizer.save")
         self._tokenizer = tokenizer
-        self._tokens = [name.rstrip("\n") for name in names]
+        self._tokens: list[str] = [name.rstrip("\n") for name in names]
         self._ids = {token: index for index, token in enumerate(self._tokens)}
         _check_special_tokens(self._ids)
-        self.pad_id, self.cls_id, self.sep_id, self.unk_id, self.mask_id = (self._ids[t] for t in SPECIAL_TOKENS)
+        special_ids = [self._ids[token] for token in SPECIAL_TOKENS]
+        self.pad_id, self.cls_id, self.sep_id, self.unk_id, self.mask_id = special_ids
         self.vocab_size = len(self._tokens)
         """Rows an embedding table needs: the highest id + 1."""
         self.fingerprint = hashlib.sha256("".join(f"{t}\n" for t in self._tokens).encode()).hexdigest()
@@ -127,46 +130,52 @@ class ErnieTokenizer:
         return self._ids.get(token)
 
     def __call__(self, texts: Sequence[str]) -> list[TokenizedText]:
-        """Tokenize texts in one Rust call. A lone surrogate is deleted like other characters of its category."""
+        """Tokenize texts in one Rust call; lone surrogates are deleted like others of category C."""
         texts = list(texts)
         try:
-            encodings = self._tokenizer.encode_batch(texts, add_special_tokens=False)
+            encodings = self._encode(texts)
         except (TypeError, UnicodeEncodeError):
             # U+FFFD is deleted too, and keeps the offsets of all else.
             visible = [text.encode("utf-16", "surrogatepass").decode("utf-16", "replace") for text in texts]
-            encodings = self._tokenizer.encode_batch(visible, add_special_tokens=False)
+            encodings = self._encode(visible)
         ids = [encoding.ids for encoding in encodings]
-        bounds = np.cumsum([0, *map(len, ids)]).tolist()
+        bounds = list(accumulate(map(len, ids), initial=0))
         all_ids = np.fromiter(chain.from_iterable(ids), np.int64, bounds[-1])
         pairs = chain.from_iterable(encoding.offsets for encoding in encodings)
         offsets = np.fromiter(chain.from_iterable(pairs), np.int32, 2 * bounds[-1]).reshape(-1, 2)
         _take_marks(texts, bounds, offsets)
-        return [
-            TokenizedText(all_ids[start:end], offsets[start:end])
-            for start, end in zip(bounds, bounds[1:], strict=False)
-        ]
+        return [TokenizedText(all_ids[start:end], offsets[start:end]) for start, end in pairwise(bounds)]
+
+    def _encode(self, texts: list[str]) -> list[Encoding]:
+        if len(texts) == 1:  # saves the way through the thread pool
+            return [self._tokenizer.encode(texts[0], add_special_tokens=False)]
+        encodings: list[Encoding] = self._tokenizer.encode_batch(texts, add_special_tokens=False)
+        return encodings
 
 
 def _take_marks(texts: Sequence[str], bounds: list[int], offsets: npt.NDArray[np.int32]) -> None:
     """Move the end of each token over the combining marks right after it, in place.
 
-    The marks were deleted before the words were cut, so the last token of "cafe\\u0301" ends at "e". Text i has the
-    tokens bounds[i] to bounds[i + 1]. Only tokens that leave a gap to the next one are looked at.
+    The marks were deleted before the words were cut, so the last token of "cafe\\u0301" ends at "e". Text i
+    has the tokens bounds[i] to bounds[i + 1]. Only tokens that leave a gap to the next one are looked at.
     """
     limits = np.empty(len(offsets), np.int32)
     limits[:-1] = offsets[1:, 0]
-    for text, start, end in zip(texts, bounds, bounds[1:], strict=False):
+    for text, (start, end) in zip(texts, pairwise(bounds), strict=True):
         if start < end:
             limits[end - 1] = len(text)
-    gaps = np.flatnonzero(offsets[:, 1] < limits)
-    owners = np.searchsorted(bounds, gaps, side="right") - 1
-    for token, owner in zip(gaps.tolist(), owners.tolist(), strict=True):
-        text, limit = texts[owner], int(limits[token])
-        end = start = int(offsets[token, 1])
-        while end < limit and unicodedata.category(text[end]) == "Mn":
+    ends = offsets[:, 1]
+    for token in (ends < limits).nonzero()[0].tolist():
+        text, limit = texts[bisect_right(bounds, token) - 1], limits[token]
+        end = int(ends[token])
+        while end < limit and _is_mark(text[end]):
             end += 1
-        if end > start:
-            offsets[token, 1] = end
+        ends[token] = end
+
+
+def _is_mark(char: str) -> bool:
+    # NFD may swap a spacing mark that has a combining class with a deleted one; offsets do not follow.
+    return unicodedata.category(char) == "Mn" or unicodedata.combining(char) > 0
 
 
 def _check_special_tokens(ids: dict[str, int]) -> None:
@@ -185,13 +194,14 @@ def _build(tokens: list[str], last: dict[str, int]) -> Tokenizer:
         while last[token] != index and (name == token or name in vocab):
             name += "\n"
         vocab[name] = index
-    deleted, marks, isolated, isolated_or_space = _character_classes()
+    deleted, marks, isolated, isolated_or_space, unknown_to_rust = _character_classes()
     tokenizer = Tokenizer(WordPiece(vocab, unk_token="[UNK]", max_input_chars_per_word=MAX_WORD_CHARS))
     # Deletion comes first: Rust lowers and decomposes some characters that this Python does not know yet.
     tokenizer.normalizer = normalizers.Sequence(
         [
             normalizers.Replace(Regex(deleted), ""),
             normalizers.Lowercase(),
+            *(normalizers.Replace(char, unicodedata.normalize("NFD", char)) for char in unknown_to_rust),
             normalizers.NFD(),
             normalizers.Replace(Regex(marks), ""),
         ]
@@ -202,12 +212,19 @@ def _build(tokens: list[str], last: dict[str, int]) -> Tokenizer:
 
 
 @cache
-def _character_classes() -> tuple[str, str, str, str]:
-    """Regex classes of: deleted characters, combining marks, characters that are words alone, those and spaces."""
+def _character_classes() -> tuple[str, str, str, str, str]:
+    """Regex classes: deleted characters, combining marks, words of one character, those and spaces.
+
+    And, as a plain string, the characters that Rust's NFD does not decompose (one as of tokenizers 0.23).
+    """
+    nfd, unknown_to_rust = normalizers.NFD(), ""
     deleted, marks, isolated, spaces = [], [], [], []
     for code in chain(range(0xD800), range(0xE000, 0x110000)):
         char = chr(code)
         category = unicodedata.category(char)
+        decomposition = unicodedata.decomposition(char)
+        if decomposition and decomposition[0] != "<" and nfd.normalize_str(char) == char:
+            unknown_to_rust += char
         if category == "Mn":
             marks.append(code)
         elif char in "\t\n\r" or category[0] == "Z":
@@ -216,7 +233,8 @@ def _character_classes() -> tuple[str, str, str, str]:
             deleted.append(code)
         elif category[0] in "PS" or char in _LIKE_SYMBOLS or any(a <= code <= b for a, b in _IDEOGRAPHS):
             isolated.append(code)
-    return _regex(deleted), _regex(marks), _regex(isolated), _regex(sorted(isolated + spaces))
+    isolated_or_space = sorted(isolated + spaces)
+    return _regex(deleted), _regex(marks), _regex(isolated), _regex(isolated_or_space), unknown_to_rust
 
 
 def _regex(codes: list[int]) -> str:

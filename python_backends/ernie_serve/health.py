@@ -44,6 +44,11 @@ class Health:
         """The server answers, whatever the state of its models."""
         return self._ok("/v2/health/live")
 
+    def name(self) -> str | None:
+        """The server's name (``--id``); None where it does not tell."""
+        status, body = self._request("GET", "/v2")
+        return str(json.loads(body).get("name")) if status == 200 else None
+
     def models(self) -> list[ModelState]:
         """Every model version the server knows, by name."""
         _, body = self._request("POST", "/v2/repository/index")

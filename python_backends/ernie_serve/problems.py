@@ -96,6 +96,9 @@ _PROTOBUF = re.compile(r"Error parsing text-format inference\.ModelConfig: (.*)"
 _STUB = re.compile(r"Failed to preinitialize Python stub: (.*)")
 _PORT = re.compile(r"failed to start (HTTP|GRPC|Metrics) service: .*?Socket '[^']*?:(\d+)' already in use")
 _FATAL = re.compile(r"^(?:E\d{4} .*?\] |error: )(.*)", re.MULTILINE)
+_USAGE = re.compile(
+    r"^(?:\S*tritonserver: )?(.*(?:unrecognized option|requires an argument).*)$", re.MULTILINE
+)
 _NOISE = ("CudaDriverHelper", "pinned_memory", "NVML", "DCGM")
 
 
@@ -163,5 +166,9 @@ def explain_exit(log: str, returncode: int, log_file: Path) -> str:
     if returncode > 128:
         return f"tritonserver crashed with signal {returncode - 128}: see {log_file}"
     reasons = [one_line(text) for text in _FATAL.findall(log) if not any(word in text for word in _NOISE)]
-    last: Sequence[str] = reasons[-1:] or [one_line(line) for line in log.splitlines() if line.strip()][-1:]
+    last: Sequence[str] = (
+        _USAGE.findall(log)[:1]
+        or reasons[-1:]
+        or [one_line(line) for line in log.splitlines() if line.strip()][-1:]
+    )
     return f"tritonserver ended with code {returncode}: {''.join(last) or 'no message'} (log: {log_file})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import logging
 import os
 import signal
@@ -24,8 +25,8 @@ GUARD = Path(__file__).with_name("guard.py")
 POLL_SECONDS = 0.05
 STUB_TIMEOUT_SECONDS = 120
 """Triton's own 30 s is short for a dozen models that import their libraries at once on two cores."""
-SETTLE_SECONDS = 1.0
-"""After the first model failed, how long to wait for others to fail too."""
+SETTLE_SECONDS = 3.0
+"""After a model failed. Triton ends by itself once the others are through, unless a stub never began."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,7 @@ class TritonServer:
         self.options = options
         self._process: subprocess.Popen[bytes] | None = None
         self._models: list[str] = []
+        self._name = f"ernie-triton-{uuid.uuid4().hex[:12]}"
         self._started = 0.0
 
     def __enter__(self) -> TritonServer:
@@ -104,7 +106,7 @@ class TritonServer:
 
     @property
     def metrics_address(self) -> str:
-        """``host:port`` of the Prometheus metrics, at /metrics."""
+        """``host:port`` of the metrics, at /metrics."""
         return Health(self.options.host, self.options.metrics_port).address
 
     @property
@@ -136,12 +138,11 @@ class TritonServer:
             log = self.log_file.open("wb")
         except OSError as error:
             raise ServeError(f"cannot write the log file {self.log_file}: {error.strerror}") from None
-        prefix = f"ernie-triton-{uuid.uuid4().hex[:12]}-"
         guard = [sys.executable, "-I", "-S", str(GUARD), str(0 if self.options.detached else os.getpid())]
-        guard += [prefix, str(self.options.drain_seconds + 5)]
+        guard += [f"{self._name}-", str(self.options.drain_seconds + 5)]
         with log:
             self._process = subprocess.Popen(
-                [*guard, *self._command(parts, directory, prefix)],
+                [*guard, *self._command(parts, directory)],
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -158,7 +159,7 @@ class TritonServer:
         Errors: ServeError naming the models that failed to load, or why the server ended or took too long.
         """
         tolerant = any("exit-on-error=false" in part for part in self.options.extra)
-        shown, failed_at = (-1, -1), 0.0
+        shown, failed, failed_at = (-1, -1), 0, 0.0
         while True:
             log = self._log()
             loaded = len(problems.loaded_models(log))
@@ -169,11 +170,12 @@ class TritonServer:
             code = self.poll()
             if code is not None:
                 raise ServeError(problems.explain_exit(self._log(), code, self.log_file))
-            if self.health.live() if tolerant else self.health.ready():
+            if (self.health.live() if tolerant else self.health.ready()) and self._is_ours():
                 break
             failures = {} if tolerant else problems.load_failures(log)
             now = time.monotonic()
-            failed_at = failed_at or (now if failures else 0.0)
+            if len(failures) > failed:
+                failed, failed_at = len(failures), now
             if failures and now - failed_at > SETTLE_SECONDS:
                 self.kill()
                 raise ServeError(f"{problems.explain_failures(failures)} (log: {self.log_file})")
@@ -220,6 +222,13 @@ class TritonServer:
         """Why the server ended, in one line."""
         return problems.explain_exit(self._log(), self.poll() or 0, self.log_file)
 
+    def _is_ours(self) -> bool:
+        """No other server took the port between the check and the start."""
+        try:
+            return self.health.name() in (self._name, None)
+        except (OSError, http.client.HTTPException):
+            return False
+
     def _ports(self) -> dict[str, int]:
         options = self.options
         return {"http": options.http_port, "grpc": options.grpc_port, "metrics": options.metrics_port}
@@ -227,13 +236,17 @@ class TritonServer:
     def _log(self) -> str:
         return self.log_file.read_bytes().decode("utf-8", "replace")
 
-    def _command(self, parts: wheel.Wheel, directory: Path, prefix: str) -> list[str]:
+    def _command(self, parts: wheel.Wheel, directory: Path) -> list[str]:
         options = self.options
-        command = [str(parts.server), f"--model-repository={options.repository.resolve()}"]
+        command = [
+            str(parts.server),
+            f"--id={self._name}",
+            f"--model-repository={options.repository.resolve()}",
+        ]
         command += [f"--backend-directory={directory}", f"--cache-directory={parts.caches}"]
         for use, port in self._ports().items():
             command += [f"--{use}-address={options.host}", f"--{use}-port={port}"]
-        command += [f"--backend-config=python,shm-region-prefix-name={prefix}"]
+        command += [f"--backend-config=python,shm-region-prefix-name={self._name}-"]
         command += [f"--backend-config=python,stub-timeout-seconds={STUB_TIMEOUT_SECONDS}"]
         command += [f"--exit-timeout-secs={options.drain_seconds}"]
         if options.config_name:

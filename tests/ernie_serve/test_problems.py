@@ -104,7 +104,7 @@ E1 m.cc:1] "Poll failed for model directory 'b': failed to read text proto"
             1,
             "ended with code 1: creating server: Internal - none",
         ),
-        ("/x/tritonserver: unrecognized option '--foo'\n", 1, "unrecognized option '--foo'"),
+        ("/x/tritonserver: unrecognized option '--foo'\nUsage:\n", 1, "unrecognized option '--foo'"),
         ("", 1, "ended with code 1: no message"),
     ],
 )

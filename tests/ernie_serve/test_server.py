@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from ernie_serve import ServeError, ServerOptions, TritonServer
+from ernie_serve import ServeError, ServerOptions, TritonServer, ports
 
 from .conftest import processes_of, shared_memory, write_ensemble, write_model
 
@@ -97,6 +97,19 @@ def test_a_port_that_is_taken_after_the_check_is_named(tmp_path: Path, options: 
         pytest.raises(ServeError, match=rf"^grpc port {port} is taken"),
     ):
         server.wait_ready()
+
+
+def test_a_server_that_lost_its_port_is_not_taken_for_the_winner(
+    tmp_path: Path, options: Options, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_model(tmp_path, "echo")
+    monkeypatch.setattr(ports, "check_ports", lambda host, chosen: None)
+    with TritonServer(options(tmp_path)) as winner:
+        taken = winner.options.http_port
+        loser = options(tmp_path, http_port=taken, log_file=tmp_path / "loser.log")
+        with pytest.raises(ServeError, match=rf"^http port {taken} is taken"), TritonServer(loser):
+            pass
+        winner.kill()
 
 
 def test_a_server_that_takes_too_long_is_killed(tmp_path: Path, options: Options) -> None:

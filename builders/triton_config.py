@@ -1,0 +1,153 @@
+"""config.pbtxt of every model of a task, as typed ModelConfig messages (tritonclient's own protobuf classes).
+
+Two flavours: the portable one pads each request to a length bucket, so that equal shapes meet in any engine's
+dynamic batcher; the ragged one lets requests of different lengths meet in the Python engine stand-ins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from google.protobuf import text_format
+from tritonclient.grpc import model_config_pb2 as pb
+
+from ernie_runtime.kinds import TensorSpec, get_kind
+from ernie_runtime.manifest import Manifest, Variant
+from ernie_runtime.steps import MAX_ROWS
+
+PORTABLE, RAGGED = "config.pbtxt", "configs/ragged.pbtxt"
+MAX_TEXTS = 256  # texts in one request
+QUEUE_DELAY_US = 200  # encoder: long enough for the texts of one tokenizer batch to arrive together
+TOKEN_BUDGET, ENGINE_ROWS = 2048, 64
+MANIFEST_PARAMETER = "manifest"
+
+ENCODER_INPUTS = (TensorSpec("input_ids", "INT64", (-1,)), TensorSpec("token_type_ids", "INT64", (-1,)))
+WINDOW, ITEM = TensorSpec("WINDOW", "INT32", (2,)), TensorSpec("ITEM", "BYTES", (1,))
+OFFSETS = TensorSpec("OFFSETS", "INT32", (-1, 2))
+RESULT = TensorSpec("RESULT", "BYTES", (1,))
+
+
+def tokenizer_name(task: str) -> str:
+    """Model name of a task's tokenizer."""
+    return f"{task}_tokenizer"
+
+
+def encoder_name(task: str, variant: str) -> str:
+    """Model name of one variant of a task's encoder."""
+    return f"{task}_encoder_{variant}"
+
+
+def postprocess_name(task: str) -> str:
+    """Model name of a task's postprocessor."""
+    return f"{task}_postprocess"
+
+
+def hand_over(manifest: Manifest) -> tuple[TensorSpec, ...]:
+    """What the tokenizer hands to the postprocessor past the encoder."""
+    return (WINDOW, ITEM, *((OFFSETS,) if get_kind(manifest.kind).per_token else ()))
+
+
+def buckets(max_length: int) -> list[int]:
+    """Lengths that the portable configuration pads to: steps of about a half, up to max_length."""
+    found = [b for b in (16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512) if b < max_length]
+    return [*found, max_length]
+
+
+def tokenizer_config(manifest: Manifest, ragged: bool) -> pb.ModelConfig:
+    """T_tokenizer."""
+    kind = get_kind(manifest.kind)
+    config = _model(tokenizer_name(manifest.task), "ernie_tokenizer", MAX_TEXTS)
+    _tensors(config.input, kind.inputs)
+    _tensors(config.output, (*ENCODER_INPUTS, *hand_over(manifest)))
+    if not ragged:
+        config.parameters["buckets"].string_value = ",".join(map(str, buckets(manifest.limits.max_length)))
+    _cpu(config)
+    return config
+
+
+def encoder_config(manifest: Manifest, variant: Variant, ragged: bool) -> pb.ModelConfig:
+    """T_encoder_V."""
+    config = _model(encoder_name(manifest.task, variant.name), variant.engine, MAX_ROWS)
+    config.default_model_filename = variant.file
+    _tensors(config.input, ENCODER_INPUTS, ragged)
+    _tensors(config.output, get_kind(manifest.kind).encoder_outputs(manifest))
+    config.dynamic_batching.max_queue_delay_microseconds = QUEUE_DELAY_US
+    if ragged:
+        config.parameters["token_budget"].string_value = str(TOKEN_BUDGET)
+        config.parameters["max_rows"].string_value = str(ENGINE_ROWS)
+    return config
+
+
+def postprocess_config(manifest: Manifest, ragged: bool) -> pb.ModelConfig:
+    """T_postprocess."""
+    kind = get_kind(manifest.kind)
+    config = _model(postprocess_name(manifest.task), "ernie_postprocess", MAX_ROWS)
+    _tensors(config.input, (*hand_over(manifest), *kind.encoder_outputs(manifest)), ragged)
+    _tensors(config.output, (*kind.numeric, RESULT))
+    _cpu(config)
+    return config
+
+
+def ensemble_config(manifest: Manifest, name: str, variant: Variant) -> pb.ModelConfig:
+    """T or T_V: tokenizer, encoder, postprocessor; the manifest in a parameter, for clients."""
+    kind = get_kind(manifest.kind)
+    config = pb.ModelConfig(name=name, platform="ensemble", max_batch_size=MAX_TEXTS)
+    _tensors(config.input, kind.inputs)
+    _tensors(config.output, (*kind.numeric, RESULT))
+    passed = hand_over(manifest)
+    logits = kind.encoder_outputs(manifest)
+    _step(config, tokenizer_name(manifest.task), kind.inputs, (*ENCODER_INPUTS, *passed))
+    _step(config, encoder_name(manifest.task, variant.name), ENCODER_INPUTS, logits)
+    _step(config, postprocess_name(manifest.task), (*passed, *logits), (*kind.numeric, RESULT))
+    config.parameters[MANIFEST_PARAMETER].string_value = manifest.to_json()
+    config.parameters["variant"].string_value = variant.name
+    return config
+
+
+def add_warmup(config: pb.ModelConfig, name: str, files: Mapping[str, tuple[str, Sequence[int]]], batch: int = 1) -> None:
+    """A warm-up request from files in the model's warmup/ folder: input -> (file, dims)."""
+    request = config.model_warmup.add(name=name, batch_size=batch)
+    types = {tensor.name: tensor.data_type for tensor in config.input}
+    for tensor, (file, dims) in files.items():
+        request.inputs[tensor].data_type = types[tensor]
+        request.inputs[tensor].dims.extend(dims)
+        request.inputs[tensor].input_data_file = file
+
+
+def to_text(config: pb.ModelConfig) -> str:
+    """The pbtxt form, Chinese readable."""
+    text: str = text_format.MessageToString(config, as_utf8=True)
+    return "# Written by the builder (builders/triton_config.py); change the task and publish again.\n" + text
+
+
+def from_text(text: str) -> pb.ModelConfig:
+    """Parse pbtxt; google.protobuf.text_format.ParseError where it is wrong."""
+    config: pb.ModelConfig = text_format.Parse(text, pb.ModelConfig())
+    return config
+
+
+def _model(name: str, backend: str, max_batch_size: int) -> pb.ModelConfig:
+    config = pb.ModelConfig(name=name, backend=backend, max_batch_size=max_batch_size)
+    config.dynamic_batching.SetInParent()
+    return config
+
+
+def _cpu(config: pb.ModelConfig) -> None:
+    config.instance_group.add(kind=pb.ModelInstanceGroup.KIND_CPU, count=1)
+
+
+def _tensors(field: Any, specs: Sequence[TensorSpec], ragged: bool = False) -> None:
+    for spec in specs:
+        data_type = pb.DataType.Value("TYPE_STRING" if spec.dtype == "BYTES" else f"TYPE_{spec.dtype}")
+        tensor = field.add(name=spec.name, data_type=data_type, dims=spec.dims)
+        if ragged and -1 in spec.dims:
+            tensor.allow_ragged_batch = True
+
+
+def _step(config: pb.ModelConfig, model: str, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> None:
+    step = config.ensemble_scheduling.step.add(model_name=model, model_version=-1)
+    for spec in inputs:
+        step.input_map[spec.name] = spec.name
+    for spec in outputs:
+        step.output_map[spec.name] = spec.name

@@ -1,0 +1,67 @@
+"""Warm-up requests: real examples, run through the steps once, stored as Triton's raw input files."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ernie_runtime.batching import Engine
+from ernie_runtime.errors import InvalidItem
+from ernie_runtime.manifest import Manifest
+from ernie_runtime.steps import EncoderStep, PostprocessStep, TokenizerStep, strings
+from ernie_runtime.tokenization import ErnieTokenizer
+
+from .triton_config import add_warmup, encoder_name, postprocess_name, tokenizer_name
+
+Arrays = Mapping[str, np.ndarray]
+
+
+def raw_bytes(array: np.ndarray) -> bytes:
+    """Triton's raw form: little-endian values; BYTES as a uint32 length before each element."""
+    if array.dtype != object:
+        return np.ascontiguousarray(array).tobytes()
+    return b"".join(struct.pack("<I", len(value)) + value for value in array.reshape(-1))
+
+
+def warmup_requests(
+    manifest: Manifest, tokenizer: ErnieTokenizer, engine: Engine, examples: Sequence[tuple[str, ...]], variant: str
+) -> dict[str, list[Arrays]]:
+    """Model name -> the inputs of its warm-up requests, one row each (Triton adds the batch dimension itself)."""
+    steps = (TokenizerStep(manifest, tokenizer), EncoderStep(engine, 2048, 64), PostprocessStep(manifest))
+    names = (tokenizer_name(manifest.task), encoder_name(manifest.task, variant), postprocess_name(manifest.task))
+    requests: dict[str, list[Arrays]] = {name: [] for name in names}
+    for example in examples:
+        flow: dict[str, Any] = {n: strings([t.encode()]) for n, t in zip(steps[0].inputs, example, strict=True)}
+        for name, step in zip(names, steps, strict=True):
+            inputs = {key: flow[key] for key in step.inputs}
+            if any(len(value) != 1 for value in inputs.values()):
+                break  # an example of several windows does not fit a one-row request
+            requests[name].append(inputs)
+            outputs = step.run([inputs])[0]
+            if isinstance(outputs, InvalidItem):
+                raise ValueError(f"example {example!r} of task {manifest.task}: {outputs}")
+            flow.update(outputs)
+    return requests
+
+
+def write_warmup(config: Any, folder: Path, requests: Sequence[Arrays]) -> Callable[[], None]:
+    """Add the requests to the configuration; the function returned writes their files into `folder`/warmup."""
+    files: dict[str, bytes] = {}
+    for number, request in enumerate(requests):
+        named = {}
+        for tensor, array in request.items():
+            file = f"{tensor}_{number}"
+            files[file] = raw_bytes(array)
+            named[tensor] = (file, array.shape[1:])
+        add_warmup(config, f"example_{number}", named)
+
+    def write() -> None:
+        (folder / "warmup").mkdir(parents=True, exist_ok=True)
+        for name, content in files.items():
+            (folder / "warmup" / name).write_bytes(content)
+
+    return write

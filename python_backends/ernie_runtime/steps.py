@@ -1,0 +1,231 @@
+"""The three steps of a served task, as functions on arrays: tokenizer, encoder, postprocessor.
+
+A step takes the inputs of many requests at once and gives each its outputs, or the InvalidItem that fails it.
+`ernie_runtime.triton` puts them behind Triton's Python backend; tests call them directly. Tensor names, dtypes and
+dims are those of the table in ARCHITECTURE.md.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from .batching import Engine, pad_rows, run_rows
+from .errors import InvalidItem
+from .kinds import Kind, WindowOutput, get_kind
+from .manifest import Manifest
+from .pipeline import answer_documents
+from .tokenization import ErnieTokenizer
+from .windows import Document, Window
+
+Arrays = Mapping[str, np.ndarray]
+MAX_ROWS = 1024  # windows a request may need; also the encoder's max_batch_size
+NO_LABEL = -1
+
+
+class Step(Protocol):
+    """One model of the pipeline."""
+
+    inputs: tuple[str, ...]
+
+    def run(self, requests: Sequence[Arrays]) -> list[dict[str, np.ndarray] | InvalidItem]:
+        """Outputs a request, in order."""
+
+
+def strings(values: Sequence[bytes]) -> np.ndarray:
+    """BYTES [N, 1] for Triton: an object array (fixed-width numpy strings are hundreds of times slower there)."""
+    out = np.empty((len(values), 1), dtype=object)
+    out[:, 0] = values
+    return out
+
+
+def dumps(value: Any) -> bytes:
+    """Compact UTF-8 JSON."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+class TokenizerStep:
+    """TEXT... BYTES [N, 1] -> input_ids, token_type_ids, WINDOW, ITEM (and OFFSETS) with W >= N rows.
+
+    buckets: lengths to pad a request's rows to, ascending; empty to pad to the longest row of the request. A request
+    with no item that can be answered fails with all the reasons; else a bad item travels on as its error.
+    """
+
+    def __init__(self, manifest: Manifest, tokenizer: ErnieTokenizer, buckets: Sequence[int] = ()) -> None:
+        self.manifest, self.tokenizer, self.buckets = manifest, tokenizer, tuple(buckets)
+        self.kind: Kind = get_kind(manifest.kind)
+        self.inputs = tuple(spec.name for spec in self.kind.inputs)
+
+    @classmethod
+    def load(cls, folder: Path, parameters: Mapping[str, str]) -> TokenizerStep:
+        """From a version directory; parameter `buckets` is a comma-separated list of lengths."""
+        buckets = [int(b) for b in parameters.get("buckets", "").split(",") if b]
+        return cls(Manifest.load(folder / "manifest.json"), ErnieTokenizer.from_file(folder / "tokenizer.json"), buckets)
+
+    def run(self, requests: Sequence[Arrays]) -> list[dict[str, np.ndarray] | InvalidItem]:
+        """One Rust call tokenizes the texts of all requests."""
+        items: list[tuple[bytes | str, ...]] = []
+        sizes = []
+        for request in requests:
+            columns = [request[name].reshape(-1) for name in self.inputs]
+            sizes.append(len(columns[0]))
+            items += zip(*columns, strict=True)
+        documents, windows = self.kind.documents(items, self.tokenizer, self.manifest.limits)
+        results: list[dict[str, np.ndarray] | InvalidItem] = []
+        first_item = first_window = 0
+        for size in sizes:
+            last_item, last_window = first_item + size, first_window
+            while last_window < len(windows) and windows[last_window].owner < last_item:
+                last_window += 1
+            results.append(self._outputs(documents[first_item:last_item], windows[first_window:last_window], first_item))
+            first_item, first_window = last_item, last_window
+        return results
+
+    def _outputs(self, documents: list[Document], windows: list[Window], base: int) -> dict[str, np.ndarray] | InvalidItem:
+        faults = [f"item {i}: {d.error}" for i, d in enumerate(documents) if d.error is not None]
+        if len(faults) == len(documents):
+            return InvalidItem("; ".join(faults[:3]) + (f"; and {len(faults) - 3} more" if len(faults) > 3 else ""))
+        if len(windows) > MAX_ROWS:
+            return InvalidItem(f"the request needs {len(windows):,} windows, at most {MAX_ROWS:,}: send fewer texts at once")
+        lengths = [len(w.input_ids) for w in windows]
+        longest = max(lengths)
+        length = next((b for b in self.buckets if b >= longest), longest)
+        outputs = {
+            "input_ids": pad_rows([w.input_ids for w in windows], length),
+            "token_type_ids": pad_rows([w.token_type_ids for w in windows], length),
+            "WINDOW": np.array([[w.owner - base, n] for w, n in zip(windows, lengths, strict=True)], np.int32),
+            "ITEM": strings(self._items(documents, windows, base)),
+        }
+        if self.kind.per_token:
+            outputs["OFFSETS"] = pad_rows([w.offsets for w in windows], length)
+        return outputs
+
+    def _items(self, documents: Sequence[Document], windows: Sequence[Window], base: int) -> list[bytes]:
+        """The document's JSON on its first window, nothing on the others."""
+        rows, seen = [], -1
+        for window in windows:
+            owner = window.owner - base
+            if owner == seen:
+                rows.append(b"")
+                continue
+            seen, document = owner, documents[owner]
+            if document.error is not None:
+                rows.append(dumps({"error": document.error}))
+                continue
+            item: dict[str, Any] = {"tokens": document.tokens, "windows": document.windows, "truncated": document.truncated}
+            if self.kind.per_token:
+                item["text"] = document.text
+            rows.append(dumps(item))
+        return rows
+
+
+class EncoderStep:
+    """input_ids, token_type_ids INT64 [W, L] of any lengths -> the encoder's outputs, one call a micro-batch.
+
+    Rows of all requests are cut to their real length, sorted, run in micro-batches of at most `token_budget` padded
+    tokens, and scattered back.
+    """
+
+    inputs = ("input_ids", "token_type_ids")
+
+    def __init__(self, engine: Engine, token_budget: int, max_rows: int) -> None:
+        self.engine, self.token_budget, self.max_rows = engine, token_budget, max_rows
+
+    def run(self, requests: Sequence[Arrays]) -> list[dict[str, np.ndarray] | InvalidItem]:
+        """Per-token outputs are 0 behind a row's end."""
+        ids: list[np.ndarray] = []
+        types: list[np.ndarray] = []
+        for request in requests:
+            lengths = real_lengths(request["input_ids"])
+            ids += [row[:n] for row, n in zip(request["input_ids"], lengths, strict=True)]
+            types += [row[:n] for row, n in zip(request["token_type_ids"], lengths, strict=True)]
+        rows = run_rows(self.engine, ids, types, self.token_budget, self.max_rows)
+        results: list[dict[str, np.ndarray] | InvalidItem] = []
+        first = 0
+        for request in requests:
+            count, length = request["input_ids"].shape
+            mine, lengths = rows[first : first + count], [len(row) for row in ids[first : first + count]]
+            first += count
+            results.append(
+                {
+                    name: np.stack([row[name] for row in mine])
+                    if mine[0][name].ndim < 2
+                    else pad_rows([row[name][:n] for row, n in zip(mine, lengths, strict=True)], length)
+                    for name in mine[0]
+                }
+            )
+        return results
+
+
+def real_lengths(input_ids: np.ndarray) -> np.ndarray:
+    """Length of each row of [W, L] up to its last id that is not padding (0); at least 1."""
+    real = input_ids != 0
+    lengths: np.ndarray = np.maximum(np.where(real.any(axis=1), real.shape[1] - real[:, ::-1].argmax(axis=1), 1), 1)
+    return lengths
+
+
+class PostprocessStep:
+    """Encoder outputs, WINDOW, ITEM (and OFFSETS), W rows -> RESULT and the kind's numeric outputs, N rows.
+
+    A bad item among good ones gets RESULT {"error": {"code", "message"}}, label -1 and score 0.
+    """
+
+    def __init__(self, manifest: Manifest) -> None:
+        self.manifest = manifest
+        self.kind: Kind = get_kind(manifest.kind)
+        self.kind.check(manifest)
+        self.outputs = tuple(spec.name for spec in self.kind.encoder_outputs(manifest))
+        self.inputs = ("WINDOW", "ITEM", *(("OFFSETS",) if self.kind.per_token else ()), *self.outputs)
+
+    @classmethod
+    def load(cls, folder: Path, parameters: Mapping[str, str]) -> PostprocessStep:
+        """From a version directory."""
+        del parameters
+        return cls(Manifest.load(folder / "manifest.json"))
+
+    def run(self, requests: Sequence[Arrays]) -> list[dict[str, np.ndarray] | InvalidItem]:
+        """One decode call for all requests."""
+        documents: list[Document] = []
+        outputs: list[list[WindowOutput]] = []
+        sizes = []
+        for request in requests:
+            before = len(documents)
+            for row, (item, (_, length)) in enumerate(zip(request["ITEM"][:, 0], request["WINDOW"], strict=True)):
+                if item:
+                    documents.append(_document(json.loads(item)))
+                    outputs.append([])
+                offsets = request["OFFSETS"][row, :length] if self.kind.per_token else np.zeros((length, 2), np.int32)
+                tensors = {n: request[n][row, :length] if self.kind.per_token else request[n][row] for n in self.outputs}
+                outputs[-1].append(WindowOutput(offsets, tensors))
+            sizes.append(len(documents) - before)
+        answers = answer_documents(self.kind, documents, outputs, self.manifest)
+        results: list[dict[str, np.ndarray] | InvalidItem] = []
+        first = 0
+        for size in sizes:
+            mine = answers[first : first + size]
+            first += size
+            out = {
+                spec.name: np.array(
+                    [[NO_LABEL if spec.dtype == "INT64" else 0.0] if isinstance(a, str) else [a.numeric[spec.name]] for a in mine],
+                    np.int64 if spec.dtype == "INT64" else np.float32,
+                )
+                for spec in self.kind.numeric
+            }
+            out["RESULT"] = strings(
+                [
+                    dumps({"error": {"code": "INVALID_ARG", "message": f"item {i}: {a}"}} if isinstance(a, str) else a.result)
+                    for i, a in enumerate(mine)
+                ]
+            )
+            results.append(out)
+        return results
+
+
+def _document(item: Mapping[str, Any]) -> Document:
+    if "error" in item:
+        return Document("", 0, 0, False, item["error"])
+    return Document(item.get("text", ""), item["tokens"], item["windows"], item["truncated"])

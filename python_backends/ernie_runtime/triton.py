@@ -1,0 +1,70 @@
+"""Glue between the steps and Triton's Python backend; what model.py of each backend calls.
+
+`pb_utils` (triton_python_backend_utils) exists only inside the server, so it is handed in.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .errors import InvalidItem
+from .steps import Step
+
+
+def parameters(args: Mapping[str, str]) -> dict[str, str]:
+    """The `parameters` of the model's configuration."""
+    config = json.loads(args["model_config"])
+    return {name: value["string_value"] for name, value in config.get("parameters", {}).items()}
+
+
+def version_folder(args: Mapping[str, str]) -> Path:
+    """The version directory that Triton is loading."""
+    return Path(args["model_repository"], args["model_version"])
+
+
+def execute(step: Step, requests: Sequence[Any], pb_utils: Any) -> list[Any]:
+    """Responses for requests, in order; a bad request fails alone and never shows a traceback to its sender."""
+    responses: list[Any] = [None] * len(requests)
+    good: list[int] = []
+    inputs: list[dict[str, np.ndarray]] = []
+    for i, request in enumerate(requests):
+        tensors = [pb_utils.get_input_tensor_by_name(request, name) for name in step.inputs]
+        missing = [name for name, tensor in zip(step.inputs, tensors, strict=True) if tensor is None]
+        if missing:
+            responses[i] = _failed(pb_utils, "INVALID_ARG", f"input {', '.join(missing)} is missing")
+            continue
+        arrays = {name: tensor.as_numpy() for name, tensor in zip(step.inputs, tensors, strict=True)}
+        if 0 in next(iter(arrays.values())).shape:
+            responses[i] = _failed(pb_utils, "INVALID_ARG", "the request holds no items")
+            continue
+        good.append(i)
+        inputs.append(arrays)
+    if good:
+        for i, outcome in zip(good, _run(step, inputs, pb_utils), strict=True):
+            if isinstance(outcome, InvalidItem):
+                responses[i] = _failed(pb_utils, "INVALID_ARG", str(outcome))
+            elif isinstance(outcome, Exception):
+                responses[i] = _failed(pb_utils, "INTERNAL", f"internal error ({type(outcome).__name__}); see the server's log")
+            else:
+                responses[i] = pb_utils.InferenceResponse([pb_utils.Tensor(n, np.ascontiguousarray(a)) for n, a in outcome.items()])
+    return responses
+
+
+def _run(step: Step, inputs: Sequence[dict[str, np.ndarray]], pb_utils: Any) -> list[dict[str, np.ndarray] | Exception]:
+    """All requests together; one by one where that fails, so that only the guilty one is refused."""
+    try:
+        return list(step.run(inputs))
+    except Exception as error:
+        if len(inputs) == 1:
+            pb_utils.Logger.log_error(f"{type(step).__name__}: {error!r}")
+            return [error]
+        return [outcome for one in inputs for outcome in _run(step, [one], pb_utils)]
+
+
+def _failed(pb_utils: Any, code: str, message: str) -> Any:
+    return pb_utils.InferenceResponse(error=pb_utils.TritonError(message, getattr(pb_utils.TritonError, code)))
