@@ -139,8 +139,16 @@ def build(args: argparse.Namespace) -> None:
         if args.save_checkpoint is not None and not context.ready and "evaluate" in done:
             from builders.ship import save_checkpoint
 
-            say(f"[{task.name}] {save_checkpoint(args.save_checkpoint / task.name, context, done)}")
+            line = save_checkpoint(args.save_checkpoint / task.name, context, done, _reproduce(args, task))
+            say(f"[{task.name}] {line}")
         say(f"[{task.name}] finished in {time.monotonic() - started:.1f} s")
+
+
+def _reproduce(args: argparse.Namespace, task: TaskConfig) -> str:
+    """The command that makes this checkpoint again."""
+    sets = "".join(f" --set {item}" for item in args.set)
+    base = f" --base-model {args.base_model}" if args.base_model else ""
+    return f"ernie-triton build --tasks {task.name} --profile full --data-dir DATA --seed {args.seed}{base}{sets}"
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -22,5 +22,6 @@ def draft_manifest(task: TaskConfig, tokenizer: ErnieTokenizer) -> Manifest:
         vocabulary_sha256=tokenizer.fingerprint,
         variants=(Variant("fp32", "onnxruntime", "model.onnx", 0, "", 0.0),),
         recommended="fp32",
+        examples=task.examples,
         main_metric=get_builder_kind(task.kind).main_metric,
     )

@@ -44,7 +44,11 @@ def run(context: Context, before: Mapping[str, Done], folder: Path) -> dict[str,
         with (folder / f"{split}.jsonl").open("w", encoding="utf-8") as out:
             for e in examples:
                 out.write(json.dumps([e.texts, e.target, e.line], ensure_ascii=False) + "\n")
-        ids = [t.ids for start in range(0, len(examples), 1000) for t in tokenizer([e.texts[0] for e in examples[start : start + 1000]])]
+        ids = [
+            tokenized.ids
+            for start in range(0, len(examples), 1000)
+            for tokenized in tokenizer([e.texts[0] for e in examples[start : start + 1000]])
+        ]
         lengths = np.array([len(i) for i in ids])
         unknown = sum(int((i == tokenizer.unk_id).sum()) for i in ids) / max(int(lengths.sum()), 1)
         room = context.task.limits.max_length - 2

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import pickle
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -15,12 +17,13 @@ from ernie_runtime.tokenization import ErnieTokenizer
 
 from ..draft import draft_manifest
 from ..errors import BuildError
+from ..progress import say
 from ..weights import Checkpoint, read_checkpoint, write_checkpoint
 from . import Context, Done, key_of
 from .data import read_split
 
 NAME = "fine-tune"
-BEST = "best"
+BEST, RESULT = "best", "result.json"
 
 
 def inputs(context: Context, before: Mapping[str, Done]) -> dict[str, Any]:
@@ -85,25 +88,16 @@ def fine_tuned(done: Done) -> Checkpoint:
 
 def _launch(context: Context, before: Mapping[str, Done], folder: Path) -> dict[str, Any]:
     """`paddle.distributed.launch` runs builders/worker.py once a device; results come back in a file."""
-    job = folder / "job.json"
-    job.write_text(
-        json.dumps(
-            {
-                "tasks_task": asdict(context.task),
-                "source": context.source.where,
-                "data": {"folder": str(before["data"].folder), "key": before["data"].key},
-                "folder": str(folder),
-                "device": context.device,
-                "seed": context.seed,
-            }
-        ),
-        encoding="utf-8",
-    )
-    command = [sys.executable, "-m", "paddle.distributed.launch", "--log_dir", str(folder / "logs")]
+    job, result = folder / "job.pickle", folder / RESULT
+    result.unlink(missing_ok=True)
+    with job.open("wb") as file:
+        pickle.dump((context, before["data"], folder), file)
     count = len(context.devices.split(","))
+    command = [sys.executable, "-m", "paddle.distributed.launch", "--log_dir", str(folder / "logs")]
     command += ["--devices", context.devices] if context.device == "gpu" else ["--nproc_per_node", str(count)]
-    code = subprocess.run([*command, "-m", "builders.worker", str(job)], check=False).returncode
-    result = folder / "result.json"
+    say(f"    on {count} devices; each one's log is in {folder / 'logs'}")
+    with (folder / "launch.log").open("w") as log:
+        code = subprocess.run([*command, "-m", "builders.worker", str(job)], stdout=log, stderr=log, check=False).returncode
     if code != 0 or not result.is_file():
         raise BuildError(f"fine-tuning on {count} devices failed (exit {code}); the reason is in {folder / 'logs'}")
     figures: dict[str, Any] = json.loads(result.read_text(encoding="utf-8"))
@@ -111,8 +105,6 @@ def _launch(context: Context, before: Mapping[str, Done], folder: Path) -> dict[
 
 
 def _fingerprint(value: Any) -> str:
-    import hashlib
-
     return hashlib.sha256(value.tobytes()).hexdigest()[:16]
 
 

@@ -88,6 +88,7 @@ class Manifest:
     main_metric: str
     made_by: Mapping[str, Any] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)  # a kind's own data: thresholds, trees
+    examples: tuple[tuple[str, ...], ...] = ()  # texts to try the task with, one an input
     schema: int = SCHEMA
 
     def __post_init__(self) -> None:
@@ -126,6 +127,7 @@ class Manifest:
             raw["variants"] = tuple(
                 Variant(**{**v, "evaluations": tuple(Evaluation(**e) for e in v["evaluations"])}) for v in raw["variants"]
             )
+            raw["examples"] = tuple(tuple(texts) for texts in raw.get("examples", ()))
             return cls(**raw)
         except KeyError as error:
             raise ManifestError(f"{where}: field {error} is missing") from None

@@ -22,7 +22,7 @@ class Health:
     """The health and repository endpoints of one server.
 
     Each call takes a connection of its own. Errors: OSError or http.client.HTTPException when the server does
-    not answer, except ``ready`` and ``live``, which are then False.
+    not answer, except the first three, which are then False.
     """
 
     def __init__(self, host: str, port: int, timeout: float = 5.0) -> None:
@@ -44,10 +44,13 @@ class Health:
         """The server answers, whatever the state of its models."""
         return self._ok("/v2/health/live")
 
-    def name(self) -> str | None:
-        """The server's name (``--id``); None where it does not tell."""
-        status, body = self._request("GET", "/v2")
-        return str(json.loads(body).get("name")) if status == 200 else None
+    def is_named(self, name: str) -> bool:
+        """It was started with that ``--id``, so it is not another on this port; True where it won't tell."""
+        try:
+            status, body = self._request("GET", "/v2")
+        except (OSError, http.client.HTTPException):
+            return False
+        return status != 200 or json.loads(body).get("name") == name
 
     def models(self) -> list[ModelState]:
         """Every model version the server knows, by name."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import logging
 import os
 import signal
@@ -170,7 +169,7 @@ class TritonServer:
             code = self.poll()
             if code is not None:
                 raise ServeError(problems.explain_exit(self._log(), code, self.log_file))
-            if (self.health.live() if tolerant else self.health.ready()) and self._is_ours():
+            if (self.health.live() if tolerant else self.health.ready()) and self.health.is_named(self._name):
                 break
             failures = {} if tolerant else problems.load_failures(log)
             now = time.monotonic()
@@ -221,13 +220,6 @@ class TritonServer:
     def explain_exit(self) -> str:
         """Why the server ended, in one line."""
         return problems.explain_exit(self._log(), self.poll() or 0, self.log_file)
-
-    def _is_ours(self) -> bool:
-        """No other server took the port between the check and the start."""
-        try:
-            return self.health.name() in (self._name, None)
-        except (OSError, http.client.HTTPException):
-            return False
 
     def _ports(self) -> dict[str, int]:
         options = self.options

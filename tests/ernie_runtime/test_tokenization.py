@@ -174,7 +174,7 @@ def test_fuzz_on_every_letter(
     ours, paddle = ErnieTokenizer.from_vocab(every_letter), reference(every_letter)
     codes = [c for c in range(0x20000) if not 0xD800 <= c < 0xE000]
     texts = [" ".join(f"a{chr(c)}b {chr(c)}" for c in codes[i : i + 48]) for i in range(0, len(codes), 48)]
-    texts += [text for text in HARD if text not in SPECIAL_INSIDE] + fuzz[:1000]
+    texts += [text for text in HARD if text not in SPECIAL_INSIDE] + fuzz[:300]
     wrong = [text for text, ids in zip(texts, ids_of(ours, texts), strict=True) if paddle.ids(text) != ids]
     assert wrong == []
 

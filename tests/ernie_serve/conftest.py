@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -77,16 +78,17 @@ def options(tmp_path: Path) -> Callable[..., ServerOptions]:
 
 @pytest.fixture
 def nothing_left(tmp_path: Path) -> Iterator[None]:
-    """After the test no process of its server runs, and none of our shared memory is there."""
-    before = shared_memory()
+    """After the test no process of its servers runs, and none of their shared memory is there."""
     yield
     assert processes_of(tmp_path) == []
-    assert shared_memory() - before == set()
+    assert shared_memory(tmp_path) == set()
 
 
-def shared_memory() -> set[str]:
-    """Names of the shared memory regions of servers that ernie_serve started."""
-    return {name for name in os.listdir("/dev/shm") if name.startswith("ernie-triton-")}
+def shared_memory(folder: Path) -> set[str]:
+    """Names of the shared memory regions of the servers whose logs are below a folder."""
+    logs = " ".join(path.read_text(errors="replace") for path in folder.rglob("*.log"))
+    prefixes = tuple(re.findall(r"ernie-triton-[0-9a-f]{12}-", logs))
+    return {name for name in os.listdir("/dev/shm") if name.startswith(prefixes)}
 
 
 def processes_of(repository: Path) -> list[str]:

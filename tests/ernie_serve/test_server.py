@@ -60,13 +60,12 @@ def test_serves_a_repository_and_stops(tmp_path: Path, options: Options) -> None
 
 def test_two_servers_at_once_and_a_killed_one_leaves_nothing(tmp_path: Path, options: Options) -> None:
     write_model(tmp_path, "echo")
-    before = shared_memory()
     with TritonServer(options(tmp_path)) as first:
         with TritonServer(options(tmp_path, log_file=tmp_path / "second.log")) as second:
-            assert len(shared_memory() - before) == 2
+            assert len(shared_memory(tmp_path)) == 2
             assert infer(second.http_address, "echo", 2) == 2
             second.kill()
-        assert len(shared_memory() - before) == 1
+        assert len(shared_memory(tmp_path)) == 1
         assert infer(first.http_address, "echo", 1) == 1
         first.kill()
 
