@@ -2,7 +2,7 @@
 
 PY := .venv/bin/python
 UV := .cache/uv/bin/uv
-COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(UV) pip compile --quiet --universal --python-version 3.10 \
+COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock (install with: pip install --require-hashes --no-deps -r THIS_FILE)" $(UV) pip compile --quiet --universal --python-version 3.10 \
 	--generate-hashes $(UPGRADE)
 
 .DEFAULT_GOAL := help

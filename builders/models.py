@@ -82,7 +82,7 @@ def load_weights(model: Any, weights: Mapping[str, np.ndarray], where: str) -> N
     missing = [name for name in own if name not in weights and not any(part in name for part in optional)]
     if missing:
         raise CheckpointError(f"{where}: {len(missing)} encoder weights are missing, the first is {missing[0]}")
-    model.set_state_dict({name: value for name, value in weights.items() if name in own})
+    model.set_state_dict({name: weights.get(name, value) for name, value in own.items()})
 
 
 def weights_of(model: Any) -> Weights:

@@ -23,6 +23,7 @@ def bar(total: int, label: str, unit: str = "text", initial: int = 0) -> Any:
         unit=unit,
         initial=initial,
         leave=False,
+        delay=0.5 if terminal else 10,
         file=sys.stderr if terminal else _Lines(),
         mininterval=0.5 if terminal else 20,
         maxinterval=1 if terminal else 40,

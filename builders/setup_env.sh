@@ -48,7 +48,7 @@ def loads(path):
 folders = [sysconfig.get_config_var("LIBDIR") or "", os.path.join(getattr(sys, "base_prefix", sys.prefix), "lib")]
 if not (3, 10) <= sys.version_info[:2] <= (3, 12):
     print(version, "version")
-elif any(os.path.exists(os.path.join(folder, name)) for folder in folders) or loads(name):
+elif any(loads(os.path.join(folder, name)) for folder in folders) or loads(name):
     print(version, "ok")
 else:
     print(version, "libpython")
@@ -83,7 +83,7 @@ make_venv() {
     choose_python
     rm -rf .venv
     say "making .venv with $PYTHON ($("$PYTHON" -V 2>&1))"
-    if "$PYTHON" -c 'import ensurepip, venv' 2>/dev/null; then
+    if "$PYTHON" -c 'import ensurepip, venv; ensurepip.version()' 2>/dev/null; then
         "$PYTHON" -m venv .venv
     elif "$PYTHON" -m pip --version >/dev/null 2>&1; then
         "$PYTHON" -m pip install --quiet --upgrade --target .cache/virtualenv "$VIRTUALENV"
@@ -103,7 +103,7 @@ install() {
     done
     export TMPDIR="$PWD/.cache/tmp" # /tmp may be small
     mkdir -p "$TMPDIR"
-    say "downloading and installing about 0.6 GB (2.5 GB on disk); later runs skip this"
+    say "downloading and installing about 0.6 GB (2.2 GB on disk); later runs skip this"
     "${pip[@]}" --require-hashes --no-deps -r requirements-setup.lock
     # --no-deps: the lock file is complete. --no-build-isolation: two packages have no wheel, and building them
     # must not fetch anything that is not pinned.
@@ -112,14 +112,9 @@ install() {
     rm -rf "$TMPDIR"
 }
 
-# Paddle needs libgomp.so.1, which slim systems lack. scikit-learn brings a copy under another name.
-ensure_libgomp() {
-    .venv/bin/python -c 'import ctypes; ctypes.CDLL("libgomp.so.1")' 2>/dev/null && return
-    local site copy
-    site=$(echo .venv/lib/python3.*/site-packages)
-    copy=$(ls "$site"/scikit_learn.libs/libgomp-*.so* 2>/dev/null | head -n 1)
-    [ -z "$copy" ] || ln -sf "../../scikit_learn.libs/${copy##*/}" "$site/paddle/libs/libgomp.so.1"
-    .venv/bin/python -c 'import paddle' >/dev/null 2>&1 || die "Paddle does not load, libgomp is missing: sudo apt-get install libgomp1"
+check_libgomp() {
+    .venv/bin/python -c 'import ctypes; ctypes.CDLL("libgomp.so.1")' 2>/dev/null ||
+        die "libgomp.so.1 is missing, which Paddle needs: sudo apt-get install libgomp1"
 }
 
 stamp() { { pwd; cat "${LOCKS[@]}" pyproject.toml builders/setup_env.sh; } | sha256sum; }
@@ -136,7 +131,7 @@ if command -v flock >/dev/null; then flock 9; fi # two runs at a time would undo
 if fresh; then exit 0; fi
 check_machine
 make_venv
+check_libgomp
 install
-ensure_libgomp
 stamp >.venv/.setup-stamp
 say "ready: .venv ($(.venv/bin/python -V))"

@@ -216,7 +216,8 @@ class Trainer:
         new.mkdir(parents=True, exist_ok=True)
         self.paddle.save(self.model.state_dict(), str(new / "model.pdparams"))
         self.paddle.save(self.optimizer.state_dict(), str(new / "optimizer.pdopt"))
-        self.paddle.save(self.scaler.state_dict(), str(new / "scaler.pdopt"))
+        if self.half:
+            self.paddle.save(self.scaler.state_dict(), str(new / "scaler.pdopt"))
         (new / "progress.json").write_text(json.dumps(vars(self.progress)), encoding="utf-8")
         _replace(new, self.folder / "state")
 

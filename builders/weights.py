@@ -96,6 +96,9 @@ def quantize_rows(weights: Weights, smallest: int = 4096) -> Weights:
 
 def dequantize_rows(stored: Weights) -> Weights:
     """float32 weights from any mix of float and 8-bit storage."""
+    lonely = next((name for name, v in stored.items() if v.dtype == np.int8 and name + SCALE not in stored), None)
+    if lonely is not None:
+        raise CheckpointError(f"{lonely} is int8 and has no scales ({lonely}{SCALE}): not a storage of this project")
     return {
         name: value.astype(np.float32) * stored[name + SCALE][:, None] if value.dtype == np.int8 else value.astype(np.float32)
         for name, value in stored.items()
@@ -104,7 +107,19 @@ def dequantize_rows(stored: Weights) -> Weights:
 
 
 def read_weights(path: Path) -> Weights:
-    """Arrays of a .safetensors, .pdparams or .bin file, as stored; CheckpointError where it cannot be read."""
+    """Arrays of a .safetensors, .pdparams or .bin file, as stored; CheckpointError where it cannot be read.
+
+    bfloat16 comes as float32: numpy lacks it, and Paddle and PaddleNLP hand it out as its bits, in uint16.
+    """
+    stored = _read(path)
+    return {name: _from_bfloat16(value) if value.dtype == np.uint16 else value for name, value in stored.items()}
+
+
+def _from_bfloat16(bits: np.ndarray) -> np.ndarray:
+    return (bits.astype(np.uint32) << 16).view(np.float32)
+
+
+def _read(path: Path) -> Weights:
     try:
         if path.suffix == ".safetensors":
             return _read_safetensors(path)
@@ -122,7 +137,8 @@ def read_weights(path: Path) -> Weights:
     except CheckpointError:
         raise
     except Exception as error:  # three readers, each with its own classes for a broken file
-        raise CheckpointError(f"{path}: cannot be read as weights ({str(error).splitlines()[0]})") from None
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        raise CheckpointError(f"{path}: cannot be read as weights ({reason[0]})") from None
 
 
 def _read_safetensors(path: Path) -> Weights:
@@ -142,9 +158,10 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     for name in ("config.json", "model_config.json"):
         if (folder / name).is_file():
             try:
-                config = json.loads((folder / name).read_text(encoding="utf-8"))
+                raw = json.loads((folder / name).read_text(encoding="utf-8"))
             except ValueError as error:
                 raise CheckpointError(f"{folder / name}: not JSON ({error})") from None
+            config = ernie_config(raw, folder / name)
             break
     else:
         raise CheckpointError(f"{folder}: no config.json (or PaddleNLP's older model_config.json)")
@@ -154,21 +171,44 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     vocabulary = folder / "vocab.txt"
     if not vocabulary.is_file():
         raise CheckpointError(f"{folder}: no vocab.txt")
-    weights = dequantize_rows(read_weights(found[0]))
+    try:
+        weights = dequantize_rows(read_weights(found[0]))
+    except ValueError as error:
+        raise CheckpointError(f"{found[0]}: cannot be read as weights ({error})") from None
     weights = from_hugging_face(weights) if is_hugging_face(list(weights)) else with_prefix(weights)
     if not any(name.startswith("ernie.encoder.layers.") for name in weights):
         raise CheckpointError(f"{found[0]}: not an ERNIE encoder (found {', '.join(list(weights)[:3])}, ...)")
-    return Checkpoint(str(folder), ernie_config(config, folder), weights, vocabulary)
+    _check_vocabulary(vocabulary, weights)
+    return Checkpoint(str(folder), config, weights, vocabulary)
 
 
-def ernie_config(raw: dict[str, Any], where: Path) -> dict[str, Any]:
+def _check_vocabulary(vocabulary: Path, weights: Weights) -> None:
+    """Every entry has a row of the embeddings; spare rows are fine (ERNIE 3.0: 40,000 for 39,980 entries)."""
+    table = weights.get("ernie.embeddings.word_embeddings.weight")
+    entries = len(vocabulary.read_bytes().removesuffix(b"\n").split(b"\n"))
+    if table is not None and len(table) < entries:
+        raise CheckpointError(
+            f"{vocabulary}: {entries:,} entries, but the word embeddings have {len(table):,} rows: not this model's vocabulary"
+        )
+
+
+def ernie_config(raw: Any, where: Path | str) -> dict[str, Any]:
     """The fields of ErnieConfig from any of the configurations there are; PaddleNLP 2.3 nested them in `init_args`."""
-    while isinstance(raw.get("init_args"), list) and raw["init_args"]:
+    while isinstance(raw, dict) and isinstance(raw.get("init_args"), list) and raw["init_args"]:
         raw = raw["init_args"][0]
+    if not isinstance(raw, dict):
+        raise CheckpointError(f"{where}: expected a JSON object")
     needed = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads")
     missing = [name for name in needed if name not in raw]
     if missing:
-        raise CheckpointError(f"{where}: its config has no {', '.join(missing)}")
+        raise CheckpointError(f"{where}: has no {', '.join(missing)}")
+    wrong = [name for name in needed if not isinstance(raw[name], int) or raw[name] < 1]
+    if wrong or raw["hidden_size"] % raw["num_attention_heads"]:
+        name = wrong[0] if wrong else "hidden_size"
+        raise CheckpointError(
+            f"{where}: {name} is {raw[name]!r}, expected a whole number above 0"
+            + ("" if wrong else f" that num_attention_heads ({raw['num_attention_heads']}) divides")
+        )
     kept = (
         *needed,
         *("intermediate_size", "hidden_act", "max_position_embeddings", "type_vocab_size", "task_type_vocab_size"),
@@ -179,10 +219,11 @@ def ernie_config(raw: dict[str, Any], where: Path) -> dict[str, Any]:
 
 def write_checkpoint(folder: Path, config: dict[str, Any], weights: Weights, vocabulary: Path, bits: int = 32) -> None:
     """A directory that `read_checkpoint` (and, at 32 bits, PaddleNLP) reads; bits: 32, 16 or 8."""
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
     folder.mkdir(parents=True, exist_ok=True)
     stored = quantize_rows(weights) if bits == 8 else {k: v.astype(f"float{bits}") for k, v in weights.items()}
-    save_file({k: np.ascontiguousarray(v) for k, v in stored.items()}, str(folder / "model.safetensors"))
+    # Not save_file: it has its own error for a full disk, which says nothing about the file.
+    (folder / "model.safetensors").write_bytes(save({k: np.ascontiguousarray(v) for k, v in stored.items()}))
     (folder / "config.json").write_text(json.dumps(config, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     (folder / "vocab.txt").write_bytes(vocabulary.read_bytes())

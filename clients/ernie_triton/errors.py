@@ -1,0 +1,53 @@
+"""What can go wrong for a client; every message is one line for a person.
+
+ErnieTritonError
+├── ServerUnavailable   no server answers at the address, or it is too busy to answer in time
+├── UnknownTask         the server has no such task, or the task no such variant
+├── InvalidText         some texts cannot be answered (.items: index and reason of each)
+└── ServerError         the server failed, or its answer makes no sense
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+
+SHOWN = 5  # bad texts that a message names
+
+
+class ErnieTritonError(Exception):
+    """Base of this package's errors."""
+
+
+class ServerUnavailable(ErnieTritonError):
+    """No server answers at the address, or it is too busy to answer in time."""
+
+
+class UnknownTask(ErnieTritonError):
+    """`subject` ("the server at ... has no task") lacks `name`; `known` are the names there are."""
+
+    def __init__(self, subject: str, name: str, known: Sequence[str]) -> None:
+        super().__init__(subject, name, tuple(known))
+        self.subject, self.name, self.known = subject, name, tuple(known)
+
+    def __str__(self) -> str:
+        near = difflib.get_close_matches(self.name, self.known, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        return f"{self.subject} {self.name!r}; it has {', '.join(self.known) or 'none'}{hint}"
+
+
+class InvalidText(ErnieTritonError):
+    """Texts that cannot be answered: `items` holds (index in the caller's list, reason) for each of them."""
+
+    def __init__(self, items: Sequence[tuple[int, str]]) -> None:
+        super().__init__(tuple(items))
+        self.items = tuple(items)
+
+    def __str__(self) -> str:
+        shown = "; ".join(f"item {index}: {reason}" for index, reason in self.items[:SHOWN])
+        more = len(self.items) - SHOWN
+        return shown + (f"; and {more} more" if more > 0 else "")
+
+
+class ServerError(ErnieTritonError):
+    """The server failed, or its answer makes no sense."""

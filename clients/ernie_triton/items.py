@@ -1,0 +1,67 @@
+"""Texts on their way to the server: checked, encoded, cut into requests, and the server's refusals read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+Item = str | Sequence[str]
+"""A text, or one text an input for the kinds that take several."""
+Row = tuple[bytes, ...]
+"""UTF-8, one element an input."""
+
+REQUEST_BYTES = 100_000  # a request's text; keeps its windows below the server's limit and its time below the timeout
+
+_REASON = re.compile(r"item (\d+): (.*?)(?=; item \d+: |; and \d+ more$|$)", re.DOTALL)
+_ENSEMBLE = re.compile(r"^in ensemble '[^']*', ")
+
+
+def as_items(texts: str | Iterable[Item]) -> list[Item]:
+    """One text is a list of one."""
+    return [texts] if isinstance(texts, str) else list(texts)
+
+
+def encode_item(item: Item, inputs: Sequence[str]) -> Row | str:
+    """The row to send, or the reason why there is none; any object may come in (a column's NaN, say)."""
+    parts = (item,) if isinstance(item, str) else item
+    if not isinstance(parts, tuple | list) or len(parts) != len(inputs) or not all(isinstance(p, str) for p in parts):
+        wanted = "a str" if len(inputs) == 1 else f"a tuple of {len(inputs)} str ({', '.join(inputs)})"
+        found = type(item).__name__
+        if isinstance(parts, tuple | list) and not isinstance(item, str):
+            found += f" of ({', '.join(type(p).__name__ for p in parts)})"
+        return f"expected {wanted}, got {found}"
+    try:
+        return tuple(part.encode("utf-8") for part in parts)
+    except UnicodeEncodeError as error:
+        at = f"U+{ord(error.object[error.start]):04X} at character {error.start}"
+        return f"not valid Unicode: a lone surrogate {at}"
+
+
+def cut(rows: Mapping[int, Row], texts: int, size: int = REQUEST_BYTES) -> Iterator[list[int]]:
+    """Keys of `rows` in order, in requests of at most `texts` rows and `size` bytes (one row may have more)."""
+    batch: list[int] = []
+    taken = 0
+    for index, row in rows.items():
+        length = sum(map(len, row))
+        if batch and (len(batch) == texts or taken + length > size):
+            yield batch
+            batch, taken = [], 0
+        batch.append(index)
+        taken += length
+    if batch:
+        yield batch
+
+
+def reason(message: str) -> str:
+    """A message about one item without the server's frame: `in ensemble 'T', item 3: why` -> `why`."""
+    return re.sub(r"^item \d+: ", "", _ENSEMBLE.sub("", message))
+
+
+def refusals(message: str, count: int) -> dict[int, str]:
+    """Reasons by row, from the message that refused a request of `count` rows whole.
+
+    The server refuses a request when it can answer none of its items, and names the first few; or when the request
+    itself is too large, and names none. A request of one row is that row's fault.
+    """
+    found = {int(row): why for row, why in _REASON.findall(_ENSEMBLE.sub("", message)) if int(row) < count}
+    return {0: reason(message)} if count == 1 else found

@@ -1,0 +1,81 @@
+"""What a server offers: its tasks, read from the ensembles' configurations."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from .errors import ServerError, UnknownTask
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """A ready ensemble as its configuration tells it."""
+
+    name: str
+    inputs: tuple[str, ...]
+    max_batch_size: int
+    manifest: str  # JSON
+    variant: str
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task of a server, answered by the Triton model `name` (and `name_variant` for each of its variants)."""
+
+    name: str
+    kind: str  # decides the class of its results
+    title: str
+    labels: tuple[str, ...]  # tags such as B-PER for entity tasks
+    inputs: tuple[str, ...]  # names of the BYTES inputs; several where an item is a tuple
+    variant: str  # the recommended one, which answers when none is asked for
+    variants: tuple[str, ...]
+    version: int
+    metrics: Mapping[str, float] = field(default_factory=dict)  # of the recommended variant, in percent
+    main_metric: str = ""
+    evaluated_on: str = ""  # what `metrics` were measured on
+    max_batch_size: int = 1  # texts that a request may hold
+
+    def model(self, variant: str | None = None) -> str:
+        """The Triton model that answers; UnknownTask where there is no such variant."""
+        if variant is None or variant == self.variant:
+            return self.name
+        if variant not in self.variants:
+            raise UnknownTask(f"task {self.name} has no variant", variant, self.variants)
+        return f"{self.name}_{variant}"
+
+
+def group_tasks(ensembles: Iterable[Ensemble]) -> list[Task]:
+    """The tasks among ready ensembles, by name; a task is there when the ensemble of its own name is."""
+    by_name = {ensemble.name: ensemble for ensemble in ensembles}
+    tasks = (_task(ensemble, by_name) for _, ensemble in sorted(by_name.items()))
+    return [task for task in tasks if task is not None]
+
+
+def _task(ensemble: Ensemble, served: Mapping[str, Ensemble]) -> Task | None:
+    try:
+        manifest: dict[str, Any] = json.loads(ensemble.manifest)
+        name = manifest["task"]
+        if name != ensemble.name:
+            return None
+        variants = {variant["name"]: variant for variant in manifest["variants"]}
+        evaluations = variants.get(ensemble.variant, {}).get("evaluations", [])
+        best = max(evaluations, key=lambda one: one["rows"], default=None)
+        return Task(
+            name=name,
+            kind=manifest["kind"],
+            title=manifest["title"],
+            labels=tuple(label["name"] for label in manifest["labels"]),
+            inputs=ensemble.inputs,
+            variant=ensemble.variant,
+            variants=tuple(v for v in variants if v == ensemble.variant or f"{name}_{v}" in served),
+            version=manifest["version"],
+            metrics=best["metrics"] if best else {},
+            main_metric=manifest["main_metric"],
+            evaluated_on=f"{best['split']}, {best['rows']:,} rows" if best else "",
+            max_batch_size=ensemble.max_batch_size,
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ServerError(f"the manifest of model {ensemble.name} cannot be read ({error!r}): publish it again") from None

@@ -1,0 +1,145 @@
+"""The gRPC side: the few calls of tritonclient that the client needs, with its errors as ours."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Sequence
+from concurrent.futures import Future
+from typing import Any
+
+import numpy as np
+import tritonclient.grpc as triton
+from tritonclient.utils import InferenceServerException
+
+from .errors import ErnieTritonError, ServerError, ServerUnavailable
+from .items import Row
+from .tasks import Ensemble
+
+LARGEST_MESSAGE = 2**31 - 1
+_NO_SERVER = ("failed to connect", "errors resolving", "DNS resolution failed", "Socket closed", "Connection reset")
+
+
+class NotFound(ErnieTritonError):
+    """The server has no such model; the client makes an UnknownTask of it."""
+
+
+class Refused(ErnieTritonError):
+    """The server refused a request whole (INVALID_ARGUMENT)."""
+
+
+def translate(status: str, message: str, url: str, timeout: float) -> ErnieTritonError:
+    """Our error for a gRPC status (`StatusCode.UNAVAILABLE`) and its message."""
+    code = status.removeprefix("StatusCode.")
+    line = " ".join(message.split())
+    if code == "NOT_FOUND" or "unknown model" in line:
+        return NotFound(line)
+    if code == "INVALID_ARGUMENT":
+        return Refused(message)
+    if code == "DEADLINE_EXCEEDED":
+        return ServerUnavailable(f"the server at {url} did not answer within {timeout:g} s")
+    if code == "UNAVAILABLE" and any(words in line for words in _NO_SERVER):
+        why = line.rpartition(": ")[2].rstrip("]")
+        return ServerUnavailable(
+            f"no Triton server answers at {url} ({why}); the address is that of its gRPC port, usually 8001"
+        )
+    if code == "UNAVAILABLE":
+        return ServerUnavailable(f"the server at {url} is unavailable: {line}")
+    return ServerError(f"the server at {url} failed: {line} ({code})")
+
+
+class Pending:
+    """A request on its way."""
+
+    def __init__(self, future: Future[list[bytes]], call: Any) -> None:
+        self._future, self._call = future, call
+
+    def result(self) -> list[bytes]:
+        """RESULT of each row; waits for it."""
+        return self._future.result()
+
+    def cancel(self) -> None:
+        """Do not wait for it any more."""
+        self._call.cancel()
+
+
+class Transport:
+    """A gRPC channel to one server; `timeout` in seconds holds for each call."""
+
+    def __init__(self, url: str, timeout: float) -> None:
+        host, colon, port = url.rpartition(":")
+        if not colon or not host or "/" in url or not port.isdecimal():
+            raise ServerUnavailable(f"{url!r} is not the host:port of a gRPC server, such as 127.0.0.1:8001")
+        self.url, self.timeout = url, timeout
+        options: list[tuple[str, int]] = [
+            ("grpc.max_send_message_length", LARGEST_MESSAGE),
+            ("grpc.max_receive_message_length", LARGEST_MESSAGE),
+        ]
+        if _is_loopback(host):  # gRPC would send even this to the proxy named in http_proxy
+            options.append(("grpc.enable_http_proxy", 0))
+        self._client = triton.InferenceServerClient(url, channel_args=options)
+
+    def close(self) -> None:
+        """Close the channel."""
+        self._client.close()
+
+    def ensembles(self, parameter: str) -> list[Ensemble]:
+        """The ready ensembles that carry a manifest in this parameter."""
+        try:
+            index = self._client.get_model_repository_index(client_timeout=self.timeout)
+            names = sorted({model.name for model in index.models if model.state == "READY"})
+            found = [self._ensemble(name, parameter) for name in names]
+        except InferenceServerException as error:
+            raise self._error(error) from None
+        return [ensemble for ensemble in found if ensemble is not None]
+
+    def _ensemble(self, name: str, parameter: str) -> Ensemble | None:
+        try:
+            config = self._client.get_model_config(name, client_timeout=self.timeout).config
+        except InferenceServerException as error:
+            translated = self._error(error)
+            if isinstance(translated, NotFound):  # unloaded since the index was read
+                return None
+            raise translated from None
+        if config.platform != "ensemble" or parameter not in config.parameters:
+            return None
+        return Ensemble(
+            name=name,
+            inputs=tuple(tensor.name for tensor in config.input),
+            max_batch_size=config.max_batch_size,
+            manifest=config.parameters[parameter].string_value,
+            variant=config.parameters["variant"].string_value,
+        )
+
+    def send(self, model: str, inputs: Sequence[str], rows: Sequence[Row]) -> Pending:
+        """Ask a model for the RESULT of some rows; returns at once."""
+        tensors = []
+        for name, column in zip(inputs, zip(*rows, strict=True), strict=True):
+            array = np.empty((len(rows), 1), dtype=object)
+            array[:, 0] = column
+            tensor = triton.InferInput(name, list(array.shape), "BYTES")
+            tensor.set_data_from_numpy(array)
+            tensors.append(tensor)
+        future: Future[list[bytes]] = Future()
+
+        def arrived(result: Any, error: InferenceServerException | None) -> None:
+            answers = None if error else result.as_numpy("RESULT")
+            if error is not None:
+                future.set_exception(self._error(error))
+            elif answers is None or answers.size != len(rows):
+                future.set_exception(ServerError(f"model {model} did not return one RESULT a text"))
+            else:
+                future.set_result(list(answers.reshape(-1)))
+
+        outputs = [triton.InferRequestedOutput("RESULT")]
+        call = self._client.async_infer(model, tensors, arrived, outputs=outputs, client_timeout=self.timeout)
+        return Pending(future, call)
+
+    def _error(self, error: InferenceServerException) -> ErnieTritonError:
+        return translate(str(error.status()), str(error.message()), self.url, self.timeout)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"

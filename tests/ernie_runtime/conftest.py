@@ -1,0 +1,54 @@
+"""What the tests without a server share: the shipped vocabulary, and manifests made to measure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ernie_runtime.manifest import Evaluation, Label, Limits, Manifest, Variant
+from ernie_runtime.tokenization import ErnieTokenizer
+
+VOCAB = Path(__file__).parents[2] / "builders/assets/encoder/vocab.txt"
+
+
+@pytest.fixture(scope="session")
+def tokenizer() -> ErnieTokenizer:
+    return ErnieTokenizer.from_vocab(VOCAB)
+
+
+@pytest.fixture(scope="session")
+def make_manifest() -> Callable[..., Manifest]:
+    """`make_manifest(kind, labels, max_length, doc_stride, ...)`; labels by id, or (id, name)."""
+
+    def make(
+        kind: str = "token_classification",
+        labels: tuple[str | tuple[str, str], ...] = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC"),
+        max_length: int = 16,
+        doc_stride: int = 8,
+        overflow: str = "window",
+        max_chars: int = 20_000,
+        **fields: Any,
+    ) -> Manifest:
+        evaluation = Evaluation("dev", 10, {"accuracy": 0.5}, "a test")
+        return Manifest(
+            **{
+                "task": "toy",
+                "kind": kind,
+                "title": "A toy, 玩具",
+                "version": 1,
+                "labels": tuple(Label(x, x) if isinstance(x, str) else Label(*x) for x in labels),
+                "limits": Limits(max_length, doc_stride, overflow, max_chars),
+                "vocabulary_size": 9,
+                "vocabulary_sha256": "00",
+                "variants": (Variant("fp32", "onnxruntime", "model.onnx", 1, "11", 1e-5, (evaluation,)),),
+                "recommended": "fp32",
+                "main_metric": "accuracy",
+                "examples": (("今天",), ("明天",)),
+                **fields,
+            }
+        )
+
+    return make
