@@ -2,8 +2,9 @@
 
 PY := .venv/bin/python
 UV := .cache/uv/bin/uv
-COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock (install with: pip install --require-hashes --no-deps -r THIS_FILE)" $(UV) pip compile --quiet --universal --python-version 3.10 \
-	--generate-hashes $(UPGRADE)
+LOCK_NOTE := make lock (install with: pip install --require-hashes --no-deps -r THIS_FILE)
+COMPILE := UV_CUSTOM_COMPILE_COMMAND="$(LOCK_NOTE)" $(UV) pip compile --quiet --universal \
+	--python-version 3.10 --generate-hashes $(UPGRADE)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test lint clean lock

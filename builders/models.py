@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,10 @@ from .config import ASSETS
 from .errors import CheckpointError
 from .framework import import_paddle, import_paddlenlp
 from .kinds import BuilderKind
-from .weights import Checkpoint, Weights, read_checkpoint, with_prefix
+from .weights import Checkpoint, Weights, ernie_config, read_checkpoint, with_prefix
 
 EMBEDDED = ASSETS / "encoder"
+NEW = ("pooler", "classifier", "seq_relationship")  # weights that a base model may lack
 
 
 def find_base_model(name: str) -> Checkpoint:
@@ -41,16 +42,23 @@ def _download(name: str) -> Checkpoint:
         raise CheckpointError(
             f"--base-model {name}: PaddleNLP cannot download it here ({reason}); give a local directory instead"
         ) from None
-    weights = {key: np.asarray(value.numpy(), np.float32) for key, value in model.state_dict().items()}
     folder = Path(tempfile.mkdtemp(prefix="ernie-vocabulary-"))
-    tokenizer.save_vocabulary(str(folder / "vocab.txt"))
-    return Checkpoint(name, model.config.to_dict(), with_prefix(weights), folder / "vocab.txt")
+    tokenizer.save_resources(str(folder))
+    return Checkpoint(name, ernie_config(model.config.to_dict(), name), with_prefix(weights_of(model)), folder / "vocab.txt")
 
 
-def build_model(kind: BuilderKind, checkpoint: Checkpoint, labels: int, dropout: float = 0.0, seed: int = 0) -> Any:
+def build_model(
+    kind: BuilderKind,
+    checkpoint: Checkpoint,
+    labels: int,
+    dropout: float = 0.0,
+    seed: int = 0,
+    may_lack: Sequence[str] = NEW,
+) -> Any:
     """The task's Paddle layer with the checkpoint's weights; what the checkpoint lacks starts from `seed`.
 
-    Raises CheckpointError where a weight has another shape, or an encoder weight is missing.
+    may_lack: parts of the names of weights that need not be there. Raises CheckpointError where another is missing,
+    or a weight has another shape.
     """
     paddle = import_paddle()
     transformers = import_paddlenlp()
@@ -65,12 +73,12 @@ def build_model(kind: BuilderKind, checkpoint: Checkpoint, labels: int, dropout:
     for layer in model.sublayers():
         if isinstance(layer, paddle.nn.LayerNorm):
             layer._epsilon = epsilon  # PaddleNLP's ERNIE fixes 1e-12 whatever the configuration says
-    load_weights(model, checkpoint.weights, checkpoint.where)
+    load_weights(model, checkpoint.weights, checkpoint.where, may_lack)
     return model
 
 
-def load_weights(model: Any, weights: Mapping[str, np.ndarray], where: str) -> None:
-    """Copy weights into the layer by name; a head or pooler may be missing, nothing else."""
+def load_weights(model: Any, weights: Mapping[str, np.ndarray], where: str, may_lack: Sequence[str] = NEW) -> None:
+    """Copy weights into the layer by name; what need not be there keeps the layer's own values."""
     own = model.state_dict()
     for name, value in weights.items():
         if name in own and list(own[name].shape) != list(value.shape):
@@ -78,9 +86,11 @@ def load_weights(model: Any, weights: Mapping[str, np.ndarray], where: str) -> N
             raise CheckpointError(
                 f"{where}: {name} is {list(value.shape)}, the task needs {list(own[name].shape)}: {what}"
             )
-    optional = ("pooler", "classifier", "task_type_embeddings", "seq_relationship")
-    missing = [name for name in own if name not in weights and not any(part in name for part in optional)]
+    missing = [name for name in own if name not in weights and not any(part in name for part in may_lack)]
     if missing:
+        heads = [name for name in missing if any(part in name for part in NEW)]
+        if heads:
+            raise CheckpointError(f"{where}: has no {heads[0]}, so it is not fine-tuned for such a task; give it as --base-model")
         raise CheckpointError(f"{where}: {len(missing)} encoder weights are missing, the first is {missing[0]}")
     model.set_state_dict({name: weights.get(name, value) for name, value in own.items()})
 

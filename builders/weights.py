@@ -31,6 +31,7 @@ RENAMES = (
     (r"(layers\.\d+\.)output\.dense\b", r"\1linear2"),
     (r"(layers\.\d+\.)output\.LayerNorm\b", r"\1norm2"),
 )
+DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4", "I8": "i1", "U8": "u1"}
 HEADS = ("classifier", "qa_outputs", "cls")  # modules beside the encoder, kept by name
 
 
@@ -95,10 +96,10 @@ def quantize_rows(weights: Weights, smallest: int = 4096) -> Weights:
 
 
 def dequantize_rows(stored: Weights) -> Weights:
-    """float32 weights from any mix of float and 8-bit storage."""
+    """float32 weights from any mix of float and 8-bit storage; ValueError where scales are missing."""
     lonely = next((name for name, v in stored.items() if v.dtype == np.int8 and name + SCALE not in stored), None)
     if lonely is not None:
-        raise CheckpointError(f"{lonely} is int8 and has no scales ({lonely}{SCALE}): not a storage of this project")
+        raise ValueError(f"{lonely} is int8 and has no {lonely}{SCALE} beside it")
     return {
         name: value.astype(np.float32) * stored[name + SCALE][:, None] if value.dtype == np.int8 else value.astype(np.float32)
         for name, value in stored.items()
@@ -142,13 +143,14 @@ def _read(path: Path) -> Weights:
 
 
 def _read_safetensors(path: Path) -> Weights:
-    from safetensors import safe_open
+    from safetensors import deserialize  # safe_open knows bfloat16 only where another package has taught it to numpy
 
-    with safe_open(str(path), "numpy") as file:
-        try:
-            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-        except TypeError:
-            raise CheckpointError(f"{path}: holds a dtype that numpy lacks (bfloat16): save it as float32 or float16") from None
+    found = {}
+    for name, tensor in deserialize(path.read_bytes()):
+        if tensor["dtype"] not in DTYPES:
+            raise CheckpointError(f"{path}: {name} is {tensor['dtype']}: save it as float32, float16 or bfloat16")
+        found[name] = np.frombuffer(tensor["data"], DTYPES[tensor["dtype"]]).reshape(tensor["shape"])
+    return found
 
 
 def read_checkpoint(folder: Path) -> Checkpoint:

@@ -54,9 +54,11 @@ def run(context: Context, before: Mapping[str, Done], folder: Path) -> dict[str,
     kind = get_builder_kind(context.task.kind)
     checkpoint = fine_tuned(before["fine-tune"])
     tokenizer = ErnieTokenizer.from_vocab(checkpoint.vocabulary)
-    model = build_model(kind, checkpoint, len(context.task.labels))
+    served = get_kind(context.task.kind)
+    # PaddleNLP's layers always have a pooler; a head on every token does not use it.
+    model = build_model(kind, checkpoint, len(context.task.labels), may_lack=("pooler",) if served.per_token else ())
     model.eval()
-    outputs = get_kind(context.task.kind).encoder_outputs(draft_manifest(context.task, tokenizer))
+    outputs = served.encoder_outputs(draft_manifest(context.task, tokenizer))
     to_onnx(to_static(model, folder / "paddle"), folder / MODEL, outputs)
     tokenizer.save(folder / "tokenizer.json")
     error, texts = compare(context, before, tokenizer, PaddleEngine(model, kind), OrtEngine(folder / MODEL))

@@ -1,4 +1,4 @@
-"""Client of the tasks that ernie-triton publishes: `with Client() as client: client.predict("tnews", texts)`."""
+"""Client of the tasks that ernie-triton publishes: `Client().predict("tnews", texts)`."""
 
 from .client import Client
 from .errors import ErnieTritonError, InvalidText, ServerError, ServerUnavailable, UnknownTask

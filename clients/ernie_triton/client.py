@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import deque
 from collections.abc import Iterable, Mapping
 from types import TracebackType
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 from .errors import InvalidText, UnknownTask
 from .items import Item, Row, as_items, cut, encode_item, reason, refusals
 from .results import Result, TextError, parse_result
+from .status import NotFound, Refused
 from .tasks import Task, group_tasks
 
 if TYPE_CHECKING:
@@ -23,13 +23,13 @@ IN_FLIGHT = 8  # requests of one predict call that are on their way at a time
 class Client:
     """Talks to one Triton server over gRPC; use it in a `with` statement, or close it.
 
-    url: host:port of the server's gRPC port. timeout: seconds that one request may take. Threads may share a client.
+    url: host:port of the server's gRPC port. timeout: seconds that one request may take.
+    Threads may share a client.
     """
 
     def __init__(self, url: str = "127.0.0.1:8001", timeout: float = 60.0) -> None:
-        from .transport import NotFound, Refused, Transport  # `ernie-triton --help` does without tritonclient
+        from .transport import Transport  # here, for `ernie-triton --help` does without tritonclient
 
-        self._not_found, self._refused = NotFound, Refused
         self._transport = Transport(url, timeout)
         self._tasks: dict[str, Task] = {}
 
@@ -52,7 +52,7 @@ class Client:
         return found
 
     def task(self, name: str) -> Task:
-        """One task, remembered from the last look at the server; UnknownTask where it has none of this name."""
+        """One task, as the last look at the server found it; UnknownTask where there is none of this name."""
         if name not in self._tasks:
             self.tasks()
         if name not in self._tasks:
@@ -92,12 +92,12 @@ class Client:
     ) -> list[Result] | list[Result | TextError]:
         """The answers to texts, in their order; one text gives a list of one.
 
-        texts: str, or a tuple of str an item for a kind with several inputs. variant: a precision other than the
-        recommended one. batch_size: texts a request, at most; a request of long texts holds fewer.
+        texts: str, or a tuple of str an item for a kind with several inputs. variant: a precision other than
+        the recommended one. batch_size: texts a request, at most; a request of long texts holds fewer.
 
-        A text that cannot be answered (empty, too long, not Unicode) raises InvalidText, which names all of them, when
-        the others are through; with on_error="return" it gives a TextError in its place. Raises UnknownTask,
-        ServerUnavailable and ServerError too.
+        A text that cannot be answered (empty, too long, not Unicode) raises InvalidText, which names all such
+        texts, when the others are through; with on_error="return" it gives a TextError in its place. Raises
+        UnknownTask, ServerUnavailable and ServerError too.
         """
         if on_error not in ("raise", "return"):
             raise ValueError(f"on_error is {on_error!r}; it must be 'raise' or 'return'")
@@ -113,7 +113,7 @@ class Client:
         reasons = {index: row for index, row in enumerate(encoded) if isinstance(row, str)}
         try:
             answers, refused = self._ask(model, found, rows, min(batch_size, found.max_batch_size or 1))
-        except self._not_found:
+        except NotFound:
             self.tasks()
             raise self._unknown(model) from None
         reasons |= refused
@@ -139,8 +139,8 @@ class Client:
                     flying.append((batch, self._transport.send(model, task.inputs, [rows[i] for i in batch])))
                 batch, pending = flying.popleft()
                 try:
-                    results = [json.loads(one) for one in pending.result()]
-                except self._refused as refusal:
+                    results = pending.result()
+                except Refused as refusal:
                     told = {batch[row]: why for row, why in refusals(str(refusal), len(batch)).items()}
                     reasons |= told
                     waiting.extendleft(_ask_again(batch, told))
@@ -160,7 +160,7 @@ class Client:
 
 
 def _ask_again(batch: list[int], told: Mapping[int, str]) -> list[list[int]]:
-    """What to send after a refusal: the items it gave no reason for, or both halves where it gave none at all."""
+    """What to send after a refusal: the items it gave no reason for, or both halves where it gave none."""
     rest = [index for index in batch if index not in told]
     if told:
         return [rest] if rest else []

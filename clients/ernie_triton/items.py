@@ -10,7 +10,9 @@ Item = str | Sequence[str]
 Row = tuple[bytes, ...]
 """UTF-8, one element an input."""
 
-REQUEST_BYTES = 100_000  # a request's text; keeps its windows below the server's limit and its time below the timeout
+REQUEST_BYTES = (
+    100_000  # a request's text; keeps its windows below the server's limit and its time below the timeout
+)
 
 _REASON = re.compile(r"item (\d+): (.*?)(?=; item \d+: |; and \d+ more$|$)", re.DOTALL)
 _ENSEMBLE = re.compile(r"^in ensemble '[^']*', ")
@@ -24,7 +26,11 @@ def as_items(texts: str | Iterable[Item]) -> list[Item]:
 def encode_item(item: Item, inputs: Sequence[str]) -> Row | str:
     """The row to send, or the reason why there is none; any object may come in (a column's NaN, say)."""
     parts = (item,) if isinstance(item, str) else item
-    if not isinstance(parts, tuple | list) or len(parts) != len(inputs) or not all(isinstance(p, str) for p in parts):
+    if (
+        not isinstance(parts, tuple | list)
+        or len(parts) != len(inputs)
+        or not all(isinstance(p, str) for p in parts)
+    ):
         wanted = "a str" if len(inputs) == 1 else f"a tuple of {len(inputs)} str ({', '.join(inputs)})"
         found = type(item).__name__
         if isinstance(parts, tuple | list) and not isinstance(item, str):
@@ -38,7 +44,7 @@ def encode_item(item: Item, inputs: Sequence[str]) -> Row | str:
 
 
 def cut(rows: Mapping[int, Row], texts: int, size: int = REQUEST_BYTES) -> Iterator[list[int]]:
-    """Keys of `rows` in order, in requests of at most `texts` rows and `size` bytes (one row may have more)."""
+    """Keys of `rows` in order, in requests of at most `texts` rows and `size` bytes (one may have more)."""
     batch: list[int] = []
     taken = 0
     for index, row in rows.items():
@@ -60,8 +66,8 @@ def reason(message: str) -> str:
 def refusals(message: str, count: int) -> dict[int, str]:
     """Reasons by row, from the message that refused a request of `count` rows whole.
 
-    The server refuses a request when it can answer none of its items, and names the first few; or when the request
-    itself is too large, and names none. A request of one row is that row's fault.
+    The server refuses a request when it can answer none of its items, and names the first few; or when the
+    request itself is too large, and names none. A request of one row is that row's fault.
     """
     found = {int(row): why for row, why in _REASON.findall(_ENSEMBLE.sub("", message)) if int(row) < count}
     return {0: reason(message)} if count == 1 else found

@@ -67,7 +67,8 @@ class EntitiesResult:
     def parse(cls, raw: Raw) -> EntitiesResult:
         """From a RESULT object."""
         entities = tuple(
-            Entity(one["label"], one["text"], one["start"], one["end"], one["score"]) for one in raw["entities"]
+            Entity(one["label"], one["text"], one["start"], one["end"], one["score"])
+            for one in raw["entities"]
         )
         return cls(entities, raw["tokens"], raw["windows"], raw["truncated"], raw)
 
@@ -105,4 +106,6 @@ def parse_result(kind: str, raw: Raw) -> Result:
     try:
         return PARSERS.get(kind, RawResult)(raw)
     except (KeyError, TypeError) as error:
-        raise ServerError(f"the answer does not fit the task kind {kind} ({error!r}): another version's server?") from None
+        raise ServerError(
+            f"the answer does not fit the task kind {kind} ({error!r}): another version's server?"
+        ) from None

@@ -23,7 +23,7 @@ class Ensemble:
 
 @dataclass(frozen=True)
 class Task:
-    """A task of a server, answered by the Triton model `name` (and `name_variant` for each of its variants)."""
+    """A task of a server, answered by the Triton model `name`, its variants by `name_variant`."""
 
     name: str
     kind: str  # decides the class of its results
@@ -78,4 +78,6 @@ def _task(ensemble: Ensemble, served: Mapping[str, Ensemble]) -> Task | None:
             max_batch_size=ensemble.max_batch_size,
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ServerError(f"the manifest of model {ensemble.name} cannot be read ({error!r}): publish it again") from None
+        raise ServerError(
+            f"the manifest of model {ensemble.name} cannot be read ({error!r}): publish it again"
+        ) from None

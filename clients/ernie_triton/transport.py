@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import Any
@@ -13,48 +14,20 @@ from tritonclient.utils import InferenceServerException
 
 from .errors import ErnieTritonError, ServerError, ServerUnavailable
 from .items import Row
+from .status import NotFound, translate
 from .tasks import Ensemble
 
 LARGEST_MESSAGE = 2**31 - 1
-_NO_SERVER = ("failed to connect", "errors resolving", "DNS resolution failed", "Socket closed", "Connection reset")
-
-
-class NotFound(ErnieTritonError):
-    """The server has no such model; the client makes an UnknownTask of it."""
-
-
-class Refused(ErnieTritonError):
-    """The server refused a request whole (INVALID_ARGUMENT)."""
-
-
-def translate(status: str, message: str, url: str, timeout: float) -> ErnieTritonError:
-    """Our error for a gRPC status (`StatusCode.UNAVAILABLE`) and its message."""
-    code = status.removeprefix("StatusCode.")
-    line = " ".join(message.split())
-    if code == "NOT_FOUND" or "unknown model" in line:
-        return NotFound(line)
-    if code == "INVALID_ARGUMENT":
-        return Refused(message)
-    if code == "DEADLINE_EXCEEDED":
-        return ServerUnavailable(f"the server at {url} did not answer within {timeout:g} s")
-    if code == "UNAVAILABLE" and any(words in line for words in _NO_SERVER):
-        why = line.rpartition(": ")[2].rstrip("]")
-        return ServerUnavailable(
-            f"no Triton server answers at {url} ({why}); the address is that of its gRPC port, usually 8001"
-        )
-    if code == "UNAVAILABLE":
-        return ServerUnavailable(f"the server at {url} is unavailable: {line}")
-    return ServerError(f"the server at {url} failed: {line} ({code})")
 
 
 class Pending:
     """A request on its way."""
 
-    def __init__(self, future: Future[list[bytes]], call: Any) -> None:
+    def __init__(self, future: Future[list[dict[str, Any]]], call: Any) -> None:
         self._future, self._call = future, call
 
-    def result(self) -> list[bytes]:
-        """RESULT of each row; waits for it."""
+    def result(self) -> list[dict[str, Any]]:
+        """The RESULT object of each row; waits for it."""
         return self._future.result()
 
     def cancel(self) -> None:
@@ -119,16 +92,17 @@ class Transport:
             tensor = triton.InferInput(name, list(array.shape), "BYTES")
             tensor.set_data_from_numpy(array)
             tensors.append(tensor)
-        future: Future[list[bytes]] = Future()
+        future: Future[list[dict[str, Any]]] = Future()
 
         def arrived(result: Any, error: InferenceServerException | None) -> None:
-            answers = None if error else result.as_numpy("RESULT")
-            if error is not None:
-                future.set_exception(self._error(error))
-            elif answers is None or answers.size != len(rows):
-                future.set_exception(ServerError(f"model {model} did not return one RESULT a text"))
-            else:
-                future.set_result(list(answers.reshape(-1)))
+            try:
+                future.set_result(_results(model, result, error, len(rows)))
+            except InferenceServerException as failure:
+                future.set_exception(self._error(failure))
+            except ErnieTritonError as failure:
+                future.set_exception(failure)
+            except Exception as failure:  # else the caller would wait for ever
+                future.set_exception(ServerError(f"the answer of model {model} cannot be read ({failure!r})"))
 
         outputs = [triton.InferRequestedOutput("RESULT")]
         call = self._client.async_infer(model, tensors, arrived, outputs=outputs, client_timeout=self.timeout)
@@ -136,6 +110,15 @@ class Transport:
 
     def _error(self, error: InferenceServerException) -> ErnieTritonError:
         return translate(str(error.status()), str(error.message()), self.url, self.timeout)
+
+
+def _results(model: str, result: Any, error: Exception | None, count: int) -> list[dict[str, Any]]:
+    if error is not None:
+        raise error
+    answers = result.as_numpy("RESULT")
+    if answers is None or answers.size != count:
+        raise ServerError(f"model {model} did not return one RESULT a text")
+    return [json.loads(one) for one in answers.reshape(-1)]
 
 
 def _is_loopback(host: str) -> bool:

@@ -1,0 +1,82 @@
+"""Micro-batches: nothing lost, nothing twice, within budget, and every answer with its row."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ernie_runtime.batching import Tensors, micro_batches, pad_rows, run_rows
+
+EXAMPLES = settings(deadline=None, derandomize=True, database=None, max_examples=200)
+LENGTHS = st.lists(st.integers(1, 200), max_size=60)
+
+
+@EXAMPLES
+@given(LENGTHS, st.integers(1, 600), st.integers(1, 20))
+def test_micro_batches_are_a_partition_within_budget(lengths: list[int], budget: int, max_rows: int) -> None:
+    batches = [batch.tolist() for batch in micro_batches(lengths, budget, max_rows)]
+    assert sorted(row for batch in batches for row in batch) == list(range(len(lengths)))
+    sizes = [[lengths[row] for row in batch] for batch in batches]
+    for size in sizes:
+        assert 1 <= len(size) <= max_rows
+        assert len(size) * max(size) <= budget or len(size) == 1
+    flat = [n for size in sizes for n in size]
+    assert flat == sorted(flat, reverse=True)  # rows of like length together
+    for size, following in zip(sizes, sizes[1:], strict=False):
+        full = len(size) == max_rows or (len(size) + 1) * max(size) > budget
+        assert full, f"{following} could have gone with {size}"
+
+
+def checksums(row: np.ndarray) -> tuple[int, int]:
+    return int((row * np.arange(1, len(row) + 1)).sum()), len(row)
+
+
+@EXAMPLES
+@given(LENGTHS, st.integers(1, 600), st.integers(1, 20), st.integers(0, 2**31))
+def test_answers_go_to_their_rows(lengths: list[int], budget: int, max_rows: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    ids = [rng.integers(1, 1000, n) for n in lengths]
+    types = [rng.integers(1, 3, n) for n in lengths]
+    shapes = []
+
+    def engine(tensors: Tensors) -> Tensors:
+        a, b = tensors["input_ids"], tensors["token_type_ids"]
+        shapes.append(a.shape)
+        assert a.shape == b.shape and a.dtype == b.dtype == np.int64
+        assert ((a == 0) == (b == 0)).all()
+        weights = np.arange(1, a.shape[1] + 1)
+        return {"sums": np.stack([(a * weights).sum(1), (b * weights).sum(1)], 1), "tokens": a[:, :, None] * 2}
+
+    rows = run_rows(engine, ids, types, budget, max_rows)
+    assert len(rows) == len(lengths)
+    for row, a, b in zip(rows, ids, types, strict=True):
+        assert row["sums"].tolist() == [checksums(a)[0], checksums(b)[0]]
+        assert row["tokens"][: len(a), 0].tolist() == (a * 2).tolist()
+        assert not row["tokens"][len(a) :].any()
+    assert sum(count for count, _ in shapes) == len(lengths)
+    assert all(count == 1 or count * length <= budget for count, length in shapes)
+
+
+def test_padding_is_little() -> None:
+    lengths = np.random.default_rng(1).integers(8, 128, 1000)
+    padded = sum(len(batch) * int(lengths[batch].max()) for batch in micro_batches(lengths, 2048, 64))
+    assert padded < 1.1 * lengths.sum()
+
+
+def test_pad_rows() -> None:
+    rows = [np.array([1, 2, 3]), np.array([4])]
+    assert pad_rows(rows).tolist() == [[1, 2, 3], [4, 0, 0]]
+    assert pad_rows(rows, 5).tolist() == [[1, 2, 3, 0, 0], [4, 0, 0, 0, 0]]
+    matrix = pad_rows([np.ones((1, 2), np.int32), np.ones((2, 2), np.int32)])
+    assert matrix.dtype == np.int32 and matrix.tolist() == [[[1, 1], [0, 0]], [[1, 1], [1, 1]]]
+    with pytest.raises(ValueError, match="broadcast"):
+        pad_rows(rows, 2)
+
+
+def test_no_rows() -> None:
+    def engine(tensors: Tensors) -> Tensors:
+        raise AssertionError("called for nothing")
+
+    assert run_rows(engine, [], []) == []
