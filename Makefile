@@ -15,8 +15,8 @@ help: ## this list
 setup: ## install everything into .venv (again only when the lock file or pyproject.toml changes)
 	@bash builders/setup_env.sh
 
-demo: setup ## build the demo task, serve it and ask it
-	@$(PY) builders/demo.py
+demo: setup ## build the tasks that ship, serve them, ask them real texts; PORTS="--http-port 9000 ..."
+	@$(PY) -m ernie_triton demo $(PORTS)
 
 test: lint ## lint, then every test (the end-to-end ones start the real server)
 	@$(PY) -m pytest -q --durations=10

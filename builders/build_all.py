@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 import time
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,14 @@ if __package__ in (None, ""):  # run as a script: the packages lie beside this f
     sys.path[:1] = [str(root), str(root / "python_backends")]
 
 try:
-    from builders.config import ASSETS, PROFILES, TASKS_FILE, TaskConfig, load_tasks
+    from builders.config import ASSETS, PROFILES, TASKS_FILE, TaskConfig, TrainConfig, load_tasks, typed
     from builders.errors import BuildError, ConfigError, DataError
     from builders.locate import data_folder
     from builders.models import find_base_model
     from builders.progress import say
-    from builders.stages import Context, Done, run_stage
+    from builders.stages import Context, Done, disk_error, run_stage
     from builders.weights import Checkpoint, read_checkpoint
+    from ernie_runtime.errors import ErnieError
 except ModuleNotFoundError as missing:
     sys.exit(f"build_all: Python package {missing.name!r} is missing; run `make setup`, then .venv/bin/python builders/build_all.py")
 
@@ -72,17 +73,19 @@ def chosen_tasks(args: argparse.Namespace) -> list[TaskConfig]:
     for name in names:
         if name not in tasks:
             raise ConfigError(f"--tasks: {name!r} is not in {args.tasks_file.name}; it has {', '.join(tasks)}")
+    if not names:
+        raise ConfigError(f"--tasks: names no task; {args.tasks_file.name} has {', '.join(tasks)}")
+    known = [field.name for field in fields(TrainConfig)]
     changes: dict[str, Any] = {}
     for item in args.set:
         key, sign, value = item.partition("=")
-        known = vars(next(iter(tasks.values())).train)
         if not sign or key not in known:
             raise ConfigError(f"--set {item}: expected NAME=VALUE with NAME one of {', '.join(known)}")
         try:
-            changes[key] = type(known[key])(json.loads(value))
+            changes[key] = json.loads(value)
         except ValueError:
             raise ConfigError(f"--set {item}: {value!r} is not a number") from None
-    return [replace(tasks[n], train=replace(tasks[n].train, **changes)) for n in names]
+    return [replace(tasks[n], train=typed(TrainConfig, {**vars(tasks[n].train), **changes}, "--set")) for n in names]
 
 
 def _checkpoints(args: argparse.Namespace, tasks: list[TaskConfig]) -> dict[str, Path]:
@@ -152,12 +155,15 @@ def _reproduce(args: argparse.Namespace, task: TaskConfig) -> str:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Exit codes: 0 done, 1 a BuildError (one line), 2 usage, 130 interrupted."""
+    """Exit codes: 0 done, 1 a fault (one line), 2 usage, 130 interrupted."""
     args = parser().parse_args(argv)
     try:
         build(args)
-    except BuildError as error:
+    except (BuildError, ErnieError) as error:
         sys.stderr.write(f"ernie-triton build: {error}\n")
+        return 1
+    except OSError as error:
+        sys.stderr.write(f"ernie-triton build: {disk_error(error, args.cache)}\n")
         return 1
     except KeyboardInterrupt:
         sys.stderr.write("\nernie-triton build: interrupted; finished stages are kept, the same command goes on from here\n")

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from ernie_runtime.errors import ManifestError
-from ernie_runtime.kinds import kind_names
-from ernie_runtime.manifest import Label, Limits
+from ernie_runtime.kinds import get_kind, kind_names
+from ernie_runtime.manifest import Label, Limits, Manifest, Variant
 
 from .errors import ConfigError
 
@@ -23,6 +24,7 @@ HERE = Path(__file__).resolve().parent
 ASSETS = HERE / "assets"
 TASKS_FILE = HERE / "tasks.toml"
 PROFILES = ("demo", "full")
+TOML_NAMES = {"Mapping[str, str]": "a table of strings", "tuple[str, ...]": "a list of strings"}
 
 T = TypeVar("T")
 
@@ -56,10 +58,10 @@ class TrainConfig:
     amp: bool = True  # mixed precision where the device has it
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "learning_rate", "accumulate", "evals_per_epoch", "patience"):
-            if getattr(self, name) <= 0:
+        for name in ("epochs", "batch_size", "learning_rate", "max_grad_norm", "accumulate", "evals_per_epoch", "patience"):
+            if not 0 < getattr(self, name) < math.inf:
                 raise ConfigError(f"train.{name} is {getattr(self, name)}; it must be above 0")
-        for name in ("warmup", "dropout"):
+        for name in ("warmup", "dropout", "weight_decay"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"train.{name} is {getattr(self, name)}; it must be at least 0 and below 1")
 
@@ -81,7 +83,7 @@ class TaskConfig:
     examples: tuple[tuple[str, ...], ...] = ()  # texts for demos and warm-up
 
 
-def _typed(cls: type[T], raw: Any, where: str) -> T:
+def typed(cls: type[T], raw: Any, where: str) -> T:
     """`cls(**raw)` with one clear line for an unknown field, a missing one or a wrong type."""
     if not isinstance(raw, Mapping):
         raise ConfigError(f"{where}: expected a table")
@@ -95,15 +97,45 @@ def _typed(cls: type[T], raw: Any, where: str) -> T:
             "int": not isinstance(value, int) or isinstance(value, bool),
             "float": not isinstance(value, (int, float)) or isinstance(value, bool),
             "bool": not isinstance(value, bool),
+            "Mapping[str, str]": not isinstance(value, Mapping) or not _are_strings(value.values()),
+            "tuple[str, ...]": not isinstance(value, tuple) or not _are_strings(value),
         }.get(wanted, False)
         if wrong:
-            raise ConfigError(f"{where}.{name}: expected {wanted}, found {value!r}")
+            raise ConfigError(f"{where}.{name}: expected {TOML_NAMES.get(wanted, wanted)}, found {value!r}")
     try:
         return cls(**raw)
     except TypeError as error:
         raise ConfigError(f"{where}: {str(error).replace('__init__() ', '')}") from None
     except (ManifestError, ConfigError) as error:
         raise ConfigError(f"{where}: {error}") from None
+
+
+def _are_strings(values: Iterable[Any]) -> bool:
+    return all(isinstance(value, str) for value in values)
+
+
+def _examples(raw: Any, where: str) -> tuple[tuple[str, ...], ...]:
+    """A text, or a list of texts where the kind has several inputs, each."""
+    items = [[item] if isinstance(item, str) else item for item in raw] if isinstance(raw, list) else [None]
+    if not all(isinstance(item, list) and _are_strings(item) for item in items):
+        raise ConfigError(f"{where}: expected a list of texts")
+    return tuple(tuple(item) for item in items)
+
+
+def _check_labels(task: TaskConfig, where: str) -> None:
+    """What a manifest with these labels would be refused for later."""
+    variants = (Variant("fp32", "", "", 0, "", 0.0),)
+    try:
+        manifest = Manifest(
+            task.name, task.kind, task.title, 0, task.labels, task.limits, 0, "", variants, "fp32", main_metric=""
+        )
+        kind = get_kind(task.kind)
+        kind.check(manifest)
+    except ManifestError as error:
+        raise ConfigError(f"{where}.labels: {error}") from None
+    for example in task.examples:
+        if len(example) != len(kind.inputs):
+            raise ConfigError(f"{where}.examples: {example!r} has {len(example)} texts, the kind takes {len(kind.inputs)}")
 
 
 def _labels(raw: Any, where: str) -> tuple[Label, ...]:
@@ -115,23 +147,28 @@ def _labels(raw: Any, where: str) -> tuple[Label, ...]:
     raise ConfigError(f"{where}: expected a list of names or a table id = name")
 
 
-def _task(name: str, raw: Mapping[str, Any], where: str) -> TaskConfig:
+def _task(name: str, raw: Any, where: str) -> TaskConfig:
+    if not isinstance(raw, Mapping):
+        raise ConfigError(f"{where}: expected a table")
     raw = dict(raw)
     for needed in ("kind", "labels", "limits", "data"):
         if needed not in raw:
             raise ConfigError(f"{where}: field {needed!r} is missing")
-    if raw["kind"] not in kind_names():
+    if not isinstance(raw["kind"], str) or raw["kind"] not in kind_names():
         raise ConfigError(f"{where}: kind {raw['kind']!r} is none of {', '.join(kind_names())}")
     if not name.replace("_", "").isalnum() or not name.isascii():
         raise ConfigError(f"{where}: a task's name is made of ASCII letters, digits and _")
     raw["labels"] = _labels(raw["labels"], f"{where}.labels")
-    raw["limits"] = _typed(Limits, raw["limits"], f"{where}.limits")
-    raw["data"] = _typed(DataConfig, raw["data"], f"{where}.data")
-    raw["train"] = _typed(TrainConfig, raw.get("train", {}), f"{where}.train")
-    raw["variants"] = tuple(raw.get("variants", ["fp32"]))
-    raw["examples"] = tuple((e,) if isinstance(e, str) else tuple(e) for e in raw.get("examples", []))
+    raw["limits"] = typed(Limits, raw["limits"], f"{where}.limits")
+    raw["data"] = typed(DataConfig, raw["data"], f"{where}.data")
+    raw["train"] = typed(TrainConfig, raw.get("train", {}), f"{where}.train")
+    variants = raw.get("variants", ["fp32"])
+    raw["variants"] = tuple(variants) if isinstance(variants, list) else variants
+    raw["examples"] = _examples(raw.get("examples", []), f"{where}.examples")
     raw.setdefault("title", name)
-    return _typed(TaskConfig, {"name": name, **raw}, where)
+    task = typed(TaskConfig, {"name": name, **raw}, where)
+    _check_labels(task, where)
+    return task
 
 
 def load_tasks(path: Path = TASKS_FILE) -> dict[str, TaskConfig]:

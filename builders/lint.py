@@ -5,11 +5,10 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import math
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,28 +27,36 @@ from .lint_rules import (
     Finding,
     Model,
     Tensors,
-    agree,
     config_rules,
     config_tensors,
     contract_rules,
     ensemble_rules,
     name_rules,
+    warmup_rules,
 )
 
 MANIFEST, TOKENIZER = "manifest.json", "tokenizer.json"
 ROOT_FILES = ("README.md", ".gitignore", ".gitkeep")
-SIZES = {"BOOL": 1, "INT8": 1, "UINT8": 1, "FP16": 2, "BF16": 2, "INT32": 4, "FP32": 4, "INT64": 8, "FP64": 8}
+NO_ONNX = "ONNX graphs, because the onnx package is missing (pip install 'ernie-triton[build]')"
 ONNX_TYPES = {"FLOAT": "FP32", "FLOAT16": "FP16", "DOUBLE": "FP64", "BFLOAT16": "BF16"}
 
 
 def lint(root: Path) -> tuple[list[Finding], list[str]]:
     """Findings in a repository, sorted, and the checks that were skipped."""
-    root, findings, models = root.resolve(), set[Finding](), dict[str, Model]()
-    findings.update(stray_rules(root))
-    for folder in (p for p in root.iterdir() if p.is_dir() and not p.name.startswith(".") and p.suffix != ".new"):
-        models[folder.name], faults = read_model(folder)
-        findings.update(faults)
-    for model in models.values():
+    root = root.resolve()
+    findings, models = set(stray_rules(root)), dict[str, Model]()
+    faults: dict[str, list[tuple[str, str]]] = {}
+    for folder in (p for p in root.iterdir() if p.is_dir() and not stray(p)):
+        if versions(folder) or (folder / tc.PORTABLE).exists():
+            models[folder.name], faults[folder.name] = read_model(folder)
+        else:
+            what = "no config.pbtxt and no version directory"
+            findings.add(Finding(folder.name, what, "delete the folder"))
+    members = find_members(models)
+    for name in models.keys() & members.keys():
+        models[name] = replace(models[name], task=members[name].task)
+    for name, model in models.items():
+        findings.update(Finding(f"{name}/{file}", problem, model.again) for file, problem in faults[name])
         findings.update(file_rules(model))
         for file, config in model.configs.items():
             findings.update(config_rules(model, file, config))
@@ -60,17 +67,15 @@ def lint(root: Path) -> tuple[list[Finding], list[str]]:
         import onnx
     except ImportError:
         onnx = None
-    findings.update(task_rules(models, onnx))
-    if onnx is None:
-        return sorted(findings), ["ONNX graphs: the onnx package is missing (pip install 'ernie-triton[build]')"]
-    return sorted(findings), []
+    findings.update(task_rules(models, members, onnx))
+    return sorted(findings), [] if onnx is not None else [NO_ONNX]
 
 
-def read_model(folder: Path) -> tuple[Model, list[Finding]]:
-    """A model directory, and what of it cannot be read."""
+def read_model(folder: Path) -> tuple[Model, list[tuple[str, str]]]:
+    """A model directory, and what of it cannot be read: file, problem."""
     configs: dict[str, Any] = {}
     manifests: dict[int, Manifest] = {}
-    model, faults = Model(folder, configs, manifests), []
+    faults = []
     for number in versions(folder):
         path = folder / str(number) / MANIFEST
         try:
@@ -89,35 +94,39 @@ def read_model(folder: Path) -> tuple[Model, list[Finding]]:
             faults.append((file, f"not UTF-8 ({error.reason} at byte {error.start})"))
         except ParseError as error:
             faults.append((file, f"line {error.GetLine()}: no ModelConfig ({' '.join(str(error).split())})"))
-    return model, [Finding(f"{model.name}/{file}", problem, model.again) for file, problem in faults]
+    return Model(folder, configs, manifests), faults
+
+
+def stray(path: Path) -> bool:
+    """Hidden, or what a publish that was stopped leaves."""
+    return path.name.startswith(".") or path.suffix == ".new"
 
 
 def stray_rules(root: Path) -> Iterator[Finding]:
     """Things that no model needs; Triton takes any folder in the repository for a model."""
     gone = "delete it, unless a build is running"
-    yield from (Finding(f"../{p.name}", "left over from a publish", gone) for p in root.parent.glob(f".{root.name}.*.new"))
+    for path in root.parent.glob(f".{root.name}.*.new"):
+        yield Finding(f"../{path.name}", "left over from a publish", gone)
     for path in root.rglob("*"):
         file = path.relative_to(root)
-        if any(p.startswith(".") or p.endswith(".new") for p in file.parts[:-1]):
+        if str(file) in ROOT_FILES or any(stray(parent) for parent in list(file.parents)[:-1]):
             continue
-        if path.is_file() and len(file.parts) == 1 and path.name not in ROOT_FILES:
-            yield Finding(str(file), "a file, where a repository has models", "delete it")
-        elif path.name.endswith(".new"):
+        if path.suffix == ".new":
             yield Finding(str(file), "left over from a publish", gone)
-        elif path.name.startswith(".") and str(file) not in ROOT_FILES:
+        elif stray(path):
             yield Finding(str(file), "hidden, no part of a model", "delete it")
+        elif path.is_file() and len(file.parts) == 1:
+            yield Finding(str(file), "a file where models belong", "delete it")
 
 
 def file_rules(model: Model) -> Iterator[Finding]:
     """Version directories, model files, warm-up files, and nothing else."""
     if not model.versions:
-        odd = ", ".join(sorted(p.name for p in model.folder.iterdir() if p.is_dir() and p.name not in ("configs", "warmup")))
-        problem = f"no version directory that is a number{f' (there is {odd})' if odd else ''}"
-        yield Finding(model.name, problem, model.again)
+        yield Finding(model.name, "no version directory whose name is a number from 1", model.again)
     expected = {tc.PORTABLE, "configs", "warmup", *map(str, model.versions)}
     for path in (*model.folder.iterdir(), *model.folder.glob("configs/*")):
-        known = path.suffix == ".pbtxt" if path.parent.name == "configs" else path.name in expected
-        if not known and not path.name.startswith(".") and path.suffix != ".new":
+        known = path.suffix == ".pbtxt" if path.parent != model.folder else path.name in expected
+        if not known and not stray(path):
             yield Finding(f"{model.name}/{path.relative_to(model.folder)}", "no part of a model", "delete it")
     warm: set[str] = set()
     for file, config in model.configs.items():
@@ -131,40 +140,8 @@ def file_rules(model: Model) -> Iterator[Finding]:
             yield from warmup_rules(model, f"{model.name}/{file}", config, request)
     if tc.PORTABLE in model.configs:
         for path in model.folder.glob("warmup/*"):
-            if path.name not in warm and not path.name.startswith("."):
+            if path.name not in warm and not stray(path):
                 yield Finding(f"{model.name}/warmup/{path.name}", "no model_warmup names it", "delete it")
-
-
-def warmup_rules(model: Model, where: str, config: Any, request: Any) -> Iterator[Finding]:
-    """A warm-up request fits the inputs, and its files are there and have the right size."""
-    fix, tensors = model.again, {t.name: t for t in config.input}
-    for name in tensors.keys() - set(request.inputs) - {t.name for t in config.input if t.optional}:
-        yield Finding(where, f"model_warmup {request.name} lacks input {name}", fix)
-    for name, data in request.inputs.items():
-        what, kind = f"model_warmup {request.name}, input {name}", tc.pb.DataType.Name(data.data_type)
-        if name not in tensors or tensors[name].data_type != data.data_type or not agree(tensors[name].dims, data.dims):
-            yield Finding(where, f"{what}: {kind} {list(data.dims)} is no input of the model", fix)
-        if data.input_data_file:
-            path = model.folder / "warmup" / data.input_data_file
-            at = f"{model.name}/warmup/{data.input_data_file}"
-            problem = warmup_fault(path.read_bytes(), kind, data.dims) if path.is_file() else "missing"
-            if problem:
-                yield Finding(at, f"{problem} ({what})", fix)
-
-
-def warmup_fault(content: bytes, kind: str, dims: Sequence[int]) -> str:
-    """What is wrong with the raw tensor in a warm-up file, one row; empty where it is right."""
-    count, size = math.prod(dims), SIZES.get(kind.removeprefix("TYPE_"))
-    if kind != "TYPE_STRING":
-        right = size is None or len(content) == count * size
-        return "" if right else f"{len(content)} bytes, {kind} {list(dims)} takes {count * (size or 0)}"
-    position = found = 0
-    while position + 4 <= len(content):
-        position += 4 + int.from_bytes(content[position : position + 4], "little")
-        found += 1
-    if position != len(content):
-        return f"length prefixes end at byte {position} of {len(content)}"
-    return "" if found == count else f"holds {found} strings, {list(dims)} takes {count}"
 
 
 def task_models(manifest: Manifest) -> dict[str, Variant | None]:
@@ -176,34 +153,44 @@ def task_models(manifest: Manifest) -> dict[str, Variant | None]:
     return {**names, task: manifest.variant(manifest.recommended)}
 
 
-def task_rules(models: Mapping[str, Model], onnx: Any) -> Iterator[Finding]:
+def manifest_text(model: Model, number: int) -> str:
+    """manifest.json of one version, which has loaded before."""
+    return (model.folder / str(number) / MANIFEST).read_text(encoding="utf-8")
+
+
+def find_members(models: Mapping[str, Model]) -> dict[str, Manifest]:
+    """Name of every model that the tasks here should have -> its task's newest manifest."""
+    newest: dict[str, tuple[int, Manifest]] = {}
+    for model in models.values():
+        for number, manifest in model.manifests.items():
+            if model.name in task_models(manifest) and number > newest.get(manifest.task, (0,))[0]:
+                newest[manifest.task] = number, manifest
+    return {name: manifest for _, manifest in newest.values() for name in task_models(manifest)}
+
+
+def task_rules(models: Mapping[str, Model], members: Mapping[str, Manifest], onnx: Any) -> Iterator[Finding]:
     """A task's models are all there, of one version, and match the manifest."""
-    newest: dict[str, Manifest] = {}
-    for manifest in (m for model in models.values() for m in model.manifests.values()):
-        if manifest.task not in newest or manifest.version > newest[manifest.task].version:
-            newest[manifest.task] = manifest
-    members = {name: manifest for manifest in newest.values() for name in task_models(manifest)}
     for name in models.keys() - members.keys():
         if models[name].manifests or not any(models[name].folder.glob(f"*/{MANIFEST}")):
             yield Finding(name, "belongs to no task here", "delete the folder, or publish its task")
     for name in members.keys() - models.keys():
-        yield Finding(name, f"missing, task {members[name].task} has it", f"publish {members[name].task} again")
+        yield Finding(name, "the model is missing", f"publish {members[name].task} again")
+    latest: Counter[str] = Counter()
     texts: dict[tuple[str, int], Counter[str]] = {}
-    for model in (models[name] for name in models.keys() & members.keys()):
-        for number in model.manifests:
-            counter = texts.setdefault((members[model.name].task, number), Counter())
-            counter[(model.folder / str(number) / MANIFEST).read_text(encoding="utf-8")] += 1
+    for name in models.keys() & members.keys():
+        task = members[name].task
+        latest[task] = max(latest[task], *models[name].versions, 0)
+        for number in models[name].manifests:
+            texts.setdefault((task, number), Counter())[manifest_text(models[name], number)] += 1
     for name in models.keys() & members.keys():
         model, manifest = models[name], members[name]
-        latest = max(v for n in models.keys() & members.keys() if members[n] is manifest for v in (0, *models[n].versions))
-        if model.versions and model.versions[-1] != latest:
-            problem = f"newest version is {model.versions[-1]}, the task has {latest}"
+        if model.versions and model.versions[-1] != latest[manifest.task]:
+            problem = f"newest version is {model.versions[-1]}, the task's is {latest[manifest.task]}"
             yield Finding(name, problem, model.again)
         for number in model.versions:
             at = f"{name}/{number}/{MANIFEST}"
             if number in model.manifests:
-                text = (model.folder / str(number) / MANIFEST).read_text(encoding="utf-8")
-                if text != texts[manifest.task, number].most_common(1)[0][0]:
+                if manifest_text(model, number) != texts[manifest.task, number].most_common(1)[0][0]:
                     yield Finding(at, "differs from the task's other models of this version", model.again)
                 if model.manifests[number].version != number:
                     problem = f"says version {model.manifests[number].version}, its directory {number}"
@@ -231,9 +218,9 @@ def member_rules(model: Model, manifest: Manifest, variant: Variant | None) -> I
             if encoder not in {step.model_name for step in config.ensemble_scheduling.step}:
                 yield Finding(where, f"has no step {encoder}, the manifest's variant {variant.name}", fix)
             text = config.parameters[tc.MANIFEST_PARAMETER].string_value
-            home = model.folder / str(max(model.versions, default=0)) / MANIFEST
-            if home.is_file() and text != home.read_text(encoding="utf-8"):
-                yield Finding(where, f"parameter manifest is not {home.parent.name}/{MANIFEST}", fix)
+            number = max(model.versions, default=0)
+            if number in model.manifests and text != manifest_text(model, number):
+                yield Finding(where, f"parameter manifest is not {number}/{MANIFEST}", fix)
         yield from contract_rules(where, config_tensors(config), config_tensors(wanted), by, fix)
 
 
@@ -287,19 +274,27 @@ def onnx_tensors(onnx: Any, path: Path) -> Tensors:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit codes: 0 no findings, 1 findings, 2 usage or not a model repository."""
-    parser = argparse.ArgumentParser(prog="ernie-triton lint", description="Check a model repository without a server.")
-    parser.add_argument("repository", type=Path, metavar="REPO", help="a model repository, as `ernie-triton build` writes it")
-    parser.add_argument("--json", action="store_true", help="one JSON object: findings (file, problem, fix) and skipped")
-    args = parser.parse_args(argv)
-    if not any((*args.repository.glob(f"*/{tc.PORTABLE}"), *args.repository.glob("*/1"))):
-        reason = "no folder in it holds a config.pbtxt" if args.repository.is_dir() else "no such folder"
-        sys.stderr.write(f"ernie-triton lint: {args.repository} is no model repository: {reason}; `ernie-triton build` makes one\n")
+    p = argparse.ArgumentParser(
+        prog="ernie-triton lint", description="Check a model repository without a server."
+    )
+    p.add_argument("repository", type=Path, metavar="REPO", help="as `ernie-triton build` writes it")
+    p.add_argument(
+        "--json", action="store_true", help="one object: findings (file, problem, fix) and skipped"
+    )
+    args = p.parse_args(argv)
+    root: Path = args.repository
+    if not any((*root.glob(f"*/{tc.PORTABLE}"), *root.glob(f"*/[1-9]*/{MANIFEST}"))):
+        reason = "no folder in it holds a config.pbtxt" if root.is_dir() else "no such folder"
+        hint = "`ernie-triton build` makes one"
+        sys.stderr.write(f"ernie-triton lint: {root} is no model repository: {reason}; {hint}\n")
         return 2
-    findings, skipped = lint(args.repository)
+    findings, skipped = lint(root)
     if args.json:
-        text = json.dumps({"findings": [asdict(f) for f in findings], "skipped": skipped}, ensure_ascii=False, indent=1)
+        report = {"findings": [asdict(f) for f in findings], "skipped": skipped}
+        text = json.dumps(report, ensure_ascii=False, indent=1)
     else:
-        text = "\n".join([*map(str, findings), *(f"skipped: {s}" for s in skipped), f"findings: {len(findings)}"])
+        lines = [*map(str, findings), *(f"skipped: {s}" for s in skipped), f"findings: {len(findings)}"]
+        text = "\n".join(lines)
     sys.stdout.write(text + "\n")
     return 1 if findings else 0
 

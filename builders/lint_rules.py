@@ -5,6 +5,7 @@ Each rule gives findings over models as `builders.lint` read them, which has the
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -31,8 +32,10 @@ AUTO_NAME = re.compile(
     r"|^(input|output|tensor|var|args?|identity|linear|matmul|add|softmax|reshape)[_.:]{0,2}\d+$",
     re.IGNORECASE,
 )
+SIZES = {"BOOL": 1, "INT8": 1, "UINT8": 1, "FP16": 2, "BF16": 2, "INT32": 4, "FP32": 4, "INT64": 8, "FP64": 8}
 Shape = tuple[int, ...]
-Tensors = Mapping[tuple[str, str], tuple[str, Shape]]  # ("input" or "output", name) -> Triton dtype, shape with batch
+# ("input" or "output", name) -> Triton dtype, shape with the batch dimension
+Tensors = Mapping[tuple[str, str], tuple[str, Shape]]
 
 
 @dataclass(frozen=True, order=True)
@@ -49,11 +52,12 @@ class Finding:
 
 @dataclass(frozen=True)
 class Model:
-    """One model directory as read: the configurations that parse, by their file, and the manifests that load."""
+    """One model directory: configurations that parse, by file, and manifests that load, by version."""
 
     folder: Path
     configs: Mapping[str, Any]
     manifests: Mapping[int, Manifest]
+    task: str = ""  # that it belongs to, empty where no manifest tells
 
     @property
     def name(self) -> str:
@@ -68,9 +72,7 @@ class Model:
     @property
     def again(self) -> str:
         """The fix of most findings."""
-        if self.manifests:
-            return f"publish {self.manifests[max(self.manifests)].task} again"
-        return f"publish {re.sub('_(tokenizer|postprocess|encoder_.*)$', '', self.name)} again"
+        return f"publish {self.task or re.sub('_(tokenizer|postprocess|encoder_.*)$', '', self.name)} again"
 
     def served(self, flavour: str) -> tuple[str, Any] | None:
         """File and configuration under `--model-config-name`; Triton falls back to the portable one."""
@@ -108,7 +110,7 @@ def name_rules(file: str, tensors: Tensors, fix: str) -> Iterator[Finding]:
 
 
 def contract_rules(file: str, found: Tensors, wanted: Tensors, by: str, fix: str) -> Iterator[Finding]:
-    """`found` has the names, dtypes and shapes of `wanted`."""
+    """`found` has the names and dtypes of `wanted`, and its shapes or more general ones."""
     for side, name in wanted.keys() - found.keys():
         yield Finding(file, f"{side} {name} is missing, {by} asks for it", fix)
     for (side, name), tensor in found.items():
@@ -119,25 +121,60 @@ def contract_rules(file: str, found: Tensors, wanted: Tensors, by: str, fix: str
         (here, shape), (there, asked) = tensor, wanted[side, name]
         if here != there:
             yield Finding(file, f"{side} {name} is {here}, {by} asks for {there}", fix)
-        if not agree(shape, asked):
+        if len(shape) != len(asked) or any(a not in (b, -1) for a, b in zip(shape, asked, strict=True)):
             yield Finding(file, f"{side} {name} has dims {shown(shape)}, {by} asks for {shown(asked)}", fix)
 
 
 def config_rules(model: Model, file: str, config: Any) -> Iterator[Finding]:
     """What one configuration says by itself."""
-    where, fix = f"{model.name}/{file}", model.again
+    where, fix, known = f"{model.name}/{file}", model.again, ", ".join(BACKENDS)
     if config.name != model.name:
-        yield Finding(where, f"name is {config.name!r}, the folder {model.name!r}", f"rename the folder or {fix}")
+        yield Finding(where, f"name is {config.name!r}, not the folder's", f"rename the folder or {fix}")
     if (config.platform == "ensemble") != config.HasField("ensemble_scheduling"):
         yield Finding(where, "platform ensemble and ensemble_scheduling go together, one is missing", fix)
     elif config.platform not in ("", "ensemble"):
-        yield Finding(where, f"unknown platform {config.platform!r}", f"set a backend ({', '.join(BACKENDS)})")
+        yield Finding(where, f"unknown platform {config.platform!r}", f"set backend to one of {known}")
     elif not config.platform and config.backend not in BACKENDS:
         problem = f"unknown backend {config.backend!r}" if config.backend else "backend is missing"
-        yield Finding(where, problem, f"set one of {', '.join(BACKENDS)}")
+        yield Finding(where, problem, f"set backend to one of {known}")
     if config.max_batch_size < 1:
         yield Finding(where, f"max_batch_size is {config.max_batch_size}, so nothing is batched", fix)
     yield from name_rules(where, config_tensors(config), fix)
+
+
+def warmup_rules(model: Model, where: str, config: Any, request: Any) -> Iterator[Finding]:
+    """A warm-up request fits the inputs, and its files are there and have the right size."""
+    fix, tensors = model.again, {t.name: t for t in config.input}
+    for name in tensors.keys() - set(request.inputs) - {t.name for t in config.input if t.optional}:
+        yield Finding(where, f"model_warmup {request.name} lacks input {name}", fix)
+    for name, data in request.inputs.items():
+        what, kind = f"model_warmup {request.name}, input {name}", tc.pb.DataType.Name(data.data_type)
+        its = tensors.get(name)
+        if its is None or its.data_type != data.data_type or not agree(its.dims, data.dims):
+            yield Finding(
+                where, f"model_warmup gives input {name} {kind} {list(data.dims)}, which does not fit it", fix
+            )
+        if data.input_data_file:
+            path = model.folder / "warmup" / data.input_data_file
+            at = f"{model.name}/warmup/{data.input_data_file}"
+            problem = warmup_fault(path.read_bytes(), kind, data.dims) if path.is_file() else "missing"
+            if problem:
+                yield Finding(at, f"{problem} ({what})", fix)
+
+
+def warmup_fault(content: bytes, kind: str, dims: Sequence[int]) -> str:
+    """What is wrong with the raw tensor in a warm-up file, one row; empty where it is right."""
+    count, size = math.prod(dims), SIZES.get(kind.removeprefix("TYPE_"))
+    if kind != "TYPE_STRING":
+        right = size is None or len(content) == count * size
+        return "" if right else f"{len(content)} bytes, {kind} {list(dims)} takes {count * (size or 0)}"
+    position = found = 0
+    while position + 4 <= len(content):
+        position += 4 + int.from_bytes(content[position : position + 4], "little")
+        found += 1
+    if position != len(content):
+        return f"length prefixes end at byte {position} of {len(content)}"
+    return "" if found == count else f"holds {found} strings, {list(dims)} takes {count}"
 
 
 @dataclass(frozen=True)
@@ -186,8 +223,8 @@ def ensemble_rules(model: Model, models: Mapping[str, Model], flavour: str) -> I
             for name in {n for s, n in tensors if s == "input"} - optional - set(step.input_map):
                 yield Finding(file, f"step {its.name}: its input {name} is not mapped", fix)
             if config.max_batch_size > its.max_batch_size:
-                problem = f"max_batch_size is {config.max_batch_size}, of its step {its.name} {its.max_batch_size}"
-                yield Finding(file, problem, fix)
+                problem = f"max_batch_size {config.max_batch_size} is above its step {its.name}'s"
+                yield Finding(file, f"{problem} {its.max_batch_size}", fix)
         for side, links in (("input", step.input_map), ("output", step.output_map)):
             for key, name in links.items():
                 if its is not None and (side, key) not in tensors:
@@ -196,12 +233,13 @@ def ensemble_rules(model: Model, models: Mapping[str, Model], flavour: str) -> I
                 if side == "input":
                     takers.append((name, port))
                 elif name in makers:
-                    yield Finding(file, f"tensor {name} is made by {makers[name].owner} and {port.owner}", fix)
+                    both = f"{makers[name].owner} and {port.owner}"
+                    yield Finding(file, f"tensor {name} is made by {both}", fix)
                 else:
                     makers[name], made_in[name] = port, number
     for at in padded if ragged else ():
         problem = f"parameter buckets pads requests, but {ragged} takes ragged ones in this flavour"
-        yield Finding(at, problem, f"remove the parameter: {fix}")
+        yield Finding(at, problem, f"remove the parameter or {fix}")
     yield from link_rules(file, makers, takers, fix)
     order = {n: {made_in[v] for v in step.input_map.values() if v in made_in} for n, step in enumerate(steps)}
     try:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .errors import DataError
+from .errors import ConfigError, DataError
 
 
 @dataclass(frozen=True)
@@ -37,13 +37,16 @@ def lines(path: Path) -> Iterator[tuple[int, str]]:
 
 def clue_json(path: Path, columns: Mapping[str, str]) -> Iterator[Example]:
     """CLUE's JSON lines. columns: `text` (and `text_pair`), `label` -> the names the file uses; target: the label."""
+    lacking = [key for key in ("text", "label") if key not in columns]
+    if lacking:
+        raise ConfigError(f"data.fields must name the file's {' and '.join(lacking)}, such as {{ text = \"sentence\", label = \"label\" }}")
     names = [columns[key] for key in ("text", "text_pair") if key in columns]
     for number, line in lines(path):
         if not line.strip():
             continue
         try:
             row = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise DataError(f"{path}:{number}: not a JSON object ({error})") from None
         if not isinstance(row, dict):
             raise DataError(f"{path}:{number}: expected a JSON object with {', '.join(names)} and {columns['label']}")
@@ -53,7 +56,12 @@ def clue_json(path: Path, columns: Mapping[str, str]) -> Iterator[Example]:
         for name in names:
             if not isinstance(row[name], str):
                 raise DataError(f"{path}:{number}: field {name!r} must be a string, found {row[name]!r}")
-        yield Example(tuple(row[name] for name in names), str(row[columns["label"]]), number)
+            if any("\ud800" <= char <= "\udfff" for char in row[name]):
+                raise DataError(f"{path}:{number}: field {name!r} holds half a surrogate pair (\\uD800 to \\uDFFF), which is no text")
+        label = row[columns["label"]]
+        if not isinstance(label, (str, int)) or isinstance(label, bool):
+            raise DataError(f"{path}:{number}: field {columns['label']!r} must be a string or a whole number, found {label!r}")
+        yield Example(tuple(row[name] for name in names), str(label), number)
 
 
 def bio_columns(path: Path, columns: Mapping[str, str]) -> Iterator[Example]:

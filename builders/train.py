@@ -150,8 +150,10 @@ class Trainer:
             while progress.done < total and progress.since_best < config.patience:
                 epoch, position = divmod(progress.done, per_epoch)
                 if position < together or not order:
-                    order = epoch_order(lengths, config.batch_size, self.seed, epoch)
-                    order += epoch_order(lengths, config.batch_size, self.seed, epoch + 1)[:together]
+                    order = []
+                    while len(order) < per_epoch + together - 1:  # the last step of an epoch reaches into the next
+                        order += epoch_order(lengths, config.batch_size, self.seed, epoch)
+                        epoch += 1
                 step, steps = progress.done // together, total // together
                 self.optimizer.set_lr(learning_rate(step, steps, config.learning_rate, config.warmup))
                 loss = self._step(order[position : position + together], step)

@@ -60,6 +60,8 @@ def write_warmup(config: Any, folder: Path, requests: Sequence[Arrays]) -> Calla
         add_warmup(config, f"example_{number}", named)
 
     def write() -> None:
+        if not files:
+            return
         (folder / "warmup").mkdir(parents=True, exist_ok=True)
         for name, content in files.items():
             (folder / "warmup" / name).write_bytes(content)

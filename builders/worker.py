@@ -1,4 +1,4 @@
-"""One process of a fine-tuning on several devices: `python -m paddle.distributed.launch -m builders.worker JOB`."""
+"""One process of a fine-tuning on several devices: `python -m paddle.distributed.launch builders/worker.py JOB`."""
 
 from __future__ import annotations
 
@@ -7,9 +7,14 @@ import os
 import pickle
 import sys
 from pathlib import Path
+from typing import Any
 
+if __package__ in (None, ""):  # the launcher runs files only, and their folder is no place to import from
+    del sys.path[0]
+
+from builders.errors import BuildError
 from builders.stages import Context, Done
-from builders.stages.finetune import RESULT, train
+from builders.stages.finetune import RESULT, end_with_parent, train
 
 
 def main(job: str) -> None:
@@ -17,9 +22,16 @@ def main(job: str) -> None:
     with Path(job).open("rb") as file:
         context, data, folder = pickle.load(file)
     assert isinstance(context, Context) and isinstance(data, Done)
-    figures = train(context, data, folder)
-    if os.environ.get("PADDLE_TRAINER_ID", "0") == "0":
-        (folder / RESULT).write_text(json.dumps(figures), encoding="utf-8")
+    end_with_parent()
+    result: dict[str, Any]
+    try:
+        result = train(context, data, folder)
+    except BuildError as error:
+        result = {"error": str(error)}
+    if "error" in result or os.environ.get("PADDLE_TRAINER_ID", "0") == "0":
+        (folder / RESULT).write_text(json.dumps(result), encoding="utf-8")
+    if "error" in result:
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -113,7 +113,7 @@ def run_stage(stage: Stage, context: Context, before: dict[str, Done]) -> Done:
                 )
                 partial.rename(folder)
     except OSError as error:
-        raise _disk_error(error, home) from None
+        raise disk_error(error, home) from None
     figures = json.loads((folder / "done.json").read_text(encoding="utf-8"))["figures"]
     spent = "reused" if reused else f"{time.monotonic() - started:.1f} s"
     say(f"{label}: {stage.line(figures)} ({spent})")
@@ -125,7 +125,8 @@ def _always(context: Context, before: Mapping[str, Done]) -> bool:
     return True
 
 
-def _disk_error(error: OSError, where: Path) -> BuildError:
+def disk_error(error: OSError, where: Path) -> BuildError:
+    """What to tell a person about a file that cannot be read or written; `where` is used if the error names none."""
     if error.errno == errno.ENOSPC:
         return BuildError(f"{where}: the disk is full; free some space and run the same command again, it goes on from here")
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import json
+import os
 import pickle
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -12,6 +15,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import builders
+import ernie_runtime
 from ernie_runtime.manifest import Manifest
 from ernie_runtime.tokenization import ErnieTokenizer
 
@@ -24,6 +29,7 @@ from .data import read_split
 
 NAME = "fine-tune"
 BEST, RESULT = "best", "result.json"
+WORKER = Path(__file__).resolve().parents[1] / "worker.py"
 
 
 def inputs(context: Context, before: Mapping[str, Done]) -> dict[str, Any]:
@@ -96,12 +102,35 @@ def _launch(context: Context, before: Mapping[str, Done], folder: Path) -> dict[
     command = [sys.executable, "-m", "paddle.distributed.launch", "--log_dir", str(folder / "logs")]
     command += ["--devices", context.devices] if context.device == "gpu" else ["--nproc_per_node", str(count)]
     say(f"    on {count} devices; each one's log is in {folder / 'logs'}")
+    packages = [str(Path(module.__file__).parents[1]) for module in (builders, ernie_runtime) if module.__file__]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([*packages, os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)}
     with (folder / "launch.log").open("w") as log:
-        code = subprocess.run([*command, "-m", "builders.worker", str(job)], stdout=log, stderr=log, check=False).returncode
-    if code != 0 or not result.is_file():
+        # In a session of its own: Ctrl-C comes here alone, and the launcher is asked to stop its processes.
+        launcher = subprocess.Popen(
+            [*command, str(WORKER), str(job)],
+            stdout=log,
+            stderr=log,
+            env=environment,
+            start_new_session=True,
+            preexec_fn=end_with_parent,
+        )
+        try:
+            code = launcher.wait()
+        finally:
+            if launcher.poll() is None:
+                launcher.terminate()
+                launcher.wait()
+    figures: dict[str, Any] = json.loads(result.read_text(encoding="utf-8")) if result.is_file() else {}
+    if "error" in figures:
+        raise BuildError(figures["error"])
+    if code != 0 or not figures:
         raise BuildError(f"fine-tuning on {count} devices failed (exit {code}); the reason is in {folder / 'logs'}")
-    figures: dict[str, Any] = json.loads(result.read_text(encoding="utf-8"))
     return figures
+
+
+def end_with_parent() -> None:
+    """Have Linux end this process (SIGTERM) when the one that started it is gone, however it went."""
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
 
 
 def _fingerprint(value: Any) -> str:

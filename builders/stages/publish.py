@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import errno
 import os
 import shutil
 from collections.abc import Mapping
@@ -18,6 +20,7 @@ from ernie_runtime.tokenization import ErnieTokenizer
 from .. import triton_config as tc
 from ..draft import draft_manifest
 from ..errors import PublishError
+from ..lint import lint
 from ..warmup import warmup_requests, write_warmup
 from . import Context, Done, key_of
 from .export import MODEL
@@ -40,7 +43,16 @@ def holds(context: Context, before: Mapping[str, Done]) -> bool:
     except ManifestError:
         return False
     build = _build_key(context, before)
-    return len({m.version for m in manifests}) == 1 and all(m.made_by.get("build") == build for m in manifests)
+    if len({m.version for m in manifests}) != 1 or any(m.made_by.get("build") != build for m in manifests):
+        return False
+    return not any(_concerns(finding.file, manifests[0]) for finding in lint(context.output)[0])
+
+
+def _concerns(file: str, manifest: Manifest) -> bool:
+    """Whether a file of the repository belongs to the task's models and to their newest version, or to all versions."""
+    model, _, inside = file.partition("/")
+    part = inside.partition("/")[0]
+    return model in _models(manifest.task) and (not part.isdigit() or int(part) == manifest.version)
 
 
 def run(context: Context, before: Mapping[str, Done], folder: Path) -> dict[str, Any]:
@@ -70,8 +82,7 @@ def run(context: Context, before: Mapping[str, Done], folder: Path) -> dict[str,
             "seed": context.seed,
         },
     )
-    staging = context.output.parent / f".{context.output.name}.{task.name}.new"
-    shutil.rmtree(staging, ignore_errors=True)
+    staging = context.output.parent / f".{context.output.name}.{task.name}.{os.getpid()}.new"
     try:
         stage_models(staging, manifest, tokenizer, exported.folder, list(task.examples)[:4])
         context.output.mkdir(parents=True, exist_ok=True)
@@ -117,23 +128,33 @@ def stage_models(
 
 
 def move_in(staged: Path, model: Path, version: int) -> None:
-    """Move one model into the repository by renames only.
+    """Put one model into the repository in one step: a server sees the old directory or the new one, nothing between.
 
-    A new model appears whole. Of a model that is there, the version directory appears whole, then the files that
-    all versions share are replaced one by one.
+    The versions that the repository has go on living in the new directory (as hard links: nothing is copied).
     """
     if not model.exists():
         staged.rename(model)
         return
     if (model / str(version)).exists():
         raise PublishError(f"{model / str(version)}: exists already; another build is publishing the same task")
-    for part in ("warmup", "configs"):
-        if (staged / part).is_dir():
-            (model / part).mkdir(exist_ok=True)
-            for file in (staged / part).iterdir():
-                os.replace(file, model / part / file.name)
-    (staged / str(version)).rename(model / str(version))
-    os.replace(staged / tc.PORTABLE, model / tc.PORTABLE)
+    for old in versions(model):
+        shutil.copytree(model / str(old), staged / str(old), copy_function=os.link)
+    exchange(staged, model)
+
+
+def exchange(left: Path, right: Path) -> None:
+    """Swap two directories in one step (Linux renameat2 with RENAME_EXCHANGE); in two where the file system lacks it."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    here, swap = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
+    if libc.renameat2(here, os.fsencode(left), here, os.fsencode(right), swap) == 0:
+        return
+    code = ctypes.get_errno()
+    if code not in (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
+        raise OSError(code, os.strerror(code), str(right))
+    aside = left.with_name(left.name + ".old")
+    right.rename(aside)
+    left.rename(right)
+    aside.rename(left)
 
 
 def evaluations(context: Context, before: Mapping[str, Done]) -> tuple[Evaluation, ...]:

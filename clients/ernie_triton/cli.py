@@ -42,6 +42,12 @@ _BUILD = (
 )
 _CLIENT = ("google", "grpc", "numpy", "tritonclient")
 VERBS = {
+    "demo": Verb(
+        "ernie_triton.demo:main",
+        "build what ships, serve it and ask it real texts",
+        "build",
+        (*_BUILD, "ernie_serve"),
+    ),
     "build": Verb(
         "builders.build_all:main",
         "train or take checkpoints, and publish a model repository",
@@ -109,8 +115,8 @@ def run(name: str, verb: Verb, arguments: list[str]) -> int:
         if package not in verb.packages:
             raise
         sys.stderr.write(
-            f"{PROJECT} {name}: Python package {missing.name!r} is missing; the extra {verb.extra!r} brings it: "
-            f"pip install '{PROJECT}[{verb.extra}]', or make setup in a checkout\n"
+            f"{PROJECT} {name}: Python package {missing.name!r} is missing; the extra {verb.extra!r} "
+            f"brings it: pip install '{PROJECT}[{verb.extra}]', or make setup in a checkout\n"
         )
         return 1
     except SystemExit as leaving:  # argparse, and modules that say for themselves what is missing

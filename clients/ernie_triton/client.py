@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 MANIFEST_PARAMETER = "manifest"
 IN_FLIGHT = 8  # requests of one predict call that are on their way at a time
+IN_FLIGHT_BYTES = 128_000  # of text in them; more would wait on a slow server until the timeout
 
 
 class Client:
@@ -134,7 +135,7 @@ class Client:
         flying: deque[tuple[list[int], Pending]] = deque()
         try:
             while waiting or flying:
-                while waiting and len(flying) < IN_FLIGHT:
+                while waiting and _may_send(waiting[0], flying, rows):
                     batch = waiting.popleft()
                     flying.append((batch, self._transport.send(model, task.inputs, [rows[i] for i in batch])))
                 batch, pending = flying.popleft()
@@ -157,6 +158,12 @@ class Client:
 
     def _unknown(self, name: str) -> UnknownTask:
         return UnknownTask(f"the server at {self._transport.url} has no task", name, sorted(self._tasks))
+
+
+def _may_send(batch: list[int], flying: Iterable[tuple[list[int], Pending]], rows: Mapping[int, Row]) -> bool:
+    batches = [batch, *(other for other, _ in flying)]
+    size = sum(len(part) for one in batches for index in one for part in rows[index])
+    return len(batches) == 1 or (len(batches) <= IN_FLIGHT and size <= IN_FLIGHT_BYTES)
 
 
 def _ask_again(batch: list[int], told: Mapping[int, str]) -> list[list[int]]:

@@ -10,9 +10,7 @@ Item = str | Sequence[str]
 Row = tuple[bytes, ...]
 """UTF-8, one element an input."""
 
-REQUEST_BYTES = (
-    100_000  # a request's text; keeps its windows below the server's limit and its time below the timeout
-)
+REQUEST_BYTES = 32_000  # of text in a request; keeps its windows below the server's limit
 
 _REASON = re.compile(r"item (\d+): (.*?)(?=; item \d+: |; and \d+ more$|$)", re.DOTALL)
 _ENSEMBLE = re.compile(r"^in ensemble '[^']*', ")
@@ -39,8 +37,8 @@ def encode_item(item: Item, inputs: Sequence[str]) -> Row | str:
     try:
         return tuple(part.encode("utf-8") for part in parts)
     except UnicodeEncodeError as error:
-        at = f"U+{ord(error.object[error.start]):04X} at character {error.start}"
-        return f"not valid Unicode: a lone surrogate {at}"
+        found = f"U+{ord(error.object[error.start]):04X}"
+        return f"not UTF-8: a lone surrogate ({found}) at character {error.start}"
 
 
 def cut(rows: Mapping[int, Row], texts: int, size: int = REQUEST_BYTES) -> Iterator[list[int]]:

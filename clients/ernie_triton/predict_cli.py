@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import IO
@@ -80,9 +81,11 @@ def _predict(client: Client, given: argparse.Namespace) -> int:
     task = client.task(given.task)
     task.model(given.variant)
     from_input = given.texts in ([], ["-"])
+    # Python decodes arguments as the locale says, which under LC_ALL=C is ASCII.
+    arguments = [os.fsencode(text).decode("utf-8", "surrogateescape") for text in given.texts]
     if from_input and sys.stdin.isatty():
         sys.stderr.write("one text a line; Ctrl-D ends\n")
-    chunks = read_lines(sys.stdin.buffer, 1 if sys.stdin.isatty() else CHUNK) if from_input else [given.texts]
+    chunks = read_lines(sys.stdin.buffer, 1 if sys.stdin.isatty() else CHUNK) if from_input else [arguments]
     number = bad = 0
     for texts in chunks:
         items: Iterable[Item] = as_parts(texts, task)

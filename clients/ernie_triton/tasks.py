@@ -37,6 +37,7 @@ class Task:
     main_metric: str = ""
     evaluated_on: str = ""  # what `metrics` were measured on
     max_batch_size: int = 1  # texts that a request may hold
+    examples: tuple[tuple[str, ...], ...] = ()  # items to try the task with
 
     def model(self, variant: str | None = None) -> str:
         """The Triton model that answers; UnknownTask where there is no such variant."""
@@ -76,6 +77,7 @@ def _task(ensemble: Ensemble, served: Mapping[str, Ensemble]) -> Task | None:
             main_metric=manifest["main_metric"],
             evaluated_on=f"{best['split']}, {best['rows']:,} rows" if best else "",
             max_batch_size=ensemble.max_batch_size,
+            examples=tuple(tuple(texts) for texts in manifest.get("examples", ())),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ServerError(

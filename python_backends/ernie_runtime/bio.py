@@ -59,7 +59,7 @@ class TagSet:
 
         The argmax sequence is taken where it is legal (it is then the best); else Viterbi over the legal moves.
         """
-        path = scores.argmax(axis=1)
+        path: np.ndarray = scores.argmax(axis=1)
         if len(path) == 0 or (self.starts[path[0]] and self.follows[path[:-1], path[1:]].all()):
             return path
         moves = np.where(self.follows, 0.0, IMPOSSIBLE)

@@ -36,6 +36,9 @@ class Limits:
     max_chars: int = 20_000  # a longer text is refused with INVALID_ARG
 
     def __post_init__(self) -> None:
+        for name in ("max_length", "doc_stride", "max_chars"):
+            if type(value := getattr(self, name)) is not int:
+                raise ManifestError(f"{name} {value!r} is not a whole number")
         if not 4 <= self.max_length <= 4096:
             raise ManifestError(f"max_length {self.max_length} is outside 4..4096")
         if not 1 <= self.doc_stride <= self.max_length - 2:
@@ -121,6 +124,8 @@ class Manifest:
             raise ManifestError(f"{where}: not JSON ({error})") from None
         if not isinstance(raw, dict):
             raise ManifestError(f"{where}: expected a JSON object")
+        if (schema := raw.get("schema")) != SCHEMA:  # first: another schema may have any fields
+            raise ManifestError(f"{where}: schema {schema} is not {SCHEMA}: publish the task again with this version")
         try:
             raw["labels"] = tuple(Label(**label) for label in raw["labels"])
             raw["limits"] = Limits(**raw["limits"])
@@ -132,7 +137,7 @@ class Manifest:
         except KeyError as error:
             raise ManifestError(f"{where}: field {error} is missing") from None
         except TypeError as error:
-            raise ManifestError(f"{where}: {str(error).replace('__init__() ', '')}") from None
+            raise ManifestError(f"{where}: {str(error).replace('.__init__()', '')}") from None
         except ManifestError as error:
             raise ManifestError(f"{where}: {error}") from None
 

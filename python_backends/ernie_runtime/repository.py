@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from .errors import ManifestError
@@ -11,7 +12,7 @@ def versions(model: Path) -> list[int]:
     """The version numbers a model directory holds, ascending (Triton's rule: names that are whole numbers)."""
     if not model.is_dir():
         return []
-    return sorted(int(p.name) for p in model.iterdir() if p.is_dir() and p.name.isdigit() and p.name[0] != "0")
+    return sorted(int(p.name) for p in model.iterdir() if p.is_dir() and re.fullmatch("[1-9][0-9]*", p.name))
 
 
 def newest_version(model: Path) -> Path:

@@ -148,13 +148,13 @@ class EncoderStep:
         first = 0
         for request in requests:
             count, length = request["input_ids"].shape
-            mine, lengths = rows[first : first + count], [len(row) for row in ids[first : first + count]]
+            mine, real = rows[first : first + count], [len(row) for row in ids[first : first + count]]
             first += count
             results.append(
                 {
                     name: np.stack([row[name] for row in mine])
                     if mine[0][name].ndim < 2
-                    else pad_rows([row[name][:n] for row, n in zip(mine, lengths, strict=True)], length)
+                    else pad_rows([row[name][:n] for row, n in zip(mine, real, strict=True)], length)
                     for name in mine[0]
                 }
             )
@@ -198,6 +198,8 @@ class PostprocessStep:
                 if item:
                     documents.append(_document(json.loads(item)))
                     outputs.append([])
+                elif len(documents) == before:  # else the row would go to the text of the request before
+                    raise ValueError("the first row of a request has no ITEM")
                 offsets = request["OFFSETS"][row, :length] if self.kind.per_token else np.zeros((length, 2), np.int32)
                 tensors = {n: request[n][row, :length] if self.kind.per_token else request[n][row] for n in self.outputs}
                 outputs[-1].append(WindowOutput(offsets, tensors))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -24,7 +26,7 @@ def test_micro_batches_are_a_partition_within_budget(lengths: list[int], budget:
         assert len(size) * max(size) <= budget or len(size) == 1
     flat = [n for size in sizes for n in size]
     assert flat == sorted(flat, reverse=True)  # rows of like length together
-    for size, following in zip(sizes, sizes[1:], strict=False):
+    for size, following in pairwise(sizes):
         full = len(size) == max_rows or (len(size) + 1) * max(size) > budget
         assert full, f"{following} could have gone with {size}"
 
@@ -47,7 +49,10 @@ def test_answers_go_to_their_rows(lengths: list[int], budget: int, max_rows: int
         assert a.shape == b.shape and a.dtype == b.dtype == np.int64
         assert ((a == 0) == (b == 0)).all()
         weights = np.arange(1, a.shape[1] + 1)
-        return {"sums": np.stack([(a * weights).sum(1), (b * weights).sum(1)], 1), "tokens": a[:, :, None] * 2}
+        return {
+            "sums": np.stack([(a * weights).sum(1), (b * weights).sum(1)], 1),
+            "tokens": a[:, :, None] * 2,
+        }
 
     rows = run_rows(engine, ids, types, budget, max_rows)
     assert len(rows) == len(lengths)

@@ -20,10 +20,11 @@ NAMES = (("100", "体育"), ("101", "财经"), ("102", "教育"))
 TAGS = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")
 
 
-def classify(manifest: Manifest, *windows: tuple[int, Sequence[float]]) -> Any:
+def classify(manifest: Manifest, *windows: tuple[int, Sequence[float] | np.ndarray]) -> Any:
     """The answer for windows given as (tokens, logits)."""
     outputs = [
-        WindowOutput(np.zeros((n + 2, 2), np.int32), {"logits": np.array(row, np.float32)}) for n, row in windows
+        WindowOutput(np.zeros((n + 2, 2), np.int32), {"logits": np.array(row, np.float32)})
+        for n, row in windows
     ]
     document = Document("", 1, len(windows), False)
     (answer,) = get_kind("sequence_classification").decode([document], [outputs], manifest)
@@ -43,7 +44,7 @@ def test_kind_names() -> None:
 
 @pytest.mark.parametrize("name", ["", "token", "os", "..manifest", "__init__"])
 def test_unknown_kind(name: str) -> None:
-    with pytest.raises(ManifestError, match="is none of .*sequence_classification"):
+    with pytest.raises(ManifestError, match=r"is none of .*sequence_classification"):
         get_kind(name)
 
 
@@ -130,7 +131,8 @@ def cut(text: str, logits: np.ndarray, limits: Limits) -> list[WindowOutput]:
         ends = np.zeros((1, 2), np.int32)
         windows.append(
             WindowOutput(
-                np.concatenate([ends, offsets[inner], ends]).astype(np.int32), {"logits": with_ends(logits[inner])}
+                np.concatenate([ends, offsets[inner], ends]).astype(np.int32),
+                {"logits": with_ends(logits[inner])},
             )
         )
     return windows
@@ -185,12 +187,16 @@ def test_an_entity_at_every_place_of_a_long_text(make_manifest: MakeManifest, le
         for start in range(0, length - size + 1):
             tags = ["O"] * start + ["B-PER"] + ["I-PER"] * (size - 1) + ["O"] * (length - start - size)
             (entity,) = entities(manifest, text, logits_of(" ".join(tags)))
-            assert (entity["start"], entity["end"], entity["text"]) == (start, start + size, text[start : start + size])
+            assert (entity["start"], entity["end"], entity["text"]) == (
+                start,
+                start + size,
+                text[start : start + size],
+            )
 
 
 @pytest.mark.parametrize(("max_length", "doc_stride"), [(4, 1), (4, 2), (5, 1), (10, 3), (10, 8), (34, 20)])
 def test_stitch_takes_the_window_with_most_context(max_length: int, doc_stride: int) -> None:
-    """Each window says its own number: the one that is heard is one with the token farthest from its edges."""
+    """Each window says its own number; heard is one that has the token farthest from its edges."""
     limits = Limits(max_length, doc_stride)
     room = max_length - 2
     for tokens in (1, room, room + 1, room + 2, 3 * room, 60):
@@ -198,7 +204,9 @@ def test_stitch_takes_the_window_with_most_context(max_length: int, doc_stride: 
         windows = cut("字" * tokens, np.zeros((tokens, 1)), limits)
         for number, window in enumerate(windows):
             window.tensors["logits"][1:-1] = number
-        values, offsets = stitch(Document("字" * tokens, tokens, len(windows), False), windows, "logits", limits)
+        values, offsets = stitch(
+            Document("字" * tokens, tokens, len(windows), False), windows, "logits", limits
+        )
         assert offsets.tolist() == [[i, i + 1] for i in range(tokens)]
         for token in range(tokens):
             context = {
@@ -215,4 +223,7 @@ def test_nothing_but_special_tokens(make_manifest: MakeManifest) -> None:
     (answer,) = get_kind("token_classification").decode([document], [[window]], make_manifest())
     assert answer.result["entities"] == []
     assert get_kind("token_classification").decode([], [], make_manifest()) == []
-    assert get_kind("sequence_classification").decode([], [], make_manifest("sequence_classification", NAMES)) == []
+    assert (
+        get_kind("sequence_classification").decode([], [], make_manifest("sequence_classification", NAMES))
+        == []
+    )

@@ -32,7 +32,17 @@ PIECES: list[list[str]] = [
     ["hello", "iPhone", "Pro", "Triton", "unbelievable", "NVIDIA", "a", "C++", "user@mail.cn"],
     ["ＡＢＣ", "１２３", "ｈｅｌｌｏ", "！", "（全角）"],
     ["😀", "👩\u200d💻", "👨\u200d👩\u200d👧\u200d👦", "👍🏽", "❤\ufe0f", "🇨🇳", "1\ufe0f\u20e3"],
-    ["e\u0301", "cafe\u0301", "naïve", "中\u0301\u0302", "q\u0323\u0307", "İ", "\u0301", "が", "葛\U000e0100"],
+    [
+        "e\u0301",
+        "cafe\u0301",
+        "naïve",
+        "中\u0301\u0302",
+        "q\u0323\u0307",
+        "İ",
+        "\u0301",
+        "が",
+        "葛\U000e0100",
+    ],
     ["龘", "\U00020000", "\U0002ceb0", "한국어", "ไทย", "עִבְרִית", "हिन्दी", "Ωμέγα", "豈"],
     ["\0", "\x07", "\u200b", "\ufeff", "\ufffd", "\xad", "\x7f"],
     [" ", "   ", "\u3000", "\t\n", "\r\n\r\n", "\xa0 ", "\u2028"],
@@ -126,7 +136,7 @@ def through_steps(
     encoder, postprocess = EncoderStep(oracle, 64, 16), PostprocessStep(manifest)
     rest = list(texts)
     while rest:
-        requests = []
+        requests: list[dict[str, np.ndarray]] = []
         while rest and len(requests) < 20:
             size = rng.randint(1, 5)
             requests.append({"TEXT": strings([text.encode() for text in rest[:size]])})
@@ -134,9 +144,7 @@ def through_steps(
         buckets = rng.choice([(), (4, 6, 8, 16, 32, 128)])
         tokenized: list[Any] = TokenizerStep(manifest, numbered, buckets).run(requests)
         encoded: list[Any] = encoder.run(tokenized)
-        outcomes: list[Any] = postprocess.run(
-            [{**t, **e} for t, e in zip(tokenized, encoded, strict=True)]
-        )
+        outcomes: list[Any] = postprocess.run([{**t, **e} for t, e in zip(tokenized, encoded, strict=True)])
         for request, outcome in zip(requests, outcomes, strict=True):
             assert outcome["RESULT"].shape == request["TEXT"].shape
             results += [json.loads(raw) for raw in outcome["RESULT"][:, 0]]
@@ -202,7 +210,9 @@ def test_spans_slice_back_to_the_entities(
             assert all(0.99 < e["score"] <= 1 for e in got["entities"])
             assert (got["tokens"], got["windows"], got["truncated"]) == (len(one.ids), windows, False)
         for first, last, _ in spans:
-            inside = [tokenizer.token(i).startswith("##") for i in one.ids[[first, min(last, len(one.ids) - 1)]]]
+            inside = [
+                tokenizer.token(i).startswith("##") for i in one.ids[[first, min(last, len(one.ids) - 1)]]
+            ]
             if not inside[0] and (last == len(one.ids) or not inside[1]):
                 whole_words[text[offsets[first, 0] : offsets[last - 1, 1]]] = one.ids[first:last].tolist()
 

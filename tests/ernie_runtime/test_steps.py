@@ -1,0 +1,281 @@
+"""The three steps on arrays: many requests at once, each with its own answers and its own errors."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ernie_runtime.batching import Tensors
+from ernie_runtime.errors import InvalidItem
+from ernie_runtime.manifest import Manifest
+from ernie_runtime.pipeline import Pipeline
+from ernie_runtime.steps import MAX_ROWS, EncoderStep, PostprocessStep, TokenizerStep, real_lengths, strings
+from ernie_runtime.tokenization import ErnieTokenizer
+
+MakeManifest = Callable[..., Manifest]
+CLASSES = tuple(f"class {i}" for i in range(7))
+TAGS = ("O", "B-PER", "B-LOC", "B-ORG")  # every sequence of them is legal
+BUCKETS = (8, 12, 16)
+
+
+def classifier(tensors: Tensors) -> Tensors:
+    """Logits that hang on every id of a row and its place, and on nothing else of the batch."""
+    ids = tensors["input_ids"]
+    assert not tensors["token_type_ids"].any()
+    sums = (ids * np.arange(1, ids.shape[1] + 1)).sum(1)
+    return {"logits": (sums[:, None] % np.arange(11, 18)).astype(np.float32) / 3}
+
+
+def tagger(tensors: Tensors) -> Tensors:
+    """The same for each token: its tag hangs on its id and its row's ids; padding gets a loud one."""
+    ids = tensors["input_ids"]
+    column = np.where(ids == 0, 3, (ids + ids.sum(1, keepdims=True)) % 4)
+    return {"logits": np.eye(4, dtype=np.float32)[column] * 5}
+
+
+@pytest.fixture(params=["sequence_classification", "token_classification"])
+def manifest(request: pytest.FixtureRequest, make_manifest: MakeManifest) -> Manifest:
+    labels = TAGS if request.param == "token_classification" else CLASSES
+    return make_manifest(request.param, labels, max_length=16, doc_stride=5, max_chars=300)
+
+
+def engine_of(manifest: Manifest) -> Callable[[Tensors], Tensors]:
+    return tagger if manifest.kind == "token_classification" else classifier
+
+
+def request_of(*texts: str | bytes) -> dict[str, np.ndarray]:
+    return {"TEXT": strings([t.encode() if isinstance(t, str) else t for t in texts])}
+
+
+def serve(
+    manifest: Manifest, tokenizer: ErnieTokenizer, requests: Sequence[Any], buckets: Sequence[int] = ()
+) -> list[Any]:
+    """What an ensemble does: requests that the tokenizer fails go no further."""
+    outcomes: list[Any] = TokenizerStep(manifest, tokenizer, buckets).run(requests)
+    alive = [i for i, outcome in enumerate(outcomes) if not isinstance(outcome, InvalidItem)]
+    tokenized = [outcomes[i] for i in alive]
+    encoded: list[Any] = EncoderStep(engine_of(manifest), 60, 5).run(tokenized)
+    answers = PostprocessStep(manifest).run([{**t, **e} for t, e in zip(tokenized, encoded, strict=True)])
+    for i, answer in zip(alive, answers, strict=True):
+        outcomes[i] = answer
+    return outcomes
+
+
+def results_of(outcome: dict[str, np.ndarray]) -> list[dict[str, Any]]:
+    return [json.loads(raw) for raw in outcome["RESULT"][:, 0]]
+
+
+GOOD = [
+    "中共中央致中国致公党十一大的贺词",
+    "打电话给18866668888",
+    "好",
+    "iPhone 15 Pro Max售价9,999元（约$1,399.00）",
+    "👩\u200d💻 和 cafe\u0301",
+    "北京大学的王小明教授昨天在上海出席了世界卫生组织的会议。" * 4,
+]
+BAD = {
+    b"": "the text is empty",
+    b" \t ": "the text has only spaces or control characters",
+    b"\0": "the text has only spaces or control characters",
+    b"ab\xff": "not UTF-8: invalid start byte at byte 2",
+    "长".encode() * 301: "the text has 301 characters, this task takes at most 300",
+}
+
+
+def test_many_requests_good_and_bad(manifest: Manifest, tokenizer: ErnieTokenizer) -> None:
+    rng = random.Random(7)
+    pipeline = Pipeline(manifest, tokenizer, engine_of(manifest))
+    alone = {text: pipeline.predict([(text,)])[0] for text in GOOD}
+    pool: list[str | bytes] = [*GOOD, *BAD]
+    requests = [[rng.choice(pool) for _ in range(rng.randint(1, 5))] for _ in range(150)]
+    outcomes = serve(manifest, tokenizer, [request_of(*texts) for texts in requests])
+    refused = mixed = 0
+    for texts, outcome in zip(requests, outcomes, strict=True):
+        faults = {i: f"item {i}: {BAD[t]}" for i, t in enumerate(texts) if isinstance(t, bytes)}
+        if len(faults) == len(texts):
+            refused += 1
+            assert isinstance(outcome, InvalidItem)
+            assert all(fault in str(outcome) for fault in list(faults.values())[:3])
+            assert ("and 1 more" in str(outcome)) == (len(faults) == 4)
+            continue
+        mixed += bool(faults)
+        assert outcome["RESULT"].shape == (len(texts), 1) and outcome["RESULT"].dtype == object
+        for i, (text, result) in enumerate(zip(texts, results_of(outcome), strict=True)):
+            if isinstance(text, bytes):
+                assert result == {"error": {"code": "INVALID_ARG", "message": faults[i]}}
+                numeric: dict[str, float | int] = {"LABEL_ID": -1, "SCORE": 0.0}
+            else:
+                answer = alone[text]
+                assert not isinstance(answer, str) and result == answer.result
+                numeric = answer.numeric
+            for name in outcome.keys() & numeric.keys():
+                assert outcome[name].shape == (len(texts), 1)
+                assert outcome[name][i, 0] == pytest.approx(numeric[name])
+    assert refused >= 10 and mixed >= 40
+
+
+def test_numeric_outputs(make_manifest: MakeManifest, tokenizer: ErnieTokenizer) -> None:
+    manifest = make_manifest("sequence_classification", CLASSES)
+    (outcome,) = serve(manifest, tokenizer, [request_of("好", "", "坏")])
+    assert outcome["LABEL_ID"].dtype == np.int64 and outcome["SCORE"].dtype == np.float32
+    for i, result in enumerate(results_of(outcome)):
+        if i == 1:
+            assert (outcome["LABEL_ID"][1, 0], outcome["SCORE"][1, 0]) == (-1, 0)
+        else:
+            assert result["label"] == CLASSES[outcome["LABEL_ID"][i, 0]]
+            assert result["score"] == pytest.approx(outcome["SCORE"][i, 0], abs=1e-6)
+
+
+def test_results_have_tokens_windows_truncated(
+    make_manifest: MakeManifest, tokenizer: ErnieTokenizer
+) -> None:
+    for overflow, windows in (("window", 5), ("truncate", 1)):
+        manifest = make_manifest("sequence_classification", CLASSES, 16, 5, overflow)
+        (outcome,) = serve(manifest, tokenizer, [request_of("好", "好" * 30)])
+        short, long = results_of(outcome)
+        assert (short["tokens"], short["windows"], short["truncated"]) == (1, 1, False)
+        assert (long["tokens"], long["windows"], long["truncated"]) == (30, windows, overflow == "truncate")
+
+
+def test_all_bad_items_are_told_in_short(manifest: Manifest, tokenizer: ErnieTokenizer) -> None:
+    (outcome,) = serve(manifest, tokenizer, [request_of(*[b""] * 200)])
+    assert isinstance(outcome, InvalidItem)
+    assert str(outcome) == (
+        "item 0: the text is empty; item 1: the text is empty; item 2: the text is empty; and 197 more"
+    )
+
+
+def test_padding_to_buckets_changes_no_answer(manifest: Manifest, tokenizer: ErnieTokenizer) -> None:
+    requests = [request_of(*GOOD[i : i + 2], b"") for i in range(len(GOOD))]
+    ragged, padded = serve(manifest, tokenizer, requests), serve(manifest, tokenizer, requests, BUCKETS)
+    for a, b in zip(ragged, padded, strict=True):
+        assert {name: array.tolist() for name, array in a.items()} == {
+            name: array.tolist() for name, array in b.items()
+        }
+
+
+@pytest.mark.parametrize(
+    ("characters", "buckets", "length"),
+    [
+        (1, (), 3),
+        (1, BUCKETS, 8),
+        (6, BUCKETS, 8),
+        (7, BUCKETS, 12),
+        (14, BUCKETS, 16),
+        (99, BUCKETS, 16),
+        (9, (4,), 11),
+    ],
+)
+def test_tokenizer_outputs(
+    manifest: Manifest, tokenizer: ErnieTokenizer, characters: int, buckets: tuple[int, ...], length: int
+) -> None:
+    outcome: Any = TokenizerStep(manifest, tokenizer, buckets).run([request_of("中" * characters, "国")])[0]
+    rows = len(outcome["WINDOW"])
+    per_token = manifest.kind == "token_classification"
+    assert set(outcome) == {"input_ids", "token_type_ids", "WINDOW", "ITEM"} | (
+        {"OFFSETS"} if per_token else set()
+    )
+    for name in ("input_ids", "token_type_ids"):
+        assert outcome[name].shape == (rows, length) and outcome[name].dtype == np.int64
+    assert outcome["WINDOW"].dtype == np.int32
+    assert outcome["WINDOW"][:, 0].tolist() == [0] * (rows - 1) + [1]
+    for ids, (_, real) in zip(outcome["input_ids"], outcome["WINDOW"], strict=True):
+        assert ids[0] == tokenizer.cls_id and ids[real - 1] == tokenizer.sep_id and not ids[real:].any()
+    items = outcome["ITEM"][:, 0].tolist()
+    assert [bool(item) for item in items] == [True] + [False] * (rows - 2) + [True]
+    assert json.loads(items[0])["windows"] == rows - 1
+    if per_token:
+        assert outcome["OFFSETS"].shape == (rows, length, 2) and outcome["OFFSETS"].dtype == np.int32
+        assert json.loads(items[-1])["text"] == "国"
+
+
+def test_too_many_windows(make_manifest: MakeManifest, tokenizer: ErnieTokenizer) -> None:
+    manifest = make_manifest(labels=TAGS, max_length=4, doc_stride=1)
+    just_enough, too_many = "中" * (MAX_ROWS + 1), "中" * (MAX_ROWS + 2)
+    outcomes = TokenizerStep(manifest, tokenizer).run(
+        [request_of("好"), request_of(too_many), request_of(just_enough)]
+    )
+    assert not isinstance(outcomes[0], InvalidItem) and not isinstance(outcomes[2], InvalidItem)
+    assert len(outcomes[2]["input_ids"]) == MAX_ROWS
+    assert isinstance(outcomes[1], InvalidItem)
+    assert "needs 1,025 windows, at most 1,024: send fewer texts" in str(outcomes[1])
+
+
+def test_the_tokenizer_reads_its_version_directory(
+    manifest: Manifest, tokenizer: ErnieTokenizer, tmp_path: Path
+) -> None:
+    (tmp_path / "manifest.json").write_text(manifest.to_json(), encoding="utf-8")
+    tokenizer.save(tmp_path / "tokenizer.json")
+    for buckets, length in (("8,12,16", 8), ("", 3)):
+        step = TokenizerStep.load(tmp_path, {"buckets": buckets} if buckets else {})
+        outcome: Any = step.run([request_of("好")])[0]
+        assert step.inputs == ("TEXT",) and outcome["input_ids"].shape == (1, length)
+    assert PostprocessStep.load(tmp_path, {}).manifest == manifest
+
+
+def test_the_encoder_cuts_runs_and_scatters() -> None:
+    """Per-token outputs are zero behind a row's end; each row is seen without the padding of its request."""
+    seen: list[tuple[int, ...]] = []
+
+    def engine(tensors: Tensors) -> Tensors:
+        ids = tensors["input_ids"]
+        seen.append(ids.shape)
+        logits = np.stack([ids, ids * 0 + 7], 2).astype(np.float32)
+        return {"logits": logits, "pooled": ids.sum(1, keepdims=True).astype(np.float32)}
+
+    rng = np.random.default_rng(2)
+    requests, lengths = [], []
+    for rows in (1, 3, 7, 2):
+        real = rng.integers(1, 20, rows)
+        ids = np.where(np.arange(24) < real[:, None], rng.integers(1, 99, (rows, 24)), 0)
+        requests.append({"input_ids": ids, "token_type_ids": np.zeros_like(ids)})
+        lengths.append(real)
+    outcomes: list[Any] = EncoderStep(engine, 40, 4).run(requests)
+    for request, real, outcome in zip(requests, lengths, outcomes, strict=True):
+        ids = request["input_ids"]
+        assert outcome["logits"].shape == (*ids.shape, 2)
+        assert outcome["pooled"][:, 0].tolist() == ids.sum(1).tolist()
+        assert outcome["logits"][:, :, 0].tolist() == ids.tolist()
+        inside = np.arange(24) < real[:, None]
+        assert (outcome["logits"][:, :, 1] == np.where(inside, 7, 0)).all()
+    assert max(length for _, length in seen) == max(int(real.max()) for real in lengths) < 24
+    assert all(rows == 1 or (rows <= 4 and rows * length <= 40) for rows, length in seen)
+
+
+def test_real_lengths() -> None:
+    rows = np.array([[1, 5, 2, 0, 0], [1, 0, 2, 0, 0], [0, 0, 0, 0, 0], [1, 1, 1, 1, 2], [1, 0, 0, 0, 0]])
+    assert real_lengths(rows).tolist() == [3, 3, 1, 5, 1]
+
+
+def test_a_request_that_starts_in_the_middle_of_a_text_gets_no_answer(
+    manifest: Manifest, tokenizer: ErnieTokenizer
+) -> None:
+    """Only who calls the postprocessor itself can send one; its rows must not go to another's text."""
+    tokenized: list[Any] = TokenizerStep(manifest, tokenizer).run([request_of("好"), request_of("中" * 40)])
+    encoded: list[Any] = EncoderStep(engine_of(manifest), 60, 5).run(tokenized)
+    honest, other = ({**t, **e} for t, e in zip(tokenized, encoded, strict=True))
+    headless = {name: array[1:] for name, array in other.items()}
+    with pytest.raises(ValueError, match="no ITEM"):
+        PostprocessStep(manifest).run([honest, headless])
+
+
+def test_pipeline_is_the_steps(manifest: Manifest, tokenizer: ErnieTokenizer) -> None:
+    texts: list[str | bytes] = [*GOOD, *BAD, *GOOD]
+    items = [(text,) for text in texts]
+    finished: list[int] = []
+    pipeline = Pipeline(manifest, tokenizer, engine_of(manifest), token_budget=50, max_rows=3)
+    answers = pipeline.predict(items, chunk=4, progress=finished.append)
+    assert sum(finished) == len(answers) == len(items)
+    (outcome,) = serve(manifest, tokenizer, [request_of(*[item for (item,) in items])])
+    for (item,), answer, result in zip(items, answers, results_of(outcome), strict=True):
+        if isinstance(item, bytes):
+            assert answer == BAD[item]
+        else:
+            assert not isinstance(answer, str) and answer.result == result
+    assert pipeline.predict([]) == []
