@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import lzma
 import shutil
 import tarfile
 from pathlib import Path
@@ -39,8 +40,8 @@ def _unpack(archive: Path, folder: Path, inside: str) -> Path:
     try:
         with tarfile.open(archive) as tar:
             tar.extractall(new, filter="data")
-    except (tarfile.TarError, EOFError, OSError) as error:
-        raise DataError(f"{archive}: cannot be unpacked ({error})") from None
+    except (tarfile.TarError, lzma.LZMAError, EOFError, OSError) as error:
+        raise DataError(f"{archive}: cannot be unpacked ({str(error).splitlines()[0]})") from None
     if not (new / inside).is_dir():
         raise DataError(f"{archive}: holds no folder {inside}/")
     shutil.rmtree(folder, ignore_errors=True)

@@ -45,7 +45,7 @@ def postprocess_name(task: str) -> str:
 
 def hand_over(manifest: Manifest) -> tuple[TensorSpec, ...]:
     """What the tokenizer hands to the postprocessor past the encoder."""
-    return (WINDOW, ITEM, *((OFFSETS,) if get_kind(manifest.kind).per_token else ()))
+    return (WINDOW, ITEM, *((OFFSETS,) if get_kind(manifest.kind).offsets else ()))
 
 
 def buckets(max_length: int) -> list[int]:

@@ -12,7 +12,7 @@ import numpy as np
 from ernie_runtime.batching import Engine
 from ernie_runtime.errors import InvalidItem
 from ernie_runtime.manifest import Manifest
-from ernie_runtime.steps import EncoderStep, PostprocessStep, TokenizerStep, strings
+from ernie_runtime.steps import EncoderStep, PostprocessStep, Step, TokenizerStep, strings
 from ernie_runtime.tokenization import ErnieTokenizer
 
 from .triton_config import add_warmup, encoder_name, postprocess_name, tokenizer_name
@@ -31,7 +31,9 @@ def warmup_requests(
     manifest: Manifest, tokenizer: ErnieTokenizer, engine: Engine, examples: Sequence[tuple[str, ...]], variant: str
 ) -> dict[str, list[Arrays]]:
     """Model name -> the inputs of its warm-up requests, one row each (Triton adds the batch dimension itself)."""
-    steps = (TokenizerStep(manifest, tokenizer), EncoderStep(engine, 2048, 64), PostprocessStep(manifest))
+    post = PostprocessStep(manifest)
+    encoder = EncoderStep(engine, [spec.name for spec in post.specs if spec.per_token], 2048, 64)
+    steps: tuple[Step, ...] = (TokenizerStep(manifest, tokenizer), encoder, post)
     names = (tokenizer_name(manifest.task), encoder_name(manifest.task, variant), postprocess_name(manifest.task))
     requests: dict[str, list[Arrays]] = {name: [] for name in names}
     for example in examples:

@@ -59,7 +59,7 @@ def run(context: Context, before: Mapping[str, Done], folder: Path) -> dict[str,
     tokenizer = ErnieTokenizer.from_vocab(checkpoint.vocabulary)
     served = get_kind(context.task.kind)
     # PaddleNLP's layers always have a pooler; a head on every token does not use it.
-    model = build_model(kind, checkpoint, len(context.task.labels), may_lack=("pooler",) if served.per_token else ())
+    model = build_model(kind, checkpoint, len(context.task.labels), may_lack=("pooler",) if served.offsets else ())
     model.eval()
     outputs = served.encoder_outputs(draft_manifest(context.task, tokenizer))
     to_onnx(to_static(model, folder / "paddle"), folder / MODEL, outputs)
@@ -143,10 +143,11 @@ def compare(
     ids, types = [w.input_ids for w in windows], [w.token_type_ids for w in windows]
     ours, theirs = (run_rows(engine, ids, types, token_budget=1024) for engine in (exported, reference))
     worst = 0.0
+    specs = kind.encoder_outputs(draft_manifest(context.task, tokenizer))
     for window, a, b in zip(windows, ours, theirs, strict=True):
-        for name in a:
-            length = len(window.offsets) if kind.per_token else len(a[name])
-            worst = max(worst, float(np.abs(a[name][:length] - b[name][:length]).max()))
+        for spec in specs:
+            length = len(window.offsets) if spec.per_token else None
+            worst = max(worst, float(np.abs(a[spec.name][:length] - b[spec.name][:length]).max()))
     return worst, len(items)
 
 

@@ -21,7 +21,8 @@ from ernie_runtime.manifest import Manifest
 from ernie_runtime.tokenization import ErnieTokenizer
 
 from ..draft import draft_manifest
-from ..errors import BuildError
+from ..errors import BuildError, ConfigError
+from ..framework import import_paddle
 from ..progress import say
 from ..weights import Checkpoint, read_checkpoint, write_checkpoint
 from . import Context, Done, key_of
@@ -94,37 +95,49 @@ def fine_tuned(done: Done) -> Checkpoint:
 
 def _launch(context: Context, before: Mapping[str, Done], folder: Path) -> dict[str, Any]:
     """`paddle.distributed.launch` runs builders/worker.py once a device; results come back in a file."""
+    devices = context.devices.split(",")
+    if not all(number.isdigit() for number in devices):
+        raise ConfigError(f"--devices {context.devices}: expected numbers joined by commas, such as 0,1")
+    import_paddle(context.device)  # a device that is not there is told here, not in a log
     job, result = folder / "job.pickle", folder / RESULT
     result.unlink(missing_ok=True)
     with job.open("wb") as file:
         pickle.dump((context, before["data"], folder), file)
-    count = len(context.devices.split(","))
+    count = len(devices)
     command = [sys.executable, "-m", "paddle.distributed.launch", "--log_dir", str(folder / "logs")]
-    command += ["--devices", context.devices] if context.device == "gpu" else ["--nproc_per_node", str(count)]
+    command += ["--devices", context.devices] if context.device.startswith("gpu") else ["--nproc_per_node", str(count)]
     say(f"    on {count} devices; each one's log is in {folder / 'logs'}")
     packages = [str(Path(module.__file__).parents[1]) for module in (builders, ernie_runtime) if module.__file__]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([*packages, os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)}
-    with (folder / "launch.log").open("w") as log:
+    with (folder / "launch.log").open("w", encoding="utf-8") as log:
         # In a session of its own: Ctrl-C comes here alone, and the launcher is asked to stop its processes.
         launcher = subprocess.Popen(
             [*command, str(WORKER), str(job)],
-            stdout=log,
-            stderr=log,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
             env=environment,
             start_new_session=True,
             preexec_fn=end_with_parent,
         )
+        assert launcher.stdout is not None
         try:
+            for row in launcher.stdout:  # the launcher passes on what the first process writes
+                log.write(row)
+                if row.startswith("  "):
+                    say(row.rstrip())
             code = launcher.wait()
         finally:
             if launcher.poll() is None:
                 launcher.terminate()
-                launcher.wait()
+            launcher.wait()
+            launcher.stdout.close()
     figures: dict[str, Any] = json.loads(result.read_text(encoding="utf-8")) if result.is_file() else {}
     if "error" in figures:
         raise BuildError(figures["error"])
     if code != 0 or not figures:
-        raise BuildError(f"fine-tuning on {count} devices failed (exit {code}); the reason is in {folder / 'logs'}")
+        raise BuildError(f"fine-tuning on {count} devices failed (exit {code}); the reason is in {folder}: launch.log, logs/")
     return figures
 
 

@@ -101,8 +101,8 @@ class Manifest:
         if self.recommended not in names:
             raise ManifestError(f"recommended variant {self.recommended!r} is none of {', '.join(names) or 'no variants'}")
         ids = [label.id for label in self.labels]
-        if len(set(ids)) != len(ids):
-            raise ManifestError("two labels have the same id")
+        if len(set(ids)) != len(ids) or len({label.name for label in self.labels}) != len(ids):
+            raise ManifestError("two labels have the same id or the same name")
 
     def variant(self, name: str) -> Variant:
         """The variant called `name`; ManifestError where there is none."""

@@ -7,20 +7,20 @@ from pathlib import Path
 from typing import Any
 
 from .batching import Engine, run_rows
-from .kinds import Answer, Kind, WindowOutput, get_kind
+from .kinds import Answer, Kind, TensorSpec, WindowOutput, get_kind
 from .manifest import Manifest
 from .tokenization import ErnieTokenizer
 from .windows import Document, Window
 
 
 def window_outputs(
-    kind: Kind, windows: Sequence[Window], rows: Sequence[dict[str, Any]], documents: int
+    specs: Sequence[TensorSpec], windows: Sequence[Window], rows: Sequence[dict[str, Any]], documents: int
 ) -> list[list[WindowOutput]]:
     """Fold the encoder's rows back to documents, per-token outputs cut to their window's length."""
     folded: list[list[WindowOutput]] = [[] for _ in range(documents)]
     for window, row in zip(windows, rows, strict=True):
         length = len(window.offsets)
-        tensors = {name: value[:length] if kind.per_token else value for name, value in row.items()}
+        tensors = {spec.name: row[spec.name][:length] if spec.per_token else row[spec.name] for spec in specs}
         folded[window.owner].append(WindowOutput(window.offsets, tensors))
     return folded
 
@@ -58,13 +58,13 @@ class Pipeline:
     def load(cls, repository: str | Path, task: str, variant: str | None = None) -> Pipeline:
         """The newest version of a task in a model repository, run by ONNX Runtime."""
         from .engines.ort import OrtEngine
-        from .repository import newest_version
+        from .repository import load_tokenizer, newest_version
 
         version = newest_version(Path(repository, f"{task}_tokenizer"))
         manifest = Manifest.load(version / "manifest.json")
         chosen = manifest.variant(variant or manifest.recommended)
         encoder = newest_version(Path(repository, f"{task}_encoder_{chosen.name}"))
-        return cls(manifest, ErnieTokenizer.from_file(version / "tokenizer.json"), OrtEngine(encoder / chosen.file))
+        return cls(manifest, load_tokenizer(version, manifest), OrtEngine(encoder / chosen.file))
 
     def predict(
         self,
@@ -83,7 +83,7 @@ class Pipeline:
                 self.token_budget,
                 self.max_rows,
             )
-            folded = window_outputs(self.kind, windows, rows, len(documents))
+            folded = window_outputs(self.kind.encoder_outputs(self.manifest), windows, rows, len(documents))
             answers += answer_documents(self.kind, documents, folded, self.manifest)
             if progress is not None:
                 progress(len(documents))

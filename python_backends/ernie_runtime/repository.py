@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 
 from .errors import ManifestError
+from .manifest import Manifest
+from .tokenization import ErnieTokenizer
 
 
 def versions(model: Path) -> list[int]:
@@ -21,3 +23,11 @@ def newest_version(model: Path) -> Path:
     if not found:
         raise ManifestError(f"{model}: no version directory; publish the task with `ernie-triton build`")
     return model / str(found[-1])
+
+
+def load_tokenizer(folder: Path, manifest: Manifest) -> ErnieTokenizer:
+    """The tokenizer of a version directory; ManifestError where its vocabulary is not the manifest's."""
+    tokenizer = ErnieTokenizer.from_file(folder / "tokenizer.json")
+    if tokenizer.fingerprint != manifest.vocabulary_sha256:
+        raise ManifestError(f"{folder / 'tokenizer.json'}: not the vocabulary of manifest.json; publish {manifest.task} again")
+    return tokenizer

@@ -8,7 +8,7 @@ dims are those of the table in ARCHITECTURE.md.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,9 +16,10 @@ import numpy as np
 
 from .batching import Engine, pad_rows, run_rows
 from .errors import InvalidItem
-from .kinds import Kind, WindowOutput, get_kind
+from .kinds import Answer, Kind, TensorSpec, WindowOutput, get_kind
 from .manifest import Manifest
 from .pipeline import answer_documents
+from .repository import load_tokenizer
 from .tokenization import ErnieTokenizer
 from .windows import Document, Window
 
@@ -64,7 +65,8 @@ class TokenizerStep:
     def load(cls, folder: Path, parameters: Mapping[str, str]) -> TokenizerStep:
         """From a version directory; parameter `buckets` is a comma-separated list of lengths."""
         buckets = [int(b) for b in parameters.get("buckets", "").split(",") if b]
-        return cls(Manifest.load(folder / "manifest.json"), ErnieTokenizer.from_file(folder / "tokenizer.json"), buckets)
+        manifest = Manifest.load(folder / "manifest.json")
+        return cls(manifest, load_tokenizer(folder, manifest), buckets)
 
     def run(self, requests: Sequence[Arrays]) -> list[dict[str, np.ndarray] | InvalidItem]:
         """One Rust call tokenizes the texts of all requests."""
@@ -100,7 +102,7 @@ class TokenizerStep:
             "WINDOW": np.array([[w.owner - base, n] for w, n in zip(windows, lengths, strict=True)], np.int32),
             "ITEM": strings(self._items(documents, windows, base)),
         }
-        if self.kind.per_token:
+        if self.kind.offsets:
             outputs["OFFSETS"] = pad_rows([w.offsets for w in windows], length)
         return outputs
 
@@ -117,7 +119,7 @@ class TokenizerStep:
                 rows.append(dumps({"error": document.error}))
                 continue
             item: dict[str, Any] = {"tokens": document.tokens, "windows": document.windows, "truncated": document.truncated}
-            if self.kind.per_token:
+            if self.kind.offsets:
                 item["text"] = document.text
             rows.append(dumps(item))
         return rows
@@ -126,14 +128,15 @@ class TokenizerStep:
 class EncoderStep:
     """input_ids, token_type_ids INT64 [W, L] of any lengths -> the encoder's outputs, one call a micro-batch.
 
-    Rows of all requests are cut to their real length, sorted, run in micro-batches of at most `token_budget` padded
+    per_token: names of the outputs with a token dimension. Rows of all requests are cut to their real length, sorted, run in micro-batches of at most `token_budget` padded
     tokens, and scattered back.
     """
 
     inputs = ("input_ids", "token_type_ids")
 
-    def __init__(self, engine: Engine, token_budget: int, max_rows: int) -> None:
-        self.engine, self.token_budget, self.max_rows = engine, token_budget, max_rows
+    def __init__(self, engine: Engine, per_token: Collection[str], token_budget: int, max_rows: int) -> None:
+        self.engine, self.per_token = engine, frozenset(per_token)
+        self.token_budget, self.max_rows = token_budget, max_rows
 
     def run(self, requests: Sequence[Arrays]) -> list[dict[str, np.ndarray] | InvalidItem]:
         """Per-token outputs are 0 behind a row's end."""
@@ -153,7 +156,7 @@ class EncoderStep:
             results.append(
                 {
                     name: np.stack([row[name] for row in mine])
-                    if mine[0][name].ndim < 2
+                    if name not in self.per_token
                     else pad_rows([row[name][:n] for row, n in zip(mine, real, strict=True)], length)
                     for name in mine[0]
                 }
@@ -178,8 +181,8 @@ class PostprocessStep:
         self.manifest = manifest
         self.kind: Kind = get_kind(manifest.kind)
         self.kind.check(manifest)
-        self.outputs = tuple(spec.name for spec in self.kind.encoder_outputs(manifest))
-        self.inputs = ("WINDOW", "ITEM", *(("OFFSETS",) if self.kind.per_token else ()), *self.outputs)
+        self.specs = self.kind.encoder_outputs(manifest)
+        self.inputs = ("WINDOW", "ITEM", *(("OFFSETS",) if self.kind.offsets else ()), *(spec.name for spec in self.specs))
 
     @classmethod
     def load(cls, folder: Path, parameters: Mapping[str, str]) -> PostprocessStep:
@@ -200,8 +203,11 @@ class PostprocessStep:
                     outputs.append([])
                 elif len(documents) == before:  # else the row would go to the text of the request before
                     raise ValueError("the first row of a request has no ITEM")
-                offsets = request["OFFSETS"][row, :length] if self.kind.per_token else np.zeros((length, 2), np.int32)
-                tensors = {n: request[n][row, :length] if self.kind.per_token else request[n][row] for n in self.outputs}
+                offsets = request["OFFSETS"][row, :length] if self.kind.offsets else np.zeros((length, 2), np.int32)
+                tensors = {
+                    spec.name: request[spec.name][row, :length] if spec.per_token else request[spec.name][row]
+                    for spec in self.specs
+                }
                 outputs[-1].append(WindowOutput(offsets, tensors))
             sizes.append(len(documents) - before)
         answers = answer_documents(self.kind, documents, outputs, self.manifest)
@@ -210,13 +216,7 @@ class PostprocessStep:
         for size in sizes:
             mine = answers[first : first + size]
             first += size
-            out = {
-                spec.name: np.array(
-                    [[NO_LABEL if spec.dtype == "INT64" else 0.0] if isinstance(a, str) else [a.numeric[spec.name]] for a in mine],
-                    np.int64 if spec.dtype == "INT64" else np.float32,
-                )
-                for spec in self.kind.numeric
-            }
+            out = {spec.name: _numeric(spec, mine) for spec in self.kind.numeric}
             out["RESULT"] = strings(
                 [
                     dumps({"error": {"code": "INVALID_ARG", "message": f"item {i}: {a}"}} if isinstance(a, str) else a.result)
@@ -225,6 +225,15 @@ class PostprocessStep:
             )
             results.append(out)
         return results
+
+
+def _numeric(spec: TensorSpec, answers: Sequence[Answer | str]) -> np.ndarray:
+    """One numeric output, [N, *dims]; -1 (INT64) or 0 (FP32) for an item without an answer."""
+    dtype, none = (np.int64, NO_LABEL) if spec.dtype == "INT64" else (np.float32, 0)
+    return np.array(
+        [np.full(spec.dims, none) if isinstance(a, str) else np.reshape(a.numeric[spec.name], spec.dims) for a in answers],
+        dtype,
+    )
 
 
 def _document(item: Mapping[str, Any]) -> Document:

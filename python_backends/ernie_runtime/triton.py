@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,12 @@ def parameters(args: Mapping[str, str]) -> dict[str, str]:
     """The `parameters` of the model's configuration."""
     config = json.loads(args["model_config"])
     return {name: value["string_value"] for name, value in config.get("parameters", {}).items()}
+
+
+def per_token_outputs(args: Mapping[str, str]) -> list[str]:
+    """Names of the outputs that the model's configuration gives a length that varies."""
+    outputs = json.loads(args["model_config"])["output"]
+    return [tensor["name"] for tensor in outputs if int(tensor["dims"][0]) == -1]
 
 
 def version_folder(args: Mapping[str, str]) -> Path:
@@ -61,7 +68,7 @@ def _run(step: Step, inputs: Sequence[dict[str, np.ndarray]], pb_utils: Any) -> 
         return list(step.run(inputs))
     except Exception as error:
         if len(inputs) == 1:
-            pb_utils.Logger.log_error(f"{type(step).__name__}: {error!r}")
+            pb_utils.Logger.log_error(f"{type(step).__name__}: {traceback.format_exc()}")
             return [error]
         return [outcome for one in inputs for outcome in _run(step, [one], pb_utils)]
 

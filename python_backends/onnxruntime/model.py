@@ -25,7 +25,8 @@ class TritonPythonModel:
         name = json.loads(args["model_config"]).get("default_model_filename") or "model.onnx"
         device = "gpu" if args["model_instance_kind"] == "GPU" else "cpu"
         engine = OrtEngine(triton.version_folder(args) / name, int(options.get("intra_op_thread_count", 0)), device)
-        self.step = EncoderStep(engine, int(options.get("token_budget", 2048)), int(options.get("max_rows", 64)))
+        budget, rows = int(options.get("token_budget", 2048)), int(options.get("max_rows", 64))
+        self.step = EncoderStep(engine, triton.per_token_outputs(args), budget, rows)
 
     def execute(self, requests: list) -> list:
         """Answer a dynamic batch of ragged requests."""

@@ -133,7 +133,7 @@ def through_steps(
 ) -> list[dict[str, Any]]:
     """RESULT of each text, in requests of 1-5 texts, many requests in each call of a step."""
     results = []
-    encoder, postprocess = EncoderStep(oracle, 64, 16), PostprocessStep(manifest)
+    encoder, postprocess = EncoderStep(oracle, ["logits"], 64, 16), PostprocessStep(manifest)
     rest = list(texts)
     while rest:
         requests: list[dict[str, np.ndarray]] = []

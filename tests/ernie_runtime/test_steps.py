@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ import numpy as np
 import pytest
 
 from ernie_runtime.batching import Tensors
-from ernie_runtime.errors import InvalidItem
+from ernie_runtime.errors import InvalidItem, ManifestError
+from ernie_runtime.kinds import Answer
+from ernie_runtime.kinds.token_classification import TokenClassification
 from ernie_runtime.manifest import Manifest
 from ernie_runtime.pipeline import Pipeline
 from ernie_runtime.steps import MAX_ROWS, EncoderStep, PostprocessStep, TokenizerStep, real_lengths, strings
@@ -49,6 +52,10 @@ def engine_of(manifest: Manifest) -> Callable[[Tensors], Tensors]:
     return tagger if manifest.kind == "token_classification" else classifier
 
 
+def per_token_of(manifest: Manifest) -> list[str]:
+    return [spec.name for spec in PostprocessStep(manifest).specs if spec.per_token]
+
+
 def request_of(*texts: str | bytes) -> dict[str, np.ndarray]:
     return {"TEXT": strings([t.encode() if isinstance(t, str) else t for t in texts])}
 
@@ -60,7 +67,7 @@ def serve(
     outcomes: list[Any] = TokenizerStep(manifest, tokenizer, buckets).run(requests)
     alive = [i for i, outcome in enumerate(outcomes) if not isinstance(outcome, InvalidItem)]
     tokenized = [outcomes[i] for i in alive]
-    encoded: list[Any] = EncoderStep(engine_of(manifest), 60, 5).run(tokenized)
+    encoded: list[Any] = EncoderStep(engine_of(manifest), per_token_of(manifest), 60, 5).run(tokenized)
     answers = PostprocessStep(manifest).run([{**t, **e} for t, e in zip(tokenized, encoded, strict=True)])
     for i, answer in zip(alive, answers, strict=True):
         outcomes[i] = answer
@@ -195,6 +202,40 @@ def test_tokenizer_outputs(
         assert json.loads(items[-1])["text"] == "国"
 
 
+def test_a_request_is_tokenized_the_same_in_company(manifest: Manifest, tokenizer: ErnieTokenizer) -> None:
+    step = TokenizerStep(manifest, tokenizer)
+    requests = [request_of(*GOOD[i:], b"") for i in range(len(GOOD))]
+    for request, together in zip(requests, step.run(requests), strict=True):
+        alone: Any = step.run([request])[0]
+        assert not isinstance(together, InvalidItem) and set(together) == set(alone)
+        assert all(together[name].tolist() == alone[name].tolist() for name in alone)
+
+
+def test_a_kind_decodes_only_real_tokens(make_manifest: MakeManifest, tokenizer: ErnieTokenizer) -> None:
+    """Nothing of padding, by either way; all windows of a text, in order."""
+    seen: list[list[list[int]]] = []
+
+    class Spy(TokenClassification):
+        def decode(self, documents: Any, outputs: Any, manifest: Manifest) -> list[Answer]:
+            for windows in outputs:
+                assert all(len(w.offsets) == len(w.tensors["logits"]) for w in windows)
+                seen.append([w.offsets[1:-1, 0].tolist() for w in windows])
+            return super().decode(documents, outputs, manifest)
+
+    manifest = make_manifest(labels=TAGS, max_length=6, doc_stride=3)
+    step, pipeline = PostprocessStep(manifest), Pipeline(manifest, tokenizer, tagger)
+    step.kind = pipeline.kind = Spy()
+    windows = [[[0]], [[0, 1, 2, 3], [1, 2, 3, 4]], [[0, 1]]]
+    pipeline.predict([("好",), ("中国人民好",), ("",), ("坏人",)])
+    assert seen == windows
+    seen.clear()
+    tokenized: Any = TokenizerStep(manifest, tokenizer, (16,)).run(
+        [request_of("好", "中国人民好", "", "坏人")]
+    )[0]
+    step.run([{**tokenized, **tagger(tokenized)}])
+    assert seen == windows
+
+
 def test_too_many_windows(make_manifest: MakeManifest, tokenizer: ErnieTokenizer) -> None:
     manifest = make_manifest(labels=TAGS, max_length=4, doc_stride=1)
     just_enough, too_many = "中" * (MAX_ROWS + 1), "中" * (MAX_ROWS + 2)
@@ -210,8 +251,12 @@ def test_too_many_windows(make_manifest: MakeManifest, tokenizer: ErnieTokenizer
 def test_the_tokenizer_reads_its_version_directory(
     manifest: Manifest, tokenizer: ErnieTokenizer, tmp_path: Path
 ) -> None:
-    (tmp_path / "manifest.json").write_text(manifest.to_json(), encoding="utf-8")
     tokenizer.save(tmp_path / "tokenizer.json")
+    (tmp_path / "manifest.json").write_text(manifest.to_json(), encoding="utf-8")
+    with pytest.raises(ManifestError, match=r"tokenizer\.json: not the vocabulary"):
+        TokenizerStep.load(tmp_path, {})
+    manifest = replace(manifest, vocabulary_sha256=tokenizer.fingerprint)
+    (tmp_path / "manifest.json").write_text(manifest.to_json(), encoding="utf-8")
     for buckets, length in (("8,12,16", 8), ("", 3)):
         step = TokenizerStep.load(tmp_path, {"buckets": buckets} if buckets else {})
         outcome: Any = step.run([request_of("好")])[0]
@@ -236,7 +281,7 @@ def test_the_encoder_cuts_runs_and_scatters() -> None:
         ids = np.where(np.arange(24) < real[:, None], rng.integers(1, 99, (rows, 24)), 0)
         requests.append({"input_ids": ids, "token_type_ids": np.zeros_like(ids)})
         lengths.append(real)
-    outcomes: list[Any] = EncoderStep(engine, 40, 4).run(requests)
+    outcomes: list[Any] = EncoderStep(engine, ["logits"], 40, 4).run(requests)
     for request, real, outcome in zip(requests, lengths, outcomes, strict=True):
         ids = request["input_ids"]
         assert outcome["logits"].shape == (*ids.shape, 2)
@@ -258,7 +303,7 @@ def test_a_request_that_starts_in_the_middle_of_a_text_gets_no_answer(
 ) -> None:
     """Only who calls the postprocessor itself can send one; its rows must not go to another's text."""
     tokenized: list[Any] = TokenizerStep(manifest, tokenizer).run([request_of("好"), request_of("中" * 40)])
-    encoded: list[Any] = EncoderStep(engine_of(manifest), 60, 5).run(tokenized)
+    encoded: list[Any] = EncoderStep(engine_of(manifest), per_token_of(manifest), 60, 5).run(tokenized)
     honest, other = ({**t, **e} for t, e in zip(tokenized, encoded, strict=True))
     headless = {name: array[1:] for name, array in other.items()}
     with pytest.raises(ValueError, match="no ITEM"):

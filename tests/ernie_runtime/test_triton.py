@@ -46,7 +46,7 @@ class Server:
         self.Logger = type("Logger", (), {"log_error": staticmethod(self.log.append)})
 
     @staticmethod
-    def get_input_tensor_by_name(request: Mapping[str, Tensor], name: str) -> Tensor | None:
+    def get_input_tensor_by_name(request: Mapping[str, Any], name: str) -> Any:
         return request.get(name)
 
 

@@ -28,10 +28,15 @@ class TensorSpec:
     dtype: str  # Triton's name: BYTES, INT64, FP32
     dims: tuple[int, ...]
 
+    @property
+    def per_token(self) -> bool:
+        """Whether its first dimension is the tokens of a window."""
+        return self.dims[:1] == (-1,)
+
 
 @dataclass(frozen=True)
 class WindowOutput:
-    """What the encoder said of one window; every per-token output is cut to `len(offsets)`."""
+    """What the encoder said of one window; each per-token output is cut to `len(offsets)`."""
 
     offsets: np.ndarray  # int32 [L, 2]
     tensors: Mapping[str, np.ndarray]
@@ -42,7 +47,7 @@ class Answer:
     """The answer to one text: the RESULT object, and the kind's numeric outputs by name."""
 
     result: dict[str, Any]
-    numeric: dict[str, float | int]
+    numeric: dict[str, Any]  # a scalar, or an array of the spec's dims
 
 
 class Kind(Protocol):
@@ -53,8 +58,8 @@ class Kind(Protocol):
     """What a client sends, BYTES [1] each."""
     numeric: tuple[TensorSpec, ...]
     """Outputs besides RESULT."""
-    per_token: bool
-    """Whether the encoder's outputs have a token dimension."""
+    offsets: bool
+    """Whether decoding needs the text and the tokens' character offsets."""
 
     def check(self, manifest: Manifest) -> None:
         """Raise ManifestError where the manifest's labels or options do not fit the kind."""

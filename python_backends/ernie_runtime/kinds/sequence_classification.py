@@ -22,7 +22,7 @@ class SequenceClassification:
     name = "sequence_classification"
     inputs: tuple[TensorSpec, ...] = (TensorSpec("TEXT", "BYTES", (1,)),)
     numeric: tuple[TensorSpec, ...] = (TensorSpec("LABEL_ID", "INT64", (1,)), TensorSpec("SCORE", "FP32", (1,)))
-    per_token = False
+    offsets = False
 
     def check(self, manifest: Manifest) -> None:
         """At least two labels."""

@@ -32,6 +32,8 @@ def stitch(
     if len(windows) == 1:
         inner = slice(1, len(windows[0].offsets) - 1)
         return windows[0].tensors[name][inner], windows[0].offsets[inner]
+    if document.tokens > len(windows) * limits.max_length:
+        raise ValueError(f"{len(windows)} windows cannot hold {document.tokens} tokens")
     values = np.zeros((document.tokens, windows[0].tensors[name].shape[-1]), np.float32)
     offsets = np.zeros((document.tokens, 2), np.int32)
     seen = np.full(document.tokens, -1)
@@ -52,7 +54,7 @@ class TokenClassification:
     name = "token_classification"
     inputs: tuple[TensorSpec, ...] = (TensorSpec("TEXT", "BYTES", (1,)),)
     numeric: tuple[TensorSpec, ...] = ()
-    per_token = True
+    offsets = True
 
     def check(self, manifest: Manifest) -> None:
         """The labels are a BIO tag set."""

@@ -1,0 +1,160 @@
+"""`ernie-triton` finds its verbs, and fails in one line."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import types
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ernie_triton import cli
+from ernie_triton.cli import VERBS, Verb, main
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def verb(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[list[str]], int]], None]:
+    """Make `ernie-triton fake` call a function."""
+
+    def install(function: Callable[[list[str]], int]) -> None:
+        module = types.ModuleType("fake_package")
+        module.main = function  # type: ignore[attr-defined]
+        monkeypatch.setitem(sys.modules, "fake_package", module)
+        monkeypatch.setitem(VERBS, "fake", Verb("fake_package:main", "a test", "build", ("paddle",)))
+
+    return install
+
+
+def test_help_has_a_line_for_each_verb(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert all(sum(line.split()[:1] == [name] for line in lines) == 1 for name in VERBS)
+
+
+def test_no_verb_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 2
+    assert capsys.readouterr().err.startswith("usage: ernie-triton")
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("ernie-triton ")
+
+
+def test_a_typing_error_gets_a_suggestion(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["predcit", "x"]) == 2
+    assert capsys.readouterr().err == "ernie-triton: no command 'predcit'; did you mean 'predict'?\n"
+    assert main(["zzz"]) == 2
+    assert "there are" in capsys.readouterr().err
+
+
+def test_arguments_and_exit_code_pass_through(verb: Callable[..., None]) -> None:
+    seen: list[str] = []
+
+    def command(words: list[str]) -> int:
+        seen.extend(words)
+        return 7
+
+    verb(command)
+    assert main(["fake", "--a", "--", "b"]) == 7
+    assert seen == ["--a", "--", "b"]
+
+
+@pytest.mark.parametrize(("code", "expected"), [(None, 0), (0, 0), (2, 2), ("paddle is missing", 1)])
+def test_a_verb_that_exits_by_itself(
+    verb: Callable[..., None], capsys: pytest.CaptureFixture[str], code: int | str | None, expected: int
+) -> None:
+    def command(words: list[str]) -> int:
+        raise SystemExit(code)
+
+    verb(command)
+    assert main(["fake"]) == expected
+    assert capsys.readouterr().err == (f"{code}\n" if isinstance(code, str) else "")
+
+
+def test_interrupted(verb: Callable[..., None]) -> None:
+    def command(words: list[str]) -> int:
+        raise KeyboardInterrupt
+
+    verb(command)
+    assert main(["fake"]) == 130
+
+
+def test_a_missing_package_names_its_extra(
+    verb: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def command(words: list[str]) -> int:
+        raise ModuleNotFoundError("No module named 'paddle.nn'", name="paddle.nn")
+
+    verb(command)
+    assert main(["fake"]) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and "'paddle.nn'" in error and "ernie-triton[build]" in error
+
+
+def test_a_faulty_import_is_not_taken_for_a_missing_extra(verb: Callable[..., None]) -> None:
+    def command(words: list[str]) -> int:
+        raise ModuleNotFoundError("No module named 'typo'", name="typo")
+
+    verb(command)
+    with pytest.raises(ModuleNotFoundError):
+        main(["fake"])
+
+
+def test_predict_without_tritonclient(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delitem(sys.modules, "ernie_triton.transport", raising=False)
+    monkeypatch.setitem(sys.modules, "tritonclient", None)
+    monkeypatch.setitem(sys.modules, "tritonclient.grpc", None)
+    assert main(["predict", "tnews", "a"]) == 1
+    assert "pip install 'ernie-triton[client]'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["predict"], ["predict", "--nonsense"], ["tasks", "extra"]])
+def test_wrong_usage(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words) == 2
+    assert "usage: ernie-triton" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:8001", "127.0.0.1", ":8001", "host:port"])
+def test_an_address_that_is_none(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["tasks", "--url", url]) == 1
+    assert (
+        capsys.readouterr().err
+        == f"ernie-triton tasks: {url!r} is not the host:port of a gRPC server, such as 127.0.0.1:8001\n"
+    )
+
+
+def test_no_server(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["predict", "tnews", "a", "--url", "127.0.0.1:1"]) == 1
+    error = capsys.readouterr().err
+    assert (
+        error.startswith("ernie-triton predict: no Triton server answers at 127.0.0.1:1")
+        and error.count("\n") == 1
+    )
+
+
+def test_a_closed_pipe_and_no_heavy_import() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    heavy = "{'tritonclient', 'numpy', 'builders', 'ernie_serve', 'ernie_runtime'}"
+    script = (
+        "import sys; from ernie_triton.cli import main; code = main(['--help']); "
+        f"sys.exit(code or bool({heavy} & set(sys.modules)))"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "clients")}
+    done = subprocess.run(
+        [sys.executable, "-c", script], stdout=writer, stderr=subprocess.PIPE, env=environment, check=False
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_every_verb_has_a_known_extra() -> None:
+    assert {verb.extra for verb in cli.VERBS.values()} <= {"build", "client", "serve"}

@@ -1,0 +1,85 @@
+"""Tasks from the ensembles' manifests."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from ernie_triton import ServerError, Task, UnknownTask
+from ernie_triton.formatting import task_lines
+from ernie_triton.tasks import Ensemble, group_tasks
+
+EVALUATIONS = [
+    {"split": "sample", "rows": 99, "metrics": {"accuracy": 60.0}, "by": "this build"},
+    {"split": "dev", "rows": 10000, "metrics": {"accuracy": 56.5}, "by": "the card"},
+]
+
+
+def ensemble(name: str, variant: str, **changes: Any) -> Ensemble:
+    manifest = {
+        "task": "tnews",
+        "kind": "sequence_classification",
+        "title": "News",
+        "version": 3,
+        "labels": [{"id": "100", "name": "news_story"}, {"id": "101", "name": "news_culture"}],
+        "variants": [{"name": "fp32", "evaluations": []}, {"name": "int8", "evaluations": EVALUATIONS}],
+        "main_metric": "accuracy",
+        "a field of the future": 1,
+        **changes,
+    }
+    return Ensemble(name, ("TEXT",), 256, json.dumps(manifest), variant)
+
+
+def served() -> Task:
+    (task,) = group_tasks(
+        [ensemble("tnews", "int8"), ensemble("tnews_fp32", "fp32"), ensemble("tnews_int8", "int8")]
+    )
+    return task
+
+
+def test_a_task_and_its_variants() -> None:
+    task = served()
+    assert (task.name, task.kind, task.version, task.inputs) == (
+        "tnews",
+        "sequence_classification",
+        3,
+        ("TEXT",),
+    )
+    assert task.labels == ("news_story", "news_culture")
+    assert (task.variant, task.variants) == ("int8", ("fp32", "int8"))
+    assert (task.metrics, task.evaluated_on) == ({"accuracy": 56.5}, "dev, 10,000 rows")
+
+
+def test_the_model_of_a_variant() -> None:
+    task = served()
+    assert [task.model(), task.model("int8"), task.model("fp32")] == ["tnews", "tnews", "tnews_fp32"]
+    with pytest.raises(
+        UnknownTask, match="task tnews has no variant 'int9'; it has fp32, int8; did you mean 'int8'"
+    ):
+        task.model("int9")
+
+
+def test_a_variant_that_is_not_served_is_not_offered() -> None:
+    (task,) = group_tasks([ensemble("tnews", "int8")])
+    assert task.variants == ("int8",)
+
+
+def test_a_task_whose_own_ensemble_is_not_ready_is_not_offered() -> None:
+    assert group_tasks([ensemble("tnews_fp32", "fp32")]) == []
+
+
+def test_an_unreadable_manifest_names_its_model() -> None:
+    for text in ("{", "[]", "{}"):
+        with pytest.raises(ServerError, match="model tnews cannot be read"):
+            group_tasks([Ensemble("tnews", ("TEXT",), 1, text, "fp32")])
+
+
+def test_the_list_of_tasks() -> None:
+    (bare,) = group_tasks([ensemble("b", "fp32", task="b", title="标题", labels=[])])
+    header, first, second = task_lines([served(), bare])
+    assert header.split() == ["task", "kind", "version", "variants", "quality", "title"]
+    assert "fp32,int8*" in first and "accuracy 56.50 (dev, 10,000 rows)" in first
+    assert "not measured" in second and second.endswith("标题")
+    assert first.index("News") == second.index("标题") == header.index("title")
