@@ -24,6 +24,8 @@ try:
     from builders.weights import Checkpoint, read_checkpoint
     from ernie_runtime.errors import ErnieError
 except ModuleNotFoundError as missing:
+    if __name__ != "__main__":
+        raise  # ernie-triton says which extra to install
     sys.exit(f"build_all: Python package {missing.name!r} is missing; run `make setup`, then .venv/bin/python builders/build_all.py")
 
 STAGES = ("data", "finetune", "export", "evaluate", "publish")

@@ -24,6 +24,7 @@ HERE = Path(__file__).resolve().parent
 ASSETS = HERE / "assets"
 TASKS_FILE = HERE / "tasks.toml"
 PROFILES = ("demo", "full")
+VARIANTS = ("fp32",)
 TOML_NAMES = {"Mapping[str, str]": "a table of strings", "tuple[str, ...]": "a list of strings"}
 
 T = TypeVar("T")
@@ -116,10 +117,13 @@ def _are_strings(values: Iterable[Any]) -> bool:
 
 def _examples(raw: Any, where: str) -> tuple[tuple[str, ...], ...]:
     """A text, or a list of texts where the kind has several inputs, each."""
-    items = [[item] if isinstance(item, str) else item for item in raw] if isinstance(raw, list) else [None]
-    if not all(isinstance(item, list) and _are_strings(item) for item in items):
-        raise ConfigError(f"{where}: expected a list of texts")
-    return tuple(tuple(item) for item in items)
+    items: list[tuple[str, ...]] = []
+    for item in raw if isinstance(raw, list) else [None]:
+        texts = [item] if isinstance(item, str) else item
+        if not isinstance(texts, list) or not _are_strings(texts):
+            raise ConfigError(f"{where}: expected a list of texts")
+        items.append(tuple(texts))
+    return tuple(items)
 
 
 def _check_labels(task: TaskConfig, where: str) -> None:
@@ -167,6 +171,9 @@ def _task(name: str, raw: Any, where: str) -> TaskConfig:
     raw["examples"] = _examples(raw.get("examples", []), f"{where}.examples")
     raw.setdefault("title", name)
     task = typed(TaskConfig, {"name": name, **raw}, where)
+    unknown = [variant for variant in task.variants if variant not in VARIANTS]
+    if unknown or not task.variants:
+        raise ConfigError(f"{where}.variants: {unknown or 'none'}; known are {', '.join(VARIANTS)}")
     _check_labels(task, where)
     return task
 
@@ -184,7 +191,18 @@ def load_tasks(path: Path = TASKS_FILE) -> dict[str, TaskConfig]:
     tasks = raw.get("tasks")
     if not isinstance(tasks, Mapping) or not tasks:
         raise ConfigError(f"{path}: no [tasks.NAME] table")
+    _check_names(tasks, path.name)
     return {name: _task(name, task, f"{path.name}: tasks.{name}") for name, task in tasks.items()}
+
+
+def _check_names(tasks: Mapping[str, Any], where: str) -> None:
+    """No task may be called what a model of another one is called (T_tokenizer, T_encoder_V, T_postprocess, T_V)."""
+    for name in tasks:
+        for other in tasks:
+            if name != other and name.startswith(f"{other}_"):
+                part = name.removeprefix(f"{other}_")
+                if part in ("tokenizer", "postprocess", "fp32") or part.startswith("encoder_"):
+                    raise ConfigError(f"{where}: tasks.{name} is the name of a model of task {other}; choose another")
 
 
 def with_train(task: TaskConfig, **changes: Any) -> TaskConfig:

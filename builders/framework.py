@@ -53,11 +53,19 @@ def import_paddle(device: str | None = None) -> Any:
 
 
 def import_paddlenlp() -> Any:
-    """paddlenlp.transformers, with its loggers quiet."""
+    """paddlenlp.transformers, with its loggers quiet; ConfigError if it is not there."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        import paddlenlp.transformers as transformers
-        from paddlenlp.utils.log import logger
+        try:
+            import paddlenlp.transformers as transformers
+            import paddlenlp.utils.env  # makes folders
+            from paddlenlp.utils.log import logger
+        except OSError as error:
+            raise ConfigError(
+                f"{error.filename}: PaddleNLP cannot make its folder ({error.strerror}): set PPNLP_HOME to a folder that can be written"
+            ) from None
+        except ImportError as error:
+            raise ConfigError(f"PaddleNLP cannot be imported ({error}): install the build environment with `make setup`") from None
     logger.set_level("ERROR")
     logging.getLogger("paddle").setLevel(logging.ERROR)
     return transformers

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ NEW = ("pooler", "classifier", "seq_relationship")  # weights that a base model 
 def find_base_model(name: str) -> Checkpoint:
     """`embedded`, a local PaddleNLP or Hugging Face directory, or a PaddleNLP name (which downloads)."""
     if name == "embedded":
-        return read_checkpoint(EMBEDDED)
+        return replace(read_checkpoint(EMBEDDED), where=name)
     if Path(name).exists():
         return read_checkpoint(Path(name))
     if re.fullmatch(r"ernie[\w.-]*", name):

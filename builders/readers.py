@@ -70,8 +70,8 @@ def bio_columns(path: Path, columns: Mapping[str, str]) -> Iterator[Example]:
     An I- tag that continues nothing starts an entity, as the CoNLL evaluation script reads it.
     """
     del columns
-    text, spans, start = "", [], 0
-    open_type = ""
+    text, open_type, start = "", "", 0
+    spans: list[list[Any]] = []
     number = 0
     for number, line in lines(path):
         if not line.strip("\r\n"):

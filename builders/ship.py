@@ -48,9 +48,9 @@ def make_card(context: Context, done: Mapping[str, Done], command: str) -> dict[
     trained = done["fine-tune"].figures
     rows = done["data"].figures
     return {
-        "title": f"{context.task.title}, fine-tuned from {Path(context.source.where).name}",
+        "title": f"{context.task.title}, fine-tuned from {context.source.name}",
         "task": context.task.name,
-        "base_model": "embedded" if context.task.base_model == "embedded" else context.source.where,
+        "base_model": context.source.name,
         "data": {split: figures["rows"] for split, figures in rows.items()},
         "train": asdict(context.task.train),
         "seed": context.seed,

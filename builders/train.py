@@ -120,7 +120,9 @@ class Trainer:
         self.rows = training_rows(manifest, tokenizer, train)
         if not self.rows:
             raise CheckpointError(f"task {manifest.task}: nothing to train on")
-        self.model = build_model(self.kind, base, len(manifest.labels), config.dropout, seed)
+        # Paddle names parameters and moments by counting and finds saved moments by name: each run counts from 0.
+        with self.paddle.utils.unique_name.guard():
+            self.model = build_model(self.kind, base, len(manifest.labels), config.dropout, seed)
         self.parallel = self.paddle.DataParallel(self.model) if self.ranks > 1 else self.model
         self.half = config.amp and device.startswith("gpu")
         self.scaler = self.paddle.amp.GradScaler(enable=self.half, init_loss_scaling=2**15)
@@ -138,6 +140,10 @@ class Trainer:
 
     def run(self) -> dict[str, Any]:
         """Train to the end or to early stopping; the best dev figures, steps and seconds."""
+        with self.paddle.utils.unique_name.guard():
+            return self._run()
+
+    def _run(self) -> dict[str, Any]:
         config, lengths = self.config, [len(row.window.input_ids) for row in self.rows]
         together = config.accumulate * self.ranks  # batches an optimizer step
         per_epoch = math.ceil(len(self.rows) / config.batch_size)
@@ -175,7 +181,7 @@ class Trainer:
         paddle = self.paddle
         paddle.seed(self.seed * 1_000_003 + step * self.ranks + self.rank)  # dropout, the same after a resume
         self.parallel.train()
-        loss = None
+        loss: Any = None
         mine = batches[self.rank :: self.ranks]
         for batch in mine:
             rows = [self.rows[i] for i in batch]

@@ -45,6 +45,11 @@ class Checkpoint:
     vocabulary: Path
 
     @property
+    def name(self) -> str:
+        """What to call it in a manifest or card: never a path of this machine."""
+        return Path(self.where).name
+
+    @property
     def has_head(self) -> bool:
         """Whether a task head is among the weights."""
         return any(name.split(".")[0] in HEADS for name in self.weights)
@@ -146,7 +151,7 @@ def _read_safetensors(path: Path) -> Weights:
     from safetensors import deserialize  # safe_open knows bfloat16 only where another package has taught it to numpy
 
     found = {}
-    for name, tensor in deserialize(path.read_bytes()):
+    for name, tensor in sorted(deserialize(path.read_bytes()), key=lambda item: item[0]):
         if tensor["dtype"] not in DTYPES:
             raise CheckpointError(f"{path}: {name} is {tensor['dtype']}: save it as float32, float16 or bfloat16")
         found[name] = np.frombuffer(tensor["data"], DTYPES[tensor["dtype"]]).reshape(tensor["shape"])
@@ -174,12 +179,12 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     if not vocabulary.is_file():
         raise CheckpointError(f"{folder}: no vocab.txt")
     try:
-        weights = dequantize_rows(read_weights(found[0]))
+        stored = dequantize_rows(read_weights(found[0]))
     except ValueError as error:
         raise CheckpointError(f"{found[0]}: cannot be read as weights ({error})") from None
-    weights = from_hugging_face(weights) if is_hugging_face(list(weights)) else with_prefix(weights)
+    weights = from_hugging_face(stored) if is_hugging_face(list(stored)) else with_prefix(stored)
     if not any(name.startswith("ernie.encoder.layers.") for name in weights):
-        raise CheckpointError(f"{found[0]}: not an ERNIE encoder (found {', '.join(list(weights)[:3])}, ...)")
+        raise CheckpointError(f"{found[0]}: not an ERNIE encoder (found {', '.join(list(stored)[:3])}, ...)")
     _check_vocabulary(vocabulary, weights)
     return Checkpoint(str(folder), config, weights, vocabulary)
 

@@ -125,7 +125,7 @@ def _launch(context: Context, before: Mapping[str, Done], folder: Path) -> dict[
         try:
             for row in launcher.stdout:  # the launcher passes on what the first process writes
                 log.write(row)
-                if row.startswith("  "):
+                if row.startswith(("    batch", "    resumed", "  fine-tune", "  dev")):
                     say(row.rstrip())
             code = launcher.wait()
         finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import fcntl
 import os
 import shutil
 from collections.abc import Mapping
@@ -56,7 +57,25 @@ def _concerns(file: str, manifest: Manifest) -> bool:
 
 
 def run(context: Context, before: Mapping[str, Done], folder: Path) -> dict[str, Any]:
-    """Stage beside the repository, then move in: steps first, ensembles last."""
+    """Stage, then move in: steps first, ensembles last."""
+    context.output.mkdir(parents=True, exist_ok=True)
+    repository = os.open(context.output, os.O_RDONLY)
+    try:
+        # One publisher a repository at a time: each finds its own version number and the versions it must keep.
+        fcntl.flock(repository, fcntl.LOCK_EX)
+        return _publish(context, before)
+    finally:
+        os.close(repository)
+
+
+def _staging(context: Context) -> Path:
+    """Beside the repository; inside it where its parent is another disk or not ours to write, as with a mounted volume."""
+    output = context.output.resolve()
+    beside = os.access(output.parent, os.W_OK, effective_ids=True) and output.parent.stat().st_dev == output.stat().st_dev
+    return output.parent / f".{output.name}.{context.task.name}.new" if beside else output / f".{context.task.name}.new"
+
+
+def _publish(context: Context, before: Mapping[str, Done]) -> dict[str, Any]:
     task, exported = context.task, before["export"]
     tokenizer = ErnieTokenizer.from_file(exported.folder / "tokenizer.json")
     names = _models(task.name)
@@ -76,16 +95,16 @@ def run(context: Context, before: Mapping[str, Done], folder: Path) -> dict[str,
         variants=(variant,),
         made_by={
             "build": _build_key(context, before),
-            "base_model": context.source.where if not context.card else context.card["base_model"],
+            "base_model": context.card.get("base_model", context.source.name),
             "trained": before["fine-tune"].figures["trained"],
             "profile": context.profile,
             "seed": context.seed,
         },
     )
-    staging = context.output.parent / f".{context.output.name}.{task.name}.{os.getpid()}.new"
+    staging = _staging(context)
+    shutil.rmtree(staging, ignore_errors=True)
     try:
         stage_models(staging, manifest, tokenizer, exported.folder, list(task.examples)[:4])
-        context.output.mkdir(parents=True, exist_ok=True)
         for name in names:
             move_in(staging / name, context.output / name, version)
     finally:

@@ -26,6 +26,7 @@ from .windows import Document, Window
 Arrays = Mapping[str, np.ndarray]
 MAX_ROWS = 1024  # windows a request may need; also the encoder's max_batch_size
 NO_LABEL = -1
+NAMED_FAULTS = 20  # reasons in one message: gRPC carries a few kilobytes
 
 
 class Step(Protocol):
@@ -90,7 +91,8 @@ class TokenizerStep:
     def _outputs(self, documents: list[Document], windows: list[Window], base: int) -> dict[str, np.ndarray] | InvalidItem:
         faults = [f"item {i}: {d.error}" for i, d in enumerate(documents) if d.error is not None]
         if len(faults) == len(documents):
-            return InvalidItem("; ".join(faults[:3]) + (f"; and {len(faults) - 3} more" if len(faults) > 3 else ""))
+            more = len(faults) - NAMED_FAULTS
+            return InvalidItem("; ".join(faults[:NAMED_FAULTS]) + (f"; and {more} more" if more > 0 else ""))
         if len(windows) > MAX_ROWS:
             return InvalidItem(f"the request needs {len(windows):,} windows, at most {MAX_ROWS:,}: send fewer texts at once")
         lengths = [len(w.input_ids) for w in windows]

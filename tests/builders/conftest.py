@@ -76,7 +76,7 @@ learning_rate = 5e-3
 
 
 def random_hugging_face(seed: int = 0, std: float = 0.3, config: dict[str, Any] = CONFIG) -> Weights:
-    """Weights of Hugging Face's ErnieModel under its names, float32; nothing is 0 or 1 that could hide a mistake."""
+    """Weights of Hugging Face's ErnieModel under its names; nothing is 0 or 1 that could hide a mistake."""
     generator = np.random.default_rng(seed)
     hidden, inner = config["hidden_size"], config["intermediate_size"]
 
@@ -257,7 +257,7 @@ def place(tmp_path: Path, tasks_file: Path, data_dir: Path, base_model: Path) ->
 
 @pytest.fixture
 def one_line(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
-    """Check that a build failed with exit code 1 and one line on standard error; the line."""
+    """Check that a build failed with exit code 1 and one line on standard error; returns the line."""
 
     def check(code: int, *says: str) -> str:
         errors = capsys.readouterr().err
@@ -273,7 +273,7 @@ def one_line(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
 
 @contextmanager
 def small_files(limit: int) -> Iterator[None]:
-    """A disk on which no file grows past `limit` bytes: writes fail in the kernel, as they do on a full one."""
+    """No file grows past `limit` bytes: writes fail in the kernel, as they do on a full disk."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
     try:

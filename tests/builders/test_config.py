@@ -31,13 +31,21 @@ def test_the_tasks_that_ship() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
-        ('title = "Topics"', "colour = 1", "tasks.topics: unknown field 'colour'; known are name, kind, title"),
+        (
+            'title = "Topics"',
+            "colour = 1",
+            "tasks.topics: unknown field 'colour'; known are name, kind, title",
+        ),
         ("epochs = 2", "epoch = 2", "tasks.topics.train: unknown field 'epoch'; known are epochs"),
         ("epochs = 2", 'epochs = "2"', "tasks.topics.train.epochs: expected float, found '2'"),
         ("epochs = 2", "epochs = 0", "tasks.topics.train: train.epochs is 0; it must be above 0"),
         ("epochs = 2", "epochs = nan", "tasks.topics.train: train.epochs is nan; it must be above 0"),
         ("epochs = 2", "epochs = inf", "tasks.topics.train: train.epochs is inf; it must be above 0"),
-        ("epochs = 2", "warmup = 1", "tasks.topics.train: train.warmup is 1; it must be at least 0 and below 1"),
+        (
+            "epochs = 2",
+            "warmup = 1",
+            "tasks.topics.train: train.warmup is 1; it must be at least 0 and below 1",
+        ),
         ("batch_size = 16", "batch_size = 1.5", "tasks.topics.train.batch_size: expected int, found 1.5"),
         ("batch_size = 16", "batch_size = true", "tasks.topics.train.batch_size: expected int, found True"),
         ("batch_size = 16", "amp = 1", "tasks.topics.train.amp: expected bool, found 1"),
@@ -51,23 +59,42 @@ def test_the_tasks_that_ship() -> None:
         ("max_length = 32", "max_length = 3", "tasks.topics.limits: max_length 3 is outside 4..4096"),
         ("max_length = 32", 'max_length = "32"', "tasks.topics.limits.max_length: expected int, found '32'"),
         ("doc_stride = 24", "doc_stride = 31", "tasks.topics.limits: doc_stride 31 is outside 1..30"),
-        ("doc_stride = 24", 'overflow = "cut"\ndoc_stride = 24', "tasks.topics.limits: overflow 'cut' is none of"),
+        (
+            "doc_stride = 24",
+            'overflow = "cut"\ndoc_stride = 24',
+            "tasks.topics.limits: overflow 'cut' is none of",
+        ),
         ("doc_stride = 24", "", "tasks.topics.limits: "),
-        ('["north", "south", "west"]', "5", "tasks.topics.labels: expected a list of names or a table id = name"),
+        (
+            '["north", "south", "west"]',
+            "5",
+            "tasks.topics.labels: expected a list of names or a table id = name",
+        ),
         ('["north", "south", "west"]', "[]", "tasks.topics.labels: expected a list of names"),
-        ('["north", "south", "west"]', '["north"]', "tasks.topics.labels: task topics: sequence_classification needs at least two"),
+        (
+            '["north", "south", "west"]',
+            '["north"]',
+            "tasks.topics.labels: task topics: sequence_classification needs at least two",
+        ),
         ('["north", "south", "west"]', '["a", "a"]', "tasks.topics.labels: two labels have the same id"),
         ('["O", "B-PER", "I-PER"]', '["O", "I-PER"]', "tasks.names.labels: "),
         ('["的一不是", "有人了在用"]', "[5]", "tasks.topics.examples: expected a list of texts"),
         ('["的一不是", "有人了在用"]', '"的"', "tasks.topics.examples: expected a list of texts"),
-        ('["的一不是", "有人了在用"]', '[["a", "b"]]', "tasks.topics.examples: ('a', 'b') has 2 texts, the kind takes 1"),
+        (
+            '["的一不是", "有人了在用"]',
+            '[["a", "b"]]',
+            "tasks.topics.examples: ('a', 'b') has 2 texts, the kind takes 1",
+        ),
         ('title = "Topics"', 'variants = "fp32"', "tasks.topics.variants: expected a list of strings"),
         ("[tasks.topics]", "[tasks.'a/b']", "tasks.a/b: "),
     ],
 )
 def test_faults(tmp_path: Path, old: str, new: str, says: str) -> None:
     assert TASKS.count(old) >= 1
-    found = fault(tmp_path, TASKS.replace(old, new, 1) if "a/b" not in new else TASKS.replace("tasks.topics", "tasks.'a/b'"))
+    found = fault(
+        tmp_path,
+        TASKS.replace(old, new, 1) if "a/b" not in new else TASKS.replace("tasks.topics", "tasks.'a/b'"),
+    )
     assert found.startswith(f"tasks.toml: {says}")
 
 
@@ -84,7 +111,9 @@ def test_file_faults(tmp_path: Path) -> None:
         load_tasks(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["max_grad_norm", "patience", "accumulate", "evals_per_epoch", "learning_rate"])
+@pytest.mark.parametrize(
+    "name", ["max_grad_norm", "patience", "accumulate", "evals_per_epoch", "learning_rate"]
+)
 def test_hyperparameters_above_zero(name: str) -> None:
     with pytest.raises(ConfigError, match=f"train.{name} is 0; it must be above 0"):
         TrainConfig(**{name: 0})

