@@ -26,7 +26,10 @@ try:
 except ModuleNotFoundError as missing:
     if __name__ != "__main__":
         raise  # ernie-triton says which extra to install
-    sys.exit(f"build_all: Python package {missing.name!r} is missing; run `make setup`, then .venv/bin/python builders/build_all.py")
+    sys.exit(
+        f"build_all: Python package {missing.name!r} is missing; "
+        "run `make setup`, then .venv/bin/python builders/build_all.py"
+    )
 
 STAGES = ("data", "finetune", "export", "evaluate", "publish")
 
@@ -35,14 +38,20 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     p = argparse.ArgumentParser(prog="ernie-triton build", description=__doc__)
     p.add_argument("--tasks", default="all", help="names from the tasks file, joined by commas (default: all)")
-    p.add_argument("--tasks-file", type=Path, default=TASKS_FILE, help="TOML file with the tasks (default: builders/tasks.toml)")
+    p.add_argument(
+        "--tasks-file", type=Path, default=TASKS_FILE, help="TOML file with the tasks (default: builders/tasks.toml)"
+    )
     p.add_argument(
         "--profile",
         choices=PROFILES,
         default="demo",
         help="demo: checkpoints and samples that ship, no training where a checkpoint ships; full: train on --data-dir",
     )
-    p.add_argument("--data-dir", type=Path, help="folder with each task's data folder (or its NAME.tar.xz); needed by --profile full")
+    p.add_argument(
+        "--data-dir",
+        type=Path,
+        help="folder with each task's data folder (or its NAME.tar.xz); needed by --profile full",
+    )
     p.add_argument(
         "--base-model",
         default="",
@@ -55,16 +64,28 @@ def parser() -> argparse.ArgumentParser:
         metavar="TASK=DIR",
         help="publish this fine-tuned checkpoint for the task, without training; may be repeated",
     )
-    p.add_argument("--output", type=Path, default=Path("model_repository"), help="the model repository (default: %(default)s)")
-    p.add_argument("--cache", type=Path, default=Path("build"), help="where finished stages are kept (default: %(default)s)")
+    p.add_argument(
+        "--output", type=Path, default=Path("model_repository"), help="the model repository (default: %(default)s)"
+    )
+    p.add_argument(
+        "--cache", type=Path, default=Path("build"), help="where finished stages are kept (default: %(default)s)"
+    )
     p.add_argument("--device", default="cpu", help="cpu, gpu or gpu:N (default: %(default)s)")
     p.add_argument("--devices", default="", help="fine-tune on several devices, e.g. 0,1 (paddle.distributed.launch)")
     p.add_argument("--seed", type=int, default=0)
     p.add_argument(
-        "--set", action="append", default=[], metavar="NAME=VALUE", help="change a hyperparameter, e.g. epochs=5, learning_rate=1e-4"
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="change a hyperparameter, e.g. epochs=5, learning_rate=1e-4",
     )
     p.add_argument("--until", choices=STAGES, default="publish", help="stop after this stage")
-    p.add_argument("--save-checkpoint", type=Path, help="also write each trained checkpoint, with its card, to DIR/TASK (8-bit weights)")
+    p.add_argument(
+        "--save-checkpoint",
+        type=Path,
+        help="also write each trained checkpoint, with its card, to DIR/TASK (8-bit weights)",
+    )
     return p
 
 
@@ -119,9 +140,22 @@ def make_context(task: TaskConfig, args: argparse.Namespace, checkpoint: Path | 
         raise ConfigError(f"{source.where}: has no task head, so it is not fine-tuned; give it as --base-model instead")
     folder, split = data_folder(task, args.data_dir, args.profile, args.cache)
     if folder is None and not ready:
-        raise DataError(f"task {task.name}: no sample ships for it; give --data-dir with its {task.data.folder}/ folder")
+        raise DataError(
+            f"task {task.name}: no sample ships for it; give --data-dir with its {task.data.folder}/ folder"
+        )
     return Context(
-        task, args.profile, source, ready, folder, split, args.output, args.cache, args.device, args.devices, args.seed, card
+        task,
+        args.profile,
+        source,
+        ready,
+        folder,
+        split,
+        args.output,
+        args.cache,
+        args.device,
+        args.devices,
+        args.seed,
+        card,
     )
 
 
@@ -168,7 +202,9 @@ def main(argv: list[str] | None = None) -> int:
         sys.stderr.write(f"ernie-triton build: {disk_error(error, args.cache)}\n")
         return 1
     except KeyboardInterrupt:
-        sys.stderr.write("\nernie-triton build: interrupted; finished stages are kept, the same command goes on from here\n")
+        sys.stderr.write(
+            "\nernie-triton build: interrupted; finished stages are kept, the same command goes on from here\n"
+        )
         return 130
     return 0
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -59,7 +59,15 @@ class TrainConfig:
     amp: bool = True  # mixed precision where the device has it
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "learning_rate", "max_grad_norm", "accumulate", "evals_per_epoch", "patience"):
+        for name in (
+            "epochs",
+            "batch_size",
+            "learning_rate",
+            "max_grad_norm",
+            "accumulate",
+            "evals_per_epoch",
+            "patience",
+        ):
             if not 0 < getattr(self, name) < math.inf:
                 raise ConfigError(f"train.{name} is {getattr(self, name)}; it must be above 0")
         for name in ("warmup", "dropout", "weight_decay"):
@@ -139,7 +147,9 @@ def _check_labels(task: TaskConfig, where: str) -> None:
         raise ConfigError(f"{where}.labels: {error}") from None
     for example in task.examples:
         if len(example) != len(kind.inputs):
-            raise ConfigError(f"{where}.examples: {example!r} has {len(example)} texts, the kind takes {len(kind.inputs)}")
+            raise ConfigError(
+                f"{where}.examples: {example!r} has {len(example)} texts, the kind takes {len(kind.inputs)}"
+            )
 
 
 def _labels(raw: Any, where: str) -> tuple[Label, ...]:
@@ -203,8 +213,3 @@ def _check_names(tasks: Mapping[str, Any], where: str) -> None:
                 part = name.removeprefix(f"{other}_")
                 if part in ("tokenizer", "postprocess", "fp32") or part.startswith("encoder_"):
                     raise ConfigError(f"{where}: tasks.{name} is the name of a model of task {other}; choose another")
-
-
-def with_train(task: TaskConfig, **changes: Any) -> TaskConfig:
-    """The task with some hyperparameters changed; None leaves one as it is."""
-    return replace(task, train=replace(task.train, **{k: v for k, v in changes.items() if v is not None}))

@@ -21,7 +21,9 @@ def _is_amd() -> bool:
 
 
 def import_paddle(device: str | None = None) -> Any:
-    """The paddle module, switched to the device ("cpu", "gpu", "gpu:1") if one is given; ConfigError if it is not there.
+    """The paddle module, switched to the device ("cpu", "gpu", "gpu:1") if one is given.
+
+    ConfigError where Paddle or the device is not there.
 
     Two settings that Paddle reads when it is imported make CPU training about 3 times faster: Paddle uses one
     thread unless OMP_NUM_THREADS says otherwise, and the MKL that it bundles (2019) takes its slowest path on
@@ -58,14 +60,17 @@ def import_paddlenlp() -> Any:
         warnings.simplefilter("ignore")
         try:
             import paddlenlp.transformers as transformers
-            import paddlenlp.utils.env  # makes folders
+            import paddlenlp.utils.env  # noqa: F401 (makes folders)
             from paddlenlp.utils.log import logger
         except OSError as error:
             raise ConfigError(
-                f"{error.filename}: PaddleNLP cannot make its folder ({error.strerror}): set PPNLP_HOME to a folder that can be written"
+                f"{error.filename}: PaddleNLP cannot make its folder ({error.strerror}): "
+                "set PPNLP_HOME to a folder that can be written"
             ) from None
         except ImportError as error:
-            raise ConfigError(f"PaddleNLP cannot be imported ({error}): install the build environment with `make setup`") from None
+            raise ConfigError(
+                f"PaddleNLP cannot be imported ({error}): install the build environment with `make setup`"
+            ) from None
     logger.set_level("ERROR")
     logging.getLogger("paddle").setLevel(logging.ERROR)
     return transformers

@@ -274,13 +274,9 @@ def onnx_tensors(onnx: Any, path: Path) -> Tensors:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit codes: 0 no findings, 1 findings, 2 usage or not a model repository."""
-    p = argparse.ArgumentParser(
-        prog="ernie-triton lint", description="Check a model repository without a server."
-    )
+    p = argparse.ArgumentParser(prog="ernie-triton lint", description="Check a model repository without a server.")
     p.add_argument("repository", type=Path, metavar="REPO", help="as `ernie-triton build` writes it")
-    p.add_argument(
-        "--json", action="store_true", help="one object: findings (file, problem, fix) and skipped"
-    )
+    p.add_argument("--json", action="store_true", help="one object: findings (file, problem, fix) and skipped")
     args = p.parse_args(argv)
     root: Path = args.repository
     if not any((*root.glob(f"*/{tc.PORTABLE}"), *root.glob(f"*/[1-9]*/{MANIFEST}"))):

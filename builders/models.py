@@ -45,7 +45,9 @@ def _download(name: str) -> Checkpoint:
         ) from None
     folder = Path(tempfile.mkdtemp(prefix="ernie-vocabulary-"))
     tokenizer.save_resources(str(folder))
-    return Checkpoint(name, ernie_config(model.config.to_dict(), name), with_prefix(weights_of(model)), folder / "vocab.txt")
+    return Checkpoint(
+        name, ernie_config(model.config.to_dict(), name), with_prefix(weights_of(model)), folder / "vocab.txt"
+    )
 
 
 def build_model(
@@ -91,7 +93,9 @@ def load_weights(model: Any, weights: Mapping[str, np.ndarray], where: str, may_
     if missing:
         heads = [name for name in missing if any(part in name for part in NEW)]
         if heads:
-            raise CheckpointError(f"{where}: has no {heads[0]}, so it is not fine-tuned for such a task; give it as --base-model")
+            raise CheckpointError(
+                f"{where}: has no {heads[0]}, so it is not fine-tuned for such a task; give it as --base-model"
+            )
         raise CheckpointError(f"{where}: {len(missing)} encoder weights are missing, the first is {missing[0]}")
     model.set_state_dict({name: weights.get(name, value) for name, value in own.items()})
 
@@ -115,4 +119,3 @@ class PaddleEngine:
                 paddle.to_tensor(tensors["input_ids"]), token_type_ids=paddle.to_tensor(tensors["token_type_ids"])
             )
         return {name: value.numpy() for name, value in self.kind.outputs(raw).items()}
-

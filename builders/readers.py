@@ -32,14 +32,19 @@ def lines(path: Path) -> Iterator[tuple[int, str]]:
         try:
             yield number, line.removesuffix(b"\r").decode("utf-8")
         except UnicodeDecodeError as error:
-            raise DataError(f"{path}:{number}: not UTF-8 at byte {error.start} of the line; save the file as UTF-8") from None
+            raise DataError(
+                f"{path}:{number}: not UTF-8 at byte {error.start} of the line; save the file as UTF-8"
+            ) from None
 
 
 def clue_json(path: Path, columns: Mapping[str, str]) -> Iterator[Example]:
     """CLUE's JSON lines. columns: `text` (and `text_pair`), `label` -> the names the file uses; target: the label."""
     lacking = [key for key in ("text", "label") if key not in columns]
     if lacking:
-        raise ConfigError(f"data.fields must name the file's {' and '.join(lacking)}, such as {{ text = \"sentence\", label = \"label\" }}")
+        raise ConfigError(
+            f"data.fields must name the file's {' and '.join(lacking)}, "
+            'such as { text = "sentence", label = "label" }'
+        )
     names = [columns[key] for key in ("text", "text_pair") if key in columns]
     for number, line in lines(path):
         if not line.strip():
@@ -57,10 +62,14 @@ def clue_json(path: Path, columns: Mapping[str, str]) -> Iterator[Example]:
             if not isinstance(row[name], str):
                 raise DataError(f"{path}:{number}: field {name!r} must be a string, found {row[name]!r}")
             if any("\ud800" <= char <= "\udfff" for char in row[name]):
-                raise DataError(f"{path}:{number}: field {name!r} holds half a surrogate pair (\\uD800 to \\uDFFF), which is no text")
+                raise DataError(
+                    f"{path}:{number}: field {name!r} holds half a surrogate pair (\\uD800 to \\uDFFF): no text"
+                )
         label = row[columns["label"]]
         if not isinstance(label, (str, int)) or isinstance(label, bool):
-            raise DataError(f"{path}:{number}: field {columns['label']!r} must be a string or a whole number, found {label!r}")
+            raise DataError(
+                f"{path}:{number}: field {columns['label']!r} must be a string or a whole number, found {label!r}"
+            )
         yield Example(tuple(row[name] for name in names), str(label), number)
 
 

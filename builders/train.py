@@ -10,7 +10,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -111,7 +111,10 @@ class Trainer:
         seed: int = 0,
     ) -> None:
         self.paddle = import_paddle(device)
-        self.ranks, self.rank = int(os.environ.get("PADDLE_TRAINERS_NUM", "1")), int(os.environ.get("PADDLE_TRAINER_ID", "0"))
+        self.ranks, self.rank = (
+            int(os.environ.get("PADDLE_TRAINERS_NUM", "1")),
+            int(os.environ.get("PADDLE_TRAINER_ID", "0")),
+        )
         if self.ranks > 1:
             self.paddle.distributed.init_parallel_env()
         self.manifest, self.config, self.base, self.folder = manifest, config, base, folder
@@ -211,10 +214,14 @@ class Trainer:
         if metrics[main] > progress.best:
             progress.best, progress.since_best = metrics[main], 0
             if self.rank == 0:
-                write_checkpoint(self.folder / "best.new", self.base.config, weights_of(self.model), self.base.vocabulary)
+                write_checkpoint(
+                    self.folder / "best.new", self.base.config, weights_of(self.model), self.base.vocabulary
+                )
                 _replace(self.folder / "best.new", self.folder / "best")
         if self.rank == 0:
-            say(f"    batch {progress.done}: loss {loss:.3f}, dev {main} {metrics[main]:.2f} (best {progress.best:.2f})")
+            say(
+                f"    batch {progress.done}: loss {loss:.3f}, dev {main} {metrics[main]:.2f} (best {progress.best:.2f})"
+            )
 
     def _save(self) -> None:
         """Weights, optimizer and progress, complete or not at all."""

@@ -105,7 +105,9 @@ def ensemble_config(manifest: Manifest, name: str, variant: Variant) -> pb.Model
     return config
 
 
-def add_warmup(config: pb.ModelConfig, name: str, files: Mapping[str, tuple[str, Sequence[int]]], batch: int = 1) -> None:
+def add_warmup(
+    config: pb.ModelConfig, name: str, files: Mapping[str, tuple[str, Sequence[int]]], batch: int = 1
+) -> None:
     """A warm-up request from files in the model's warmup/ folder: input -> (file, dims)."""
     request = config.model_warmup.add(name=name, batch_size=batch)
     types = {tensor.name: tensor.data_type for tensor in config.input}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,22 +50,13 @@ def warmup_requests(
     return requests
 
 
-def write_warmup(config: Any, folder: Path, requests: Sequence[Arrays]) -> Callable[[], None]:
-    """Add the requests to the configuration; the function returned writes their files into `folder`/warmup."""
-    files: dict[str, bytes] = {}
+def write_warmup(config: Any, folder: Path, requests: Sequence[Arrays]) -> None:
+    """Add the requests to the configuration, and write their files into `folder`/warmup."""
     for number, request in enumerate(requests):
         named = {}
         for tensor, array in request.items():
-            file = f"{tensor}_{number}"
-            files[file] = raw_bytes(array)
-            named[tensor] = (file, array.shape[1:])
+            file = folder / "warmup" / f"{tensor}_{number}"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(raw_bytes(array))
+            named[tensor] = (file.name, array.shape[1:])
         add_warmup(config, f"example_{number}", named)
-
-    def write() -> None:
-        if not files:
-            return
-        (folder / "warmup").mkdir(parents=True, exist_ok=True)
-        for name, content in files.items():
-            (folder / "warmup" / name).write_bytes(content)
-
-    return write

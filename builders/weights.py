@@ -106,7 +106,9 @@ def dequantize_rows(stored: Weights) -> Weights:
     if lonely is not None:
         raise ValueError(f"{lonely} is int8 and has no {lonely}{SCALE} beside it")
     return {
-        name: value.astype(np.float32) * stored[name + SCALE][:, None] if value.dtype == np.int8 else value.astype(np.float32)
+        name: value.astype(np.float32) * stored[name + SCALE][:, None]
+        if value.dtype == np.int8
+        else value.astype(np.float32)
         for name, value in stored.items()
         if not name.endswith(SCALE)
     }
@@ -195,7 +197,8 @@ def _check_vocabulary(vocabulary: Path, weights: Weights) -> None:
     entries = len(vocabulary.read_bytes().removesuffix(b"\n").split(b"\n"))
     if table is not None and len(table) < entries:
         raise CheckpointError(
-            f"{vocabulary}: {entries:,} entries, but the word embeddings have {len(table):,} rows: not this model's vocabulary"
+            f"{vocabulary}: {entries:,} entries, but the word embeddings have {len(table):,} rows: "
+            "not this model's vocabulary"
         )
 
 

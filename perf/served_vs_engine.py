@@ -151,22 +151,28 @@ def render(
         "",
         "| | texts/s | of the engine in order | of the engine sorted | p50 ms | p99 ms | texts an execution |",
         "|---|---|---|---|---|---|---|",
-        f"| bare engine, in order, best batch {in_order[1]} | {in_order[0]:.0f} | 100% | {100 * in_order[0] / by_length[0]:.0f}% | | | |",
-        f"| bare engine, sorted by length, best batch {by_length[1]} | {by_length[0]:.0f} | {100 * by_length[0] / in_order[0]:.0f}% | 100% | | | |",
+        f"| bare engine, in order, best batch {in_order[1]} | {in_order[0]:.0f} | 100% "
+        f"| {100 * in_order[0] / by_length[0]:.0f}% | | | |",
+        f"| bare engine, sorted by length, best batch {by_length[1]} | {by_length[0]:.0f} "
+        f"| {100 * by_length[0] / in_order[0]:.0f}% | 100% | | | |",
     ]
     for c, rows in served.items():
         rate, p50, p99 = (statistics.median(row[key] for row in rows) for key in ("rate", "p50", "p99"))
         shares = [
-            statistics.median(row["rate"] / max(engine[b, s][i] for b, s in engine if s == sort) for i, row in enumerate(rows))
+            statistics.median(
+                row["rate"] / max(engine[b, s][i] for b, s in engine if s == sort) for i, row in enumerate(rows)
+            )
             for sort in (False, True)
         ]
         lines.append(
-            f"| served, concurrency {c} | {rate:.0f} | {100 * shares[0]:.0f}% | {100 * shares[1]:.0f}% | {p50:.1f} | {p99:.1f} "
-            f"| {statistics.median(occupancy[c]):.1f} |"
+            f"| served, concurrency {c} | {rate:.0f} | {100 * shares[0]:.0f}% | {100 * shares[1]:.0f}% "
+            f"| {p50:.1f} | {p99:.1f} | {statistics.median(occupancy[c]):.1f} |"
         )
-    lines += ["", "Bare engine by batch size, texts/s (in order / sorted): " + ", ".join(
-        f"{b}: {rates[b, False]:.0f} / {rates[b, True]:.0f}" for b in sorted({b for b, _ in engine})
-    )]
+    lines += [
+        "",
+        "Bare engine by batch size, texts/s (in order / sorted): "
+        + ", ".join(f"{b}: {rates[b, False]:.0f} / {rates[b, True]:.0f}" for b in sorted({b for b, _ in engine})),
+    ]
     return "\n".join(lines) + "\n"
 
 

@@ -40,7 +40,9 @@ class BuilderKind(Protocol):
     def loss(self, outputs: dict[str, Any], targets: Any) -> Any:
         """Mean loss, a Paddle scalar."""
 
-    def score(self, examples: Sequence[Example], answers: Sequence[Answer | str], manifest: Manifest) -> dict[str, float]:
+    def score(
+        self, examples: Sequence[Example], answers: Sequence[Answer | str], manifest: Manifest
+    ) -> dict[str, float]:
         """Quality figures in percent, the main metric among them."""
 
     def wrong(self, example: Example, answer: Answer | str, manifest: Manifest) -> dict[str, Any] | None:

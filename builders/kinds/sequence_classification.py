@@ -45,7 +45,9 @@ class SequenceClassificationBuilder:
 
         return F.cross_entropy(outputs["logits"], targets)
 
-    def score(self, examples: Sequence[Example], answers: Sequence[Answer | str], manifest: Manifest) -> dict[str, float]:
+    def score(
+        self, examples: Sequence[Example], answers: Sequence[Answer | str], manifest: Manifest
+    ) -> dict[str, float]:
         """Accuracy; a text that could not be answered counts as wrong."""
         right = sum(self.wrong(e, a, manifest) is None for e, a in zip(examples, answers, strict=True))
         return {"accuracy": round(100 * right / max(len(examples), 1), 3)}
@@ -58,7 +60,12 @@ class SequenceClassificationBuilder:
         if predicted.id == example.target:
             return None
         expected = next(label.name for label in manifest.labels if label.id == example.target)
-        return {"text": example.texts[0], "expected": expected, "predicted": predicted.name, "score": answer.result["score"]}
+        return {
+            "text": example.texts[0],
+            "expected": expected,
+            "predicted": predicted.name,
+            "score": answer.result["score"],
+        }
 
 
 KIND = SequenceClassificationBuilder()

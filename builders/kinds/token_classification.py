@@ -1,4 +1,4 @@
-"""Token classification, the building side. Metric: entity-level precision, recall and F1 (CoNLL: exact span and type)."""
+"""Token classification, the building side. Metric: entity-level F1 (CoNLL: exact span and type)."""
 
 from __future__ import annotations
 
@@ -85,7 +85,9 @@ class TokenClassificationBuilder:
 
         return F.cross_entropy(outputs["logits"], targets, ignore_index=IGNORED)
 
-    def score(self, examples: Sequence[Example], answers: Sequence[Answer | str], manifest: Manifest) -> dict[str, float]:
+    def score(
+        self, examples: Sequence[Example], answers: Sequence[Answer | str], manifest: Manifest
+    ) -> dict[str, float]:
         """Micro precision, recall and F1, and the same for each type."""
         right: Counter[str] = Counter()
         predicted: Counter[str] = Counter()

@@ -73,7 +73,9 @@ class Stage(Protocol):
 def sha256_of(path: Path) -> str:
     """Hash of a file's bytes."""
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else _digest(file.read())
+        return (
+            hashlib.file_digest(file, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else _digest(file.read())
+        )
 
 
 def _digest(data: bytes) -> str:
@@ -128,7 +130,9 @@ def _always(context: Context, before: Mapping[str, Done]) -> bool:
 def disk_error(error: OSError, where: Path) -> BuildError:
     """What to tell a person about a file that cannot be read or written; `where` is used if the error names none."""
     if error.errno == errno.ENOSPC:
-        return BuildError(f"{where}: the disk is full; free some space and run the same command again, it goes on from here")
+        return BuildError(
+            f"{where}: the disk is full; free some space and run the same command again, it goes on from here"
+        )
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return BuildError(f"{error.filename or where}: no permission to write; choose another --cache or --output")
     return BuildError(f"{error.filename or where}: {error.strerror or error}")

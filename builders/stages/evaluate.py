@@ -70,4 +70,7 @@ def line(figures: Mapping[str, Any]) -> str:
     if not figures["rows"]:
         return "no labelled text at hand, not evaluated"
     shown = ", ".join(f"{name} {value:.2f}" for name, value in figures["metrics"].items() if "_" not in name)
-    return f"{figures['split']} {shown} on {figures['rows']:,} rows through the serving code; {figures['wrong']:,} wrong in {figures['wrong_file']}"
+    return (
+        f"{figures['split']} {shown} on {figures['rows']:,} rows through the serving code; "
+        f"{figures['wrong']:,} wrong in {figures['wrong_file']}"
+    )

@@ -69,7 +69,8 @@ def run(context: Context, before: Mapping[str, Done], folder: Path) -> dict[str,
     error, texts = compare(context, before, tokenizer, PaddleEngine(model, kind), OrtEngine(folder / MODEL))
     if not error <= TOLERANCE:
         raise ExportError(
-            f"task {context.task.name}: the exported graph differs from Paddle by {error:.2g} (allowed {TOLERANCE:g}); nothing was published"
+            f"task {context.task.name}: the exported graph differs from Paddle by {error:.2g} "
+            f"(allowed {TOLERANCE:g}); nothing was published"
         )
     return {
         "max_abs_error": float(f"{error:.3g}"),
@@ -148,7 +149,9 @@ def compare(
     kind = get_kind(context.task.kind)
     items = [e.texts for e in read_split(before["data"], "dev")[:CHECK_TEXTS]] or list(context.task.examples)
     if not items:
-        raise ExportError(f"task {context.task.name}: no texts to check the export on; give `examples` in the tasks file")
+        raise ExportError(
+            f"task {context.task.name}: no texts to check the export on; give `examples` in the tasks file"
+        )
     _, windows = kind.documents(items, tokenizer, context.task.limits)
     ids, types = [w.input_ids for w in windows], [w.token_type_ids for w in windows]
     ours, theirs = (run_rows(engine, ids, types, token_budget=1024) for engine in (exported, reference))
@@ -164,7 +167,11 @@ def compare(
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Paddle's exporters write to file descriptor 1 and 2 from C++; keep that out of the builder's lines."""
-    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+    with (
+        open(os.devnull, "w") as nowhere,
+        contextlib.redirect_stdout(io.StringIO()),
+        contextlib.redirect_stderr(io.StringIO()),
+    ):
         saved = [os.dup(fd) for fd in (1, 2)]
         try:
             for fd in (1, 2):

@@ -54,10 +54,7 @@ def run(context: Context, before: Mapping[str, Done], folder: Path) -> dict[str,
     if context.ready:
         write_checkpoint(folder / BEST, source.config, source.weights, source.vocabulary)
         return {"from": context.card.get("title", Path(source.where).name), "trained": False}
-    if context.devices:
-        figures = _launch(context, before, folder)
-    else:
-        figures = train(context, before["data"], folder)
+    figures = _launch(context, before, folder) if context.devices else train(context, before["data"], folder)
     return {"trained": True, **figures}
 
 
@@ -65,7 +62,10 @@ def line(figures: Mapping[str, Any]) -> str:
     """The best dev figure and what it took."""
     if not figures["trained"]:
         return f"checkpoint {figures['from']} taken as it is"
-    return f"dev {figures['main']} {figures[figures['main']]:.2f} at batch {figures['batch']} of {figures['batches']}, {figures['seconds']} s of training"
+    return (
+        f"dev {figures['main']} {figures[figures['main']]:.2f} at batch {figures['batch']} of {figures['batches']}, "
+        f"{figures['seconds']} s of training"
+    )
 
 
 def train(context: Context, data: Done, folder: Path) -> dict[str, Any]:
@@ -108,7 +108,10 @@ def _launch(context: Context, before: Mapping[str, Done], folder: Path) -> dict[
     command += ["--devices", context.devices] if context.device.startswith("gpu") else ["--nproc_per_node", str(count)]
     say(f"    on {count} devices; each one's log is in {folder / 'logs'}")
     packages = [str(Path(module.__file__).parents[1]) for module in (builders, ernie_runtime) if module.__file__]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([*packages, os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([*packages, os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep),
+    }
     with (folder / "launch.log").open("w", encoding="utf-8") as log:
         # In a session of its own: Ctrl-C comes here alone, and the launcher is asked to stop its processes.
         launcher = subprocess.Popen(
@@ -137,7 +140,9 @@ def _launch(context: Context, before: Mapping[str, Done], folder: Path) -> dict[
     if "error" in figures:
         raise BuildError(figures["error"])
     if code != 0 or not figures:
-        raise BuildError(f"fine-tuning on {count} devices failed (exit {code}); the reason is in {folder}: launch.log, logs/")
+        raise BuildError(
+            f"fine-tuning on {count} devices failed (exit {code}); the reason is in {folder}: launch.log, logs/"
+        )
     return figures
 
 
@@ -148,5 +153,3 @@ def end_with_parent() -> None:
 
 def _fingerprint(value: Any) -> str:
     return hashlib.sha256(value.tobytes()).hexdigest()[:16]
-
-

@@ -39,7 +39,8 @@ def holds(context: Context, before: Mapping[str, Done]) -> bool:
     """Whether this very build is still the newest version of every model of the task."""
     try:
         manifests = [
-            Manifest.load(newest_version(context.output / name) / "manifest.json") for name in _models(context.task.name)
+            Manifest.load(newest_version(context.output / name) / "manifest.json")
+            for name in _models(context.task.name)
         ]
     except ManifestError:
         return False
@@ -69,9 +70,11 @@ def run(context: Context, before: Mapping[str, Done], folder: Path) -> dict[str,
 
 
 def _staging(context: Context) -> Path:
-    """Beside the repository; inside it where its parent is another disk or not ours to write, as with a mounted volume."""
+    """Beside the repository; inside it where its parent is another disk or not ours to write (a mount)."""
     output = context.output.resolve()
-    beside = os.access(output.parent, os.W_OK, effective_ids=True) and output.parent.stat().st_dev == output.stat().st_dev
+    beside = (
+        os.access(output.parent, os.W_OK, effective_ids=True) and output.parent.stat().st_dev == output.stat().st_dev
+    )
     return output.parent / f".{output.name}.{context.task.name}.new" if beside else output / f".{context.task.name}.new"
 
 
@@ -137,7 +140,7 @@ def stage_models(
         home = folder / str(manifest.version)
         home.mkdir(parents=True)
         for config, file in zip(flavours, (tc.PORTABLE, tc.RAGGED), strict=False):
-            write_warmup(config, folder, warm.get(name, []))()
+            write_warmup(config, folder, warm.get(name, []))
             (folder / file).parent.mkdir(exist_ok=True)
             (folder / file).write_text(tc.to_text(config), encoding="utf-8")
         (home / "manifest.json").write_text(manifest.to_json(), encoding="utf-8")
@@ -162,7 +165,7 @@ def move_in(staged: Path, model: Path, version: int) -> None:
 
 
 def exchange(left: Path, right: Path) -> None:
-    """Swap two directories in one step (Linux renameat2 with RENAME_EXCHANGE); in two where the file system lacks it."""
+    """Swap two directories in one step (Linux renameat2, RENAME_EXCHANGE); in two where the file system lacks it."""
     libc = ctypes.CDLL(None, use_errno=True)
     here, swap = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
     if libc.renameat2(here, os.fsencode(left), here, os.fsencode(right), swap) == 0:
@@ -187,7 +190,13 @@ def evaluations(context: Context, before: Mapping[str, Done]) -> tuple[Evaluatio
 
 def _models(task: str) -> tuple[str, str, str, str, str]:
     """Names in the order of publishing."""
-    return (tc.tokenizer_name(task), tc.encoder_name(task, VARIANT), tc.postprocess_name(task), f"{task}_{VARIANT}", task)
+    return (
+        tc.tokenizer_name(task),
+        tc.encoder_name(task, VARIANT),
+        tc.postprocess_name(task),
+        f"{task}_{VARIANT}",
+        task,
+    )
 
 
 def _build_key(context: Context, before: Mapping[str, Done]) -> str:
@@ -201,4 +210,3 @@ def _build_key(context: Context, before: Mapping[str, Done]) -> str:
             "card": context.card,
         }
     )
-

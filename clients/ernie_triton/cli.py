@@ -56,15 +56,9 @@ VERBS = {
     ),
     "lint": Verb("builders.lint:main", "check a model repository before it is served", "build", _BUILD),
     "serve": Verb("ernie_serve.cli:main", "serve a model repository", "serve", ("ernie_serve", "pytriton")),
-    "stop": Verb(
-        "ernie_serve.cli:stop_main", "stop a server in the background", "serve", ("ernie_serve", "pytriton")
-    ),
-    "predict": Verb(
-        "ernie_triton.predict_cli:predict_main", "ask a task of a running server", "client", _CLIENT
-    ),
-    "tasks": Verb(
-        "ernie_triton.predict_cli:tasks_main", "list the tasks of a running server", "client", _CLIENT
-    ),
+    "stop": Verb("ernie_serve.cli:stop_main", "stop a server in the background", "serve", ("ernie_serve", "pytriton")),
+    "predict": Verb("ernie_triton.predict_cli:predict_main", "ask a task of a running server", "client", _CLIENT),
+    "tasks": Verb("ernie_triton.predict_cli:tasks_main", "list the tasks of a running server", "client", _CLIENT),
 }
 
 
@@ -72,9 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Exit codes: those of the verb; 1 when its package is missing, 2 for wrong usage, 130 interrupted."""
     words = list(sys.argv[1:] if argv is None else argv)
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(
-            stream, io.TextIOWrapper
-        ):  # a terminal that is not UTF-8 shows escapes instead of failing
+        if isinstance(stream, io.TextIOWrapper):  # a terminal that is not UTF-8 shows escapes instead of failing
             stream.reconfigure(errors="backslashreplace")
     try:
         code = _dispatch(words)

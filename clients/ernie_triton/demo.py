@@ -107,9 +107,7 @@ def _next(tasks: Sequence[Task], given: argparse.Namespace) -> list[str]:
         if Path(sys.executable).is_relative_to(Path.cwd())
         else "ernie-triton"
     )
-    lines = [
-        f'  {command} predict {task.name} "{task.examples[0][0]}"{url}' for task in tasks if task.examples
-    ]
+    lines = [f'  {command} predict {task.name} "{task.examples[0][0]}"{url}' for task in tasks if task.examples]
     return [
         *lines,
         f"  {command} tasks{url}",

@@ -15,17 +15,14 @@ TOP = 3  # labels that the verbose form shows
 def visible(text: str) -> str:
     """The text on one line and harmless to a terminal: control characters become escapes such as \\n."""
     return "".join(
-        c.encode("unicode_escape").decode() if unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") else c
-        for c in text
+        c.encode("unicode_escape").decode() if unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") else c for c in text
     )
 
 
 def width(text: str) -> int:
     """Columns that a terminal needs."""
     return sum(
-        0
-        if unicodedata.category(c) in ("Mn", "Me", "Cf")
-        else 1 + (unicodedata.east_asian_width(c) in ("W", "F"))
+        0 if unicodedata.category(c) in ("Mn", "Me", "Cf") else 1 + (unicodedata.east_asian_width(c) in ("W", "F"))
         for c in text
     )
 
@@ -39,10 +36,7 @@ def table(rows: Iterable[Sequence[str]], indent: str = "") -> list[str]:
     """Lines with aligned columns."""
     rows = list(rows)
     columns = [max(map(width, column)) for column in zip(*rows, strict=True)]
-    return [
-        (indent + "  ".join(pad(cell, w) for cell, w in zip(row, columns, strict=True))).rstrip()
-        for row in rows
-    ]
+    return [(indent + "  ".join(pad(cell, w) for cell, w in zip(row, columns, strict=True))).rstrip() for row in rows]
 
 
 def inline(text: str, entities: Sequence[Entity]) -> str:
@@ -60,9 +54,7 @@ def inline(text: str, entities: Sequence[Entity]) -> str:
     return "".join([*parts, visible(text[last:])])
 
 
-def classification_lines(
-    text: str, result: ClassificationResult, labels: Sequence[str], verbose: bool
-) -> list[str]:
+def classification_lines(text: str, result: ClassificationResult, labels: Sequence[str], verbose: bool) -> list[str]:
     """`news_finance  0.93  the text`; verbose adds the best labels and how the text was read."""
     column = max(map(width, [*labels, result.label]))
     lines = [f"{pad(result.label, column)}  {result.score:.2f}  {visible(text)}"]
@@ -75,9 +67,7 @@ def entity_lines(text: str, result: EntitiesResult, verbose: bool) -> list[str]:
     """The text with its entities marked, and a table of them; positions as in Python's slices."""
     lines = [inline(text, result.entities)]
     if result.entities:
-        rows = [
-            (str(e.start), str(e.end), e.label, visible(e.text), f"{e.score:.2f}") for e in result.entities
-        ]
+        rows = [(str(e.start), str(e.end), e.label, visible(e.text), f"{e.score:.2f}") for e in result.entities]
         lines += table([("start", "end", "label", "text", "score"), *rows], "    ")
     return lines + _reading(result, verbose)
 

@@ -24,11 +24,7 @@ def as_items(texts: str | Iterable[Item]) -> list[Item]:
 def encode_item(item: Item, inputs: Sequence[str]) -> Row | str:
     """The row to send, or the reason why there is none; any object may come in (a column's NaN, say)."""
     parts = (item,) if isinstance(item, str) else item
-    if (
-        not isinstance(parts, tuple | list)
-        or len(parts) != len(inputs)
-        or not all(isinstance(p, str) for p in parts)
-    ):
+    if not isinstance(parts, tuple | list) or len(parts) != len(inputs) or not all(isinstance(p, str) for p in parts):
         wanted = "a str" if len(inputs) == 1 else f"a tuple of {len(inputs)} str ({', '.join(inputs)})"
         found = type(item).__name__
         if isinstance(parts, tuple | list) and not isinstance(item, str):

@@ -37,9 +37,7 @@ def predict_parser() -> argparse.ArgumentParser:
     made.add_argument("--url", default=URL, help="host:port of the server's gRPC port (default: %(default)s)")
     made.add_argument("--variant", help="a precision other than the recommended one")
     made.add_argument("--json", action="store_true", help="print the server's RESULT, one JSON object a line")
-    made.add_argument(
-        "-v", "--verbose", action="store_true", help="more of each answer, such as the next best labels"
-    )
+    made.add_argument("-v", "--verbose", action="store_true", help="more of each answer, such as the next best labels")
     return made
 
 
@@ -58,9 +56,7 @@ def predict_main(argv: Sequence[str] | None = None) -> int:
 
 def tasks_main(argv: Sequence[str] | None = None) -> int:
     """`ernie-triton tasks`: 0, 1 when there is no server, 2 for wrong usage."""
-    made = argparse.ArgumentParser(
-        prog="ernie-triton tasks", description="List the tasks of a running server."
-    )
+    made = argparse.ArgumentParser(prog="ernie-triton tasks", description="List the tasks of a running server.")
     made.add_argument("--url", default=URL, help="host:port of the server's gRPC port (default: %(default)s)")
     try:
         given = made.parse_args(argv)

@@ -67,8 +67,7 @@ class EntitiesResult:
     def parse(cls, raw: Raw) -> EntitiesResult:
         """From a RESULT object."""
         entities = tuple(
-            Entity(one["label"], one["text"], one["start"], one["end"], one["score"])
-            for one in raw["entities"]
+            Entity(one["label"], one["text"], one["start"], one["end"], one["score"]) for one in raw["entities"]
         )
         return cls(entities, raw["tokens"], raw["windows"], raw["truncated"], raw)
 

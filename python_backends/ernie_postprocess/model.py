@@ -5,9 +5,10 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))  # ernie_runtime lies beside this folder
 
-import triton_python_backend_utils as pb_utils  # noqa: E402
-from ernie_runtime import triton  # noqa: E402
-from ernie_runtime.steps import PostprocessStep  # noqa: E402
+import triton_python_backend_utils as pb_utils
+
+from ernie_runtime import triton
+from ernie_runtime.steps import PostprocessStep
 
 
 class TritonPythonModel:

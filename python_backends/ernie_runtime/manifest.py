@@ -99,7 +99,9 @@ class Manifest:
             raise ManifestError(f"manifest schema {self.schema} is not {SCHEMA}: rebuild the task with this version")
         names = [v.name for v in self.variants]
         if self.recommended not in names:
-            raise ManifestError(f"recommended variant {self.recommended!r} is none of {', '.join(names) or 'no variants'}")
+            raise ManifestError(
+                f"recommended variant {self.recommended!r} is none of {', '.join(names) or 'no variants'}"
+            )
         ids = [label.id for label in self.labels]
         if len(set(ids)) != len(ids) or len({label.name for label in self.labels}) != len(ids):
             raise ManifestError("two labels have the same id or the same name")
@@ -109,7 +111,9 @@ class Manifest:
         for variant in self.variants:
             if variant.name == name:
                 return variant
-        raise ManifestError(f"task {self.task} has no variant {name!r}; it has {', '.join(v.name for v in self.variants)}")
+        raise ManifestError(
+            f"task {self.task} has no variant {name!r}; it has {', '.join(v.name for v in self.variants)}"
+        )
 
     def to_json(self) -> str:
         """Deterministic, readable JSON."""
@@ -130,7 +134,8 @@ class Manifest:
             raw["labels"] = tuple(Label(**label) for label in raw["labels"])
             raw["limits"] = Limits(**raw["limits"])
             raw["variants"] = tuple(
-                Variant(**{**v, "evaluations": tuple(Evaluation(**e) for e in v["evaluations"])}) for v in raw["variants"]
+                Variant(**{**v, "evaluations": tuple(Evaluation(**e) for e in v["evaluations"])})
+                for v in raw["variants"]
             )
             raw["examples"] = tuple(tuple(texts) for texts in raw.get("examples", ()))
             return cls(**raw)

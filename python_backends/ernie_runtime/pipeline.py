@@ -47,7 +47,12 @@ class Pipeline:
     """
 
     def __init__(
-        self, manifest: Manifest, tokenizer: ErnieTokenizer, engine: Engine, token_budget: int = 4096, max_rows: int = 64
+        self,
+        manifest: Manifest,
+        tokenizer: ErnieTokenizer,
+        engine: Engine,
+        token_budget: int = 4096,
+        max_rows: int = 64,
     ) -> None:
         self.manifest, self.tokenizer, self.engine = manifest, tokenizer, engine
         self.kind = get_kind(manifest.kind)

@@ -29,5 +29,7 @@ def load_tokenizer(folder: Path, manifest: Manifest) -> ErnieTokenizer:
     """The tokenizer of a version directory; ManifestError where its vocabulary is not the manifest's."""
     tokenizer = ErnieTokenizer.from_file(folder / "tokenizer.json")
     if tokenizer.fingerprint != manifest.vocabulary_sha256:
-        raise ManifestError(f"{folder / 'tokenizer.json'}: not the vocabulary of manifest.json; publish {manifest.task} again")
+        raise ManifestError(
+            f"{folder / 'tokenizer.json'}: not the vocabulary of manifest.json; publish {manifest.task} again"
+        )
     return tokenizer

@@ -84,17 +84,23 @@ class TokenizerStep:
             last_item, last_window = first_item + size, first_window
             while last_window < len(windows) and windows[last_window].owner < last_item:
                 last_window += 1
-            results.append(self._outputs(documents[first_item:last_item], windows[first_window:last_window], first_item))
+            results.append(
+                self._outputs(documents[first_item:last_item], windows[first_window:last_window], first_item)
+            )
             first_item, first_window = last_item, last_window
         return results
 
-    def _outputs(self, documents: list[Document], windows: list[Window], base: int) -> dict[str, np.ndarray] | InvalidItem:
+    def _outputs(
+        self, documents: list[Document], windows: list[Window], base: int
+    ) -> dict[str, np.ndarray] | InvalidItem:
         faults = [f"item {i}: {d.error}" for i, d in enumerate(documents) if d.error is not None]
         if len(faults) == len(documents):
             more = len(faults) - NAMED_FAULTS
             return InvalidItem("; ".join(faults[:NAMED_FAULTS]) + (f"; and {more} more" if more > 0 else ""))
         if len(windows) > MAX_ROWS:
-            return InvalidItem(f"the request needs {len(windows):,} windows, at most {MAX_ROWS:,}: send fewer texts at once")
+            return InvalidItem(
+                f"the request needs {len(windows):,} windows, at most {MAX_ROWS:,}: send fewer texts at once"
+            )
         lengths = [len(w.input_ids) for w in windows]
         longest = max(lengths)
         length = next((b for b in self.buckets if b >= longest), longest)
@@ -120,7 +126,11 @@ class TokenizerStep:
             if document.error is not None:
                 rows.append(dumps({"error": document.error}))
                 continue
-            item: dict[str, Any] = {"tokens": document.tokens, "windows": document.windows, "truncated": document.truncated}
+            item: dict[str, Any] = {
+                "tokens": document.tokens,
+                "windows": document.windows,
+                "truncated": document.truncated,
+            }
             if self.kind.offsets:
                 item["text"] = document.text
             rows.append(dumps(item))
@@ -130,11 +140,11 @@ class TokenizerStep:
 class EncoderStep:
     """input_ids, token_type_ids INT64 [W, L] of any lengths -> the encoder's outputs, one call a micro-batch.
 
-    per_token: names of the outputs with a token dimension. Rows of all requests are cut to their real length, sorted, run in micro-batches of at most `token_budget` padded
-    tokens, and scattered back.
+    per_token: names of the outputs with a token dimension. Rows of all requests are cut to their real length,
+    sorted, run in micro-batches of at most `token_budget` padded tokens, and scattered back.
     """
 
-    inputs = ("input_ids", "token_type_ids")
+    inputs: tuple[str, ...] = ("input_ids", "token_type_ids")
 
     def __init__(self, engine: Engine, per_token: Collection[str], token_budget: int, max_rows: int) -> None:
         self.engine, self.per_token = engine, frozenset(per_token)
@@ -184,7 +194,12 @@ class PostprocessStep:
         self.kind: Kind = get_kind(manifest.kind)
         self.kind.check(manifest)
         self.specs = self.kind.encoder_outputs(manifest)
-        self.inputs = ("WINDOW", "ITEM", *(("OFFSETS",) if self.kind.offsets else ()), *(spec.name for spec in self.specs))
+        self.inputs = (
+            "WINDOW",
+            "ITEM",
+            *(("OFFSETS",) if self.kind.offsets else ()),
+            *(spec.name for spec in self.specs),
+        )
 
     @classmethod
     def load(cls, folder: Path, parameters: Mapping[str, str]) -> PostprocessStep:
@@ -221,7 +236,11 @@ class PostprocessStep:
             out = {spec.name: _numeric(spec, mine) for spec in self.kind.numeric}
             out["RESULT"] = strings(
                 [
-                    dumps({"error": {"code": "INVALID_ARG", "message": f"item {i}: {a}"}} if isinstance(a, str) else a.result)
+                    dumps(
+                        {"error": {"code": "INVALID_ARG", "message": f"item {i}: {a}"}}
+                        if isinstance(a, str)
+                        else a.result
+                    )
                     for i, a in enumerate(mine)
                 ]
             )
@@ -233,7 +252,10 @@ def _numeric(spec: TensorSpec, answers: Sequence[Answer | str]) -> np.ndarray:
     """One numeric output, [N, *dims]; -1 (INT64) or 0 (FP32) for an item without an answer."""
     dtype, none = (np.int64, NO_LABEL) if spec.dtype == "INT64" else (np.float32, 0)
     return np.array(
-        [np.full(spec.dims, none) if isinstance(a, str) else np.reshape(a.numeric[spec.name], spec.dims) for a in answers],
+        [
+            np.full(spec.dims, none) if isinstance(a, str) else np.reshape(a.numeric[spec.name], spec.dims)
+            for a in answers
+        ],
         dtype,
     )
 

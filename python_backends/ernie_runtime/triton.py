@@ -56,9 +56,13 @@ def execute(step: Step, requests: Sequence[Any], pb_utils: Any) -> list[Any]:
             if isinstance(outcome, InvalidItem):
                 responses[i] = _failed(pb_utils, "INVALID_ARG", str(outcome))
             elif isinstance(outcome, Exception):
-                responses[i] = _failed(pb_utils, "INTERNAL", f"internal error ({type(outcome).__name__}); see the server's log")
+                responses[i] = _failed(
+                    pb_utils, "INTERNAL", f"internal error ({type(outcome).__name__}); see the server's log"
+                )
             else:
-                responses[i] = pb_utils.InferenceResponse([pb_utils.Tensor(n, np.ascontiguousarray(a)) for n, a in outcome.items()])
+                responses[i] = pb_utils.InferenceResponse(
+                    [pb_utils.Tensor(n, np.ascontiguousarray(a)) for n, a in outcome.items()]
+                )
     return responses
 
 

@@ -119,6 +119,8 @@ def single_text_documents(
             windows.append(empty_window(owner, tokenizer))
             continue
         cut = make_windows(owner, tokenized, tokenizer, limits)
-        documents.append(Document(text, tokens, len(cut), limits.overflow == "truncate" and tokens > limits.max_length - 2))
+        documents.append(
+            Document(text, tokens, len(cut), limits.overflow == "truncate" and tokens > limits.max_length - 2)
+        )
         windows.extend(cut)
     return documents, windows

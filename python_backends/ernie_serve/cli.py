@@ -55,19 +55,11 @@ def parser() -> argparse.ArgumentParser:
         default="ragged",
         help="use configs/NAME.pbtxt of each model; '' for the plain config.pbtxt",
     )
-    made.add_argument(
-        "--auto-complete", action="store_true", help="let Triton complete configurations; slower start"
-    )
-    made.add_argument(
-        "--log-file", type=Path, help="what tritonserver writes; default: a file in the cache folder"
-    )
+    made.add_argument("--auto-complete", action="store_true", help="let Triton complete configurations; slower start")
+    made.add_argument("--log-file", type=Path, help="what tritonserver writes; default: a file in the cache folder")
     made.add_argument("--timeout", type=float, default=180.0, help="seconds until every model must be ready")
-    made.add_argument(
-        "--drain", type=int, default=30, help="seconds that requests in flight may take at the end"
-    )
-    made.add_argument(
-        "--detach", action="store_true", help="run in the background; end it with ernie-triton stop"
-    )
+    made.add_argument("--drain", type=int, default=30, help="seconds that requests in flight may take at the end")
+    made.add_argument("--detach", action="store_true", help="run in the background; end it with ernie-triton stop")
     made.add_argument("--verbose", action="store_true", help="repeat the server's log on stderr")
     return made
 
@@ -130,9 +122,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def stop_main(argv: Sequence[str] | None = None) -> int:
     """``ernie-triton stop``: 0 when the server has ended, 1 when there is none, 2 for wrong usage."""
-    made = argparse.ArgumentParser(
-        prog="ernie-triton stop", description="Stop a server started with serve --detach."
-    )
+    made = argparse.ArgumentParser(prog="ernie-triton stop", description="Stop a server started with serve --detach.")
     made.add_argument("--http-port", type=_port, help="needed only when several run")
     try:
         given = made.parse_args(argv)
@@ -144,10 +134,7 @@ def stop_main(argv: Sequence[str] | None = None) -> int:
     except ServeError as error:
         sys.stderr.write(f"ernie-triton stop: {error}\n")
         return 1
-    _say(
-        f"stopped the server on HTTP port {record.http_port}"
-        + ("" if drained else "; requests in flight were lost")
-    )
+    _say(f"stopped the server on HTTP port {record.http_port}" + ("" if drained else "; requests in flight were lost"))
     return 0
 
 
@@ -155,9 +142,7 @@ def _start(server: TritonServer) -> None:
     running = {record.http_port: record for record in detached.running()}
     if server.options.http_port in running:
         port = server.options.http_port
-        raise ServeError(
-            f"a server runs in the background on HTTP port {port}: ernie-triton stop --http-port {port}"
-        )
+        raise ServeError(f"a server runs in the background on HTTP port {port}: ernie-triton stop --http-port {port}")
     server.start()
     seconds = server.wait_ready(lambda ready, total: _say(f"{ready} of {total} models ready"))
     _say(f"ready after {seconds:.1f} s")

@@ -115,9 +115,7 @@ def find(http_port: int | None) -> Record:
         return chosen[0]
     ports = ", ".join(str(record.http_port) for record in records)
     if chosen:
-        raise ServeError(
-            f"several servers run in the background (HTTP ports {ports}): name one with --http-port"
-        )
+        raise ServeError(f"several servers run in the background (HTTP ports {ports}): name one with --http-port")
     wanted = "" if http_port is None else f" on HTTP port {http_port}"
     others = f"; one runs on {ports}" if ports else ""
     raise ServeError(f"no server runs in the background{wanted}{others}: start one with serve --detach")

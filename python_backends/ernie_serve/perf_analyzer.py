@@ -33,13 +33,9 @@ def locate() -> tuple[Path, dict[str, str]]:
     except OSError as error:
         raise ServeError(f"cannot write {folder}: {error.strerror}") from None
     inherited = os.environ.get("LD_LIBRARY_PATH")
-    env = dict(
-        os.environ, LD_LIBRARY_PATH=os.pathsep.join([str(folder), *([inherited] if inherited else [])])
-    )
+    env = dict(os.environ, LD_LIBRARY_PATH=os.pathsep.join([str(folder), *([inherited] if inherited else [])]))
     try:
-        done = subprocess.run(
-            [binary, "--version"], env=env, capture_output=True, text=True, timeout=30, check=False
-        )
+        done = subprocess.run([binary, "--version"], env=env, capture_output=True, text=True, timeout=30, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise ServeError(f"perf_analyzer does not start: {error}") from None
     if done.returncode != 0:
@@ -52,16 +48,12 @@ def _binary() -> Path:
     try:
         distribution = importlib.metadata.distribution("tritonclient")
     except importlib.metadata.PackageNotFoundError:
-        raise ServeError(
-            f"perf_analyzer comes with tritonclient, which is not installed: {INSTALL}"
-        ) from None
+        raise ServeError(f"perf_analyzer comes with tritonclient, which is not installed: {INSTALL}") from None
     for file in distribution.files or []:
         path = Path(str(distribution.locate_file(file))).resolve()
         if path.name == "perf_analyzer" and path.is_file():
             return path
-    raise ServeError(
-        f"tritonclient {distribution.version} here has no perf_analyzer: {INSTALL} (Linux x86-64)"
-    )
+    raise ServeError(f"tritonclient {distribution.version} here has no perf_analyzer: {INSTALL} (Linux x86-64)")
 
 
 def _link(source: Path, target: Path) -> None:

@@ -41,9 +41,7 @@ def check_ports(host: str, ports: Mapping[str, int]) -> None:
     by_number: dict[int, str] = {}
     for use, port in ports.items():
         if port in by_number:
-            raise ServeError(
-                f"port {port} is asked for twice, for {by_number[port]} and {use}: give each its own"
-            )
+            raise ServeError(f"port {port} is asked for twice, for {by_number[port]} and {use}: give each its own")
         by_number[port] = use
         try:
             infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
@@ -51,9 +49,7 @@ def check_ports(host: str, ports: Mapping[str, int]) -> None:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 probe.bind(infos[0][4])
         except socket.gaierror:
-            raise ServeError(
-                f"host {host} is not an address of this machine: try 127.0.0.1 or 0.0.0.0"
-            ) from None
+            raise ServeError(f"host {host} is not an address of this machine: try 127.0.0.1 or 0.0.0.0") from None
         except PermissionError:
             raise ServeError(f"no permission to use {use} port {port}: choose one above 1023") from None
         except OSError as error:

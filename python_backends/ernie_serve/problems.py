@@ -60,9 +60,7 @@ def check_repository(repository: Path, *, may_be_empty: bool = False) -> list[st
     if not repository.exists():
         raise ServeError(f"no model repository at {repository}: name an existing folder, or build one first")
     if not repository.is_dir():
-        raise ServeError(
-            f"{repository} is a file, not a model repository: name the folder that holds the models"
-        )
+        raise ServeError(f"{repository} is a file, not a model repository: name the folder that holds the models")
     try:
         names = model_folders(repository)
         for name in names:
@@ -75,17 +73,13 @@ def check_repository(repository: Path, *, may_be_empty: bool = False) -> list[st
     except FileNotFoundError as error:
         raise ServeError(f"{error.filename} is missing: every model needs its config.pbtxt") from None
     if not names and not may_be_empty:
-        raise ServeError(
-            f"model repository {repository} holds no model: build or publish a task into it first"
-        )
+        raise ServeError(f"model repository {repository} holds no model: build or publish a task into it first")
     return names
 
 
 def port_taken(use: str, port: int) -> str:
     """The message for a taken port; ``use`` is http, grpc or metrics."""
-    return (
-        f"{use} port {port} is taken by another process: stop that one, or choose another with --{use}-port"
-    )
+    return f"{use} port {port} is taken by another process: stop that one, or choose another with --{use}-port"
 
 
 _LOAD = re.compile(r"failed to load '([^']+)' version \d+: (.*)")
@@ -96,9 +90,7 @@ _PROTOBUF = re.compile(r"Error parsing text-format inference\.ModelConfig: (.*)"
 _STUB = re.compile(r"Failed to preinitialize Python stub: (.*)")
 _PORT = re.compile(r"failed to start (HTTP|GRPC|Metrics) service: .*?Socket '[^']*?:(\d+)' already in use")
 _FATAL = re.compile(r"^(?:E\d{4} .*?\] |error: )(.*)", re.MULTILINE)
-_USAGE = re.compile(
-    r"^(?:\S*tritonserver: )?(.*(?:unrecognized option|requires an argument).*)$", re.MULTILINE
-)
+_USAGE = re.compile(r"^(?:\S*tritonserver: )?(.*(?:unrecognized option|requires an argument).*)$", re.MULTILINE)
 _NOISE = ("CudaDriverHelper", "pinned_memory", "NVML", "DCGM")
 
 
@@ -167,8 +159,6 @@ def explain_exit(log: str, returncode: int, log_file: Path) -> str:
         return f"tritonserver crashed with signal {returncode - 128}: see {log_file}"
     reasons = [one_line(text) for text in _FATAL.findall(log) if not any(word in text for word in _NOISE)]
     last: Sequence[str] = (
-        _USAGE.findall(log)[:1]
-        or reasons[-1:]
-        or [one_line(line) for line in log.splitlines() if line.strip()][-1:]
+        _USAGE.findall(log)[:1] or reasons[-1:] or [one_line(line) for line in log.splitlines() if line.strip()][-1:]
     )
     return f"tritonserver ended with code {returncode}: {''.join(last) or 'no message'} (log: {log_file})"

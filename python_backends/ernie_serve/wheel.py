@@ -68,12 +68,8 @@ def find_wheel() -> Wheel:
     wheel = Wheel(version, package / "tritonserver", package.parent / "nvidia_pytriton.libs")
     stubs = wheel.root / "python_backend_stubs"
     if stubs.is_dir() and not wheel.python_backend[-1].exists():
-        have = ", ".join(
-            sorted((path.name for path in stubs.iterdir()), key=lambda name: int(name.split(".")[1]))
-        )
-        raise ServeError(
-            f"nvidia-pytriton {version} has no stub for Python {python_version()}, only for {have}"
-        )
+        have = ", ".join(sorted((path.name for path in stubs.iterdir()), key=lambda name: int(name.split(".")[1])))
+        raise ServeError(f"nvidia-pytriton {version} has no stub for Python {python_version()}, only for {have}")
     for path in [wheel.server, wheel.libraries, *wheel.python_backend]:
         if not path.exists():
             raise ServeError(f"nvidia-pytriton {version} lacks {path.name}: {INSTALL} --force-reinstall")

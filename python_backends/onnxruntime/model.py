@@ -10,10 +10,11 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))  # ernie_runtime lies beside this folder
 
-import triton_python_backend_utils as pb_utils  # noqa: E402
-from ernie_runtime import triton  # noqa: E402
-from ernie_runtime.engines.ort import OrtEngine  # noqa: E402
-from ernie_runtime.steps import EncoderStep  # noqa: E402
+import triton_python_backend_utils as pb_utils
+
+from ernie_runtime import triton
+from ernie_runtime.engines.ort import OrtEngine
+from ernie_runtime.steps import EncoderStep
 
 
 class TritonPythonModel:

@@ -132,9 +132,7 @@ def vocabulary(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def characters(vocabulary: Path) -> list[str]:
     """Single Chinese characters of the vocabulary."""
-    return [
-        entry for entry in vocabulary.read_text(encoding="utf-8").split() if "\u4e00" <= entry[0] <= "\u9fff"
-    ]
+    return [entry for entry in vocabulary.read_text(encoding="utf-8").split() if "\u4e00" <= entry[0] <= "\u9fff"]
 
 
 @pytest.fixture(scope="session")
@@ -240,9 +238,7 @@ class Place:
 
 
 @pytest.fixture(scope="session")
-def finished(
-    tmp_path_factory: pytest.TempPathFactory, tasks_file: Path, data_dir: Path, base_model: Path
-) -> Place:
+def finished(tmp_path_factory: pytest.TempPathFactory, tasks_file: Path, data_dir: Path, base_model: Path) -> Place:
     """A build of `topics` from end to end; copy it before changing it."""
     place = Place(tasks_file, data_dir, base_model, tmp_path_factory.mktemp("finished"))
     assert place.build() == 0

@@ -18,15 +18,11 @@ OneLine = Callable[..., str]
 SCRIPT = Path(build_all.__file__)
 
 
-def script(
-    *arguments: str, python: str = sys.executable, cwd: Path | None = None
-) -> subprocess.CompletedProcess[str]:
+def script(*arguments: str, python: str = sys.executable, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     """builders/build_all.py as a person runs it, from any folder, without PYTHONPATH."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     command = [*python.split(), str(SCRIPT), *arguments]
-    return subprocess.run(
-        command, env=environment, cwd=cwd, capture_output=True, text=True, timeout=120, check=False
-    )
+    return subprocess.run(command, env=environment, cwd=cwd, capture_output=True, text=True, timeout=120, check=False)
 
 
 def test_help_from_any_folder(tmp_path: Path) -> None:
@@ -49,9 +45,7 @@ def test_a_python_without_the_packages(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert done.stdout == ""
     assert done.stderr.startswith("build_all: Python package ")
-    assert done.stderr.endswith(
-        " is missing; run `make setup`, then .venv/bin/python builders/build_all.py\n"
-    )
+    assert done.stderr.endswith(" is missing; run `make setup`, then .venv/bin/python builders/build_all.py\n")
     assert done.stderr.count("\n") == 1
 
 
@@ -95,9 +89,7 @@ def test_full_needs_data(place: Place, one_line: OneLine) -> None:
         "--profile full trains on real data: give --data-dir",
     )
     demo = [argument.replace("full", "demo") for argument in arguments[:at] + arguments[at + 2 :]]
-    one_line(
-        build_all.main(demo), "task topics: no sample ships for it; give --data-dir with its topics/ folder"
-    )
+    one_line(build_all.main(demo), "task topics: no sample ships for it; give --data-dir with its topics/ folder")
 
 
 def test_usage_is_argparse_s(capsys: pytest.CaptureFixture[str]) -> None:
@@ -127,7 +119,4 @@ def test_ctrl_c(place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
     monkeypatch.setattr(build_all, "run_stage", interrupted)
     assert place.build() == 130
     errors = capsys.readouterr().err
-    assert (
-        errors
-        == "\nernie-triton build: interrupted; finished stages are kept, the same command goes on from here\n"
-    )
+    assert errors == "\nernie-triton build: interrupted; finished stages are kept, the same command goes on from here\n"

@@ -111,9 +111,7 @@ def test_file_faults(tmp_path: Path) -> None:
         load_tasks(tmp_path)
 
 
-@pytest.mark.parametrize(
-    "name", ["max_grad_norm", "patience", "accumulate", "evals_per_epoch", "learning_rate"]
-)
+@pytest.mark.parametrize("name", ["max_grad_norm", "patience", "accumulate", "evals_per_epoch", "learning_rate"])
 def test_hyperparameters_above_zero(name: str) -> None:
     with pytest.raises(ConfigError, match=f"train.{name} is 0; it must be above 0"):
         TrainConfig(**{name: 0})

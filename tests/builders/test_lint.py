@@ -33,9 +33,7 @@ ONNX = "news_encoder_fp32/1/model.onnx"
 Break = Callable[[Path], None]
 
 
-def onnx_bytes(
-    labels: int, per_token: bool, output: str = "logits", id_type: int = TensorProto.INT64
-) -> bytes:
+def onnx_bytes(labels: int, per_token: bool, output: str = "logits", id_type: int = TensorProto.INT64) -> bytes:
     """A graph with the contract's inputs and outputs; nobody runs it."""
     dims = ["batch", "length"]
     ids = [helper.make_tensor_value_info(n, id_type, dims) for n in ("input_ids", "token_type_ids")]
@@ -202,12 +200,8 @@ def graph(**changes: Any) -> Break:
 def manifests(old: str, new: str) -> Break:
     """Change all the manifests of the task alike, the ensembles' parameter too."""
     quoted = [text.replace('"', '\\"') for text in (old, new)]
-    files = [
-        f"{name}/1/manifest.json" for name in ("news_tokenizer", "news_encoder_fp32", "news_postprocess")
-    ]
-    ensembles = [
-        both(edit(f"{n}/1/manifest.json", old, new), edit(f"{n}/config.pbtxt", *quoted)) for n in ENSEMBLES
-    ]
+    files = [f"{name}/1/manifest.json" for name in ("news_tokenizer", "news_encoder_fp32", "news_postprocess")]
+    ensembles = [both(edit(f"{n}/1/manifest.json", old, new), edit(f"{n}/config.pbtxt", *quoted)) for n in ENSEMBLES]
     return both(*(edit(file, old, new) for file in files), *ensembles)
 
 
@@ -308,9 +302,7 @@ CASES: dict[str, tuple[Break, str, str, str]] = {
         AGAIN,
     ),
     "warm-up dtype": (
-        config(
-            CONFIG, lambda c: setattr(c.model_warmup[0].inputs["input_ids"], "data_type", tc.pb.TYPE_INT32)
-        ),
+        config(CONFIG, lambda c: setattr(c.model_warmup[0].inputs["input_ids"], "data_type", tc.pb.TYPE_INT32)),
         CONFIG,
         "model_warmup gives input input_ids TYPE_INT32 [5]",
         AGAIN,

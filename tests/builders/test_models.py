@@ -84,9 +84,7 @@ def test_not_a_directory(place: Place, tmp_path: Path, one_line: OneLine) -> Non
 @pytest.mark.parametrize(
     ("file", "says"), [("vocab.txt", "no vocab.txt"), ("model.safetensors", "no weights; looked for")]
 )
-def test_missing_file(
-    base_model: Path, place: Place, tmp_path: Path, one_line: OneLine, file: str, says: str
-) -> None:
+def test_missing_file(base_model: Path, place: Place, tmp_path: Path, one_line: OneLine, file: str, says: str) -> None:
     shutil.copytree(base_model, tmp_path / "model")
     (tmp_path / "model" / file).unlink()
     one_line(place.build("--base-model", str(tmp_path / "model")), str(tmp_path / "model"), says)
@@ -101,17 +99,13 @@ def test_a_vocabulary_that_no_tokenizer_takes(
 
 
 def test_missing_encoder_weights(base_model: Path, tmp_path: Path) -> None:
-    folder = with_weights(
-        base_model, tmp_path / "m", lambda w: w.pop("encoder.layer.1.attention.self.key.weight")
-    )
+    folder = with_weights(base_model, tmp_path / "m", lambda w: w.pop("encoder.layer.1.attention.self.key.weight"))
     with pytest.raises(
         CheckpointError,
         match=r"1 encoder weights are missing, the first is ernie\.encoder\.layers\.1\.self_attn\.k_proj",
     ):
         build_model(get_builder_kind("sequence_classification"), read_checkpoint(folder), 3)
-    folder = with_weights(
-        base_model, tmp_path / "t", lambda w: w.pop("embeddings.task_type_embeddings.weight")
-    )
+    folder = with_weights(base_model, tmp_path / "t", lambda w: w.pop("embeddings.task_type_embeddings.weight"))
     with pytest.raises(CheckpointError, match=r"the first is ernie\.embeddings\.task_type_embeddings"):
         build_model(get_builder_kind("sequence_classification"), read_checkpoint(folder), 3)
 
@@ -119,9 +113,7 @@ def test_missing_encoder_weights(base_model: Path, tmp_path: Path) -> None:
 def test_another_shape(base_model: Path, tmp_path: Path) -> None:
     name = "embeddings.position_embeddings.weight"
     folder = with_weights(base_model, tmp_path / "m", lambda w: w.update({name: w[name][:50]}))
-    with pytest.raises(
-        CheckpointError, match=r"position_embeddings.weight is \[50, 32\], the task needs \[64, 32\]"
-    ):
+    with pytest.raises(CheckpointError, match=r"position_embeddings.weight is \[50, 32\], the task needs \[64, 32\]"):
         build_model(get_builder_kind("token_classification"), read_checkpoint(folder), 3)
 
 
@@ -143,9 +135,7 @@ def test_checkpoint_is_published_without_training(
     assert (place.output / "topics" / "config.pbtxt").is_file()
 
 
-def test_checkpoint_of_other_labels(
-    place: Place, fine_tuned: Path, tmp_path: Path, one_line: OneLine
-) -> None:
+def test_checkpoint_of_other_labels(place: Place, fine_tuned: Path, tmp_path: Path, one_line: OneLine) -> None:
     def more_labels(weights: dict[str, np.ndarray]) -> None:
         weights["classifier.weight"] = np.zeros((32, 5), np.float32)
         weights["classifier.bias"] = np.zeros(5, np.float32)
@@ -159,18 +149,14 @@ def test_checkpoint_of_other_labels(
 def test_checkpoint_without_a_head(
     place: Place, base_model: Path, fine_tuned: Path, tmp_path: Path, one_line: OneLine
 ) -> None:
-    one_line(
-        place.build("--checkpoint", f"topics={base_model}"), "has no task head", "give it as --base-model"
-    )
+    one_line(place.build("--checkpoint", f"topics={base_model}"), "has no task head", "give it as --base-model")
 
     def masked_language_model(weights: dict[str, np.ndarray]) -> None:
         del weights["classifier.weight"], weights["classifier.bias"]
         weights["cls.predictions.bias"] = np.zeros(400, np.float32)
 
     folder = with_weights(fine_tuned, tmp_path / "mlm", masked_language_model)
-    one_line(
-        place.build("--checkpoint", f"topics={folder}"), f"{folder}: has no classifier.weight", "--base-model"
-    )
+    one_line(place.build("--checkpoint", f"topics={folder}"), f"{folder}: has no classifier.weight", "--base-model")
     folder = with_weights(fine_tuned, tmp_path / "pooler", lambda w: w.pop("ernie.pooler.dense.bias"))
     one_line(place.build("--checkpoint", f"topics={folder}"), f"{folder}: has no ernie.pooler.dense.bias")
     assert not place.output.exists()

@@ -27,9 +27,7 @@ def test_clue_json(tmp_path: Path) -> None:
     path = write(tmp_path, f'{GOOD}\n\n{{"label": 109, "sentence": "", "keywords": "x"}}\n')
     assert list(clue_json(path, CLUE)) == [Example(("上课",), "108", 1), Example(("",), "109", 3)]
     pair = write(tmp_path, '{"a": "x", "b": "y", "label": 0}')
-    assert list(clue_json(pair, {"text": "a", "text_pair": "b", "label": "label"})) == [
-        Example(("x", "y"), "0", 1)
-    ]
+    assert list(clue_json(pair, {"text": "a", "text_pair": "b", "label": "label"})) == [Example(("x", "y"), "0", 1)]
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", ""])
@@ -126,9 +124,7 @@ def test_bio_faults(tmp_path: Path, line: str, says: str) -> None:
 def test_not_utf8(tmp_path: Path, reader: Callable[..., object]) -> None:
     first = f"{GOOD}\n" if reader is clue_json else "我\tO\n"
     path = write(tmp_path, first.encode() + "北京".encode("gbk"))
-    with pytest.raises(
-        DataError, match=r"train\.json:2: not UTF-8 at byte 0 of the line; save the file as UTF-8"
-    ):
+    with pytest.raises(DataError, match=r"train\.json:2: not UTF-8 at byte 0 of the line; save the file as UTF-8"):
         list(reader(path, CLUE))  # type: ignore[call-overload]
     with pytest.raises(DataError, match="none: no such file"):
         list(reader(tmp_path / "none", CLUE))  # type: ignore[call-overload]
@@ -198,9 +194,7 @@ def test_archive_and_folder(
     whole = archive.read_bytes()
     for broken in (b"no archive", whole[: len(whole) // 2], whole[:400] + bytes(200) + whole[600:]):
         archive.write_bytes(broken)
-        one_line(
-            replace(mine, root=tmp_path / "new").build("--until", "data"), "topics.tar.xz: cannot be unpacked"
-        )
+        one_line(replace(mine, root=tmp_path / "new").build("--until", "data"), "topics.tar.xz: cannot be unpacked")
     with tarfile.open(archive, "w:xz") as tar:
         tar.add(place.data_dir / "names", "names")
     one_line(

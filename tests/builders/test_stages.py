@@ -64,9 +64,7 @@ def files(folder: Path) -> dict[Path, tuple[int, int]]:
     return {p: (p.stat().st_ino, p.stat().st_mtime_ns) for p in folder.rglob("*") if p.suffix != ".lock"}
 
 
-def test_a_second_run_does_nothing_again(
-    finished: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_second_run_does_nothing_again(finished: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     place = copied(finished, tmp_path)
     assert place.build() == 0
     expected = dict.fromkeys(STAGES, "reused") | {"publish": "done"}  # another repository
@@ -129,9 +127,7 @@ def wait_for_batch(place: Place, child: subprocess.Popen[str], batch: int) -> No
 def start_slow_build(place: Place) -> subprocess.Popen[str]:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONWARNINGS": "ignore"}
     command = [sys.executable, "-c", SLOW_BUILD, *place.arguments("--until", "finetune")]
-    return subprocess.Popen(
-        command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
+    return subprocess.Popen(command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
 def test_interrupted_and_killed_it_goes_on_to_the_same_result(
@@ -221,9 +217,7 @@ def test_no_space_left(finished: Place, tmp_path: Path, one_line: OneLine, stage
     partial = key.with_name(f"{key.name}.partial")
     partial.mkdir()
     (partial / file).symlink_to("/dev/full")
-    one_line(
-        place.build("--until", "evaluate"), "the disk is full; free some space and run the same command again"
-    )
+    one_line(place.build("--until", "evaluate"), "the disk is full; free some space and run the same command again")
     (partial / file).unlink()
     assert place.build("--until", "evaluate") == 0
 
@@ -344,9 +338,7 @@ def test_two_builds_of_a_stage_wait_for_each_other(
     second.start()
     printed = ""
     deadline = time.monotonic() + 20
-    while (
-        "another build is doing the same stage; waiting for it" not in printed and time.monotonic() < deadline
-    ):
+    while "another build is doing the same stage; waiting for it" not in printed and time.monotonic() < deadline:
         time.sleep(0.01)
         printed += capsys.readouterr().out
     assert stage.runs == 1

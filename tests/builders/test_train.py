@@ -58,9 +58,7 @@ class Tiny:
         self.base, self.folder = read_checkpoint(base_model), folder
         self.tokenizer = ErnieTokenizer.from_vocab(self.base.vocabulary)
 
-    def trainer(
-        self, rows: Sequence[tuple[str, str]], dev: Sequence[tuple[str, str]], **changes: Any
-    ) -> Trainer:
+    def trainer(self, rows: Sequence[tuple[str, str]], dev: Sequence[tuple[str, str]], **changes: Any) -> Trainer:
         config = replace(TrainConfig(learning_rate=5e-3, batch_size=16, dropout=0.0), **changes)
         train_rows, dev_rows = ([Example((text,), label, 1) for text, label in part] for part in (rows, dev))
         manifest = draft_manifest(self.task, self.tokenizer)
@@ -98,9 +96,7 @@ def test_accumulation_over_more_than_an_epoch(
     taken = []
     monkeypatch.setattr(Trainer, "_step", lambda self, batches, step: taken.append(len(batches)) or 0.0)
     monkeypatch.setattr(Trainer, "_save", lambda self: None)  # the optimizer has nothing to save
-    trainer = tiny.trainer(
-        topic_rows(characters, rows, 0), [("的", "north")], accumulate=accumulate, epochs=30
-    )
+    trainer = tiny.trainer(topic_rows(characters, rows, 0), [("的", "north")], accumulate=accumulate, epochs=30)
     trainer.run()
     assert len(taken) >= 3
     assert set(taken) == {accumulate}
@@ -147,19 +143,14 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return scores
 
 
-def test_the_best_checkpoint_is_kept_not_the_last(
-    tiny: Tiny, characters: list[str], scripted: list[float]
-) -> None:
+def test_the_best_checkpoint_is_kept_not_the_last(tiny: Tiny, characters: list[str], scripted: list[float]) -> None:
     scripted += [10.0, 60.0, 40.0, 60.0]
-    trainer = tiny.trainer(
-        topic_rows(characters, 64, 0), [("的", "north")], epochs=2, patience=9
-    )  # 4 batches an epoch
+    trainer = tiny.trainer(topic_rows(characters, 64, 0), [("的", "north")], epochs=2, patience=9)  # 4 batches an epoch
     figures = trainer.run()
     assert (figures["accuracy"], figures["batch"], figures["batches"]) == (60.0, 4, 8)
     assert not scripted
     start = (
-        read_checkpoint(tiny.folder / "best").weights["classifier.bias"]
-        - weights_of(trainer.model)["classifier.bias"]
+        read_checkpoint(tiny.folder / "best").weights["classifier.bias"] - weights_of(trainer.model)["classifier.bias"]
     )
     np.testing.assert_allclose(start, -4.0)  # taken after 4 of 8 steps
 
@@ -179,9 +170,7 @@ def test_training_beats_the_majority_class(tiny: Tiny, characters: list[str]) ->
     assert figures["accuracy"] >= majority + 20
     assert figures["accuracy"] == max(
         row["accuracy"]
-        for row in json.loads((tiny.folder / "state" / "progress.json").read_text(encoding="utf-8"))[
-            "history"
-        ]
+        for row in json.loads((tiny.folder / "state" / "progress.json").read_text(encoding="utf-8"))["history"]
     )
 
 
@@ -259,7 +248,5 @@ def test_a_fault_in_one_process_reaches_the_person(
         (["--devices", "0;1"], "--devices 0;1: expected numbers joined by commas, such as 0,1"),
     ],
 )
-def test_devices_that_are_not_there(
-    place: Place, one_line: Callable[..., str], options: list[str], says: str
-) -> None:
+def test_devices_that_are_not_there(place: Place, one_line: Callable[..., str], options: list[str], says: str) -> None:
     one_line(place.build(*options, "--until", "finetune"), says)

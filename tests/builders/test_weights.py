@@ -240,10 +240,7 @@ def test_bfloat16(folder: Path, form: str, monkeypatch: pytest.MonkeyPatch) -> N
         write_bfloat16_safetensors(folder / "model.safetensors", weights)
     else:
         paddle = import_paddle("cpu")
-        state = {
-            name: paddle.to_tensor(value).astype("bfloat16")
-            for name, value in from_hugging_face(rounded).items()
-        }
+        state = {name: paddle.to_tensor(value).astype("bfloat16") for name, value in from_hugging_face(rounded).items()}
         paddle.save(state, str(folder / "model_state.pdparams"))
     assert_same(read_checkpoint(folder).weights, from_hugging_face(rounded))
 
@@ -259,10 +256,7 @@ def test_float16_safetensors(folder: Path) -> None:
 def test_paddlenlp_directory(folder: Path, bare: bool) -> None:
     weights = from_hugging_face(random_hugging_face())
     paddle = import_paddle("cpu")
-    state = {
-        name.removeprefix("ernie.") if bare else name: paddle.to_tensor(value)
-        for name, value in weights.items()
-    }
+    state = {name.removeprefix("ernie.") if bare else name: paddle.to_tensor(value) for name, value in weights.items()}
     paddle.save(state, str(folder / "model_state.pdparams"))
     modern = read_checkpoint(folder)
     assert_same(modern.weights, weights)
@@ -298,18 +292,14 @@ def test_eight_bits_are_within_half_a_step() -> None:
 
 
 @pytest.mark.parametrize(("bits", "error", "share"), [(32, 0, 1.0), (16, 1e-3, 0.5), (8, 1e-2, 0.65)])
-def test_one_loader_reads_all_storages(
-    tmp_path: Path, vocabulary: Path, bits: int, error: float, share: float
-) -> None:
+def test_one_loader_reads_all_storages(tmp_path: Path, vocabulary: Path, bits: int, error: float, share: float) -> None:
     weights = from_hugging_face(random_hugging_face())
     write_checkpoint(tmp_path / "c", CONFIG, weights, vocabulary, bits)
     found = read_checkpoint(tmp_path / "c")
     assert found.weights.keys() == weights.keys()
     for name, value in weights.items():
         assert found.weights[name].dtype == np.float32
-        np.testing.assert_allclose(
-            found.weights[name], value, atol=error * float(np.abs(value).max()), rtol=0
-        )
+        np.testing.assert_allclose(found.weights[name], value, atol=error * float(np.abs(value).max()), rtol=0)
     size = (tmp_path / "c" / "model.safetensors").stat().st_size
     assert size < 1.2 * share * sum(value.nbytes for value in weights.values())
 
@@ -404,9 +394,7 @@ def test_foreign_weights(folder: Path) -> None:
     with pytest.raises(CheckpointError, match=r"not an ERNIE encoder \(found layer\.weight, \.\.\.\)"):
         read_checkpoint(folder)
     save_file({"layer.weight": np.zeros((2, 2), np.int8)}, str(folder / "model.safetensors"))
-    with pytest.raises(
-        CheckpointError, match=r"layer.weight is int8 and has no layer.weight.scale beside it"
-    ):
+    with pytest.raises(CheckpointError, match=r"layer.weight is int8 and has no layer.weight.scale beside it"):
         read_checkpoint(folder)
     save_file({"layer.weight": np.zeros((2, 2), np.uint32)}, str(folder / "model.safetensors"))
     with pytest.raises(CheckpointError, match=r"layer\.weight is U32: save it as float32"):

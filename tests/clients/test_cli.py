@@ -85,9 +85,7 @@ def test_interrupted(verb: Callable[..., None]) -> None:
     assert main(["fake"]) == 130
 
 
-def test_a_missing_package_names_its_extra(
-    verb: Callable[..., None], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_missing_package_names_its_extra(verb: Callable[..., None], capsys: pytest.CaptureFixture[str]) -> None:
     def command(words: list[str]) -> int:
         raise ModuleNotFoundError("No module named 'paddle.nn'", name="paddle.nn")
 
@@ -106,9 +104,7 @@ def test_a_faulty_import_is_not_taken_for_a_missing_extra(verb: Callable[..., No
         main(["fake"])
 
 
-def test_predict_without_tritonclient(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_predict_without_tritonclient(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.delitem(sys.modules, "ernie_triton.transport", raising=False)
     monkeypatch.setitem(sys.modules, "tritonclient", None)
     monkeypatch.setitem(sys.modules, "tritonclient.grpc", None)
@@ -134,10 +130,7 @@ def test_an_address_that_is_none(url: str, capsys: pytest.CaptureFixture[str]) -
 def test_no_server(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["predict", "tnews", "a", "--url", "127.0.0.1:1"]) == 1
     error = capsys.readouterr().err
-    assert (
-        error.startswith("ernie-triton predict: no Triton server answers at 127.0.0.1:1")
-        and error.count("\n") == 1
-    )
+    assert error.startswith("ernie-triton predict: no Triton server answers at 127.0.0.1:1") and error.count("\n") == 1
 
 
 def test_a_closed_pipe_and_no_heavy_import() -> None:

@@ -9,12 +9,8 @@ from ernie_triton import ClassificationResult, EntitiesResult, Entity, Label, Ra
 from ernie_triton.formatting import inline, pad, result_lines, table, visible, width
 from ernie_triton.predict_cli import as_parts, predict_parser, read_lines
 
-TASK = Task(
-    "t", "sequence_classification", "T", ("news_tech", "news_finance"), ("TEXT",), "fp32", ("fp32",), 1
-)
-TOP = tuple(
-    Label(name, score) for name, score in (("news_tech", 0.93), ("b", 0.04), ("c", 0.02), ("d", 0.01))
-)
+TASK = Task("t", "sequence_classification", "T", ("news_tech", "news_finance"), ("TEXT",), "fp32", ("fp32",), 1)
+TOP = tuple(Label(name, score) for name, score in (("news_tech", 0.93), ("b", 0.04), ("c", 0.02), ("d", 0.01)))
 CLASS = ClassificationResult("news_tech", 0.93, TOP, 1200, 10, False)
 TEXT = "王小明在北京大学读书"
 NAMES = (Entity("PER", "王小明", 0, 3, 0.998), Entity("ORG", "北京大学", 4, 8, 0.9))
@@ -56,10 +52,7 @@ def test_entities() -> None:
 def test_entities_that_touch_or_overlap() -> None:
     touching = [Entity("PER", "王", 0, 1, 1.0), Entity("PER", "小", 1, 2, 1.0)]
     assert inline("王小", touching) == "[王 PER][小 PER]"
-    assert (
-        inline("王小明", [Entity("LOC", "小明", 1, 3, 1.0), Entity("PER", "王小", 0, 2, 1.0)])
-        == "[王小 PER]明"
-    )
+    assert inline("王小明", [Entity("LOC", "小明", 1, 3, 1.0), Entity("PER", "王小", 0, 2, 1.0)]) == "[王小 PER]明"
     assert inline("", []) == ""
 
 

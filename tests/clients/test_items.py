@@ -60,9 +60,7 @@ REFUSED = "in ensemble 'tnews', item 0: the text is empty; item 2: not UTF-8: a;
 def test_reasons_of_a_refused_request() -> None:
     assert refusals(REFUSED, 5) == {0: "the text is empty", 2: "not UTF-8: a; b"}
     assert refusals("in ensemble 'tnews', item 0: the text is empty", 1) == {0: "the text is empty"}
-    too_large = (
-        "in ensemble 'tnews', the request needs 1,980 windows, at most 1,024: send fewer texts at once"
-    )
+    too_large = "in ensemble 'tnews', the request needs 1,980 windows, at most 1,024: send fewer texts at once"
     assert refusals(too_large, 10) == {}
     assert refusals(too_large, 1)[0].startswith("the request needs 1,980 windows")
     assert reason("item 12: the text is empty") == "the text is empty"

@@ -56,9 +56,7 @@ def test_an_answer_without_its_fields_is_the_servers_fault(raw: dict[str, object
 
 
 def test_text_error_as_a_result_object() -> None:
-    assert TextError(3, "the text is empty").raw == {
-        "error": {"code": "INVALID_ARG", "message": "the text is empty"}
-    }
+    assert TextError(3, "the text is empty").raw == {"error": {"code": "INVALID_ARG", "message": "the text is empty"}}
 
 
 def test_invalid_text_names_the_first_items_and_counts_the_others() -> None:

@@ -33,9 +33,7 @@ def ensemble(name: str, variant: str, **changes: Any) -> Ensemble:
 
 
 def served() -> Task:
-    (task,) = group_tasks(
-        [ensemble("tnews", "int8"), ensemble("tnews_fp32", "fp32"), ensemble("tnews_int8", "int8")]
-    )
+    (task,) = group_tasks([ensemble("tnews", "int8"), ensemble("tnews_fp32", "fp32"), ensemble("tnews_int8", "int8")])
     return task
 
 
@@ -55,9 +53,7 @@ def test_a_task_and_its_variants() -> None:
 def test_the_model_of_a_variant() -> None:
     task = served()
     assert [task.model(), task.model("int8"), task.model("fp32")] == ["tnews", "tnews", "tnews_fp32"]
-    with pytest.raises(
-        UnknownTask, match="task tnews has no variant 'int9'; it has fp32, int8; did you mean 'int8'"
-    ):
+    with pytest.raises(UnknownTask, match="task tnews has no variant 'int9'; it has fp32, int8; did you mean 'int8'"):
         task.model("int9")
 
 

@@ -92,7 +92,10 @@ def write_base_model(folder: Path, hidden: int = 32, layers: int = 2, heads: int
         weights[f"{name}.weight"], weights[f"{name}.bias"] = np.ones(hidden), np.zeros(hidden)
 
     def linear(name: str, rows: int, columns: int) -> None:
-        weights[f"{name}.weight"], weights[f"{name}.bias"] = generator.normal(0, 0.1, (rows, columns)), np.zeros(columns)
+        weights[f"{name}.weight"], weights[f"{name}.bias"] = (
+            generator.normal(0, 0.1, (rows, columns)),
+            np.zeros(columns),
+        )
 
     norm("ernie.embeddings.layer_norm")
     for i in range(layers):

@@ -38,7 +38,13 @@ def expected(pipeline: Pipeline, texts: list[str]) -> list[dict[str, Any]]:
 def real_sentences(count: int) -> list[str]:
     """Mixed lengths, up to several windows."""
     generator = random.Random(5)
-    pieces = [row["text"] for row in topic_rows(200, seed=9)] + ["ＡＢＣ　１２３", "😀👨‍👩‍👧", "café", "18866668888", "  "]
+    pieces = [row["text"] for row in topic_rows(200, seed=9)] + [
+        "ＡＢＣ　１２３",
+        "😀👨‍👩‍👧",
+        "café",
+        "18866668888",
+        "  ",
+    ]
     return ["".join(generator.choices(pieces, k=generator.choice([1, 1, 2, 3, 12]))) + "完" for _ in range(count)]
 
 
@@ -207,7 +213,9 @@ def test_the_portable_configuration_gives_the_same_answers(
 ) -> None:
     """config.pbtxt without --model-config-name, as on NVIDIA's image: padding to buckets."""
     texts = [t for t in real_sentences(80) if len(t) < 300]
-    options = ServerOptions(repository, http_port=0, grpc_port=0, metrics_port=0, config_name=None, log_file=tmp_path / "log")
+    options = ServerOptions(
+        repository, http_port=0, grpc_port=0, metrics_port=0, config_name=None, log_file=tmp_path / "log"
+    )
     with TritonServer(options) as running, grpc.InferenceServerClient(running.grpc_address) as client:
         for task in ("topic", "ner"):
             wanted = expected(pipelines[task], texts)

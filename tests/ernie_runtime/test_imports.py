@@ -79,9 +79,7 @@ def test_every_room_that_serves_is_in_the_table() -> None:
 
 
 def test_the_scan_sees_every_form_of_import() -> None:
-    code = (
-        "import a.b, c\nif c:\n  from d.e import g\nfrom .h import i\nfrom ..j import k\nfrom ...l import m"
-    )
+    code = "import a.b, c\nif c:\n  from d.e import g\nfrom .h import i\nfrom ..j import k\nfrom ...l import m"
     assert sorted(imports(code, 1)) == [(1, "a"), (1, "c"), (3, "d"), (5, ".."), (6, "...")]
     assert sorted(imports(code, 2)) == [(1, "a"), (1, "c"), (3, "d"), (6, "...")]
 
@@ -95,8 +93,6 @@ from ernie_runtime.kinds import get_kind, kind_names
 kinds = [get_kind(name) for name in kind_names()]
 print(len(kinds), *(name for name in {HEAVY!r} if name in sys.modules))
 """
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
-    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     kinds, *heavy = done.stdout.split()
     assert int(kinds) >= 2 and heavy == []

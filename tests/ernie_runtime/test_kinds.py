@@ -23,8 +23,7 @@ TAGS = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")
 def classify(manifest: Manifest, *windows: tuple[int, Sequence[float] | np.ndarray]) -> Any:
     """The answer for windows given as (tokens, logits)."""
     outputs = [
-        WindowOutput(np.zeros((n + 2, 2), np.int32), {"logits": np.array(row, np.float32)})
-        for n, row in windows
+        WindowOutput(np.zeros((n + 2, 2), np.int32), {"logits": np.array(row, np.float32)}) for n, row in windows
     ]
     document = Document("", 1, len(windows), False)
     (answer,) = get_kind("sequence_classification").decode([document], [outputs], manifest)
@@ -204,9 +203,7 @@ def test_stitch_takes_the_window_with_most_context(max_length: int, doc_stride: 
         windows = cut("字" * tokens, np.zeros((tokens, 1)), limits)
         for number, window in enumerate(windows):
             window.tensors["logits"][1:-1] = number
-        values, offsets = stitch(
-            Document("字" * tokens, tokens, len(windows), False), windows, "logits", limits
-        )
+        values, offsets = stitch(Document("字" * tokens, tokens, len(windows), False), windows, "logits", limits)
         assert offsets.tolist() == [[i, i + 1] for i in range(tokens)]
         for token in range(tokens):
             context = {
@@ -223,7 +220,4 @@ def test_nothing_but_special_tokens(make_manifest: MakeManifest) -> None:
     (answer,) = get_kind("token_classification").decode([document], [[window]], make_manifest())
     assert answer.result["entities"] == []
     assert get_kind("token_classification").decode([], [], make_manifest()) == []
-    assert (
-        get_kind("sequence_classification").decode([], [], make_manifest("sequence_classification", NAMES))
-        == []
-    )
+    assert get_kind("sequence_classification").decode([], [], make_manifest("sequence_classification", NAMES)) == []

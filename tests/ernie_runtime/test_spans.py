@@ -99,9 +99,7 @@ def starts_of(tokens: int, room: int, stride: int) -> list[int]:
 class Oracle:
     """An engine that knows the entities of numbered texts."""
 
-    def __init__(
-        self, numbered: Numbered, entities: dict[str, Spans], manifest: Manifest, rng: random.Random
-    ) -> None:
+    def __init__(self, numbered: Numbered, entities: dict[str, Spans], manifest: Manifest, rng: random.Random) -> None:
         self.random = np.random.default_rng(rng.randrange(2**32))
         self.tag = np.zeros(numbered.next, np.int64)
         self.context = np.zeros(numbered.next, np.int64)
@@ -210,9 +208,7 @@ def test_spans_slice_back_to_the_entities(
             assert all(0.99 < e["score"] <= 1 for e in got["entities"])
             assert (got["tokens"], got["windows"], got["truncated"]) == (len(one.ids), windows, False)
         for first, last, _ in spans:
-            inside = [
-                tokenizer.token(i).startswith("##") for i in one.ids[[first, min(last, len(one.ids) - 1)]]
-            ]
+            inside = [tokenizer.token(i).startswith("##") for i in one.ids[[first, min(last, len(one.ids) - 1)]]]
             if not inside[0] and (last == len(one.ids) or not inside[1]):
                 whole_words[text[offsets[first, 0] : offsets[last - 1, 1]]] = one.ids[first:last].tolist()
 

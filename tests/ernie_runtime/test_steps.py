@@ -139,9 +139,7 @@ def test_numeric_outputs(make_manifest: MakeManifest, tokenizer: ErnieTokenizer)
             assert result["score"] == pytest.approx(outcome["SCORE"][i, 0], abs=1e-6)
 
 
-def test_results_have_tokens_windows_truncated(
-    make_manifest: MakeManifest, tokenizer: ErnieTokenizer
-) -> None:
+def test_results_have_tokens_windows_truncated(make_manifest: MakeManifest, tokenizer: ErnieTokenizer) -> None:
     for overflow, windows in (("window", 5), ("truncate", 1)):
         manifest = make_manifest("sequence_classification", CLASSES, 16, 5, overflow)
         (outcome,) = serve(manifest, tokenizer, [request_of("好", "好" * 30)])
@@ -185,9 +183,7 @@ def test_tokenizer_outputs(
     outcome: Any = TokenizerStep(manifest, tokenizer, buckets).run([request_of("中" * characters, "国")])[0]
     rows = len(outcome["WINDOW"])
     per_token = manifest.kind == "token_classification"
-    assert set(outcome) == {"input_ids", "token_type_ids", "WINDOW", "ITEM"} | (
-        {"OFFSETS"} if per_token else set()
-    )
+    assert set(outcome) == {"input_ids", "token_type_ids", "WINDOW", "ITEM"} | ({"OFFSETS"} if per_token else set())
     for name in ("input_ids", "token_type_ids"):
         assert outcome[name].shape == (rows, length) and outcome[name].dtype == np.int64
     assert outcome["WINDOW"].dtype == np.int32
@@ -229,9 +225,7 @@ def test_a_kind_decodes_only_real_tokens(make_manifest: MakeManifest, tokenizer:
     pipeline.predict([("好",), ("中国人民好",), ("",), ("坏人",)])
     assert seen == windows
     seen.clear()
-    tokenized: Any = TokenizerStep(manifest, tokenizer, (16,)).run(
-        [request_of("好", "中国人民好", "", "坏人")]
-    )[0]
+    tokenized: Any = TokenizerStep(manifest, tokenizer, (16,)).run([request_of("好", "中国人民好", "", "坏人")])[0]
     step.run([{**tokenized, **tagger(tokenized)}])
     assert seen == windows
 
@@ -239,9 +233,7 @@ def test_a_kind_decodes_only_real_tokens(make_manifest: MakeManifest, tokenizer:
 def test_too_many_windows(make_manifest: MakeManifest, tokenizer: ErnieTokenizer) -> None:
     manifest = make_manifest(labels=TAGS, max_length=4, doc_stride=1)
     just_enough, too_many = "中" * (MAX_ROWS + 1), "中" * (MAX_ROWS + 2)
-    outcomes = TokenizerStep(manifest, tokenizer).run(
-        [request_of("好"), request_of(too_many), request_of(just_enough)]
-    )
+    outcomes = TokenizerStep(manifest, tokenizer).run([request_of("好"), request_of(too_many), request_of(just_enough)])
     assert not isinstance(outcomes[0], InvalidItem) and not isinstance(outcomes[2], InvalidItem)
     assert len(outcomes[2]["input_ids"]) == MAX_ROWS
     assert isinstance(outcomes[1], InvalidItem)

@@ -82,9 +82,7 @@ def every_letter(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A vocabulary in which every character has a token, so that ids tell characters apart."""
     chars = [chr(c) for c in range(0x20000) if not 0xD800 <= c < 0xE000 and c not in (0x0A, 0x0D)]
     path = tmp_path_factory.mktemp("vocab") / "vocab.txt"
-    path.write_text(
-        "".join(f"{t}\n" for t in [*SPECIAL, *chars, *(f"##{c}" for c in chars)]), encoding="utf-8"
-    )
+    path.write_text("".join(f"{t}\n" for t in [*SPECIAL, *chars, *(f"##{c}" for c in chars)]), encoding="utf-8")
     return path
 
 
@@ -145,14 +143,10 @@ def ids_of(tokenizer: ErnieTokenizer, texts: list[str]) -> list[list[int]]:
     return [text.ids.tolist() for text in tokenizer(texts)]
 
 
-def test_ids_are_paddlenlps(
-    tokenizer: ErnieTokenizer, reference: Callable[[Path], Reference], fuzz: list[str]
-) -> None:
+def test_ids_are_paddlenlps(tokenizer: ErnieTokenizer, reference: Callable[[Path], Reference], fuzz: list[str]) -> None:
     paddle = reference(VOCAB)
     texts = HARD + fuzz
-    wrong = [
-        text for text, ids in zip(texts, ids_of(tokenizer, texts), strict=True) if paddle.ids(text) != ids
-    ]
+    wrong = [text for text, ids in zip(texts, ids_of(tokenizer, texts), strict=True) if paddle.ids(text) != ids]
     assert wrong == []
 
 
@@ -167,9 +161,7 @@ def test_special_tokens_in_a_text_are_ordinary_characters(
     assert "".join(pieces) == "[sep]"
 
 
-def test_fuzz_on_every_letter(
-    every_letter: Path, reference: Callable[[Path], Reference], fuzz: list[str]
-) -> None:
+def test_fuzz_on_every_letter(every_letter: Path, reference: Callable[[Path], Reference], fuzz: list[str]) -> None:
     """With no [UNK] to hide behind. Every code point once inside a word and once alone."""
     ours, paddle = ErnieTokenizer.from_vocab(every_letter), reference(every_letter)
     codes = [c for c in range(0x20000) if not 0xD800 <= c < 0xE000]
@@ -269,9 +261,7 @@ def test_the_last_of_repeated_lines_counts(tmp_path: Path, reference: Callable[[
     loaded = ErnieTokenizer.from_file(tmp_path / "tokenizer.json")
     assert (loaded.vocab_size, loaded.id("$"), loaded.token(5)) == (10, 9, "$")
     assert (
-        loaded.fingerprint
-        == ours.fingerprint
-        == hashlib.sha256(path.read_bytes().replace(b"\r\n", b"\n")).hexdigest()
+        loaded.fingerprint == ours.fingerprint == hashlib.sha256(path.read_bytes().replace(b"\r\n", b"\n")).hexdigest()
     )
 
 

@@ -35,12 +35,8 @@ def test_window_starts_cover_every_token(tokens: int, room: int, data: st.DataOb
 
 
 @EXAMPLES
-@given(
-    st.lists(st.text(alphabet="中a😀 \u0301\x00é1", max_size=60), min_size=1, max_size=6), st.integers(4, 20)
-)
-def test_windows_are_the_text_between_cls_and_sep(
-    tokenizer: ErnieTokenizer, texts: list[str], max_length: int
-) -> None:
+@given(st.lists(st.text(alphabet="中a😀 \u0301\x00é1", max_size=60), min_size=1, max_size=6), st.integers(4, 20))
+def test_windows_are_the_text_between_cls_and_sep(tokenizer: ErnieTokenizer, texts: list[str], max_length: int) -> None:
     limits = Limits(max_length, (max_length - 1) // 2)
     documents, windows = single_text_documents([(text.encode(),) for text in texts], tokenizer, limits)
     assert len(documents) == len(texts)

@@ -67,9 +67,7 @@ def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 def test_missing_parts_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(wheel, "python_version", lambda: "3.7")
-        with pytest.raises(
-            ServeError, match=r"no stub for Python 3\.7, only for 3\.8, 3\.9, 3\.10, 3\.11, 3\.12"
-        ):
+        with pytest.raises(ServeError, match=r"no stub for Python 3\.7, only for 3\.8, 3\.9, 3\.10, 3\.11, 3\.12"):
             wheel.find_wheel()
         patch.setattr(sysconfig, "get_config_var", lambda name: None)
         with pytest.raises(ServeError, match=r"libpython3\.7\.so\.1\.0 was not found"):
@@ -97,9 +95,7 @@ def test_a_record_of_another_process_with_the_same_number_is_not_ours(
     record = detached.Record(os.getpid(), mine, "127.0.0.1", 8123, 1, 2, 5, "models", "log")
     record.write()
     assert detached.find(None) == record
-    with pytest.raises(
-        ServeError, match="no server runs in the background on HTTP port 9999; one runs on 8123"
-    ):
+    with pytest.raises(ServeError, match="no server runs in the background on HTTP port 9999; one runs on 8123"):
         detached.find(9999)
     other = detached.Record(os.getpid(), mine - 1, "127.0.0.1", 8123, 1, 2, 5, "models", "log")
     other.write()

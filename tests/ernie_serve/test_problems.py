@@ -81,9 +81,7 @@ def test_free_ports_differ_and_given_ones_stay() -> None:
 PORT = "failed to start HTTP service: Unavailable - Socket '127.0.0.1:8000' already in use"
 RAISED = r"failed to load 'a' version 1: Internal: ValueError: two\nlines\n\nAt:\n  model.py(3)\n"
 ABSENT = "Invalid argument: ensemble e contains models that are not available or ambiguous: x"
-BACKEND = (
-    "failed to load 'a' version 1: Invalid argument: unable to find backend library for backend 'b', try"
-)
+BACKEND = "failed to load 'a' version 1: Invalid argument: unable to find backend library for backend 'b', try"
 SYNTAX = """[libprotobuf ERROR a.cc:3] Error parsing text-format inference.ModelConfig: 5:4: no "foo".
 E1 m.cc:1] "Poll failed for model directory 'b': failed to read text proto"
 """

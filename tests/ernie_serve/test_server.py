@@ -72,9 +72,7 @@ def test_two_servers_at_once_and_a_killed_one_leaves_nothing(tmp_path: Path, opt
 
 def test_failing_models_are_named_with_their_reasons(tmp_path: Path, options: Options) -> None:
     write_model(tmp_path, "good")
-    write_model(
-        tmp_path, "bad", initialize="raise ValueError('labels.txt holds 3 labels,\\n the model has 4')"
-    )
+    write_model(tmp_path, "bad", initialize="raise ValueError('labels.txt holds 3 labels,\\n the model has 4')")
     write_model(tmp_path, "lost")
     (tmp_path / "lost" / "1" / "model.py").unlink()
     with pytest.raises(ServeError) as caught, TritonServer(options(tmp_path)):

@@ -45,7 +45,7 @@ class SequenceClassification:
         """Mean probability over windows, weighted by their tokens; ties go to the first label."""
         answers = []
         names = [label.name for label in manifest.labels]
-        for document, windows in zip(documents, outputs, strict=True):
+        for windows in outputs:
             weights = np.array([max(len(w.offsets) - 2, 1) for w in windows], np.float32)
             scores = weights @ softmax(np.stack([w.tensors["logits"] for w in windows])) / weights.sum()
             order = np.argsort(-scores, kind="stable")[:TOP]

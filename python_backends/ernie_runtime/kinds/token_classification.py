@@ -85,7 +85,13 @@ class TokenClassification:
                 start, end = int(offsets[first, 0]), int(offsets[last - 1, 1])
                 score = float(probabilities[np.arange(first, last), path[first:last]].mean())
                 entities.append(
-                    {"label": kind, "text": document.text[start:end], "start": start, "end": end, "score": round(score, 6)}
+                    {
+                        "label": kind,
+                        "text": document.text[start:end],
+                        "start": start,
+                        "end": end,
+                        "score": round(score, 6),
+                    }
                 )
             answers.append(Answer({"entities": entities}, {}))
         return answers
