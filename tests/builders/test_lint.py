@@ -88,7 +88,7 @@ def publish(root: Path, manifest: Manifest, tokenizer: ErnieTokenizer, graph: by
         home.mkdir(parents=True)
         (home / "manifest.json").write_text(manifest.to_json(), encoding="utf-8")
         for config, file in zip(flavours, (tc.PORTABLE, tc.RAGGED), strict=False):
-            write_warmup(config, root / name, [warm[name]] if name in warm else [])()
+            write_warmup(config, root / name, [warm[name]] if name in warm else [])
             (root / name / file).parent.mkdir(exist_ok=True)
             (root / name / file).write_text(tc.to_text(config), encoding="utf-8")
     tokenizer.save(root / f"{task}_tokenizer" / str(manifest.version) / "tokenizer.json")
