@@ -147,14 +147,6 @@ def test_results_have_tokens_windows_truncated(make_manifest: MakeManifest, toke
         assert (long["tokens"], long["windows"], long["truncated"]) == (30, windows, overflow == "truncate")
 
 
-def test_all_bad_items_are_told_in_short(manifest: Manifest, tokenizer: ErnieTokenizer) -> None:
-    (outcome,) = serve(manifest, tokenizer, [request_of(*[b""] * 200)])
-    assert isinstance(outcome, InvalidItem)
-    assert str(outcome) == (
-        "item 0: the text is empty; item 1: the text is empty; item 2: the text is empty; and 197 more"
-    )
-
-
 def test_padding_to_buckets_changes_no_answer(manifest: Manifest, tokenizer: ErnieTokenizer) -> None:
     requests = [request_of(*GOOD[i : i + 2], b"") for i in range(len(GOOD))]
     ragged, padded = serve(manifest, tokenizer, requests), serve(manifest, tokenizer, requests, BUCKETS)
