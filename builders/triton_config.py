@@ -7,19 +7,19 @@ dynamic batcher; the ragged one lets requests of different lengths meet in the P
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as pb
 
+from ernie_runtime.batching import ON_CPU
 from ernie_runtime.kinds import TensorSpec, get_kind
 from ernie_runtime.manifest import Manifest, Variant
 from ernie_runtime.steps import MAX_ROWS
 
 PORTABLE, RAGGED = "config.pbtxt", "configs/ragged.pbtxt"
 MAX_TEXTS = 256  # texts in one request
-QUEUE_DELAY_US = 200  # encoder: long enough for the texts of one tokenizer batch to arrive together
-TOKEN_BUDGET, ENGINE_ROWS = 2048, 64
 MANIFEST_PARAMETER = "manifest"
 
 ENCODER_INPUTS = (TensorSpec("input_ids", "INT64", (-1,)), TensorSpec("token_type_ids", "INT64", (-1,)))
@@ -72,10 +72,9 @@ def encoder_config(manifest: Manifest, variant: Variant, ragged: bool) -> pb.Mod
     config.default_model_filename = variant.file
     _tensors(config.input, ENCODER_INPUTS, ragged)
     _tensors(config.output, get_kind(manifest.kind).encoder_outputs(manifest))
-    config.dynamic_batching.max_queue_delay_microseconds = QUEUE_DELAY_US
     if ragged:
-        config.parameters["token_budget"].string_value = str(TOKEN_BUDGET)
-        config.parameters["max_rows"].string_value = str(ENGINE_ROWS)
+        for name, value in asdict(ON_CPU).items():
+            config.parameters[name].string_value = str(value)
     return config
 
 

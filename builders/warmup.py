@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ernie_runtime.batching import Engine
+from ernie_runtime.batching import ON_CPU, Engine
 from ernie_runtime.errors import InvalidItem
 from ernie_runtime.manifest import Manifest
 from ernie_runtime.steps import EncoderStep, PostprocessStep, Step, TokenizerStep, strings
@@ -32,7 +32,7 @@ def warmup_requests(
 ) -> dict[str, list[Arrays]]:
     """Model name -> the inputs of its warm-up requests, one row each (Triton adds the batch dimension itself)."""
     post = PostprocessStep(manifest)
-    encoder = EncoderStep(engine, [spec.name for spec in post.specs if spec.per_token], 2048, 64)
+    encoder = EncoderStep(engine, [spec.name for spec in post.specs if spec.per_token], ON_CPU)
     steps: tuple[Step, ...] = (TokenizerStep(manifest, tokenizer), encoder, post)
     names = (tokenizer_name(manifest.task), encoder_name(manifest.task, variant), postprocess_name(manifest.task))
     requests: dict[str, list[Arrays]] = {name: [] for name in names}

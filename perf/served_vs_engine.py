@@ -77,7 +77,7 @@ def perf(task: str, url: str, data: Path, concurrency: int, requests: int) -> di
         table = Path(folder, "perf.csv")
         command = [str(binary), "-m", task, "-i", "grpc", "-u", url, "--input-data", str(data), "-b", "1"]
         command += ["--concurrency-range", str(concurrency), "--measurement-mode", "count_windows"]
-        command += ["--measurement-request-count", str(count), "--stability-percentage", "50", "--max-trials", "4"]
+        command += ["--measurement-request-count", str(count), "--stability-percentage", "999", "--max-trials", "10"]
         command += ["--percentile", "99", "-f", str(table)]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         if done.returncode != 0 or not table.is_file():

@@ -154,7 +154,7 @@ def compare(
         )
     _, windows = kind.documents(items, tokenizer, context.task.limits)
     ids, types = [w.input_ids for w in windows], [w.token_type_ids for w in windows]
-    ours, theirs = (run_rows(engine, ids, types, token_budget=1024) for engine in (exported, reference))
+    ours, theirs = (run_rows(engine, ids, types) for engine in (exported, reference))
     differences = []
     specs = kind.encoder_outputs(draft_manifest(context.task, tokenizer))
     for window, a, b in zip(windows, ours, theirs, strict=True):

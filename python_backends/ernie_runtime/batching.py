@@ -1,11 +1,13 @@
-"""Micro-batches by a token budget, so that little work is done on padding.
+"""Micro-batches of rows of like length, so that little work is done on padding.
 
-Source: length-sorted batching under a budget of padded tokens, as in text-embeddings-inference and fairseq.
+Source: length-sorted batching under a budget of padded tokens, as in text-embeddings-inference and fairseq; the cut
+between batches weighs padding against calls.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -14,19 +16,46 @@ Engine = Callable[[Tensors], Tensors]
 """Takes input_ids and token_type_ids, int64 [B, L]; returns the encoder's outputs by name, float32 [B, ...]."""
 
 
-def micro_batches(lengths: Sequence[int] | np.ndarray, token_budget: int, max_rows: int) -> Iterator[np.ndarray]:
-    """Row indices of each micro-batch, longest rows first.
+@dataclass(frozen=True)
+class Batching:
+    """How micro-batches are cut. The defaults suit a CPU.
 
-    A batch of rows padded to its longest holds at most `token_budget` tokens (a row longer than the budget goes
-    alone) and at most `max_rows` rows.
+    call_tokens is what a call of the engine costs besides its tokens, as so many tokens more. Measured with the
+    embedded encoder's shape in ONNX Runtime on 2 cores: 2.7 ms for 23 tokens, 7.5 ms for 94, so about 1 ms a call
+    and 0.07 ms a token: 16 tokens.
     """
-    order = np.argsort(-np.asarray(lengths), kind="stable")
-    start = 0
-    while start < len(order):
-        longest = max(int(lengths[order[start]]), 1)
-        rows = max(1, min(max_rows, token_budget // longest))
-        yield order[start : start + rows]
-        start += rows
+
+    token_budget: int = 2048  # padded tokens in a batch
+    max_rows: int = 64
+    call_tokens: int = 16
+
+
+ON_CPU = Batching()
+
+
+def micro_batches(lengths: Sequence[int] | np.ndarray, batching: Batching = ON_CPU) -> list[np.ndarray]:
+    """Row indices of each micro-batch, longest rows first: the cheapest cut of the rows sorted by length.
+
+    A batch costs its padded tokens and `call_tokens`; the sum over all batches is least (dynamic programming over
+    the sorted rows). A batch holds at most `token_budget` padded tokens (a longer row goes alone) and `max_rows` rows.
+    """
+    order = np.argsort(-np.asarray(lengths, np.int64), kind="stable")
+    sizes = np.maximum(np.asarray(lengths, np.int64)[order], 1)
+    count = len(sizes)
+    widest = np.clip(batching.token_budget // sizes, 1, batching.max_rows)  # rows that a batch led by row i may hold
+    cost = np.zeros(count + 1)  # of rows i.. on
+    rows = np.ones(count, np.int64)  # of the batch that row i leads
+    steps = np.arange(1, batching.max_rows + 1)
+    for i in range(count - 1, -1, -1):
+        take = steps[: min(widest[i], count - i)]
+        total = take * sizes[i] + cost[i + 1 : i + 1 + len(take)]
+        best = int(total.argmin())
+        rows[i], cost[i] = best + 1, total[best] + batching.call_tokens
+    batches, start = [], 0
+    while start < count:
+        batches.append(order[start : start + rows[start]])
+        start += int(rows[start])
+    return batches
 
 
 def pad_rows(rows: Sequence[np.ndarray], length: int | None = None) -> np.ndarray:
@@ -42,8 +71,7 @@ def run_rows(
     engine: Engine,
     input_ids: Sequence[np.ndarray],
     token_type_ids: Sequence[np.ndarray],
-    token_budget: int = 4096,
-    max_rows: int = 64,
+    batching: Batching = ON_CPU,
 ) -> list[dict[str, np.ndarray]]:
     """Run rows of any lengths through the engine; outputs a row, in the order given.
 
@@ -51,7 +79,7 @@ def run_rows(
     cut it to the row's length.
     """
     results: list[dict[str, np.ndarray]] = [{} for _ in input_ids]
-    for batch in micro_batches([len(row) for row in input_ids], token_budget, max_rows):
+    for batch in micro_batches([len(row) for row in input_ids], batching):
         outputs = engine(
             {
                 "input_ids": pad_rows([input_ids[i] for i in batch]),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from .batching import Engine, run_rows
+from .batching import ON_CPU, Batching, Engine, run_rows
 from .kinds import Answer, Kind, TensorSpec, WindowOutput, get_kind
 from .manifest import Manifest
 from .tokenization import ErnieTokenizer
@@ -51,13 +51,12 @@ class Pipeline:
         manifest: Manifest,
         tokenizer: ErnieTokenizer,
         engine: Engine,
-        token_budget: int = 4096,
-        max_rows: int = 64,
+        batching: Batching = ON_CPU,
     ) -> None:
         self.manifest, self.tokenizer, self.engine = manifest, tokenizer, engine
         self.kind = get_kind(manifest.kind)
         self.kind.check(manifest)
-        self.token_budget, self.max_rows = token_budget, max_rows
+        self.batching = batching
 
     @classmethod
     def load(cls, repository: str | Path, task: str, variant: str | None = None) -> Pipeline:
@@ -85,8 +84,7 @@ class Pipeline:
                 self.engine,
                 [w.input_ids for w in windows],
                 [w.token_type_ids for w in windows],
-                self.token_budget,
-                self.max_rows,
+                self.batching,
             )
             folded = window_outputs(self.kind.encoder_outputs(self.manifest), windows, rows, len(documents))
             answers += answer_documents(self.kind, documents, folded, self.manifest)

@@ -1,11 +1,13 @@
 """Triton backend `onnxruntime` where the C++ one is missing: ragged requests, batched by a token budget.
 
-Parameters: `intra_op_thread_count` (the C++ backend's name; 0: all cores), `token_budget` and `max_rows` of a
-micro-batch. It runs ERNIE encoders (input_ids, token_type_ids), not any ONNX model.
+Parameters: `intra_op_thread_count` (the C++ backend's name; 0: all cores), and how micro-batches are cut:
+`token_budget`, `max_rows`, `call_tokens` (ernie_runtime.batching.Batching). It runs ERNIE encoders (input_ids,
+token_type_ids), not any ONNX model.
 """
 
 import json
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))  # ernie_runtime lies beside this folder
@@ -13,6 +15,7 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))  # ernie_runtime lies 
 import triton_python_backend_utils as pb_utils
 
 from ernie_runtime import triton
+from ernie_runtime.batching import Batching
 from ernie_runtime.engines.ort import OrtEngine
 from ernie_runtime.steps import EncoderStep
 
@@ -26,8 +29,10 @@ class TritonPythonModel:
         name = json.loads(args["model_config"]).get("default_model_filename") or "model.onnx"
         device = "gpu" if args["model_instance_kind"] == "GPU" else "cpu"
         engine = OrtEngine(triton.version_folder(args) / name, int(options.get("intra_op_thread_count", 0)), device)
-        budget, rows = int(options.get("token_budget", 2048)), int(options.get("max_rows", 64))
-        self.step = EncoderStep(engine, triton.per_token_outputs(args), budget, rows)
+        batching = Batching(
+            **{field.name: int(options[field.name]) for field in fields(Batching) if field.name in options}
+        )
+        self.step = EncoderStep(engine, triton.per_token_outputs(args), batching)
 
     def execute(self, requests: list) -> list:
         """Answer a dynamic batch of ragged requests."""

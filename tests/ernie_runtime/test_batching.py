@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ernie_runtime.batching import Tensors, micro_batches, pad_rows, run_rows
+from ernie_runtime.batching import Batching, Tensors, micro_batches, pad_rows, run_rows
 
 EXAMPLES = settings(deadline=None, derandomize=True, database=None, max_examples=200)
 LENGTHS = st.lists(st.integers(1, 200), max_size=60)
@@ -18,7 +16,7 @@ LENGTHS = st.lists(st.integers(1, 200), max_size=60)
 @EXAMPLES
 @given(LENGTHS, st.integers(1, 600), st.integers(1, 20))
 def test_micro_batches_are_a_partition_within_budget(lengths: list[int], budget: int, max_rows: int) -> None:
-    batches = [batch.tolist() for batch in micro_batches(lengths, budget, max_rows)]
+    batches = [batch.tolist() for batch in micro_batches(lengths, Batching(budget, max_rows))]
     assert sorted(row for batch in batches for row in batch) == list(range(len(lengths)))
     sizes = [[lengths[row] for row in batch] for batch in batches]
     for size in sizes:
@@ -26,9 +24,26 @@ def test_micro_batches_are_a_partition_within_budget(lengths: list[int], budget:
         assert len(size) * max(size) <= budget or len(size) == 1
     flat = [n for size in sizes for n in size]
     assert flat == sorted(flat, reverse=True)  # rows of like length together
-    for size, following in pairwise(sizes):
-        full = len(size) == max_rows or (len(size) + 1) * max(size) > budget
-        assert full, f"{following} could have gone with {size}"
+
+
+def cheapest(sizes: list[int], batching: Batching) -> int:
+    """Cost of the best cut of rows sorted by length, longest first, found by trying all."""
+    if not sizes:
+        return 0
+    return min(
+        batching.call_tokens + rows * sizes[0] + cheapest(sizes[rows:], batching)
+        for rows in range(1, min(len(sizes), batching.max_rows) + 1)
+        if rows == 1 or rows * sizes[0] <= batching.token_budget
+    )
+
+
+@EXAMPLES
+@given(st.lists(st.integers(1, 60), max_size=9), st.integers(1, 200), st.integers(1, 9), st.integers(0, 80))
+def test_the_cut_is_the_cheapest(lengths: list[int], budget: int, max_rows: int, call: int) -> None:
+    batching = Batching(budget, max_rows, call)
+    batches = [[lengths[row] for row in batch] for batch in micro_batches(lengths, batching)]
+    cost = sum(call + len(batch) * max(batch) for batch in batches)
+    assert cost == cheapest(sorted(lengths, reverse=True), batching)
 
 
 def checksums(row: np.ndarray) -> tuple[int, int]:
@@ -54,7 +69,7 @@ def test_answers_go_to_their_rows(lengths: list[int], budget: int, max_rows: int
             "tokens": a[:, :, None] * 2,
         }
 
-    rows = run_rows(engine, ids, types, budget, max_rows)
+    rows = run_rows(engine, ids, types, Batching(budget, max_rows))
     assert len(rows) == len(lengths)
     for row, a, b in zip(rows, ids, types, strict=True):
         assert row["sums"].tolist() == [checksums(a)[0], checksums(b)[0]]
@@ -66,7 +81,7 @@ def test_answers_go_to_their_rows(lengths: list[int], budget: int, max_rows: int
 
 def test_padding_is_little() -> None:
     lengths = np.random.default_rng(1).integers(8, 128, 1000)
-    padded = sum(len(batch) * int(lengths[batch].max()) for batch in micro_batches(lengths, 2048, 64))
+    padded = sum(len(batch) * int(lengths[batch].max()) for batch in micro_batches(lengths))
     assert padded < 1.1 * lengths.sum()
 
 

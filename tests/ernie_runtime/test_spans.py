@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ernie_runtime.batching import Tensors
+from ernie_runtime.batching import Batching, Tensors
 from ernie_runtime.bio import TagSet
 from ernie_runtime.manifest import Manifest
 from ernie_runtime.pipeline import Pipeline
@@ -131,7 +131,7 @@ def through_steps(
 ) -> list[dict[str, Any]]:
     """RESULT of each text, in requests of 1-5 texts, many requests in each call of a step."""
     results = []
-    encoder, postprocess = EncoderStep(oracle, ["logits"], 64, 16), PostprocessStep(manifest)
+    encoder, postprocess = EncoderStep(oracle, ["logits"], Batching(64, 16)), PostprocessStep(manifest)
     rest = list(texts)
     while rest:
         requests: list[dict[str, np.ndarray]] = []
@@ -193,7 +193,7 @@ def test_spans_slice_back_to_the_entities(
     numbered: Any = Numbered(texts, tokenized)
     oracle = Oracle(numbered, entities, manifest, rng)
     served = through_steps(texts, manifest, numbered, oracle, rng)
-    pipeline = Pipeline(manifest, numbered, oracle, token_budget=100, max_rows=7)
+    pipeline = Pipeline(manifest, numbered, oracle, Batching(100, 7))
     predicted = pipeline.predict([(text,) for text in texts], chunk=rng.randint(50, 300))
 
     whole_words: dict[str, list[int]] = {}

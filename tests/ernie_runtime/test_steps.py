@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ernie_runtime.batching import Tensors
+from ernie_runtime.batching import Batching, Tensors
 from ernie_runtime.errors import InvalidItem, ManifestError
 from ernie_runtime.kinds import Answer
 from ernie_runtime.kinds.token_classification import TokenClassification
@@ -67,7 +67,7 @@ def serve(
     outcomes: list[Any] = TokenizerStep(manifest, tokenizer, buckets).run(requests)
     alive = [i for i, outcome in enumerate(outcomes) if not isinstance(outcome, InvalidItem)]
     tokenized = [outcomes[i] for i in alive]
-    encoded: list[Any] = EncoderStep(engine_of(manifest), per_token_of(manifest), 60, 5).run(tokenized)
+    encoded: list[Any] = EncoderStep(engine_of(manifest), per_token_of(manifest), Batching(60, 5)).run(tokenized)
     answers = PostprocessStep(manifest).run([{**t, **e} for t, e in zip(tokenized, encoded, strict=True)])
     for i, answer in zip(alive, answers, strict=True):
         outcomes[i] = answer
@@ -269,7 +269,7 @@ def test_the_encoder_cuts_runs_and_scatters() -> None:
         ids = np.where(np.arange(24) < real[:, None], rng.integers(1, 99, (rows, 24)), 0)
         requests.append({"input_ids": ids, "token_type_ids": np.zeros_like(ids)})
         lengths.append(real)
-    outcomes: list[Any] = EncoderStep(engine, ["logits"], 40, 4).run(requests)
+    outcomes: list[Any] = EncoderStep(engine, ["logits"], Batching(40, 4)).run(requests)
     for request, real, outcome in zip(requests, lengths, outcomes, strict=True):
         ids = request["input_ids"]
         assert outcome["logits"].shape == (*ids.shape, 2)
@@ -291,7 +291,7 @@ def test_a_request_that_starts_in_the_middle_of_a_text_gets_no_answer(
 ) -> None:
     """Only who calls the postprocessor itself can send one; its rows must not go to another's text."""
     tokenized: list[Any] = TokenizerStep(manifest, tokenizer).run([request_of("好"), request_of("中" * 40)])
-    encoded: list[Any] = EncoderStep(engine_of(manifest), per_token_of(manifest), 60, 5).run(tokenized)
+    encoded: list[Any] = EncoderStep(engine_of(manifest), per_token_of(manifest), Batching(60, 5)).run(tokenized)
     honest, other = ({**t, **e} for t, e in zip(tokenized, encoded, strict=True))
     headless = {name: array[1:] for name, array in other.items()}
     with pytest.raises(ValueError, match="no ITEM"):
@@ -302,7 +302,7 @@ def test_pipeline_is_the_steps(manifest: Manifest, tokenizer: ErnieTokenizer) ->
     texts: list[str | bytes] = [*GOOD, *BAD, *GOOD]
     items = [(text,) for text in texts]
     finished: list[int] = []
-    pipeline = Pipeline(manifest, tokenizer, engine_of(manifest), token_budget=50, max_rows=3)
+    pipeline = Pipeline(manifest, tokenizer, engine_of(manifest), Batching(50, 3))
     answers = pipeline.predict(items, chunk=4, progress=finished.append)
     assert sum(finished) == len(answers) == len(items)
     (outcome,) = serve(manifest, tokenizer, [request_of(*[item for (item,) in items])])
