@@ -53,7 +53,7 @@ def run(context: Context, before: Mapping[str, Done], folder: Path) -> dict[str,
     source = context.source
     if context.ready:
         write_checkpoint(folder / BEST, source.config, source.weights, source.vocabulary)
-        return {"from": context.card.get("title", Path(source.where).name), "trained": False}
+        return {"from": source.name, "trained": False}
     figures = _launch(context, before, folder) if context.devices else train(context, before["data"], folder)
     return {"trained": True, **figures}
 

@@ -36,7 +36,8 @@ def test_repository(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file.write_text("")
     cases = {tmp_path / "none": "no model repository at", file: "is a file", empty: "holds no model"}
     for path, says in cases.items():
-        assert cli.main([str(path)]) == 1
+        # Any free ports: a server may be running on Triton's own, such as the one that `make demo` leaves.
+        assert cli.main([str(path), "--http-port", "0", "--grpc-port", "0", "--metrics-port", "0"]) == 1
         errors = capsys.readouterr().err
         assert says in errors
         assert str(path) in errors
