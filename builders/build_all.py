@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 import time
 from dataclasses import fields, replace
@@ -123,6 +124,24 @@ def _checkpoints(args: argparse.Namespace, tasks: list[TaskConfig]) -> dict[str,
     return found
 
 
+def check_fit(task: TaskConfig, source: Checkpoint, ready: bool) -> None:
+    """ConfigError where the weights cannot be those of the task: too few positions, labels in another order."""
+    positions = len(source.weights["ernie.embeddings.position_embeddings.weight"])
+    if task.limits.max_length > positions:
+        raise ConfigError(
+            f"tasks.{task.name}.limits.max_length is {task.limits.max_length}, {source.where} has {positions} positions"
+        )
+    given = source.config.get("id2label") or {}
+    names = [str(given[key]) for key in sorted(given, key=int)]
+    if not ready or all(re.fullmatch(r"LABEL_\d+", name) for name in names):
+        return  # no names of its own: the order of the tasks file is taken
+    if names not in ([label.id for label in task.labels], [label.name for label in task.labels]):
+        raise ConfigError(
+            f"{source.where}: its labels are {', '.join(names[:20])}; "
+            f"tasks.{task.name}.labels must be these, in this order"
+        )
+
+
 def make_context(task: TaskConfig, args: argparse.Namespace, checkpoint: Path | None) -> Context:
     """Find weights and data for one task."""
     shipped = ASSETS / task.checkpoint
@@ -136,6 +155,7 @@ def make_context(task: TaskConfig, args: argparse.Namespace, checkpoint: Path | 
         card = json.loads((shipped / "card.json").read_text(encoding="utf-8"))
     else:
         source, ready = find_base_model(args.base_model or task.base_model), False
+    check_fit(task, source, ready)
     if ready and not source.has_head:
         raise ConfigError(f"{source.where}: has no task head, so it is not fine-tuned; give it as --base-model instead")
     folder, split = data_folder(task, args.data_dir, args.profile, args.cache)
@@ -186,8 +206,9 @@ def build(args: argparse.Namespace) -> None:
 def _reproduce(args: argparse.Namespace, task: TaskConfig) -> str:
     """The command that makes this checkpoint again."""
     sets = "".join(f" --set {item}" for item in args.set)
-    base = f" --base-model {args.base_model}" if args.base_model else ""
-    return f"ernie-triton build --tasks {task.name} --profile full --data-dir DATA --seed {args.seed}{base}{sets}"
+    base = f" --base-model {Path(args.base_model).name}" if args.base_model else ""
+    own = "" if args.tasks_file == TASKS_FILE else f" --tasks-file {args.tasks_file.name}"
+    return f"ernie-triton build --tasks {task.name}{own} --profile full --data-dir DATA --seed {args.seed}{base}{sets}"
 
 
 def main(argv: list[str] | None = None) -> int:

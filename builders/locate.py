@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import lzma
+import os
 import shutil
 import tarfile
 from pathlib import Path
+from typing import Any
 
 from .config import ASSETS, TaskConfig
 from .errors import ConfigError, DataError
 from .progress import say
+from .stages import sha256_of
 
 
 def data_folder(task: TaskConfig, data_dir: Path | None, profile: str, cache: Path) -> tuple[Path | None, str]:
@@ -22,7 +26,7 @@ def data_folder(task: TaskConfig, data_dir: Path | None, profile: str, cache: Pa
             return folder, "dev"
         archive = data_dir / f"{task.data.folder}.tar.xz"
         if archive.is_file():
-            return _unpack(archive, cache / "data" / task.data.folder, task.data.folder), "dev"
+            return _unpack(archive, cache / "data", task.data.folder), "dev"
         raise DataError(f"{folder}: no such directory, and no {archive.name} beside it")
     if profile == "full":
         raise ConfigError("--profile full trains on real data: give --data-dir")
@@ -30,22 +34,24 @@ def data_folder(task: TaskConfig, data_dir: Path | None, profile: str, cache: Pa
     return (sample, "sample") if sample is not None and sample.is_dir() else (None, "sample")
 
 
-def _unpack(archive: Path, folder: Path, inside: str) -> Path:
-    """Unpack NAME.tar.xz (one folder NAME) once; again where the archive is newer."""
-    if folder.is_dir() and folder.stat().st_mtime >= archive.stat().st_mtime:
-        return folder
+def _unpack(archive: Path, cache: Path, inside: str) -> Path:
+    """Unpack NAME.tar.xz (one folder NAME) once; archives are told apart by their bytes."""
+    home = cache / f"{inside}-{sha256_of(archive)[:12]}"
+    if (home / inside).is_dir():
+        return home / inside
     say(f"  unpacking {archive.name}")
-    new = folder.with_name(folder.name + ".new")
-    shutil.rmtree(new, ignore_errors=True)
+    new = home.with_name(f"{home.name}.{os.getpid()}.new")
+    # The safe filter came with 3.11.4 and 3.10.12.
+    safe: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
     try:
         with tarfile.open(archive) as tar:
-            tar.extractall(new, filter="data")
+            tar.extractall(new, **safe)
+        if not (new / inside).is_dir():
+            raise DataError(f"{archive}: holds no folder {inside}/")
+        with contextlib.suppress(OSError):  # another build was faster
+            new.rename(home)
     except (tarfile.TarError, lzma.LZMAError, EOFError, OSError) as error:
         raise DataError(f"{archive}: cannot be unpacked ({str(error).splitlines()[0]})") from None
-    if not (new / inside).is_dir():
-        raise DataError(f"{archive}: holds no folder {inside}/")
-    shutil.rmtree(folder, ignore_errors=True)
-    (new / inside).rename(folder)
-    folder.touch()
-    new.rmdir()
-    return folder
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+    return home / inside

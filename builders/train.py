@@ -210,18 +210,29 @@ class Trainer:
         metrics = self.kind.score(self.dev, answers, self.manifest)
         progress, main = self.progress, self.kind.main_metric
         progress.history.append({"batch": progress.done, "loss": round(loss, 4), **metrics})
+        value = self._agreed(metrics[main])
         progress.since_best += 1
-        if metrics[main] > progress.best:
-            progress.best, progress.since_best = metrics[main], 0
+        if value > progress.best or len(progress.history) == 1:
+            progress.best, progress.since_best = value, 0
             if self.rank == 0:
-                write_checkpoint(
-                    self.folder / "best.new", self.base.config, weights_of(self.model), self.base.vocabulary
-                )
+                write_checkpoint(self.folder / "best.new", self._config(), weights_of(self.model), self.base.vocabulary)
                 _replace(self.folder / "best.new", self.folder / "best")
         if self.rank == 0:
             say(
                 f"    batch {progress.done}: loss {loss:.3f}, dev {main} {metrics[main]:.2f} (best {progress.best:.2f})"
             )
+
+    def _agreed(self, value: float) -> float:
+        """The first process's figure: all must come to the same decision, or some wait for ever."""
+        if self.ranks == 1:
+            return value
+        shared = self.paddle.to_tensor([value], dtype="float64")
+        self.paddle.distributed.broadcast(shared, src=0)
+        return float(shared)
+
+    def _config(self) -> dict[str, Any]:
+        """The base model's configuration, with this task's labels."""
+        return {**self.base.config, "id2label": {str(i): label.id for i, label in enumerate(self.manifest.labels)}}
 
     def _save(self) -> None:
         """Weights, optimizer and progress, complete or not at all."""
@@ -252,11 +263,12 @@ class Trainer:
 
 
 def _pad_targets(rows: Sequence[Row]) -> np.ndarray:
-    """Targets stacked [B] or [B, L], -100 behind the shorter ones."""
-    if rows[0].target.ndim == 0:
+    """Targets stacked [B, ...]; per-token ones of several lengths get -100 behind the shorter."""
+    first = rows[0].target
+    if all(row.target.shape == first.shape for row in rows):
         return np.stack([row.target for row in rows])
     length = max(len(row.target) for row in rows)
-    padded = np.full((len(rows), length), -100, np.int64)
+    padded = np.full((len(rows), length, *first.shape[1:]), -100, first.dtype)
     for i, row in enumerate(rows):
         padded[i, : len(row.target)] = row.target
     return padded

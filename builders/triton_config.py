@@ -16,7 +16,7 @@ from tritonclient.grpc import model_config_pb2 as pb
 from ernie_runtime.batching import ON_CPU
 from ernie_runtime.kinds import TensorSpec, get_kind
 from ernie_runtime.manifest import Manifest, Variant
-from ernie_runtime.steps import MAX_ROWS
+from ernie_runtime.windows import MAX_WINDOWS
 
 PORTABLE, RAGGED = "config.pbtxt", "configs/ragged.pbtxt"
 MAX_TEXTS = 256  # texts in one request
@@ -68,7 +68,7 @@ def tokenizer_config(manifest: Manifest, ragged: bool) -> pb.ModelConfig:
 
 def encoder_config(manifest: Manifest, variant: Variant, ragged: bool) -> pb.ModelConfig:
     """T_encoder_V."""
-    config = _model(encoder_name(manifest.task, variant.name), variant.engine, MAX_ROWS)
+    config = _model(encoder_name(manifest.task, variant.name), variant.engine, MAX_WINDOWS)
     config.default_model_filename = variant.file
     _tensors(config.input, ENCODER_INPUTS, ragged)
     _tensors(config.output, get_kind(manifest.kind).encoder_outputs(manifest))
@@ -81,7 +81,7 @@ def encoder_config(manifest: Manifest, variant: Variant, ragged: bool) -> pb.Mod
 def postprocess_config(manifest: Manifest, ragged: bool) -> pb.ModelConfig:
     """T_postprocess."""
     kind = get_kind(manifest.kind)
-    config = _model(postprocess_name(manifest.task), "ernie_postprocess", MAX_ROWS)
+    config = _model(postprocess_name(manifest.task), "ernie_postprocess", MAX_WINDOWS)
     _tensors(config.input, (*hand_over(manifest), *kind.encoder_outputs(manifest)), ragged)
     _tensors(config.output, (*kind.numeric, RESULT))
     _cpu(config)

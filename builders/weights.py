@@ -32,7 +32,7 @@ RENAMES = (
     (r"(layers\.\d+\.)output\.LayerNorm\b", r"\1norm2"),
 )
 DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4", "I8": "i1", "U8": "u1"}
-HEADS = ("classifier", "qa_outputs", "cls")  # modules beside the encoder, kept by name
+ENCODER = ("embeddings", "encoder", "pooler")  # modules of ErnieModel; all others are heads, kept by name
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Checkpoint:
     @property
     def has_head(self) -> bool:
         """Whether a task head is among the weights."""
-        return any(name.split(".")[0] in HEADS for name in self.weights)
+        return any(not name.startswith("ernie.") for name in self.weights)
 
 
 def is_hugging_face(names: list[str]) -> bool:
@@ -70,18 +70,19 @@ def from_hugging_face(weights: Weights) -> Weights:
         if new.endswith("position_ids"):
             continue
         new = re.sub(r"^(bert|ernie)\.", "", new)
-        if new.split(".")[0] not in HEADS:
-            new = f"ernie.{new}"
+        new = with_ernie(new)
         result[new] = value.T.copy() if value.ndim == 2 and "embeddings" not in new else value
     return result
 
 
 def with_prefix(weights: Weights) -> Weights:
     """PaddleNLP weights of a bare ErnieModel get the `ernie.` that task models have."""
-    return {
-        name if name.startswith("ernie.") or name.split(".")[0] in HEADS else f"ernie.{name}": value
-        for name, value in weights.items()
-    }
+    return {with_ernie(name): value for name, value in weights.items()}
+
+
+def with_ernie(name: str) -> str:
+    """The name as it is in a task model."""
+    return f"ernie.{name}" if name.split(".")[0] in ENCODER else name
 
 
 def quantize_rows(weights: Weights, smallest: int = 4096) -> Weights:

@@ -4,8 +4,8 @@
 
 The engine: one ONNX Runtime session with all cores, called in this process on texts that were tokenized before,
 at every batch size of --batches, in the order of the file and sorted by length. The pipeline: perf_analyzer, gRPC,
-one text a request, at every concurrency of --concurrency. Medians over the rounds; the ratio is taken to the
-engine's best.
+one text a request, at every concurrency of --concurrency. Medians over the rounds; ratios to the engine's
+best batch size in the same round.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def parser() -> argparse.ArgumentParser:
 
 def read_texts(path: Path, field: str, limit: int) -> list[str]:
     """The texts of a file."""
-    rows = path.read_text(encoding="utf-8").splitlines()[:limit]
+    rows = [row for row in path.read_text(encoding="utf-8").split("\n") if row][:limit]
     return [json.loads(row)[field] if row.startswith("{") else row for row in rows]
 
 

@@ -25,6 +25,9 @@ class BuilderKind(Protocol):
     main_metric: str
     """The figure that chooses the best checkpoint; larger is better."""
 
+    unused: tuple[str, ...]
+    """Parts of the names of weights that the layer has and the head does not read."""
+
     def check(self, example: Example, labels: Sequence[Label]) -> str | None:
         """None, or what is wrong with the example (an unknown label, a span outside the text)."""
 

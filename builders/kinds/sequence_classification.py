@@ -18,6 +18,7 @@ class SequenceClassificationBuilder:
     """Target: the label's id."""
 
     main_metric = "accuracy"
+    unused: tuple[str, ...] = ()
 
     def check(self, example: Example, labels: Sequence[Label]) -> str | None:
         """The label is one of the task's."""

@@ -29,9 +29,12 @@ class TokenClassificationBuilder:
     """Target: [[start, end, type], ...] in characters."""
 
     main_metric = "f1"
+    unused = ("pooler",)
 
     def check(self, example: Example, labels: Sequence[Label]) -> str | None:
         """Types are in the tag set; spans lie in the text and do not overlap."""
+        if not isinstance(example.target, list):
+            return "expected entities, as the format bio_columns gives them"
         known = {label.id for label in labels}
         last = 0
         for start, end, kind in example.target:

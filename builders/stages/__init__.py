@@ -16,8 +16,12 @@ import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
+from importlib import metadata
 from pathlib import Path
 from typing import Any, Protocol
+
+import ernie_runtime
 
 from ..config import TaskConfig
 from ..errors import BuildError
@@ -85,6 +89,19 @@ def _digest(data: bytes) -> str:
 def key_of(inputs: Any) -> str:
     """12 hex digits that stand for the inputs."""
     return _digest(json.dumps(inputs, sort_keys=True, ensure_ascii=False, default=str).encode())[:12]
+
+
+@cache
+def code_key() -> str:
+    """Stands for this project's code and the packages that a served answer hangs on.
+
+    Exporting, evaluating and publishing are done again when it changes. Reading data and fine-tuning are not: they
+    have a FORMAT, raised by hand, so that a new release does not throw hours of training away.
+    """
+    roots = (Path(__file__).resolve().parents[1], Path(ernie_runtime.__file__).resolve().parent)
+    files = {f"{root.name}/{p.relative_to(root)}": sha256_of(p) for root in roots for p in sorted(root.rglob("*.py"))}
+    packages = ("paddlepaddle", "paddlenlp", "paddle2onnx", "onnxruntime", "tokenizers")
+    return key_of([files, {name: metadata.version(name) for name in packages}])
 
 
 def run_stage(stage: Stage, context: Context, before: dict[str, Done]) -> Done:

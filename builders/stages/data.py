@@ -9,15 +9,17 @@ from typing import Any
 
 import numpy as np
 
+from ernie_runtime.kinds import get_kind
 from ernie_runtime.tokenization import ErnieTokenizer
 
-from ..errors import DataError
+from ..errors import ConfigError, DataError
 from ..kinds import get_builder_kind
 from ..progress import bar
 from ..readers import READERS, Example
 from . import Context, Done, sha256_of
 
 NAME = "data"
+FORMAT = 1  # raise it when the same files are read in another way
 
 
 def inputs(context: Context, before: Mapping[str, Done]) -> dict[str, Any]:
@@ -32,33 +34,40 @@ def inputs(context: Context, before: Mapping[str, Done]) -> dict[str, Any]:
         "kind": context.task.kind,
         "limits": vars(context.task.limits),
         "vocabulary": sha256_of(context.source.vocabulary),
+        "examples": context.task.examples,
+        "reading": FORMAT,
     }
 
 
 def run(context: Context, before: Mapping[str, Done], folder: Path) -> dict[str, Any]:
     """Write train.jsonl and dev.jsonl; rows, token lengths and the unknown-word rate."""
     tokenizer = ErnieTokenizer.from_vocab(context.source.vocabulary)
+    kind, limits = get_kind(context.task.kind), context.task.limits
+    for example, document in zip(
+        context.task.examples, kind.documents(context.task.examples, tokenizer, limits)[0], strict=True
+    ):
+        if document.error is not None:
+            raise ConfigError(f"tasks.{context.task.name}.examples: {example!r}: {document.error}")
     figures: dict[str, Any] = {}
     for split, path in _files(context).items():
         examples = _read(context, path)
         with (folder / f"{split}.jsonl").open("w", encoding="utf-8") as out:
             for e in examples:
                 out.write(json.dumps([e.texts, e.target, e.line], ensure_ascii=False) + "\n")
-        ids = [
-            tokenized.ids
-            for start in range(0, len(examples), 1000)
-            for tokenized in tokenizer([e.texts[0] for e in examples[start : start + 1000]])
-        ]
-        lengths = np.array([len(i) for i in ids])
-        unknown = sum(int((i == tokenizer.unk_id).sum()) for i in ids) / max(int(lengths.sum()), 1)
-        room = context.task.limits.max_length - 2
+        items = [e.texts for e in examples]
+        chunks = [kind.documents(items[i : i + 1000], tokenizer, limits) for i in range(0, len(items), 1000)]
+        documents = [document for chunk, _ in chunks for document in chunk]
+        ids = np.concatenate([window.input_ids for _, windows in chunks for window in windows])
+        lengths = np.array([document.tokens for document in documents])
         figures[split] = {
             "rows": len(examples),
             "tokens_median": int(np.median(lengths)),
             "tokens_p99": int(np.percentile(lengths, 99)),
             "tokens_max": int(lengths.max()),
-            "over_one_window_percent": round(100 * float((lengths > room).mean()), 2),
-            "unknown_percent": round(100 * unknown, 3),
+            "over_one_window_percent": round(
+                100 * float(np.mean([d.windows > 1 or d.truncated for d in documents])), 2
+            ),
+            "unknown_percent": round(100 * float(np.mean(ids == tokenizer.unk_id)), 3),
         }
     return figures
 
@@ -101,10 +110,14 @@ def _read(context: Context, path: Path) -> list[Example]:
     task = context.task
     if task.data.format not in READERS:
         raise DataError(f"tasks.{task.name}.data.format {task.data.format!r} is none of {', '.join(READERS)}")
-    kind = get_builder_kind(task.kind)
+    kind, wanted = get_builder_kind(task.kind), len(get_kind(task.kind).inputs)
     examples = []
     with bar(0, path.name, "row") as shown:
         for example in READERS[task.data.format](path, task.data.fields):
+            if len(example.texts) != wanted:
+                raise DataError(
+                    f"{path}:{example.line}: {len(example.texts)} texts, the kind {task.kind} takes {wanted}"
+                )
             fault = kind.check(example, task.labels)
             if fault is not None:
                 raise DataError(f"{path}:{example.line}: {fault}")

@@ -15,7 +15,7 @@ from ernie_runtime.tokenization import ErnieTokenizer
 from ..draft import draft_manifest
 from ..kinds import get_builder_kind
 from ..progress import bar
-from . import Context, Done
+from . import Context, Done, code_key
 from .data import read_split
 from .export import MODEL
 
@@ -31,6 +31,7 @@ def inputs(context: Context, before: Mapping[str, Done]) -> dict[str, Any]:
         "split": context.data_split,
         "labels": [vars(label) for label in context.task.labels],
         "limits": vars(context.task.limits),
+        "code": code_key(),
     }
 
 
@@ -69,7 +70,11 @@ def line(figures: Mapping[str, Any]) -> str:
     """The main metrics, and where the wrong predictions are."""
     if not figures["rows"]:
         return "no labelled text at hand, not evaluated"
-    shown = ", ".join(f"{name} {value:.2f}" for name, value in figures["metrics"].items() if "_" not in name)
+    shown = ", ".join(
+        f"{name} {value:.2f}"
+        for name, value in figures["metrics"].items()
+        if "_" not in name or name == figures["main"]
+    )
     return (
         f"{figures['split']} {shown} on {figures['rows']:,} rows through the serving code; "
         f"{figures['wrong']:,} wrong in {figures['wrong_file']}"

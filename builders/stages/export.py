@@ -27,7 +27,7 @@ from ..framework import import_paddle
 from ..kinds import get_builder_kind
 from ..models import PaddleEngine, build_model
 from ..onnx_graph import name_dimensions, rename_tensors, tidy
-from . import Context, Done, sha256_of
+from . import Context, Done, code_key, sha256_of
 from .data import read_split
 from .finetune import fine_tuned
 
@@ -48,6 +48,7 @@ def inputs(context: Context, before: Mapping[str, Done]) -> dict[str, Any]:
         "kind": context.task.kind,
         "opset": OPSET,
         "examples": context.task.examples,
+        "code": code_key(),
     }
 
 
@@ -60,8 +61,7 @@ def run(context: Context, before: Mapping[str, Done], folder: Path) -> dict[str,
         checkpoint = replace(checkpoint, where=context.source.where)  # a fault in it is the user's to know
     tokenizer = ErnieTokenizer.from_vocab(checkpoint.vocabulary)
     served = get_kind(context.task.kind)
-    # PaddleNLP's layers always have a pooler; a head on every token does not use it.
-    model = build_model(kind, checkpoint, len(context.task.labels), may_lack=("pooler",) if served.offsets else ())
+    model = build_model(kind, checkpoint, len(context.task.labels), may_lack=kind.unused)
     model.eval()
     outputs = served.encoder_outputs(draft_manifest(context.task, tokenizer))
     to_onnx(to_static(model, folder / "paddle"), folder / MODEL, outputs)

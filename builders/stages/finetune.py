@@ -29,6 +29,7 @@ from . import Context, Done, key_of
 from .data import read_split
 
 NAME = "fine-tune"
+FORMAT = 1  # raise it when the same hyperparameters train in another way
 BEST, RESULT = "best", "result.json"
 WORKER = Path(__file__).resolve().parents[1] / "worker.py"
 
@@ -44,6 +45,7 @@ def inputs(context: Context, before: Mapping[str, Done]) -> dict[str, Any]:
         "data": before["data"].key,
         "train": asdict(context.task.train),
         "seed": context.seed,
+        "training": FORMAT,
         "processes": max(1, len(context.devices.split(",")) if context.devices else 1),
     }
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import json
+import shlex
 import sys
 import time
 from collections.abc import Sequence
@@ -59,8 +61,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _serve(given: argparse.Namespace, url: str) -> int:
     """Start the server in the background; one that serves these very versions already is kept."""
-    serving = _served_versions(url)
-    if serving and serving == _built_versions(given.output, serving):
+    serving = _served_builds(url)
+    if serving and serving == _published_builds(given.output):
         _say(f"the server at {url} serves this repository already")
         return 0
     if serving:
@@ -69,21 +71,25 @@ def _serve(given: argparse.Namespace, url: str) -> int:
     return cli.main(["serve", str(given.output), *ports, "--detach"])
 
 
-def _served_versions(url: str) -> dict[str, int]:
+def _served_builds(url: str) -> dict[str, str]:
     try:
         with Client(url, timeout=5) as client:
-            return {task.name: task.version for task in client.tasks()}
+            return {task.name: task.build for task in client.tasks()}
     except ErnieTritonError:
         return {}
 
 
-def _built_versions(repository: Path, tasks: dict[str, int]) -> dict[str, int]:
-    """The newest version of each task that the repository holds; Triton takes directories named by a number."""
-    names = {path.name.removesuffix("_tokenizer") for path in repository.glob("*_tokenizer")} | set(tasks)
-    return {
-        name: max((int(p.name) for p in (repository / name).glob("[1-9]*") if p.name.isdigit()), default=0)
-        for name in names
-    }
+def _published_builds(repository: Path) -> dict[str, str]:
+    """The build of each task's newest version in the repository; Triton takes directories named by a number."""
+    found = {}
+    for tokenizer in repository.glob("*_tokenizer"):
+        versions = [int(path.name) for path in tokenizer.glob("[1-9]*") if path.name.isdigit()]
+        manifest = tokenizer / str(max(versions, default=0)) / "manifest.json"
+        if manifest.is_file():
+            found[tokenizer.name.removesuffix("_tokenizer")] = json.loads(manifest.read_text("utf-8"))["made_by"][
+                "build"
+            ]
+    return found
 
 
 def _ask(client: Client, task: Task) -> None:
@@ -107,7 +113,11 @@ def _next(tasks: Sequence[Task], given: argparse.Namespace) -> list[str]:
         if Path(sys.executable).is_relative_to(Path.cwd())
         else "ernie-triton"
     )
-    lines = [f'  {command} predict {task.name} "{task.examples[0][0]}"{url}' for task in tasks if task.examples]
+    lines = [
+        f"  {command} predict {task.name} {shlex.quote(chr(9).join(task.examples[0]))}{url}"
+        for task in tasks
+        if task.examples
+    ]
     return [
         *lines,
         f"  {command} tasks{url}",

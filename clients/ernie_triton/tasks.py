@@ -38,6 +38,7 @@ class Task:
     evaluated_on: str = ""  # what `metrics` were measured on
     max_batch_size: int = 1  # texts that a request may hold
     examples: tuple[tuple[str, ...], ...] = ()  # items to try the task with
+    build: str = ""  # stands for all that the task was built from
 
     def model(self, variant: str | None = None) -> str:
         """The Triton model that answers; UnknownTask where there is no such variant."""
@@ -77,6 +78,7 @@ def _task(ensemble: Ensemble, served: Mapping[str, Ensemble]) -> Task | None:
             main_metric=manifest["main_metric"],
             evaluated_on=f"{best['split']}, {best['rows']:,} rows" if best else "",
             max_batch_size=ensemble.max_batch_size,
+            build=str(manifest.get("made_by", {}).get("build", "")),
             examples=tuple(tuple(texts) for texts in manifest.get("examples", ())),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:

@@ -21,10 +21,9 @@ from .manifest import Manifest
 from .pipeline import answer_documents
 from .repository import load_tokenizer
 from .tokenization import ErnieTokenizer
-from .windows import Document, Window
+from .windows import MAX_WINDOWS, Document, Window
 
 Arrays = Mapping[str, np.ndarray]
-MAX_ROWS = 1024  # windows a request may need; also the encoder's max_batch_size
 NO_LABEL = -1
 NAMED_FAULTS = 20  # reasons in one message: gRPC carries a few kilobytes
 
@@ -97,9 +96,9 @@ class TokenizerStep:
         if len(faults) == len(documents):
             more = len(faults) - NAMED_FAULTS
             return InvalidItem("; ".join(faults[:NAMED_FAULTS]) + (f"; and {more} more" if more > 0 else ""))
-        if len(windows) > MAX_ROWS:
+        if len(windows) > MAX_WINDOWS:
             return InvalidItem(
-                f"the request needs {len(windows):,} windows, at most {MAX_ROWS:,}: send fewer texts at once"
+                f"the request needs {len(windows):,} windows, at most {MAX_WINDOWS:,}: send fewer texts at once"
             )
         lengths = [len(w.input_ids) for w in windows]
         longest = max(lengths)
@@ -213,12 +212,12 @@ class PostprocessStep:
         sizes = []
         for request in requests:
             before = len(documents)
-            for row, (item, (_, length)) in enumerate(zip(request["ITEM"][:, 0], request["WINDOW"], strict=True)):
-                if item:
+            for row, (item, (owner, length)) in enumerate(zip(request["ITEM"][:, 0], request["WINDOW"], strict=True)):
+                if item and owner == len(documents) - before:
                     documents.append(_document(json.loads(item)))
                     outputs.append([])
-                elif len(documents) == before:  # else the row would go to the text of the request before
-                    raise ValueError("the first row of a request has no ITEM")
+                elif owner != len(documents) - before - 1 or owner < 0:  # else it would go to another's text
+                    raise ValueError(f"row {row} belongs to text {owner}, out of order")
                 offsets = request["OFFSETS"][row, :length] if self.kind.offsets else np.zeros((length, 2), np.int32)
                 tensors = {
                     spec.name: request[spec.name][row, :length] if spec.per_token else request[spec.name][row]

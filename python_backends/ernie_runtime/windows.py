@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from .tokenization import ErnieTokenizer, TokenizedText
 
 
+MAX_WINDOWS = 1024  # of one request; also the encoder's max_batch_size
+
+
 @dataclass(frozen=True)
 class Document:
     """One item of a request: what the postprocessor must know of it besides its windows.
@@ -119,6 +122,11 @@ def single_text_documents(
             windows.append(empty_window(owner, tokenizer))
             continue
         cut = make_windows(owner, tokenized, tokenizer, limits)
+        if len(cut) > MAX_WINDOWS:
+            fault = f"the text needs {len(cut):,} windows, a request can have {MAX_WINDOWS:,}"
+            documents.append(Document(text, 0, 0, False, fault))
+            windows.append(empty_window(owner, tokenizer))
+            continue
         documents.append(
             Document(text, tokens, len(cut), limits.overflow == "truncate" and tokens > limits.max_length - 2)
         )

@@ -72,9 +72,28 @@ def check_repository(repository: Path, *, may_be_empty: bool = False) -> list[st
         ) from None
     except FileNotFoundError as error:
         raise ServeError(f"{error.filename} is missing: every model needs its config.pbtxt") from None
+    for name in names:
+        _check_versions(repository, name.removesuffix("_tokenizer"), names)
     if not names and not may_be_empty:
         raise ServeError(f"model repository {repository} holds no model: build or publish a task into it first")
     return names
+
+
+def _check_versions(repository: Path, task: str, names: list[str]) -> None:
+    """ServeError where a task's models have no common newest version: its publishing was cut short."""
+    if f"{task}_tokenizer" not in names:
+        return
+    parts = (f"{task}_tokenizer", f"{task}_postprocess", task)
+    newest = {
+        name: max(
+            (int(p.name) for p in (repository / name).iterdir() if re.fullmatch("[1-9][0-9]*", p.name)), default=0
+        )
+        for name in names
+        if name in parts or name.startswith(f"{task}_encoder_")
+    }
+    if len(set(newest.values())) > 1:
+        found = ", ".join(f"{name} {number}" for name, number in newest.items())
+        raise ServeError(f"task {task} is half published (newest versions: {found}): run its build again")
 
 
 def port_taken(use: str, port: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import resource
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -276,3 +277,14 @@ def small_files(limit: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def nameless(source: Path, target: Path, names: dict[str, str] | None = None) -> Path:
+    """A copy of a checkpoint that does not name its labels, or names them so."""
+    shutil.copytree(source, target)
+    config = json.loads((target / "config.json").read_text(encoding="utf-8"))
+    config.pop("id2label", None)
+    if names:
+        config["id2label"] = names
+    (target / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    return target

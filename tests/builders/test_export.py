@@ -21,7 +21,7 @@ from builders.stages import export
 from builders.weights import read_checkpoint
 from ernie_runtime.engines.ort import OrtEngine
 
-from .conftest import Place
+from .conftest import Place, nameless
 
 OneLine = Callable[..., str]
 
@@ -34,7 +34,7 @@ def dimensions(value: Any) -> list[str | int]:
 def tagger(finished: Place, tmp_path_factory: pytest.TempPathFactory) -> Place:
     """The task `names`, exported from the fine-tuned checkpoint of `topics`: both have three labels."""
     place = replace(finished, root=tmp_path_factory.mktemp("tagger"))
-    best = finished.stage("fine-tune") / "best"
+    best = nameless(finished.stage("fine-tune") / "best", place.root / "nameless")
     assert place.build("--checkpoint", f"names={best}", "--until", "export", task="names") == 0
     return place
 

@@ -15,7 +15,7 @@ from builders.kinds import get_builder_kind
 from builders.models import build_model, find_base_model, weights_of
 from builders.weights import read_checkpoint
 
-from .conftest import Place
+from .conftest import Place, nameless
 
 OneLine = Callable[..., str]
 
@@ -30,9 +30,16 @@ def with_weights(source: Path, target: Path, change: Callable[[dict[str, np.ndar
 
 
 @pytest.fixture
-def fine_tuned(finished: Place) -> Path:
-    """A checkpoint with a head of three labels."""
-    return finished.stage("fine-tune") / "best"
+def fine_tuned(finished: Place, tmp_path: Path) -> Path:
+    """A checkpoint with a head of three labels, which it does not name."""
+    return nameless(finished.stage("fine-tune") / "best", tmp_path / "fine_tuned")
+
+
+def test_labels_in_another_order_are_refused(place: Place, finished: Place, tmp_path: Path, one_line: OneLine) -> None:
+    best = finished.stage("fine-tune") / "best"
+    assert place.build("--checkpoint", f"topics={best}", "--until", "data") == 0
+    folder = nameless(best, tmp_path / "turned", {"0": "b", "1": "a", "2": "c"})
+    one_line(place.build("--checkpoint", f"topics={folder}"), "its labels are b, a, c", "must be these, in this order")
 
 
 @pytest.mark.parametrize("name", ["ernie", "ernie-3.0-nano-zh"])
@@ -131,7 +138,7 @@ def test_checkpoint_is_published_without_training(
     place: Place, fine_tuned: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert place.build("--checkpoint", f"topics={fine_tuned}") == 0
-    assert "checkpoint best taken as it is" in capsys.readouterr().out
+    assert "checkpoint fine_tuned taken as it is" in capsys.readouterr().out
     assert (place.output / "topics" / "config.pbtxt").is_file()
 
 

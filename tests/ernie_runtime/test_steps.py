@@ -18,8 +18,9 @@ from ernie_runtime.kinds import Answer
 from ernie_runtime.kinds.token_classification import TokenClassification
 from ernie_runtime.manifest import Manifest
 from ernie_runtime.pipeline import Pipeline
-from ernie_runtime.steps import MAX_ROWS, EncoderStep, PostprocessStep, TokenizerStep, real_lengths, strings
+from ernie_runtime.steps import EncoderStep, PostprocessStep, TokenizerStep, real_lengths, strings
 from ernie_runtime.tokenization import ErnieTokenizer
+from ernie_runtime.windows import MAX_WINDOWS
 
 MakeManifest = Callable[..., Manifest]
 CLASSES = tuple(f"class {i}" for i in range(7))
@@ -223,12 +224,15 @@ def test_a_kind_decodes_only_real_tokens(make_manifest: MakeManifest, tokenizer:
 
 def test_too_many_windows(make_manifest: MakeManifest, tokenizer: ErnieTokenizer) -> None:
     manifest = make_manifest(labels=TAGS, max_length=4, doc_stride=1)
-    just_enough, too_many = "中" * (MAX_ROWS + 1), "中" * (MAX_ROWS + 2)
+    just_enough, too_many = "中" * (MAX_WINDOWS + 1), "中" * (MAX_WINDOWS + 2)
     outcomes = TokenizerStep(manifest, tokenizer).run([request_of("好"), request_of(too_many), request_of(just_enough)])
     assert not isinstance(outcomes[0], InvalidItem) and not isinstance(outcomes[2], InvalidItem)
-    assert len(outcomes[2]["input_ids"]) == MAX_ROWS
+    assert len(outcomes[2]["input_ids"]) == MAX_WINDOWS
     assert isinstance(outcomes[1], InvalidItem)
-    assert "needs 1,025 windows, at most 1,024: send fewer texts" in str(outcomes[1])
+    assert "item 0: the text needs 1,025 windows, a request can have 1,024" in str(outcomes[1])
+    half = "中" * (MAX_WINDOWS // 2 + 2)
+    (outcome,) = TokenizerStep(manifest, tokenizer).run([request_of(half, half)])
+    assert "needs 1,026 windows, at most 1,024: send fewer texts" in str(outcome)
 
 
 def test_of_many_faults_the_first_are_named(manifest: Manifest, tokenizer: ErnieTokenizer) -> None:
@@ -294,7 +298,7 @@ def test_a_request_that_starts_in_the_middle_of_a_text_gets_no_answer(
     encoded: list[Any] = EncoderStep(engine_of(manifest), per_token_of(manifest), Batching(60, 5)).run(tokenized)
     honest, other = ({**t, **e} for t, e in zip(tokenized, encoded, strict=True))
     headless = {name: array[1:] for name, array in other.items()}
-    with pytest.raises(ValueError, match="no ITEM"):
+    with pytest.raises(ValueError, match="out of order"):
         PostprocessStep(manifest).run([honest, headless])
 
 
