@@ -6,11 +6,16 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from builders import build_all
+from builders.build_all import check_fit
+from builders.config import load_tasks
+from builders.errors import ConfigError
+from builders.models import find_base_model
 
 from .conftest import Place
 
@@ -120,3 +125,10 @@ def test_ctrl_c(place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
     assert place.build() == 130
     errors = capsys.readouterr().err
     assert errors == "\nernie-triton build: interrupted; finished stages are kept, the same command goes on from here\n"
+
+
+def test_windows_longer_than_the_encoder_can_read() -> None:
+    task = load_tasks()["tnews"]
+    check_fit(replace(task, limits=replace(task.limits, max_length=512)), find_base_model("embedded"), False)
+    with pytest.raises(ConfigError, match="max_length is 513, embedded has 512 positions"):
+        check_fit(replace(task, limits=replace(task.limits, max_length=513)), find_base_model("embedded"), False)

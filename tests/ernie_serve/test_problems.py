@@ -118,3 +118,16 @@ def test_wrong_usage_is_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:
     assert "high is not a port" in capsys.readouterr().err
     assert cli.main(["--help"]) == 0
     assert "model_repository" not in capsys.readouterr().err
+
+
+def test_a_half_published_task(tmp_path: Path) -> None:
+    """A publish that was cut short leaves some models a version ahead; served, they would not fit each other."""
+    for name in ("news_tokenizer", "news_encoder_fp32", "news_postprocess", "news", "newsroom"):
+        write_model(tmp_path, name)
+    assert len(problems.check_repository(tmp_path)) == 5
+    (tmp_path / "news_tokenizer" / "2").mkdir()
+    with pytest.raises(ServeError, match=r"task news is half published .*news_tokenizer 2.* run its build again"):
+        problems.check_repository(tmp_path)
+    for name in ("news_encoder_fp32", "news_postprocess", "news"):
+        (tmp_path / name / "2").mkdir()
+    problems.check_repository(tmp_path)

@@ -1,0 +1,46 @@
+"""Archives of data: unpacked once each, and never taken for one another."""
+
+from __future__ import annotations
+
+import io
+import os
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from builders.config import load_tasks
+from builders.errors import DataError
+from builders.locate import data_folder
+
+
+def archive(folder: Path, text: str) -> Path:
+    """A data directory with tnews.tar.xz, older than anything."""
+    folder.mkdir()
+    with tarfile.open(folder / "tnews.tar.xz", "w:xz") as tar:
+        entry = tarfile.TarInfo("tnews/dev.json")
+        entry.size = len(text)
+        tar.addfile(entry, io.BytesIO(text.encode()))
+    os.utime(folder / "tnews.tar.xz", (0, 0))
+    return folder
+
+
+def test_each_archive_is_its_own(tmp_path: Path) -> None:
+    task = load_tasks()["tnews"]
+    for name in ("one", "two", "one again"):
+        source = (
+            tmp_path / name if (tmp_path / name).exists() else archive(tmp_path / name, name.removesuffix(" again"))
+        )
+        folder, split = data_folder(task, source, "full", tmp_path / "cache")
+        assert folder is not None and split == "dev"
+        assert (folder / "dev.json").read_text() == text
+    assert len(list((tmp_path / "cache" / "data").iterdir())) == 2
+
+
+def test_a_broken_archive(tmp_path: Path) -> None:
+    source = archive(tmp_path / "broken", "x")
+    path = source / "tnews.tar.xz"
+    path.write_bytes(path.read_bytes()[:40])
+    with pytest.raises(DataError, match=r"tnews\.tar\.xz: cannot be unpacked"):
+        data_folder(load_tasks()["tnews"], source, "full", tmp_path / "cache")
+    assert not list((tmp_path / "cache").rglob("*.new"))
