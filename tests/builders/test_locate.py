@@ -28,10 +28,8 @@ def archive(folder: Path, text: str) -> Path:
 def test_each_archive_is_its_own(tmp_path: Path) -> None:
     task = load_tasks()["tnews"]
     for name in ("one", "two", "one again"):
-        source = (
-            tmp_path / name if (tmp_path / name).exists() else archive(tmp_path / name, name.removesuffix(" again"))
-        )
-        folder, split = data_folder(task, source, "full", tmp_path / "cache")
+        text = name.removesuffix(" again")
+        folder, split = data_folder(task, archive(tmp_path / name, text), "full", tmp_path / "cache")
         assert folder is not None and split == "dev"
         assert (folder / "dev.json").read_text() == text
     assert len(list((tmp_path / "cache" / "data").iterdir())) == 2
