@@ -56,6 +56,7 @@ class TrainConfig:
     accumulate: int = 1  # batches a step
     evals_per_epoch: int = 2
     patience: int = 4  # stop after so many evaluations without a better dev metric
+    windows_per_text: int = 0  # train on so many windows of a long text, from its start; 0: on all
     amp: bool = True  # mixed precision where the device has it
 
     def __post_init__(self) -> None:
@@ -70,6 +71,8 @@ class TrainConfig:
         ):
             if not 0 < getattr(self, name) < math.inf:
                 raise ConfigError(f"train.{name} is {getattr(self, name)}; it must be above 0")
+        if self.windows_per_text < 0:
+            raise ConfigError(f"train.windows_per_text is {self.windows_per_text}; it must be 0 (all) or above")
         for name in ("warmup", "dropout", "weight_decay"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"train.{name} is {getattr(self, name)}; it must be at least 0 and below 1")
@@ -153,7 +156,14 @@ def _check_labels(task: TaskConfig, where: str) -> None:
 
 
 def _labels(raw: Any, where: str) -> tuple[Label, ...]:
-    """Labels are a list of names, or a table id = name."""
+    """Labels are a list of names, a table id = name, or a file under builders/assets with `id` or `id TAB name` a line."""
+    if isinstance(raw, str):
+        try:
+            rows = (ASSETS / raw).read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{where}: {ASSETS / raw}: cannot be read ({error})") from None
+        parts = [row.partition("\t") for row in rows if row.strip()]
+        return tuple(Label(id, name or id) for id, _, name in parts)
     if isinstance(raw, Mapping):
         return tuple(Label(str(k), str(v)) for k, v in raw.items())
     if isinstance(raw, list) and raw and all(isinstance(x, str) for x in raw):

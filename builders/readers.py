@@ -73,6 +73,27 @@ def clue_json(path: Path, columns: Mapping[str, str]) -> Iterator[Example]:
         yield Example(tuple(row[name] for name in names), str(label), number)
 
 
+def labelled_tsv(path: Path, columns: Mapping[str, str]) -> Iterator[Example]:
+    """A header, then fields with TAB between them. columns: `text` (and `text_pair`), `label` -> the header's names."""
+    header: list[str] = []
+    wanted = [columns.get("text", "text_a"), *([columns["text_pair"]] if "text_pair" in columns else [])]
+    label = columns.get("label", "label")
+    for number, line in lines(path):
+        if not header:
+            header = line.split("\t")
+            for name in (*wanted, label):
+                if name not in header:
+                    raise DataError(f"{path}:{number}: the header has no column {name!r}; it has {', '.join(header)}")
+            continue
+        if not line.strip():
+            continue
+        parts = line.split("\t")
+        if len(parts) != len(header):
+            raise DataError(f"{path}:{number}: {len(parts)} fields, the header has {len(header)}")
+        row = dict(zip(header, parts, strict=True))
+        yield Example(tuple(row[name] for name in wanted), row[label].strip(), number)
+
+
 def bio_columns(path: Path, columns: Mapping[str, str]) -> Iterator[Example]:
     """`character TAB tag` a line, a blank line between sentences; target: [[start, end, type], ...] in characters.
 
@@ -111,5 +132,6 @@ def bio_columns(path: Path, columns: Mapping[str, str]) -> Iterator[Example]:
 
 READERS: dict[str, Callable[[Path, Mapping[str, str]], Iterator[Example]]] = {
     "clue_json": clue_json,
+    "labelled_tsv": labelled_tsv,
     "bio_columns": bio_columns,
 }

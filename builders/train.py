@@ -55,7 +55,9 @@ class Row:
     target: np.ndarray
 
 
-def training_rows(manifest: Manifest, tokenizer: ErnieTokenizer, examples: Sequence[Example]) -> list[Row]:
+def training_rows(
+    manifest: Manifest, tokenizer: ErnieTokenizer, examples: Sequence[Example], windows_per_text: int = 0
+) -> list[Row]:
     """Windows and targets, made by the serving code; items that cannot be served are left out."""
     pipeline_kind, builder_kind = Pipeline(manifest, tokenizer, _no_engine).kind, get_builder_kind(manifest.kind)
     rows: list[Row] = []
@@ -67,6 +69,7 @@ def training_rows(manifest: Manifest, tokenizer: ErnieTokenizer, examples: Seque
             owned[window.owner].append(window)
         for example, document, mine in zip(chunk, documents, owned, strict=True):
             if document.error is None:
+                mine = mine[: windows_per_text or None]
                 targets = builder_kind.targets(example, mine, manifest.labels)
                 rows += [Row(w, t) for w, t in zip(mine, targets, strict=True)]
     return rows
@@ -120,7 +123,7 @@ class Trainer:
         self.manifest, self.config, self.base, self.folder = manifest, config, base, folder
         self.tokenizer, self.dev, self.seed = tokenizer, dev, seed
         self.kind = get_builder_kind(manifest.kind)
-        self.rows = training_rows(manifest, tokenizer, train)
+        self.rows = training_rows(manifest, tokenizer, train, config.windows_per_text)
         if not self.rows:
             raise CheckpointError(f"task {manifest.task}: nothing to train on")
         # Paddle names parameters and moments by counting and finds saved moments by name: each run counts from 0.

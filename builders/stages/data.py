@@ -34,7 +34,6 @@ def inputs(context: Context, before: Mapping[str, Done]) -> dict[str, Any]:
         "kind": context.task.kind,
         "limits": vars(context.task.limits),
         "vocabulary": sha256_of(context.source.vocabulary),
-        "examples": context.task.examples,
         "reading": FORMAT,
     }
 

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -43,11 +43,16 @@ def inputs(context: Context, before: Mapping[str, Done]) -> dict[str, Any]:
         "weights": start,
         "config": context.source.config,
         "data": before["data"].key,
-        "train": asdict(context.task.train),
+        "train": changed_fields(context.task.train),
         "seed": context.seed,
         "training": FORMAT,
         "processes": max(1, len(context.devices.split(",")) if context.devices else 1),
     }
+
+
+def changed_fields(config: Any) -> dict[str, Any]:
+    """A dataclass's fields that are not at their defaults: a hyperparameter that is new keeps what was trained."""
+    return {f.name: value for f in fields(config) if (value := getattr(config, f.name)) != f.default}
 
 
 def run(context: Context, before: Mapping[str, Done], folder: Path) -> dict[str, Any]:
