@@ -36,8 +36,8 @@ class DataConfig:
 
     format: str  # a reader in builders/readers.py
     folder: str  # under --data-dir; NAME.tar.xz beside it will do
-    train: str
-    dev: str
+    train: str = ""  # none: the task is only evaluated and published
+    dev: str = ""  # none: the reader splits `train`
     fields: Mapping[str, str] = field(default_factory=dict)  # the reader's own column names
     sample: str = ""  # a small set that ships, under builders/assets
 
@@ -57,6 +57,7 @@ class TrainConfig:
     evals_per_epoch: int = 2
     patience: int = 4  # stop after so many evaluations without a better dev metric
     windows_per_text: int = 0  # train on so many windows of a long text, from its start; 0: on all
+    dev_rows: int = 0  # choose the best checkpoint on so many dev rows; 0: on all
     amp: bool = True  # mixed precision where the device has it
 
     def __post_init__(self) -> None:
@@ -71,8 +72,9 @@ class TrainConfig:
         ):
             if not 0 < getattr(self, name) < math.inf:
                 raise ConfigError(f"train.{name} is {getattr(self, name)}; it must be above 0")
-        if self.windows_per_text < 0:
-            raise ConfigError(f"train.windows_per_text is {self.windows_per_text}; it must be 0 (all) or above")
+        for name in ("windows_per_text", "dev_rows"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"train.{name} is {getattr(self, name)}; it must be 0 (all) or above")
         for name in ("warmup", "dropout", "weight_decay"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"train.{name} is {getattr(self, name)}; it must be at least 0 and below 1")
@@ -93,6 +95,8 @@ class TaskConfig:
     checkpoint: str = ""  # a fine-tuned checkpoint that ships, under builders/assets; used by the demo profile
     variants: tuple[str, ...] = ("fp32",)
     examples: tuple[tuple[str, ...], ...] = ()  # texts for demos and warm-up
+    options: Mapping[str, Any] = field(default_factory=dict)  # the kind's own, as in the manifest
+    transfer: Mapping[str, DataConfig] = field(default_factory=dict)  # further sets to evaluate on
 
 
 def typed(cls: type[T], raw: Any, where: str) -> T:
@@ -142,12 +146,23 @@ def _check_labels(task: TaskConfig, where: str) -> None:
     variants = (Variant("fp32", "", "", 0, "", 0.0),)
     try:
         manifest = Manifest(
-            task.name, task.kind, task.title, 0, task.labels, task.limits, 0, "", variants, "fp32", main_metric=""
+            task.name,
+            task.kind,
+            task.title,
+            0,
+            task.labels,
+            task.limits,
+            0,
+            "",
+            variants,
+            "fp32",
+            main_metric="",
+            options=task.options,
         )
         kind = get_kind(task.kind)
         kind.check(manifest)
     except ManifestError as error:
-        raise ConfigError(f"{where}.labels: {error}") from None
+        raise ConfigError(f"{where}: {error}") from None
     for example in task.examples:
         if len(example) != len(kind.inputs):
             raise ConfigError(
@@ -156,7 +171,7 @@ def _check_labels(task: TaskConfig, where: str) -> None:
 
 
 def _labels(raw: Any, where: str) -> tuple[Label, ...]:
-    """Labels are a list of names, a table id = name, or a file under builders/assets with `id` or `id TAB name` a line."""
+    """Labels are a list of names, a table id = name, or a file under builders/assets (`id` or `id TAB name` a line)."""
     if isinstance(raw, str):
         try:
             rows = (ASSETS / raw).read_text(encoding="utf-8").splitlines()
@@ -175,17 +190,20 @@ def _task(name: str, raw: Any, where: str) -> TaskConfig:
     if not isinstance(raw, Mapping):
         raise ConfigError(f"{where}: expected a table")
     raw = dict(raw)
-    for needed in ("kind", "labels", "limits", "data"):
+    for needed in ("kind", "limits", "data"):
         if needed not in raw:
             raise ConfigError(f"{where}: field {needed!r} is missing")
     if not isinstance(raw["kind"], str) or raw["kind"] not in kind_names():
         raise ConfigError(f"{where}: kind {raw['kind']!r} is none of {', '.join(kind_names())}")
     if not name.replace("_", "").isalnum() or not name.isascii():
         raise ConfigError(f"{where}: a task's name is made of ASCII letters, digits and _")
-    raw["labels"] = _labels(raw["labels"], f"{where}.labels")
+    raw["labels"] = _labels(raw["labels"], f"{where}.labels") if "labels" in raw else ()
     raw["limits"] = typed(Limits, raw["limits"], f"{where}.limits")
     raw["data"] = typed(DataConfig, raw["data"], f"{where}.data")
     raw["train"] = typed(TrainConfig, raw.get("train", {}), f"{where}.train")
+    raw["transfer"] = {
+        name: typed(DataConfig, data, f"{where}.transfer.{name}") for name, data in raw.get("transfer", {}).items()
+    }
     variants = raw.get("variants", ["fp32"])
     raw["variants"] = tuple(variants) if isinstance(variants, list) else variants
     raw["examples"] = _examples(raw.get("examples", []), f"{where}.examples")

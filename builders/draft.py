@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from ernie_runtime.manifest import Manifest, Variant
 from ernie_runtime.tokenization import ErnieTokenizer
 
@@ -9,8 +12,8 @@ from .config import TaskConfig
 from .kinds import get_builder_kind
 
 
-def draft_manifest(task: TaskConfig, tokenizer: ErnieTokenizer) -> Manifest:
-    """Version 0 with one placeholder variant."""
+def draft_manifest(task: TaskConfig, tokenizer: ErnieTokenizer, learnt: Mapping[str, Any] | None = None) -> Manifest:
+    """Version 0 with one placeholder variant; learnt: options that training found (`BuilderKind.learn`)."""
     return Manifest(
         task=task.name,
         kind=task.kind,
@@ -23,5 +26,6 @@ def draft_manifest(task: TaskConfig, tokenizer: ErnieTokenizer) -> Manifest:
         variants=(Variant("fp32", "onnxruntime", "model.onnx", 0, "", 0.0),),
         recommended="fp32",
         examples=task.examples,
+        options={**(learnt or {}), **task.options},
         main_metric=get_builder_kind(task.kind).main_metric,
     )

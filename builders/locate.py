@@ -10,27 +10,27 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
-from .config import ASSETS, TaskConfig
+from .config import ASSETS, DataConfig
 from .errors import ConfigError, DataError
 from .progress import say
 from .stages import sha256_of
 
 
-def data_folder(task: TaskConfig, data_dir: Path | None, profile: str, cache: Path) -> tuple[Path | None, str]:
+def data_folder(data: DataConfig, data_dir: Path | None, profile: str, cache: Path) -> tuple[Path | None, str]:
     """(folder with the task's files, split name): --data-dir first, else the sample that ships (demo profile only)."""
     if data_dir is not None:
         if not data_dir.is_dir():
             raise DataError(f"--data-dir {data_dir}: no such directory")
-        folder = data_dir / task.data.folder
+        folder = data_dir / data.folder
         if folder.is_dir():
             return folder, "dev"
-        archive = data_dir / f"{task.data.folder}.tar.xz"
+        archive = data_dir / f"{data.folder}.tar.xz"
         if archive.is_file():
-            return _unpack(archive, cache / "data", task.data.folder), "dev"
+            return _unpack(archive, cache / "data", data.folder), "dev"
         raise DataError(f"{folder}: no such directory, and no {archive.name} beside it")
     if profile == "full":
         raise ConfigError("--profile full trains on real data: give --data-dir")
-    sample = ASSETS / task.data.sample if task.data.sample else None
+    sample = ASSETS / data.sample if data.sample else None
     return (sample, "sample") if sample is not None and sample.is_dir() else (None, "sample")
 
 

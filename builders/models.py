@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from ernie_runtime.manifest import Manifest
+
 from .config import ASSETS
 from .errors import CheckpointError
 from .framework import import_paddle, import_paddlenlp
@@ -17,7 +19,7 @@ from .kinds import BuilderKind
 from .weights import Checkpoint, Weights, ernie_config, read_checkpoint, with_prefix
 
 EMBEDDED = ASSETS / "encoder"
-NEW = ("pooler", "classifier", "seq_relationship")  # weights that a base model may lack
+TASK_OPTIONS = "task_options"  # in a checkpoint's config.json: what training learnt for the manifest
 
 
 def find_base_model(name: str) -> Checkpoint:
@@ -53,45 +55,63 @@ def _download(name: str) -> Checkpoint:
 def build_model(
     kind: BuilderKind,
     checkpoint: Checkpoint,
-    labels: int,
+    manifest: Manifest,
     dropout: float = 0.0,
     seed: int = 0,
-    may_lack: Sequence[str] = NEW,
+    ready: bool = False,
 ) -> Any:
-    """The task's Paddle layer with the checkpoint's weights; what the checkpoint lacks starts from `seed`.
+    """The task's Paddle layer with the checkpoint's weights; what a base model lacks (the head) starts from `seed`.
 
-    may_lack: parts of the names of weights that need not be there. Raises CheckpointError where another is missing,
-    or a weight has another shape.
+    ready: the checkpoint is fine-tuned, so it may lack only what the kind does not use. Raises CheckpointError where
+    another weight is missing, or one has another shape.
     """
     paddle = import_paddle()
     transformers = import_paddlenlp()
-    config = {k: v for k, v in checkpoint.config.items() if k != "id2label"}
+    config = {k: v for k, v in checkpoint.config.items() if k not in ("id2label", TASK_OPTIONS)}
     epsilon = config.pop("layer_norm_eps", 1e-12)
     paddle.seed(seed)
     model = kind.model(
         transformers.ErnieConfig(
-            **config, num_labels=labels, hidden_dropout_prob=dropout, attention_probs_dropout_prob=dropout
-        )
+            **config,
+            num_labels=max(len(manifest.labels), 1),
+            hidden_dropout_prob=dropout,
+            attention_probs_dropout_prob=dropout,
+        ),
+        manifest,
     )
     for layer in model.sublayers():
         if isinstance(layer, paddle.nn.LayerNorm):
             layer._epsilon = epsilon  # PaddleNLP's ERNIE fixes 1e-12 whatever the configuration says
-    load_weights(model, checkpoint.weights, checkpoint.where, may_lack)
+    load_weights(model, checkpoint.weights, checkpoint.where, kind.unused if ready else None)
     return model
 
 
-def load_weights(model: Any, weights: Mapping[str, np.ndarray], where: str, may_lack: Sequence[str] = NEW) -> None:
-    """Copy weights into the layer by name; what need not be there keeps the layer's own values."""
+def is_head(name: str) -> bool:
+    """Whether a weight is the task's own and not the encoder's (a base model may lack the pooler too)."""
+    return not name.startswith("ernie.") or "pooler" in name
+
+
+def load_weights(
+    model: Any, weights: Mapping[str, np.ndarray], where: str, may_lack: Sequence[str] | None = None
+) -> None:
+    """Copy weights into the layer by name; what need not be there keeps the layer's own values.
+
+    may_lack: parts of the names of weights that need not be there; None: those of heads.
+    """
     own = model.state_dict()
     for name, value in weights.items():
         if name in own and list(own[name].shape) != list(value.shape):
-            what = "the number of labels differs" if "classifier" in name else "the checkpoint has another shape"
+            what = "the number of labels differs" if is_head(name) else "the checkpoint has another shape"
             raise CheckpointError(
                 f"{where}: {name} is {list(value.shape)}, the task needs {list(own[name].shape)}: {what}"
             )
-    missing = [name for name in own if name not in weights and not any(part in name for part in may_lack)]
+    missing = [
+        name
+        for name in own
+        if name not in weights and not (is_head(name) if may_lack is None else any(part in name for part in may_lack))
+    ]
     if missing:
-        heads = [name for name in missing if any(part in name for part in NEW)]
+        heads = [name for name in missing if is_head(name)]
         if heads:
             raise CheckpointError(
                 f"{where}: has no {heads[0]}, so it is not fine-tuned for such a task; give it as --base-model"

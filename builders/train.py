@@ -26,7 +26,7 @@ from ernie_runtime.windows import Window
 from .config import TrainConfig
 from .errors import CheckpointError
 from .framework import import_paddle
-from .kinds import get_builder_kind
+from .kinds import IGNORED, Row, get_builder_kind
 from .models import PaddleEngine, build_model, weights_of
 from .progress import bar, say
 from .readers import Example
@@ -47,14 +47,6 @@ class Progress:
     history: list[dict[str, float]] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
-class Row:
-    """One training window."""
-
-    window: Window
-    target: np.ndarray
-
-
 def training_rows(
     manifest: Manifest, tokenizer: ErnieTokenizer, examples: Sequence[Example], windows_per_text: int = 0
 ) -> list[Row]:
@@ -63,15 +55,13 @@ def training_rows(
     rows: list[Row] = []
     for start in range(0, len(examples), 1000):
         chunk = examples[start : start + 1000]
-        documents, windows = pipeline_kind.documents([e.texts for e in chunk], tokenizer, manifest.limits)
+        documents, windows = pipeline_kind.documents([e.texts for e in chunk], tokenizer, manifest)
         owned: list[list[Window]] = [[] for _ in chunk]
         for window in windows:
             owned[window.owner].append(window)
         for example, document, mine in zip(chunk, documents, owned, strict=True):
             if document.error is None:
-                mine = mine[: windows_per_text or None]
-                targets = builder_kind.targets(example, mine, manifest.labels)
-                rows += [Row(w, t) for w, t in zip(mine, targets, strict=True)]
+                rows += builder_kind.rows(example, document, mine[: windows_per_text or None], manifest)
     return rows
 
 
@@ -128,7 +118,7 @@ class Trainer:
             raise CheckpointError(f"task {manifest.task}: nothing to train on")
         # Paddle names parameters and moments by counting and finds saved moments by name: each run counts from 0.
         with self.paddle.utils.unique_name.guard():
-            self.model = build_model(self.kind, base, len(manifest.labels), config.dropout, seed)
+            self.model = build_model(self.kind, base, manifest, config.dropout, seed)
         self.parallel = self.paddle.DataParallel(self.model) if self.ranks > 1 else self.model
         self.half = config.amp and device.startswith("gpu")
         self.scaler = self.paddle.amp.GradScaler(enable=self.half, init_loss_scaling=2**15)
@@ -150,7 +140,7 @@ class Trainer:
             return self._run()
 
     def _run(self) -> dict[str, Any]:
-        config, lengths = self.config, [len(row.window.input_ids) for row in self.rows]
+        config, lengths = self.config, [max(len(w.input_ids) for w in row.windows) for row in self.rows]
         together = config.accumulate * self.ranks  # batches an optimizer step
         per_epoch = math.ceil(len(self.rows) / config.batch_size)
         total = max(together, int(config.epochs * per_epoch) // together * together)
@@ -191,11 +181,13 @@ class Trainer:
         mine = batches[self.rank :: self.ranks]
         for batch in mine:
             rows = [self.rows[i] for i in batch]
-            ids = paddle.to_tensor(pad_rows([row.window.input_ids for row in rows]))
-            types = paddle.to_tensor(pad_rows([row.window.token_type_ids for row in rows]))
+            windows = [window for row in rows for window in row.windows]
+            ids = paddle.to_tensor(pad_rows([window.input_ids for window in windows]))
+            types = paddle.to_tensor(pad_rows([window.token_type_ids for window in windows]))
+            targets = {name: paddle.to_tensor(_pad_targets(rows, name)) for name in rows[0].targets}
             with paddle.amp.auto_cast(enable=self.half, dtype="float16"):
                 outputs = self.kind.outputs(self.parallel(ids, token_type_ids=types))
-                loss = self.kind.loss(outputs, paddle.to_tensor(_pad_targets(rows)))
+                loss = self.kind.loss(outputs, targets)
             self.scaler.scale(loss / len(mine)).backward()
         self.scaler.step(self.optimizer)
         self.scaler.update()
@@ -208,9 +200,10 @@ class Trainer:
     def _evaluate(self, loss: float) -> None:
         self.model.eval()
         pipeline = Pipeline(self.manifest, self.tokenizer, PaddleEngine(self.model, self.kind))
-        with bar(len(self.dev), "dev") as shown:
-            answers = pipeline.predict([e.texts for e in self.dev], progress=shown.update)
-        metrics = self.kind.score(self.dev, answers, self.manifest)
+        dev = self.dev[: self.config.dev_rows or None]
+        with bar(len(dev), "dev") as shown:
+            answers = pipeline.predict([e.texts for e in dev], progress=shown.update)
+        metrics = self.kind.score(dev, answers, self.manifest)
         progress, main = self.progress, self.kind.main_metric
         progress.history.append({"batch": progress.done, "loss": round(loss, 4), **metrics})
         value = self._agreed(metrics[main])
@@ -265,15 +258,15 @@ class Trainer:
             say(f"    resumed after batch {self.progress.done}")
 
 
-def _pad_targets(rows: Sequence[Row]) -> np.ndarray:
-    """Targets stacked [B, ...]; per-token ones of several lengths get -100 behind the shorter."""
-    first = rows[0].target
-    if all(row.target.shape == first.shape for row in rows):
-        return np.stack([row.target for row in rows])
-    length = max(len(row.target) for row in rows)
-    padded = np.full((len(rows), length, *first.shape[1:]), -100, first.dtype)
-    for i, row in enumerate(rows):
-        padded[i, : len(row.target)] = row.target
+def _pad_targets(rows: Sequence[Row], name: str) -> np.ndarray:
+    """Targets of one name stacked [B, ...]; per-token ones of several lengths get IGNORED behind the shorter."""
+    values = [row.targets[name] for row in rows]
+    first = values[0]
+    if all(value.shape == first.shape for value in values):
+        return np.stack(values)
+    padded = np.full((len(rows), max(map(len, values)), *first.shape[1:]), IGNORED, first.dtype)
+    for i, value in enumerate(values):
+        padded[i, : len(value)] = value
     return padded
 
 

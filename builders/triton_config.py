@@ -83,7 +83,7 @@ def postprocess_config(manifest: Manifest, ragged: bool) -> pb.ModelConfig:
     kind = get_kind(manifest.kind)
     config = _model(postprocess_name(manifest.task), "ernie_postprocess", MAX_WINDOWS)
     _tensors(config.input, (*hand_over(manifest), *kind.encoder_outputs(manifest)), ragged)
-    _tensors(config.output, (*kind.numeric, RESULT))
+    _tensors(config.output, (*kind.numeric_outputs(manifest), RESULT))
     _cpu(config)
     return config
 
@@ -93,12 +93,12 @@ def ensemble_config(manifest: Manifest, name: str, variant: Variant) -> pb.Model
     kind = get_kind(manifest.kind)
     config = pb.ModelConfig(name=name, platform="ensemble", max_batch_size=MAX_TEXTS)
     _tensors(config.input, kind.inputs)
-    _tensors(config.output, (*kind.numeric, RESULT))
+    _tensors(config.output, (*kind.numeric_outputs(manifest), RESULT))
     passed = hand_over(manifest)
     logits = kind.encoder_outputs(manifest)
     _step(config, tokenizer_name(manifest.task), kind.inputs, (*ENCODER_INPUTS, *passed))
     _step(config, encoder_name(manifest.task, variant.name), ENCODER_INPUTS, logits)
-    _step(config, postprocess_name(manifest.task), (*passed, *logits), (*kind.numeric, RESULT))
+    _step(config, postprocess_name(manifest.task), (*passed, *logits), (*kind.numeric_outputs(manifest), RESULT))
     config.parameters[MANIFEST_PARAMETER].string_value = manifest.to_json()
     config.parameters["variant"].string_value = variant.name
     return config

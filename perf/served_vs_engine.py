@@ -104,7 +104,7 @@ def main() -> int:
     args = parser().parse_args()
     texts = read_texts(args.texts, args.field, args.limit)
     pipeline = Pipeline.load(args.repository, args.task)
-    _, windows = pipeline.kind.documents([(t,) for t in texts], pipeline.tokenizer, pipeline.manifest.limits)
+    _, windows = pipeline.kind.documents([(t,) for t in texts], pipeline.tokenizer, pipeline.manifest)
     lengths = [len(w.input_ids) for w in windows]
     batches = [int(b) for b in args.batches.split(",")]
     concurrency = [int(c) for c in args.concurrency.split(",")]

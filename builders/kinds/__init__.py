@@ -1,53 +1,100 @@
 """Task kinds, the building side: one module each, the twin of ernie_runtime/kinds/<name>.py.
 
-A module's KIND object offers what `BuilderKind` asks for. Modules import Paddle inside `model` and `loss` only, so
-that reading data, linting and scoring need no framework.
+A module's KIND is a `BuilderKind`. Modules import Paddle inside `model`, `outputs` and `loss` only, so that reading
+data, linting and scoring need no framework.
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
-from typing import Any, Protocol
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from ernie_runtime.kinds import Answer
-from ernie_runtime.manifest import Label, Manifest
-from ernie_runtime.windows import Window
+from ernie_runtime.manifest import Manifest
+from ernie_runtime.pipeline import Pipeline
+from ernie_runtime.windows import Document, Window
 
 from ..readers import Example
 
+IGNORED = -100  # a target that teaches nothing, as Paddle's cross entropy knows it
+Targets = Mapping[str, np.ndarray]
+"""By name: a scalar, a fixed shape, or [L, ...] for a target a token; batches pad those with IGNORED."""
 
-class BuilderKind(Protocol):
-    """What a kind module's KIND offers to the builder."""
+
+@dataclass(frozen=True)
+class Row:
+    """What is trained on as one: usually a window; both texts of a pair for a model that encodes them apart."""
+
+    windows: tuple[Window, ...]
+    targets: Targets
+
+
+class BuilderKind(ABC):
+    """What a kind is to the builder."""
 
     main_metric: str
     """The figure that chooses the best checkpoint; larger is better."""
 
-    unused: tuple[str, ...]
+    unused: tuple[str, ...] = ()
     """Parts of the names of weights that the layer has and the head does not read."""
 
-    def check(self, example: Example, labels: Sequence[Label]) -> str | None:
+    trains = True
+    """Whether there is something to fine-tune; else the base model is published as it is."""
+
+    def check(self, example: Example, manifest: Manifest) -> str | None:
         """None, or what is wrong with the example (an unknown label, a span outside the text)."""
+        del example, manifest
+        return None
 
-    def targets(self, example: Example, windows: Sequence[Window], labels: Sequence[Label]) -> list[np.ndarray]:
-        """The training target of each window: an int64 scalar, or int64 [L] with -100 where nothing is to be learnt."""
+    def rows(self, example: Example, document: Document, windows: Sequence[Window], manifest: Manifest) -> list[Row]:
+        """The training rows of an example that can be served; by default one a window, with `targets`."""
+        del document
+        return [
+            Row((window,), targets)
+            for window, targets in zip(windows, self.targets(example, windows, manifest), strict=True)
+        ]
 
-    def model(self, config: Any) -> Any:
-        """The Paddle layer (a PaddleNLP class) for an ErnieConfig; its weights are loaded by the caller."""
+    def targets(self, example: Example, windows: Sequence[Window], manifest: Manifest) -> list[Targets]:
+        """The training targets of each window."""
+        raise NotImplementedError
 
+    @abstractmethod
+    def model(self, config: Any, manifest: Manifest) -> Any:
+        """The Paddle layer for an ErnieConfig (its num_labels is the number of labels), the encoder as `.ernie`.
+
+        Called with (input_ids, token_type_ids=...), int64 [B, L]. Its weights are loaded by the caller.
+        """
+
+    @abstractmethod
     def outputs(self, raw: Any) -> dict[str, Any]:
-        """The layer's result as tensors by contract name."""
+        """The layer's result as tensors by contract name, in the order of the twin's `encoder_outputs`."""
 
-    def loss(self, outputs: dict[str, Any], targets: Any) -> Any:
-        """Mean loss, a Paddle scalar."""
+    @abstractmethod
+    def loss(self, outputs: Mapping[str, Any], targets: Mapping[str, Any]) -> Any:
+        """Mean loss, a Paddle scalar; rows of several windows follow each other in the outputs' first dimension."""
 
+    def learn(
+        self, manifest: Manifest, train: Sequence[Example], dev: Sequence[Example], pipeline: Callable[[], Pipeline]
+    ) -> dict[str, Any]:
+        """Options of the manifest that come from data (thresholds, normal forms); `pipeline()` is the trained model's.
+
+        Called once a fine-tuning is done; stored with the checkpoint.
+        """
+        del manifest, train, dev, pipeline
+        return {}
+
+    @abstractmethod
     def score(
         self, examples: Sequence[Example], answers: Sequence[Answer | str], manifest: Manifest
     ) -> dict[str, float]:
-        """Quality figures in percent, the main metric among them."""
+        """Quality figures in percent, the main metric among them; a text without an answer counts as wrong."""
 
+    @abstractmethod
     def wrong(self, example: Example, answer: Answer | str, manifest: Manifest) -> dict[str, Any] | None:
         """A row for the file of wrong predictions, or None where the answer is right."""
 

@@ -2,35 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from ernie_runtime.kinds import Answer
-from ernie_runtime.manifest import Label, Manifest
+from ernie_runtime.manifest import Manifest
 from ernie_runtime.windows import Window
 
 from ..readers import Example
+from . import BuilderKind, Targets
 
 
-class SequenceClassificationBuilder:
+def shown(example: Example) -> str | list[str]:
+    """The text, or the texts of an example that has several."""
+    return example.texts[0] if len(example.texts) == 1 else list(example.texts)
+
+
+class SequenceClassificationBuilder(BuilderKind):
     """Target: the label's id."""
 
     main_metric = "accuracy"
-    unused: tuple[str, ...] = ()
 
-    def check(self, example: Example, labels: Sequence[Label]) -> str | None:
+    def check(self, example: Example, manifest: Manifest) -> str | None:
         """The label is one of the task's."""
-        ids = [label.id for label in labels]
+        ids = [label.id for label in manifest.labels]
         return None if example.target in ids else f"label {example.target!r} is none of {', '.join(ids)}"
 
-    def targets(self, example: Example, windows: Sequence[Window], labels: Sequence[Label]) -> list[np.ndarray]:
+    def targets(self, example: Example, windows: Sequence[Window], manifest: Manifest) -> list[Targets]:
         """Every window of a long text learns the text's label."""
-        column = [label.id for label in labels].index(example.target)
-        return [np.array(column, np.int64) for _ in windows]
+        column = [label.id for label in manifest.labels].index(example.target)
+        return [{"label": np.array(column, np.int64)} for _ in windows]
 
-    def model(self, config: Any) -> Any:
+    def model(self, config: Any, manifest: Manifest) -> Any:
         """PaddleNLP's head: pooler, dropout, linear."""
         from paddlenlp.transformers import ErnieForSequenceClassification
 
@@ -40,11 +45,11 @@ class SequenceClassificationBuilder:
         """logits [B, classes]."""
         return {"logits": raw}
 
-    def loss(self, outputs: dict[str, Any], targets: Any) -> Any:
+    def loss(self, outputs: Mapping[str, Any], targets: Mapping[str, Any]) -> Any:
         """Cross entropy."""
         import paddle.nn.functional as F
 
-        return F.cross_entropy(outputs["logits"], targets)
+        return F.cross_entropy(outputs["logits"], targets["label"])
 
     def score(
         self, examples: Sequence[Example], answers: Sequence[Answer | str], manifest: Manifest
@@ -56,13 +61,13 @@ class SequenceClassificationBuilder:
     def wrong(self, example: Example, answer: Answer | str, manifest: Manifest) -> dict[str, Any] | None:
         """Text, expected and predicted label."""
         if isinstance(answer, str):
-            return {"text": example.texts[0], "expected": example.target, "error": answer}
+            return {"text": shown(example), "expected": example.target, "error": answer}
         predicted = manifest.labels[int(answer.numeric["LABEL_ID"])]
         if predicted.id == example.target:
             return None
         expected = next(label.name for label in manifest.labels if label.id == example.target)
         return {
-            "text": example.texts[0],
+            "text": shown(example),
             "expected": expected,
             "predicted": predicted.name,
             "score": answer.result["score"],

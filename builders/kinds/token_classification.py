@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from ernie_runtime.bio import TagSet
 from ernie_runtime.kinds import Answer
-from ernie_runtime.manifest import Label, Manifest
+from ernie_runtime.manifest import Manifest
 from ernie_runtime.windows import Window
 
 from ..readers import Example
+from . import IGNORED, BuilderKind, Targets
 
-IGNORED = -100
 Span = tuple[int, int, str]
 
 
@@ -25,17 +25,42 @@ def prf(right: int, predicted: int, expected: int) -> tuple[float, float, float]
     return precision, recall, 2 * precision * recall / max(precision + recall, 1e-9)
 
 
-class TokenClassificationBuilder:
+def tags_of(window: Window, text: str, spans: Sequence[Sequence[Any]], index: Mapping[str, int]) -> np.ndarray:
+    """Targets of a window's tokens, int64 [L], IGNORED at special tokens; spans: [start, end, type] in characters.
+
+    Tags by characters: a token that covers a span's first character is B-, one that only continues it I-.
+    A token that starts before a span and reaches into it (half of a number, say) carries the span's B-.
+    A window that starts inside a span sees I- first, as the decoder's stitching expects.
+    """
+    first = np.full(len(text) + 1, -1)  # index of the span a character belongs to
+    for number, (start, end, _) in enumerate(spans):
+        first[start:end] = number
+    target = np.full(len(window.offsets), IGNORED, np.int64)
+    before = -1
+    for position in range(1, len(window.offsets) - 1):
+        start, end = window.offsets[position]
+        inside = [n for n in first[start:end] if n >= 0]
+        if not inside:
+            target[position], before = index["O"], -1
+            continue
+        begin, _, kind = spans[inside[0]]
+        # A character that decomposes into several tokens (Hangul) begins its span only once.
+        begins = start <= begin and before != inside[0]
+        target[position], before = index[f"B-{kind}" if begins else f"I-{kind}"], inside[0]
+    return target
+
+
+class TokenClassificationBuilder(BuilderKind):
     """Target: [[start, end, type], ...] in characters."""
 
     main_metric = "f1"
     unused = ("pooler",)
 
-    def check(self, example: Example, labels: Sequence[Label]) -> str | None:
+    def check(self, example: Example, manifest: Manifest) -> str | None:
         """Types are in the tag set; spans lie in the text and do not overlap."""
         if not isinstance(example.target, list):
             return "expected entities, as the format bio_columns gives them"
-        known = {label.id for label in labels}
+        known = {label.id for label in manifest.labels}
         last = 0
         for start, end, kind in example.target:
             if f"B-{kind}" not in known:
@@ -45,34 +70,12 @@ class TokenClassificationBuilder:
             last = end
         return None
 
-    def targets(self, example: Example, windows: Sequence[Window], labels: Sequence[Label]) -> list[np.ndarray]:
-        """Tags by characters: a token that covers an entity's first character is B-, one that only continues it I-.
+    def targets(self, example: Example, windows: Sequence[Window], manifest: Manifest) -> list[Targets]:
+        """The tag of each token of each window."""
+        index = TagSet(tuple(label.id for label in manifest.labels)).index
+        return [{"tags": tags_of(window, example.texts[0], example.target, index)} for window in windows]
 
-        A token that starts before an entity and reaches into it (half of a number, say) carries the entity's B-.
-        A window that starts inside an entity sees I- first, as the decoder's stitching expects.
-        """
-        tags = TagSet(tuple(label.id for label in labels)).index
-        first = np.full(len(example.texts[0]) + 1, -1)  # index of the entity a character belongs to
-        for number, (start, end, _) in enumerate(example.target):
-            first[start:end] = number
-        result = []
-        for window in windows:
-            target = np.full(len(window.offsets), IGNORED, np.int64)
-            before = -1
-            for position in range(1, len(window.offsets) - 1):
-                start, end = window.offsets[position]
-                inside = [n for n in first[start:end] if n >= 0]
-                if not inside:
-                    target[position], before = tags["O"], -1
-                    continue
-                begin, _, kind = example.target[inside[0]]
-                # A character that decomposes into several tokens (Hangul) begins its entity only once.
-                begins = start <= begin and before != inside[0]
-                target[position], before = tags[f"B-{kind}" if begins else f"I-{kind}"], inside[0]
-            result.append(target)
-        return result
-
-    def model(self, config: Any) -> Any:
+    def model(self, config: Any, manifest: Manifest) -> Any:
         """PaddleNLP's head: dropout, linear."""
         from paddlenlp.transformers import ErnieForTokenClassification
 
@@ -82,11 +85,11 @@ class TokenClassificationBuilder:
         """logits [B, L, tags]."""
         return {"logits": raw}
 
-    def loss(self, outputs: dict[str, Any], targets: Any) -> Any:
+    def loss(self, outputs: Mapping[str, Any], targets: Mapping[str, Any]) -> Any:
         """Cross entropy over real tokens."""
         import paddle.nn.functional as F
 
-        return F.cross_entropy(outputs["logits"], targets, ignore_index=IGNORED)
+        return F.cross_entropy(outputs["logits"], targets["tags"], ignore_index=IGNORED)
 
     def score(
         self, examples: Sequence[Example], answers: Sequence[Answer | str], manifest: Manifest

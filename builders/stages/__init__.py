@@ -45,6 +45,7 @@ class Context:
     devices: str = ""  # several devices for fine-tuning: "0,1"
     seed: int = 0
     card: Mapping[str, Any] = field(default_factory=dict)  # of a checkpoint that ships
+    transfer_folders: Mapping[str, Path] = field(default_factory=dict)  # further sets to evaluate on, those at hand
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,15 @@ from typing import Any
 import numpy as np
 
 from ernie_runtime.kinds import get_kind
+from ernie_runtime.manifest import Manifest
 from ernie_runtime.tokenization import ErnieTokenizer
 
+from ..config import DataConfig
+from ..draft import draft_manifest
 from ..errors import ConfigError, DataError
 from ..kinds import get_builder_kind
 from ..progress import bar
-from ..readers import READERS, Example
+from ..readers import Example, get_reader
 from . import Context, Done, sha256_of
 
 NAME = "data"
@@ -31,6 +34,7 @@ def inputs(context: Context, before: Mapping[str, Done]) -> dict[str, Any]:
         "format": data.format,
         "fields": dict(data.fields),
         "labels": [label.id for label in context.task.labels],
+        **({"options": context.task.options} if context.task.options else {}),
         "kind": context.task.kind,
         "limits": vars(context.task.limits),
         "vocabulary": sha256_of(context.source.vocabulary),
@@ -41,20 +45,20 @@ def inputs(context: Context, before: Mapping[str, Done]) -> dict[str, Any]:
 def run(context: Context, before: Mapping[str, Done], folder: Path) -> dict[str, Any]:
     """Write train.jsonl and dev.jsonl; rows, token lengths and the unknown-word rate."""
     tokenizer = ErnieTokenizer.from_vocab(context.source.vocabulary)
-    kind, limits = get_kind(context.task.kind), context.task.limits
+    kind, manifest = get_kind(context.task.kind), draft_manifest(context.task, tokenizer)
     for example, document in zip(
-        context.task.examples, kind.documents(context.task.examples, tokenizer, limits)[0], strict=True
+        context.task.examples, kind.documents(context.task.examples, tokenizer, manifest)[0], strict=True
     ):
         if document.error is not None:
             raise ConfigError(f"tasks.{context.task.name}.examples: {example!r}: {document.error}")
     figures: dict[str, Any] = {}
     for split, path in _files(context).items():
-        examples = _read(context, path)
+        examples = read_file(path, split, context.task.data, manifest)
         with (folder / f"{split}.jsonl").open("w", encoding="utf-8") as out:
             for e in examples:
                 out.write(json.dumps([e.texts, e.target, e.line], ensure_ascii=False) + "\n")
         items = [e.texts for e in examples]
-        chunks = [kind.documents(items[i : i + 1000], tokenizer, limits) for i in range(0, len(items), 1000)]
+        chunks = [kind.documents(items[i : i + 1000], tokenizer, manifest) for i in range(0, len(items), 1000)]
         documents = [document for chunk, _ in chunks for document in chunk]
         ids = np.concatenate([window.input_ids for _, windows in chunks for window in windows])
         lengths = np.array([document.tokens for document in documents])
@@ -96,8 +100,13 @@ def _files(context: Context) -> dict[str, Path]:
     if context.data_folder is None:
         return {}
     data = context.task.data
-    files = {"dev": context.data_folder / data.dev}
-    if not context.ready:
+    files = {"dev": context.data_folder / (data.dev or data.train)}
+    if not context.ready and get_builder_kind(context.task.kind).trains:
+        if not data.train:
+            raise DataError(
+                f"task {context.task.name} has no training text ([tasks.{context.task.name}.data] train): "
+                f"publish a fine-tuned checkpoint with --checkpoint {context.task.name}=DIR"
+            )
         files = {"train": context.data_folder / data.train, **files}
     for path in files.values():
         if not path.is_file():
@@ -105,19 +114,18 @@ def _files(context: Context) -> dict[str, Path]:
     return files
 
 
-def _read(context: Context, path: Path) -> list[Example]:
-    task = context.task
-    if task.data.format not in READERS:
-        raise DataError(f"tasks.{task.name}.data.format {task.data.format!r} is none of {', '.join(READERS)}")
-    kind, wanted = get_builder_kind(task.kind), len(get_kind(task.kind).inputs)
+def read_file(path: Path, split: str, data: DataConfig, manifest: Manifest) -> list[Example]:
+    """The examples of one file, read as `data` says and checked; split: "train" or "dev", for readers that split."""
+    read = get_reader(data.format)
+    kind, wanted = get_builder_kind(manifest.kind), len(get_kind(manifest.kind).inputs)
     examples = []
     with bar(0, path.name, "row") as shown:
-        for example in READERS[task.data.format](path, task.data.fields):
+        for example in read(path, data.fields, split):
             if len(example.texts) != wanted:
                 raise DataError(
-                    f"{path}:{example.line}: {len(example.texts)} texts, the kind {task.kind} takes {wanted}"
+                    f"{path}:{example.line}: {len(example.texts)} texts, the kind {manifest.kind} takes {wanted}"
                 )
-            fault = kind.check(example, task.labels)
+            fault = kind.check(example, manifest)
             if fault is not None:
                 raise DataError(f"{path}:{example.line}: {fault}")
             examples.append(example)

@@ -12,12 +12,12 @@ from ernie_runtime.engines.ort import OrtEngine
 from ernie_runtime.pipeline import Pipeline
 from ernie_runtime.tokenization import ErnieTokenizer
 
-from ..draft import draft_manifest
 from ..kinds import get_builder_kind
 from ..progress import bar
-from . import Context, Done, code_key
-from .data import read_split
+from . import Context, Done, code_key, sha256_of
+from .data import read_file, read_split
 from .export import MODEL
+from .finetune import manifest_of
 
 NAME = "evaluate"
 WRONG = "wrong.jsonl"
@@ -31,6 +31,8 @@ def inputs(context: Context, before: Mapping[str, Done]) -> dict[str, Any]:
         "split": context.data_split,
         "labels": [vars(label) for label in context.task.labels],
         "limits": vars(context.task.limits),
+        "options": context.task.options,
+        "transfer": {name: sha256_of(path) for name, path in _transfer_files(context).items()},
         "code": code_key(),
     }
 
@@ -42,12 +44,19 @@ def run(context: Context, before: Mapping[str, Done], folder: Path) -> dict[str,
         return {"rows": 0, "split": context.data_split, "metrics": {}}
     exported = before["export"].folder
     tokenizer = ErnieTokenizer.from_file(exported / "tokenizer.json")
-    manifest, kind = draft_manifest(context.task, tokenizer), get_builder_kind(context.task.kind)
+    manifest = manifest_of(context, before["fine-tune"], tokenizer)
+    kind = get_builder_kind(context.task.kind)
     pipeline = Pipeline(manifest, tokenizer, OrtEngine(exported / MODEL))
     started = time.monotonic()
     with bar(len(examples), "evaluate") as shown:
         answers = pipeline.predict([e.texts for e in examples], progress=shown.update)
     seconds = time.monotonic() - started
+    transfer = {}
+    for name, path in _transfer_files(context).items():
+        others = read_file(path, "dev", context.task.transfer[name], manifest)
+        with bar(len(others), name) as shown:
+            replies = pipeline.predict([e.texts for e in others], progress=shown.update)
+        transfer[name] = {"rows": len(others), "metrics": kind.score(others, replies, manifest)}
     wrong = 0
     with (folder / WRONG).open("w", encoding="utf-8") as out:
         for example, answer in zip(examples, answers, strict=True):
@@ -60,6 +69,7 @@ def run(context: Context, before: Mapping[str, Done], folder: Path) -> dict[str,
         "split": context.data_split,
         "main": kind.main_metric,
         "metrics": kind.score(examples, answers, manifest),
+        "transfer": transfer,
         "wrong": wrong,
         "wrong_file": str(folder.with_name(folder.name.removesuffix(".partial")) / WRONG),
         "texts_per_second": round(len(examples) / max(seconds, 1e-9)),
@@ -75,7 +85,18 @@ def line(figures: Mapping[str, Any]) -> str:
         for name, value in figures["metrics"].items()
         if "_" not in name or name == figures["main"]
     )
+    shown += "".join(
+        f"; {name} {figures['main']} {other['metrics'][figures['main']]:.2f} on {other['rows']:,} rows"
+        for name, other in figures.get("transfer", {}).items()
+        if figures["main"] in other["metrics"]
+    )
     return (
         f"{figures['split']} {shown} on {figures['rows']:,} rows through the serving code; "
         f"{figures['wrong']:,} wrong in {figures['wrong_file']}"
     )
+
+
+def _transfer_files(context: Context) -> dict[str, Path]:
+    """The further sets that are at hand."""
+    found = {name: folder / context.task.transfer[name].dev for name, folder in context.transfer_folders.items()}
+    return {name: path for name, path in found.items() if path.is_file()}

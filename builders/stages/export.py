@@ -19,9 +19,9 @@ import numpy as np
 from ernie_runtime.batching import run_rows
 from ernie_runtime.engines.ort import OrtEngine
 from ernie_runtime.kinds import TensorSpec, get_kind
+from ernie_runtime.manifest import Manifest
 from ernie_runtime.tokenization import ErnieTokenizer
 
-from ..draft import draft_manifest
 from ..errors import ExportError
 from ..framework import import_paddle
 from ..kinds import get_builder_kind
@@ -29,7 +29,7 @@ from ..models import PaddleEngine, build_model
 from ..onnx_graph import name_dimensions, rename_tensors, tidy
 from . import Context, Done, code_key, sha256_of
 from .data import read_split
-from .finetune import fine_tuned
+from .finetune import fine_tuned, manifest_of
 
 NAME = "export"
 MODEL = "model.onnx"
@@ -45,6 +45,7 @@ def inputs(context: Context, before: Mapping[str, Done]) -> dict[str, Any]:
         "checkpoint": before["fine-tune"].key,
         "data": before["data"].key,
         "labels": len(context.task.labels),
+        "options": context.task.options,
         "kind": context.task.kind,
         "opset": OPSET,
         "examples": context.task.examples,
@@ -61,12 +62,13 @@ def run(context: Context, before: Mapping[str, Done], folder: Path) -> dict[str,
         checkpoint = replace(checkpoint, where=context.source.where)  # a fault in it is the user's to know
     tokenizer = ErnieTokenizer.from_vocab(checkpoint.vocabulary)
     served = get_kind(context.task.kind)
-    model = build_model(kind, checkpoint, len(context.task.labels), may_lack=kind.unused)
+    manifest = manifest_of(context, before["fine-tune"], tokenizer)
+    model = build_model(kind, checkpoint, manifest, ready=True)
     model.eval()
-    outputs = served.encoder_outputs(draft_manifest(context.task, tokenizer))
+    outputs = served.encoder_outputs(manifest)
     to_onnx(to_static(model, folder / "paddle"), folder / MODEL, outputs)
     tokenizer.save(folder / "tokenizer.json")
-    error, texts = compare(context, before, tokenizer, PaddleEngine(model, kind), OrtEngine(folder / MODEL))
+    error, texts = compare(manifest, before, tokenizer, PaddleEngine(model, kind), OrtEngine(folder / MODEL))
     if not error <= TOLERANCE:
         raise ExportError(
             f"task {context.task.name}: the exported graph differs from Paddle by {error:.2g} "
@@ -143,20 +145,18 @@ def to_onnx(graph: Path, target: Path, outputs: Sequence[TensorSpec]) -> None:
 
 
 def compare(
-    context: Context, before: Mapping[str, Done], tokenizer: ErnieTokenizer, reference: Any, exported: Any
+    manifest: Manifest, before: Mapping[str, Done], tokenizer: ErnieTokenizer, reference: Any, exported: Any
 ) -> tuple[float, int]:
-    """Largest absolute difference of any output on real texts of mixed length, at real tokens; texts compared."""
-    kind = get_kind(context.task.kind)
-    items = [e.texts for e in read_split(before["data"], "dev")[:CHECK_TEXTS]] or list(context.task.examples)
+    """Largest absolute difference of any FP32 output on real texts of mixed length, at real tokens; texts compared."""
+    kind = get_kind(manifest.kind)
+    items = [e.texts for e in read_split(before["data"], "dev")[:CHECK_TEXTS]] or list(manifest.examples)
     if not items:
-        raise ExportError(
-            f"task {context.task.name}: no texts to check the export on; give `examples` in the tasks file"
-        )
-    _, windows = kind.documents(items, tokenizer, context.task.limits)
+        raise ExportError(f"task {manifest.task}: no texts to check the export on; give `examples` in the tasks file")
+    _, windows = kind.documents(items, tokenizer, manifest)
     ids, types = [w.input_ids for w in windows], [w.token_type_ids for w in windows]
     ours, theirs = (run_rows(engine, ids, types) for engine in (exported, reference))
     differences = []
-    specs = kind.encoder_outputs(draft_manifest(context.task, tokenizer))
+    specs = [spec for spec in kind.encoder_outputs(manifest) if spec.dtype == "FP32"]  # ids may differ where values tie
     for window, a, b in zip(windows, ours, theirs, strict=True):
         for spec in specs:
             length = len(window.offsets) if spec.per_token else None

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,11 +19,14 @@ from typing import Any
 import builders
 import ernie_runtime
 from ernie_runtime.manifest import Manifest
+from ernie_runtime.pipeline import Pipeline
 from ernie_runtime.tokenization import ErnieTokenizer
 
 from ..draft import draft_manifest
 from ..errors import BuildError, ConfigError
 from ..framework import import_paddle
+from ..kinds import get_builder_kind
+from ..models import TASK_OPTIONS, PaddleEngine, build_model
 from ..progress import say
 from ..weights import Checkpoint, read_checkpoint, write_checkpoint
 from . import Context, Done, key_of
@@ -58,11 +62,39 @@ def changed_fields(config: Any) -> dict[str, Any]:
 def run(context: Context, before: Mapping[str, Done], folder: Path) -> dict[str, Any]:
     """Leave a checkpoint in `folder`/best."""
     source = context.source
-    if context.ready:
+    figures: dict[str, Any] = {"from": source.name, "trained": False}
+    if context.ready or not get_builder_kind(context.task.kind).trains:
         write_checkpoint(folder / BEST, source.config, source.weights, source.vocabulary)
-        return {"from": source.name, "trained": False}
-    figures = _launch(context, before, folder) if context.devices else train(context, before["data"], folder)
-    return {"trained": True, **figures}
+    else:
+        figures = _launch(context, before, folder) if context.devices else train(context, before["data"], folder)
+        figures["trained"] = True
+        shutil.rmtree(folder / "state", ignore_errors=True)  # only a run that goes on needs it
+    learn(context, before["data"], folder / BEST)
+    return figures
+
+
+def learn(context: Context, data: Done, folder: Path) -> None:
+    """Store with the checkpoint what the kind learns from data besides weights, unless it is there already."""
+    found = read_checkpoint(folder)
+    if TASK_OPTIONS in found.config:
+        return
+    kind, tokenizer = get_builder_kind(context.task.kind), ErnieTokenizer.from_vocab(found.vocabulary)
+    manifest = draft_manifest(context.task, tokenizer)
+
+    def pipeline() -> Pipeline:
+        import_paddle(context.device)
+        model = build_model(kind, found, manifest, ready=True)
+        model.eval()
+        return Pipeline(manifest, tokenizer, PaddleEngine(model, kind))
+
+    learnt = kind.learn(manifest, read_split(data, "train"), read_split(data, "dev"), pipeline)
+    if learnt:
+        write_checkpoint(folder, {**found.config, TASK_OPTIONS: learnt}, found.weights, found.vocabulary)
+
+
+def manifest_of(context: Context, done: Done, tokenizer: ErnieTokenizer) -> Manifest:
+    """The task's manifest with what fine-tuning learnt, before anything is exported."""
+    return draft_manifest(context.task, tokenizer, fine_tuned(done).config.get(TASK_OPTIONS))
 
 
 def line(figures: Mapping[str, Any]) -> str:

@@ -19,12 +19,12 @@ from ernie_runtime.repository import newest_version, versions
 from ernie_runtime.tokenization import ErnieTokenizer
 
 from .. import triton_config as tc
-from ..draft import draft_manifest
 from ..errors import PublishError
 from ..lint import lint
 from ..warmup import warmup_requests, write_warmup
 from . import Context, Done, key_of
 from .export import MODEL
+from .finetune import manifest_of
 
 NAME = "publish"
 VARIANT, ENGINE = "fp32", "onnxruntime"
@@ -93,7 +93,7 @@ def _publish(context: Context, before: Mapping[str, Done]) -> dict[str, Any]:
         evaluations(context, before),
     )
     manifest = replace(
-        draft_manifest(task, tokenizer),
+        manifest_of(context, before["fine-tune"], tokenizer),
         version=version,
         variants=(variant,),
         made_by={
@@ -184,7 +184,9 @@ def evaluations(context: Context, before: Mapping[str, Done]) -> tuple[Evaluatio
     found = [Evaluation(**e) for e in context.card.get("evaluations", [])]
     own = before["evaluate"].figures
     if own["rows"]:
-        found.append(Evaluation(own["split"], own["rows"], own["metrics"], "this build, through the serving code"))
+        by = "this build, through the serving code"
+        found.append(Evaluation(own["split"], own["rows"], own["metrics"], by))
+        found += [Evaluation(name, other["rows"], other["metrics"], by) for name, other in own["transfer"].items()]
     return tuple(found)
 
 
@@ -207,6 +209,7 @@ def _build_key(context: Context, before: Mapping[str, Done]) -> str:
             "labels": [vars(label) for label in context.task.labels],
             "limits": vars(context.task.limits),
             "examples": context.task.examples,
+            "options": context.task.options,
             "card": context.card,
         }
     )

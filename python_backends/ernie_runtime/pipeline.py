@@ -79,7 +79,7 @@ class Pipeline:
         """Answers in the order of the items; a string where an item cannot be answered, saying why."""
         answers: list[Answer | str] = []
         for start in range(0, len(items), chunk):
-            documents, windows = self.kind.documents(items[start : start + chunk], self.tokenizer, self.manifest.limits)
+            documents, windows = self.kind.documents(items[start : start + chunk], self.tokenizer, self.manifest)
             rows = run_rows(
                 self.engine,
                 [w.input_ids for w in windows],

@@ -76,7 +76,7 @@ class TokenizerStep:
             columns = [request[name].reshape(-1) for name in self.inputs]
             sizes.append(len(columns[0]))
             items += zip(*columns, strict=True)
-        documents, windows = self.kind.documents(items, self.tokenizer, self.manifest.limits)
+        documents, windows = self.kind.documents(items, self.tokenizer, self.manifest)
         results: list[dict[str, np.ndarray] | InvalidItem] = []
         first_item = first_window = 0
         for size in sizes:
@@ -132,6 +132,8 @@ class TokenizerStep:
             }
             if self.kind.offsets:
                 item["text"] = document.text
+            if document.extra:
+                item["extra"] = document.extra
             rows.append(dumps(item))
         return rows
 
@@ -192,6 +194,7 @@ class PostprocessStep:
         self.kind: Kind = get_kind(manifest.kind)
         self.kind.check(manifest)
         self.specs = self.kind.encoder_outputs(manifest)
+        self.numeric = self.kind.numeric_outputs(manifest)
         self.inputs = (
             "WINDOW",
             "ITEM",
@@ -231,7 +234,7 @@ class PostprocessStep:
         for size in sizes:
             mine = answers[first : first + size]
             first += size
-            out = {spec.name: _numeric(spec, mine) for spec in self.kind.numeric}
+            out = {spec.name: _numeric(spec, mine) for spec in self.numeric}
             out["RESULT"] = strings(
                 [
                     dumps(
@@ -261,4 +264,6 @@ def _numeric(spec: TensorSpec, answers: Sequence[Answer | str]) -> np.ndarray:
 def _document(item: Mapping[str, Any]) -> Document:
     if "error" in item:
         return Document("", 0, 0, False, item["error"])
-    return Document(item.get("text", ""), item["tokens"], item["windows"], item["truncated"])
+    return Document(
+        item.get("text", ""), item["tokens"], item["windows"], item["truncated"], None, item.get("extra", {})
+    )

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -31,11 +31,12 @@ class Document:
     windows: int
     truncated: bool
     error: str | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)  # JSON data that the kind's decode needs besides
 
 
 @dataclass(frozen=True)
 class Window:
-    """One row for the encoder: [CLS] tokens [SEP]."""
+    """One row for the encoder: [CLS] tokens [SEP], or [CLS] tokens [SEP] tokens [SEP]."""
 
     owner: int  # index of the document in its request
     input_ids: np.ndarray  # int64 [L]
@@ -94,6 +95,56 @@ def empty_window(owner: int, tokenizer: ErnieTokenizer) -> Window:
     return Window(owner, ids, np.zeros_like(ids), np.zeros((2, 2), np.int32))
 
 
+def read_texts(
+    items: Sequence[tuple[bytes | str, ...]], limits: Limits
+) -> tuple[list[tuple[str, ...]], list[str | None]]:
+    """Each item's texts, and None or why they cannot be read (the texts are then empty); nothing is raised."""
+    texts: list[tuple[str, ...]] = []
+    errors: list[str | None] = []
+    for item in items:
+        try:
+            texts.append(tuple(check_length(decode_utf8(raw), limits) for raw in item))
+            errors.append(None)
+        except InvalidItem as error:
+            texts.append(("",) * len(item))
+            errors.append(str(error))
+    return texts, errors
+
+
+def empty_fault(text: str, what: str = "the text") -> str:
+    """Why a text without tokens cannot be answered."""
+    return f"{what} is empty" if not text else f"{what} has only spaces or control characters"
+
+
+class Cut:
+    """Documents and windows of the items of one or many requests, collected in order."""
+
+    def __init__(self, tokenizer: ErnieTokenizer) -> None:
+        self.tokenizer = tokenizer
+        self.documents: list[Document] = []
+        self.windows: list[Window] = []
+
+    @property
+    def owner(self) -> int:
+        """Index of the next document."""
+        return len(self.documents)
+
+    def refuse(self, text: str, fault: str) -> None:
+        """An item that cannot be answered."""
+        self.windows.append(empty_window(self.owner, self.tokenizer))
+        self.documents.append(Document(text, 0, 0, False, fault))
+
+    def add(
+        self, text: str, tokens: int, windows: Sequence[Window], truncated: bool, extra: Mapping[str, Any] | None = None
+    ) -> None:
+        """A good item; refused here if it needs more windows than a request can have."""
+        if len(windows) > MAX_WINDOWS:
+            self.refuse(text, f"the text needs {len(windows):,} windows, a request can have {MAX_WINDOWS:,}")
+            return
+        self.documents.append(Document(text, tokens, len(windows), truncated, None, extra or {}))
+        self.windows.extend(windows)
+
+
 def single_text_documents(
     items: Sequence[tuple[bytes | str, ...]], tokenizer: ErnieTokenizer, limits: Limits
 ) -> tuple[list[Document], list[Window]]:
@@ -102,33 +153,13 @@ def single_text_documents(
     items: one-element tuples, UTF-8 bytes or str. Returns a document an item and at least one window a document,
     windows ordered by owner. A bad item becomes a document with `error`; nothing is raised for it.
     """
-    texts: list[str] = []
-    errors: list[str | None] = []
-    for (raw,) in items:
-        try:
-            texts.append(check_length(decode_utf8(raw), limits))
-            errors.append(None)
-        except InvalidItem as error:
-            texts.append("")
-            errors.append(str(error))
-    documents: list[Document] = []
-    windows: list[Window] = []
-    for owner, (text, tokenized, fault) in enumerate(zip(texts, tokenizer(texts), errors, strict=True)):
+    texts, errors = read_texts(items, limits)
+    cut = Cut(tokenizer)
+    for (text,), tokenized, fault in zip(texts, tokenizer([text for (text,) in texts]), errors, strict=True):
         tokens = len(tokenized.ids)
-        if fault is None and tokens == 0:
-            fault = "the text is empty" if not text else "the text has only spaces or control characters"
-        if fault is not None:
-            documents.append(Document(text, 0, 0, False, fault))
-            windows.append(empty_window(owner, tokenizer))
+        if fault is not None or tokens == 0:
+            cut.refuse(text, fault or empty_fault(text))
             continue
-        cut = make_windows(owner, tokenized, tokenizer, limits)
-        if len(cut) > MAX_WINDOWS:
-            fault = f"the text needs {len(cut):,} windows, a request can have {MAX_WINDOWS:,}"
-            documents.append(Document(text, 0, 0, False, fault))
-            windows.append(empty_window(owner, tokenizer))
-            continue
-        documents.append(
-            Document(text, tokens, len(cut), limits.overflow == "truncate" and tokens > limits.max_length - 2)
-        )
-        windows.extend(cut)
-    return documents, windows
+        windows = make_windows(cut.owner, tokenized, tokenizer, limits)
+        cut.add(text, tokens, windows, limits.overflow == "truncate" and tokens > limits.max_length - 2)
+    return cut.documents, cut.windows

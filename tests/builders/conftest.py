@@ -17,6 +17,7 @@ from safetensors.numpy import save_file
 
 from builders import build_all
 from builders.config import ASSETS
+from ernie_runtime.manifest import Label, Limits, Manifest, Variant
 
 Weights = dict[str, np.ndarray]
 ENTRIES = 400
@@ -74,6 +75,27 @@ epochs = 1
 batch_size = 16
 learning_rate = 5e-3
 """
+
+
+def manifest_with(labels: int, kind: str = "sequence_classification", **fields: Any) -> Manifest:
+    """A manifest with so many labels, enough to build a model."""
+    names = tuple(Label(f"l{i}", f"l{i}") for i in range(labels))
+    return Manifest(
+        **{
+            "task": "toy",
+            "kind": kind,
+            "title": "",
+            "version": 0,
+            "labels": names,
+            "limits": Limits(32, 16),
+            "vocabulary_size": ENTRIES,
+            "vocabulary_sha256": "",
+            "variants": (Variant("fp32", "onnxruntime", "model.onnx", 0, "", 0.0),),
+            "recommended": "fp32",
+            "main_metric": "accuracy",
+            **fields,
+        }
+    )
 
 
 def random_hugging_face(seed: int = 0, std: float = 0.3, config: dict[str, Any] = CONFIG) -> Weights:

@@ -21,7 +21,7 @@ from builders.stages import export
 from builders.weights import read_checkpoint
 from ernie_runtime.engines.ort import OrtEngine
 
-from .conftest import Place, nameless
+from .conftest import Place, manifest_with, nameless
 
 OneLine = Callable[..., str]
 
@@ -59,7 +59,7 @@ def test_it_says_what_paddle_says(finished: Place, tagger: Place, task: str, sha
 
     place = finished if task == "topics" else tagger
     kind = get_builder_kind("sequence_classification" if task == "topics" else "token_classification")
-    model = build_model(kind, read_checkpoint(place.stage("fine-tune", task) / "best"), 3)
+    model = build_model(kind, read_checkpoint(place.stage("fine-tune", task) / "best"), manifest_with(3))
     model.eval()
     generator = np.random.default_rng(0)
     ids = generator.integers(5, 400, shape)

@@ -29,7 +29,7 @@ def test_each_archive_is_its_own(tmp_path: Path) -> None:
     task = load_tasks()["tnews"]
     for name in ("one", "two", "one again"):
         text = name.removesuffix(" again")
-        folder, split = data_folder(task, archive(tmp_path / name, text), "full", tmp_path / "cache")
+        folder, split = data_folder(task.data, archive(tmp_path / name, text), "full", tmp_path / "cache")
         assert folder is not None and split == "dev"
         assert (folder / "dev.json").read_text() == text
     assert len(list((tmp_path / "cache" / "data").iterdir())) == 2
@@ -40,5 +40,5 @@ def test_a_broken_archive(tmp_path: Path) -> None:
     path = source / "tnews.tar.xz"
     path.write_bytes(path.read_bytes()[:40])
     with pytest.raises(DataError, match=r"tnews\.tar\.xz: cannot be unpacked"):
-        data_folder(load_tasks()["tnews"], source, "full", tmp_path / "cache")
+        data_folder(load_tasks()["tnews"].data, source, "full", tmp_path / "cache")
     assert not list((tmp_path / "cache").rglob("*.new"))

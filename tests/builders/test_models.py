@@ -15,7 +15,7 @@ from builders.kinds import get_builder_kind
 from builders.models import build_model, find_base_model, weights_of
 from builders.weights import read_checkpoint
 
-from .conftest import Place, nameless
+from .conftest import Place, manifest_with, nameless
 
 OneLine = Callable[..., str]
 
@@ -111,22 +111,22 @@ def test_missing_encoder_weights(base_model: Path, tmp_path: Path) -> None:
         CheckpointError,
         match=r"1 encoder weights are missing, the first is ernie\.encoder\.layers\.1\.self_attn\.k_proj",
     ):
-        build_model(get_builder_kind("sequence_classification"), read_checkpoint(folder), 3)
+        build_model(get_builder_kind("sequence_classification"), read_checkpoint(folder), manifest_with(3))
     folder = with_weights(base_model, tmp_path / "t", lambda w: w.pop("embeddings.task_type_embeddings.weight"))
     with pytest.raises(CheckpointError, match=r"the first is ernie\.embeddings\.task_type_embeddings"):
-        build_model(get_builder_kind("sequence_classification"), read_checkpoint(folder), 3)
+        build_model(get_builder_kind("sequence_classification"), read_checkpoint(folder), manifest_with(3))
 
 
 def test_another_shape(base_model: Path, tmp_path: Path) -> None:
     name = "embeddings.position_embeddings.weight"
     folder = with_weights(base_model, tmp_path / "m", lambda w: w.update({name: w[name][:50]}))
     with pytest.raises(CheckpointError, match=r"position_embeddings.weight is \[50, 32\], the task needs \[64, 32\]"):
-        build_model(get_builder_kind("token_classification"), read_checkpoint(folder), 3)
+        build_model(get_builder_kind("token_classification"), read_checkpoint(folder), manifest_with(3))
 
 
 def test_the_seed_decides_what_a_base_model_lacks(base_model: Path) -> None:
     kind, base = get_builder_kind("sequence_classification"), read_checkpoint(base_model)
-    first, again, other = (weights_of(build_model(kind, base, 3, seed=seed)) for seed in (1, 1, 2))
+    first, again, other = (weights_of(build_model(kind, base, manifest_with(3), seed=seed)) for seed in (1, 1, 2))
     for name, value in first.items():
         np.testing.assert_array_equal(value, again[name])
         if name in base.weights:

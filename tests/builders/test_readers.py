@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from builders.errors import ConfigError, DataError
-from builders.readers import Example, bio_columns, clue_json
+from builders.readers import Example
+from builders.readers.bio_columns import read as bio_columns
+from builders.readers.clue_json import read as clue_json
 
 from .conftest import Place, write_topics
 

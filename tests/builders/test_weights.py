@@ -32,7 +32,17 @@ from builders.weights import (
     write_checkpoint,
 )
 
-from .conftest import CONFIG, ENTRIES, HEADS, HIDDEN, LAYERS, Weights, random_hugging_face, write_hugging_face
+from .conftest import (
+    CONFIG,
+    ENTRIES,
+    HEADS,
+    HIDDEN,
+    LAYERS,
+    Weights,
+    manifest_with,
+    random_hugging_face,
+    write_hugging_face,
+)
 
 LABELS = 3
 
@@ -201,7 +211,7 @@ def test_hugging_face_is_exact(
     types_ = generator.integers(0, 4, ids.shape)
 
     paddle = import_paddle("cpu")
-    model = build_model(get_builder_kind("sequence_classification"), read_checkpoint(folder), LABELS)
+    model = build_model(get_builder_kind("sequence_classification"), read_checkpoint(folder), manifest_with(LABELS))
     model.eval()
     with paddle.no_grad():
         tensors = {"input_ids": paddle.to_tensor(ids), "token_type_ids": paddle.to_tensor(types_)}
@@ -324,7 +334,9 @@ def test_no_downloaded_name_reaches_the_network(monkeypatch: pytest.MonkeyPatch,
     assert isinstance(found, Checkpoint)
     assert found.vocabulary.read_bytes() == local.vocabulary.read_bytes()
     assert found.weights.keys() == local.weights.keys()
-    assert build_model(get_builder_kind("sequence_classification"), found, LABELS, dropout=0.1) is not None
+    assert (
+        build_model(get_builder_kind("sequence_classification"), found, manifest_with(LABELS), dropout=0.1) is not None
+    )
 
 
 def break_file(folder: Path, name: str, content: bytes) -> None:

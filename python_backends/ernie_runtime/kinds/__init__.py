@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..errors import ManifestError
-from ..manifest import Limits, Manifest
+from ..manifest import Manifest
 from ..tokenization import ErnieTokenizer
 from ..windows import Document, Window
 
@@ -56,19 +56,20 @@ class Kind(Protocol):
     name: str
     inputs: tuple[TensorSpec, ...]
     """What a client sends, BYTES [1] each."""
-    numeric: tuple[TensorSpec, ...]
-    """Outputs besides RESULT."""
     offsets: bool
     """Whether decoding needs the text and the tokens' character offsets."""
 
     def check(self, manifest: Manifest) -> None:
         """Raise ManifestError where the manifest's labels or options do not fit the kind."""
 
+    def numeric_outputs(self, manifest: Manifest) -> tuple[TensorSpec, ...]:
+        """Outputs besides RESULT."""
+
     def encoder_outputs(self, manifest: Manifest) -> tuple[TensorSpec, ...]:
-        """The encoder's outputs."""
+        """The encoder's outputs, in the order of the graph's."""
 
     def documents(
-        self, items: Sequence[tuple[bytes | str, ...]], tokenizer: ErnieTokenizer, limits: Limits
+        self, items: Sequence[tuple[bytes | str, ...]], tokenizer: ErnieTokenizer, manifest: Manifest
     ) -> tuple[list[Document], list[Window]]:
         """Tokenize and cut; items hold one element an input."""
 

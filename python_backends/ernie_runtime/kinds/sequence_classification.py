@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..errors import ManifestError
-from ..manifest import Limits, Manifest
+from ..manifest import Manifest
 from ..numeric import softmax
 from ..tokenization import ErnieTokenizer
 from ..windows import Document, Window, single_text_documents
@@ -21,7 +21,6 @@ class SequenceClassification:
 
     name = "sequence_classification"
     inputs: tuple[TensorSpec, ...] = (TensorSpec("TEXT", "BYTES", (1,)),)
-    numeric: tuple[TensorSpec, ...] = (TensorSpec("LABEL_ID", "INT64", (1,)), TensorSpec("SCORE", "FP32", (1,)))
     offsets = False
 
     def check(self, manifest: Manifest) -> None:
@@ -29,15 +28,19 @@ class SequenceClassification:
         if len(manifest.labels) < 2:
             raise ManifestError(f"task {manifest.task}: {self.name} needs at least two labels")
 
+    def numeric_outputs(self, manifest: Manifest) -> tuple[TensorSpec, ...]:
+        """LABEL_ID INT64 [1], SCORE FP32 [1]."""
+        return (TensorSpec("LABEL_ID", "INT64", (1,)), TensorSpec("SCORE", "FP32", (1,)))
+
     def encoder_outputs(self, manifest: Manifest) -> tuple[TensorSpec, ...]:
         """logits FP32 [classes]."""
         return (TensorSpec("logits", "FP32", (len(manifest.labels),)),)
 
     def documents(
-        self, items: Sequence[tuple[bytes | str, ...]], tokenizer: ErnieTokenizer, limits: Limits
+        self, items: Sequence[tuple[bytes | str, ...]], tokenizer: ErnieTokenizer, manifest: Manifest
     ) -> tuple[list[Document], list[Window]]:
         """One text an item."""
-        return single_text_documents(items, tokenizer, limits)
+        return single_text_documents(items, tokenizer, manifest.limits)
 
     def decode(
         self, documents: Sequence[Document], outputs: Sequence[Sequence[WindowOutput]], manifest: Manifest

@@ -53,22 +53,25 @@ class TokenClassification:
 
     name = "token_classification"
     inputs: tuple[TensorSpec, ...] = (TensorSpec("TEXT", "BYTES", (1,)),)
-    numeric: tuple[TensorSpec, ...] = ()
     offsets = True
 
     def check(self, manifest: Manifest) -> None:
         """The labels are a BIO tag set."""
         tag_set(tuple(label.id for label in manifest.labels))
 
+    def numeric_outputs(self, manifest: Manifest) -> tuple[TensorSpec, ...]:
+        """None."""
+        return ()
+
     def encoder_outputs(self, manifest: Manifest) -> tuple[TensorSpec, ...]:
         """logits FP32 [tokens, tags]."""
         return (TensorSpec("logits", "FP32", (-1, len(manifest.labels))),)
 
     def documents(
-        self, items: Sequence[tuple[bytes | str, ...]], tokenizer: ErnieTokenizer, limits: Limits
+        self, items: Sequence[tuple[bytes | str, ...]], tokenizer: ErnieTokenizer, manifest: Manifest
     ) -> tuple[list[Document], list[Window]]:
         """One text an item."""
-        return single_text_documents(items, tokenizer, limits)
+        return single_text_documents(items, tokenizer, manifest.limits)
 
     def decode(
         self, documents: Sequence[Document], outputs: Sequence[Sequence[WindowOutput]], manifest: Manifest

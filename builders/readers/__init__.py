@@ -1,0 +1,58 @@
+"""Readers of labelled text: one module a file format, found by its name; every fault with its file and line.
+
+A module has `read(path, columns, split)`: an iterator of examples. `columns` is the task's data.fields, `split` is
+"train" or "dev", for files that hold both.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import DataError
+
+
+@dataclass(frozen=True)
+class Example:
+    """One labelled item: a text an input of the kind, and the kind's target as JSON data."""
+
+    texts: tuple[str, ...]
+    target: Any
+    line: int  # where it starts in its file
+
+
+def lines(path: Path) -> Iterator[tuple[int, str]]:
+    """(line number from 1, line without its end); DataError where the file is missing or not UTF-8."""
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
+    for number, line in enumerate(raw.removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1):
+        try:
+            yield number, line.removesuffix(b"\r").decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise DataError(
+                f"{path}:{number}: not UTF-8 at byte {error.start} of the line; save the file as UTF-8"
+            ) from None
+
+
+Reader = Callable[[Path, Mapping[str, str], str], Iterator[Example]]
+
+
+def reader_names() -> list[str]:
+    """The file formats there are."""
+    return sorted(m.name for m in pkgutil.iter_modules(__path__))
+
+
+def get_reader(name: str) -> Reader:
+    """The reader called `name`; DataError where there is none."""
+    if name not in reader_names():
+        raise DataError(f"data format {name!r} is none of {', '.join(reader_names())}")
+    read: Reader = importlib.import_module(f"{__name__}.{name}").read
+    return read

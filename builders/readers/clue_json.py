@@ -1,0 +1,47 @@
+"""CLUE's JSON lines."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from ..errors import ConfigError, DataError
+from . import Example, lines
+
+
+def read(path: Path, columns: Mapping[str, str], split: str = "") -> Iterator[Example]:
+    """CLUE's JSON lines. columns: `text` (and `text_pair`), `label` -> the names the file uses; target: the label."""
+    del split
+    lacking = [key for key in ("text", "label") if key not in columns]
+    if lacking:
+        raise ConfigError(
+            f"data.fields must name the file's {' and '.join(lacking)}, "
+            'such as { text = "sentence", label = "label" }'
+        )
+    names = [columns[key] for key in ("text", "text_pair") if key in columns]
+    for number, line in lines(path):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"{path}:{number}: not a JSON object ({error})") from None
+        if not isinstance(row, dict):
+            raise DataError(f"{path}:{number}: expected a JSON object with {', '.join(names)} and {columns['label']}")
+        for name in (*names, columns["label"]):
+            if name not in row:
+                raise DataError(f"{path}:{number}: field {name!r} is missing; found {', '.join(row) or 'none'}")
+        for name in names:
+            if not isinstance(row[name], str):
+                raise DataError(f"{path}:{number}: field {name!r} must be a string, found {row[name]!r}")
+            if any("\ud800" <= char <= "\udfff" for char in row[name]):
+                raise DataError(
+                    f"{path}:{number}: field {name!r} holds half a surrogate pair (\\uD800 to \\uDFFF): no text"
+                )
+        label = row[columns["label"]]
+        if not isinstance(label, (str, int)) or isinstance(label, bool):
+            raise DataError(
+                f"{path}:{number}: field {columns['label']!r} must be a string or a whole number, found {label!r}"
+            )
+        yield Example(tuple(row[name] for name in names), str(label), number)

@@ -1,0 +1,28 @@
+"""One label for a pair of texts (same question, entailment, keywords of an abstract)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..manifest import Manifest
+from ..pairs import pair_documents
+from ..tokenization import ErnieTokenizer
+from ..windows import Document, Window
+from . import TensorSpec
+from .sequence_classification import SequenceClassification
+
+
+class PairClassification(SequenceClassification):
+    """TEXT, TEXT_PAIR -> LABEL_ID, SCORE, RESULT; outputs and decoding are those of sequence classification."""
+
+    name = "pair_classification"
+    inputs = (TensorSpec("TEXT", "BYTES", (1,)), TensorSpec("TEXT_PAIR", "BYTES", (1,)))
+
+    def documents(
+        self, items: Sequence[tuple[bytes | str, ...]], tokenizer: ErnieTokenizer, manifest: Manifest
+    ) -> tuple[list[Document], list[Window]]:
+        """Two texts an item: [CLS] TEXT [SEP] TEXT_PAIR [SEP], token types 0 and 1."""
+        return pair_documents(items, tokenizer, manifest.limits)
+
+
+KIND = PairClassification()
