@@ -11,7 +11,11 @@ from . import Example, lines
 
 
 def read(path: Path, columns: Mapping[str, str], split: str = "") -> Iterator[Example]:
-    """CLUE's JSON lines. columns: `text` (and `text_pair`), `label` -> the names the file uses; target: the label."""
+    """CLUE's JSON lines. columns: `text` (and `text_pair`), `label` -> the names the file uses; target: the label.
+
+    A text that is a list of strings (CSL's keywords) is joined by spaces. columns may have `drop`: rows with this
+    label are left out (OCNLI's "-": its annotators did not agree).
+    """
     del split
     lacking = [key for key in ("text", "label") if key not in columns]
     if lacking:
@@ -33,6 +37,8 @@ def read(path: Path, columns: Mapping[str, str], split: str = "") -> Iterator[Ex
             if name not in row:
                 raise DataError(f"{path}:{number}: field {name!r} is missing; found {', '.join(row) or 'none'}")
         for name in names:
+            if isinstance(row[name], list) and all(isinstance(part, str) for part in row[name]):
+                row[name] = " ".join(row[name])
             if not isinstance(row[name], str):
                 raise DataError(f"{path}:{number}: field {name!r} must be a string, found {row[name]!r}")
             if any("\ud800" <= char <= "\udfff" for char in row[name]):
@@ -44,4 +50,6 @@ def read(path: Path, columns: Mapping[str, str], split: str = "") -> Iterator[Ex
             raise DataError(
                 f"{path}:{number}: field {columns['label']!r} must be a string or a whole number, found {label!r}"
             )
+        if str(label) == columns.get("drop"):
+            continue
         yield Example(tuple(row[name] for name in names), str(label), number)
