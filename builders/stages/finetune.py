@@ -34,7 +34,7 @@ from .data import read_split
 
 NAME = "fine-tune"
 FORMAT = 1  # raise it when the same hyperparameters train in another way
-BEST, RESULT = "best", "result.json"
+BEST, RESULT, HISTORY = "best", "result.json", "progress.json"
 WORKER = Path(__file__).resolve().parents[1] / "worker.py"
 
 
@@ -68,7 +68,8 @@ def run(context: Context, before: Mapping[str, Done], folder: Path) -> dict[str,
     else:
         figures = _launch(context, before, folder) if context.devices else train(context, before["data"], folder)
         figures["trained"] = True
-        shutil.rmtree(folder / "state", ignore_errors=True)  # only a run that goes on needs it
+        (folder / "state" / HISTORY).replace(folder / HISTORY)
+        shutil.rmtree(folder / "state")  # weights and moments, which only a run that goes on needs
     learn(context, before["data"], folder / BEST)
     return figures
 

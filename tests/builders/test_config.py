@@ -75,10 +75,10 @@ def test_the_tasks_that_ship() -> None:
         (
             '["north", "south", "west"]',
             '["north"]',
-            "tasks.topics.labels: task topics: sequence_classification needs at least two",
+            "tasks.topics: task topics: sequence_classification needs at least two",
         ),
-        ('["north", "south", "west"]', '["a", "a"]', "tasks.topics.labels: two labels have the same id"),
-        ('["O", "B-PER", "I-PER"]', '["O", "I-PER"]', "tasks.names.labels: "),
+        ('["north", "south", "west"]', '["a", "a"]', "tasks.topics: two labels have the same id"),
+        ('["O", "B-PER", "I-PER"]', '["O", "I-PER"]', "tasks.names: "),
         ('["的一不是", "有人了在用"]', "[5]", "tasks.topics.examples: expected a list of texts"),
         ('["的一不是", "有人了在用"]', '"的"', "tasks.topics.examples: expected a list of texts"),
         (
@@ -105,7 +105,7 @@ def test_file_faults(tmp_path: Path) -> None:
     assert fault(tmp_path, "").endswith("tasks.toml: no [tasks.NAME] table")
     assert fault(tmp_path, "tasks = 5").endswith("tasks.toml: no [tasks.NAME] table")
     assert fault(tmp_path, "[tasks]\na = 5") == "tasks.toml: tasks.a: expected a table"
-    assert fault(tmp_path, "[tasks.a]\nkind = 5") == "tasks.toml: tasks.a: field 'labels' is missing"
+    assert fault(tmp_path, "[tasks.a]\nkind = 5") == "tasks.toml: tasks.a: field 'limits' is missing"
     with pytest.raises(ConfigError, match=r"none\.toml: no such file \(--tasks-file\)"):
         load_tasks(tmp_path / "none.toml")
     with pytest.raises(ConfigError, match="cannot be read"):

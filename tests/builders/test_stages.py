@@ -161,7 +161,7 @@ def test_interrupted_and_killed_it_goes_on_to_the_same_result(
     def state(of: Place) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         folder = of.stage("fine-tune")
         figures = json.loads((folder / "done.json").read_text(encoding="utf-8"))["figures"]
-        history = json.loads((folder / "state" / "progress.json").read_text(encoding="utf-8"))["history"]
+        history = json.loads((folder / "progress.json").read_text(encoding="utf-8"))["history"]
         return {name: value for name, value in figures.items() if name != "seconds"}, history
 
     assert state(place) == state(finished)

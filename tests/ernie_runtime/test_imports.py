@@ -30,7 +30,7 @@ ROOMS = {
     "python_backends/ernie_postprocess": {"ernie_runtime", "triton_python_backend_utils"},
     "python_backends/onnxruntime": {"ernie_runtime", "triton_python_backend_utils"},
     "python_backends/ernie_serve": {"ernie_serve"},
-    "clients/ernie_triton": {"ernie_triton", "numpy", "tritonclient"},
+    "clients/ernie_triton": {"ernie_triton", "ernie_runtime", "numpy", "tritonclient"},
 }
 
 
