@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import re
 import sys
@@ -18,8 +19,10 @@ if __package__ in (None, ""):  # run as a script: the packages lie beside this f
 try:
     from builders.config import ASSETS, PROFILES, TASKS_FILE, TaskConfig, TrainConfig, load_tasks, typed
     from builders.errors import BuildError, ConfigError, DataError
+    from builders.kinds import get_builder_kind
     from builders.locate import data_folder
     from builders.models import find_base_model
+    from builders.presets import PUBLISHED, choice_for, task_names
     from builders.progress import say
     from builders.stages import Context, Done, disk_error, run_stage
     from builders.weights import Checkpoint, read_checkpoint
@@ -56,7 +59,8 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--base-model",
         default="",
-        help="`embedded`, a PaddleNLP name (ernie-3.0-medium-zh), or a local PaddleNLP or Hugging Face directory",
+        help="`embedded`, a PaddleNLP name (ernie-3.0-medium-zh), a local PaddleNLP or Hugging Face directory, or "
+        "random:LAYERSxHIDDENxHEADS[:VOCABULARY]",
     )
     p.add_argument(
         "--checkpoint",
@@ -81,6 +85,14 @@ def parser() -> argparse.ArgumentParser:
         metavar="NAME=VALUE",
         help="change a hyperparameter, e.g. epochs=5, learning_rate=1e-4",
     )
+    p.add_argument(
+        "--preset",
+        default="",
+        metavar="NAME",
+        help="train with published hyperparameters: tnews, cmrc2018, cola, ... (without --tasks: for that task), or "
+        f"`{PUBLISHED}`: each task takes its own; --set wins; `--preset all --dry-run` lists them",
+    )
+    p.add_argument("--dry-run", action="store_true", help="print the plan; download, train and write nothing")
     p.add_argument("--until", choices=STAGES, default="publish", help="stop after this stage")
     p.add_argument(
         "--save-checkpoint",
@@ -91,14 +103,23 @@ def parser() -> argparse.ArgumentParser:
 
 
 def chosen_tasks(args: argparse.Namespace) -> list[TaskConfig]:
-    """The tasks asked for, with --set applied."""
+    """The tasks asked for, with --preset and --set applied."""
     tasks = load_tasks(args.tasks_file)
-    names = list(tasks) if args.tasks == "all" else [n.strip() for n in args.tasks.split(",") if n.strip()]
+    names = [n.strip() for n in args.tasks.split(",") if n.strip()]
+    if args.tasks == "all" and not (names := task_names(args.preset, tasks)):
+        raise ConfigError(
+            f"--preset {args.preset}: {args.tasks_file.name} has no task for it; --dry-run says what to add"
+        )
     for name in names:
         if name not in tasks:
             raise ConfigError(f"--tasks: {name!r} is not in {args.tasks_file.name}; it has {', '.join(tasks)}")
     if not names:
         raise ConfigError(f"--tasks: names no task; {args.tasks_file.name} has {', '.join(tasks)}")
+    return [with_changes(tasks[name], args) for name in names]
+
+
+def with_changes(task: TaskConfig, args: argparse.Namespace) -> TaskConfig:
+    """The task with --preset and --set applied."""
     known = [field.name for field in fields(TrainConfig)]
     changes: dict[str, Any] = {}
     for item in args.set:
@@ -109,7 +130,9 @@ def chosen_tasks(args: argparse.Namespace) -> list[TaskConfig]:
             changes[key] = json.loads(value)
         except ValueError:
             raise ConfigError(f"--set {item}: {value!r} is not a number") from None
-    return [replace(tasks[n], train=typed(TrainConfig, {**vars(tasks[n].train), **changes}, "--set")) for n in names]
+    choice = choice_for(args.preset, task.name, args.base_model or task.base_model)
+    task = choice.apply(task) if choice else task
+    return replace(task, train=typed(TrainConfig, {**vars(task.train), **changes}, "--set"))
 
 
 def _checkpoints(args: argparse.Namespace, tasks: list[TaskConfig]) -> dict[str, Path]:
@@ -142,24 +165,36 @@ def check_fit(task: TaskConfig, source: Checkpoint, ready: bool) -> None:
         )
 
 
+def takes_shipped(task: TaskConfig, args: argparse.Namespace) -> bool:
+    """Whether the checkpoint that ships is published: the full profile, a base model and a preset train instead."""
+    if args.base_model or args.preset or (args.profile == "full" and get_builder_kind(task.kind).trains):
+        return False
+    return bool(task.checkpoint) and (ASSETS / task.checkpoint).is_dir()
+
+
 def make_context(task: TaskConfig, args: argparse.Namespace, checkpoint: Path | None) -> Context:
     """Find weights and data for one task."""
-    shipped = ASSETS / task.checkpoint
+    kind, shipped = get_builder_kind(task.kind), ASSETS / task.checkpoint
     card: dict[str, Any] = {}
     source: Checkpoint
     ready = True
     if checkpoint is not None:
+        if args.preset:
+            raise ConfigError(
+                f"--preset {args.preset} trains, --checkpoint {task.name}={checkpoint} does not: give one"
+            )
         source = read_checkpoint(checkpoint)
-    elif args.profile == "demo" and task.checkpoint and shipped.is_dir() and not args.base_model:
+    elif takes_shipped(task, args):
         source = read_checkpoint(shipped)
         card = json.loads((shipped / "card.json").read_text(encoding="utf-8"))
     else:
-        source, ready = find_base_model(args.base_model or task.base_model), False
+        source, ready = find_base_model(args.base_model or task.base_model, args.seed), False
+    source = kind.start(source)
     check_fit(task, source, ready)
-    if ready and not source.has_head:
+    if ready and kind.trains and kind.needs_head and not source.has_head:
         raise ConfigError(f"{source.where}: has no task head, so it is not fine-tuned; give it as --base-model instead")
-    folder, split = data_folder(task, args.data_dir, args.profile, args.cache)
-    if folder is None and not ready:
+    folder, split = data_folder(task.data, args.data_dir, args.profile, args.cache)
+    if folder is None and not ready and kind.trains:
         raise DataError(
             f"task {task.name}: no sample ships for it; give --data-dir with its {task.data.folder}/ folder"
         )
@@ -176,7 +211,19 @@ def make_context(task: TaskConfig, args: argparse.Namespace, checkpoint: Path | 
         args.devices,
         args.seed,
         card,
+        _transfer_folders(task, args),
     )
+
+
+def _transfer_folders(task: TaskConfig, args: argparse.Namespace) -> dict[str, Path]:
+    """The folders of the further sets to evaluate on, where --data-dir has them."""
+    found = {}
+    for name, data in task.transfer.items():
+        with contextlib.suppress(DataError):
+            folder, _ = data_folder(data, args.data_dir, "demo", args.cache)
+            if folder is not None:
+                found[name] = folder
+    return found
 
 
 def build(args: argparse.Namespace) -> None:
@@ -184,11 +231,18 @@ def build(args: argparse.Namespace) -> None:
     from builders.stages import data, evaluate, export, finetune, publish
 
     modules = dict(zip(STAGES, (data, finetune, export, evaluate, publish), strict=True))
+    if args.dry_run:
+        from builders.plan import Build, dry_run, show
+
+        show(dry_run(args, Build(chosen_tasks, with_changes, _checkpoints, takes_shipped, make_context, modules)))
+        return
     tasks = chosen_tasks(args)
     checkpoints = _checkpoints(args, tasks)
     for number, task in enumerate(tasks, 1):
         started = time.monotonic()
         say(f"[{task.name}] {task.title} ({number} of {len(tasks)})")
+        if choice := choice_for(args.preset, task.name, args.base_model or task.base_model):
+            say(f"[{task.name}] preset {choice.preset.name}: {choice.origin}")
         context = make_context(task, args, checkpoints.get(task.name))
         done: dict[str, Done] = {}
         for name, module in modules.items():
@@ -208,7 +262,11 @@ def _reproduce(args: argparse.Namespace, task: TaskConfig) -> str:
     sets = "".join(f" --set {item}" for item in args.set)
     base = f" --base-model {Path(args.base_model).name}" if args.base_model else ""
     own = "" if args.tasks_file == TASKS_FILE else f" --tasks-file {args.tasks_file.name}"
-    return f"ernie-triton build --tasks {task.name}{own} --profile full --data-dir DATA --seed {args.seed}{base}{sets}"
+    preset = f" --preset {args.preset}" if args.preset else ""
+    return (
+        f"ernie-triton build --tasks {task.name}{own} --profile full --data-dir DATA --seed {args.seed}"
+        f"{base}{preset}{sets}"
+    )
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -16,18 +16,24 @@ from .config import ASSETS
 from .errors import CheckpointError
 from .framework import import_paddle, import_paddlenlp
 from .kinds import BuilderKind
+from .random_encoder import PREFIX, random_encoder
 from .weights import Checkpoint, Weights, ernie_config, read_checkpoint, with_prefix
 
 EMBEDDED = ASSETS / "encoder"
 TASK_OPTIONS = "task_options"  # in a checkpoint's config.json: what training learnt for the manifest
 
 
-def find_base_model(name: str) -> Checkpoint:
-    """`embedded`, a local PaddleNLP or Hugging Face directory, or a PaddleNLP name (which downloads)."""
+def find_base_model(name: str, seed: int = 0) -> Checkpoint:
+    """`embedded`, a local PaddleNLP or Hugging Face directory, `random:...`, or a PaddleNLP name (which downloads).
+
+    seed: what the weights of a random encoder are drawn from.
+    """
     if name == "embedded":
         return replace(read_checkpoint(EMBEDDED), where=name)
     if Path(name).exists():
         return read_checkpoint(Path(name))
+    if name.startswith(PREFIX):
+        return random_encoder(name, seed)
     if re.fullmatch(r"ernie[\w.-]*", name):
         return _download(name)
     raise CheckpointError(f"--base-model {name}: neither `embedded`, nor a directory, nor a PaddleNLP name (ernie-...)")
