@@ -27,7 +27,7 @@ from .config import TrainConfig
 from .errors import CheckpointError
 from .framework import import_paddle
 from .kinds import IGNORED, Row, get_builder_kind
-from .models import PaddleEngine, build_model, weights_of
+from .models import TASK_OPTIONS, PaddleEngine, build_model, weights_of
 from .progress import bar, say
 from .readers import Example
 from .weights import Checkpoint, write_checkpoint
@@ -228,7 +228,8 @@ class Trainer:
 
     def _config(self) -> dict[str, Any]:
         """The base model's configuration, with this task's labels."""
-        return {**self.base.config, "id2label": {str(i): label.id for i, label in enumerate(self.manifest.labels)}}
+        base = {name: value for name, value in self.base.config.items() if name != TASK_OPTIONS}
+        return {**base, "id2label": {str(i): label.id for i, label in enumerate(self.manifest.labels)}}
 
     def _save(self) -> None:
         """Weights, optimizer and progress, complete or not at all."""

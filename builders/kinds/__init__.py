@@ -19,7 +19,9 @@ from ernie_runtime.manifest import Manifest
 from ernie_runtime.pipeline import Pipeline
 from ernie_runtime.windows import Document, Window
 
+from ..class_report import ClassRow
 from ..readers import Example
+from ..weights import Checkpoint
 
 IGNORED = -100  # a target that teaches nothing, as Paddle's cross entropy knows it
 Targets = Mapping[str, np.ndarray]
@@ -40,11 +42,21 @@ class BuilderKind(ABC):
     main_metric: str
     """The figure that chooses the best checkpoint; larger is better."""
 
+    headline: tuple[str, ...] = ()
+    """Further figures for the builder's one line, besides those whose name has no `_`."""
+
     unused: tuple[str, ...] = ()
     """Parts of the names of weights that the layer has and the head does not read."""
 
     trains = True
     """Whether there is something to fine-tune; else the base model is published as it is."""
+
+    needs_head = True
+    """Whether a checkpoint without weights besides the encoder's cannot be a fine-tuned one."""
+
+    def start(self, source: Checkpoint) -> Checkpoint:
+        """The model as this kind takes it (with its pre-training head, say); by default as it is."""
+        return source
 
     def check(self, example: Example, manifest: Manifest) -> str | None:
         """None, or what is wrong with the example (an unknown label, a span outside the text)."""
@@ -93,6 +105,13 @@ class BuilderKind(ABC):
         self, examples: Sequence[Example], answers: Sequence[Answer | str], manifest: Manifest
     ) -> dict[str, float]:
         """Quality figures in percent, the main metric among them; a text without an answer counts as wrong."""
+
+    def report(
+        self, examples: Sequence[Example], answers: Sequence[Answer | str], manifest: Manifest
+    ) -> Sequence[ClassRow]:
+        """Figures class by class for a file beside the wrong predictions; none for a kind without classes."""
+        del examples, answers, manifest
+        return []
 
     @abstractmethod
     def wrong(self, example: Example, answer: Answer | str, manifest: Manifest) -> dict[str, Any] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from ernie_runtime.kinds import Answer
 from ernie_runtime.manifest import Manifest
 from ernie_runtime.windows import Window
 
+from ..class_report import ClassRow, class_row
 from ..readers import Example
 from . import BuilderKind, Targets
 
@@ -57,6 +59,21 @@ class SequenceClassificationBuilder(BuilderKind):
         """Accuracy; a text that could not be answered counts as wrong."""
         right = sum(self.wrong(e, a, manifest) is None for e, a in zip(examples, answers, strict=True))
         return {"accuracy": round(100 * right / max(len(examples), 1), 3)}
+
+    def report(
+        self, examples: Sequence[Example], answers: Sequence[Answer | str], manifest: Manifest
+    ) -> list[ClassRow]:
+        """A row a label."""
+        expected, predicted, right = Counter[str](), Counter[str](), Counter[str]()
+        for example, answer in zip(examples, answers, strict=True):
+            expected[example.target] += 1
+            if not isinstance(answer, str):
+                found = manifest.labels[int(answer.numeric["LABEL_ID"])].id
+                predicted[found] += 1
+                right[found] += found == example.target
+        return [
+            class_row(label.name, right[label.id], predicted[label.id], expected[label.id]) for label in manifest.labels
+        ]
 
     def wrong(self, example: Example, answer: Answer | str, manifest: Manifest) -> dict[str, Any] | None:
         """Text, expected and predicted label."""

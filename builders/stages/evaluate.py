@@ -12,6 +12,7 @@ from ernie_runtime.engines.ort import OrtEngine
 from ernie_runtime.pipeline import Pipeline
 from ernie_runtime.tokenization import ErnieTokenizer
 
+from ..class_report import write_classes
 from ..kinds import get_builder_kind
 from ..progress import bar
 from . import Context, Done, code_key, sha256_of
@@ -20,7 +21,7 @@ from .export import MODEL
 from .finetune import manifest_of
 
 NAME = "evaluate"
-WRONG = "wrong.jsonl"
+WRONG, CLASSES = "wrong.jsonl", "classes.tsv"
 
 
 def inputs(context: Context, before: Mapping[str, Done]) -> dict[str, Any]:
@@ -38,7 +39,10 @@ def inputs(context: Context, before: Mapping[str, Done]) -> dict[str, Any]:
 
 
 def run(context: Context, before: Mapping[str, Done], folder: Path) -> dict[str, Any]:
-    """Write wrong.jsonl (texts with what was expected and predicted); metrics, rows, texts a second."""
+    """Write wrong.jsonl (texts with what was expected and predicted) and, where there are classes, classes.tsv.
+
+    Returns metrics, rows, texts a second.
+    """
     examples = read_split(before["data"], "dev")
     if not examples:
         return {"rows": 0, "split": context.data_split, "metrics": {}}
@@ -64,14 +68,20 @@ def run(context: Context, before: Mapping[str, Done], folder: Path) -> dict[str,
             if row is not None:
                 wrong += 1
                 out.write(json.dumps({"line": example.line, **row}, ensure_ascii=False) + "\n")
+    classes = kind.report(examples, answers, manifest)
+    if classes:
+        write_classes(folder / CLASSES, classes)
+    home = folder.with_name(folder.name.removesuffix(".partial"))
     return {
         "rows": len(examples),
         "split": context.data_split,
         "main": kind.main_metric,
+        "shown": [kind.main_metric, *kind.headline],
         "metrics": kind.score(examples, answers, manifest),
         "transfer": transfer,
         "wrong": wrong,
-        "wrong_file": str(folder.with_name(folder.name.removesuffix(".partial")) / WRONG),
+        "wrong_file": str(home / WRONG),
+        **({"classes_file": str(home / CLASSES)} if classes else {}),
         "texts_per_second": round(len(examples) / max(seconds, 1e-9)),
     }
 
@@ -83,7 +93,7 @@ def line(figures: Mapping[str, Any]) -> str:
     shown = ", ".join(
         f"{name} {value:.2f}"
         for name, value in figures["metrics"].items()
-        if "_" not in name or name == figures["main"]
+        if "_" not in name or name in figures["shown"]
     )
     shown += "".join(
         f"; {name} {figures['main']} {other['metrics'][figures['main']]:.2f} on {other['rows']:,} rows"
@@ -93,6 +103,7 @@ def line(figures: Mapping[str, Any]) -> str:
     return (
         f"{figures['split']} {shown} on {figures['rows']:,} rows through the serving code; "
         f"{figures['wrong']:,} wrong in {figures['wrong_file']}"
+        + (f"; class by class in {figures['classes_file']}" if "classes_file" in figures else "")
     )
 
 
