@@ -25,29 +25,65 @@ def prf(right: int, predicted: int, expected: int) -> tuple[float, float, float]
     return precision, recall, 2 * precision * recall / max(precision + recall, 1e-9)
 
 
-def tags_of(window: Window, text: str, spans: Sequence[Sequence[Any]], index: Mapping[str, int]) -> np.ndarray:
-    """Targets of a window's tokens, int64 [L], IGNORED at special tokens; spans: [start, end, type] in characters.
+def tags_of(
+    windows: Sequence[Window], text: str, spans: Sequence[Sequence[Any]], index: Mapping[str, int]
+) -> list[np.ndarray]:
+    """Targets of the tokens of a text's windows, int64 [L] each, IGNORED at special tokens.
 
-    Tags by characters: a token that covers a span's first character is B-, one that only continues it I-.
-    A token that starts before a span and reaches into it (half of a number, say) carries the span's B-.
-    A window that starts inside a span sees I- first, as the decoder's stitching expects.
+    windows: all of the text or its first ones; spans: [start, end, type, ...] in characters, in order. A token belongs
+    to the span that its characters lie in, the first of them where it holds two: a span that ends inside a token grows
+    to its end. The first token of a span is B-, the others I-, so that a window that starts inside a span sees I-
+    first, as the decoder's stitching expects.
     """
-    first = np.full(len(text) + 1, -1)  # index of the span a character belongs to
-    for number, (start, end, _) in enumerate(spans):
-        first[start:end] = number
-    target = np.full(len(window.offsets), IGNORED, np.int64)
-    before = -1
-    for position in range(1, len(window.offsets) - 1):
-        start, end = window.offsets[position]
-        inside = [n for n in first[start:end] if n >= 0]
-        if not inside:
-            target[position], before = index["O"], -1
-            continue
-        begin, _, kind = spans[inside[0]]
-        # A character that decomposes into several tokens (Hangul) begins its span only once.
-        begins = start <= begin and before != inside[0]
-        target[position], before = index[f"B-{kind}" if begins else f"I-{kind}"], inside[0]
-    return target
+    owner = np.full(len(text) + 1, -1)  # index of the span a character belongs to
+    for number, (start, end, *_) in enumerate(spans):
+        owner[start:end] = number
+    owners = [_owners(window, owner) for window in windows]
+    begins: dict[int, int] = {}  # first character of a span's first token
+    for window, mine in zip(windows, owners, strict=True):
+        for position in np.flatnonzero(mine >= 0).tolist():
+            number, start = int(mine[position]), int(window.offsets[position, 0])
+            begins[number] = min(start, begins.get(number, start))
+    targets = []
+    for window, mine in zip(windows, owners, strict=True):
+        target = np.full(len(mine), IGNORED, np.int64)
+        before = -1
+        for position, number in enumerate(mine[1:-1].tolist(), 1):
+            if number < 0:
+                target[position] = index["O"]
+            else:
+                # A character that decomposes into several tokens (Hangul) begins its span only once.
+                first = window.offsets[position, 0] <= begins[number] and before != number
+                target[position] = index[f"{'B' if first else 'I'}-{spans[number][2]}"]
+            before = number
+        targets.append(target)
+    return targets
+
+
+def _owners(window: Window, owner: np.ndarray) -> np.ndarray:
+    """The span that each token belongs to, int64 [L]; -1 for none and for special tokens."""
+    owners = np.full(len(window.offsets), -1)
+    for position, (start, end) in enumerate(window.offsets[1:-1].tolist(), 1):
+        inside = owner[start:end]
+        owners[position] = next((n for n in inside.tolist() if n >= 0), -1)
+    return owners
+
+
+def span_metrics(gold: Sequence[set[Span]], found: Sequence[set[Span]]) -> dict[str, float]:
+    """Micro precision, recall and F1 of spans in percent (a span is right with its type and both ends), and by type."""
+    right: Counter[str] = Counter()
+    predicted: Counter[str] = Counter()
+    expected: Counter[str] = Counter()
+    for wanted, given in zip(gold, found, strict=True):
+        for counter, spans in ((expected, wanted), (predicted, given), (right, wanted & given)):
+            counter.update(kind for _, _, kind in spans)
+    rows = {"": (right.total(), predicted.total(), expected.total())}
+    rows |= {f"{kind}_": (right[kind], predicted[kind], expected[kind]) for kind in sorted(expected | predicted)}
+    metrics = {}
+    for prefix, counts in rows.items():
+        for name, value in zip(("precision", "recall", "f1"), prf(*counts), strict=True):
+            metrics[prefix + name] = round(value, 3)
+    return metrics
 
 
 class TokenClassificationBuilder(BuilderKind):
@@ -73,7 +109,7 @@ class TokenClassificationBuilder(BuilderKind):
     def targets(self, example: Example, windows: Sequence[Window], manifest: Manifest) -> list[Targets]:
         """The tag of each token of each window."""
         index = TagSet(tuple(label.id for label in manifest.labels)).index
-        return [{"tags": tags_of(window, example.texts[0], example.target, index)} for window in windows]
+        return [{"tags": tags} for tags in tags_of(windows, example.texts[0], example.target, index)]
 
     def model(self, config: Any, manifest: Manifest) -> Any:
         """PaddleNLP's head: dropout, linear."""
@@ -95,20 +131,7 @@ class TokenClassificationBuilder(BuilderKind):
         self, examples: Sequence[Example], answers: Sequence[Answer | str], manifest: Manifest
     ) -> dict[str, float]:
         """Micro precision, recall and F1, and the same for each type."""
-        right: Counter[str] = Counter()
-        predicted: Counter[str] = Counter()
-        expected: Counter[str] = Counter()
-        for example, answer in zip(examples, answers, strict=True):
-            gold, found = self._gold(example), self._found(answer)
-            for counter, spans in ((expected, gold), (predicted, found), (right, gold & found)):
-                counter.update(kind for _, _, kind in spans)
-        rows = {"": (right.total(), predicted.total(), expected.total())}
-        rows |= {f"{kind}_": (right[kind], predicted[kind], expected[kind]) for kind in sorted(expected | predicted)}
-        metrics = {}
-        for prefix, counts in rows.items():
-            for name, value in zip(("precision", "recall", "f1"), prf(*counts), strict=True):
-                metrics[prefix + name] = round(value, 3)
-        return metrics
+        return span_metrics([self._gold(example) for example in examples], [self._found(answer) for answer in answers])
 
     def wrong(self, example: Example, answer: Answer | str, manifest: Manifest) -> dict[str, Any] | None:
         """Text, missed and invented entities."""

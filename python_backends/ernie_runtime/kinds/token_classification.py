@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from ..bio import TagSet
+from ..bio import TagSet, joined_tokens, log_probabilities, tagged_spans
 from ..manifest import Limits, Manifest
 from ..numeric import softmax
 from ..tokenization import ErnieTokenizer
@@ -76,26 +76,17 @@ class TokenClassification:
     def decode(
         self, documents: Sequence[Document], outputs: Sequence[Sequence[WindowOutput]], manifest: Manifest
     ) -> list[Answer]:
-        """Best legal tag sequence; an entity's score is the mean probability of its tokens' tags."""
+        """Best legal tag sequence, words kept whole; an entity's score is the mean probability of its tokens' tags."""
         tags = tag_set(tuple(label.id for label in manifest.labels))
         answers = []
         for document, windows in zip(documents, outputs, strict=True):
             logits, offsets = stitch(document, windows, "logits", manifest.limits)
             probabilities = softmax(logits)
-            path = tags.best_path(np.log(np.maximum(probabilities, 1e-30)))
-            entities = []
-            for first, last, kind in tags.spans(path):
-                start, end = int(offsets[first, 0]), int(offsets[last - 1, 1])
-                score = float(probabilities[np.arange(first, last), path[first:last]].mean())
-                entities.append(
-                    {
-                        "label": kind,
-                        "text": document.text[start:end],
-                        "start": start,
-                        "end": end,
-                        "score": round(score, 6),
-                    }
-                )
+            path = tags.best_path(log_probabilities(probabilities), joined_tokens(document.text, offsets))
+            entities = [
+                {"label": kind, "text": document.text[start:end], "start": start, "end": end, "score": score}
+                for start, end, kind, score in tagged_spans(tags, path, probabilities, offsets)
+            ]
             answers.append(Answer({"entities": entities}, {}))
         return answers
 

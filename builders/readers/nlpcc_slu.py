@@ -1,0 +1,91 @@
+"""Spoken language understanding in sessions, with slots as tags in the text (NLPCC 2018, shared task 4)."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ..errors import ConfigError, DataError
+from . import Example, lines
+
+PARTS = re.compile(r"<(/?)([^<>/]*)>|<|>|[^<>]+")
+CORRECTION = "||"
+
+
+def read(path: Path, columns: Mapping[str, str], split: str = "") -> Iterator[Example]:
+    """`session TAB text TAB intent TAB tagged text` a line, blank lines between sessions.
+
+    Target: {"intent": name, "slots": [[start, end, slot, value], ...]} in characters; `<song>X||Y</song>` says that X
+    was said (or heard by the recogniser) and Y is meant, its value, which without `||` is X itself.
+
+    columns may have `dev_percent`: about so many of a hundred sessions are the split "dev", the others "train", for a
+    set that has no dev file. A session is never divided: its utterances repeat and correct each other.
+    """
+    percent = _dev_percent(columns)
+    for number, line in lines(path):
+        if not line.strip():
+            continue
+        where = f"{path}:{number}"
+        parts = line.split("\t")
+        if len(parts) != 4 or not all(parts):
+            raise DataError(f"{where}: expected `session TAB text TAB intent TAB tagged text`, found {line[:60]!r}")
+        session, text, intent, tagged = parts
+        plain, slots = parse_tagged(tagged, where)
+        if plain != text:
+            raise DataError(f"{where}: without its tags the tagged text is {plain[:40]!r}, the text is {text[:40]!r}")
+        if percent and split and (in_dev(session, percent) != (split == "dev")):
+            continue
+        yield Example((text,), {"intent": intent, "slots": slots}, number)
+
+
+def in_dev(session: str, percent: float) -> bool:
+    """Whether a session belongs to the dev split: by a hash, so the same in every run and for every order."""
+    return int(hashlib.sha256(session.encode()).hexdigest()[:8], 16) < percent / 100 * 2**32
+
+
+def parse_tagged(tagged: str, where: str) -> tuple[str, list[list[Any]]]:
+    """The text without tags, and its [start, end, slot, value]; DataError, beginning with `where`, for bad tags."""
+    text, slots = "", []
+    open_slot, inside = "", ""
+    for part in PARTS.finditer(tagged):
+        closes, name = part.groups()
+        if name is None and part[0] in "<>":
+            raise DataError(f"{where}: a {part[0]!r} that is no tag, at character {part.start()} of {tagged[:60]!r}")
+        if name is None:
+            if open_slot:
+                inside = part[0]
+            else:
+                text += part[0]
+        elif not closes:
+            if not name:
+                raise DataError(f"{where}: a tag without a name, <>")
+            if open_slot:
+                raise DataError(f"{where}: tag <{name}> inside <{open_slot}>: slots cannot be nested")
+            open_slot, inside = name, ""
+        else:
+            if name != open_slot:
+                before = f"<{open_slot}> is open" if open_slot else "no tag is open"
+                raise DataError(f"{where}: tag </{name}> closes nothing: {before}")
+            said, *meant = inside.split(CORRECTION)
+            if len(meant) > 1 or not said or not all(meant):
+                raise DataError(f"{where}: slot <{name}> holds {inside!r}; expected a text, or `said||meant`")
+            slots.append([len(text), len(text) + len(said), name, meant[0] if meant else said])
+            text += said
+            open_slot = ""
+    if open_slot:
+        raise DataError(f"{where}: tag <{open_slot}> is not closed")
+    return text, slots
+
+
+def _dev_percent(columns: Mapping[str, str]) -> float:
+    raw = columns.get("dev_percent", "0")
+    try:
+        percent = float(raw)
+    except ValueError:
+        percent = -1.0
+    if not 0 <= percent < 100:
+        raise ConfigError(f"data.fields.dev_percent is {raw!r}; expected a number from 0 (all rows) to below 100")
+    return percent

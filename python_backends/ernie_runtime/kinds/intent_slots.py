@@ -1,0 +1,156 @@
+"""What a speaker wants and with what: one intent for an utterance, and the slots in it as exact character spans.
+
+The joint model of ERNIE 3.0 Tiny: one encoder with a head for the intent and one for the slots' BIO tags. The two
+answers are chosen together, so that they fit each other: the likeliest pair of an intent and slots that it can have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..bio import IMPOSSIBLE, TagSet, joined_tokens, log_probabilities, tagged_spans
+from ..errors import ManifestError
+from ..manifest import Manifest
+from ..numeric import softmax
+from ..tokenization import ErnieTokenizer
+from ..windows import Document, Window, single_text_documents
+from . import Answer, TensorSpec, WindowOutput
+from .token_classification import stitch, tag_set
+
+
+def slot_tags(manifest: Manifest) -> TagSet:
+    """The tags of the slot head, in the order of its logits: O, then B- and I- of each of options.slots."""
+    return tag_set(TagSet.of_types(manifest.options["slots"]).tags)
+
+
+def allowed_tags(tags: TagSet, manifest: Manifest) -> np.ndarray:
+    """bool [intents, tags]: the tags that may go with each intent, by options.slots_of; all where it is not named."""
+    slots_of = manifest.options.get("slots_of", {})
+    types = [tag[2:] for tag in tags.tags]
+    rows = [slots_of.get(label.id) for label in manifest.labels]
+    return np.array([[slots is None or not kind or kind in slots for kind in types] for slots in rows])
+
+
+def choose(
+    intent: np.ndarray, tags: TagSet, allowed: np.ndarray, scores: np.ndarray, joined: np.ndarray
+) -> tuple[int, np.ndarray]:
+    """The likeliest intent and path of tags that go together; ties go to the first intent.
+
+    intent: probabilities [intents]; scores: log-probabilities [n, tags]; joined: bool [n], see `TagSet.best_path`.
+    """
+    best, path = int(np.argmax(intent)), tags.best_path(scores, joined)
+    if allowed[best, path].all():
+        return best, path  # the best of each, so the best pair
+    likelihood, highest = log_probabilities(intent), -np.inf
+    for row in np.unique(allowed, axis=0):  # intents with the same slots have the same path
+        mine = np.flatnonzero((allowed == row).all(axis=1))
+        candidate = int(mine[np.argmax(intent[mine])])
+        masked = np.where(row, scores, IMPOSSIBLE)
+        its_path = tags.best_path(masked, joined)
+        value = float(likelihood[candidate]) + tags.path_score(its_path, masked, joined)
+        if value > highest or (value == highest and candidate < best):
+            best, path, highest = candidate, its_path, value
+    return best, path
+
+
+def mean_probabilities(outputs: Sequence[Sequence[WindowOutput]], name: str) -> np.ndarray:
+    """Probabilities of each text's classes, float32 [N, C]: the mean over its windows, weighted by their tokens."""
+    probabilities = softmax(np.stack([window.tensors[name] for windows in outputs for window in windows]))
+    means = np.empty((len(outputs), probabilities.shape[1]), np.float32)
+    first = 0
+    for row, windows in enumerate(outputs):
+        mine = probabilities[first : first + len(windows)]
+        weights = [max(len(window.offsets) - 2, 1) for window in windows]
+        means[row] = mine[0] if len(windows) == 1 else np.average(mine, axis=0, weights=weights)
+        first += len(windows)
+    return means
+
+
+class IntentSlots:
+    """TEXT -> LABEL_ID and SCORE of the intent, RESULT with `intent` and `slots`.
+
+    The manifest's labels are the intents. options.slots: the slot types. Learnt from the training text: options.values,
+    {slot: {text: what is meant by it}}, and options.slots_of, {intent: the slots it can have}.
+    """
+
+    name = "intent_slots"
+    inputs: tuple[TensorSpec, ...] = (TensorSpec("TEXT", "BYTES", (1,)),)
+    offsets = True
+
+    def check(self, manifest: Manifest) -> None:
+        """At least two intents; slot types are distinct names; what is learnt belongs to them."""
+        where = f"task {manifest.task}: {self.name}"
+        if len(manifest.labels) < 2:
+            raise ManifestError(f"{where} needs at least two labels, its intents")
+        slots = manifest.options.get("slots")
+        if not isinstance(slots, (list, tuple)) or not slots or not all(isinstance(s, str) and s for s in slots):
+            raise ManifestError(f"{where} needs options.slots, a list of the slot types")
+        if len(set(slots)) != len(slots):
+            raise ManifestError(f"{where}: options.slots names a slot type twice")
+        values = manifest.options.get("values", {})
+        if not isinstance(values, Mapping) or not all(isinstance(v, Mapping) for v in values.values()):
+            raise ManifestError(f"{where}: options.values must be a table {{slot: {{text: value}}}}")
+        for slot, known in values.items():
+            if slot not in slots:
+                raise ManifestError(f"{where}: options.values has {slot!r}, which options.slots has not")
+            if not all(isinstance(value, str) for value in known.values()):
+                raise ManifestError(f"{where}: options.values.{slot} has a value that is not a string")
+
+        slots_of = manifest.options.get("slots_of", {})
+        if not isinstance(slots_of, Mapping) or not all(isinstance(s, (list, tuple)) for s in slots_of.values()):
+            raise ManifestError(f"{where}: options.slots_of must be a table {{intent: [slots]}}")
+        ids = [label.id for label in manifest.labels]
+        for intent, mine in slots_of.items():
+            unknown = [slot for slot in mine if slot not in slots] + ([] if intent in ids else [intent])
+            if unknown:
+                raise ManifestError(f"{where}: options.slots_of has {unknown[0]!r}, which the task has not")
+
+    def numeric_outputs(self, manifest: Manifest) -> tuple[TensorSpec, ...]:
+        """The intent's LABEL_ID INT64 [1], SCORE FP32 [1]."""
+        return (TensorSpec("LABEL_ID", "INT64", (1,)), TensorSpec("SCORE", "FP32", (1,)))
+
+    def encoder_outputs(self, manifest: Manifest) -> tuple[TensorSpec, ...]:
+        """intent_logits FP32 [intents], slot_logits FP32 [tokens, tags]."""
+        return (
+            TensorSpec("intent_logits", "FP32", (len(manifest.labels),)),
+            TensorSpec("slot_logits", "FP32", (-1, len(slot_tags(manifest).tags))),
+        )
+
+    def documents(
+        self, items: Sequence[tuple[bytes | str, ...]], tokenizer: ErnieTokenizer, manifest: Manifest
+    ) -> tuple[list[Document], list[Window]]:
+        """One text an item."""
+        return single_text_documents(items, tokenizer, manifest.limits)
+
+    def decode(
+        self, documents: Sequence[Document], outputs: Sequence[Sequence[WindowOutput]], manifest: Manifest
+    ) -> list[Answer]:
+        """Intents by their mean probability over windows, tags stitched; see `choose`. SCORE is the intent's own."""
+        if not outputs:
+            return []
+        tags, values = slot_tags(manifest), manifest.options.get("values", {})
+        allowed = allowed_tags(tags, manifest)
+        intents = mean_probabilities(outputs, "intent_logits")
+        stitched = [stitch(d, w, "slot_logits", manifest.limits) for d, w in zip(documents, outputs, strict=True)]
+        # One call for all texts: on short ones numpy's calls cost more than its work.
+        everything = softmax(np.concatenate([logits for logits, _ in stitched]))
+        logarithms = log_probabilities(everything)
+        answers, last = [], 0
+        for document, intent, (_, offsets) in zip(documents, intents, stitched, strict=True):
+            first, last = last, last + len(offsets)
+            probabilities, scores = everything[first:last], logarithms[first:last]
+            best, path = choose(intent, tags, allowed, scores, joined_tokens(document.text, offsets))
+            slots: list[dict[str, Any]] = []
+            for start, end, slot, score in tagged_spans(tags, path, probabilities, offsets):
+                text = document.text[start:end]
+                value = values.get(slot, {}).get(text, text)
+                slots.append({"slot": slot, "text": text, "value": value, "start": start, "end": end, "score": score})
+            result = {"intent": manifest.labels[best].name, "score": round(float(intent[best]), 6), "slots": slots}
+            answers.append(Answer(result, {"LABEL_ID": best, "SCORE": float(intent[best])}))
+        return answers
+
+
+KIND = IntentSlots()
