@@ -9,6 +9,7 @@ import re
 import sys
 import time
 from dataclasses import fields, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,14 @@ if __package__ in (None, ""):  # run as a script: the packages lie beside this f
     sys.path[:1] = [str(root), str(root / "python_backends")]
 
 try:
-    from builders.config import ASSETS, PROFILES, TASKS_FILE, TaskConfig, TrainConfig, load_tasks, typed
+    from builders.compat.choice import choose, planned
+    from builders.config import ASSETS, TASKS_FILE, TaskConfig, TrainConfig, load_tasks, typed
     from builders.errors import BuildError, ConfigError, DataError
     from builders.kinds import get_builder_kind
     from builders.locate import data_folder
     from builders.models import find_base_model
-    from builders.presets import PUBLISHED, choice_for, task_names
+    from builders.options import STAGES, parser
+    from builders.presets import choice_for, task_names
     from builders.progress import say
     from builders.stages import Context, Done, disk_error, run_stage
     from builders.weights import Checkpoint, read_checkpoint
@@ -34,72 +37,6 @@ except ModuleNotFoundError as missing:
         f"build_all: Python package {missing.name!r} is missing; "
         "run `make setup`, then .venv/bin/python builders/build_all.py"
     )
-
-STAGES = ("data", "finetune", "export", "evaluate", "publish")
-
-
-def parser() -> argparse.ArgumentParser:
-    """The command line."""
-    p = argparse.ArgumentParser(prog="ernie-triton build", description=__doc__)
-    p.add_argument("--tasks", default="all", help="names from the tasks file, joined by commas (default: all)")
-    p.add_argument(
-        "--tasks-file", type=Path, default=TASKS_FILE, help="TOML file with the tasks (default: builders/tasks.toml)"
-    )
-    p.add_argument(
-        "--profile",
-        choices=PROFILES,
-        default="demo",
-        help="demo: checkpoints and samples that ship, no training where a checkpoint ships; full: train on --data-dir",
-    )
-    p.add_argument(
-        "--data-dir",
-        type=Path,
-        help="folder with each task's data folder (or its NAME.tar.xz); needed by --profile full",
-    )
-    p.add_argument(
-        "--base-model",
-        default="",
-        help="`embedded`, a PaddleNLP name (ernie-3.0-medium-zh), a local PaddleNLP or Hugging Face directory, or "
-        "random:LAYERSxHIDDENxHEADS[:VOCABULARY]",
-    )
-    p.add_argument(
-        "--checkpoint",
-        action="append",
-        default=[],
-        metavar="TASK=DIR",
-        help="publish this fine-tuned checkpoint for the task, without training; may be repeated",
-    )
-    p.add_argument(
-        "--output", type=Path, default=Path("model_repository"), help="the model repository (default: %(default)s)"
-    )
-    p.add_argument(
-        "--cache", type=Path, default=Path("build"), help="where finished stages are kept (default: %(default)s)"
-    )
-    p.add_argument("--device", default="cpu", help="cpu, gpu or gpu:N (default: %(default)s)")
-    p.add_argument("--devices", default="", help="fine-tune on several devices, e.g. 0,1 (paddle.distributed.launch)")
-    p.add_argument("--seed", type=int, default=0)
-    p.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="change a hyperparameter, e.g. epochs=5, learning_rate=1e-4",
-    )
-    p.add_argument(
-        "--preset",
-        default="",
-        metavar="NAME",
-        help="train with published hyperparameters: tnews, cmrc2018, cola, ... (without --tasks: for that task), or "
-        f"`{PUBLISHED}`: each task takes its own; --set wins; `--preset all --dry-run` lists them",
-    )
-    p.add_argument("--dry-run", action="store_true", help="print the plan; download, train and write nothing")
-    p.add_argument("--until", choices=STAGES, default="publish", help="stop after this stage")
-    p.add_argument(
-        "--save-checkpoint",
-        type=Path,
-        help="also write each trained checkpoint, with its card, to DIR/TASK (8-bit weights)",
-    )
-    return p
 
 
 def chosen_tasks(args: argparse.Namespace) -> list[TaskConfig]:
@@ -234,10 +171,15 @@ def build(args: argparse.Namespace) -> None:
     if args.dry_run:
         from builders.plan import Build, dry_run, show
 
-        show(dry_run(args, Build(chosen_tasks, with_changes, _checkpoints, takes_shipped, make_context, modules)))
+        more = planned(args)
+        plan = dry_run(args, Build(chosen_tasks, with_changes, _checkpoints, takes_shipped, make_context, modules))
+        show(chain(plan, more))
         return
     tasks = chosen_tasks(args)
     checkpoints = _checkpoints(args, tasks)
+    compat = choose(args.compat, tasks, args.until)
+    for line in compat.lines():
+        say(f"[compat] {line}")
     for number, task in enumerate(tasks, 1):
         started = time.monotonic()
         say(f"[{task.name}] {task.title} ({number} of {len(tasks)})")
@@ -249,6 +191,10 @@ def build(args: argparse.Namespace) -> None:
             run_stage(module, context, done)
             if name == args.until:
                 break
+        if form := compat.forms.get(task.name):
+            from builders.compat.publish import publish as publish_compat
+
+            say(f"[{task.name}] compat: {publish_compat(form, task, args.output)}")
         if args.save_checkpoint is not None and not context.ready and "evaluate" in done:
             from builders.ship import save_checkpoint
 

@@ -18,6 +18,7 @@ from ernie_runtime.manifest import Manifest
 from ernie_runtime.repository import versions
 
 from . import triton_config as tc
+from .compat.lint import compat_rules, find_compat
 from .lint_rules import (
     BACKENDS,
     Finding,
@@ -46,6 +47,9 @@ def lint(root: Path) -> tuple[list[Finding], list[str]]:
     members = find_members(models)
     for name in models.keys() & members.keys():
         models[name] = replace(models[name], task=members[name].task)
+    origins = find_compat(models)
+    for name, origin in origins.items():
+        models[name] = replace(models[name], task=f"{origin.task} with --compat {origin.format}")
     for name, model in models.items():
         findings.update(Finding(f"{name}/{file}", problem, model.again) for file, problem in faults[name])
         findings.update(file_rules(model))
@@ -58,7 +62,8 @@ def lint(root: Path) -> tuple[list[Finding], list[str]]:
         import onnx
     except ImportError:
         onnx = None
-    findings.update(task_rules(models, members, onnx))
+    findings.update(compat_rules(models, origins, members))
+    findings.update(task_rules({n: m for n, m in models.items() if n not in origins}, members, onnx))
     return sorted(findings), [] if onnx is not None else [NO_ONNX]
 
 

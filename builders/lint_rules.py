@@ -17,10 +17,12 @@ from ernie_runtime.manifest import Manifest
 from ernie_runtime.repository import versions
 
 from . import triton_config as tc
+from .compat.origin import read_origin
 
 BACKENDS: Mapping[str, tuple[str, ...]] = {  # backend -> files it loads from a version directory by default
     "ernie_tokenizer": ("tokenizer.json",),
     "ernie_postprocess": (),
+    "ernie_compat": (),
     "onnxruntime": ("model.onnx",),
     "openvino": ("model.xml", "model.bin"),
     "tensorrt": ("model.plan",),
@@ -137,7 +139,8 @@ def config_rules(model: Model, file: str, config: Any) -> Iterator[Finding]:
         yield Finding(where, problem, f"set backend to one of {known}")
     if config.max_batch_size < 1:
         yield Finding(where, f"max_batch_size is {config.max_batch_size}, so nothing is batched", fix)
-    yield from name_rules(where, config_tensors(config), fix)
+    if read_origin(model.folder) is None:  # else the names are those that another project's clients ask for
+        yield from name_rules(where, config_tensors(config), fix)
 
 
 @dataclass(frozen=True)

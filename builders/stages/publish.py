@@ -7,7 +7,8 @@ import errno
 import fcntl
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from ernie_runtime.tokenization import ErnieTokenizer
 
 from .. import triton_config as tc
 from ..errors import PublishError
+from ..kinds import get_builder_kind
 from ..lint import lint
 from ..warmup import warmup_requests, write_warmup
 from . import Context, Done, key_of
@@ -60,22 +62,28 @@ def _concerns(file: str, manifest: Manifest) -> bool:
 def run(context: Context, before: Mapping[str, Done], folder: Path) -> dict[str, Any]:
     """Stage, then move in: steps first, ensembles last."""
     context.output.mkdir(parents=True, exist_ok=True)
-    repository = os.open(context.output, os.O_RDONLY)
-    try:
-        # One publisher a repository at a time: each finds its own version number and the versions it must keep.
-        fcntl.flock(repository, fcntl.LOCK_EX)
+    with locked(context.output):
         return _publish(context, before)
+
+
+@contextmanager
+def locked(output: Path) -> Iterator[None]:
+    """One publisher a repository at a time: each finds its own version number and the versions it must keep."""
+    repository = os.open(output, os.O_RDONLY)
+    try:
+        fcntl.flock(repository, fcntl.LOCK_EX)
+        yield
     finally:
         os.close(repository)
 
 
-def _staging(context: Context) -> Path:
+def staging_folder(output: Path, name: str) -> Path:
     """Beside the repository; inside it where its parent is another disk or not ours to write (a mount)."""
-    output = context.output.resolve()
+    output = output.resolve()
     beside = (
         os.access(output.parent, os.W_OK, effective_ids=True) and output.parent.stat().st_dev == output.stat().st_dev
     )
-    return output.parent / f".{output.name}.{context.task.name}.new" if beside else output / f".{context.task.name}.new"
+    return output.parent / f".{output.name}.{name}.new" if beside else output / f".{name}.new"
 
 
 def _publish(context: Context, before: Mapping[str, Done]) -> dict[str, Any]:
@@ -104,7 +112,7 @@ def _publish(context: Context, before: Mapping[str, Done]) -> dict[str, Any]:
             "seed": context.seed,
         },
     )
-    staging = _staging(context)
+    staging = staging_folder(context.output, task.name)
     shutil.rmtree(staging, ignore_errors=True)
     try:
         stage_models(staging, manifest, tokenizer, exported.folder, list(task.examples)[:4])
@@ -180,8 +188,12 @@ def exchange(left: Path, right: Path) -> None:
 
 
 def evaluations(context: Context, before: Mapping[str, Done]) -> tuple[Evaluation, ...]:
-    """This build's figures, and those on the card of a checkpoint that ships."""
-    found = [Evaluation(**e) for e in context.card.get("evaluations", [])]
+    """This build's figures, and those on the card of a checkpoint that ships, where they are such as this kind has.
+
+    A checkpoint may serve a second task: a pair classifier's accuracy says nothing of a ranking.
+    """
+    main = get_builder_kind(context.task.kind).main_metric
+    found = [Evaluation(**e) for e in context.card.get("evaluations", []) if main in e["metrics"]]
     own = before["evaluate"].figures
     if own["rows"]:
         by = "this build, through the serving code"

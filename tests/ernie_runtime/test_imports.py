@@ -24,10 +24,11 @@ HEAVY = [
 ]
 
 ROOMS = {
-    "python_backends/ernie_runtime": {"ernie_runtime", "numpy", "tokenizers"},
+    "python_backends/ernie_runtime": {"ernie_runtime", "numpy", "tokenizers", "opencc"},
     "python_backends/ernie_runtime/engines": {"ernie_runtime", "numpy", "onnxruntime"},
     "python_backends/ernie_tokenizer": {"ernie_runtime", "triton_python_backend_utils"},
     "python_backends/ernie_postprocess": {"ernie_runtime", "triton_python_backend_utils"},
+    "python_backends/ernie_compat": {"ernie_runtime", "triton_python_backend_utils"},
     "python_backends/onnxruntime": {"ernie_runtime", "triton_python_backend_utils"},
     "python_backends/ernie_serve": {"ernie_serve"},
     "clients/ernie_triton": {"ernie_triton", "ernie_runtime", "numpy", "tritonclient"},

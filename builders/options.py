@@ -1,0 +1,78 @@
+"""The command line of builders/build_all.py."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from .compat.choice import add_option as add_compat
+from .config import PROFILES, TASKS_FILE
+from .presets import PUBLISHED
+
+DESCRIPTION = "Build tasks into a Triton model repository: `python builders/build_all.py`, or `ernie-triton build`."
+STAGES = ("data", "finetune", "export", "evaluate", "publish")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    p = argparse.ArgumentParser(prog="ernie-triton build", description=DESCRIPTION)
+    p.add_argument("--tasks", default="all", help="names from the tasks file, joined by commas (default: all)")
+    p.add_argument(
+        "--tasks-file", type=Path, default=TASKS_FILE, help="TOML file with the tasks (default: builders/tasks.toml)"
+    )
+    p.add_argument(
+        "--profile",
+        choices=PROFILES,
+        default="demo",
+        help="demo: checkpoints and samples that ship, no training where a checkpoint ships; full: train on --data-dir",
+    )
+    p.add_argument(
+        "--data-dir",
+        type=Path,
+        help="folder with each task's data folder (or its NAME.tar.xz); needed by --profile full",
+    )
+    p.add_argument(
+        "--base-model",
+        default="",
+        help="`embedded`, a PaddleNLP name (ernie-3.0-medium-zh), a local PaddleNLP or Hugging Face directory, or "
+        "random:LAYERSxHIDDENxHEADS[:VOCABULARY]",
+    )
+    p.add_argument(
+        "--checkpoint",
+        action="append",
+        default=[],
+        metavar="TASK=DIR",
+        help="publish this fine-tuned checkpoint for the task, without training; may be repeated",
+    )
+    p.add_argument(
+        "--output", type=Path, default=Path("model_repository"), help="the model repository (default: %(default)s)"
+    )
+    p.add_argument(
+        "--cache", type=Path, default=Path("build"), help="where finished stages are kept (default: %(default)s)"
+    )
+    p.add_argument("--device", default="cpu", help="cpu, gpu or gpu:N (default: %(default)s)")
+    p.add_argument("--devices", default="", help="fine-tune on several devices, e.g. 0,1 (paddle.distributed.launch)")
+    p.add_argument("--seed", type=int, default=0)
+    p.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="change a hyperparameter, e.g. epochs=5, learning_rate=1e-4",
+    )
+    p.add_argument(
+        "--preset",
+        default="",
+        metavar="NAME",
+        help="train with published hyperparameters: tnews, cmrc2018, cola, ... (without --tasks: for that task), or "
+        f"`{PUBLISHED}`: each task takes its own; --set wins; `--preset all --dry-run` lists them",
+    )
+    add_compat(p)
+    p.add_argument("--dry-run", action="store_true", help="print the plan; download, train and write nothing")
+    p.add_argument("--until", choices=STAGES, default="publish", help="stop after this stage")
+    p.add_argument(
+        "--save-checkpoint",
+        type=Path,
+        help="also write each trained checkpoint, with its card, to DIR/TASK (8-bit weights)",
+    )
+    return p

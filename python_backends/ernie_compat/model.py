@@ -1,0 +1,22 @@
+"""Triton backend `ernie_compat`: a thin adapter over the steps of ernie_runtime.paddlenlp."""
+
+import sys
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).resolve().parents[1]))  # ernie_runtime lies beside this folder
+
+import triton_python_backend_utils as pb_utils
+
+from ernie_runtime import paddlenlp, triton
+
+
+class TritonPythonModel:
+    """One instance of the model."""
+
+    def initialize(self, args: dict[str, str]) -> None:
+        """Choose the step that the configuration names; an error here is the reason Triton reports for the model."""
+        self.step = paddlenlp.load_step(triton.parameters(args))
+
+    def execute(self, requests: list) -> list:
+        """Answer a dynamic batch."""
+        return triton.execute(self.step, requests, pb_utils)
