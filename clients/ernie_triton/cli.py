@@ -57,7 +57,9 @@ VERBS = {
     "lint": Verb("builders.lint:main", "check a model repository before it is served", "build", _BUILD),
     "serve": Verb("ernie_serve.cli:main", "serve a model repository", "serve", ("ernie_serve", "pytriton")),
     "stop": Verb("ernie_serve.cli:stop_main", "stop a server in the background", "serve", ("ernie_serve", "pytriton")),
-    "predict": Verb("ernie_triton.predict_cli:predict_main", "ask a task of a running server", "client", _CLIENT),
+    "predict": Verb(
+        "ernie_triton.predict_cli:predict_main", "ask a task about texts or a file of them", "client", _CLIENT
+    ),
     "tasks": Verb("ernie_triton.predict_cli:tasks_main", "list the tasks of a running server", "client", _CLIENT),
 }
 

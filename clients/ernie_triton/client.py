@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Generator, Iterable, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import Literal, overload
 
 from .errors import InvalidText, UnknownTask
-from .items import Item, Row, as_items, cut, encode_item, reason, refusals
-from .results import Result, TextError, parse_result
-from .status import NotFound, Refused
+from .flight import Outcome, Reply, fly
+from .items import Item, Row, as_items, encode_item
+from .results import NUMERIC, Result, TextError, parse_result
+from .status import NotFound
 from .tasks import Task, group_tasks
 
-if TYPE_CHECKING:
-    from .transport import Pending
-
 MANIFEST_PARAMETER = "manifest"
-IN_FLIGHT = 8  # requests of one predict call that are on their way at a time
-IN_FLIGHT_BYTES = 128_000  # of text in them; more would wait on a slow server until the timeout
+BATCH = 32  # texts a request
 
 
 class Client:
@@ -68,7 +64,7 @@ class Client:
         *,
         variant: str | None = None,
         on_error: Literal["raise"] = "raise",
-        batch_size: int = 32,
+        batch_size: int = BATCH,
     ) -> list[Result]: ...
 
     @overload
@@ -79,7 +75,7 @@ class Client:
         *,
         variant: str | None = None,
         on_error: Literal["return"],
-        batch_size: int = 32,
+        batch_size: int = BATCH,
     ) -> list[Result | TextError]: ...
 
     def predict(
@@ -89,7 +85,7 @@ class Client:
         *,
         variant: str | None = None,
         on_error: Literal["raise", "return"] = "raise",
-        batch_size: int = 32,
+        batch_size: int = BATCH,
     ) -> list[Result] | list[Result | TextError]:
         """The answers to texts, in their order; one text gives a list of one.
 
@@ -108,67 +104,60 @@ class Client:
         if not items:
             return []
         found = self.task(task)
-        model = found.model(variant)
-        encoded = [encode_item(item, found.inputs) for item in items]
-        rows = {index: row for index, row in enumerate(encoded) if isinstance(row, tuple)}
-        reasons = {index: row for index, row in enumerate(encoded) if isinstance(row, str)}
+        outcomes = list(self._fly(found, items, variant, batch_size, NUMERIC.get(found.kind, ())))
+        reasons = [(i, outcome) for i, outcome in enumerate(outcomes) if isinstance(outcome, str)]
+        if reasons and on_error == "raise":
+            raise InvalidText(reasons)
+        return [
+            TextError(i, outcome)
+            if isinstance(outcome, str)
+            else parse_result(found.kind, outcome.raw, outcome.numeric)
+            for i, outcome in enumerate(outcomes)
+        ]
+
+    def stream(
+        self,
+        task: str,
+        texts: Iterable[Item],
+        *,
+        variant: str | None = None,
+        batch_size: int = BATCH,
+        numeric: bool = False,
+    ) -> Generator[Reply | TextError, None, None]:
+        """The replies to texts one by one, in their order, for more texts than memory should hold.
+
+        texts: read only a few requests ahead of the replies. numeric: with the task's numeric outputs (a label's
+        index, an embedding). A text that cannot be answered gives a TextError in its place; so does one that makes
+        the server fail, where the server still answers the task's own example. Else as `predict`.
+        """
+        if batch_size < 1:
+            raise ValueError(f"batch_size is {batch_size}; it must be at least 1")
+        found = self.task(task)
+        found.model(variant)
+        example = encode_item(found.examples[0], found.inputs) if found.examples else None
+        known_good = example if isinstance(example, tuple) else None
+        outcomes = self._fly(found, texts, variant, batch_size, found.numeric if numeric else (), known_good)
+        return (TextError(i, one) if isinstance(one, str) else one for i, one in enumerate(outcomes))
+
+    def _fly(
+        self,
+        task: Task,
+        items: Iterable[Item],
+        variant: str | None,
+        batch_size: int,
+        numeric: Sequence[str] = (),
+        known_good: Row | None = None,
+    ) -> Generator[Outcome, None, None]:
+        model = task.model(variant)
+        entries = (encode_item(item, task.inputs) for item in items)
+        size = min(batch_size, task.max_batch_size or 1)
         try:
-            answers, refused = self._ask(model, found, rows, min(batch_size, found.max_batch_size or 1))
+            yield from fly(
+                lambda rows: self._transport.send(model, task.inputs, rows, numeric), entries, size, known_good
+            )
         except NotFound:
             self.tasks()
             raise self._unknown(model) from None
-        reasons |= refused
-        if reasons and on_error == "raise":
-            raise InvalidText(sorted(reasons.items()))
-        return [
-            TextError(i, reasons[i]) if i in reasons else parse_result(found.kind, answers[i])
-            for i in range(len(items))
-        ]
-
-    def _ask(
-        self, model: str, task: Task, rows: Mapping[int, Row], size: int
-    ) -> tuple[dict[int, dict[str, Any]], dict[int, str]]:
-        """RESULT objects, and reasons of the rows that have none, by the rows' keys."""
-        answers: dict[int, dict[str, Any]] = {}
-        reasons: dict[int, str] = {}
-        waiting = deque(cut(rows, size))
-        flying: deque[tuple[list[int], Pending]] = deque()
-        try:
-            while waiting or flying:
-                while waiting and _may_send(waiting[0], flying, rows):
-                    batch = waiting.popleft()
-                    flying.append((batch, self._transport.send(model, task.inputs, [rows[i] for i in batch])))
-                batch, pending = flying.popleft()
-                try:
-                    results = pending.result()
-                except Refused as refusal:
-                    told = {batch[row]: why for row, why in refusals(str(refusal), len(batch)).items()}
-                    reasons |= told
-                    waiting.extendleft(_ask_again(batch, told))
-                    continue
-                for index, result in zip(batch, results, strict=True):
-                    if "error" in result:
-                        reasons[index] = reason(result["error"]["message"])
-                    else:
-                        answers[index] = result
-        finally:
-            for _, pending in flying:
-                pending.cancel()
-        return answers, reasons
 
     def _unknown(self, name: str) -> UnknownTask:
         return UnknownTask(f"the server at {self._transport.url} has no task", name, sorted(self._tasks))
-
-
-def _may_send(batch: list[int], flying: Iterable[tuple[list[int], Pending]], rows: Mapping[int, Row]) -> bool:
-    batches = [batch, *(other for other, _ in flying)]
-    size = sum(len(part) for one in batches for index in one for part in rows[index])
-    return len(batches) == 1 or (len(batches) <= IN_FLIGHT and size <= IN_FLIGHT_BYTES)
-
-
-def _ask_again(batch: list[int], told: Mapping[int, str]) -> list[list[int]]:
-    """What to send after a refusal: the items it gave no reason for, or both halves where it gave none."""
-    rest = [index for index in batch if index not in told]
-    if told:
-        return [rest] if rest else []
-    return [rest[: len(rest) // 2], rest[len(rest) // 2 :]]

@@ -96,8 +96,7 @@ def _ask(client: Client, task: Task) -> None:
     _say("", f"{task.name}: {task.title}")
     items = [texts[0] if len(texts) == 1 else texts for texts in task.examples]
     for item, result in zip(items, client.predict(task.name, items), strict=True):
-        text = item if isinstance(item, str) else "  |  ".join(item)
-        _say(*(f"  {line}" for line in result_lines(text, result, task)))
+        _say(*(f"  {line}" for line in result_lines(item, result, task)))
 
 
 def _next(tasks: Sequence[Task], given: argparse.Namespace) -> list[str]:

@@ -4,7 +4,9 @@ ErnieTritonError
 ├── ServerUnavailable   no server answers at the address, or it is too busy to answer in time
 ├── UnknownTask         the server has no such task, or the task no such variant
 ├── InvalidText         some texts cannot be answered (.items: index and reason of each)
-└── ServerError         the server failed, or its answer makes no sense
+├── ServerError         the server failed, or its answer makes no sense
+├── LocalError          a task of a model repository cannot be run in this process
+└── FileError           a file of texts, or of answers, cannot be used
 """
 
 from __future__ import annotations
@@ -51,3 +53,11 @@ class InvalidText(ErnieTritonError):
 
 class ServerError(ErnieTritonError):
     """The server failed, or its answer makes no sense."""
+
+
+class LocalError(ErnieTritonError):
+    """A task of a model repository cannot be run in this process."""
+
+
+class FileError(ErnieTritonError):
+    """A file of texts, or of answers, cannot be used."""

@@ -1,84 +1,171 @@
-"""Answers and tasks as text for a terminal; Chinese characters count as two columns."""
+"""Answers and tasks as lines for a person.
+
+What RESULT holds decides the form of an answer, not the task's kind: a new kind needs nothing here.
+"""
 
 from __future__ import annotations
 
 import json
-import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
 
-from .results import ClassificationResult, EntitiesResult, Entity, Result
+from .columns import clip, pad, table, visible, width
+from .items import Item
 from .tasks import Task
 
-TOP = 3  # labels that the verbose form shows
+if TYPE_CHECKING:
+    import numpy as np
+
+Raw = Mapping[str, Any]
+TOP = 3  # of the best that are shown together
+PART = 50  # columns of a part of an item that has several
+NUMBERS = 4  # of an array that are shown
+_MISFIT = (KeyError, TypeError, ValueError, AttributeError, IndexError)
+"""What a form raises for a RESULT with its keys, but of another shape."""
 
 
-def visible(text: str) -> str:
-    """The text on one line and harmless to a terminal: control characters become escapes such as \\n."""
-    return "".join(
-        c.encode("unicode_escape").decode() if unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") else c for c in text
-    )
+class HasRaw(Protocol):
+    """Any result of this package."""
+
+    @property
+    def raw(self) -> Raw:
+        """The RESULT object."""
 
 
-def width(text: str) -> int:
-    """Columns that a terminal needs."""
-    return sum(
-        0 if unicodedata.category(c) in ("Mn", "Me", "Cf") else 1 + (unicodedata.east_asian_width(c) in ("W", "F"))
-        for c in text
-    )
+@dataclass(frozen=True)
+class Asked:
+    """What was asked: one text an input; `verbose` for more than the best answer."""
+
+    parts: tuple[str, ...]
+    labels: Sequence[str]
+    verbose: bool
+
+    @property
+    def shown(self) -> str:
+        """On one line."""
+        if len(self.parts) == 1:
+            return visible(self.parts[0])
+        return "  |  ".join(clip(visible(part), PART) for part in self.parts)
 
 
-def pad(text: str, columns: int) -> str:
-    """The text and spaces behind it up to this many columns."""
-    return text + " " * (columns - width(text))
+def result_lines(item: Item, result: HasRaw, task: Task, verbose: bool = False) -> list[str]:
+    """Lines for the answer to an item; RESULT as JSON where it has no known form."""
+    raw = result.raw
+    asked = Asked((item,) if isinstance(item, str) else tuple(item), task.labels, verbose)
+    for keys, form in _FORMS:
+        if keys <= raw.keys():
+            try:
+                return form(asked, raw) + _reading(raw, verbose)
+            except _MISFIT:
+                break
+    return [visible(json.dumps(raw, ensure_ascii=False))]
 
 
-def table(rows: Iterable[Sequence[str]], indent: str = "") -> list[str]:
-    """Lines with aligned columns."""
-    rows = list(rows)
-    columns = [max(map(width, column)) for column in zip(*rows, strict=True)]
-    return [(indent + "  ".join(pad(cell, w) for cell, w in zip(row, columns, strict=True))).rstrip() for row in rows]
+def numeric_lines(numeric: Mapping[str, np.ndarray]) -> list[str]:
+    """`    EMBEDDING  [0.0123, -0.42, 1, 0.3, ...] 312 numbers`."""
+    lines = []
+    for name, values in numeric.items():
+        flat = values.reshape(-1)
+        first = ", ".join(f"{value:.6g}" for value in flat[:NUMBERS].tolist())
+        lines.append(f"    {name}  " + (first if flat.size == 1 else f"[{first}, ...] {flat.size} numbers"))
+    return lines
 
 
-def inline(text: str, entities: Sequence[Entity]) -> str:
-    """The text with its entities marked: `[王小明 PER]在北京`; of two that overlap, the first."""
+def inline(text: str, spans: Sequence[Raw], name: str = "label") -> str:
+    """The text with its spans marked: `[王小明 PER]在北京`; of two that overlap, the first.
+
+    A span whose `value` is not its text shows it: `[周董=周杰伦 singer]`.
+    """
     parts: list[str] = []
     last = 0
-    for entity in sorted(entities, key=lambda one: (one.start, -one.end)):
-        if entity.start < last:
+    for span in sorted(spans, key=lambda one: (one["start"], -one["end"])):
+        start, end = span["start"], span["end"]
+        if start < last:
             continue
-        parts += [
-            visible(text[last : entity.start]),
-            f"[{visible(text[entity.start : entity.end])} {entity.label}]",
-        ]
-        last = entity.end
+        value = span.get("value")
+        other = f"={visible(value)}" if isinstance(value, str) and value != text[start:end] else ""
+        parts += [visible(text[last:start]), f"[{visible(text[start:end])}{other} {span[name]}]"]
+        last = end
     return "".join([*parts, visible(text[last:])])
 
 
-def classification_lines(text: str, result: ClassificationResult, labels: Sequence[str], verbose: bool) -> list[str]:
-    """`news_finance  0.93  the text`; verbose adds the best labels and how the text was read."""
-    column = max(map(width, [*labels, result.label]))
-    lines = [f"{pad(result.label, column)}  {result.score:.2f}  {visible(text)}"]
-    if verbose:
-        lines.append("    " + "  ".join(f"{one.label} {one.score:.2f}" for one in result.top[:TOP]))
-    return lines + _reading(result, verbose)
+def _best(named: Sequence[Raw], name: str) -> str:
+    return "  ".join(f"{visible(one[name])} {one['score']:.2f}" for one in named)
 
 
-def entity_lines(text: str, result: EntitiesResult, verbose: bool) -> list[str]:
-    """The text with its entities marked, and a table of them; positions as in Python's slices."""
-    lines = [inline(text, result.entities)]
-    if result.entities:
-        rows = [(str(e.start), str(e.end), e.label, visible(e.text), f"{e.score:.2f}") for e in result.entities]
-        lines += table([("start", "end", "label", "text", "score"), *rows], "    ")
-    return lines + _reading(result, verbose)
+def _entities(asked: Asked, raw: Raw) -> list[str]:
+    rows = [
+        (str(one["start"]), str(one["end"]), one["label"], visible(one["text"]), f"{one['score']:.2f}")
+        for one in raw["entities"]
+    ]
+    lines = [inline(asked.parts[0], raw["entities"])]
+    return lines + (table([("start", "end", "label", "text", "score"), *rows], "    ") if rows else [])
 
 
-def result_lines(text: str, result: Result, task: Task, verbose: bool = False) -> list[str]:
-    """Lines for the answer to a text; JSON for a kind that has no form of its own."""
-    if isinstance(result, ClassificationResult):
-        return classification_lines(text, result, task.labels, verbose)
-    if isinstance(result, EntitiesResult):
-        return entity_lines(text, result, verbose)
-    return [json.dumps(result.raw, ensure_ascii=False)]
+def _answers(asked: Asked, raw: Raw) -> list[str]:
+    answers, none = raw["answers"], raw.get("no_answer_score")
+    if not answers:
+        return ["no answer" + ("" if none is None else f"  {none:.2f}") + f"  {asked.shown}"]
+    best = answers[0]
+    lines = [f"{visible(best['text'])}  {best['score']:.2f}  {best['start']}-{best['end']}  {asked.shown}"]
+    if asked.verbose:
+        others = _best(answers[1 : 1 + TOP], "text") or "no other answer"
+        lines.append(f"    {others}" + ("" if none is None else f"  (no answer {none:.2f})"))
+    return lines
+
+
+def _intent(asked: Asked, raw: Raw) -> list[str]:
+    column = max(map(width, [*asked.labels, raw["intent"]]))
+    marked = inline(asked.parts[0], raw["slots"], "slot")
+    return [f"{pad(raw['intent'], column)}  {raw['score']:.2f}  {marked}"]
+
+
+def _hierarchy(asked: Asked, raw: Raw) -> list[str]:
+    scores = {one["label"]: one["score"] for one in raw["labels"]}
+    paths = [f"{' > '.join(path)} {scores['##'.join(path)]:.2f}" for path in raw["paths"]]
+    return [f"{'; '.join(paths) or 'no label'}  {asked.shown}"]
+
+
+def _masks(asked: Asked, raw: Raw) -> list[str]:
+    return [f"{' | '.join(_best(mask[:TOP], 'token') for mask in raw['masks'])}  {asked.shown}"]
+
+
+def _ranking(asked: Asked, raw: Raw) -> list[str]:
+    ranked = [f"{place}. {_best([one], 'text')}" for place, one in enumerate(raw["ranking"], 1)]
+    return [f"{'  '.join(ranked)}  ({clip(visible(asked.parts[0]), PART)})"]
+
+
+def _label(asked: Asked, raw: Raw) -> list[str]:
+    column = max(map(width, [*asked.labels, raw["label"]]))
+    lines = [f"{pad(raw['label'], column)}  {raw['score']:.2f}  {asked.shown}"]
+    return [*lines, f"    {_best(raw['top'][:TOP], 'label')}"] if asked.verbose and "top" in raw else lines
+
+
+def _score(asked: Asked, raw: Raw) -> list[str]:
+    return [f"{raw['score']:.4f}  {asked.shown}"]
+
+
+_FORMS: tuple[tuple[set[str], Callable[[Asked, Raw], list[str]]], ...] = (
+    ({"entities"}, _entities),
+    ({"answers"}, _answers),
+    ({"intent", "slots"}, _intent),
+    ({"labels", "paths"}, _hierarchy),
+    ({"masks"}, _masks),
+    ({"ranking"}, _ranking),
+    ({"label", "score"}, _label),
+    ({"score"}, _score),
+)
+"""Keys of RESULT and their form; the first that fits."""
+
+
+def _reading(raw: Raw, verbose: bool) -> list[str]:
+    """How the text was read, where asked for or where its end was not."""
+    if "tokens" not in raw or not (verbose or raw.get("truncated")):
+        return []
+    windows = raw.get("windows", 1)
+    cut = ", its end was not read" if raw.get("truncated") else ""
+    return [f"    {raw['tokens']:,} tokens in {windows} window{'s' * (windows != 1)}{cut}"]
 
 
 def task_lines(tasks: Sequence[Task]) -> list[str]:
@@ -105,10 +192,3 @@ def _figure(task: Task) -> str:
     if task.main_metric not in task.metrics:
         return "not measured"
     return f"{task.main_metric} {task.metrics[task.main_metric]:.2f} ({task.evaluated_on})"
-
-
-def _reading(result: ClassificationResult | EntitiesResult, verbose: bool) -> list[str]:
-    cut = ", its end was not read" if result.truncated else ""
-    if not verbose and not cut:
-        return []
-    return [f"    {result.tokens:,} tokens in {result.windows} window{'s' * (result.windows != 1)}{cut}"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 Item = str | Sequence[str]
 """A text, or one text an input for the kinds that take several."""
@@ -37,19 +37,26 @@ def encode_item(item: Item, inputs: Sequence[str]) -> Row | str:
         return f"not UTF-8: a lone surrogate ({found}) at character {error.start}"
 
 
-def cut(rows: Mapping[int, Row], texts: int, size: int = REQUEST_BYTES) -> Iterator[list[int]]:
-    """Keys of `rows` in order, in requests of at most `texts` rows and `size` bytes (one may have more)."""
-    batch: list[int] = []
+def cut(entries: Iterable[Row | str], rows: int, size: int = REQUEST_BYTES) -> Iterator[list[Row | str]]:
+    """Entries in order, in groups of at most `rows` entries and `size` bytes (one row may have more).
+
+    An entry is a row, or the reason (str) why there is none, which goes along with its neighbours. No entry is read
+    before the group that ends ahead of it is full.
+    """
+    group: list[Row | str] = []
     taken = 0
-    for index, row in rows.items():
-        length = sum(map(len, row))
-        if batch and (len(batch) == texts or taken + length > size):
-            yield batch
-            batch, taken = [], 0
-        batch.append(index)
+    for entry in entries:
+        length = sum(map(len, entry)) if isinstance(entry, tuple) else 0
+        if group and taken + length > size:
+            yield group
+            group, taken = [], 0
+        group.append(entry)
         taken += length
-    if batch:
-        yield batch
+        if len(group) == rows:
+            yield group
+            group, taken = [], 0
+    if group:
+        yield group
 
 
 def reason(message: str) -> str:

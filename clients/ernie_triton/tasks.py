@@ -19,6 +19,7 @@ class Ensemble:
     max_batch_size: int
     manifest: str  # JSON
     variant: str
+    numeric: tuple[str, ...] = ()  # outputs besides RESULT
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class Task:
     max_batch_size: int = 1  # texts that a request may hold
     examples: tuple[tuple[str, ...], ...] = ()  # items to try the task with
     build: str = ""  # stands for all that the task was built from
+    numeric: tuple[str, ...] = ()  # names of the outputs besides RESULT
 
     def model(self, variant: str | None = None) -> str:
         """The Triton model that answers; UnknownTask where there is no such variant."""
@@ -80,6 +82,7 @@ def _task(ensemble: Ensemble, served: Mapping[str, Ensemble]) -> Task | None:
             max_batch_size=ensemble.max_batch_size,
             build=str(manifest.get("made_by", {}).get("build", "")),
             examples=tuple(tuple(texts) for texts in manifest.get("examples", ())),
+            numeric=ensemble.numeric,
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ServerError(

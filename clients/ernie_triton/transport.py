@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 import json
-from collections.abc import Sequence
+import signal
+import threading
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -13,21 +17,23 @@ import tritonclient.grpc as triton
 from tritonclient.utils import InferenceServerException
 
 from .errors import ErnieTritonError, ServerError, ServerUnavailable
+from .flight import Reply
 from .items import Row
 from .status import NotFound, translate
 from .tasks import Ensemble
 
 LARGEST_MESSAGE = 2**31 - 1
+RESULT = "RESULT"
 
 
 class Pending:
     """A request on its way."""
 
-    def __init__(self, future: Future[list[dict[str, Any]]], call: Any) -> None:
+    def __init__(self, future: Future[list[Reply]], call: Any) -> None:
         self._future, self._call = future, call
 
-    def result(self) -> list[dict[str, Any]]:
-        """The RESULT object of each row; waits for it."""
+    def result(self) -> list[Reply]:
+        """A reply a row; waits for it."""
         return self._future.result()
 
     def cancel(self) -> None:
@@ -81,10 +87,11 @@ class Transport:
             max_batch_size=config.max_batch_size,
             manifest=config.parameters[parameter].string_value,
             variant=config.parameters["variant"].string_value,
+            numeric=tuple(tensor.name for tensor in config.output if tensor.name != RESULT),
         )
 
-    def send(self, model: str, inputs: Sequence[str], rows: Sequence[Row]) -> Pending:
-        """Ask a model for the RESULT of some rows; returns at once."""
+    def send(self, model: str, inputs: Sequence[str], rows: Sequence[Row], numeric: Sequence[str] = ()) -> Pending:
+        """Ask a model for the RESULT of some rows, and these numeric outputs; returns at once."""
         tensors = []
         for name, column in zip(inputs, zip(*rows, strict=True), strict=True):
             array = np.empty((len(rows), 1), dtype=object)
@@ -92,11 +99,11 @@ class Transport:
             tensor = triton.InferInput(name, list(array.shape), "BYTES")
             tensor.set_data_from_numpy(array)
             tensors.append(tensor)
-        future: Future[list[dict[str, Any]]] = Future()
+        future: Future[list[Reply]] = Future()
 
         def arrived(result: Any, error: InferenceServerException | None) -> None:
             try:
-                future.set_result(_results(model, result, error, len(rows)))
+                future.set_result(_replies(model, result, error, len(rows), numeric))
             except InferenceServerException as failure:
                 future.set_exception(self._error(failure))
             except ErnieTritonError as failure:
@@ -104,21 +111,41 @@ class Transport:
             except Exception as failure:  # else the caller would wait for ever
                 future.set_exception(ServerError(f"the answer of model {model} cannot be read ({failure!r})"))
 
-        outputs = [triton.InferRequestedOutput("RESULT")]
-        call = self._client.async_infer(model, tensors, arrived, outputs=outputs, client_timeout=self.timeout)
+        outputs = [triton.InferRequestedOutput(name) for name in (RESULT, *numeric)]
+        with uninterrupted():
+            call = self._client.async_infer(model, tensors, arrived, outputs=outputs, client_timeout=self.timeout)
         return Pending(future, call)
 
     def _error(self, error: InferenceServerException) -> ErnieTritonError:
         return translate(str(error.status()), str(error.message()), self.url, self.timeout)
 
 
-def _results(model: str, result: Any, error: Exception | None, count: int) -> list[dict[str, Any]]:
+def _replies(model: str, result: Any, error: Exception | None, count: int, numeric: Sequence[str]) -> list[Reply]:
     if error is not None:
         raise error
-    answers = result.as_numpy("RESULT")
-    if answers is None or answers.size != count:
-        raise ServerError(f"model {model} did not return one RESULT a text")
-    return [json.loads(one) for one in answers.reshape(-1)]
+    columns = {name: result.as_numpy(name) for name in (RESULT, *numeric)}
+    for name, column in columns.items():
+        if column is None or len(column) != count:
+            raise ServerError(f"model {model} did not return one {name} a text")
+    raws = [json.loads(one) for one in columns.pop(RESULT).reshape(-1)]
+    return [Reply(raw, {name: column[row] for name, column in columns.items()}) for row, raw in enumerate(raws)]
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Ctrl-C comes at the end: in the midst of starting a call, gRPC would lose count of its calls and never close."""
+    usual = signal.getsignal(signal.SIGINT)
+    if not callable(usual) or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[tuple[int, FrameType | None]] = []
+    signal.signal(signal.SIGINT, lambda number, frame: came.append((number, frame)))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, usual)
+        if came:
+            usual(*came[-1])
 
 
 def _is_loopback(host: str) -> bool:

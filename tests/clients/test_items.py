@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
-from ernie_triton.client import _ask_again
 from ernie_triton.errors import ErnieTritonError, ServerError, ServerUnavailable
+from ernie_triton.flight import ask_again
 from ernie_triton.items import as_items, cut, encode_item, reason, refusals
 from ernie_triton.status import NotFound, Refused, translate
 
@@ -48,10 +50,25 @@ def test_reasons_why_there_is_nothing_to_send(item: object, inputs: tuple[str, .
 
 
 def test_requests_keep_the_order_and_both_limits() -> None:
-    rows = {i: (b"x" * n,) for i, n in zip((0, 2, 3, 5, 6), (1, 1, 1, 9, 2), strict=True)}
-    assert list(cut(rows, 2, 100)) == [[0, 2], [3, 5], [6]]
-    assert list(cut(rows, 9, 4)) == [[0, 2, 3], [5], [6]]
-    assert list(cut({}, 9, 4)) == []
+    rows: list[tuple[bytes, ...] | str] = [(b"x" * n,) for n in (1, 1, 1, 9, 2)]
+    a, b, c, long, d = rows
+    assert list(cut(rows, 2, 100)) == [[a, b], [c, long], [d]]
+    assert list(cut(rows, 9, 4)) == [[a, b, c], [long], [d]]
+    assert list(cut([a, "empty", b, "empty", c], 3, 100)) == [[a, "empty", b], ["empty", c]]
+    assert list(cut([], 9, 4)) == []
+
+
+def test_no_text_is_read_before_its_turn() -> None:
+    """A full request is sent without waiting for the next line of a slow input."""
+    read = []
+
+    def entries() -> Iterator[tuple[bytes, ...]]:
+        for n in range(9):
+            read.append(n)
+            yield (b"x",)
+
+    next(cut(entries(), 2))
+    assert read == [0, 1]
 
 
 REFUSED = "in ensemble 'tnews', item 0: the text is empty; item 2: not UTF-8: a; b; and 2 more"
@@ -67,9 +84,9 @@ def test_reasons_of_a_refused_request() -> None:
 
 
 def test_what_is_asked_again_after_a_refusal() -> None:
-    assert _ask_again([4, 7, 9], {4: "empty"}) == [[7, 9]]
-    assert _ask_again([4, 7], {4: "empty", 7: "empty"}) == []
-    assert _ask_again([4, 7, 9], {}) == [[4], [7, 9]]
+    assert ask_again([4, 7, 9], {4: "empty"}) == [[7, 9]]
+    assert ask_again([4, 7], {4: "empty", 7: "empty"}) == []
+    assert ask_again([4, 7, 9], {}) == [[4], [7, 9]]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,230 @@
+"""Every kind besides the first two, built by the builder from real text and served: answers equal the runtime's.
+
+What is learnt is no matter here (tests/builders has that); a few steps make weights that differ from text to text.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tritonclient.grpc as grpc
+
+from builders import build_all
+from builders.config import ASSETS
+from builders.readers.bio_columns import read as read_entities
+from builders.readers.squad_json import read as read_questions
+from ernie_runtime.kinds import kind_names
+from ernie_runtime.pipeline import Pipeline
+from ernie_serve.server import ServerOptions, TritonServer
+from ernie_triton import Client
+
+from .conftest import write_base_model
+from .wire import close, results, text_input
+
+pytestmark = pytest.mark.e2e
+
+LIMITS = "limits = { max_length = 64, doc_stride = 24 }"
+CUT = 'limits = { max_length = 64, doc_stride = 24, overflow = "truncate" }'
+TRAIN = "train = { epochs = 1, batch_size = 16, learning_rate = 5e-3, dropout = 0.0, evals_per_epoch = 1 }"
+PAIR = 'data = { format = "labelled_tsv", folder = "pairs", train = "train.tsv", dev = "train.tsv", fields = { text = "text_a", text_pair = "text_b", label = "label" } }'  # noqa: E501
+TASKS = f"""
+[tasks.pair]
+kind = "pair_classification"
+labels = ["0", "1"]
+{CUT}
+{PAIR}
+{TRAIN}
+[tasks.reading]
+kind = "question_answering"
+options = {{ max_answer_tokens = 10, max_question_tokens = 20 }}
+{LIMITS}
+data = {{ format = "squad_json", folder = "reading", train = "train.json", dev = "train.json" }}
+{TRAIN}
+[tasks.spoken]
+kind = "intent_slots"
+labels = ["names", "no_names"]
+options = {{ slots = ["PER", "LOC", "ORG"] }}
+limits = {{ max_length = 32, doc_stride = 16 }}
+data = {{ format = "nlpcc_slu", folder = "spoken", train = "train.txt", dev = "train.txt" }}
+{TRAIN}
+[tasks.tree]
+kind = "hierarchical_classification"
+labels = ["name", "name##PER", "place", "place##LOC", "place##ORG"]
+{LIMITS}
+data = {{ format = "hierarchy_tsv", folder = "tree", train = "train.txt", dev = "train.txt" }}
+{TRAIN}
+[tasks.alike]
+kind = "similarity"
+options = {{ dimension = 32 }}
+{LIMITS}
+{PAIR}
+{TRAIN}
+[tasks.search]
+kind = "ranking"
+labels = ["0", "1"]
+{CUT}
+data = {{ format = "ranking_json", folder = "search", train = "train.json", dev = "train.json" }}
+{TRAIN}
+[tasks.vector]
+kind = "embedding"
+options = {{ dimension = 32 }}
+examples = ["今天天气很好"]
+{LIMITS}
+data = {{ format = "labelled_tsv", folder = "none" }}
+[tasks.blank]
+kind = "fill_mask"
+base_model = "embedded"
+examples = ["今天天气很[MASK]。"]
+{LIMITS}
+data = {{ format = "masked_text", folder = "none" }}
+"""
+TASK_OF = {
+    "pair_classification": "pair",
+    "question_answering": "reading",
+    "intent_slots": "spoken",
+    "hierarchical_classification": "tree",
+    "similarity": "alike",
+    "ranking": "search",
+    "embedding": "vector",
+    "fill_mask": "blank",
+}
+HERE = {"sequence_classification", "token_classification"}  # test_serving.py
+
+
+def questions() -> list[tuple[str, str]]:
+    """Real questions with their real contexts."""
+    path = ASSETS / "samples" / "cmrc2018" / "train.json"
+    return [(e.texts[0], e.texts[1]) for e in read_questions(path, {}, "train")]
+
+
+def write_data(root: Path) -> None:
+    """Real sentences in each kind's format."""
+    asked = questions()
+    sentences = [e for e in read_entities(ASSETS / "samples" / "msra_ner" / "train.txt", {}) if e.target][:60]
+
+    def write(name: str, text: str) -> None:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text, encoding="utf-8")
+
+    short = [(question, context.split("。")[0][:40].replace("\t", " ")) for question, context in asked]
+    rows = [f"{q}\t{c}\t1\n{q}\t{short[i - 1][1]}\t0\n" for i, (q, c) in enumerate(short)]
+    write("pairs/train.tsv", "text_a\ttext_b\tlabel\n" + "".join(rows))
+    write("reading/train.json", (ASSETS / "samples" / "cmrc2018" / "train.json").read_text(encoding="utf-8"))
+    ranked = [
+        {"query": q, "candidates": [c, short[i - 1][1], short[i - 2][1]], "positives": [0]}
+        for i, (q, c) in enumerate(short)
+    ]
+    write("search/train.json", "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in ranked))
+    write(
+        "tree/train.txt",
+        "".join(
+            f"{e.texts[0]}\t{','.join(sorted({('name##' if k == 'PER' else 'place##') + k for _, _, k in e.target}))}\n"
+            for e in sentences
+        ),
+    )
+    spoken = []
+    for number, example in enumerate(sentences):
+        text, marked, last = example.texts[0], "", 0
+        if "<" in text or "|" in text:
+            continue
+        for start, end, kind in example.target:
+            marked += f"{text[last:start]}<{kind}>{text[start:end]}</{kind}>"
+            last = end
+        intent = "names" if any(kind == "PER" for _, _, kind in example.target) else "no_names"
+        spoken.append(f"{number}\t{text}\t{intent}\t{marked}{text[last:]}\n")
+    write("spoken/train.txt", "\n".join(spoken))
+
+
+def items_of(kind: str) -> list[tuple[str, ...]]:
+    """Real items, some of several windows, and hard characters."""
+    asked = questions()[:12]
+    texts = [context[:length] for (_, context), length in zip(asked, (20, 300, 45, 8) * 3, strict=True)]
+    texts += ["打电话给18866668888，iPhone15Pro　ＡＢＣ", "😀café  x"]
+    if kind in ("pair_classification", "similarity"):
+        return [(text, texts[i - 1]) for i, text in enumerate(texts)]
+    if kind == "question_answering":
+        return [*asked, ("电话是多少", "打电话给18866668888，iPhone15Pro😀")]
+    if kind == "ranking":
+        return [(question, json.dumps(texts[:n], ensure_ascii=False)) for n, (question, _) in enumerate(asked, 1)]
+    if kind == "fill_mask":
+        return [(f"{text}[MASK]{text[:9]}[MASK]",) for text in texts]
+    return [(text,) for text in texts]
+
+
+@pytest.fixture(scope="module")
+def everything(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("kinds")
+    write_base_model(root / "base")
+    write_data(root / "data")
+    (root / "data" / "none").mkdir()
+    (root / "tasks.toml").write_text(TASKS, encoding="utf-8")
+    common = ["--tasks-file", str(root / "tasks.toml"), "--cache", str(root / "build")]
+    common += ["--output", str(root / "repository")]
+    trained = ",".join(name for name in TASK_OF.values() if name not in ("vector", "blank"))
+    data = ["--profile", "full", "--data-dir", str(root / "data"), "--base-model", str(root / "base")]
+    assert build_all.main([*common, *data, "--tasks", trained]) == 0
+    (alike,) = (path for path in (root / "build" / "alike" / "fine-tune").iterdir() if (path / "best").is_dir())
+    assert build_all.main([*common, "--tasks", "vector", "--checkpoint", f"vector={alike / 'best'}"]) == 0
+    assert build_all.main([*common, "--tasks", "blank"]) == 0
+    return root / "repository"
+
+
+@pytest.fixture(scope="module")
+def running(everything: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TritonServer]:
+    log = tmp_path_factory.mktemp("kinds-server") / "triton.log"
+    with TritonServer(ServerOptions(everything, http_port=0, grpc_port=0, metrics_port=0, log_file=log)) as server:
+        yield server
+
+
+def ask(client: Any, pipeline: Pipeline, items: list[tuple[str, ...]], task: str) -> Any:
+    columns = zip(pipeline.kind.inputs, zip(*items, strict=True), strict=True)
+    return client.infer(task, [text_input(list(values), spec.name) for spec, values in columns])
+
+
+def test_no_kind_is_left_out() -> None:
+    assert set(TASK_OF) | HERE == set(kind_names())
+
+
+@pytest.mark.parametrize("kind", TASK_OF)
+def test_served_answers_equal_the_runtime(running: TritonServer, everything: Path, kind: str) -> None:
+    task, items = TASK_OF[kind], items_of(kind)
+    pipeline = Pipeline.load(everything, task)
+    answers = pipeline.predict(items)
+    with grpc.InferenceServerClient(running.grpc_address) as client:
+        reply = ask(client, pipeline, items, task)
+    assert not [answer for answer in answers if isinstance(answer, str)]
+    served = results(reply)
+    assert len({json.dumps(one, sort_keys=True) for one in served}) > 1 or kind == "embedding"
+    for item, mine, answer in zip(items, served, answers, strict=True):
+        assert not isinstance(answer, str)
+        assert close(mine, answer.result), item
+        for span in [*mine.get("answers", []), *mine.get("slots", [])]:
+            assert item[-1][span["start"] : span["end"]] == span["text"]
+    for spec in pipeline.kind.numeric_outputs(pipeline.manifest):
+        values = np.stack([np.reshape(a.numeric[spec.name], spec.dims) for a in answers if not isinstance(a, str)])
+        assert np.allclose(reply.as_numpy(spec.name), values, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", TASK_OF)
+def test_a_bad_item_fails_alone(running: TritonServer, everything: Path, kind: str) -> None:
+    task, items = TASK_OF[kind], items_of(kind)[:2]
+    pipeline = Pipeline.load(everything, task)
+    bad = tuple("" for _ in pipeline.kind.inputs)
+    with grpc.InferenceServerClient(running.grpc_address) as client:
+        first, second, third = results(ask(client, pipeline, [items[0], bad, items[1]], task))
+        alone = results(ask(client, pipeline, items, task))
+    assert second["error"]["message"].startswith("item 1: ")
+    assert close([first, third], alone)
+
+
+@pytest.mark.parametrize("kind", TASK_OF)
+def test_the_client_gives_typed_answers(running: TritonServer, kind: str) -> None:
+    items = items_of(kind)[:3]
+    with Client(running.grpc_address) as client:
+        answers = client.predict(TASK_OF[kind], [item[0] if len(item) == 1 else item for item in items])
+    assert [type(answer).__name__ for answer in answers] != ["RawResult"] * len(items)
