@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from .errors import ServerError
 from .spans import AnswersResult, EntitiesResult, Entity, IntentResult, Raw, Slot, Span
