@@ -97,11 +97,11 @@ def read_split(done: Done, split: str) -> list[Example]:
 
 def _files(context: Context) -> dict[str, Path]:
     """The files to read; a checkpoint that is ready needs no training text."""
-    if context.data_folder is None:
+    data, trains = context.task.data, not context.ready and get_builder_kind(context.task.kind).trains
+    if context.data_folder is None or not (trains or data.train or data.dev):
         return {}
-    data = context.task.data
     files = {"dev": context.data_folder / (data.dev or data.train)}
-    if not context.ready and get_builder_kind(context.task.kind).trains:
+    if trains:
         if not data.train:
             raise DataError(
                 f"task {context.task.name} has no training text ([tasks.{context.task.name}.data] train): "

@@ -1,0 +1,27 @@
+"""Both texts of a pair, one after the other: what evaluates a task that takes one text, such as an embedding."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from ..errors import ConfigError
+from . import Example, get_reader
+
+
+def read(path: Path, columns: Mapping[str, str], split: str = "") -> Iterator[Example]:
+    """Two examples a pair, each with the pair's target; columns: see `pairs_of`."""
+    for pair in pairs_of(path, columns, split):
+        for text in pair.texts:
+            yield Example((text,), pair.target, pair.line)
+
+
+def pairs_of(path: Path, columns: Mapping[str, str], split: str) -> Iterator[Example]:
+    """The pairs of a file in another format; columns: `pairs`, that format's name, and its own columns."""
+    own = {name: value for name, value in columns.items() if name != "pairs"}
+    if "pairs" not in columns:
+        raise ConfigError('data.fields.pairs must name the format of the pairs, such as "clue_json"')
+    for example in get_reader(columns["pairs"])(path, own, split):
+        if len(example.texts) != 2:
+            raise ConfigError(f"data.fields: {columns['pairs']} gives {len(example.texts)} texts, a pair has 2")
+        yield example

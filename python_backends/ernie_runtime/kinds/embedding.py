@@ -1,0 +1,98 @@
+"""Sentence embeddings: one vector a text, the mean over the windows of a long one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..errors import EngineError, ManifestError
+from ..manifest import Manifest
+from ..tokenization import ErnieTokenizer
+from ..windows import Document, Window, single_text_documents
+from . import Answer, TensorSpec, WindowOutput
+
+POOLINGS = ("cls", "mean", "first_last_mean")
+OUTPUT = "embedding"
+
+
+def check_options(manifest: Manifest, known: Sequence[str]) -> None:
+    """ManifestError where the options that say how an encoder makes vectors are wrong, or one is unknown."""
+    options, where = manifest.options, f"task {manifest.task}: options"
+    for name in options:
+        if name not in known:
+            raise ManifestError(f"{where}.{name} is none of {', '.join(known)}")
+    dimension = options.get("dimension")
+    if type(dimension) is not int or dimension < 1:
+        raise ManifestError(
+            f"{where}.dimension is {dimension!r}; it must be the length of an embedding, a whole number above 0 "
+            "(312 is the hidden size of the embedded encoder)"
+        )
+    if options.get("pooling", "mean") not in POOLINGS:
+        raise ManifestError(f"{where}.pooling {options['pooling']!r} is none of {', '.join(POOLINGS)}")
+    if type(options.get("normalize", True)) is not bool:
+        raise ManifestError(f"{where}.normalize is {options['normalize']!r}; it must be true or false")
+
+
+def text_vectors(texts: Sequence[Sequence[WindowOutput]]) -> np.ndarray:
+    """float64 [N, D]: the mean of each text's window embeddings, weighted by the windows' tokens.
+
+    texts: the windows of each text, at least one. EngineError where a number is not finite.
+    """
+    stacked = np.stack([window.tensors[OUTPUT] for windows in texts for window in windows]).astype(np.float64)
+    if not np.isfinite(stacked).all():
+        raise EngineError("the encoder's output is not finite (NaN or infinity)")
+    counts = [len(windows) for windows in texts]
+    weights = np.array([max(len(w.offsets) - 2, 1) for windows in texts for w in windows], np.float64)
+    starts = np.cumsum([0, *counts[:-1]])
+    total = np.add.reduceat(stacked * weights[:, None], starts)
+    result: np.ndarray = total / np.add.reduceat(weights, starts)[:, None]
+    return result
+
+
+def unit(vectors: np.ndarray) -> np.ndarray:
+    """Vectors [N, D] at length 1; a zero vector stays zero."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    result: np.ndarray = vectors / np.where(lengths > 0, lengths, 1)
+    return result
+
+
+class Embedding:
+    """TEXT -> EMBEDDING (at length 1 unless option `normalize` is false), RESULT with its `dimension`."""
+
+    name = "embedding"
+    inputs: tuple[TensorSpec, ...] = (TensorSpec("TEXT", "BYTES", (1,)),)
+    offsets = False
+
+    def check(self, manifest: Manifest) -> None:
+        """options: dimension; pooling and normalize have defaults."""
+        check_options(manifest, ("dimension", "pooling", "normalize"))
+
+    def numeric_outputs(self, manifest: Manifest) -> tuple[TensorSpec, ...]:
+        """EMBEDDING FP32 [dimension]."""
+        return (TensorSpec("EMBEDDING", "FP32", (manifest.options["dimension"],)),)
+
+    def encoder_outputs(self, manifest: Manifest) -> tuple[TensorSpec, ...]:
+        """embedding FP32 [dimension], not yet at length 1."""
+        return (TensorSpec(OUTPUT, "FP32", (manifest.options["dimension"],)),)
+
+    def documents(
+        self, items: Sequence[tuple[bytes | str, ...]], tokenizer: ErnieTokenizer, manifest: Manifest
+    ) -> tuple[list[Document], list[Window]]:
+        """One text an item."""
+        return single_text_documents(items, tokenizer, manifest.limits)
+
+    def decode(
+        self, documents: Sequence[Document], outputs: Sequence[Sequence[WindowOutput]], manifest: Manifest
+    ) -> list[Answer]:
+        """A vector a text."""
+        if not outputs:
+            return []
+        vectors = text_vectors(outputs)
+        if manifest.options.get("normalize", True):
+            vectors = unit(vectors)
+        result = {"dimension": vectors.shape[1]}
+        return [Answer(dict(result), {"EMBEDDING": vector}) for vector in vectors.astype(np.float32)]
+
+
+KIND = Embedding()

@@ -1,0 +1,124 @@
+"""The candidates for a query, best first: a pair classifier reads the query with each of them (a cross-encoder)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..errors import InvalidItem, ManifestError
+from ..manifest import Limits, Manifest
+from ..numeric import softmax
+from ..pairs import pair_windows
+from ..tokenization import ErnieTokenizer
+from ..windows import MAX_WINDOWS, Cut, Document, Window, check_length, decode_utf8, empty_fault
+from . import Answer, TensorSpec, WindowOutput
+
+MAX_CANDIDATES = 256
+CANDIDATES = "candidates"  # in Document.extra: the candidates' texts, one a window
+
+
+def read_candidates(raw: bytes | str, limits: Limits, most: int = MAX_CANDIDATES) -> list[str]:
+    """The strings of a JSON list; InvalidItem where it is none, too long, or one of them is no text."""
+    try:
+        found = json.loads(decode_utf8(raw))
+    except (ValueError, RecursionError) as error:
+        raise InvalidItem(f"the candidates are not JSON ({error}); send a list of strings") from None
+    if not isinstance(found, list):
+        raise InvalidItem("the candidates are JSON but no list; send a list of strings")
+    if not found:
+        raise InvalidItem("the list of candidates is empty")
+    if len(found) > most:
+        raise InvalidItem(f"{len(found):,} candidates, this task takes at most {most:,}")
+    for number, text in enumerate(found):
+        if not isinstance(text, str):
+            raise InvalidItem(f"candidate {number} is no string; send a list of strings")
+        try:
+            check_length(decode_utf8(text), limits)
+        except InvalidItem as error:
+            raise InvalidItem(f"candidate {number}: {error}") from None
+    return found
+
+
+class Ranking:
+    """QUERY, CANDIDATES (a JSON list of strings) -> RESULT with `ranking`: `index`, `text` and `score` of each."""
+
+    name = "ranking"
+    inputs: tuple[TensorSpec, ...] = (TensorSpec("QUERY", "BYTES", (1,)), TensorSpec("CANDIDATES", "BYTES", (1,)))
+    offsets = False
+
+    def check(self, manifest: Manifest) -> None:
+        """Two labels, the second for a candidate that fits; windows cannot be cut; option max_candidates."""
+        where = f"task {manifest.task}"
+        if len(manifest.labels) != 2:
+            raise ManifestError(
+                f"{where}: {self.name} needs two labels, the second for a candidate that fits the query"
+            )
+        if manifest.limits.overflow != "truncate":
+            raise ManifestError(
+                f'{where}: {self.name} reads a candidate as one window: set limits.overflow = "truncate"'
+            )
+        for name in manifest.options:
+            if name != "max_candidates":
+                raise ManifestError(f"{where}: options.{name} is unknown; {self.name} has max_candidates")
+        most = manifest.options.get("max_candidates", MAX_CANDIDATES)
+        if type(most) is not int or not 1 <= most <= MAX_WINDOWS:
+            raise ManifestError(f"{where}: options.max_candidates is {most!r}; it must be from 1 to {MAX_WINDOWS:,}")
+
+    def numeric_outputs(self, manifest: Manifest) -> tuple[TensorSpec, ...]:
+        """None."""
+        return ()
+
+    def encoder_outputs(self, manifest: Manifest) -> tuple[TensorSpec, ...]:
+        """logits FP32 [2] of a query with one candidate."""
+        return (TensorSpec("logits", "FP32", (2,)),)
+
+    def documents(
+        self, items: Sequence[tuple[bytes | str, ...]], tokenizer: ErnieTokenizer, manifest: Manifest
+    ) -> tuple[list[Document], list[Window]]:
+        """A window a candidate: [CLS] query [SEP] candidate [SEP], token types 0 and 1, the longer text cut to fit."""
+        limits, most = manifest.limits, manifest.options.get("max_candidates", MAX_CANDIDATES)
+        texts: list[list[str]] = []  # of each item: the query, then its candidates
+        faults: list[str | None] = []
+        for query, candidates in items:
+            try:
+                texts.append([check_length(decode_utf8(query), limits), *read_candidates(candidates, limits, most)])
+                faults.append(None)
+            except InvalidItem as error:
+                texts.append([])
+                faults.append(str(error))
+        tokenized = iter(tokenizer([text for item in texts for text in item]))
+        cut = Cut(tokenizer)
+        for item, fault in zip(texts, faults, strict=True):
+            read = [next(tokenized) for _ in item]
+            names = ["the query", *(f"candidate {number}" for number in range(len(item) - 1))]
+            for text, one, name in zip(item, read, names, strict=False):
+                if fault is None and len(one.ids) == 0:
+                    fault = empty_fault(text, name)
+            if fault is not None:
+                cut.refuse("", fault)
+                continue
+            pairs = [pair_windows(cut.owner, read[0], candidate, tokenizer, limits) for candidate in read[1:]]
+            windows = [window for found, _ in pairs for window in found]
+            tokens = sum(len(one.ids) for one in read)
+            cut.add(item[0], tokens, windows, any(short for _, short in pairs), {CANDIDATES: item[1:]})
+        return cut.documents, cut.windows
+
+    def decode(
+        self, documents: Sequence[Document], outputs: Sequence[Sequence[WindowOutput]], manifest: Manifest
+    ) -> list[Answer]:
+        """Sorted by the probability of the second label; equal ones keep the order they were sent in."""
+        answers = []
+        for document, windows in zip(documents, outputs, strict=True):
+            logits = np.stack([window.tensors["logits"] for window in windows]).astype(np.float64)
+            scores = softmax(logits)[:, 1].tolist()
+            # By the logits' distance: near 1 many probabilities are the same number.
+            order = np.argsort(logits[:, 0] - logits[:, 1], kind="stable").tolist()
+            texts = document.extra[CANDIDATES]
+            ranking = [{"index": i, "text": texts[i], "score": round(scores[i], 6)} for i in order]
+            answers.append(Answer({"ranking": ranking}, {}))
+        return answers
+
+
+KIND = Ranking()
