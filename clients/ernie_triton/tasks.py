@@ -66,7 +66,8 @@ def _task(ensemble: Ensemble, served: Mapping[str, Ensemble]) -> Task | None:
             return None
         variants = {variant["name"]: variant for variant in manifest["variants"]}
         evaluations = variants.get(ensemble.variant, {}).get("evaluations", [])
-        best = max(evaluations, key=lambda one: one["rows"], default=None)
+        own = [one for one in evaluations if one["split"] in ("dev", "sample")] or evaluations
+        best = max(own, key=lambda one: one["rows"], default=None)  # not a further set, however large
         return Task(
             name=name,
             kind=manifest["kind"],
