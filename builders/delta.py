@@ -34,7 +34,7 @@ FINER_VECTOR = 16  # biases, layer norms
 FINER_HEAD = 16  # a task's own layer, unless it is as large as a matrix of the encoder
 SMALL_HEAD = 1 << 16
 # The numbers have no structure beyond their frequencies: no literal contexts, no positions.
-FILTERS = ({"id": lzma.FILTER_LZMA2, "preset": 6, "lc": 0, "lp": 0, "pb": 0},)
+FILTERS = ({"id": lzma.FILTER_LZMA2, "preset": 1, "lc": 0, "lp": 0, "pb": 0},)
 UNPACKING_MEMORY = 64 << 20  # bytes for LZMA's own tables
 MOST_VALUES = 1 << 29  # the largest published ERNIE has 300 million
 MOST_PLANES = 4

@@ -2,9 +2,10 @@
 
 One threshold for all labels, one a level or one a label: the more there are, the better they fit the dev set and the
 less that says. So each way is fitted on halves of the dev set and judged on the other halves, several times; one with
-more thresholds is taken where it wins every time, and fitted on all of the dev set. Maximizing micro F1 over thresholds: Lipton et al. 2014, "Optimal Thresholding of Classifiers to Maximize
-F1 Measure"; the greedy pass over labels is Fan and Lin 2007, "A Study on Threshold Selection for Multi-label
-Classification", who also show why rare labels must not have their own.
+more thresholds is taken where it wins every time, and fitted on all of the dev set. Maximizing micro F1 over
+thresholds: Lipton et al. 2014, "Optimal Thresholding of Classifiers to Maximize F1 Measure"; the greedy pass over
+labels is Fan and Lin 2007, "A Study on Threshold Selection for Multi-label Classification", who also show why rare
+labels must not have their own.
 """
 
 from __future__ import annotations
