@@ -179,7 +179,7 @@ def _launch(context: Context, before: Mapping[str, Done], folder: Path) -> dict[
     figures: dict[str, Any] = json.loads(result.read_text(encoding="utf-8")) if result.is_file() else {}
     if "error" in figures:
         raise BuildError(figures["error"])
-    if code != 0 or not figures:
+    if not figures:  # a process that fails when all is done (Paddle's communicator at its exit) loses nothing
         raise BuildError(
             f"fine-tuning on {count} devices failed (exit {code}); the reason is in {folder}: launch.log, logs/"
         )
