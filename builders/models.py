@@ -17,7 +17,8 @@ from .errors import CheckpointError
 from .framework import import_paddle, import_paddlenlp
 from .kinds import BuilderKind
 from .random_encoder import PREFIX, random_encoder
-from .weights import Checkpoint, Weights, ernie_config, read_checkpoint, with_prefix
+from .weight_files import with_prefix
+from .weights import Checkpoint, Weights, ernie_config, read_checkpoint
 
 EMBEDDED = ASSETS / "encoder"
 TASK_OPTIONS = "task_options"  # in a checkpoint's config.json: what training learnt for the manifest

@@ -73,6 +73,6 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--save-checkpoint",
         type=Path,
-        help="also write each trained checkpoint, with its card, to DIR/TASK (8-bit weights)",
+        help="also write each trained checkpoint, with its card, to DIR/TASK (as small as the dev metric allows)",
     )
     return p

@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from . import delta
 from .config import ASSETS
+from .delta import Delta, Reference, decode, encode, fingerprint
+from .delta_files import HEADER, PACKED, read_delta, write_delta
 from .errors import CheckpointError
 from .weight_files import WEIGHT_FILES, Weights, read_float
-from .weight_files import with_prefix as with_prefix  # models.py takes it from here
 
 BASES = {"embedded": ASSETS / "encoder"}  # encoders that ship: a checkpoint may hold only what training changed
 VOCABULARY = "vocab.txt"
@@ -58,8 +58,8 @@ def read_checkpoint(folder: Path) -> Checkpoint:
             break
     else:
         raise CheckpointError(f"{folder}: no config.json (or PaddleNLP's older model_config.json)")
-    if (folder / delta.HEADER).is_file():
-        found, (weights, vocabulary) = folder / delta.PACKED, _read_delta(folder)
+    if (folder / HEADER).is_file():
+        found, (weights, vocabulary) = folder / PACKED, _read_delta(folder)
     else:
         found, weights = read_float(folder)
         vocabulary = folder / VOCABULARY
@@ -73,17 +73,17 @@ def read_checkpoint(folder: Path) -> Checkpoint:
 
 def _read_delta(folder: Path) -> tuple[Weights, Path]:
     """Weights and vocabulary of the compact form, which may lean on an encoder and a vocabulary that ship."""
-    found = delta.read_delta(folder)
+    found = read_delta(folder)
     base = None
     if found.base is not None:
         base = _base_weights(found.base.name, folder)
-        has = delta.fingerprint(base)
+        has = fingerprint(base)
         if has != found.base.sha256:
             raise CheckpointError(
-                f"{folder}: holds only what training changed in the encoder {found.base.name} {found.base.sha256[:12]}, "
+                f"{folder}: holds what training changed in the encoder {found.base.name} {found.base.sha256[:12]}, "
                 f"but {BASES[found.base.name]} is {has[:12]}: put that encoder back, or train again from this one"
             )
-    weights = delta.decode(found, base, folder / delta.PACKED)
+    weights = decode(found, base, folder / PACKED)
     if found.vocabulary is None:
         return weights, folder / VOCABULARY
     vocabulary = _shipped_vocabularies().get(found.vocabulary.name)
@@ -98,7 +98,7 @@ def _read_delta(folder: Path) -> tuple[Weights, Path]:
 def _base_weights(name: str, folder: Path) -> Weights:
     if name not in BASES or not BASES[name].is_dir():
         where = f"it is not at {BASES[name]}" if name in BASES else f"known are {', '.join(BASES)}"
-        raise CheckpointError(f"{folder}: holds only what training changed in the encoder {name}, but {where}")
+        raise CheckpointError(f"{folder}: holds what training changed in the encoder {name}, but {where}")
     return read_checkpoint(BASES[name]).weights
 
 
@@ -158,7 +158,7 @@ def write_checkpoint(folder: Path, config: dict[str, Any], weights: Weights, voc
 
     folder.mkdir(parents=True, exist_ok=True)
     stored = {name: np.ascontiguousarray(value, f"float{bits}") for name, value in weights.items()}
-    for name in (delta.HEADER, delta.PACKED):
+    for name in (HEADER, PACKED):
         (folder / name).unlink(missing_ok=True)
     # Not save_file: it has its own error for a full disk, which says nothing about the file.
     (folder / "model.safetensors").write_bytes(save(stored))
@@ -168,20 +168,20 @@ def write_checkpoint(folder: Path, config: dict[str, Any], weights: Weights, voc
 
 def write_compact(
     folder: Path, config: dict[str, Any], weights: Weights, vocabulary: Path, step: float, base: str | None
-) -> delta.Delta:
+) -> Delta:
     """The compact form (builders/delta.py), which `read_checkpoint` alone reads; other weights there are removed.
 
     base: the encoder of BASES that the weights were fine-tuned from, or None. A vocabulary that ships is not copied.
     """
     same = (name for name, path in _shipped_vocabularies().items() if path.read_bytes() == vocabulary.read_bytes())
     shipped = next(same, None)
-    reference = shipped and delta.Reference(shipped, _sha256(vocabulary))
+    reference = shipped and Reference(shipped, _sha256(vocabulary))
     start = _base_weights(base, folder) if base else None
-    packed = delta.encode(weights, step, start, base or "", reference or None)
+    packed = encode(weights, step, start, base or "", reference or None)
     folder.mkdir(parents=True, exist_ok=True)
     for name in WEIGHT_FILES:
         (folder / name).unlink(missing_ok=True)
-    delta.write_delta(folder, packed)
+    write_delta(folder, packed)
     _write_config(folder, config)
     if shipped:
         (folder / VOCABULARY).unlink(missing_ok=True)
