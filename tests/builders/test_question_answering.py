@@ -21,7 +21,8 @@ from builders.models import weights_of
 from builders.readers import Example
 from builders.readers.squad_json import read
 from builders.train import Trainer
-from builders.weights import Checkpoint, with_prefix
+from builders.weight_files import with_prefix
+from builders.weights import Checkpoint
 from ernie_runtime.batching import ON_CPU
 from ernie_runtime.engines.ort import OrtEngine
 from ernie_runtime.kinds import Answer, get_kind
