@@ -61,7 +61,8 @@ dev = "dev.txt"
 [tasks.ner.train]
 epochs = 8
 batch_size = 16
-learning_rate = 1e-2
+learning_rate = 4e-3
+patience = 8
 dropout = 0.0
 evals_per_epoch = 1
 """
