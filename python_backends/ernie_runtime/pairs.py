@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -84,9 +84,19 @@ def pair_documents(
 
     names: what messages call the two texts.
     """
-    texts, errors = read_texts(items, limits)
-    tokenized = tokenizer([text for pair in texts for text in pair])
     cut = Cut(tokenizer)
+    for text, first, second in good_pairs(items, cut, limits, names):
+        windows, truncated = pair_windows(cut.owner, first, second, tokenizer, limits, first_tokens)
+        cut.add(text, len(first.ids) + len(second.ids), windows, truncated)
+    return cut.documents, cut.windows
+
+
+def good_pairs(
+    items: Sequence[tuple[bytes | str, ...]], cut: Cut, limits: Limits, names: tuple[str, str]
+) -> Iterator[tuple[str, TokenizedText, TokenizedText]]:
+    """(the second text, both tokenized) of each item that can be answered; `cut` refuses the others, in order."""
+    texts, errors = read_texts(items, limits)
+    tokenized = cut.tokenizer([text for pair in texts for text in pair])
     for i, (pair, fault) in enumerate(zip(texts, errors, strict=True)):
         both = tokenized[2 * i : 2 * i + 2]
         for text, one, name in zip(pair, both, names, strict=True):
@@ -95,6 +105,4 @@ def pair_documents(
         if fault is not None:
             cut.refuse(pair[1], fault)
             continue
-        windows, truncated = pair_windows(cut.owner, both[0], both[1], tokenizer, limits, first_tokens)
-        cut.add(pair[1], len(both[0].ids) + len(both[1].ids), windows, truncated)
-    return cut.documents, cut.windows
+        yield pair[1], both[0], both[1]

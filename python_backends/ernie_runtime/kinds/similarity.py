@@ -8,8 +8,9 @@ import numpy as np
 
 from ..errors import ManifestError
 from ..manifest import Manifest
+from ..pairs import good_pairs
 from ..tokenization import ErnieTokenizer
-from ..windows import Cut, Document, Window, empty_fault, make_windows, read_texts
+from ..windows import Cut, Document, Window, make_windows
 from . import Answer, TensorSpec, WindowOutput
 from .embedding import OUTPUT, check_options, text_vectors, unit
 
@@ -47,21 +48,12 @@ class Similarity:
     ) -> tuple[list[Document], list[Window]]:
         """The windows of the first text, then those of the second; neither sees the other."""
         limits = manifest.limits
-        texts, errors = read_texts(items, limits)
-        tokenized = tokenizer([text for pair in texts for text in pair])
         cut = Cut(tokenizer)
-        for i, (pair, fault) in enumerate(zip(texts, errors, strict=True)):
-            both = tokenized[2 * i : 2 * i + 2]
-            for text, one, name in zip(pair, both, NAMES, strict=True):
-                if fault is None and len(one.ids) == 0:
-                    fault = empty_fault(text, name)
-            if fault is not None:
-                cut.refuse(pair[0], fault)
-                continue
+        for text, *both in good_pairs(items, cut, limits, NAMES):
             first, second = (make_windows(cut.owner, one, tokenizer, limits) for one in both)
             lengths = [len(one.ids) for one in both]
             truncated = limits.overflow == "truncate" and max(lengths) > limits.max_length - 2
-            cut.add(pair[0], sum(lengths), [*first, *second], truncated, {FIRST: len(first)})
+            cut.add(text, sum(lengths), [*first, *second], truncated, {FIRST: len(first)})
         return cut.documents, cut.windows
 
     def decode(
