@@ -22,6 +22,8 @@ def publish(form: Form, task: TaskConfig, output: Path) -> str:
     models = configs(form, task.name, task.kind)
     origin = Origin(NAME, form.ensemble, task.name)
     with locked(output):
+        for name in models:
+            _check_replaceable(output / name)
         before = read_origin(output / form.ensemble)
         staging = staging_folder(output, f"compat.{form.ensemble}")
         shutil.rmtree(staging, ignore_errors=True)
@@ -46,13 +48,16 @@ def _stage(model: Path, config: str, origin: Origin) -> None:
     (model / PORTABLE).write_text(config, encoding="utf-8")
 
 
-def _replace(staged: Path, model: Path) -> None:
-    if not model.exists():
-        staged.rename(model)
-        return
-    if read_origin(model) is None:
+def _check_replaceable(model: Path) -> None:
+    if model.exists() and read_origin(model) is None:
         raise PublishError(f"{model}: not made by --compat, so it is not replaced; move it away, or drop --compat")
-    exchange(staged, model)
+
+
+def _replace(staged: Path, model: Path) -> None:
+    if model.exists():
+        exchange(staged, model)
+    else:
+        staged.rename(model)
 
 
 def _contents(model: Path) -> dict[str, bytes]:

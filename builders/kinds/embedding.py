@@ -16,6 +16,7 @@ from ernie_runtime.kinds.embedding import unit
 from ernie_runtime.manifest import Manifest
 from ernie_runtime.windows import Document, Window
 
+from ..errors import ConfigError
 from ..readers import Example
 from . import Row
 from .similarity import SimilarityBuilder, pair_metrics, score_of
@@ -45,7 +46,16 @@ class EmbeddingBuilder(SimilarityBuilder):
     def score(
         self, examples: Sequence[Example], answers: Sequence[Answer | str], manifest: Manifest
     ) -> dict[str, float]:
-        """Figures of the cosines of neighbours; a pair with a text that has no answer counts as the opposite."""
+        """Figures of the cosines of neighbours; a pair with a text that has no answer counts as the opposite.
+
+        ConfigError where examples are not the two texts of each pair, one after the other.
+        """
+        lines = [example.line for example in examples]
+        if lines[::2] != lines[1::2]:
+            raise ConfigError(
+                f"task {manifest.task}: an embedding is evaluated on pairs: set data.format to pair_texts, and "
+                "data.fields.pairs to the format of the file"
+            )
         vectors = unit(np.array([self._vector(answer, manifest) for answer in answers], np.float64))
         cosines = (vectors[::2] * vectors[1::2]).sum(axis=1)
         unanswered = [

@@ -15,12 +15,11 @@ from ernie_runtime.manifest import Manifest
 from ernie_runtime.pipeline import Pipeline
 from ernie_runtime.windows import Window
 
-from ..class_report import ClassRow, class_row
+from ..class_report import ClassRow, class_row, prf
 from ..progress import say
 from ..readers import Example
 from ..thresholds import choose
 from . import BuilderKind, Targets
-from .token_classification import prf
 
 
 def gold_labels(examples: Sequence[Example], manifest: Manifest) -> np.ndarray:

@@ -30,16 +30,19 @@ def answer_span(example: Example) -> tuple[int, int] | None:
     return None
 
 
-def answer_tokens(windows: Sequence[Window], number: int, span: tuple[int, int]) -> tuple[int, int] | None:
+def answer_tokens(
+    windows: Sequence[Window], number: int, span: tuple[int, int], whole: bool = True
+) -> tuple[int, int] | None:
     """First and last token of the span in window `number`; None where the window does not hold all of it.
 
-    A token that only begins or ends inside the span (half of a number, say) belongs to it.
+    A token that only begins or ends inside the span (half of a number, say) belongs to it. whole: whether the last
+    window reaches the end of the context.
     """
     offsets = windows[number].offsets
     places = np.flatnonzero(offsets[:, 1] > 0)
     if number > 0 and offsets[places[0], 0] > span[0]:
         return None
-    if number < len(windows) - 1 and offsets[places[-1], 1] < span[1]:
+    if (number < len(windows) - 1 or not whole) and offsets[places[-1], 1] < span[1]:
         return None
     inside = places[(offsets[places, 1] > span[0]) & (offsets[places, 0] < span[1])]
     return (int(inside[0]), int(inside[-1])) if len(inside) else None
@@ -68,9 +71,11 @@ class QuestionAnsweringBuilder(BuilderKind):
         span = answer_span(example)
         if span is None and example.target["answers"]:
             return []
+        cut_off = manifest.limits.overflow == "truncate" and document.truncated
+        whole = len(windows) == document.windows and not cut_off
         rows = []
         for number, window in enumerate(windows):
-            found = answer_tokens(windows, number, span) if span is not None else None
+            found = answer_tokens(windows, number, span, whole) if span is not None else None
             if found is None and not _sampled(example, number):
                 continue
             start, end = found or (CLS, CLS)

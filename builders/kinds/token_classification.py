@@ -13,16 +13,11 @@ from ernie_runtime.kinds import Answer
 from ernie_runtime.manifest import Manifest
 from ernie_runtime.windows import Window
 
+from ..class_report import prf
 from ..readers import Example
 from . import IGNORED, BuilderKind, Targets
 
 Span = tuple[int, int, str]
-
-
-def prf(right: int, predicted: int, expected: int) -> tuple[float, float, float]:
-    """Precision, recall, F1 in percent; 0 where undefined."""
-    precision, recall = 100 * right / max(predicted, 1), 100 * right / max(expected, 1)
-    return precision, recall, 2 * precision * recall / max(precision + recall, 1e-9)
 
 
 def tags_of(

@@ -7,6 +7,7 @@ A module has `read(path, columns, split)`: an iterator of examples. `columns` is
 from __future__ import annotations
 
 import importlib
+import json
 import pkgutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -40,6 +41,29 @@ def lines(path: Path) -> Iterator[tuple[int, str]]:
             raise DataError(
                 f"{path}:{number}: not UTF-8 at byte {error.start} of the line; save the file as UTF-8"
             ) from None
+
+
+def json_rows(path: Path, fields: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(line number, JSON object) of each line that is not blank; DataError where one is no object.
+
+    fields: what an object should have, for the message.
+    """
+    for number, line in lines(path):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"{path}:{number}: not a JSON object ({error})") from None
+        if not isinstance(row, dict):
+            raise DataError(f"{path}:{number}: expected a JSON object with {fields}")
+        yield number, row
+
+
+def check_text(text: str, where: str) -> None:
+    """DataError, beginning with `where`, for a string that is no text: JSON can escape half of a character."""
+    if any("\ud800" <= char <= "\udfff" for char in text):
+        raise DataError(f"{where} holds half a surrogate pair (\\uD800 to \\uDFFF): no text")
 
 
 Reader = Callable[[Path, Mapping[str, str], str], Iterator[Example]]

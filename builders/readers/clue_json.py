@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from ..errors import ConfigError, DataError
-from . import Example, lines
+from . import Example, check_text, json_rows
 
 
 def read(path: Path, columns: Mapping[str, str], split: str = "") -> Iterator[Example]:
@@ -24,15 +23,7 @@ def read(path: Path, columns: Mapping[str, str], split: str = "") -> Iterator[Ex
             'such as { text = "sentence", label = "label" }'
         )
     names = [columns[key] for key in ("text", "text_pair") if key in columns]
-    for number, line in lines(path):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise DataError(f"{path}:{number}: not a JSON object ({error})") from None
-        if not isinstance(row, dict):
-            raise DataError(f"{path}:{number}: expected a JSON object with {', '.join(names)} and {columns['label']}")
+    for number, row in json_rows(path, f"{', '.join(names)} and {columns['label']}"):
         for name in (*names, columns["label"]):
             if name not in row:
                 raise DataError(f"{path}:{number}: field {name!r} is missing; found {', '.join(row) or 'none'}")
@@ -41,10 +32,7 @@ def read(path: Path, columns: Mapping[str, str], split: str = "") -> Iterator[Ex
                 row[name] = " ".join(row[name])
             if not isinstance(row[name], str):
                 raise DataError(f"{path}:{number}: field {name!r} must be a string, found {row[name]!r}")
-            if any("\ud800" <= char <= "\udfff" for char in row[name]):
-                raise DataError(
-                    f"{path}:{number}: field {name!r} holds half a surrogate pair (\\uD800 to \\uDFFF): no text"
-                )
+            check_text(row[name], f"{path}:{number}: field {name!r}")
         label = row[columns["label"]]
         if not isinstance(label, (str, int)) or isinstance(label, bool):
             raise DataError(

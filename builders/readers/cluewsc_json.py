@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from ..errors import DataError
-from . import Example, lines
+from . import Example, check_text, json_rows
 
 NOUN, PRONOUN = ("_", "_"), ("[", "]")
 FIELDS = {"span1_text": str, "span1_index": int, "span2_text": str, "span2_index": int}
@@ -36,16 +35,11 @@ def read(path: Path, columns: Mapping[str, str], split: str = "") -> Iterator[Ex
     One text an example, marked by `mark_spans`; target: the label.
     """
     del columns, split
-    for number, line in lines(path):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise DataError(f"{path}:{number}: not a JSON object ({error})") from None
+    for number, row in json_rows(path, "text, target and label"):
         fault = _fault(row)
         if fault is not None:
             raise DataError(f"{path}:{number}: {fault}")
+        check_text(row["text"], f"{path}:{number}: field 'text'")
         text, target, spans = row["text"], row["target"], []
         for name in ("span1", "span2"):
             start, wanted = target[f"{name}_index"], target[f"{name}_text"]
@@ -60,10 +54,8 @@ def read(path: Path, columns: Mapping[str, str], split: str = "") -> Iterator[Ex
         yield Example((marked,), row["label"], number)
 
 
-def _fault(row: Any) -> str | None:
+def _fault(row: Mapping[str, Any]) -> str | None:
     """Why a row is not of the format, or None."""
-    if not isinstance(row, dict):
-        return "expected a JSON object with text, target and label"
     for name, kind in (("text", str), ("label", str), ("target", dict)):
         if not isinstance(row.get(name), kind):
             return f"field {name!r} must be {'an object' if kind is dict else 'a string'}, found {row.get(name)!r}"
@@ -72,6 +64,4 @@ def _fault(row: Any) -> str | None:
         if not isinstance(value, wanted) or isinstance(value, bool) or value == "":
             what = "a whole number" if wanted is int else "a string that is not empty"
             return f"field target.{name} must be {what}, found {value!r}"
-    if any("\ud800" <= char <= "\udfff" for char in row["text"]):
-        return "field 'text' holds half a surrogate pair (\\uD800 to \\uDFFF): no text"
     return None

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from ..errors import ConfigError, DataError
-from . import Example, lines
+from . import Example, check_text, json_rows
 
 COLUMNS = ("query", "candidates", "positives", "labels")
 
@@ -23,16 +23,8 @@ def read(path: Path, columns: Mapping[str, str], split: str = "") -> Iterator[Ex
         raise ConfigError(f"data.fields.{unknown[0]} is none of {', '.join(COLUMNS)}")
     which = "labels" if "labels" in columns else "positives"
     names = {name: columns.get(name, name) for name in ("query", "candidates", which)}
-    for number, line in lines(path):
-        if not line.strip():
-            continue
+    for number, row in json_rows(path, ", ".join(names.values())):
         where = f"{path}:{number}"
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise DataError(f"{where}: not a JSON object ({error})") from None
-        if not isinstance(row, dict):
-            raise DataError(f"{where}: expected a JSON object with {', '.join(names.values())}")
         for name in names.values():
             if name not in row:
                 raise DataError(f"{where}: field {name!r} is missing; found {', '.join(row) or 'none'}")
@@ -41,6 +33,9 @@ def read(path: Path, columns: Mapping[str, str], split: str = "") -> Iterator[Ex
             raise DataError(f"{where}: field {names['query']!r} must be a string, found {query!r}")
         if not isinstance(candidates, list) or not all(isinstance(text, str) for text in candidates):
             raise DataError(f"{where}: field {names['candidates']!r} must be a list of strings")
+        check_text(query, f"{where}: field {names['query']!r}")
+        for text in candidates:
+            check_text(text, f"{where}: field {names['candidates']!r}")
         if not isinstance(told, list):
             raise DataError(f"{where}: field {names[which]!r} must be a list")
         target = _labelled(told, candidates, where) if which == "labels" else _named(told, candidates, where)

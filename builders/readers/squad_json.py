@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import DataError
-from . import Example, lines
+from . import Example, check_text, lines
 
 DRIFT = 8  # characters; published starts count blanks at the beginning of a text that the published text lacks
 ABSENT = -1  # answer_start of a reference that is no part of the text (CMRC2018's dev set has some)
@@ -68,8 +68,7 @@ def _text(value: Any, name: str, where: str) -> str:
     text = value.get(name) if isinstance(value, dict) else None
     if not isinstance(text, str) or not text.strip():
         raise DataError(f"{where}: field {name!r} must be a text, found {text!r}")
-    if any("\ud800" <= char <= "\udfff" for char in text):
-        raise DataError(f"{where}: field {name!r} holds half a surrogate pair (\\uD800 to \\uDFFF): no text")
+    check_text(text, f"{where}: field {name!r}")
     return text
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,17 +9,13 @@ from functools import cached_property
 import numpy as np
 
 from .errors import ManifestError
+from .words import WORDS
 
 IMPOSSIBLE = -1e9
 WORD_SPLIT = 5.0
 """Cost, in nats, of a span that begins or ends inside a word: it must be about 150 times likelier than one that does
 not. Without it an unsure model cuts a telephone number in two; with a ban, labels that lie inside a number (the month
 of 20240105) could never be answered."""
-
-# Letters and digits of Latin, Greek and Cyrillic, and their full-width forms; marks and characters without a token.
-_ALPHANUMERIC = "(?![\u0530-\uff0f\uff5b-\U0010ffff])[^\\W_]"
-_SILENT = "[\u0000-\u0008\u000e-\u001f\u007f\u00ad\u0300-\u036f\u200b-\u200f\u2060-\u2064\ufe00-\ufe0f\ufeff]"
-_WORDS = re.compile(f"{_ALPHANUMERIC}(?:{_SILENT}*{_ALPHANUMERIC})+")
 
 
 @dataclass(frozen=True)
@@ -125,13 +120,12 @@ class TagSet:
 def joined_tokens(text: str, offsets: np.ndarray) -> np.ndarray:
     """bool [n]: tokens that go on with the number, the word or the character of the token before them.
 
-    offsets: int32 [n, 2], a text's tokens in order. A word here is a run of letters and digits of an alphabet
-    ("18866668888", "iPhone15Pro"), in half or full width; characters that the tokenizer deletes do not end it.
+    offsets: int32 [n, 2], a text's tokens in order.
     """
     starts = offsets[:, 0]
     joined = np.zeros(len(offsets), bool)
     joined[1:] = starts[1:] < offsets[:-1, 1]  # one character, several tokens: Hangul
-    for word in _WORDS.finditer(text):
+    for word in WORDS.finditer(text):
         joined |= (starts > word.start()) & (starts < word.end())
     if len(joined):
         joined[0] = False
@@ -150,10 +144,14 @@ def tagged_spans(
     """(start, end, type, score) of each span of a legal path, in characters.
 
     path: int64 [n], the tags of a text's tokens in order; probabilities: float32 [n, C]; offsets: int32 [n, 2]. A
-    span's score is the mean probability of its tokens' tags.
+    span's score is the mean probability of its tokens' tags. Spans never overlap: a character of several tokens
+    (Hangul) belongs to the first span that has one of them, and a span with no other character is left out.
     """
-    found = []
+    found, taken = [], 0
     for first, last, kind in tags.spans(path):
-        score = float(probabilities[np.arange(first, last), path[first:last]].mean())
-        found.append((int(offsets[first, 0]), int(offsets[last - 1, 1]), kind, round(score, 6)))
+        start, end = max(int(offsets[first, 0]), taken), int(offsets[last - 1, 1])
+        if start < end:
+            score = float(probabilities[np.arange(first, last), path[first:last]].mean())
+            found.append((start, end, kind, round(score, 6)))
+            taken = end
     return found

@@ -7,15 +7,20 @@ import numpy as np
 from .errors import EngineError
 
 
+def check_finite(values: np.ndarray) -> None:
+    """EngineError where a number is NaN or infinite: an answer made of it would be no answer."""
+    if not np.isfinite(values).all():
+        raise EngineError("the encoder's output is not finite (NaN or infinity)")
+
+
 def softmax(logits: np.ndarray) -> np.ndarray:
     """Softmax over the last axis, float32 [..., C], stable for large logits.
 
-    EngineError where a row has no finite sum (NaN, infinity): such an encoder's answer would be no answer.
+    EngineError where a row has no finite sum.
     """
     with np.errstate(invalid="ignore"):
         shifted = np.exp(logits - logits.max(axis=-1, keepdims=True))
     total = shifted.sum(axis=-1, keepdims=True)
-    if not np.isfinite(total).all():
-        raise EngineError("the encoder's output is not finite (NaN or infinity)")
+    check_finite(total)
     result: np.ndarray = shifted / total
     return result

@@ -7,13 +7,23 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .manifest import Limits
+from .errors import ManifestError
+from .manifest import Limits, Manifest
 from .windows import Cut, Document, Window, empty_fault, read_texts, window_starts
 
 if TYPE_CHECKING:
     from .tokenization import ErnieTokenizer, TokenizedText
 
 SPECIAL = 3  # [CLS] and two [SEP]
+
+
+def check_pair_limits(manifest: Manifest) -> None:
+    """ManifestError where a window has no room for a token of each text: one of them would never be read."""
+    if manifest.limits.max_length < SPECIAL + 2:
+        raise ManifestError(
+            f"task {manifest.task}: max_length {manifest.limits.max_length} has no room for two texts and their "
+            f"{SPECIAL} special tokens; it must be at least {SPECIAL + 2}"
+        )
 
 
 def pair_window(
@@ -57,14 +67,15 @@ def pair_windows(
     """The windows of a pair, and whether tokens were left out.
 
     Overflow "truncate": one window, the longer text gives way. Overflow "window": the second text is cut into
-    overlapping windows and the first is repeated in each, itself cut to `first_tokens` (by default half a window).
+    overlapping windows and the first is repeated in each, in half of its tokens at most. Either way the first text is
+    cut to `first_tokens` before, where that is given.
     """
-    room = limits.max_length - SPECIAL
+    room, head = limits.max_length - SPECIAL, first.ids[:first_tokens]
     if limits.overflow == "truncate":
-        keep, rest = longest_first(len(first.ids), len(second.ids), room)
-        window = pair_window(owner, first.ids[:keep], second.ids[:rest], second.offsets[:rest], tokenizer)
+        keep, rest = longest_first(len(head), len(second.ids), room)
+        window = pair_window(owner, head[:keep], second.ids[:rest], second.offsets[:rest], tokenizer)
         return [window], keep + rest < len(first.ids) + len(second.ids)
-    head = first.ids[: min(room // 2, first_tokens or room)]
+    head = head[: room // 2]
     room -= len(head)
     windows = [
         pair_window(owner, head, second.ids[start : start + room], second.offsets[start : start + room], tokenizer)

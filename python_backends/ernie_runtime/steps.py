@@ -59,6 +59,7 @@ class TokenizerStep:
     def __init__(self, manifest: Manifest, tokenizer: ErnieTokenizer, buckets: Sequence[int] = ()) -> None:
         self.manifest, self.tokenizer, self.buckets = manifest, tokenizer, tuple(buckets)
         self.kind: Kind = get_kind(manifest.kind)
+        self.kind.check(manifest)
         self.inputs = tuple(spec.name for spec in self.kind.inputs)
 
     @classmethod

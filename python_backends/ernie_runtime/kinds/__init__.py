@@ -17,7 +17,7 @@ import numpy as np
 from ..errors import ManifestError
 from ..manifest import Manifest
 from ..tokenization import ErnieTokenizer
-from ..windows import Document, Window
+from ..windows import Document, Window, single_text_documents
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,26 @@ class Kind(Protocol):
         self, documents: Sequence[Document], outputs: Sequence[Sequence[WindowOutput]], manifest: Manifest
     ) -> list[Answer]:
         """Answers for good documents (no `error`), each with its windows' outputs in order."""
+
+
+class OneText:
+    """What kinds of one text have in common: the input TEXT, cut into windows."""
+
+    inputs: tuple[TensorSpec, ...] = (TensorSpec("TEXT", "BYTES", (1,)),)
+
+    def documents(
+        self, items: Sequence[tuple[bytes | str, ...]], tokenizer: ErnieTokenizer, manifest: Manifest
+    ) -> tuple[list[Document], list[Window]]:
+        """One text an item."""
+        return single_text_documents(items, tokenizer, manifest.limits)
+
+
+def check_option_names(manifest: Manifest, known: Sequence[str] = ()) -> None:
+    """ManifestError where the manifest has an option that its kind has not: a misspelt one would do nothing."""
+    for name in manifest.options:
+        if name not in known:
+            fault = f"is none of {', '.join(known)}" if known else f"is unknown; {manifest.kind} has none"
+            raise ManifestError(f"task {manifest.task}: options.{name} {fault}")
 
 
 def kind_names() -> list[str]:

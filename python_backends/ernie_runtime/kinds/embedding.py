@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..errors import EngineError, ManifestError
+from ..errors import ManifestError
 from ..manifest import Manifest
-from ..tokenization import ErnieTokenizer
-from ..windows import Document, Window, single_text_documents
-from . import Answer, TensorSpec, WindowOutput
+from ..numeric import check_finite
+from ..windows import Document
+from . import Answer, OneText, TensorSpec, WindowOutput, check_option_names
 
 POOLINGS = ("cls", "mean", "first_last_mean")
 OUTPUT = "embedding"
@@ -18,10 +18,8 @@ OUTPUT = "embedding"
 
 def check_options(manifest: Manifest, known: Sequence[str]) -> None:
     """ManifestError where the options that say how an encoder makes vectors are wrong, or one is unknown."""
+    check_option_names(manifest, known)
     options, where = manifest.options, f"task {manifest.task}: options"
-    for name in options:
-        if name not in known:
-            raise ManifestError(f"{where}.{name} is none of {', '.join(known)}")
     dimension = options.get("dimension")
     if type(dimension) is not int or dimension < 1:
         raise ManifestError(
@@ -40,8 +38,7 @@ def text_vectors(texts: Sequence[Sequence[WindowOutput]]) -> np.ndarray:
     texts: the windows of each text, at least one. EngineError where a number is not finite.
     """
     stacked = np.stack([window.tensors[OUTPUT] for windows in texts for window in windows]).astype(np.float64)
-    if not np.isfinite(stacked).all():
-        raise EngineError("the encoder's output is not finite (NaN or infinity)")
+    check_finite(stacked)
     counts = [len(windows) for windows in texts]
     weights = np.array([max(len(w.offsets) - 2, 1) for windows in texts for w in windows], np.float64)
     starts = np.cumsum([0, *counts[:-1]])
@@ -57,11 +54,10 @@ def unit(vectors: np.ndarray) -> np.ndarray:
     return result
 
 
-class Embedding:
+class Embedding(OneText):
     """TEXT -> EMBEDDING (at length 1 unless option `normalize` is false), RESULT with its `dimension`."""
 
     name = "embedding"
-    inputs: tuple[TensorSpec, ...] = (TensorSpec("TEXT", "BYTES", (1,)),)
     offsets = False
 
     def check(self, manifest: Manifest) -> None:
@@ -75,12 +71,6 @@ class Embedding:
     def encoder_outputs(self, manifest: Manifest) -> tuple[TensorSpec, ...]:
         """embedding FP32 [dimension], not yet at length 1."""
         return (TensorSpec(OUTPUT, "FP32", (manifest.options["dimension"],)),)
-
-    def documents(
-        self, items: Sequence[tuple[bytes | str, ...]], tokenizer: ErnieTokenizer, manifest: Manifest
-    ) -> tuple[list[Document], list[Window]]:
-        """One text an item."""
-        return single_text_documents(items, tokenizer, manifest.limits)
 
     def decode(
         self, documents: Sequence[Document], outputs: Sequence[Sequence[WindowOutput]], manifest: Manifest

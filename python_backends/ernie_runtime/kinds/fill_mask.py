@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import EngineError, ManifestError
+from ..errors import ManifestError
 from ..manifest import Limits, Manifest
+from ..numeric import check_finite
 from ..tokenization import SPECIAL_TOKENS, ErnieTokenizer, TokenizedText
 from ..windows import Cut, Document, Window, empty_fault, make_windows, read_texts, window_starts
 from . import Answer, TensorSpec, WindowOutput
@@ -156,8 +157,7 @@ def best(scores: np.ndarray, ids: np.ndarray, words: Sequence[str | None]) -> li
 
     scores: float32 [K]; ids: int64 [K]. EngineError where a score is no number.
     """
-    if not np.isfinite(scores).all():
-        raise EngineError("the encoder's output is not finite (NaN or infinity)")
+    check_finite(scores)
     found: dict[str, float] = {}
     order = np.lexsort((ids, -scores))
     for id, score in zip(ids[order].tolist(), scores[order].tolist(), strict=True):

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import EngineError, ManifestError
+from ..errors import ManifestError
 from ..manifest import Manifest
-from ..tokenization import ErnieTokenizer
-from ..windows import Document, Window, single_text_documents
-from . import Answer, TensorSpec, WindowOutput
+from ..numeric import check_finite
+from ..windows import Document
+from . import Answer, OneText, TensorSpec, WindowOutput
 
 SEPARATOR = "##"
 DEFAULT_THRESHOLD = 0.5  # of a label that the manifest's `thresholds` do not have
@@ -87,8 +87,7 @@ def thresholds_of(manifest: Manifest) -> np.ndarray:
 
 def sigmoid(logits: np.ndarray) -> np.ndarray:
     """Sigmoid, float32, without overflow; EngineError where a logit is not finite."""
-    if not np.isfinite(logits).all():
-        raise EngineError("the encoder's output is not finite (NaN or infinity)")
+    check_finite(logits)
     small = np.exp(-np.abs(logits))
     result: np.ndarray = np.where(logits >= 0, 1, small) / (1 + small)
     return result.astype(np.float32)
@@ -99,11 +98,10 @@ def keep(scores: np.ndarray, thresholds: np.ndarray, tree: LabelTree) -> np.ndar
     return tree.close(scores >= thresholds)
 
 
-class HierarchicalClassification:
+class HierarchicalClassification(OneText):
     """TEXT -> SCORES (a probability a label, in the manifest's order), RESULT with `labels` and `paths`."""
 
     name = "hierarchical_classification"
-    inputs: tuple[TensorSpec, ...] = (TensorSpec("TEXT", "BYTES", (1,)),)
     offsets = False
 
     def check(self, manifest: Manifest) -> None:
@@ -123,12 +121,6 @@ class HierarchicalClassification:
     def encoder_outputs(self, manifest: Manifest) -> tuple[TensorSpec, ...]:
         """logits FP32 [labels]."""
         return (TensorSpec("logits", "FP32", (len(manifest.labels),)),)
-
-    def documents(
-        self, items: Sequence[tuple[bytes | str, ...]], tokenizer: ErnieTokenizer, manifest: Manifest
-    ) -> tuple[list[Document], list[Window]]:
-        """One text an item."""
-        return single_text_documents(items, tokenizer, manifest.limits)
 
     def decode(
         self, documents: Sequence[Document], outputs: Sequence[Sequence[WindowOutput]], manifest: Manifest

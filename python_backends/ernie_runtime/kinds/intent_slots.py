@@ -15,10 +15,12 @@ from ..bio import IMPOSSIBLE, TagSet, joined_tokens, log_probabilities, tagged_s
 from ..errors import ManifestError
 from ..manifest import Manifest
 from ..numeric import softmax
-from ..tokenization import ErnieTokenizer
-from ..windows import Document, Window, single_text_documents
-from . import Answer, TensorSpec, WindowOutput
+from ..windows import Document
+from . import Answer, OneText, TensorSpec, WindowOutput, check_option_names
+from .sequence_classification import mean_probabilities
 from .token_classification import stitch, tag_set
+
+OPTIONS = ("slots", "values", "slots_of")
 
 
 def slot_tags(manifest: Manifest) -> TagSet:
@@ -56,20 +58,7 @@ def choose(
     return best, path
 
 
-def mean_probabilities(outputs: Sequence[Sequence[WindowOutput]], name: str) -> np.ndarray:
-    """Probabilities of each text's classes, float32 [N, C]: the mean over its windows, weighted by their tokens."""
-    probabilities = softmax(np.stack([window.tensors[name] for windows in outputs for window in windows]))
-    means = np.empty((len(outputs), probabilities.shape[1]), np.float32)
-    first = 0
-    for row, windows in enumerate(outputs):
-        mine = probabilities[first : first + len(windows)]
-        weights = [max(len(window.offsets) - 2, 1) for window in windows]
-        means[row] = mine[0] if len(windows) == 1 else np.average(mine, axis=0, weights=weights)
-        first += len(windows)
-    return means
-
-
-class IntentSlots:
+class IntentSlots(OneText):
     """TEXT -> LABEL_ID and SCORE of the intent, RESULT with `intent` and `slots`.
 
     The manifest's labels are the intents. options.slots: the slot types. Learnt from the training text: options.values,
@@ -77,12 +66,12 @@ class IntentSlots:
     """
 
     name = "intent_slots"
-    inputs: tuple[TensorSpec, ...] = (TensorSpec("TEXT", "BYTES", (1,)),)
     offsets = True
 
     def check(self, manifest: Manifest) -> None:
         """At least two intents; slot types are distinct names; what is learnt belongs to them."""
         where = f"task {manifest.task}: {self.name}"
+        check_option_names(manifest, OPTIONS)
         if len(manifest.labels) < 2:
             raise ManifestError(f"{where} needs at least two labels, its intents")
         slots = manifest.options.get("slots")
@@ -118,12 +107,6 @@ class IntentSlots:
             TensorSpec("intent_logits", "FP32", (len(manifest.labels),)),
             TensorSpec("slot_logits", "FP32", (-1, len(slot_tags(manifest).tags))),
         )
-
-    def documents(
-        self, items: Sequence[tuple[bytes | str, ...]], tokenizer: ErnieTokenizer, manifest: Manifest
-    ) -> tuple[list[Document], list[Window]]:
-        """One text an item."""
-        return single_text_documents(items, tokenizer, manifest.limits)
 
     def decode(
         self, documents: Sequence[Document], outputs: Sequence[Sequence[WindowOutput]], manifest: Manifest

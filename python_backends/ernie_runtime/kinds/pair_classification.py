@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..manifest import Manifest
-from ..pairs import pair_documents
+from ..pairs import check_pair_limits, pair_documents
 from ..tokenization import ErnieTokenizer
 from ..windows import Document, Window
 from . import TensorSpec
@@ -17,6 +17,11 @@ class PairClassification(SequenceClassification):
 
     name = "pair_classification"
     inputs = (TensorSpec("TEXT", "BYTES", (1,)), TensorSpec("TEXT_PAIR", "BYTES", (1,)))
+
+    def check(self, manifest: Manifest) -> None:
+        """At least two labels, and room for both texts; there are no options."""
+        super().check(manifest)
+        check_pair_limits(manifest)
 
     def documents(
         self, items: Sequence[tuple[bytes | str, ...]], tokenizer: ErnieTokenizer, manifest: Manifest

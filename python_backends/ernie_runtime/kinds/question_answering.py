@@ -7,12 +7,14 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-from ..errors import EngineError, ManifestError
+from ..errors import ManifestError
 from ..manifest import Manifest
-from ..pairs import SPECIAL, pair_documents
+from ..numeric import check_finite
+from ..pairs import SPECIAL, check_pair_limits, pair_documents
 from ..script import SCRIPTS, check_script, convert_item
 from ..tokenization import ErnieTokenizer
 from ..windows import Document, Window, decode_utf8
+from ..words import word_bounds
 from . import Answer, TensorSpec, WindowOutput
 
 STARTS = 20  # likeliest first tokens of a window that are looked at, each with all ends in reach
@@ -67,6 +69,7 @@ class QuestionAnswering:
     def check(self, manifest: Manifest) -> None:
         """The options make sense, an answer fits where windows overlap, and the script's converter is there."""
         options, limits = Options.of(manifest), manifest.limits
+        check_pair_limits(manifest)
         room = limits.max_length - SPECIAL
         room -= min(room // 2, options.max_question_tokens)
         if limits.overflow == "window" and room - min(limits.doc_stride, room) < options.max_answer_tokens:
@@ -174,8 +177,7 @@ def _log_softmax(logits: np.ndarray, real: np.ndarray) -> np.ndarray:
     allowed = real.copy()
     allowed[:, 0] = True
     masked = np.where(allowed, logits, np.float32(FINITE))
-    if not np.isfinite(masked).all():
-        raise EngineError("the encoder's output is not finite (NaN or infinity)")
+    check_finite(masked)
     shifted = masked - masked.max(axis=-1, keepdims=True)
     result: np.ndarray = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
     return result
@@ -198,36 +200,6 @@ def _answer(text: str, spans: Spans, mine: slice, none: float, options: Options)
     rows = zip(start[:count].tolist(), end[:count].tolist(), scores[:-1][:count].tolist(), strict=True)
     answers = [{"text": text[s:e], "start": s, "end": e, "score": round(score, 6)} for s, e, score in rows]
     return Answer({"answers": answers, "no_answer_score": round(float(scores[-1]), 6)}, {})
-
-
-def _word_characters() -> np.ndarray:
-    """bool [0x10000]: letters, digits and combining marks of Latin, Greek and Cyrillic, and their full-width forms."""
-    table = np.zeros(0x10000, bool)
-    for code in (*range(0x530), *range(0xFF10, 0xFF5B)):
-        table[code] = chr(code).isalnum()
-    table[0x300:0x370] = True
-    return table
-
-
-WORD = _word_characters()
-
-
-def word_bounds(text: str) -> tuple[np.ndarray, np.ndarray]:
-    """int64 [len(text) + 1] twice: where the word around each character boundary starts, and where it ends.
-
-    A number or an English word is several tokens, an answer is never a part of one: "18866668888", "iPhone6s",
-    "9,999.50". The boundary itself where it lies in no such word; Chinese characters stand alone.
-    """
-    codes = np.frombuffer(text.encode("utf-32-le"), "<u4")
-    word = WORD[np.minimum(codes, 0xFFFF)]
-    digit = (codes >= ord("0")) & (codes <= ord("9"))
-    word[1:-1] |= digit[:-2] & digit[2:] & ((codes[1:-1] == ord(".")) | (codes[1:-1] == ord(",")))
-    cut = np.ones(len(text) + 1, bool)
-    cut[1:-1] = ~(word[1:] & word[:-1])
-    places = np.arange(len(text) + 1)
-    left = np.maximum.accumulate(np.where(cut, places, 0))
-    right = np.minimum.accumulate(np.where(cut, places, len(text))[::-1])[::-1]
-    return left, right
 
 
 KIND = QuestionAnswering()

@@ -10,7 +10,7 @@ import numpy as np
 from ..errors import InvalidItem, ManifestError
 from ..manifest import Limits, Manifest
 from ..numeric import softmax
-from ..pairs import pair_windows
+from ..pairs import check_pair_limits, pair_windows
 from ..tokenization import ErnieTokenizer
 from ..windows import MAX_WINDOWS, Cut, Document, Window, check_length, decode_utf8, empty_fault
 from . import Answer, TensorSpec, WindowOutput
@@ -49,8 +49,9 @@ class Ranking:
     offsets = False
 
     def check(self, manifest: Manifest) -> None:
-        """Two labels, the second for a candidate that fits; windows cannot be cut; option max_candidates."""
+        """Two labels, the second for a candidate that fits; one window with room for both; option max_candidates."""
         where = f"task {manifest.task}"
+        check_pair_limits(manifest)
         if len(manifest.labels) != 2:
             raise ManifestError(
                 f"{where}: {self.name} needs two labels, the second for a candidate that fits the query"

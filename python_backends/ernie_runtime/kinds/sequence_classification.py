@@ -9,22 +9,38 @@ import numpy as np
 from ..errors import ManifestError
 from ..manifest import Manifest
 from ..numeric import softmax
-from ..tokenization import ErnieTokenizer
-from ..windows import Document, Window, single_text_documents
-from . import Answer, TensorSpec, WindowOutput
+from ..windows import Document
+from . import Answer, OneText, TensorSpec, WindowOutput, check_option_names
 
 TOP = 5
 
 
-class SequenceClassification:
+def mean_probabilities(outputs: Sequence[Sequence[WindowOutput]], name: str) -> np.ndarray:
+    """Probabilities of each text's classes, float32 [N, C]: the mean over its windows, weighted by their tokens.
+
+    outputs: the windows of each text, at least one; name: the tensor of logits [C].
+    """
+    # One call for all windows: a dozen numpy calls a text would cost more than the tokenizer.
+    probabilities = softmax(np.stack([window.tensors[name] for windows in outputs for window in windows]))
+    means = np.empty((len(outputs), probabilities.shape[1]), np.float32)
+    first = 0
+    for row, windows in enumerate(outputs):
+        mine = probabilities[first : first + len(windows)]
+        weights = [max(len(window.offsets) - 2, 1) for window in windows]
+        means[row] = mine[0] if len(windows) == 1 else np.average(mine, axis=0, weights=weights)
+        first += len(windows)
+    return means
+
+
+class SequenceClassification(OneText):
     """TEXT -> LABEL_ID (index into the manifest's labels), SCORE (its probability), RESULT."""
 
     name = "sequence_classification"
-    inputs: tuple[TensorSpec, ...] = (TensorSpec("TEXT", "BYTES", (1,)),)
     offsets = False
 
     def check(self, manifest: Manifest) -> None:
-        """At least two labels."""
+        """At least two labels; there are no options."""
+        check_option_names(manifest)
         if len(manifest.labels) < 2:
             raise ManifestError(f"task {manifest.task}: {self.name} needs at least two labels")
 
@@ -36,12 +52,6 @@ class SequenceClassification:
         """logits FP32 [classes]."""
         return (TensorSpec("logits", "FP32", (len(manifest.labels),)),)
 
-    def documents(
-        self, items: Sequence[tuple[bytes | str, ...]], tokenizer: ErnieTokenizer, manifest: Manifest
-    ) -> tuple[list[Document], list[Window]]:
-        """One text an item."""
-        return single_text_documents(items, tokenizer, manifest.limits)
-
     def decode(
         self, documents: Sequence[Document], outputs: Sequence[Sequence[WindowOutput]], manifest: Manifest
     ) -> list[Answer]:
@@ -49,18 +59,7 @@ class SequenceClassification:
         if not outputs:
             return []
         names = [label.name for label in manifest.labels]
-        # One call for all windows: a dozen numpy calls a text would cost more than the tokenizer.
-        probabilities = softmax(np.stack([w.tensors["logits"] for windows in outputs for w in windows]))
-        scores = np.empty((len(outputs), len(names)), np.float32)
-        first = 0
-        for row, windows in enumerate(outputs):
-            mine = probabilities[first : first + len(windows)]
-            scores[row] = (
-                mine[0]
-                if len(windows) == 1
-                else np.average(mine, axis=0, weights=[max(len(w.offsets) - 2, 1) for w in windows])
-            )
-            first += len(windows)
+        scores = mean_probabilities(outputs, "logits")
         best = np.argsort(-scores, axis=1, kind="stable")[:, :TOP]
         answers = []
         for order, values in zip(best.tolist(), np.take_along_axis(scores, best, axis=1).tolist(), strict=True):

@@ -10,9 +10,8 @@ import numpy as np
 from ..bio import TagSet, joined_tokens, log_probabilities, tagged_spans
 from ..manifest import Limits, Manifest
 from ..numeric import softmax
-from ..tokenization import ErnieTokenizer
-from ..windows import Document, Window, single_text_documents, window_starts
-from . import Answer, TensorSpec, WindowOutput
+from ..windows import Document, window_starts
+from . import Answer, OneText, TensorSpec, WindowOutput, check_option_names
 
 
 @lru_cache(maxsize=64)
@@ -48,15 +47,15 @@ def stitch(
     return values, offsets
 
 
-class TokenClassification:
+class TokenClassification(OneText):
     """TEXT -> RESULT with `entities`, each with its characters `start`..`end` of the text as sent."""
 
     name = "token_classification"
-    inputs: tuple[TensorSpec, ...] = (TensorSpec("TEXT", "BYTES", (1,)),)
     offsets = True
 
     def check(self, manifest: Manifest) -> None:
-        """The labels are a BIO tag set."""
+        """The labels are a BIO tag set; there are no options."""
+        check_option_names(manifest)
         tag_set(tuple(label.id for label in manifest.labels))
 
     def numeric_outputs(self, manifest: Manifest) -> tuple[TensorSpec, ...]:
@@ -66,12 +65,6 @@ class TokenClassification:
     def encoder_outputs(self, manifest: Manifest) -> tuple[TensorSpec, ...]:
         """logits FP32 [tokens, tags]."""
         return (TensorSpec("logits", "FP32", (-1, len(manifest.labels))),)
-
-    def documents(
-        self, items: Sequence[tuple[bytes | str, ...]], tokenizer: ErnieTokenizer, manifest: Manifest
-    ) -> tuple[list[Document], list[Window]]:
-        """One text an item."""
-        return single_text_documents(items, tokenizer, manifest.limits)
 
     def decode(
         self, documents: Sequence[Document], outputs: Sequence[Sequence[WindowOutput]], manifest: Manifest
