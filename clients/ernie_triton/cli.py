@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import importlib
 import io
 import os
@@ -25,20 +26,8 @@ class Verb:
 
 
 _BUILD = (
-    "builders",
-    "ernie_runtime",
-    *(
-        "google",
-        "numpy",
-        "onnx",
-        "onnxruntime",
-        "paddle",
-        "paddle2onnx",
-        "paddlenlp",
-        "safetensors",
-        "tokenizers",
-    ),
-    *("tomli", "tritonclient"),
+    *("builders", "ernie_runtime", "google", "numpy", "onnx", "onnxruntime", "paddle", "paddle2onnx", "paddlenlp"),
+    *("safetensors", "tokenizers", "tomli", "tritonclient"),
 )
 _CLIENT = ("google", "grpc", "numpy", "tritonclient")
 VERBS = {
@@ -67,9 +56,11 @@ VERBS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit codes: those of the verb; 1 when its package is missing, 2 for wrong usage, 130 interrupted."""
     words = list(sys.argv[1:] if argv is None else argv)
+    _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal that is not UTF-8 shows escapes instead of failing
             stream.reconfigure(errors="backslashreplace")
+    code = 0
     try:
         code = _dispatch(words)
         sys.stdout.flush()
@@ -77,9 +68,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         sys.stderr.write("\n")
         return 130
-    except BrokenPipeError:  # the reader has seen enough; what is left in the buffer must not fail at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # the reader has seen enough
+        _drop_output()
         return 0
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        _drop_output()
+        if not code:  # else the verb has told it
+            sys.stderr.write(f"{PROJECT}: cannot write {error.filename or 'the output'}: {error.strerror}\n")
+        return code or 1
+
+
+def _open_closed_streams() -> None:
+    """Python has no stream for a descriptor that is closed, and a file opened later would take its number."""
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w", encoding="utf-8"))  # noqa: SIM115
+
+
+def _drop_output() -> None:
+    """What is left in the buffer of standard output must not fail again at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _dispatch(words: list[str]) -> int:

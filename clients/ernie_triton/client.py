@@ -9,7 +9,7 @@ from typing import Literal, overload
 from .errors import InvalidText, UnknownTask
 from .flight import Outcome, Reply, fly
 from .items import Item, Row, as_items, encode_item
-from .results import NUMERIC, Result, TextError, parse_result
+from .results import Result, TextError, numeric_outputs, parse_result
 from .status import NotFound
 from .tasks import Task, group_tasks
 
@@ -104,7 +104,7 @@ class Client:
         if not items:
             return []
         found = self.task(task)
-        outcomes = list(self._fly(found, items, variant, batch_size, NUMERIC.get(found.kind, ())))
+        outcomes = list(self._fly(found, items, variant, batch_size, numeric_outputs(found.kind)))
         reasons = [(i, outcome) for i, outcome in enumerate(outcomes) if isinstance(outcome, str)]
         if reasons and on_error == "raise":
             raise InvalidText(reasons)

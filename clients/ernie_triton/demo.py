@@ -86,9 +86,8 @@ def _published_builds(repository: Path) -> dict[str, str]:
         versions = [int(path.name) for path in tokenizer.glob("[1-9]*") if path.name.isdigit()]
         manifest = tokenizer / str(max(versions, default=0)) / "manifest.json"
         if manifest.is_file():
-            found[tokenizer.name.removesuffix("_tokenizer")] = json.loads(manifest.read_text("utf-8"))["made_by"][
-                "build"
-            ]
+            made_by = json.loads(manifest.read_text("utf-8"))["made_by"]
+            found[tokenizer.name.removesuffix("_tokenizer")] = made_by["build"]
     return found
 
 
@@ -101,17 +100,8 @@ def _ask(client: Client, task: Task) -> None:
 
 def _next(tasks: Sequence[Task], given: argparse.Namespace) -> list[str]:
     url = "" if given.grpc_port == 8001 else f" --url 127.0.0.1:{given.grpc_port}"
-    command = (
-        str(
-            Path(sys.executable)
-            .with_name("ernie-triton")
-            .relative_to(
-                Path.cwd(),
-            )
-        )
-        if Path(sys.executable).is_relative_to(Path.cwd())
-        else "ernie-triton"
-    )
+    command = Path(sys.executable).with_name("ernie-triton")
+    command = command.relative_to(Path.cwd()) if command.is_relative_to(Path.cwd()) else Path(command.name)
     lines = [
         f"  {command} predict {task.name} {shlex.quote(chr(9).join(task.examples[0]))}{url}"
         for task in tasks

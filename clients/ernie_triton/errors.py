@@ -7,6 +7,7 @@ ErnieTritonError
 ├── ServerError         the server failed, or its answer makes no sense
 ├── LocalError          a task of a model repository cannot be run in this process
 └── FileError           a file of texts, or of answers, cannot be used
+    └── OtherInput      the file of texts is not the one that the file of answers was begun with
 """
 
 from __future__ import annotations
@@ -61,3 +62,7 @@ class LocalError(ErnieTritonError):
 
 class FileError(ErnieTritonError):
     """A file of texts, or of answers, cannot be used."""
+
+
+class OtherInput(FileError):
+    """The file of texts is not the one that the file of answers was begun with."""

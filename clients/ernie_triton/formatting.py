@@ -8,16 +8,16 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from .columns import clip, pad, table, visible, width
 from .items import Item
 from .tasks import Task
+from .text_result import Raw
 
 if TYPE_CHECKING:
     import numpy as np
 
-Raw = Mapping[str, Any]
 TOP = 3  # of the best that are shown together
 PART = 50  # columns of a part of an item that has several
 NUMBERS = 4  # of an array that are shown

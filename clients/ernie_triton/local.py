@@ -49,6 +49,8 @@ class LocalTasks:
 
         A text that cannot be answered gives a TextError in its place. Raises UnknownTask and LocalError.
         """
+        if batch_size < 1:
+            raise ValueError(f"batch_size is {batch_size}; it must be at least 1")
         found = self.task(task)
         found.model(variant)
         return self._stream(found, texts, variant, batch_size, numeric)

@@ -11,8 +11,8 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -65,13 +65,16 @@ class OutputFile:
 
     def begin(self) -> None:
         """Cut off what is not kept: all when starting again, else what a kill left half written."""
-        self._new = False
         if self.done.lines == 0:
-            self.state_path.unlink(missing_ok=True)
-        self._out.truncate(whole_lines(self.path) if self.done.lines else 0)
-        cut_bad_lines(self.bad_path, self.done.lines)
+            with _writing(self.state_path):
+                self.state_path.unlink(missing_ok=True)
+        with _writing(self.bad_path):
+            cut_bad_lines(self.bad_path, self.done.lines)
+        with _writing(self.path):
+            self._out.truncate(whole_lines(self.path) if self.done.lines else 0)
         if self.done.lines == 0:
             self._save(Mark())
+        self._new = False
 
     def answer(self, line: bytes, mark: Mark) -> None:
         """Write an answer; `mark` is the end of its line in the input."""
@@ -82,7 +85,8 @@ class OutputFile:
     def bad(self, line: bytes, mark: Mark) -> None:
         """Write the report of a line that has no answer."""
         if self._bad is None:
-            self._bad = self.bad_path.open("ab")
+            with _writing(self.bad_path):
+                self._bad = self.bad_path.open("ab")
         self._write(self._bad, line)
         self._worked(mark)
 
@@ -101,11 +105,9 @@ class OutputFile:
                 self.path.unlink(missing_ok=True)
 
     def _write(self, file: IO[bytes], line: bytes) -> None:
-        try:
+        with _writing(file.name):
             file.write(line)
             file.flush()
-        except OSError as error:
-            raise FileError(f"{file.name} cannot be written: {error.strerror}") from None
 
     def _worked(self, mark: Mark) -> None:
         self._mark = mark
@@ -123,14 +125,12 @@ class OutputFile:
             "last_answered": self._last_answered,
         }
         partial = self.state_path.with_name(self.state_path.name + ".partial")
-        try:
+        with _writing(self.state_path):
             for file in (self._bad, self._out):  # what the state says must be true after a power failure too
                 if file is not None:
                     os.fsync(file.fileno())
             partial.write_text(json.dumps(state, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
             os.replace(partial, self.state_path)
-        except OSError as error:
-            raise FileError(f"{self.state_path} cannot be written: {error.strerror}") from None
 
     def _earlier(self) -> Done:
         size = os.fstat(self._out.fileno()).st_size
@@ -155,6 +155,14 @@ class OutputFile:
         done = lines if self._last_answered == last_answered else self._last_answered
         bad = sum(number <= done for number, _ in bad_lines(self.bad_path))
         return Done(done, count_lines(self.path), bad, lines, read, sha256)
+
+
+@contextmanager
+def _writing(path: str | Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise FileError(f"{path} cannot be written: {error.strerror}") from None
 
 
 def _lock(file: IO[bytes], path: Path) -> None:

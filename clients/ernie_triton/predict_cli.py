@@ -6,23 +6,22 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from typing import IO
 
 from . import client, local
 from .client import Client
 from .columns import visible
 from .errors import ErnieTritonError, FileError
 from .formatting import numeric_lines, result_lines, task_lines
-from .items import Item
 from .local import LocalTasks
 from .output_lines import plain
 from .predict_file import FileRun, Source
 from .predict_plan import STANDARD, Plan
-from .records import FORMATS, split_cells
+from .records import FORMATS
 from .results import TextError
 from .tasks import Task
+from .text_lines import as_parts, read_lines, wrong_parts
 
 URL = "127.0.0.1:8001"
 REPOSITORY = "model_repository"
@@ -140,6 +139,9 @@ def tasks_main(argv: Sequence[str] | None = None) -> int:
 
 def _wrong_usage(given: argparse.Namespace) -> str | None:
     """What does not go together."""
+    for name in ("url", "repository", "input", "output"):
+        if getattr(given, name) == "":  # a shell variable that is not set, most likely
+            return f"--{name} is empty"
     if given.repository is not None and not given.local:
         return "--repository goes with --local"
     if given.local and given.url is not None:
@@ -171,11 +173,13 @@ def _plan(given: argparse.Namespace, task: Task) -> Plan:
 
 
 def _fields(pairs: Iterable[str], task: Task) -> Mapping[str, str]:
-    fields = {}
+    fields: dict[str, str] = {}
     for pair in pairs:
         name, equals, key = pair.partition("=")
         if name.upper() not in task.inputs or not equals:
             raise FileError(f"--field {pair}: expected INPUT=KEY, with an input of {', '.join(task.inputs)}")
+        if name.upper() in fields:
+            raise FileError(f"--field {pair}: {name.upper()} is {fields[name.upper()]} already")
         fields[name.upper()] = key
     return fields
 
@@ -201,7 +205,8 @@ def _predict(source: Source, task: Task, given: argparse.Namespace) -> int:
             number += 1
             if isinstance(reply, TextError):
                 bad += 1
-                _complain("predict", f"{'line' if from_input else 'text'} {number}: {reply.reason}")
+                why = wrong_parts(item, task) or reply.reason
+                _complain("predict", f"{'line' if from_input else 'text'} {number}: {why}")
             if given.json:
                 numbers = {} if isinstance(reply, TextError) else reply.numeric
                 raw = {**reply.raw, **{name: plain(values) for name, values in numbers.items()}}
@@ -210,28 +215,6 @@ def _predict(source: Source, task: Task, given: argparse.Namespace) -> int:
                 _say([*result_lines(item, reply, task, given.verbose), *numeric_lines(reply.numeric)])
         sys.stdout.flush()
     return 1 if bad else 0
-
-
-def read_lines(stream: IO[bytes], size: int) -> Iterator[list[str]]:
-    """Lines of UTF-8, `size` at a time; bytes that are not UTF-8 become lone surrogates, refused later."""
-    chunk: list[str] = []
-    first = True
-    for line in stream:
-        text = line.decode("utf-8", "surrogateescape").rstrip("\r\n")
-        chunk.append(text.removeprefix("\ufeff") if first else text)
-        first = False
-        if len(chunk) == size:
-            yield chunk
-            chunk = []
-    if chunk:
-        yield chunk
-
-
-def as_parts(texts: Sequence[str], task: Task) -> list[Item]:
-    """The texts, cut at tabs where the task's items have several parts."""
-    if len(task.inputs) == 1:
-        return list(texts)
-    return [split_cells(text.split("\t"), task.inputs) for text in texts]
 
 
 def _say(lines: Iterable[str]) -> None:

@@ -10,7 +10,7 @@ from contextlib import closing
 from itertools import chain
 from typing import IO, Protocol
 
-from .errors import ErnieTritonError, FileError
+from .errors import ErnieTritonError, FileError, OtherInput
 from .flight import Reply
 from .items import Item
 from .lines import Lines
@@ -57,7 +57,7 @@ class FileRun:
             self._leave("interrupted")
             return 130
         except ErnieTritonError as error:
-            self._leave(str(error))
+            self._leave(str(error), may_go_on=not isinstance(error, OtherInput))
             return 1
         except BrokenPipeError:  # who reads standard output has seen enough
             self._leave(None)
@@ -117,8 +117,8 @@ class FileRun:
         elif self._bad == SAID + 1:
             self._say(f"more bad lines: see {self._plan.output}.bad")
 
-    def _leave(self, why: str | None) -> None:
-        """Close the output; say why, and what is kept."""
+    def _leave(self, why: str | None, may_go_on: bool = True) -> None:
+        """Close the output; say why, and what is kept where the same command may go on with it."""
         out = self._out
         self._progress.clear()
         if out is not None:
@@ -128,7 +128,7 @@ class FileRun:
                 why = why or str(error)
         if why is None:
             return
-        if isinstance(out, OutputFile) and out.done.lines + self._answered + self._bad:
+        if may_go_on and isinstance(out, OutputFile) and out.done.lines + self._answered + self._bad:
             kept = _counts(out.done, self._answered, self._bad)
             why += f"; {kept} so far are kept, the same command goes on from there"
         self._say(why)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
@@ -113,16 +114,31 @@ def reading(plan: Plan) -> Iterator[IO[bytes]]:
 
 def open_output(plan: Plan, task: Task, stream: IO[bytes]) -> OutputFile | Streamed:
     """The output; FileError where it cannot be written, is the input, or belongs to another run."""
+    path = Path(plan.output)
+    if _is_file(stream, _written(plan.output)):
+        raise FileError(f"{plan.name} is the input and would be written to: give another --output")
     if plan.output == STANDARD:
         return Streamed(sys.stdout.buffer)
-    path = Path(plan.output)
-    read = os.fstat(stream.fileno())
-    for taken in (path, Path(f"{path}.bad"), Path(f"{path}.state")):
-        if taken.is_file() and os.path.samestat(taken.stat(), read):
-            raise FileError(f"{plan.name} is the input and would be written to: give another --output")
     try:
         if path.exists() and not path.is_file() and not path.is_dir():
             return Streamed(path.open("wb"))
         return OutputFile(path, plan.run_of(task), plan.overwrite)
     except OSError as error:
         raise FileError(f"{path} cannot be written: {error.strerror}") from None
+
+
+def _written(output: str) -> Iterator[os.stat_result]:
+    """What a run with this output writes to, as far as it is there."""
+    if output == STANDARD:
+        with suppress(OSError):  # a test's, say, has no descriptor
+            yield os.fstat(sys.stdout.fileno())
+        return
+    for added in ("", ".bad", ".state", ".state.partial"):
+        with suppress(OSError):
+            yield os.stat(output + added)
+
+
+def _is_file(stream: IO[bytes], others: Iterator[os.stat_result]) -> bool:
+    """Whether a stream reads a regular file that is one of the others."""
+    read = os.fstat(stream.fileno())
+    return stat.S_ISREG(read.st_mode) and any(os.path.samestat(read, other) for other in others)

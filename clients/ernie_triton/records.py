@@ -88,9 +88,11 @@ def split_cells(cells: Sequence[str], inputs: Sequence[str]) -> tuple[str, ...]:
 
 def _from_json(text: str, inputs: Sequence[str], fields: Mapping[str, str]) -> Parsed:
     try:
-        value = json.loads(text, parse_float=_finite, parse_constant=_finite)
+        value = json.loads(text, parse_float=_finite, parse_constant=_finite, object_pairs_hook=_object)
     except RecursionError:
         raise BadLine("not JSON that can be read: nested too deep") from None
+    except json.JSONDecodeError as error:
+        raise BadLine(f"not JSON: {error.msg} (column {error.colno})") from None
     except ValueError as error:
         raise BadLine(f"not JSON: {error}") from None
     if isinstance(value, dict):
@@ -130,6 +132,15 @@ def _part(value: Any, name: str, where: str) -> str:
 def _json_type(value: Any) -> str:
     names = {dict: "an object", list: "a list", str: "a string", bool: "true or false", type(None): "null"}
     return names.get(type(value), "a number")
+
+
+def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """JSON readers keep the last of two values under one key, and the answer would be one to half of the line."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise BadLine(f'several values under the key "{next(key for key in keys if keys.count(key) > 1)}"')
+    return found
 
 
 def _finite(text: str) -> float:

@@ -1,16 +1,17 @@
 """Answers as small objects, one class a task kind; a kind without one gives a RawResult.
 
-A further kind is a dataclass here and its entry in PARSERS.
+A further kind is a dataclass here and its entry in CLASSES.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from .errors import ServerError
-from .spans import AnswersResult, EntitiesResult, Entity, IntentResult, Raw, Slot, Span
+from .spans import AnswersResult, EntitiesResult, Entity, IntentResult, Slot, Span
+from .text_result import Raw, TextResult, each, made_by, output
 
 if TYPE_CHECKING:
     import numpy as np  # not at run time: the help of the command line does without
@@ -24,23 +25,13 @@ class Label:
     score: float
 
 
-@dataclass(frozen=True)
-class ClassificationResult:
+@dataclass(frozen=True, repr=False)
+class ClassificationResult(TextResult):
     """The best label of a text; `top` holds the best ones with it first."""
 
     label: str
     score: float
-    top: tuple[Label, ...]
-    tokens: int  # of the text, without special tokens
-    windows: int  # pieces that the text was read in
-    truncated: bool  # whether its end was not read
-    raw: Raw = field(default_factory=dict, repr=False, compare=False)
-
-    @classmethod
-    def parse(cls, raw: Raw) -> ClassificationResult:
-        """From a RESULT object."""
-        top = tuple(Label(one["label"], one["score"]) for one in raw["top"])
-        return cls(raw["label"], raw["score"], top, raw["tokens"], raw["windows"], raw["truncated"], raw)
+    top: tuple[Label, ...] = field(metadata=each(Label))
 
 
 @dataclass(frozen=True)
@@ -52,72 +43,37 @@ class HierarchyLabel:
     score: float
 
 
-@dataclass(frozen=True)
-class HierarchyResult:
+@dataclass(frozen=True, repr=False)
+class HierarchyResult(TextResult):
     """All labels of a text, closed under parents, and the paths they make from the top."""
 
-    labels: tuple[HierarchyLabel, ...]
-    paths: tuple[tuple[str, ...], ...]
-    tokens: int
-    windows: int
-    truncated: bool
-    raw: Raw = field(default_factory=dict, repr=False, compare=False)
-
-    @classmethod
-    def parse(cls, raw: Raw) -> HierarchyResult:
-        """From a RESULT object."""
-        labels = tuple(HierarchyLabel(one["label"], one["level"], one["score"]) for one in raw["labels"])
-        paths = tuple(tuple(path) for path in raw["paths"])
-        return cls(labels, paths, raw["tokens"], raw["windows"], raw["truncated"], raw)
+    labels: tuple[HierarchyLabel, ...] = field(metadata=each(HierarchyLabel))
+    paths: tuple[tuple[str, ...], ...] = field(metadata=made_by(lambda paths: tuple(tuple(path) for path in paths)))
 
 
-@dataclass(frozen=True)
-class SimilarityResult:
+@dataclass(frozen=True, repr=False)
+class SimilarityResult(TextResult):
     """How alike two texts are: the cosine of their embeddings, -1..1."""
 
     score: float
-    tokens: int
-    windows: int
-    truncated: bool
-    raw: Raw = field(default_factory=dict, repr=False, compare=False)
-
-    @classmethod
-    def parse(cls, raw: Raw) -> SimilarityResult:
-        """From a RESULT object."""
-        return cls(raw["score"], raw["tokens"], raw["windows"], raw["truncated"], raw)
 
 
-@dataclass(frozen=True)
-class EmbeddingResult:
+@dataclass(frozen=True, repr=False)
+class EmbeddingResult(TextResult):
     """The vector of a text."""
 
-    vector: np.ndarray = field(repr=False, compare=False)  # float32 [D]
-    tokens: int
-    windows: int
-    truncated: bool
-    raw: Raw = field(default_factory=dict, repr=False, compare=False)
-
-    @classmethod
-    def parse(cls, raw: Raw, numeric: Mapping[str, np.ndarray]) -> EmbeddingResult:
-        """From a RESULT object and EMBEDDING."""
-        return cls(numeric["EMBEDDING"], raw["tokens"], raw["windows"], raw["truncated"], raw)
+    vector: np.ndarray = field(repr=False, compare=False, metadata=output("EMBEDDING"))  # float32 [D]
 
 
-@dataclass(frozen=True)
-class MasksResult:
+def _masks(masks: list[list[Raw]]) -> tuple[tuple[Label, ...], ...]:
+    return tuple(tuple(Label(one["token"], one["score"]) for one in mask) for mask in masks)
+
+
+@dataclass(frozen=True, repr=False)
+class MasksResult(TextResult):
     """For each [MASK], in the text's order, the likeliest tokens, best first."""
 
-    masks: tuple[tuple[Label, ...], ...]
-    tokens: int
-    windows: int
-    truncated: bool
-    raw: Raw = field(default_factory=dict, repr=False, compare=False)
-
-    @classmethod
-    def parse(cls, raw: Raw) -> MasksResult:
-        """From a RESULT object."""
-        masks = tuple(tuple(Label(one["token"], one["score"]) for one in mask) for mask in raw["masks"])
-        return cls(masks, raw["tokens"], raw["windows"], raw["truncated"], raw)
+    masks: tuple[tuple[Label, ...], ...] = field(metadata=made_by(_masks))
 
 
 @dataclass(frozen=True)
@@ -129,21 +85,11 @@ class Candidate:
     score: float
 
 
-@dataclass(frozen=True)
-class RankingResult:
+@dataclass(frozen=True, repr=False)
+class RankingResult(TextResult):
     """The candidates for a query, best first."""
 
-    ranking: tuple[Candidate, ...]
-    tokens: int
-    windows: int
-    truncated: bool
-    raw: Raw = field(default_factory=dict, repr=False, compare=False)
-
-    @classmethod
-    def parse(cls, raw: Raw) -> RankingResult:
-        """From a RESULT object."""
-        ranking = tuple(Candidate(one["index"], one["text"], one["score"]) for one in raw["ranking"])
-        return cls(ranking, raw["tokens"], raw["windows"], raw["truncated"], raw)
+    ranking: tuple[Candidate, ...] = field(metadata=each(Candidate))
 
 
 @dataclass(frozen=True)
@@ -166,42 +112,33 @@ class TextError:
         return {"error": {"code": "INVALID_ARG", "message": self.reason}}
 
 
-Result = (
-    ClassificationResult
-    | EntitiesResult
-    | AnswersResult
-    | IntentResult
-    | HierarchyResult
-    | SimilarityResult
-    | EmbeddingResult
-    | MasksResult
-    | RankingResult
-    | RawResult
-)
+Result = TextResult | RawResult
 
-PARSERS: dict[str, Callable[[Raw], Result]] = {
-    "sequence_classification": ClassificationResult.parse,
-    "pair_classification": ClassificationResult.parse,
-    "token_classification": EntitiesResult.parse,
-    "question_answering": AnswersResult.parse,
-    "intent_slots": IntentResult.parse,
-    "hierarchical_classification": HierarchyResult.parse,
-    "similarity": SimilarityResult.parse,
-    "fill_mask": MasksResult.parse,
-    "ranking": RankingResult.parse,
+CLASSES: dict[str, type[TextResult]] = {
+    "sequence_classification": ClassificationResult,
+    "pair_classification": ClassificationResult,
+    "token_classification": EntitiesResult,
+    "question_answering": AnswersResult,
+    "intent_slots": IntentResult,
+    "hierarchical_classification": HierarchyResult,
+    "similarity": SimilarityResult,
+    "embedding": EmbeddingResult,
+    "fill_mask": MasksResult,
+    "ranking": RankingResult,
 }
 
 
-NUMERIC: dict[str, tuple[str, ...]] = {"embedding": ("EMBEDDING",)}
-"""The numeric outputs that a kind's class is made of, besides RESULT."""
+def numeric_outputs(kind: str) -> tuple[str, ...]:
+    """The outputs besides RESULT that `parse_result` needs for this kind."""
+    return CLASSES[kind].numeric() if kind in CLASSES else ()
 
 
 def parse_result(kind: str, raw: Raw, numeric: Mapping[str, np.ndarray] | None = None) -> Result:
     """The RESULT object (and numeric outputs) of a task of this kind; ServerError where a field is missing."""
+    if kind not in CLASSES:
+        return RawResult(raw)
     try:
-        if kind in NUMERIC:
-            return EmbeddingResult.parse(raw, numeric or {})
-        return PARSERS.get(kind, RawResult)(raw)
+        return CLASSES[kind].parse(raw, numeric)
     except (KeyError, TypeError) as error:
         raise ServerError(
             f"the answer does not fit the task kind {kind} ({error!r}): another version's server?"
@@ -228,5 +165,7 @@ __all__ = [
     "Slot",
     "Span",
     "TextError",
+    "TextResult",
+    "numeric_outputs",
     "parse_result",
 ]

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
-Raw = Mapping[str, Any]
-"""The RESULT object of one text, as the server sent it."""
+from .text_result import TextResult, each
 
 
 @dataclass(frozen=True)
@@ -21,23 +18,11 @@ class Entity:
     score: float
 
 
-@dataclass(frozen=True)
-class EntitiesResult:
+@dataclass(frozen=True, repr=False)
+class EntitiesResult(TextResult):
     """The entities of a text, in its order."""
 
-    entities: tuple[Entity, ...]
-    tokens: int  # of the text, without special tokens
-    windows: int  # pieces that the text was read in
-    truncated: bool  # whether its end was not read
-    raw: Raw = field(default_factory=dict, repr=False, compare=False)
-
-    @classmethod
-    def parse(cls, raw: Raw) -> EntitiesResult:
-        """From a RESULT object."""
-        entities = tuple(
-            Entity(one["label"], one["text"], one["start"], one["end"], one["score"]) for one in raw["entities"]
-        )
-        return cls(entities, raw["tokens"], raw["windows"], raw["truncated"], raw)
+    entities: tuple[Entity, ...] = field(metadata=each(Entity))
 
 
 @dataclass(frozen=True)
@@ -50,22 +35,12 @@ class Span:
     score: float
 
 
-@dataclass(frozen=True)
-class AnswersResult:
+@dataclass(frozen=True, repr=False)
+class AnswersResult(TextResult):
     """Answers to a question, best first."""
 
-    answers: tuple[Span, ...]
+    answers: tuple[Span, ...] = field(metadata=each(Span))
     no_answer_score: float
-    tokens: int
-    windows: int
-    truncated: bool
-    raw: Raw = field(default_factory=dict, repr=False, compare=False)
-
-    @classmethod
-    def parse(cls, raw: Raw) -> AnswersResult:
-        """From a RESULT object."""
-        answers = tuple(Span(one["text"], one["start"], one["end"], one["score"]) for one in raw["answers"])
-        return cls(answers, raw["no_answer_score"], raw["tokens"], raw["windows"], raw["truncated"], raw)
 
 
 @dataclass(frozen=True)
@@ -80,22 +55,10 @@ class Slot:
     score: float
 
 
-@dataclass(frozen=True)
-class IntentResult:
+@dataclass(frozen=True, repr=False)
+class IntentResult(TextResult):
     """What an utterance wants, and with what."""
 
     intent: str
     score: float
-    slots: tuple[Slot, ...]
-    tokens: int
-    windows: int
-    truncated: bool
-    raw: Raw = field(default_factory=dict, repr=False, compare=False)
-
-    @classmethod
-    def parse(cls, raw: Raw) -> IntentResult:
-        """From a RESULT object."""
-        slots = tuple(
-            Slot(one["slot"], one["text"], one["value"], one["start"], one["end"], one["score"]) for one in raw["slots"]
-        )
-        return cls(raw["intent"], raw["score"], slots, raw["tokens"], raw["windows"], raw["truncated"], raw)
+    slots: tuple[Slot, ...] = field(metadata=each(Slot))

@@ -17,7 +17,7 @@ from builders.config import load_tasks
 from builders.errors import ConfigError
 from builders.models import find_base_model
 
-from .conftest import Place
+from .places import Place
 
 OneLine = Callable[..., str]
 SCRIPT = Path(build_all.__file__)

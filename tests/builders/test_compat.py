@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import threading
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,8 +19,9 @@ from builders.lint import lint
 from ernie_runtime.tokenization import ErnieTokenizer
 from ernie_serve.problems import check_repository
 
-from . import test_lint
-from .conftest import Place
+from . import lint_toy
+from .lint_breaks import Break, edit
+from .places import Place
 
 TASKS = load_tasks()
 SEQCLS, TOKENCLS = FORMS["ernie_seqcls"], FORMS["ernie_tokencls"]
@@ -60,15 +60,14 @@ def test_a_build(finished: Place, tmp_path: Path, capsys: pytest.CaptureFixture[
 
 
 @pytest.fixture(scope="module")
-def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def published(tmp_path_factory: pytest.TempPathFactory, embedded_tokenizer: ErnieTokenizer) -> Path:
     """A repository of the tasks news, ner and same (pairs), with compat ensembles for the first two."""
     root = tmp_path_factory.mktemp("published") / "repository"
-    tokenizer = ErnieTokenizer.from_vocab(test_lint.VOCABULARY)
     for task, kind in (("news", ""), ("ner", ""), ("same", "pair_classification")):
-        graph = test_lint.onnx_bytes(3, task == "ner")
-        manifest = test_lint.make_manifest(task if not kind else "news", tokenizer, graph)
+        graph = lint_toy.onnx_bytes(3, task == "ner")
+        manifest = lint_toy.make_manifest(task if not kind else "news", embedded_tokenizer, graph)
         manifest = replace(manifest, task=task, kind=kind or manifest.kind)
-        test_lint.publish(root, manifest, tokenizer, graph)
+        lint_toy.publish(root, manifest, embedded_tokenizer, graph)
     publish(SEQCLS, named("news"), root)
     publish(TOKENCLS, named("ner"), root)
     return root
@@ -135,22 +134,30 @@ def test_a_reader_never_sees_half_a_model(root: Path) -> None:
     assert looks[0] > 20
 
 
-def edit(file: str, old: str, new: str) -> Callable[[Path], None]:
-    def change(root: Path) -> None:
-        text = (root / file).read_text(encoding="utf-8")
-        assert old in text
-        (root / file).write_text(text.replace(old, new, 1), encoding="utf-8")
-
-    return change
-
-
 def lose_a_task(root: Path) -> None:
     for model in root.glob("news*"):
         shutil.rmtree(model)
 
 
+def swap_inputs(root: Path) -> None:
+    """Of a task with two."""
+    publish(SEQCLS, named("same"), root)
+    file = root / "ernie_seqcls/config.pbtxt"
+    config = tc.from_text(file.read_text(encoding="utf-8"))
+    first, second = list(config.input)
+    del config.input[:]
+    config.input.extend([second, first])
+    file.write_text(tc.to_text(config), encoding="utf-8")
+
+
+def change_the_kind(root: Path) -> None:
+    """Of the task behind ernie_tokencls."""
+    for file in root.glob("ner*/1/manifest.json"):
+        edit(str(file.relative_to(root)), '"token_classification"', '"sequence_classification"')(root)
+
+
 AGAIN = "publish news with --compat paddlenlp again"
-BROKEN: dict[str, tuple[Callable[[Path], None], str]] = {
+BROKEN: dict[str, tuple[Break, str]] = {
     "version": (
         lambda root: (root / "ernie_seqcls/2").mkdir(),
         "ernie_seqcls: has versions [1, 2], its clients ask for 1: delete the others",
@@ -193,6 +200,16 @@ BROKEN: dict[str, tuple[Callable[[Path], None], str]] = {
         edit("ernie_seqcls/1/compat.json", '"ernie_seqcls"', '"ernie_tokencls"'),
         "ernie_seqcls/1/compat.json: no form of paddlenlp has the model ernie_seqcls: delete the folder",
     ),
+    "order": (
+        swap_inputs,
+        "ernie_seqcls/config.pbtxt: inputs are not in the order INPUT_0, INPUT_1, by which clients fill them: "
+        "publish same with --compat paddlenlp again",
+    ),
+    "kind": (
+        change_the_kind,
+        "ernie_tokencls/1/compat.json: task ner is sequence_classification, it takes token_classification: "
+        "delete the folder, or build another task with --compat paddlenlp",
+    ),
     "no origin": (
         lambda root: (root / "ernie_seqcls/1/compat.json").unlink(),
         "ernie_seqcls: belongs to no task here: delete the folder, or publish its task",
@@ -209,26 +226,3 @@ def test_lint_finds(root: Path, name: str) -> None:
     change, expected = BROKEN[name]
     change(root)
     assert any(line.startswith(expected) for line in findings(root)), findings(root)
-
-
-def test_lint_finds_inputs_in_another_order(root: Path) -> None:
-    publish(SEQCLS, named("same"), root)
-    file = root / "ernie_seqcls/config.pbtxt"
-    config = tc.from_text(file.read_text(encoding="utf-8"))
-    first, second = list(config.input)
-    del config.input[:]
-    config.input.extend([second, first])
-    file.write_text(tc.to_text(config), encoding="utf-8")
-    assert findings(root) == [
-        "ernie_seqcls/config.pbtxt: inputs are not in the order INPUT_0, INPUT_1, by which clients fill them: "
-        "publish same with --compat paddlenlp again"
-    ]
-
-
-def test_lint_finds_a_task_that_became_another_kind(root: Path) -> None:
-    for file in root.glob("ner*/1/manifest.json"):
-        edit(str(file.relative_to(root)), '"token_classification"', '"sequence_classification"')(root)
-    assert (
-        "ernie_tokencls/1/compat.json: task ner is sequence_classification, it takes token_classification: "
-        "delete the folder, or build another task with --compat paddlenlp"
-    ) in findings(root)

@@ -12,7 +12,7 @@ from builders.compat.paddlenlp import FORMS, MODELS
 from builders.config import TaskConfig, load_tasks
 from builders.errors import ConfigError
 
-from .conftest import Place
+from .places import Place
 
 TASKS = load_tasks()
 SEQCLS, TOKENCLS = FORMS["ernie_seqcls"], FORMS["ernie_tokencls"]

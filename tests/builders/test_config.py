@@ -9,7 +9,7 @@ import pytest
 from builders.config import TrainConfig, load_tasks
 from builders.errors import ConfigError
 
-from .conftest import TASKS
+from .places import TASKS
 
 
 def fault(tmp_path: Path, text: str | bytes) -> str:

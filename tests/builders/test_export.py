@@ -21,7 +21,8 @@ from builders.stages import export
 from builders.weights import read_checkpoint
 from ernie_runtime.engines.ort import OrtEngine
 
-from .conftest import Place, manifest_with, nameless
+from .places import Place
+from .tiny import manifest_with, nameless
 
 OneLine = Callable[..., str]
 

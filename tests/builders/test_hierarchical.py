@@ -16,7 +16,6 @@ import pytest
 from builders.class_report import class_row, write_classes
 from builders.config import ASSETS, TrainConfig, load_tasks
 from builders.draft import draft_manifest
-from builders.errors import DataError
 from builders.kinds.hierarchical_classification import KIND, gold_labels
 from builders.readers import Example
 from builders.readers.bio_columns import read as bio_columns
@@ -30,7 +29,8 @@ from ernie_runtime.manifest import Label, Manifest
 from ernie_runtime.tokenization import ErnieTokenizer
 from ernie_runtime.windows import Document
 
-from .conftest import CONFIG, Place, manifest_with, random_hugging_face, write_hugging_face
+from .places import Place
+from .tiny import CONFIG, manifest_with, random_hugging_face, write_hugging_face
 
 NAMES = ("人生", "人生##结婚", "人生##离婚", "灾害", "灾害##地震")
 TASK = """
@@ -82,24 +82,6 @@ def test_reader(tmp_path: Path) -> None:
         Example(("地震了",), ["灾害", "灾害##地震"], 1),
         Example(("无事",), [], 3),
     ]
-
-
-@pytest.mark.parametrize(
-    ("line", "says"),
-    [
-        ("地震了", "1 fields, expected `text TAB label,label##child`"),
-        ("地震\t了\t灾害", "3 fields, expected"),
-        ("地震了\t灾害,,灾害##地震", "an empty label in '灾害,,灾害##地震'"),
-        ("地震了\t灾害,", "an empty label"),
-    ],
-)
-def test_reader_faults(tmp_path: Path, line: str, says: str) -> None:
-    path = tmp_path / "train.txt"
-    path.write_text(f"地震了\t灾害\n{line}\n", encoding="utf-8")
-    with pytest.raises(DataError) as raised:
-        list(hierarchy_tsv(path, {}))
-    assert str(raised.value).startswith(f"{path}:2: ")
-    assert says in str(raised.value)
 
 
 def test_check(events: Manifest) -> None:

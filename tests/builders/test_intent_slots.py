@@ -23,7 +23,8 @@ from ernie_runtime.manifest import Label
 from ernie_runtime.pipeline import Pipeline
 from ernie_runtime.windows import Window
 
-from .conftest import Place, manifest_with
+from .places import Place
+from .tiny import manifest_with
 
 KIND = get_builder_kind("intent_slots")
 INTENTS = ("OTHERS", "play", "call")

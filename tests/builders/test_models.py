@@ -15,7 +15,8 @@ from builders.kinds import get_builder_kind
 from builders.models import build_model, find_base_model, weights_of
 from builders.weights import read_checkpoint
 
-from .conftest import Place, manifest_with, nameless
+from .places import Place
+from .tiny import manifest_with, nameless
 
 OneLine = Callable[..., str]
 
@@ -89,20 +90,21 @@ def test_not_a_directory(place: Place, tmp_path: Path, one_line: OneLine) -> Non
 
 
 @pytest.mark.parametrize(
-    ("file", "says"), [("vocab.txt", "no vocab.txt"), ("model.safetensors", "no weights; looked for")]
+    ("file", "content", "says"),
+    [
+        ("vocab.txt", None, "no vocab.txt"),
+        ("vocab.txt", "a\nb\n", "vocab.txt: the vocabulary lacks [PAD]"),
+        ("model.safetensors", None, "no weights; looked for"),
+    ],
 )
-def test_missing_file(base_model: Path, place: Place, tmp_path: Path, one_line: OneLine, file: str, says: str) -> None:
-    shutil.copytree(base_model, tmp_path / "model")
-    (tmp_path / "model" / file).unlink()
-    one_line(place.build("--base-model", str(tmp_path / "model")), str(tmp_path / "model"), says)
-
-
-def test_a_vocabulary_that_no_tokenizer_takes(
-    base_model: Path, place: Place, tmp_path: Path, one_line: OneLine
+def test_a_file_that_is_missing_or_of_no_use(
+    base_model: Path, place: Place, tmp_path: Path, one_line: OneLine, file: str, content: str | None, says: str
 ) -> None:
     shutil.copytree(base_model, tmp_path / "model")
-    (tmp_path / "model" / "vocab.txt").write_text("a\nb\n")
-    one_line(place.build("--base-model", str(tmp_path / "model")), "vocab.txt: the vocabulary lacks [PAD]")
+    (tmp_path / "model" / file).unlink()
+    if content is not None:
+        (tmp_path / "model" / file).write_text(content)
+    one_line(place.build("--base-model", str(tmp_path / "model")), str(tmp_path / "model"), says)
 
 
 def test_missing_encoder_weights(base_model: Path, tmp_path: Path) -> None:

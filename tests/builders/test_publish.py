@@ -14,7 +14,7 @@ from builders import build_all
 from builders.stages import Context, Done, data, evaluate, export, finetune, publish, run_stage
 from ernie_runtime.pipeline import Pipeline
 
-from .conftest import Place
+from .places import Place
 
 MODELS = ("topics", "topics_encoder_fp32", "topics_fp32", "topics_postprocess", "topics_tokenizer")
 

@@ -17,7 +17,7 @@ from builders.models import find_base_model
 from builders.ship import STEPS, TOLERANCE, WORD_TABLE, first_kept, untrained_rows
 from builders.weights import BASES, read_checkpoint
 
-from .conftest import Place
+from .places import Place
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from builders.train import Trainer, epoch_order, learning_rate
 from builders.weights import Weights, read_checkpoint
 from ernie_runtime.tokenization import ErnieTokenizer
 
-from .conftest import Place, topic_rows
+from .places import Place, topic_rows
 
 LABELS = ("north", "south", "west")
 

@@ -19,7 +19,7 @@ from builders.kinds import get_builder_kind
 from builders.weight_files import from_hugging_face
 from builders.weights import BASES, Checkpoint, read_checkpoint, write_checkpoint, write_compact
 
-from .conftest import CONFIG, HIDDEN, Weights, random_hugging_face, write_hugging_face
+from .tiny import CONFIG, HIDDEN, Weights, random_hugging_face, write_hugging_face
 
 STEP = 0.02
 OPTIONS = {"thresholds": [0.5, 0.25], "names": {"上海": "shanghai"}}

@@ -149,5 +149,34 @@ def test_a_closed_pipe_and_no_heavy_import() -> None:
     assert (done.returncode, done.stderr) == (0, b"")
 
 
+def test_streams_that_are_closed() -> None:
+    """As a service may start it: nothing fails, and no file that is opened takes their place."""
+    script = (
+        "import os, sys; from ernie_triton.cli import main; code = main(['--help']); "
+        "sys.exit(code or os.open(os.devnull, os.O_RDONLY) < 3)"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "clients")}
+    command = ["sh", "-c", 'exec "$0" -c "$1" <&- >&- 2>&-', sys.executable, script]
+    assert subprocess.run(command, env=environment, check=False).returncode == 0
+
+
+@pytest.mark.parametrize("buffered", [True, False])
+def test_a_full_disk_is_told_in_a_line(
+    verb: Callable[..., None], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, buffered: bool
+) -> None:
+    def command(words: list[str]) -> int:
+        sys.stdout.write("said\n")
+        return int(words[0])
+
+    verb(command)
+    for code in (0, 1):  # a verb that failed has told why
+        with Path("/dev/full").open("w", buffering=-1 if buffered else 1) as stdout:
+            monkeypatch.setattr("sys.stdout", stdout)
+            assert main(["fake", str(code)]) == 1
+        told = capsys.readouterr().err
+        expected = "ernie-triton: cannot write the output: No space left on device\n"
+        assert told == ("" if code and buffered else expected)
+
+
 def test_every_verb_has_a_known_extra() -> None:
     assert {verb.extra for verb in cli.VERBS.values()} <= {"build", "client", "serve"}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +10,7 @@ import pytest
 from ernie_triton import RawResult, Task
 from ernie_triton.columns import clip, pad, table, visible, width
 from ernie_triton.formatting import inline, numeric_lines, result_lines
-from ernie_triton.predict_cli import as_parts, predict_parser, read_lines
+from ernie_triton.predict_cli import predict_parser
 from ernie_triton.results import parse_result
 
 TASK = Task("t", "sequence_classification", "T", ("news_tech", "news_finance"), ("TEXT",), "fp32", ("fp32",), 1)
@@ -143,19 +141,6 @@ def test_an_unknown_shape_is_json(raw: dict[str, Any]) -> None:
 def test_numbers_are_shown_in_short() -> None:
     numbers = {"LABEL_ID": np.array([3]), "EMBEDDING": np.array([0.5, -1.25, 0, 1, 2], np.float32)}
     assert numeric_lines(numbers) == ["    LABEL_ID  3", "    EMBEDDING  [0.5, -1.25, 0, 1, ...] 5 numbers"]
-
-
-def test_lines_of_standard_input() -> None:
-    stream = io.BytesIO("\ufeff一\r\n\n二 \u2028\ufeff\n".encode() + b"\xff\nlast")
-    assert list(read_lines(stream, 2)) == [["一", ""], ["二 \u2028\ufeff", "\udcff"], ["last"]]
-    assert list(read_lines(io.BytesIO(b""), 2)) == []
-
-
-def test_parts_of_an_item_are_cut_at_tabs() -> None:
-    pair = replace(TASK, inputs=("TEXT", "TEXT_PAIR"))
-    assert as_parts(["a\tb", "c"], pair) == [("a", "b"), ("c",)]
-    assert as_parts(["a\tb"], TASK) == ["a\tb"]
-    assert as_parts(["q\ta\tb"], replace(TASK, inputs=("QUERY", "CANDIDATES"))) == [("q", '["a", "b"]')]
 
 
 def test_options_may_stand_between_the_texts() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 
@@ -44,11 +45,20 @@ def test_a_file_that_begins_otherwise_is_refused() -> None:
     proof = (8, hashlib.sha256(raw[:8]).hexdigest())
     assert len(list(Lines(io.BytesIO(raw), "in", proof))) == 3
     assert len(list(Lines(io.BytesIO(raw[:8]), "in", proof))) == 2
+    half = (5, hashlib.sha256(raw[:5]).hexdigest())  # "one", "t"
+    assert len(list(Lines(io.BytesIO(b"one\nt\nwo\n"), "in", half))) == 3
+    with pytest.raises(FileError, match="first 2 lines differ"):
+        list(Lines(io.BytesIO(raw), "in", half))
     for other, why in ((b"one\ntwa\nthree\n", "first 2 lines differ"), (b"one\n", "it has 4 bytes, and 8")):
         with pytest.raises(FileError, match=f"in is not the input .*{why}.*--overwrite"):
             list(Lines(io.BytesIO(other), "in", proof))
 
 
-def test_utf_16_is_named() -> None:
-    with pytest.raises(FileError, match="in is UTF-16"):
-        list(Lines(io.BytesIO("一\n".encode("utf-16")), "in"))
+@pytest.mark.parametrize(
+    ("raw", "told"),
+    [("一\n".encode("utf-16"), "in is UTF-16"), (gzip.compress(b"one\n"), "in is compressed; zcat in")],
+    ids=["utf-16", "gzip"],
+)
+def test_files_of_another_form_are_named(raw: bytes, told: str) -> None:
+    with pytest.raises(FileError, match=told):
+        list(Lines(io.BytesIO(raw), "in"))

@@ -169,6 +169,11 @@ def test_a_runtime_that_always_breaks_is_told(tasks: tuple[LocalTasks, Model], m
         list(tasks[0].stream("topic", ["a", "b"]))
 
 
+def test_batches_of_nothing(repository: Path) -> None:
+    with pytest.raises(ValueError, match="batch_size is 0; it must be at least 1"):
+        LocalTasks(repository).stream("topic", ["a"], batch_size=0)
+
+
 def test_no_such_task_or_variant(repository: Path) -> None:
     with pytest.raises(UnknownTask):
         LocalTasks(repository).stream("other", ["a"])

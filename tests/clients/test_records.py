@@ -49,7 +49,9 @@ def test_json_lines(inputs: tuple[str, ...], value: Any, item: object, carried: 
 @pytest.mark.parametrize(
     ("inputs", "raw", "why"),
     [
-        (ONE, "{", "not JSON: "),
+        (ONE, "{", "not JSON: Expecting property name enclosed in double quotes (column 2)"),
+        (ONE, '{"text": "a", "text": "b"}', 'several values under the key "text"'),
+        (ONE, '{"text": "a", "meta": {"id": 1, "n": 0, "id": 2}}', 'several values under the key "id"'),
         (ONE, '{"text": "a", "n": NaN}', "not JSON: NaN is no number"),
         (ONE, '{"text": "a", "n": 1e999}', "not JSON: 1e999 is no number"),
         (ONE, "[" * 100_000, "nested too deep"),

@@ -3,46 +3,106 @@
 from __future__ import annotations
 
 import pickle
+from typing import Any
 
+import numpy as np
 import pytest
 
 import ernie_triton
+from ernie_runtime.kinds import kind_names
 from ernie_triton import (
+    AnswersResult,
+    Candidate,
     ClassificationResult,
+    EmbeddingResult,
     EntitiesResult,
     Entity,
+    HierarchyLabel,
+    HierarchyResult,
+    IntentResult,
     InvalidText,
     Label,
+    MasksResult,
+    RankingResult,
     RawResult,
     ServerError,
+    SimilarityResult,
+    Slot,
+    Span,
     TextError,
     UnknownTask,
 )
-from ernie_triton.results import parse_result
+from ernie_triton.results import CLASSES, numeric_outputs, parse_result
+from ernie_triton.text_result import TextResult
 
-READING = {"tokens": 11, "windows": 1, "truncated": False}
+READ: dict[str, Any] = {"tokens": 11, "windows": 1, "truncated": False}
 CLASS = {
     "label": "a",
     "score": 0.9,
     "top": [{"label": "a", "score": 0.9}, {"label": "b", "score": 0.1}],
-    **READING,
+    **READ,
 }
-PERSON = {"label": "PER", "text": "王小明", "start": 0, "end": 3, "score": 0.99}
 
 
-def test_classification() -> None:
-    result = parse_result("sequence_classification", CLASS)
-    assert result == ClassificationResult("a", 0.9, (Label("a", 0.9), Label("b", 0.1)), 11, 1, False)
-    assert result.raw is CLASS
-    assert "raw" not in repr(result)
-    assert len({result, parse_result("sequence_classification", dict(CLASS))}) == 1
+NAMED = {"text": "明", "start": 1, "end": 2, "score": 0.5}
+KINDS: dict[str, tuple[dict[str, Any], TextResult]] = {
+    "sequence_classification": (CLASS, ClassificationResult("a", 0.9, (Label("a", 0.9), Label("b", 0.1)), **READ)),
+    "pair_classification": (CLASS, ClassificationResult("a", 0.9, (Label("a", 0.9), Label("b", 0.1)), **READ)),
+    "token_classification": (
+        {"entities": [{"label": "PER", **NAMED}]},
+        EntitiesResult((Entity("PER", "明", 1, 2, 0.5),), **READ),
+    ),
+    "question_answering": (
+        {"answers": [NAMED], "no_answer_score": 0.25},
+        AnswersResult((Span("明", 1, 2, 0.5),), 0.25, **READ),
+    ),
+    "intent_slots": (
+        {"intent": "call", "score": 0.75, "slots": [{"slot": "name", "value": "小明", **NAMED}]},
+        IntentResult("call", 0.75, (Slot("name", "明", "小明", 1, 2, 0.5),), **READ),
+    ),
+    "hierarchical_classification": (
+        {"labels": [{"label": "a##b", "level": 2, "score": 0.5}], "paths": [["a", "b"]]},
+        HierarchyResult((HierarchyLabel("a##b", 2, 0.5),), (("a", "b"),), **READ),
+    ),
+    "similarity": ({"score": -0.5}, SimilarityResult(-0.5, **READ)),
+    "embedding": ({}, EmbeddingResult(np.zeros(2), **READ)),
+    "fill_mask": (
+        {"masks": [[{"token": "京", "score": 0.5}], []]},
+        MasksResult(((Label("京", 0.5),), ()), **READ),
+    ),
+    "ranking": (
+        {"ranking": [{"index": 1, "text": "b", "score": 0.5}]},
+        RankingResult((Candidate(1, "b", 0.5),), **READ),
+    ),
+}
 
 
-def test_entities() -> None:
-    raw = {"entities": [PERSON], **READING}
-    result = parse_result("token_classification", raw)
-    assert result == EntitiesResult((Entity("PER", "王小明", 0, 3, 0.99),), 11, 1, False)
-    assert result.raw is raw
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_answer_of_a_kind(kind: str) -> None:
+    raw, expected = KINDS[kind]
+    raw = {**raw, **READ, "a field of the future": 1}
+    numeric = {name: np.array([0.5, 1.0], np.float32) for name in numeric_outputs(kind)}
+    result = parse_result(kind, raw, numeric)
+    assert result == expected and type(result) is type(expected)
+    assert result.raw is raw and "raw" not in repr(result)
+    assert repr(result).endswith("tokens=11, windows=1, truncated=False)")
+    assert pickle.loads(pickle.dumps(result)) == result
+    assert len({result, parse_result(kind, dict(raw), numeric)}) == 1
+    for lost in READ:
+        with pytest.raises(ServerError, match=lost):
+            parse_result(kind, {key: value for key, value in raw.items() if key != lost}, numeric)
+
+
+def test_classes_are_those_of_kinds_there_are() -> None:
+    assert set(KINDS) == set(CLASSES) <= set(kind_names())
+
+
+def test_an_embedding_is_a_numeric_output() -> None:
+    vector = np.array([0.5, 1.0], np.float32)
+    result = parse_result("embedding", READ, {"EMBEDDING": vector})
+    assert isinstance(result, EmbeddingResult) and result.vector is vector
+    with pytest.raises(ServerError, match="EMBEDDING"):
+        parse_result("embedding", READ)
 
 
 def test_a_kind_of_the_future_gives_the_raw_answer() -> None:

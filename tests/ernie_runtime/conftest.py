@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +10,7 @@ import pytest
 from ernie_runtime.manifest import Evaluation, Label, Limits, Manifest, Variant
 from ernie_runtime.tokenization import ErnieTokenizer
 
-VOCAB = Path(__file__).parents[2] / "builders/assets/encoder/vocab.txt"
+from .hard_texts import VOCAB
 
 
 @pytest.fixture(scope="session")
@@ -49,6 +48,19 @@ def make_manifest() -> Callable[..., Manifest]:
                 "examples": (("今天",), ("明天",)),
                 **fields,
             }
+        )
+
+    return make
+
+
+@pytest.fixture
+def qa_manifest(make_manifest: Callable[..., Manifest]) -> Callable[..., Manifest]:
+    """`qa_manifest(max_length, doc_stride, **options)`: a task of reading comprehension."""
+
+    def make(max_length: int = 32, doc_stride: int = 8, overflow: str = "window", **options: Any) -> Manifest:
+        options = {"max_answer_tokens": 8, "max_question_tokens": 8, **options}
+        return make_manifest(
+            "question_answering", (), max_length, doc_stride, overflow, options=options, max_chars=2000
         )
 
     return make

@@ -27,24 +27,30 @@ def read_as_the_client(raw: bytes, text: str) -> list[tuple[str, str]]:
     return [(text[e["pos"][0] : e["pos"][1] + 1], e["label"]) for e in ast.literal_eval(raw.decode("utf-8"))]
 
 
-def test_positions_are_inclusive() -> None:
-    text = "北京的涮肉，重庆的火锅"
-    raw = entity_literal(result_of(text, (0, 2, "LOC"), (6, 8, "LOC")))
-    assert raw.decode() == (
-        '[{"pos": [0, 1], "entity": "北京", "label": "LOC"}, {"pos": [6, 7], "entity": "重庆", "label": "LOC"}]'
-    )
-    assert read_as_the_client(raw, text) == [("北京", "LOC"), ("重庆", "LOC")]
+@pytest.mark.parametrize(
+    ("text", "spans", "expected"),
+    [
+        (
+            "北京的涮肉，重庆的火锅",
+            [(0, 2, "LOC"), (6, 8, "LOC")],
+            '[{"pos": [0, 1], "entity": "北京", "label": "LOC"}, {"pos": [6, 7], "entity": "重庆", "label": "LOC"}]',
+        ),
+        (
+            "王明李",
+            [(0, 2, "PER"), (2, 3, "PER")],
+            '[{"pos": [0, 1], "entity": "王明", "label": "PER"}, {"pos": [2, 2], "entity": "李", "label": "PER"}]',
+        ),
+        ("今天", [], "[]"),
+    ],
+    ids=["apart", "touching, one character", "none"],
+)
+def test_positions_are_inclusive(text: str, spans: list[tuple[int, int, str]], expected: str) -> None:
+    raw = entity_literal(result_of(text, *spans))
+    assert raw.decode() == expected
+    assert read_as_the_client(raw, text) == [(text[start:end], label) for start, end, label in spans]
 
 
-def test_touching_and_one_character_entities() -> None:
-    text = "王明李"
-    raw = entity_literal(result_of(text, (0, 2, "PER"), (2, 3, "PER")))
-    assert [e["pos"] for e in json.loads(raw)] == [[0, 1], [2, 2]]
-    assert read_as_the_client(raw, text) == [("王明", "PER"), ("李", "PER")]
-
-
-def test_no_entities_and_no_answer() -> None:
-    assert entity_literal(result_of("今天")) == b"[]"
+def test_no_answer_is_an_empty_list() -> None:
     assert entity_literal({"error": {"code": "INVALID_ARG", "message": "item 0: the text is empty"}}) == b"[]"
 
 

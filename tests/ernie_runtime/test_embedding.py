@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from ernie_runtime.batching import Batching, Tensors
-from ernie_runtime.errors import EngineError, InvalidItem, ManifestError
+from ernie_runtime.errors import EngineError, InvalidItem
 from ernie_runtime.kinds import WindowOutput, get_kind
 from ernie_runtime.manifest import Manifest
 from ernie_runtime.pipeline import Pipeline
@@ -124,27 +124,6 @@ def test_numbers_that_are_not_finite_give_no_answer(embedding: Manifest, similar
 
 def test_nothing_to_decode(embedding: Manifest, similarity: Manifest) -> None:
     assert embed(embedding) == compare(similarity) == []
-
-
-@pytest.mark.parametrize(
-    ("kind", "options", "says"),
-    [
-        ("embedding", {}, "options.dimension is None; it must be the length of an embedding"),
-        ("similarity", {"dimension": 0}, "options.dimension is 0"),
-        ("similarity", {"dimension": True}, "options.dimension is True"),
-        ("similarity", {"dimension": "312"}, "options.dimension is '312'"),
-        ("embedding", {"dimension": 2, "pooling": "max"}, "pooling 'max' is none of cls, mean, first_last_mean"),
-        ("embedding", {"dimension": 2, "normalize": 1}, "options.normalize is 1; it must be true or false"),
-        ("embedding", {"dimension": 2, "normalise": False}, "options.normalise is none of dimension, pooling"),
-        ("similarity", {"dimension": 2, "max_score": 0}, "options.max_score is 0; it must be the score"),
-        ("similarity", {"dimension": 2, "max_score": float("inf")}, "options.max_score is inf"),
-        ("similarity", {"dimension": 2, "max_score": "5"}, "options.max_score is '5'"),
-    ],
-)
-def test_options_that_are_wrong(make_manifest: MakeManifest, kind: str, options: dict[str, Any], says: str) -> None:
-    with pytest.raises(ManifestError) as raised:
-        get_kind(kind).check(make_manifest(kind, (), options=options))
-    assert says in str(raised.value)
 
 
 @pytest.mark.parametrize("kind", ["embedding", "similarity"])

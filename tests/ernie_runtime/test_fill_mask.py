@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from ernie_runtime.batching import Batching, Tensors
-from ernie_runtime.errors import EngineError, InvalidItem, ManifestError
+from ernie_runtime.errors import EngineError, InvalidItem
 from ernie_runtime.kinds import WindowOutput, get_kind
 from ernie_runtime.kinds.fill_mask import MASK, options_of
 from ernie_runtime.manifest import Manifest
@@ -205,25 +205,6 @@ def test_the_steps_say_what_the_pipeline_says(real: Manifest, tokenizer: ErnieTo
                 assert result == {"error": {"code": "INVALID_ARG", "message": f"item {i}: {expected}"}}
             else:
                 assert result == expected.result
-
-
-@pytest.mark.parametrize(
-    ("fields", "says"),
-    [
-        ({"options": {"top_k": 0}}, "option top_k is 0, expected 1 to 100"),
-        ({"options": {"top_k": 101}}, "option top_k is 101"),
-        ({"options": {"top_k": True}}, "option top_k is True"),
-        ({"options": {"topk": 5}}, "option 'topk' is none of top_k, tokens"),
-        ({"options": {}}, "option tokens has 0 lines, the vocabulary 12: publish the task again"),
-        ({"options": options_of(WORDS[1:])}, "option tokens has 11 lines, the vocabulary 12"),
-        ({"options": {"tokens": WORDS}}, "option tokens has 0 lines"),
-        ({"overflow": "truncate"}, 'needs overflow "window": a mask may come late'),
-    ],
-)
-def test_manifests_that_cannot_be_served(make_manifest: MakeManifest, fields: dict[str, Any], says: str) -> None:
-    with pytest.raises(ManifestError) as raised:
-        KIND.check(toy(make_manifest, **fields))
-    assert str(raised.value).startswith("task toy: ") and says in str(raised.value)
 
 
 def test_a_draft_needs_no_tokens_yet(make_manifest: MakeManifest) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from ernie_runtime.batching import ON_CPU
-from ernie_runtime.errors import EngineError, InvalidItem, ManifestError
+from ernie_runtime.errors import EngineError, InvalidItem
 from ernie_runtime.kinds import Answer, WindowOutput, get_kind
 from ernie_runtime.kinds.hierarchical_classification import LabelTree, sigmoid
 from ernie_runtime.manifest import Manifest
@@ -160,43 +160,6 @@ def test_a_long_text_has_what_any_of_its_windows_has(events: Manifest) -> None:
     assert long.result["paths"] == [["人生", "结婚"], ["灾害", "地震"]]
     np.testing.assert_allclose(long.numeric["SCORES"], [0.9, 0.8, 0.1, 0.7, 0.7], atol=1e-6)
     assert short.result["paths"] == []
-
-
-@pytest.mark.parametrize(
-    ("names", "says"),
-    [
-        (("a",), "at least two labels"),
-        (("a", "b##c"), "label 'b##c' needs its parent 'b' among the labels"),
-        (("a", "a##b##c"), "label 'a##b##c' needs its parent 'a##b'"),
-        (("a", "a##"), "label 'a##' has an empty part"),
-        (("a", "##b"), "label '##b' has an empty part"),
-        (("a", "a## "), "has an empty part"),
-    ],
-)
-def test_labels_that_are_no_tree(make_manifest: MakeManifest, names: tuple[str, ...], says: str) -> None:
-    with pytest.raises(ManifestError) as raised:
-        get_kind(KIND).check(make_manifest(KIND, names))
-    assert str(raised.value).startswith("task toy: ")
-    assert says in str(raised.value)
-
-
-@pytest.mark.parametrize(
-    ("options", "says"),
-    [
-        ({"threshold": 0.3}, "options 'threshold' are none of thresholds, threshold_choice"),
-        ({"thresholds": 0.3}, "thresholds must be a table label = number"),
-        ({"thresholds": {"死亡": 0.3}}, "thresholds: '死亡' is none of the 5 labels"),
-        ({"thresholds": {"人生": 1.5}}, "thresholds: '人生' is 1.5; a threshold is a number from 0 to 1"),
-        ({"thresholds": {"人生": -0.1}}, "a threshold is a number from 0 to 1"),
-        ({"thresholds": {"人生": "0.3"}}, "thresholds: '人生' is '0.3'"),
-        ({"thresholds": {"人生": True}}, "thresholds: '人生' is True"),
-        ({"thresholds": {"人生": float("nan")}}, "thresholds: '人生' is nan"),
-    ],
-)
-def test_thresholds_that_cannot_be(make_manifest: MakeManifest, options: dict[str, Any], says: str) -> None:
-    with pytest.raises(ManifestError) as raised:
-        get_kind(KIND).check(make_manifest(KIND, NAMES, options=options))
-    assert says in str(raised.value)
 
 
 def test_sigmoid() -> None:

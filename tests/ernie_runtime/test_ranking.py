@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from ernie_runtime.batching import Batching, Tensors
-from ernie_runtime.errors import EngineError, InvalidItem, ManifestError
+from ernie_runtime.errors import EngineError, InvalidItem
 from ernie_runtime.kinds import WindowOutput, get_kind
 from ernie_runtime.manifest import Manifest
 from ernie_runtime.pipeline import Pipeline
@@ -70,23 +70,6 @@ def test_one_candidate_and_many(manifest: Manifest) -> None:
 def test_numbers_that_are_not_finite_give_no_answer(manifest: Manifest) -> None:
     with pytest.raises(EngineError, match="not finite"):
         rank(manifest, (0, 1), (0, np.nan))
-
-
-@pytest.mark.parametrize(
-    ("fields", "says"),
-    [
-        ({"labels": ("0", "1", "2")}, "ranking needs two labels"),
-        ({"overflow": "window"}, 'set limits.overflow = "truncate"'),
-        ({"options": {"max_candidates": 0}}, "options.max_candidates is 0; it must be from 1 to 1,024"),
-        ({"options": {"max_candidates": 2000}}, "options.max_candidates is 2000"),
-        ({"options": {"max_candidates": "9"}}, "options.max_candidates is '9'"),
-        ({"options": {"candidates": 9}}, "options.candidates is unknown; ranking has max_candidates"),
-    ],
-)
-def test_manifests_that_are_wrong(make_manifest: MakeManifest, fields: dict[str, Any], says: str) -> None:
-    with pytest.raises(ManifestError) as raised:
-        get_kind("ranking").check(make_manifest("ranking", **{"labels": ("0", "1"), "overflow": "truncate", **fields}))
-    assert says in str(raised.value)
 
 
 def classifier(tensors: Tensors) -> Tensors:
