@@ -19,15 +19,16 @@ if __package__ in (None, ""):  # run as a script: the packages lie beside this f
 
 try:
     from builders.compat.choice import choose, planned
+    from builders.compress.recipe import FULL, CompressConfig, check_variants
     from builders.config import ASSETS, TASKS_FILE, TaskConfig, TrainConfig, load_tasks, typed
-    from builders.errors import BuildError, ConfigError, DataError
+    from builders.errors import BuildError, ConfigError, DataError, PublishError
     from builders.kinds import get_builder_kind
     from builders.locate import data_folder
     from builders.models import find_base_model
-    from builders.options import STAGES, parser
+    from builders.options import parser
     from builders.presets import choice_for, task_names
     from builders.progress import say
-    from builders.stages import Context, Done, disk_error, run_stage
+    from builders.stages import Context, disk_error, run_stage
     from builders.weights import Checkpoint, read_checkpoint
     from ernie_runtime.errors import ErnieError
 except ModuleNotFoundError as missing:
@@ -69,6 +70,14 @@ def with_changes(task: TaskConfig, args: argparse.Namespace) -> TaskConfig:
             raise ConfigError(f"--set {item}: {value!r} is not a number") from None
     choice = choice_for(args.preset, task.name, args.base_model or task.base_model)
     task = choice.apply(task) if choice else task
+    if args.variants:
+        task = replace(task, variants=tuple(name.strip() for name in args.variants.split(",")))
+        try:
+            check_variants(task.variants)
+        except ConfigError as error:
+            raise ConfigError(f"--variants: {error}") from None
+    if args.max_drop is not None:
+        task = replace(task, compress=typed(CompressConfig, {**vars(task.compress), "max_drop": args.max_drop}, "--max-drop"))
     return replace(task, train=typed(TrainConfig, {**vars(task.train), **changes}, "--set"))
 
 
@@ -149,6 +158,8 @@ def make_context(task: TaskConfig, args: argparse.Namespace, checkpoint: Path | 
         args.seed,
         card,
         _transfer_folders(task, args),
+        args.force,
+        args.pick or FULL.name,
     )
 
 
@@ -177,14 +188,13 @@ def _ready_made(tasks: list[TaskConfig], checkpoints: dict[str, Path], args: arg
 
 def build(args: argparse.Namespace) -> None:
     """Build every task asked for, one after the other."""
-    from builders.stages import data, evaluate, export, finetune, publish
+    from builders.stages.order import STAGES, run_task
 
-    modules = dict(zip(STAGES, (data, finetune, export, evaluate, publish), strict=True))
     if args.dry_run:
         from builders.plan import Build, dry_run, show
 
         more = planned(args)
-        plan = dry_run(args, Build(chosen_tasks, with_changes, _checkpoints, takes_shipped, make_context, modules))
+        plan = dry_run(args, Build(chosen_tasks, with_changes, _checkpoints, takes_shipped, make_context, STAGES))
         show(chain(plan, more))
         return
     tasks = chosen_tasks(args)
@@ -194,17 +204,14 @@ def build(args: argparse.Namespace) -> None:
     compat = choose(args.compat, tasks, args.until)
     for line in compat.lines():
         say(f"[compat] {line}")
+    refused: list[str] = []
     for number, task in enumerate(tasks, 1):
         started = time.monotonic()
         say(f"[{task.name}] {task.title} ({number} of {len(tasks)})")
         if choice := choice_for(args.preset, task.name, args.base_model or task.base_model):
             say(f"[{task.name}] preset {choice.preset.name}: {choice.origin}")
         context = make_context(task, args, checkpoints.get(task.name))
-        done: dict[str, Done] = {}
-        for name, module in modules.items():
-            run_stage(module, context, done)
-            if name == args.until:
-                break
+        done = run_task(context, args.until, run_stage)
         if form := compat.forms.get(task.name):
             from builders.compat.publish import publish as publish_compat
 
@@ -214,7 +221,10 @@ def build(args: argparse.Namespace) -> None:
 
             line = save_checkpoint(args.save_checkpoint / task.name, context, done, _reproduce(args, task))
             say(f"[{task.name}] {line}")
+        refused += [f"{task.name} {line}" for line in (done["publish"].figures["refused"] if "publish" in done else ())]
         say(f"[{task.name}] finished in {time.monotonic() - started:.1f} s")
+    if refused and not args.force:
+        raise PublishError(f"refused by the gate, not published: {'; '.join(refused)} (--force publishes them too)")
 
 
 def _reproduce(args: argparse.Namespace, task: TaskConfig) -> str:

@@ -13,6 +13,7 @@ from ernie_runtime.errors import ManifestError
 from ernie_runtime.kinds import get_kind, kind_names
 from ernie_runtime.manifest import Label, Limits, Manifest, Variant
 
+from .compress.recipe import CompressConfig, check_variants
 from .errors import ConfigError
 
 if sys.version_info >= (3, 11):
@@ -24,7 +25,6 @@ HERE = Path(__file__).resolve().parent
 ASSETS = HERE / "assets"
 TASKS_FILE = HERE / "tasks.toml"
 PROFILES = ("demo", "full")
-VARIANTS = ("fp32",)
 TOML_NAMES = {"Mapping[str, str]": "a table of strings", "tuple[str, ...]": "a list of strings"}
 
 T = TypeVar("T")
@@ -93,7 +93,8 @@ class TaskConfig:
     train: TrainConfig
     base_model: str = "embedded"
     checkpoint: str = ""  # a fine-tuned checkpoint that ships, under builders/assets; used by the demo profile
-    variants: tuple[str, ...] = ("fp32",)
+    variants: tuple[str, ...] = ("fp32",)  # recipes, see builders/compress/recipe.py; the first is the measure
+    compress: CompressConfig = field(default_factory=CompressConfig)
     examples: tuple[tuple[str, ...], ...] = ()  # texts for demos and warm-up
     options: Mapping[str, Any] = field(default_factory=dict)  # the kind's own, as in the manifest
     transfer: Mapping[str, DataConfig] = field(default_factory=dict)  # further sets to evaluate on
@@ -204,14 +205,16 @@ def _task(name: str, raw: Any, where: str) -> TaskConfig:
     raw["transfer"] = {
         name: typed(DataConfig, data, f"{where}.transfer.{name}") for name, data in raw.get("transfer", {}).items()
     }
+    raw["compress"] = typed(CompressConfig, raw.get("compress", {}), f"{where}.compress")
     variants = raw.get("variants", ["fp32"])
     raw["variants"] = tuple(variants) if isinstance(variants, list) else variants
     raw["examples"] = _examples(raw.get("examples", []), f"{where}.examples")
     raw.setdefault("title", name)
     task = typed(TaskConfig, {"name": name, **raw}, where)
-    unknown = [variant for variant in task.variants if variant not in VARIANTS]
-    if unknown or not task.variants:
-        raise ConfigError(f"{where}.variants: {unknown or 'none'}; known are {', '.join(VARIANTS)}")
+    try:
+        check_variants(task.variants)
+    except ConfigError as error:
+        raise ConfigError(f"{where}.variants: {error}") from None
     _check_labels(task, where)
     return task
 

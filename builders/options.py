@@ -67,6 +67,15 @@ def parser() -> argparse.ArgumentParser:
         help="train with published hyperparameters: tnews, cmrc2018, cola, ... (without --tasks: for that task), or "
         f"`{PUBLISHED}`: each task takes its own; --set wins; `--preset all --dry-run` lists them",
     )
+    p.add_argument(
+        "--variants",
+        default="",
+        metavar="NAMES",
+        help="precisions and sizes to build, e.g. fp32,int8,dynamic8-e8 (default: those of the tasks file)",
+    )
+    p.add_argument("--pick", default="", metavar="NAME", help="the variant behind the task's plain name")
+    p.add_argument("--max-drop", type=float, help="points of the main metric that a variant may lose")
+    p.add_argument("--force", action="store_true", help="publish what the gate refuses too; the manifest says so")
     add_compat(p)
     p.add_argument("--dry-run", action="store_true", help="print the plan; download, train and write nothing")
     p.add_argument("--until", choices=STAGES, default="publish", help="stop after this stage")

@@ -72,6 +72,8 @@ def encoder_config(manifest: Manifest, variant: Variant, ragged: bool) -> pb.Mod
     config.default_model_filename = variant.file
     _tensors(config.input, ENCODER_INPUTS, ragged)
     _tensors(config.output, get_kind(manifest.kind).encoder_outputs(manifest))
+    for name, value in variant.settings.items():
+        config.parameters[name].string_value = value
     if ragged:
         for name, value in asdict(ON_CPU).items():
             config.parameters[name].string_value = str(value)

@@ -23,6 +23,7 @@ from typing import Any, Protocol
 
 import ernie_runtime
 
+from ..compress.recipe import FULL, Recipe
 from ..config import TaskConfig
 from ..errors import BuildError
 from ..progress import say
@@ -46,6 +47,9 @@ class Context:
     seed: int = 0
     card: Mapping[str, Any] = field(default_factory=dict)  # of a checkpoint that ships
     transfer_folders: Mapping[str, Path] = field(default_factory=dict)  # further sets to evaluate on, those at hand
+    force: bool = False  # publish what the gate refuses too
+    pick: str = FULL.name  # the variant behind the task's plain name
+    recipe: Recipe = FULL  # the variant that the stages after the export are about
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,7 @@ class Stage(Protocol):
     def line(self, figures: Mapping[str, Any]) -> str:
         """One clear line about the figures."""
 
+    # A stage that takes the place of an earlier one for those after it also has STANDS_FOR, that one's NAME.
     # A stage whose result lies outside its folder (publish) also has
     # holds(context, before) -> bool: whether that result is still there.
 
@@ -101,8 +106,15 @@ def code_key() -> str:
     """
     roots = (Path(__file__).resolve().parents[1], Path(ernie_runtime.__file__).resolve().parent)
     files = {f"{root.name}/{p.relative_to(root)}": sha256_of(p) for root in roots for p in sorted(root.rglob("*.py"))}
-    packages = ("paddlepaddle", "paddlenlp", "paddle2onnx", "onnxruntime", "tokenizers")
-    return key_of([files, {name: metadata.version(name) for name in packages}])
+    packages = ("paddlepaddle", "paddlenlp", "paddle2onnx", "onnxruntime", "openvino", "nncf", "tokenizers")
+    return key_of([files, {name: _version(name) for name in packages}])
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return ""
 
 
 def run_stage(stage: Stage, context: Context, before: dict[str, Done]) -> Done:
@@ -111,7 +123,8 @@ def run_stage(stage: Stage, context: Context, before: dict[str, Done]) -> Done:
     key = key_of([stage.NAME, inputs])
     home = context.cache / context.task.name / stage.NAME
     folder, partial = home / key, home / f"{key}.partial"
-    label = f"[{context.task.name}] {stage.NAME}"
+    of_variant = "" if context.recipe == FULL else f" {context.recipe.name}"
+    label = f"[{context.task.name}{of_variant}] {stage.NAME}"
     started = time.monotonic()
     try:
         home.mkdir(parents=True, exist_ok=True)
@@ -137,8 +150,9 @@ def run_stage(stage: Stage, context: Context, before: dict[str, Done]) -> Done:
     figures = json.loads((folder / "done.json").read_text(encoding="utf-8"))["figures"]
     spent = "reused" if reused else f"{time.monotonic() - started:.1f} s"
     say(f"{label}: {stage.line(figures)} ({spent})")
-    before[stage.NAME] = Done(folder, key, figures)
-    return before[stage.NAME]
+    done = Done(folder, key, figures)
+    before[getattr(stage, "STANDS_FOR", stage.NAME)] = done
+    return done
 
 
 def _always(context: Context, before: Mapping[str, Done]) -> bool:

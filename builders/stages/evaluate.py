@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ernie_runtime.engines.ort import OrtEngine
+from ernie_runtime.engines import load_engine
 from ernie_runtime.pipeline import Pipeline
 from ernie_runtime.tokenization import ErnieTokenizer
 
@@ -17,7 +17,7 @@ from ..kinds import get_builder_kind
 from ..progress import bar
 from . import Context, Done, code_key, sha256_of
 from .data import read_file, read_split
-from .export import MODEL
+from .export import engine_of
 from .finetune import manifest_of
 
 NAME = "evaluate"
@@ -50,7 +50,7 @@ def run(context: Context, before: Mapping[str, Done], folder: Path) -> dict[str,
     tokenizer = ErnieTokenizer.from_file(exported / "tokenizer.json")
     manifest = manifest_of(context, before["fine-tune"], tokenizer)
     kind = get_builder_kind(context.task.kind)
-    pipeline = Pipeline(manifest, tokenizer, OrtEngine(exported / MODEL))
+    pipeline = Pipeline(manifest, tokenizer, engine_of(before["export"]))
     started = time.monotonic()
     with bar(len(examples), "evaluate") as shown:
         answers = pipeline.predict([e.texts for e in examples], progress=shown.update)

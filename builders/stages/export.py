@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from ernie_runtime.batching import run_rows
+from ernie_runtime.batching import Engine, run_rows
+from ernie_runtime.engines import load_engine
 from ernie_runtime.engines.ort import OrtEngine
 from ernie_runtime.kinds import TensorSpec, get_kind
 from ernie_runtime.manifest import Manifest
@@ -77,9 +78,18 @@ def run(context: Context, before: Mapping[str, Done], folder: Path) -> dict[str,
     return {
         "max_abs_error": float(f"{error:.3g}"),
         "texts": texts,
+        "engine": "onnxruntime",
+        "file": MODEL,
+        "settings": {},
         "bytes": (folder / MODEL).stat().st_size,
         "sha256": sha256_of(folder / MODEL),
     }
+
+
+def engine_of(exported: Done) -> Engine:
+    """The engine of an exported or converted model, loaded."""
+    figures = exported.figures
+    return load_engine(figures["engine"], exported.folder / figures["file"], figures["settings"])
 
 
 def line(figures: Mapping[str, Any]) -> str:

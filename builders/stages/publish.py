@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
-import errno
 import fcntl
 import os
 import shutil
@@ -13,23 +11,24 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ernie_runtime.engines.ort import OrtEngine
 from ernie_runtime.errors import ManifestError
 from ernie_runtime.manifest import Evaluation, Manifest, Variant
 from ernie_runtime.repository import newest_version, versions
 from ernie_runtime.tokenization import ErnieTokenizer
 
-from .. import triton_config as tc
+from ..compress.gate import Verdict, judge
+from ..compress.recipe import FULL
+from ..compress.served import TEXTS, check_served
 from ..errors import PublishError
+from ..exchange import move_in
 from ..kinds import get_builder_kind
 from ..lint import lint
-from ..warmup import warmup_requests, write_warmup
+from ..staging import model_names, stage_models
 from . import Context, Done, key_of
-from .export import MODEL
+from .data import read_split
 from .finetune import manifest_of
 
 NAME = "publish"
-VARIANT, ENGINE = "fp32", "onnxruntime"
 
 
 def inputs(context: Context, before: Mapping[str, Done]) -> dict[str, Any]:
@@ -40,10 +39,9 @@ def inputs(context: Context, before: Mapping[str, Done]) -> dict[str, Any]:
 def holds(context: Context, before: Mapping[str, Done]) -> bool:
     """Whether this very build is still the newest version of every model of the task."""
     try:
-        manifests = [
-            Manifest.load(newest_version(context.output / name) / "manifest.json")
-            for name in _models(context.task.name)
-        ]
+        newest = Manifest.load(newest_version(context.output / context.task.name) / "manifest.json")
+        names = model_names(newest.task, [variant.name for variant in newest.variants])
+        manifests = [Manifest.load(newest_version(context.output / name) / "manifest.json") for name in names]
     except ManifestError:
         return False
     build = _build_key(context, before)
@@ -56,7 +54,8 @@ def _concerns(file: str, manifest: Manifest) -> bool:
     """Whether a file of the repository belongs to the task's models and to their newest version, or to all versions."""
     model, _, inside = file.partition("/")
     part = inside.partition("/")[0]
-    return model in _models(manifest.task) and (not part.isdigit() or int(part) == manifest.version)
+    names = model_names(manifest.task, [variant.name for variant in manifest.variants])
+    return model in names and (not part.isdigit() or int(part) == manifest.version)
 
 
 def run(context: Context, before: Mapping[str, Done], folder: Path) -> dict[str, Any]:
@@ -87,23 +86,12 @@ def staging_folder(output: Path, name: str) -> Path:
 
 
 def _publish(context: Context, before: Mapping[str, Done]) -> dict[str, Any]:
-    task, exported = context.task, before["export"]
-    tokenizer = ErnieTokenizer.from_file(exported.folder / "tokenizer.json")
-    names = _models(task.name)
-    version = 1 + max((v for name in names for v in versions(context.output / name)), default=0)
-    variant = Variant(
-        VARIANT,
-        ENGINE,
-        MODEL,
-        exported.figures["bytes"],
-        exported.figures["sha256"],
-        exported.figures["max_abs_error"],
-        evaluations(context, before),
-    )
+    task = context.task
+    tokenizer = ErnieTokenizer.from_file(before["export"].folder / "tokenizer.json")
+    found = {name: _variant(context, before, name) for name in task.variants}
     manifest = replace(
         manifest_of(context, before["fine-tune"], tokenizer),
-        version=version,
-        variants=(variant,),
+        version=1 + max((v for name in _present(context) for v in versions(context.output / name)), default=0),
         made_by={
             "build": _build_key(context, before),
             "base_model": context.card.get("base_model", context.source.name),
@@ -112,15 +100,34 @@ def _publish(context: Context, before: Mapping[str, Done]) -> dict[str, Any]:
             "seed": context.seed,
         },
     )
+    folders = {name: before[done_of(name, "export")].folder for name in found}
     staging = staging_folder(context.output, task.name)
-    shutil.rmtree(staging, ignore_errors=True)
     try:
-        stage_models(staging, manifest, tokenizer, exported.folder, list(task.examples)[:4])
+        kept, refused = passed(found, context.force)
+        if len(kept) > 1:
+            manifest = with_variants(manifest, kept, context.pick)
+            _stage(staging, manifest, folders, task.examples)
+            items = [e.texts for e in read_split(before["data"], "dev")[:TEXTS]] or list(task.examples)
+            served = check_served(staging, manifest, items)
+            found = {name: with_verdict(variant, served.get(name)) for name, variant in found.items()}
+            kept, refused = passed(found, context.force)
+        manifest = with_variants(manifest, kept, context.pick)
+        _stage(staging, manifest, folders, task.examples)
+        names = model_names(task.name, list(kept))
         for name in names:
-            move_in(staging / name, context.output / name, version)
+            move_in(staging / name, context.output / name, manifest.version)
+        for name in set(_present(context)) - set(names):
+            shutil.rmtree(context.output / name)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-    return {"task": task.name, "version": version, "models": list(names), "output": str(context.output)}
+    return {
+        "task": task.name,
+        "version": manifest.version,
+        "models": names,
+        "output": str(context.output),
+        "recommended": manifest.recommended,
+        "refused": refused,
+    }
 
 
 def line(figures: Mapping[str, Any]) -> str:
@@ -128,89 +135,83 @@ def line(figures: Mapping[str, Any]) -> str:
     return f"version {figures['version']} of {', '.join(figures['models'])} in {figures['output']}"
 
 
-def stage_models(
-    staging: Path, manifest: Manifest, tokenizer: ErnieTokenizer, exported: Path, examples: list[tuple[str, ...]]
-) -> None:
-    """Write every model directory of the task, complete, under `staging`."""
-    variant = manifest.variant(manifest.recommended)
-    engine = OrtEngine(exported / MODEL)
-    warm = warmup_requests(manifest, tokenizer, engine, examples, variant.name)
-    tokenizer_, encoder, postprocess, plain, named = _models(manifest.task)
-    configs = {
-        tokenizer_: (tc.tokenizer_config(manifest, False), tc.tokenizer_config(manifest, True)),
-        encoder: (tc.encoder_config(manifest, variant, False), tc.encoder_config(manifest, variant, True)),
-        postprocess: (tc.postprocess_config(manifest, False), tc.postprocess_config(manifest, True)),
-        plain: (tc.ensemble_config(manifest, plain, variant),),
-        named: (tc.ensemble_config(manifest, named, variant),),
-    }
-    for name, flavours in configs.items():
-        folder = staging / name
-        home = folder / str(manifest.version)
-        home.mkdir(parents=True)
-        for config, file in zip(flavours, (tc.PORTABLE, tc.RAGGED), strict=False):
-            write_warmup(config, folder, warm.get(name, []))
-            (folder / file).parent.mkdir(exist_ok=True)
-            (folder / file).write_text(tc.to_text(config), encoding="utf-8")
-        (home / "manifest.json").write_text(manifest.to_json(), encoding="utf-8")
-    shutil.copyfile(exported / "tokenizer.json", staging / tokenizer_ / str(manifest.version) / "tokenizer.json")
-    shutil.copyfile(exported / MODEL, staging / encoder / str(manifest.version) / MODEL)
-    shutil.copytree(exported / "paddle", staging / encoder / str(manifest.version) / "paddle")
+def done_of(variant: str, stage: str) -> str:
+    """Under which name a build keeps a variant's stage: the plain fp32's bear the stage's own."""
+    return stage if variant == FULL.name else f"{variant}/{stage}"
 
 
-def move_in(staged: Path, model: Path, version: int) -> None:
-    """Put one model into the repository in one step: a server sees the old directory or the new one, nothing between.
-
-    The versions that the repository has go on living in the new directory (as hard links: nothing is copied).
-    """
-    if not model.exists():
-        staged.rename(model)
-        return
-    if (model / str(version)).exists():
-        raise PublishError(f"{model / str(version)}: exists already; another build is publishing the same task")
-    for old in versions(model):
-        shutil.copytree(model / str(old), staged / str(old), copy_function=os.link)
-    exchange(staged, model)
+def passed(found: Mapping[str, Variant], force: bool) -> tuple[dict[str, Variant], list[str]]:
+    """The variants to publish, and a line for each that the gate refuses; force: these too, the manifest says so."""
+    failed = [name for name, variant in found.items() if not variant.gate.get("passed", True)]
+    refused = [f"{name}: {found[name].gate['reason']}" for name in failed]
+    if FULL.name in failed and not force:
+        raise PublishError(f"nothing was published; {'; '.join(refused)} (--force publishes it nevertheless)")
+    return {name: variant for name, variant in found.items() if force or name not in failed}, refused
 
 
-def exchange(left: Path, right: Path) -> None:
-    """Swap two directories in one step (Linux renameat2, RENAME_EXCHANGE); in two where the file system lacks it."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    here, swap = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
-    if libc.renameat2(here, os.fsencode(left), here, os.fsencode(right), swap) == 0:
-        return
-    code = ctypes.get_errno()
-    if code not in (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
-        raise OSError(code, os.strerror(code), str(right))
-    aside = left.with_name(left.name + ".old")
-    right.rename(aside)
-    left.rename(right)
-    aside.rename(left)
+def with_verdict(variant: Variant, verdict: Verdict | None) -> Variant:
+    """The variant with one more verdict of the gate; the first refusal stands."""
+    if verdict is None:
+        return variant
+    gate = {**verdict.to_manifest(), **variant.gate}
+    if not verdict.passed and variant.gate.get("passed", True):
+        gate |= {"passed": False, "reason": verdict.reason}
+    return replace(variant, gate=gate)
 
 
-def evaluations(context: Context, before: Mapping[str, Done]) -> tuple[Evaluation, ...]:
+def with_variants(manifest: Manifest, kept: Mapping[str, Variant], pick: str) -> Manifest:
+    """The manifest with these variants; recommended: `pick`, where it is among them, else fp32."""
+    return replace(manifest, variants=tuple(kept.values()), recommended=pick if pick in kept else FULL.name)
+
+
+def _variant(context: Context, before: Mapping[str, Done], name: str) -> Variant:
+    figures, evaluated = before[done_of(name, "export")].figures, before[done_of(name, "evaluate")].figures
+    verdict = judge(before["evaluate"].figures, evaluated, context.task.compress.max_drop)
+    return Variant(
+        name,
+        figures["engine"],
+        figures["file"],
+        figures["bytes"],
+        figures["sha256"],
+        figures["max_abs_error"],
+        evaluations(context, before, name),
+        figures.get("weights", ""),
+        figures.get("weights_sha256", ""),
+        figures["settings"],
+        figures.get("made", {}),
+        verdict.to_manifest() if name != FULL.name else {},
+    )
+
+
+def _stage(staging: Path, manifest: Manifest, folders: Mapping[str, Path], examples: Any) -> None:
+    shutil.rmtree(staging, ignore_errors=True)
+    stage_models(staging, manifest, folders, list(examples)[:4])
+
+
+def _present(context: Context) -> list[str]:
+    """The task's models in the repository, of whatever variants."""
+    try:
+        known = Manifest.load(newest_version(context.output / context.task.name) / "manifest.json").variants
+    except ManifestError:
+        known = ()
+    names = dict.fromkeys([*(variant.name for variant in known), *context.task.variants])
+    return [name for name in model_names(context.task.name, list(names)) if (context.output / name).is_dir()]
+
+
+def evaluations(context: Context, before: Mapping[str, Done], variant: str) -> tuple[Evaluation, ...]:
     """This build's figures, and those on the card of a checkpoint that ships, where they are such as this kind has.
 
     A checkpoint may serve a second task: a pair classifier's accuracy says nothing of a ranking.
     """
     main = get_builder_kind(context.task.kind).main_metric
-    found = [Evaluation(**e) for e in context.card.get("evaluations", []) if main in e["metrics"]]
-    own = before["evaluate"].figures
+    card = context.card.get("evaluations", []) if variant == FULL.name else []
+    found = [Evaluation(**e) for e in card if main in e["metrics"]]
+    own = before[done_of(variant, "evaluate")].figures
     if own["rows"]:
         by = "this build, through the serving code"
         found.append(Evaluation(own["split"], own["rows"], own["metrics"], by))
         found += [Evaluation(name, other["rows"], other["metrics"], by) for name, other in own["transfer"].items()]
     return tuple(found)
-
-
-def _models(task: str) -> tuple[str, str, str, str, str]:
-    """Names in the order of publishing."""
-    return (
-        tc.tokenizer_name(task),
-        tc.encoder_name(task, VARIANT),
-        tc.postprocess_name(task),
-        f"{task}_{VARIANT}",
-        task,
-    )
 
 
 def _build_key(context: Context, before: Mapping[str, Done]) -> str:
@@ -223,5 +224,9 @@ def _build_key(context: Context, before: Mapping[str, Done]) -> str:
             "examples": context.task.examples,
             "options": context.task.options,
             "card": context.card,
+            "variants": context.task.variants,
+            "max_drop": context.task.compress.max_drop,
+            "force": context.force,
+            "pick": context.pick,
         }
     )

@@ -67,11 +67,17 @@ class Variant:
 
     name: str
     engine: str  # Triton backend name
-    file: str  # in the encoder's version directory
-    bytes: int
-    sha256: str
-    max_abs_error: float  # against the framework's logits, on real texts
+    file: str  # what the engine is given, in the encoder's version directory
+    bytes: int  # of all files that the engine reads
+    sha256: str  # of `file`
+    max_abs_error: float  # of the exported graph against the framework's logits, on real texts
     evaluations: tuple[Evaluation, ...] = ()
+    weights: str = ""  # the file beside `file` that holds the weights, where the engine's format has two
+    weights_sha256: str = ""
+    settings: Mapping[str, str] = field(default_factory=dict)  # parameters of the engine's model, as in config.pbtxt
+    made: Mapping[str, Any] = field(default_factory=dict)  # how: width, precision, calibration, sensitivity
+    gate: Mapping[str, Any] = field(default_factory=dict)  # what it had to pass, the figures, and whether it did
+    speed: Mapping[str, Any] = field(default_factory=dict)  # measured beside the other variants, in one run
 
 
 @dataclass(frozen=True)

@@ -60,15 +60,16 @@ class Pipeline:
 
     @classmethod
     def load(cls, repository: str | Path, task: str, variant: str | None = None) -> Pipeline:
-        """The newest version of a task in a model repository, run by ONNX Runtime."""
-        from .engines.ort import OrtEngine
+        """The newest version of a task in a model repository, run by the engine of the variant."""
+        from .engines import load_engine
         from .repository import load_tokenizer, newest_version
 
         version = newest_version(Path(repository, f"{task}_tokenizer"))
         manifest = Manifest.load(version / "manifest.json")
         chosen = manifest.variant(variant or manifest.recommended)
         encoder = newest_version(Path(repository, f"{task}_encoder_{chosen.name}"))
-        return cls(manifest, load_tokenizer(version, manifest), OrtEngine(encoder / chosen.file))
+        engine = load_engine(chosen.engine, encoder / chosen.file, chosen.settings)
+        return cls(manifest, load_tokenizer(version, manifest), engine)
 
     def predict(
         self,

@@ -8,13 +8,16 @@ from __future__ import annotations
 import json
 import traceback
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from .batching import Batching
+from .engines import load_engine
 from .errors import InvalidItem
-from .steps import Step
+from .steps import EncoderStep, Step
 
 
 def parameters(args: Mapping[str, str]) -> dict[str, str]:
@@ -32,6 +35,22 @@ def per_token_outputs(args: Mapping[str, str]) -> list[str]:
 def version_folder(args: Mapping[str, str]) -> Path:
     """The version directory that Triton is loading."""
     return Path(args["model_repository"], args["model_version"])
+
+
+def encoder_step(args: Mapping[str, str], engine: str) -> EncoderStep:
+    """An encoder in one of the engine stand-ins, which batch ragged requests by a token budget.
+
+    Parameters of the model: the engine's own (`ernie_runtime.engines`), `intra_op_thread_count` (the C++ onnxruntime
+    backend's name; 0: all cores), and how micro-batches are cut: `token_budget`, `max_rows`, `call_tokens`
+    (`ernie_runtime.batching.Batching`). It runs ERNIE encoders (input_ids, token_type_ids), not any model.
+    """
+    given = parameters(args)
+    config = json.loads(args["model_config"])
+    file = version_folder(args) / (config.get("default_model_filename") or "model.onnx")
+    device = "gpu" if args["model_instance_kind"] == "GPU" else "cpu"
+    loaded = load_engine(engine, file, given, int(given.get("intra_op_thread_count", 0)), device)
+    batching = Batching(**{field.name: int(given[field.name]) for field in fields(Batching) if field.name in given})
+    return EncoderStep(loaded, per_token_outputs(args), batching)
 
 
 def execute(step: Step, requests: Sequence[Any], pb_utils: Any) -> list[Any]:

@@ -1,0 +1,127 @@
+"""8 bits in ONNX: dynamic, or static with QuantizeLinear and DequantizeLinear around the matrix products."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .calibration import Feed
+
+METHODS = ("min-max", "moving-average", "entropy", "percentile")
+SMALL = 1024  # elements under which a table is not worth 8 bits
+
+
+def quantize_dynamic(source: Path, target: Path, ignored: Iterable[str] = ()) -> None:
+    """Weights int8 (a scale a channel), activations uint8 with a range found anew in each call."""
+    from onnxruntime.quantization import QuantType
+    from onnxruntime.quantization import quantize_dynamic as run
+
+    with _quiet():
+        run(
+            str(source),
+            str(target),
+            op_types_to_quantize=["MatMul"],
+            per_channel=True,
+            weight_type=QuantType.QInt8,
+            nodes_to_exclude=sorted(ignored),
+            extra_options={"MatMulConstBOnly": True},
+        )
+
+
+def quantize_static(
+    source: Path, target: Path, feeds: Sequence[Feed], method: str = "moving-average", ignored: Iterable[str] = ()
+) -> None:
+    """Weights int8 (a scale a channel), activations uint8 with ranges from calibration texts.
+
+    Only products with a constant matrix; what they give stays in float, as it is needed in float at once.
+    """
+    import onnxruntime.quantization as q
+
+    calibrate = {"entropy": q.CalibrationMethod.Entropy, "percentile": q.CalibrationMethod.Percentile}
+    with _quiet():
+        q.quantize_static(
+            str(source),
+            str(target),
+            _Reader(feeds),
+            quant_format=q.QuantFormat.QDQ,
+            op_types_to_quantize=["MatMul"],
+            per_channel=True,
+            activation_type=q.QuantType.QUInt8,
+            weight_type=q.QuantType.QInt8,
+            nodes_to_exclude=sorted(ignored),
+            calibrate_method=calibrate.get(method, q.CalibrationMethod.MinMax),
+            extra_options={
+                "MatMulConstBOnly": True,
+                "CalibMovingAverage": method == "moving-average",
+                "OpTypesToExcludeOutputQuantization": ["MatMul"],
+            },
+        )
+
+
+def quantize_tables(model: Any) -> int:
+    """Store every float table that only Gather reads in int8, a scale a row; the bytes saved.
+
+    model: an onnx.ModelProto, changed in place. The rows that a text needs are made float as they are read, so the
+    table is small in memory as well as in the file.
+    """
+    from onnx import TensorProto, helper, numpy_helper
+
+    graph, saved = model.graph, 0
+    readers: dict[str, list[Any]] = {}
+    for node in graph.node:
+        for name in node.input:
+            readers.setdefault(name, []).append(node)
+    for tensor in list(graph.initializer):
+        name, users = tensor.name, readers.get(tensor.name, [])
+        values = numpy_helper.to_array(tensor)
+        if values.dtype != np.float32 or values.ndim != 2 or values.size < SMALL or not users:
+            continue
+        if any(node.op_type != "Gather" or node.input[0] != name or _axis(node) != 0 for node in users):
+            continue
+        scales = np.maximum(np.abs(values).max(1, keepdims=True), np.float32(1e-12)) / np.float32(127)
+        packed = np.rint(values / scales).astype(np.int8)
+        saved += values.nbytes - packed.nbytes - scales.nbytes
+        tensor.CopyFrom(numpy_helper.from_array(packed, name))
+        graph.initializer.append(numpy_helper.from_array(scales, f"{name}_scales"))
+        for node in users:
+            output, ids = node.output[0], node.input[1]
+            node.output[0] = f"{output}_int8"
+            steps = [
+                helper.make_node("Cast", [f"{output}_int8"], [f"{output}_whole"], to=TensorProto.FLOAT),
+                helper.make_node("Gather", [f"{name}_scales", ids], [f"{output}_scale"]),
+                helper.make_node("Mul", [f"{output}_whole", f"{output}_scale"], [output]),
+            ]
+            place = list(graph.node).index(node) + 1
+            for step in reversed(steps):
+                graph.node.insert(place, step)
+    return saved
+
+
+def _axis(node: Any) -> int:
+    return next((attribute.i for attribute in node.attribute if attribute.name == "axis"), 0)
+
+
+class _Reader:
+    """Calibration feeds one after the other, as onnxruntime.quantization asks for them."""
+
+    def __init__(self, feeds: Sequence[Feed]) -> None:
+        self._left: Iterator[Feed] = iter(feeds)
+
+    def get_next(self) -> Feed | None:
+        """The next feed, or None."""
+        return next(self._left, None)
+
+
+class _quiet:
+    """The quantiser warns on the root logger that a model was not pre-processed: ours is already as it would be."""
+
+    def __enter__(self) -> None:
+        self._level = logging.getLogger().level
+        logging.getLogger().setLevel(logging.ERROR)
+
+    def __exit__(self, *_: object) -> None:
+        logging.getLogger().setLevel(self._level)

@@ -1,0 +1,72 @@
+"""ONNX to OpenVINO IR: as it is, with 8-bit weights, or quantised by NNCF after training."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..errors import BuildError
+from .calibration import Feed
+
+RANGES = {  # NNCF's estimators of activation ranges; "moving-average" is the mean of each text's extremes
+    "min-max": "MINMAX",
+    "moving-average": "MEAN_MINMAX",
+    "percentile": "MEAN_QUANTILE",
+    "median": "MEDIAN_MINMAX",
+}
+
+
+def import_nncf() -> Any:
+    """NNCF without its log lines; BuildError where it is not installed."""
+    try:
+        import nncf
+    except ImportError:
+        raise BuildError("8-bit OpenVINO variants need the Python packages nncf and openvino: run `make setup`") from None
+    nncf.set_log_level(logging.ERROR)
+    return nncf
+
+
+def read_model(onnx: Path) -> Any:
+    """The graph as OpenVINO sees it, its tensors called what they are in ONNX."""
+    from openvino import Core
+
+    return Core().read_model(str(onnx))
+
+
+def save(model: Any, target: Path) -> None:
+    """Write `target` (.xml) and its weights beside it (.bin), FP32 where nothing is quantised."""
+    from openvino import save_model
+
+    save_model(model, str(target), compress_to_fp16=False)
+
+
+def quantize(
+    model: Any, feeds: Sequence[Feed], ranges: str = "moving-average", ignored: Iterable[str] = ()
+) -> Any:
+    """Weights (a scale a channel) and activations in 8 bits: SmoothQuant, then bias correction, by NNCF.
+
+    feeds: calibration windows. ignored: names of nodes that stay in float. The word table becomes 8 bits as well.
+    """
+    nncf = import_nncf()
+    estimator = getattr(nncf.quantization.range_estimator.RangeEstimatorParametersSet, RANGES[ranges])
+    with contextlib.redirect_stdout(io.StringIO()):  # progress bars of rich
+        return nncf.quantize(
+            model,
+            nncf.Dataset(list(feeds)),
+            subset_size=len(feeds),
+            model_type=nncf.ModelType.TRANSFORMER,
+            preset=nncf.QuantizationPreset.MIXED,
+            ignored_scope=nncf.IgnoredScope(names=sorted(ignored)) if ignored else None,
+            advanced_parameters=nncf.AdvancedQuantizationParameters(activations_range_estimator_params=estimator),
+        )
+
+
+def compress_weights(model: Any) -> Any:
+    """Weights, the word table among them, stored in 8 bits and computed in float: smaller, not faster."""
+    nncf = import_nncf()
+    with contextlib.redirect_stdout(io.StringIO()):
+        return nncf.compress_weights(model, mode=nncf.CompressWeightsMode.INT8_SYM)

@@ -1,0 +1,129 @@
+"""The name of a variant is its recipe: `w0.75-int8` is three quarters of the width, in 8 bits.
+
+    wF     width: this part of every layer's attention heads and FFN neurons (w0.75, w0.5)
+    dN     depth: this many layers, from the lowest on, evenly spread
+    vN     vocabulary: this many entries, those that the training text uses most
+    fp32 | bf16 | int8 | dynamic8     what the encoder computes in (fp32 where the name says nothing)
+    e8     the word table in 8 bits
+    ort | ov     ONNX Runtime or OpenVINO, where the precision can run in both
+
+PaddleNLP's names of compression strategies are read too: `dynabert+ptq` is `w0.75-int8`, `ptq+embeddings` `int8-e8`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..errors import ConfigError
+
+ENGINES = {"ort": "onnxruntime", "ov": "openvino"}
+PRECISIONS = {  # what can run it, the first by default
+    "fp32": ("ort", "ov"),
+    "bf16": ("ov",),
+    "int8": ("ov", "ort"),
+    "dynamic8": ("ort",),
+}
+STRATEGIES = {"dynabert": "w0.75", "ptq": "int8", "embeddings": "e8"}
+PARTS = re.compile(
+    r"(?P<width>w0?\.\d+)|(?P<depth>d[1-9]\d*)|(?P<vocabulary>v[1-9]\d*)"
+    rf"|(?P<precision>{'|'.join(PRECISIONS)})|(?P<embeddings>e8)|(?P<engine>{'|'.join(ENGINES)})"
+)
+
+
+CALIBRATIONS = ("min-max", "moving-average", "percentile")
+
+
+@dataclass(frozen=True)
+class CompressConfig:
+    """How a task's variants are made, and what one may cost."""
+
+    max_drop: float = 0.5  # points of the main metric that a published variant may lose against the task's first one
+    calibration: str = "moving-average"  # how ranges of activations are found
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.max_drop < 100:
+            raise ConfigError(f"compress.max_drop is {self.max_drop}; it must be at least 0 and below 100 points")
+        if self.calibration not in CALIBRATIONS:
+            raise ConfigError(f"compress.calibration {self.calibration!r} is none of {', '.join(CALIBRATIONS)}")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a variant is made from the fine-tuned model."""
+
+    name: str = "fp32"
+    width: float = 1.0  # part of the attention heads and FFN neurons
+    depth: int = 0  # layers; 0: all
+    vocabulary: int = 0  # entries; 0: all
+    precision: str = "fp32"
+    embeddings: bool = False  # the word table in 8 bits
+    engine: str = "onnxruntime"  # Triton backend
+
+    @property
+    def shape(self) -> tuple[float, int, int]:
+        """What needs weights of its own; variants of one shape share them."""
+        return self.width, self.depth, self.vocabulary
+
+    @property
+    def pruned(self) -> bool:
+        """Whether the shape is not the fine-tuned model's."""
+        return self.shape != FULL.shape
+
+    @property
+    def converted(self) -> bool:
+        """Whether the exported FP32 graph is changed or goes to another engine than ONNX Runtime."""
+        return self.precision != "fp32" or self.embeddings or self.engine != FULL.engine
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """Parameters of the engine's model."""
+        return {"HINT_BF16": "YES"} if self.precision == "bf16" else {}
+
+
+FULL = Recipe()
+
+
+def parse(name: str) -> Recipe:
+    """The recipe that a name stands for; ConfigError where it stands for none."""
+    text = "-".join(STRATEGIES.get(part, part) for part in name.split("+")) if "+" in name or name in STRATEGIES else name
+    found: dict[str, str] = {}
+    for part in text.split("-"):
+        match = PARTS.fullmatch(part)
+        if match is None or match.lastgroup is None:
+            raise ConfigError(
+                f"variant {name!r}: {part!r} is none of w0.75 (width), d3 (layers), v6000 (vocabulary), "
+                f"{', '.join(PRECISIONS)}, e8, {', '.join(ENGINES)}, {', '.join(STRATEGIES)} (joined by +)"
+            )
+        if match.lastgroup in found:
+            raise ConfigError(f"variant {name!r}: names its {match.lastgroup} twice")
+        found[match.lastgroup] = part
+    precision = found.get("precision", "fp32")
+    engines = PRECISIONS[precision]
+    engine = found.get("engine", engines[0])
+    if engine not in engines:
+        raise ConfigError(f"variant {name!r}: {precision} runs in {' or '.join(engines)}, not in {engine}")
+    width = float(found.get("width", "w1.0")[1:])
+    if not 0 < width <= 1:
+        raise ConfigError(f"variant {name!r}: a width is above 0 and below 1")
+    return Recipe(
+        text,
+        width,
+        int(found.get("depth", "d0")[1:]),
+        int(found.get("vocabulary", "v0")[1:]),
+        precision,
+        "embeddings" in found,
+        ENGINES[engine],
+    )
+
+
+def check_variants(names: Sequence[str]) -> None:
+    """ConfigError where a list of variants is empty, holds a name that is no recipe, or one recipe twice."""
+    if not names:
+        raise ConfigError("names none; `fp32` is the plain one")
+    recipes = [parse(name) for name in names]
+    if recipes[0] != FULL:
+        raise ConfigError(f"{', '.join(names)}: fp32 must be the first, it is the measure of the others")
+    if len({recipe.name for recipe in recipes}) != len(recipes):
+        raise ConfigError(f"{', '.join(names)}: one of them twice")

@@ -1,0 +1,68 @@
+"""Every model directory of a task, written complete into a folder that is itself a model repository."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from google.protobuf.message import Message
+
+from ernie_runtime.engines import load_engine
+from ernie_runtime.manifest import Manifest
+from ernie_runtime.tokenization import ErnieTokenizer
+
+from . import triton_config as tc
+from .warmup import warmup_requests, write_warmup
+
+
+def model_names(task: str, variants: Mapping[str, Any] | list[str]) -> list[str]:
+    """The task's models in the order of publishing: steps, then ensembles, the plain name last."""
+    return [
+        tc.tokenizer_name(task),
+        *(tc.encoder_name(task, name) for name in variants),
+        tc.postprocess_name(task),
+        *(f"{task}_{name}" for name in variants),
+        task,
+    ]
+
+
+def stage_models(
+    staging: Path, manifest: Manifest, exported: Mapping[str, Path], examples: list[tuple[str, ...]]
+) -> None:
+    """Write the task's models under `staging`; exported: variant -> folder with its files and tokenizer.json."""
+    task, recommended = manifest.task, manifest.variant(manifest.recommended)
+    tokenizer = ErnieTokenizer.from_file(exported[recommended.name] / "tokenizer.json")
+    flavours: dict[str, tuple[Message, ...]] = {
+        tc.tokenizer_name(task): (tc.tokenizer_config(manifest, False), tc.tokenizer_config(manifest, True)),
+        tc.postprocess_name(task): (tc.postprocess_config(manifest, False), tc.postprocess_config(manifest, True)),
+        task: (tc.ensemble_config(manifest, task, recommended),),
+    }
+    warm: dict[str, Any] = {}
+    for variant in manifest.variants:
+        name, encoder, source = f"{task}_{variant.name}", tc.encoder_name(task, variant.name), exported[variant.name]
+        flavours[name] = (tc.ensemble_config(manifest, name, variant),)
+        flavours[encoder] = (
+            tc.encoder_config(manifest, variant, False),
+            tc.encoder_config(manifest, variant, True),
+        )
+        engine = load_engine(variant.engine, source / variant.file, variant.settings)
+        warm |= warmup_requests(manifest, tokenizer, engine, examples, variant.name)
+    for name, configs in flavours.items():
+        folder = staging / name
+        home = folder / str(manifest.version)
+        home.mkdir(parents=True)
+        for config, file in zip(configs, (tc.PORTABLE, tc.RAGGED), strict=False):
+            write_warmup(config, folder, warm.get(name, []))
+            (folder / file).parent.mkdir(exist_ok=True)
+            (folder / file).write_text(tc.to_text(config), encoding="utf-8")
+        (home / "manifest.json").write_text(manifest.to_json(), encoding="utf-8")
+    at = str(manifest.version)
+    tokenizer.save(staging / tc.tokenizer_name(task) / at / "tokenizer.json")
+    for variant in manifest.variants:
+        home, source = staging / tc.encoder_name(task, variant.name) / at, exported[variant.name]
+        for file in filter(None, (variant.file, variant.weights)):
+            shutil.copyfile(source / file, home / file)
+        if (source / "paddle").is_dir():
+            shutil.copytree(source / "paddle", home / "paddle")
