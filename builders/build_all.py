@@ -77,7 +77,8 @@ def with_changes(task: TaskConfig, args: argparse.Namespace) -> TaskConfig:
         except ConfigError as error:
             raise ConfigError(f"--variants: {error}") from None
     if args.max_drop is not None:
-        task = replace(task, compress=typed(CompressConfig, {**vars(task.compress), "max_drop": args.max_drop}, "--max-drop"))
+        changed = {**vars(task.compress), "max_drop": args.max_drop}
+        task = replace(task, compress=typed(CompressConfig, changed, "--max-drop"))
     return replace(task, train=typed(TrainConfig, {**vars(task.train), **changes}, "--set"))
 
 

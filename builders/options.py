@@ -73,7 +73,12 @@ def parser() -> argparse.ArgumentParser:
         metavar="NAMES",
         help="precisions and sizes to build, e.g. fp32,int8,dynamic8-e8 (default: those of the tasks file)",
     )
-    p.add_argument("--pick", default="", metavar="NAME", help="the variant behind the task's plain name")
+    p.add_argument(
+        "--pick",
+        default="",
+        metavar="NAME",
+        help="the variant behind the task's plain name: a name, fastest or smallest (default: fp32)",
+    )
     p.add_argument("--max-drop", type=float, help="points of the main metric that a variant may lose")
     p.add_argument("--force", action="store_true", help="publish what the gate refuses too; the manifest says so")
     add_compat(p)

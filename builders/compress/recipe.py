@@ -87,7 +87,7 @@ FULL = Recipe()
 
 def parse(name: str) -> Recipe:
     """The recipe that a name stands for; ConfigError where it stands for none."""
-    text = "-".join(STRATEGIES.get(part, part) for part in name.split("+")) if "+" in name or name in STRATEGIES else name
+    text = "-".join(STRATEGIES.get(part, part) for part in name.split("+"))
     found: dict[str, str] = {}
     for part in text.split("-"):
         match = PARTS.fullmatch(part)

@@ -28,7 +28,7 @@ Items = Sequence[tuple[str, ...]]
 
 def check_served(staged: Path, manifest: Manifest, items: Items) -> dict[str, Verdict]:
     """Variant -> whether the server answers as the pipeline does. PublishError where the server does not start."""
-    from ernie_serve.server import ServerOptions, ServeError, TritonServer
+    from ernie_serve import ServeError, ServerOptions, TritonServer
 
     options = ServerOptions(
         staged, http_port=0, grpc_port=0, metrics_port=0, log_file=staged.with_name(f"{staged.name}.log")

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from ..compress.recipe import FULL, parse
-from . import Context, Done, Stage, convert, data, evaluate, export, finetune, publish
-from .publish import done_of
+from . import Context, Done, Stage, convert, data, evaluate, export, finetune, measure, publish
+from .names import done_of
 
 STAGES = {"data": data, "finetune": finetune, "export": export, "evaluate": evaluate, "publish": publish}
 Run = Callable[[Stage, Context, dict[str, Done]], Done]
@@ -20,6 +20,8 @@ def run_task(context: Context, until: str, run: Run) -> dict[str, Done]:
         if name == "publish":
             for variant in context.task.variants:
                 _run_variant(context, variant, done, run)
+            if len(context.task.variants) > 1:
+                run(measure, context, done)
         run(STAGES[name], context, done)
     return done
 

@@ -17,6 +17,7 @@ from ernie_runtime.repository import newest_version, versions
 from ernie_runtime.tokenization import ErnieTokenizer
 
 from ..compress.gate import Verdict, judge
+from ..compress.measure import rank
 from ..compress.recipe import FULL
 from ..compress.served import TEXTS, check_served
 from ..errors import PublishError
@@ -27,6 +28,7 @@ from ..staging import model_names, stage_models
 from . import Context, Done, key_of
 from .data import read_split
 from .finetune import manifest_of
+from .names import done_of
 
 NAME = "publish"
 
@@ -135,11 +137,6 @@ def line(figures: Mapping[str, Any]) -> str:
     return f"version {figures['version']} of {', '.join(figures['models'])} in {figures['output']}"
 
 
-def done_of(variant: str, stage: str) -> str:
-    """Under which name a build keeps a variant's stage: the plain fp32's bear the stage's own."""
-    return stage if variant == FULL.name else f"{variant}/{stage}"
-
-
 def passed(found: Mapping[str, Variant], force: bool) -> tuple[dict[str, Variant], list[str]]:
     """The variants to publish, and a line for each that the gate refuses; force: these too, the manifest says so."""
     failed = [name for name, variant in found.items() if not variant.gate.get("passed", True)]
@@ -160,8 +157,9 @@ def with_verdict(variant: Variant, verdict: Verdict | None) -> Variant:
 
 
 def with_variants(manifest: Manifest, kept: Mapping[str, Variant], pick: str) -> Manifest:
-    """The manifest with these variants; recommended: `pick`, where it is among them, else fp32."""
-    return replace(manifest, variants=tuple(kept.values()), recommended=pick if pick in kept else FULL.name)
+    """The manifest with these variants; recommended: what `pick` means among them, else fp32."""
+    picked = rank(kept, pick)
+    return replace(manifest, variants=tuple(kept.values()), recommended=picked if picked in kept else FULL.name)
 
 
 def _variant(context: Context, before: Mapping[str, Done], name: str) -> Variant:
@@ -180,7 +178,15 @@ def _variant(context: Context, before: Mapping[str, Done], name: str) -> Variant
         figures["settings"],
         figures.get("made", {}),
         verdict.to_manifest() if name != FULL.name else {},
+        _speed(before, name),
     )
+
+
+def _speed(before: Mapping[str, Done], name: str) -> dict[str, Any]:
+    if "measure" not in before:
+        return {}
+    figures = before["measure"].figures
+    return {**figures["variants"][name], **{key: figures[key] for key in ("machine", "rounds", "texts")}}
 
 
 def _stage(staging: Path, manifest: Manifest, folders: Mapping[str, Path], examples: Any) -> None:
