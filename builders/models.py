@@ -12,6 +12,7 @@ import numpy as np
 
 from ernie_runtime.manifest import Manifest
 
+from .compress.width import fit_width
 from .config import ASSETS
 from .errors import CheckpointError
 from .framework import import_paddle, import_paddlenlp
@@ -86,6 +87,7 @@ def build_model(
         ),
         manifest,
     )
+    fit_width(model, checkpoint.weights)
     for layer in model.sublayers():
         if isinstance(layer, paddle.nn.LayerNorm):
             layer._epsilon = epsilon  # PaddleNLP's ERNIE fixes 1e-12 whatever the configuration says

@@ -10,7 +10,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -184,10 +184,10 @@ class Trainer:
             windows = [window for row in rows for window in row.windows]
             ids = paddle.to_tensor(pad_rows([window.input_ids for window in windows]))
             types = paddle.to_tensor(pad_rows([window.token_type_ids for window in windows]))
-            targets = {name: paddle.to_tensor(_pad_targets(rows, name)) for name in rows[0].targets}
+            targets = {name: paddle.to_tensor(pad_targets(rows, name)) for name in rows[0].targets}
             with paddle.amp.auto_cast(enable=self.half, dtype="float16"):
                 outputs = self.kind.outputs(self.parallel(ids, token_type_ids=types))
-                loss = self.kind.loss(outputs, targets)
+                loss = self._loss(outputs, targets, ids, types)
             self.scaler.scale(loss / len(mine)).backward()
         self.scaler.step(self.optimizer)
         self.scaler.update()
@@ -196,6 +196,11 @@ class Trainer:
         if not math.isfinite(value):
             raise CheckpointError(f"the loss became {value} at step {step}: lower train.learning_rate")
         return value
+
+    def _loss(self, outputs: Mapping[str, Any], targets: Mapping[str, Any], ids: Any, types: Any) -> Any:
+        """What is made small; ids, types: the batch's inputs, int64 [B, L]."""
+        del ids, types
+        return self.kind.loss(outputs, targets)
 
     def _evaluate(self, loss: float) -> None:
         self.model.eval()
@@ -259,7 +264,7 @@ class Trainer:
             say(f"    resumed after batch {self.progress.done}")
 
 
-def _pad_targets(rows: Sequence[Row], name: str) -> np.ndarray:
+def pad_targets(rows: Sequence[Row], name: str) -> np.ndarray:
     """Targets of one name stacked [B, ...]; per-token ones of several lengths get IGNORED behind the shorter."""
     values = [row.targets[name] for row in rows]
     first = values[0]

@@ -41,10 +41,17 @@ class CompressConfig:
 
     max_drop: float = 0.5  # points of the main metric that a published variant may lose against the task's first one
     calibration: str = "moving-average"  # how ranges of activations are found
+    epochs: float = 1.0  # of distilling a pruned model from the full one
+    learning_rate: float = 2e-4
+    batch_size: int = 32
+    importance_rows: int = 2000  # training rows that the importance of heads and neurons is found on
 
     def __post_init__(self) -> None:
         if not 0 <= self.max_drop < 100:
             raise ConfigError(f"compress.max_drop is {self.max_drop}; it must be at least 0 and below 100 points")
+        for name in ("epochs", "learning_rate", "batch_size", "importance_rows"):
+            if not 0 < getattr(self, name) < 1e9:
+                raise ConfigError(f"compress.{name} is {getattr(self, name)}; it must be above 0")
         if self.calibration not in CALIBRATIONS:
             raise ConfigError(f"compress.calibration {self.calibration!r} is none of {', '.join(CALIBRATIONS)}")
 
@@ -62,19 +69,14 @@ class Recipe:
     engine: str = "onnxruntime"  # Triton backend
 
     @property
-    def shape(self) -> tuple[float, int, int]:
-        """What needs weights of its own; variants of one shape share them."""
-        return self.width, self.depth, self.vocabulary
-
-    @property
     def pruned(self) -> bool:
-        """Whether the shape is not the fine-tuned model's."""
-        return self.shape != FULL.shape
+        """Whether it needs weights of its own; variants of one width and depth share them."""
+        return (self.width, self.depth) != (FULL.width, FULL.depth)
 
     @property
     def converted(self) -> bool:
         """Whether the exported FP32 graph is changed or goes to another engine than ONNX Runtime."""
-        return self.precision != "fp32" or self.embeddings or self.engine != FULL.engine
+        return self.vocabulary > 0 or self.precision != "fp32" or self.embeddings or self.engine != FULL.engine
 
     @property
     def settings(self) -> dict[str, str]:

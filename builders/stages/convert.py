@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import onnx
 
 from ernie_runtime.engines import load_engine
+from ernie_runtime.kinds import get_kind
+from ernie_runtime.manifest import Manifest
 from ernie_runtime.tokenization import ErnieTokenizer
+from ernie_runtime.windows import Window
 
+from ..compress import vocabulary
 from ..compress.calibration import calibration_feeds
 from ..errors import ExportError
+from ..readers import Example
 from . import Context, Done, code_key, sha256_of
 from .data import read_split
 from .export import MODEL
-from .finetune import manifest_of
+from .finetune import fine_tuned, manifest_of
 
 NAME = "convert"
 STANDS_FOR = "export"  # the later stages take what it leaves for the exported model
-IR, IR_WEIGHTS = "model.xml", "model.bin"
+IR, IR_WEIGHTS, PRUNED = "model.xml", "model.bin", "pruned.onnx"
 
 
 def inputs(context: Context, before: Mapping[str, Done]) -> dict[str, Any]:
@@ -46,8 +51,13 @@ def run(context: Context, before: Mapping[str, Done], folder: Path) -> dict[str,
         manifest = manifest_of(context, before["fine-tune"], tokenizer)
         feeds = calibration_feeds(manifest, tokenizer, read_split(before["data"], "train"), context.seed)
         made |= {"calibration": context.task.compress.calibration, "windows": len(feeds)}
+    source = exported.folder / MODEL
+    if recipe.vocabulary:
+        source, pruned = _pruned_vocabulary(context, before, tokenizer, folder)
+        made |= pruned
     make = _openvino if recipe.engine == "openvino" else _onnx
-    file = make(context, exported.folder / MODEL, folder, feeds)
+    file = make(context, source, folder, feeds)
+    (folder / PRUNED).unlink(missing_ok=True)
     load_engine(recipe.engine, file, recipe.settings)  # a graph that no engine takes is told here
     weights = folder / IR_WEIGHTS if file.name == IR else None
     return {
@@ -67,6 +77,35 @@ def run(context: Context, before: Mapping[str, Done], folder: Path) -> dict[str,
 def line(figures: Mapping[str, Any]) -> str:
     """Engine and size."""
     return f"{figures['file']} for {figures['engine']}, {figures['bytes'] / 1e6:.1f} MB"
+
+
+def _pruned_vocabulary(
+    context: Context, before: Mapping[str, Done], tokenizer: ErnieTokenizer, folder: Path
+) -> tuple[Path, dict[str, Any]]:
+    """The exported graph with fewer words and positions; what that costs in unknown words on dev."""
+    manifest = manifest_of(context, before["fine-tune"], tokenizer)
+    train, dev = (cut(manifest, tokenizer, read_split(before["data"], split)) for split in ("train", "dev"))
+    weights = fine_tuned(before["fine-tune"]).weights
+    found = vocabulary.counts(train, len(weights["ernie.embeddings.word_embeddings.weight"]))
+    kept = vocabulary.kept_entries(found, tokenizer, context.recipe.vocabulary)
+    model = onnx.load(str(before["export"].folder / MODEL))
+    limit = manifest.limits.max_length
+    vocabulary.prune(model, kept, tokenizer.unk_id, limit, len(weights["ernie.embeddings.position_embeddings.weight"]))
+    onnx.save(model, str(folder / PRUNED))
+    rates = vocabulary.unknown_rate(dev, kept, tokenizer)
+    return folder / PRUNED, {
+        "vocabulary": len(kept),
+        "positions": limit,
+        "unknown_percent": [round(rate, 3) for rate in rates],
+    }
+
+
+def cut(manifest: Manifest, tokenizer: ErnieTokenizer, examples: Sequence[Example]) -> list[Window]:
+    """The windows of all examples."""
+    kind, windows = get_kind(manifest.kind), []
+    for start in range(0, len(examples), 1000):
+        windows += kind.documents([e.texts for e in examples[start : start + 1000]], tokenizer, manifest)[1]
+    return windows
 
 
 def _openvino(context: Context, source: Path, folder: Path, feeds: list[Any]) -> Path:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from ..compress.recipe import FULL, parse
-from . import Context, Done, Stage, convert, data, evaluate, export, finetune, measure, publish
+from . import Context, Done, Stage, convert, data, evaluate, export, finetune, measure, prune, publish
 from .names import done_of
 
 STAGES = {"data": data, "finetune": finetune, "export": export, "evaluate": evaluate, "publish": publish}
@@ -29,6 +29,9 @@ def run_task(context: Context, until: str, run: Run) -> dict[str, Done]:
 def variant_stages(name: str) -> Iterator[Stage]:
     """What a variant needs besides the stages of the task itself."""
     recipe = parse(name)
+    if recipe.pruned:
+        yield prune
+        yield export
     if recipe.converted:
         yield convert
     if recipe != FULL:

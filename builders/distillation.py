@@ -1,0 +1,86 @@
+"""Train a smaller model to do as a larger one: its hidden states, its outputs, and the labels.
+
+Source: DynaBERT (Hou et al. 2020): soft targets and a mean squared error of hidden states; outputs are matched by their
+squared error too (Ba and Caruana 2014), which serves every kind of head alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ernie_runtime.manifest import Manifest
+from ernie_runtime.tokenization import ErnieTokenizer
+
+from .config import TrainConfig
+from .models import build_model
+from .readers import Example
+from .train import Trainer
+from .weights import Checkpoint
+
+HARD, SOFT, HIDDEN = 0.5, 1.0, 0.1  # weights of the labels' loss, of the outputs' and of the hidden states' error
+
+
+class Distiller(Trainer):
+    """Fine-tunes a student with a teacher of the same task and hidden size; its layers may be fewer or narrower."""
+
+    def __init__(
+        self,
+        teacher: Checkpoint,
+        student: Checkpoint,
+        manifest: Manifest,
+        config: TrainConfig,
+        tokenizer: ErnieTokenizer,
+        train: Sequence[Example],
+        dev: Sequence[Example],
+        folder: Path,
+        device: str = "cpu",
+        seed: int = 0,
+    ) -> None:
+        super().__init__(manifest, config, student, tokenizer, train, dev, folder, device, seed)
+        with self.paddle.utils.unique_name.guard("teacher_"):
+            self.teacher = build_model(self.kind, teacher, manifest, ready=True)
+        self.teacher.eval()
+        self._hidden = {"student": _watched(self.model), "teacher": _watched(self.teacher)}
+
+    def _loss(self, outputs: Mapping[str, Any], targets: Mapping[str, Any], ids: Any, types: Any) -> Any:
+        paddle = self.paddle
+        with paddle.no_grad():
+            wanted = self.kind.outputs(self.teacher(ids, token_type_ids=types))
+        real = (ids != 0).astype("float32")  # [B, L]
+        loss = HARD * self.kind.loss(outputs, targets)
+        for name, value in outputs.items():
+            if "int" not in str(value.dtype):
+                loss = loss + SOFT * _squared_error(value, wanted[name], real)
+        student, teacher = self._hidden["student"], self._hidden["teacher"]
+        for i, state in enumerate(student):  # a shallow student's layers stand for every so manieth of the teacher's
+            like = teacher[(i + 1) * len(teacher) // len(student) - 1]
+            loss = loss + HIDDEN / len(student) * _squared_error(state, like.detach(), real)
+        return loss
+
+
+def _watched(model: Any) -> list[Any]:
+    """What each layer of the encoder gave in the last call, float [B, L, H]."""
+    layers = model.ernie.encoder.layers
+    seen: list[Any] = [None] * len(layers)
+
+    def keep(place: int) -> Any:
+        def hook(_layer: Any, _inputs: Any, output: Any) -> None:
+            seen[place] = output[0] if isinstance(output, tuple) else output
+
+        return hook
+
+    for place, layer in enumerate(layers):
+        layer.register_forward_post_hook(keep(place))
+    return seen
+
+
+def _squared_error(ours: Any, theirs: Any, real: Any) -> Any:
+    """Mean squared error over real tokens where there is a value a token ([B, L, ...]), over all else."""
+    error = (ours - theirs) ** 2
+    if list(error.shape[:2]) != list(real.shape):
+        return error.mean()
+    if error.ndim == 3:
+        error = error.mean(-1)
+    return (error * real).sum() / real.sum()
