@@ -120,10 +120,19 @@ def version_rules(model: Model, manifest: Manifest, number: int, onnx: Any) -> I
         path, at = home / variant.file, f"{where}/{variant.file}"
         if model.name != tc.encoder_name(manifest.task, variant.name) or not path.is_file():
             continue
-        if path.stat().st_size != variant.bytes:
-            yield Finding(at, f"{path.stat().st_size} bytes, the manifest says {variant.bytes}", fix)
-        elif hashlib.sha256(path.read_bytes()).hexdigest() != variant.sha256:
-            yield Finding(at, "its sha256 is not the manifest's", fix)
+        hashes = {
+            variant.file: variant.sha256,
+            **({variant.weights: variant.weights_sha256} if variant.weights else {}),
+        }
+        missing = [name for name in hashes if not (home / name).is_file()]
+        if missing:
+            yield Finding(f"{where}/{missing[0]}", "missing", fix)
+        elif (size := sum((home / name).stat().st_size for name in hashes)) != variant.bytes:
+            both = f" with {variant.weights}" if variant.weights else ""
+            yield Finding(at, f"{size} bytes{both}, the manifest says {variant.bytes}", fix)
+        for name in hashes.keys() - set(missing):
+            if hashlib.sha256((home / name).read_bytes()).hexdigest() != hashes[name]:
+                yield Finding(f"{where}/{name}", "its sha256 is not the manifest's", fix)
         if onnx is not None and path.suffix == ".onnx":
             try:
                 found = onnx_tensors(onnx, path)

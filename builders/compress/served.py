@@ -99,8 +99,8 @@ def alike(ours: Any, theirs: Any, tolerance: float) -> bool:
         return ours.keys() == theirs.keys() and all(alike(ours[k], theirs[k], tolerance) for k in ours)
     if isinstance(ours, (list, tuple)) and isinstance(theirs, (list, tuple)):
         return len(ours) == len(theirs) and all(alike(a, b, tolerance) for a, b in zip(ours, theirs, strict=True))
-    if isinstance(ours, float) or isinstance(theirs, float):
-        return not isinstance(ours, (str, type(None))) and abs(ours - theirs) <= tolerance
+    if isinstance(ours, (int, float)) and isinstance(theirs, (int, float)):
+        return bool(ours == theirs) or (isinstance(ours, float) and abs(ours - theirs) <= tolerance)
     return bool(ours == theirs)
 
 

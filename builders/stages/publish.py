@@ -88,12 +88,12 @@ def staging_folder(output: Path, name: str) -> Path:
 
 
 def _publish(context: Context, before: Mapping[str, Done]) -> dict[str, Any]:
-    task = context.task
+    task, present = context.task, _present(context)
     tokenizer = ErnieTokenizer.from_file(before["export"].folder / "tokenizer.json")
     found = {name: _variant(context, before, name) for name in task.variants}
     manifest = replace(
         manifest_of(context, before["fine-tune"], tokenizer),
-        version=1 + max((v for name in _present(context) for v in versions(context.output / name)), default=0),
+        version=1 + max((v for name in present for v in versions(context.output / name)), default=0),
         made_by={
             "build": _build_key(context, before),
             "base_model": context.card.get("base_model", context.source.name),
@@ -118,7 +118,7 @@ def _publish(context: Context, before: Mapping[str, Done]) -> dict[str, Any]:
         names = model_names(task.name, list(kept))
         for name in names:
             move_in(staging / name, context.output / name, manifest.version)
-        for name in set(_present(context)) - set(names):
+        for name in set(present) - set(names):
             shutil.rmtree(context.output / name)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
