@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,13 +36,20 @@ def manifest_text(model: Model, number: int) -> str:
     return (model.folder / str(number) / MANIFEST).read_text(encoding="utf-8")
 
 
+def shared_text(model: Model, number: int) -> str:
+    """What all models of a version say alike: which variant is recommended is the plain ensemble's alone to say."""
+    manifest = model.manifests[number]
+    return replace(manifest, recommended=manifest.variants[0].name).to_json()
+
+
 def find_members(models: Mapping[str, Model]) -> dict[str, Manifest]:
     """Name of every model that the tasks here should have -> its task's newest manifest."""
-    newest: dict[str, tuple[int, Manifest]] = {}
+    newest: dict[str, tuple[tuple[int, bool], Manifest]] = {}
     for model in models.values():
         for number, manifest in model.manifests.items():
-            if model.name in task_models(manifest) and number > newest.get(manifest.task, (0,))[0]:
-                newest[manifest.task] = number, manifest
+            rank = number, model.name == manifest.task
+            if model.name in task_models(manifest) and (manifest.task not in newest or rank > newest[manifest.task][0]):
+                newest[manifest.task] = rank, manifest
     return {name: manifest for _, manifest in newest.values() for name in task_models(manifest)}
 
 
@@ -58,7 +66,7 @@ def task_rules(models: Mapping[str, Model], members: Mapping[str, Manifest], onn
         task = members[name].task
         latest[task] = max(latest[task], *models[name].versions, 0)
         for number in models[name].manifests:
-            texts.setdefault((task, number), Counter())[manifest_text(models[name], number)] += 1
+            texts.setdefault((task, number), Counter())[shared_text(models[name], number)] += 1
     for name in models.keys() & members.keys():
         model, manifest = models[name], members[name]
         if model.versions and model.versions[-1] != latest[manifest.task]:
@@ -67,7 +75,7 @@ def task_rules(models: Mapping[str, Model], members: Mapping[str, Manifest], onn
         for number in model.versions:
             at = f"{name}/{number}/{MANIFEST}"
             if number in model.manifests:
-                if manifest_text(model, number) != texts[manifest.task, number].most_common(1)[0][0]:
+                if shared_text(model, number) != texts[manifest.task, number].most_common(1)[0][0]:
                     yield Finding(at, "differs from the task's other models of this version", model.again)
                 if model.manifests[number].version != number:
                     problem = f"says version {model.manifests[number].version}, its directory {number}"

@@ -16,6 +16,8 @@ from ernie_runtime.tokenization import ErnieTokenizer
 from . import triton_config as tc
 from .warmup import warmup_requests, write_warmup
 
+PUBLISHED = "published"  # in a version directory: the model's configuration as it was published with the version
+
 
 def model_names(task: str, variants: Mapping[str, Any] | list[str]) -> list[str]:
     """The task's models in the order of publishing: steps, then ensembles, the plain name last."""
@@ -26,6 +28,14 @@ def model_names(task: str, variants: Mapping[str, Any] | list[str]) -> list[str]
         *(f"{task}_{name}" for name in variants),
         task,
     ]
+
+
+def keep_configuration(model: Path, target: Path) -> None:
+    """Copy a model's configurations and warm-up requests beside a version, which may be gone back to."""
+    own = [path for path in model.iterdir() if not path.name.isdigit()]
+    target.mkdir()
+    for path in own:
+        (shutil.copytree if path.is_dir() else shutil.copyfile)(path, target / path.name)
 
 
 def stage_models(
@@ -58,6 +68,7 @@ def stage_models(
             (folder / file).parent.mkdir(exist_ok=True)
             (folder / file).write_text(tc.to_text(config), encoding="utf-8")
         (home / "manifest.json").write_text(manifest.to_json(), encoding="utf-8")
+        keep_configuration(folder, home / PUBLISHED)
     at = str(manifest.version)
     tokenizer.save(staging / tc.tokenizer_name(task) / at / "tokenizer.json")
     for variant in manifest.variants:

@@ -44,6 +44,9 @@ VERBS = {
         _BUILD,
     ),
     "lint": Verb("builders.lint:main", "check a model repository before it is served", "build", _BUILD),
+    "compare": Verb(
+        "builders.compare:main", "a task's variants side by side; recommend another, go back a version", "build", _BUILD
+    ),
     "serve": Verb("ernie_serve.cli:main", "serve a model repository", "serve", ("ernie_serve", "pytriton")),
     "stop": Verb("ernie_serve.cli:stop_main", "stop a server in the background", "serve", ("ernie_serve", "pytriton")),
     "predict": Verb(

@@ -65,7 +65,7 @@ class Pipeline:
         from .repository import load_tokenizer, newest_version
 
         version = newest_version(Path(repository, f"{task}_tokenizer"))
-        manifest = Manifest.load(version / "manifest.json")
+        manifest = Manifest.load(newest_version(Path(repository, task)) / "manifest.json")
         chosen = manifest.variant(variant or manifest.recommended)
         encoder = newest_version(Path(repository, f"{task}_encoder_{chosen.name}"))
         engine = load_engine(chosen.engine, encoder / chosen.file, chosen.settings)

@@ -1,0 +1,157 @@
+"""`ernie-triton compare TASK`: a published task's variants side by side; which one is recommended; back a version."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from ernie_runtime.errors import ErnieError
+from ernie_runtime.manifest import Manifest, Variant
+from ernie_runtime.repository import newest_version
+
+from .compress.measure import rank
+from .errors import BuildError, PublishError
+from .stages.publish import locked
+from .switch import recommend, roll_back
+
+COLUMNS = (
+    *("variant", "engine", "metric", "drop", "MB", "memory MB"),
+    *("b1 texts/s", "p50", "p99", "best texts/s", "p50", "p99", "x fp32"),
+)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    p = argparse.ArgumentParser(prog="ernie-triton compare", description=__doc__)
+    p.add_argument("task")
+    p.add_argument("--repository", type=Path, default=Path("model_repository"))
+    p.add_argument("--pick", metavar="NAME", help="recommend this variant from now on: a name, fastest or smallest")
+    p.add_argument("--max-drop", type=float, help="with --pick: only among variants that lose at most so many points")
+    p.add_argument("--rollback", action="store_true", help="go back to the version before the newest")
+    p.add_argument("--markdown", type=Path, metavar="FILE", help="write the table as Markdown")
+    p.add_argument("--plot", type=Path, metavar="FILE", help="write accuracy against latency and size (.svg or .png)")
+    return p
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit codes: 0 done, 1 a fault (one line), 2 usage."""
+    args = parser().parse_args(argv)
+    if args.max_drop is not None and not args.pick:
+        parser().error("--max-drop goes with --pick")
+    try:
+        for line in run(args):
+            print(line)
+    except (BuildError, ErnieError) as error:
+        sys.stderr.write(f"ernie-triton compare: {error}\n")
+        return 1
+    except OSError as error:
+        sys.stderr.write(f"ernie-triton compare: {error.filename}: {error.strerror}\n")
+        return 1
+    return 0
+
+
+def run(args: argparse.Namespace) -> list[str]:
+    """Do what the command line asks for; the lines to show."""
+    manifest = published(args.repository, args.task)
+    if args.rollback:
+        with locked(args.repository):
+            manifest = roll_back(args.repository, manifest)
+    if args.pick:
+        name = picked(manifest, args.pick, args.max_drop)
+        with locked(args.repository):
+            manifest = recommend(args.repository, manifest, name)
+    rows = table(manifest)
+    if args.markdown is not None:
+        args.markdown.write_text(markdown(manifest), encoding="utf-8")
+    if args.plot is not None:
+        from .compare_plot import plot
+
+        plot(manifest, args.plot)
+    return [f"{manifest.task}, version {manifest.version}: {manifest.title}", *aligned(rows), *remarks(manifest)]
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows as lines; names to the left, figures to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(
+            f"{cell:>{width}}" if i > 1 else f"{cell:<{width}}"
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def published(repository: Path, task: str) -> Manifest:
+    """The newest manifest of a task, as its ensemble has it (the recommended variant is that one's to say)."""
+    if not (repository / task).is_dir():
+        raise PublishError(f"{repository} has no task {task!r}: build it first, or give --repository")
+    return Manifest.load(newest_version(repository / task) / "manifest.json")
+
+
+def picked(manifest: Manifest, pick: str, max_drop: float | None) -> str:
+    """The variant that `pick` means among those that may be recommended; PublishError where there is none."""
+    fit = {
+        variant.name: variant
+        for variant in manifest.variants
+        if variant.gate.get("passed", True) and (max_drop is None or variant.gate.get("drop", 0) <= max_drop)
+    }
+    if not fit:
+        raise PublishError(f"task {manifest.task}: no variant loses at most {max_drop:g} points")
+    name = rank(fit, pick)
+    if name not in fit:
+        known = (
+            "is none of its variants" if name not in [v.name for v in manifest.variants] else "did not pass the gate"
+        )
+        raise PublishError(
+            f"task {manifest.task}: {name!r} {known}; --pick takes {', '.join(fit)}, fastest or smallest"
+        )
+    return name
+
+
+def table(manifest: Manifest) -> list[list[str]]:
+    """Header and one row a variant; the recommended one bears a star, what was not measured a dash."""
+    return [list(COLUMNS), *(_row(manifest, variant) for variant in manifest.variants)]
+
+
+def _row(manifest: Manifest, variant: Variant) -> list[str]:
+    figures = [e.metrics[manifest.main_metric] for e in variant.evaluations if manifest.main_metric in e.metrics]
+    speed = variant.speed
+    cells = [f"{variant.name}{' *' if variant.name == manifest.recommended else ''}", variant.engine]
+    cells.append(f"{figures[-1]:.2f}" if figures else "-")
+    cells.append(f"{variant.gate['drop']:.2f}" if "drop" in variant.gate else "-")
+    cells.append(f"{variant.bytes / 1e6:.1f}")
+    cells.append(f"{speed['memory'] / 1e6:.0f}" if speed else "-")
+    for name in ("batch_1", "best"):
+        part = speed.get(name)
+        cells += [f"{part[key]:.1f}" for key in ("texts_per_second", "p50_ms", "p99_ms")] if part else ["-"] * 3
+    cells.append(f"{speed['best']['ratio']:.2f}" if speed else "-")
+    return cells
+
+
+def remarks(manifest: Manifest) -> list[str]:
+    """What the table was measured on, and which variants the gate did not let through."""
+    lines = [f"* behind the name {manifest.task}; p50 and p99 in ms a batch; metric: {manifest.main_metric}"]
+    speed = next((variant.speed for variant in manifest.variants if variant.speed), None)
+    if speed:
+        on = speed["machine"]
+        lines.append(
+            f"measured on {on['cpu']} ({', '.join(on['instructions']) or 'no vector instructions known'}), "
+            f"{on['threads']} threads, {speed['texts']} texts, medians of {speed['rounds']} rounds in turn"
+        )
+    lines += [f"{v.name} was forced: {v.gate['reason']}" for v in manifest.variants if not v.gate.get("passed", True)]
+    return lines
+
+
+def markdown(manifest: Manifest) -> str:
+    """The table for a page."""
+    rows = table(manifest)
+    lines = [f"| {' | '.join(row)} |" for row in rows]
+    lines.insert(1, "|---|---" + "|---:" * (len(COLUMNS) - 2) + "|")
+    return "\n".join([f"### {manifest.task}: {manifest.title}", "", *lines, "", *remarks(manifest)]) + "\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

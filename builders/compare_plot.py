@@ -1,0 +1,52 @@
+"""Accuracy against latency and against size, one dot a variant, the recommended one marked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ernie_runtime.manifest import Manifest
+
+from .errors import PublishError
+
+FORMATS = (".svg", ".png")
+
+
+def plot(manifest: Manifest, target: Path) -> None:
+    """Write the picture; PublishError for another ending, or where nothing was measured."""
+    if target.suffix not in FORMATS:
+        raise PublishError(f"--plot {target}: expected a name that ends in {' or '.join(FORMATS)}")
+    points = [
+        (v, v.evaluations[-1].metrics[manifest.main_metric])
+        for v in manifest.variants
+        if v.speed and v.evaluations and manifest.main_metric in v.evaluations[-1].metrics
+    ]
+    if not points:
+        raise PublishError(f"task {manifest.task}: nothing was measured; build it with several --variants")
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(1, 2, figsize=(10, 4.2), layout="constrained")
+    latency = [(v.speed["batch_1"]["p50_ms"], metric, v.name) for v, metric in points]
+    size = [(v.bytes / 1e6, metric, v.name) for v, metric in points]
+    for axis, dots, label in (
+        (axes[0], latency, "p50 of one text, ms (encoder)"),
+        (axes[1], size, "model file, MB"),
+    ):
+        _dots(axis, dots, manifest.recommended)
+        axis.set_xlabel(label)
+        axis.set_xlim(left=0)
+        axis.grid(alpha=0.3)
+    axes[0].set_ylabel(f"{manifest.main_metric}, dev")
+    figure.suptitle(f"{manifest.task}, version {manifest.version}")
+    figure.savefig(target, dpi=110)
+    pyplot.close(figure)
+
+
+def _dots(axis: Any, dots: list[tuple[float, float, str]], recommended: str) -> None:
+    for number, (x, y, name) in enumerate(sorted(dots)):
+        look = {"s": 130, "marker": "*", "color": "C1"} if name == recommended else {"s": 45, "color": "C0"}
+        axis.scatter([x], [y], zorder=3, **look)
+        axis.annotate(name, (x, y), (6, 8 if number % 2 else -14), textcoords="offset points", fontsize=8)
