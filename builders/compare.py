@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ernie_runtime.errors import ErnieError
 from ernie_runtime.manifest import Manifest, Variant
-from ernie_runtime.repository import newest_version
+from ernie_runtime.repository import task_manifest
 
 from .compress.measure import rank
 from .errors import BuildError, PublishError
@@ -88,7 +88,7 @@ def published(repository: Path, task: str) -> Manifest:
     """The newest manifest of a task, as its ensemble has it (the recommended variant is that one's to say)."""
     if not (repository / task).is_dir():
         raise PublishError(f"{repository} has no task {task!r}: build it first, or give --repository")
-    return Manifest.load(newest_version(repository / task) / "manifest.json")
+    return task_manifest(repository, task)
 
 
 def picked(manifest: Manifest, pick: str, max_drop: float | None) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 from ernie_runtime.errors import ManifestError
 from ernie_runtime.manifest import Evaluation, Manifest, Variant
-from ernie_runtime.repository import newest_version, versions
+from ernie_runtime.repository import newest_version, task_manifest, versions
 from ernie_runtime.tokenization import ErnieTokenizer
 
 from ..compress.gate import Verdict, judge
@@ -41,7 +41,7 @@ def inputs(context: Context, before: Mapping[str, Done]) -> dict[str, Any]:
 def holds(context: Context, before: Mapping[str, Done]) -> bool:
     """Whether this very build is still the newest version of every model of the task."""
     try:
-        newest = Manifest.load(newest_version(context.output / context.task.name) / "manifest.json")
+        newest = task_manifest(context.output, context.task.name)
         names = model_names(newest.task, [variant.name for variant in newest.variants])
         manifests = [Manifest.load(newest_version(context.output / name) / "manifest.json") for name in names]
     except ManifestError:
@@ -197,7 +197,7 @@ def _stage(staging: Path, manifest: Manifest, folders: Mapping[str, Path], examp
 def _present(context: Context) -> list[str]:
     """The task's models in the repository, of whatever variants."""
     try:
-        known = Manifest.load(newest_version(context.output / context.task.name) / "manifest.json").variants
+        known = task_manifest(context.output, context.task.name).variants
     except ManifestError:
         known = ()
     names = dict.fromkeys([*(variant.name for variant in known), *context.task.variants])

@@ -58,8 +58,7 @@ class LocalTasks:
     def _read(self, name: str) -> Task:
         with _as_local_errors():
             from ernie_runtime.kinds import get_kind
-            from ernie_runtime.manifest import Manifest
-            from ernie_runtime.repository import newest_version, versions
+            from ernie_runtime.repository import task_manifest, versions
 
             if not self.repository.is_dir():
                 raise LocalError(f"no model repository at {self.repository}: build one, or give --repository")
@@ -70,7 +69,7 @@ class LocalTasks:
             ]
             if name not in known:
                 raise UnknownTask(f"the repository {self.repository} has no task", name, known)
-            manifest = Manifest.load(newest_version(self.repository / f"{name}_tokenizer") / "manifest.json")
+            manifest = task_manifest(self.repository, name)
             inputs = tuple(spec.name for spec in get_kind(manifest.kind).inputs)
         text = manifest.to_json()
         served = [Ensemble(name, inputs, BATCH, text, manifest.recommended)]

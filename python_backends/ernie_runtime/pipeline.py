@@ -62,10 +62,10 @@ class Pipeline:
     def load(cls, repository: str | Path, task: str, variant: str | None = None) -> Pipeline:
         """The newest version of a task in a model repository, run by the engine of the variant."""
         from .engines import load_engine
-        from .repository import load_tokenizer, newest_version
+        from .repository import load_tokenizer, newest_version, task_manifest
 
         version = newest_version(Path(repository, f"{task}_tokenizer"))
-        manifest = Manifest.load(newest_version(Path(repository, task)) / "manifest.json")
+        manifest = task_manifest(Path(repository), task)
         chosen = manifest.variant(variant or manifest.recommended)
         encoder = newest_version(Path(repository, f"{task}_encoder_{chosen.name}"))
         engine = load_engine(chosen.engine, encoder / chosen.file, chosen.settings)

@@ -25,6 +25,11 @@ def newest_version(model: Path) -> Path:
     return model / str(found[-1])
 
 
+def task_manifest(repository: Path, task: str) -> Manifest:
+    """The newest manifest of a task as its ensemble has it: the recommended variant is that one's to say."""
+    return Manifest.load(newest_version(repository / task) / "manifest.json")
+
+
 def load_tokenizer(folder: Path, manifest: Manifest) -> ErnieTokenizer:
     """The tokenizer of a version directory; ManifestError where its vocabulary is not the manifest's."""
     tokenizer = ErnieTokenizer.from_file(folder / "tokenizer.json")

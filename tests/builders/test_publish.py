@@ -122,8 +122,11 @@ def test_a_reader_never_sees_half_a_model(place: Place, finished: Place) -> None
         m.name: {str(p.relative_to(m / "1")) for p in (m / "1").rglob("*") if p.is_file()}
         for m in finished.output.iterdir()
     }
-    assert expected["topics_encoder_fp32"] == {
+    own = {file for file in expected["topics_encoder_fp32"] if not file.startswith("published/warmup/")}
+    assert own == {
         "manifest.json",
+        "published/config.pbtxt",
+        "published/configs/ragged.pbtxt",
         "model.onnx",
         "paddle/model.json",
         "paddle/model.pdiparams",

@@ -18,7 +18,7 @@ from ernie_runtime.manifest import Manifest
 from ernie_runtime.pipeline import Pipeline
 from ernie_runtime.repository import newest_version
 
-from .conftest import Place
+from .places import Place
 
 VARIANTS = ("fp32", "int8", "int8-ort", "dynamic8-e8", "fp32-ov-e8")
 

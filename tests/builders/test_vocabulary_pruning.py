@@ -12,7 +12,8 @@ from builders.compress.vocabulary import counts, kept_entries, prune, row_of_id,
 from ernie_runtime.tokenization import ErnieTokenizer
 from ernie_runtime.windows import Window
 
-from .conftest import CONFIG, Place
+from .places import Place
+from .tiny import CONFIG
 
 
 def window(*ids: int) -> Window:

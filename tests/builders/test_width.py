@@ -22,7 +22,7 @@ from builders.kinds import get_builder_kind
 from builders.models import PaddleEngine, build_model
 from builders.weights import Checkpoint, Weights, read_checkpoint
 
-from .conftest import CONFIG, manifest_with, random_hugging_face, write_hugging_face
+from .tiny import CONFIG, manifest_with, random_hugging_face, write_hugging_face
 
 HEAD = CONFIG["hidden_size"] // CONFIG["num_attention_heads"]
 HEADS, INNER, LAYERS = CONFIG["num_attention_heads"], CONFIG["intermediate_size"], CONFIG["num_hidden_layers"]

@@ -1,0 +1,141 @@
+"""`ernie-triton compare`: the table, which variant is recommended, back a version."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from builders import compare
+from builders.compare import picked
+from builders.errors import PublishError
+from builders.lint import lint
+from ernie_runtime.manifest import Evaluation, Manifest, Variant
+from ernie_runtime.pipeline import Pipeline
+from ernie_runtime.repository import task_manifest
+
+from .places import Place, copied
+from .tiny import manifest_with
+
+
+def variant(name: str, metric: float, size: int, rate: float, passed: bool = True) -> Variant:
+    part = {"texts_per_second": rate, "p50_ms": 1000 / rate, "p99_ms": 2000 / rate, "ratio": rate / 100}
+    machine = {"cpu": "a CPU", "instructions": ["avx2"], "threads": 2}
+    speed = {
+        "batch_1": part,
+        "best": part,
+        "best_batch": 8,
+        "memory": 5e7,
+        "machine": machine,
+        "rounds": 5,
+        "texts": 60,
+    }
+    gate = {"passed": passed, "drop": 90 - metric, **({} if passed else {"reason": "it is bad"})}
+    evaluations = (Evaluation("dev", 60, {"accuracy": metric}, "this build"),)
+    return Variant(name, "onnxruntime", "model.onnx", size, "", 0.0, evaluations, gate=gate, speed=speed)
+
+
+@pytest.fixture
+def measured() -> Manifest:
+    variants = (
+        variant("fp32", 90, 30_000_000, 100),
+        variant("int8", 89.6, 8_000_000, 300),
+        variant("w0.5-int8", 88.0, 5_000_000, 600, passed=False),
+        variant("fp32-e8", 89.9, 7_000_000, 90),
+    )
+    return replace(manifest_with(3), variants=variants, recommended="fp32", main_metric="accuracy")
+
+
+def test_what_pick_means(measured: Manifest) -> None:
+    assert picked(measured, "fastest", None) == "int8"
+    assert picked(measured, "fastest", 0.2) == "fp32"
+    assert picked(measured, "smallest", None) == "fp32-e8"
+    assert picked(measured, "int8", 0.5) == "int8"
+    for name, says in (("w0.5-int8", "did not pass the gate"), ("int4", "is none of its variants")):
+        with pytest.raises(
+            PublishError, match=f"'{name}' {says}; --pick takes fp32, int8, fp32-e8, fastest or smallest"
+        ):
+            picked(measured, name, None)
+
+
+def test_table(measured: Manifest) -> None:
+    header, fp32, *others = compare.table(measured)
+    assert len(header) == len(fp32)
+    assert fp32[:6] == ["fp32 *", "onnxruntime", "90.00", "0.00", "30.0", "50"]
+    assert others[0][0] == "int8"
+    assert others[0][-1] == "3.00"
+    lines = compare.remarks(measured)
+    assert "a CPU (avx2), 2 threads, 60 texts, medians of 5 rounds" in lines[1]
+    assert lines[2] == "w0.5-int8 was forced: it is bad"
+    assert compare.markdown(measured).count("\n|") == 6
+
+
+def test_plot(measured: Manifest, tmp_path: Path) -> None:
+    from builders.compare_plot import plot
+
+    plot(measured, tmp_path / "tnews.svg")
+    text = (tmp_path / "tnews.svg").read_text(encoding="utf-8")
+    assert "<svg" in text
+    with pytest.raises(PublishError, match=r"expected a name that ends in \.svg or \.png"):
+        plot(measured, tmp_path / "tnews.jpeg")
+
+
+@pytest.fixture
+def two(finished: Place, tmp_path: Path) -> Place:
+    """Two variants, then a second version with a third one."""
+    place = copied(finished, tmp_path)
+    assert place.build("--variants", "fp32,int8-ort", "--max-drop", "50") == 0
+    return place
+
+
+def run(place: Place, *arguments: str) -> int:
+    return compare.main(["topics", "--repository", str(place.output), *arguments])
+
+
+def test_pick_changes_one_model(two: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    before = {path: path.read_bytes() for path in two.output.rglob("*.json")}
+    assert run(two, "--pick", "int8-ort") == 0
+    assert "int8-ort *" in capsys.readouterr().out
+    assert task_manifest(two.output, "topics").recommended == "int8-ort"
+    changed = {path.relative_to(two.output).parts[0] for path, text in before.items() if path.read_bytes() != text}
+    assert changed == {"topics"}
+    assert '"topics_encoder_int8-ort"' in (two.output / "topics" / "config.pbtxt").read_text(encoding="utf-8")
+    assert not lint(two.output)[0]
+    (answer,) = Pipeline.load(two.output, "topics").predict([("的一不是",)])
+    assert not isinstance(answer, str)
+
+
+def test_rollback(two: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    first = {name: (two.output / name / "config.pbtxt").read_bytes() for name in ("topics", "topics_encoder_fp32")}
+    assert two.build("--variants", "fp32,int8-ort,dynamic8", "--max-drop", "50", "--force") == 0
+    assert (two.output / "topics_dynamic8").is_dir()
+    assert run(two, "--rollback") == 0
+    manifest = task_manifest(two.output, "topics")
+    assert manifest.version == 1
+    assert [v.name for v in manifest.variants] == ["fp32", "int8-ort"]
+    assert not (two.output / "topics_dynamic8").exists()
+    assert not lint(two.output)[0]
+    assert {name: (two.output / name / "config.pbtxt").read_bytes() for name in first} == first
+    capsys.readouterr()
+    assert run(two, "--rollback") == 1
+    assert "version 1 is the only one" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--pick", "int4"), "'int4' is none of its variants"),
+        (("--plot", "x.jpeg"), "ends in .svg or .png"),
+    ],
+)
+def test_one_line(two: Place, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], says: str) -> None:
+    assert run(two, *arguments) == 1
+    errors = capsys.readouterr().err
+    assert says in errors
+    assert errors.count("\n") == 1
+
+
+def test_no_such_task(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert compare.main(["topics", "--repository", str(tmp_path)]) == 1
+    assert "has no task 'topics'" in capsys.readouterr().err
