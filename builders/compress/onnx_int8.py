@@ -62,6 +62,15 @@ def quantize_static(
         )
 
 
+def products(source: Path) -> list[str]:
+    """Names of the matrix products with a constant matrix, in the order of the graph."""
+    import onnx
+
+    graph = onnx.load(str(source)).graph
+    held = {tensor.name for tensor in graph.initializer}
+    return [node.name for node in graph.node if node.op_type == "MatMul" and node.input[1] in held]
+
+
 def quantize_tables(model: Any) -> int:
     """Store every float table that only Gather reads in int8, a scale a row; the bytes saved.
 

@@ -65,6 +65,15 @@ def quantize(model: Any, feeds: Sequence[Feed], ranges: str = "moving-average", 
         )
 
 
+def products(model: Any) -> list[str]:
+    """Names of the matrix products with a constant matrix, in the order of the graph."""
+    return [
+        node.get_friendly_name()
+        for node in model.get_ordered_ops()
+        if node.get_type_name() == "MatMul" and node.input_value(1).get_node().get_type_name() == "Constant"
+    ]
+
+
 def compress_weights(model: Any) -> Any:
     """Weights, the word table among them, stored in 8 bits and computed in float: smaller, not faster."""
     nncf = import_nncf()

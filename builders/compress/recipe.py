@@ -4,6 +4,7 @@
     dN     depth: this many layers, from the lowest on, evenly spread
     vN     vocabulary: this many entries, those that the training text uses most
     fp32 | bf16 | int8 | dynamic8     what the encoder computes in (fp32 where the name says nothing)
+    fN     with int8: the N parts of the encoder that lose most in 8 bits stay in float (compress/sensitivity.py)
     e8     the word table in 8 bits
     ort | ov     ONNX Runtime or OpenVINO, where the precision can run in both
 
@@ -28,7 +29,8 @@ PRECISIONS = {  # what can run it, the first by default
 STRATEGIES = {"dynabert": "w0.75", "ptq": "int8", "embeddings": "e8"}
 PARTS = re.compile(
     r"(?P<width>w0?\.\d+)|(?P<depth>d[1-9]\d*)|(?P<vocabulary>v[1-9]\d*)"
-    rf"|(?P<precision>{'|'.join(PRECISIONS)})|(?P<embeddings>e8)|(?P<engine>{'|'.join(ENGINES)})"
+    rf"|(?P<precision>{'|'.join(PRECISIONS)})|(?P<engine>{'|'.join(ENGINES)})"
+    r"|(?P<embeddings>e8)|(?P<floats>f[1-9]\d*)"
 )
 
 
@@ -66,6 +68,7 @@ class Recipe:
     vocabulary: int = 0  # entries; 0: all
     precision: str = "fp32"
     embeddings: bool = False  # the word table in 8 bits
+    floats: int = 0  # parts of the encoder that stay in float, the most sensitive ones
     engine: str = "onnxruntime"  # Triton backend
 
     @property
@@ -106,6 +109,9 @@ def parse(name: str) -> Recipe:
     engine = found.get("engine", engines[0])
     if engine not in engines:
         raise ConfigError(f"variant {name!r}: {precision} runs in {' or '.join(engines)}, not in {engine}")
+    floats = int(found.get("floats", "f0")[1:])
+    if floats and precision != "int8":
+        raise ConfigError(f"variant {name!r}: f{floats} goes with int8")
     width = float(found.get("width", "w1.0")[1:])
     if not 0 < width <= 1:
         raise ConfigError(f"variant {name!r}: a width is above 0 and below 1")
@@ -116,6 +122,7 @@ def parse(name: str) -> Recipe:
         int(found.get("vocabulary", "v0")[1:]),
         precision,
         "embeddings" in found,
+        floats,
         ENGINES[engine],
     )
 

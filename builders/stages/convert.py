@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import onnx
 
+from ernie_runtime.batching import Engine
 from ernie_runtime.engines import load_engine
 from ernie_runtime.kinds import get_kind
 from ernie_runtime.manifest import Manifest
 from ernie_runtime.tokenization import ErnieTokenizer
 from ernie_runtime.windows import Window
 
-from ..compress import vocabulary
-from ..compress.calibration import calibration_feeds
-from ..errors import ExportError
+from ..compress import onnx_int8, openvino_ir, vocabulary
+from ..compress.calibration import Feed, calibration_feeds
+from ..compress.recipe import Recipe
+from ..compress.sensitivity import parts, sensitivity
 from ..readers import Example
 from . import Context, Done, code_key, sha256_of
 from .data import read_split
@@ -26,6 +31,7 @@ from .finetune import fine_tuned, manifest_of
 NAME = "convert"
 STANDS_FOR = "export"  # the later stages take what it leaves for the exported model
 IR, IR_WEIGHTS, PRUNED = "model.xml", "model.bin", "pruned.onnx"
+HELD_OUT = 100  # windows that sensitivity is found on
 
 
 def inputs(context: Context, before: Mapping[str, Done]) -> dict[str, Any]:
@@ -46,17 +52,22 @@ def run(context: Context, before: Mapping[str, Done], folder: Path) -> dict[str,
     tokenizer = ErnieTokenizer.from_file(exported.folder / "tokenizer.json")
     tokenizer.save(folder / "tokenizer.json")
     made: dict[str, Any] = {"precision": recipe.precision}
-    feeds = []
-    if recipe.precision in ("int8",):
-        manifest = manifest_of(context, before["fine-tune"], tokenizer)
-        feeds = calibration_feeds(manifest, tokenizer, read_split(before["data"], "train"), context.seed)
-        made |= {"calibration": context.task.compress.calibration, "windows": len(feeds)}
     source = exported.folder / MODEL
     if recipe.vocabulary:
         source, pruned = _pruned_vocabulary(context, before, tokenizer, folder)
         made |= pruned
-    make = _openvino if recipe.engine == "openvino" else _onnx
-    file = make(context, source, folder, feeds)
+    write = partial(_openvino if recipe.engine == "openvino" else _onnx, recipe, context.task.compress.calibration)
+    feeds, ignored = list[Feed](), list[str]()
+    if recipe.precision == "int8":
+        manifest = manifest_of(context, before["fine-tune"], tokenizer)
+        train = read_split(before["data"], "train")
+        feeds = calibration_feeds(manifest, tokenizer, train, context.seed)
+        made |= {"calibration": context.task.compress.calibration, "windows": len(feeds)}
+    if recipe.floats:
+        held_out = calibration_feeds(manifest, tokenizer, train, context.seed + 1, HELD_OUT)
+        ignored, told = _most_sensitive(context, before, source, folder, partial(write, source, feeds), held_out)
+        made |= told
+    file = write(source, feeds, folder, ignored)
     (folder / PRUNED).unlink(missing_ok=True)
     load_engine(recipe.engine, file, recipe.settings)  # a graph that no engine takes is told here
     weights = folder / IR_WEIGHTS if file.name == IR else None
@@ -70,7 +81,6 @@ def run(context: Context, before: Mapping[str, Done], folder: Path) -> dict[str,
         "weights_sha256": sha256_of(weights) if weights else "",
         "settings": recipe.settings,
         "made": made,
-        "smaller": 1 - file.stat().st_size / exported.figures["bytes"],
     }
 
 
@@ -108,31 +118,52 @@ def cut(manifest: Manifest, tokenizer: ErnieTokenizer, examples: Sequence[Exampl
     return windows
 
 
-def _openvino(context: Context, source: Path, folder: Path, feeds: list[Any]) -> Path:
-    from ..compress import openvino_ir as ir
+def _most_sensitive(
+    context: Context, before: Mapping[str, Done], source: Path, folder: Path, write: Any, feeds: list[Feed]
+) -> tuple[list[str], dict[str, Any]]:
+    """Nodes of the parts that lose most in 8 bits; the errors of all."""
+    recipe = context.recipe
+    layers = fine_tuned(before["fine-tune"]).config["num_hidden_layers"]
+    if recipe.engine == "openvino":
+        names = openvino_ir.products(openvino_ir.read_model(source))
+    else:
+        names = onnx_int8.products(source)
+    found = parts(names, layers)
 
-    recipe, settings = context.recipe, context.task.compress
-    model = ir.read_model(source)
+    def quantized(ignored: Sequence[str]) -> Engine:
+        with TemporaryDirectory(dir=folder) as scratch:
+            return load_engine(recipe.engine, write(Path(scratch), ignored), recipe.settings)
+
+    errors = sensitivity(found, quantized, load_engine("onnxruntime", source), feeds)
+    kept = list(errors)[: recipe.floats]
+    return [node for name in kept for node in found[name]], {
+        "kept_float": kept,
+        "sensitivity": {name: float(f"{error:.3g}") for name, error in errors.items()},
+    }
+
+
+def _openvino(
+    recipe: Recipe, calibration: str, source: Path, feeds: list[Feed], folder: Path, ignored: Sequence[str]
+) -> Path:
+    model = openvino_ir.read_model(source)
     if feeds:
-        model = ir.quantize(model, feeds, settings.calibration)
+        model = openvino_ir.quantize(model, feeds, calibration, ignored)
     elif recipe.embeddings:
-        model = ir.compress_weights(model)
-    ir.save(model, folder / IR)
+        model = openvino_ir.compress_weights(model)
+    openvino_ir.save(model, folder / IR)
     return folder / IR
 
 
-def _onnx(context: Context, source: Path, folder: Path, feeds: list[Any]) -> Path:
-    from ..compress import onnx_int8
-
-    recipe, settings, target = context.recipe, context.task.compress, folder / MODEL
+def _onnx(
+    recipe: Recipe, calibration: str, source: Path, feeds: list[Feed], folder: Path, ignored: Sequence[str]
+) -> Path:
+    target = folder / MODEL
     if recipe.precision == "dynamic8":
         onnx_int8.quantize_dynamic(source, target)
     elif recipe.precision == "int8":
-        onnx_int8.quantize_static(source, target, feeds, settings.calibration)
-    elif recipe.precision == "fp32":
-        target.write_bytes(source.read_bytes())
+        onnx_int8.quantize_static(source, target, feeds, calibration, ignored)
     else:
-        raise ExportError(f"variant {recipe.name}: {recipe.precision} is not made for {recipe.engine}")
+        shutil.copyfile(source, target)
     if recipe.embeddings:
         model = onnx.load(str(target))
         onnx_int8.quantize_tables(model)

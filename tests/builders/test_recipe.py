@@ -65,3 +65,10 @@ def test_settings() -> None:
         CompressConfig(max_drop=-1)
     with pytest.raises(ConfigError, match="calibration 'magic' is none of min-max, moving-average, percentile"):
         CompressConfig(calibration="magic")
+
+
+def test_parts_in_float() -> None:
+    assert parse("int8-f2").floats == 2
+    assert parse("int8").floats == 0
+    with pytest.raises(ConfigError, match="f2 goes with int8"):
+        parse("bf16-f2")
