@@ -13,6 +13,7 @@ from typing import Any
 from ernie_runtime.manifest import Manifest
 from ernie_runtime.tokenization import ErnieTokenizer
 
+from .compress.qat import make_quantized
 from .config import TrainConfig
 from .models import build_model
 from .readers import Example
@@ -37,8 +38,11 @@ class Distiller(Trainer):
         folder: Path,
         device: str = "cpu",
         seed: int = 0,
+        eight_bits: bool = False,
     ) -> None:
         super().__init__(manifest, config, student, tokenizer, train, dev, folder, device, seed)
+        if eight_bits:
+            make_quantized(self.model)
         with self.paddle.utils.unique_name.guard("teacher_"):
             self.teacher = build_model(self.kind, teacher, manifest, ready=True)
         self.teacher.eval()

@@ -3,12 +3,13 @@
     wF     width: this part of every layer's attention heads and FFN neurons (w0.75, w0.5)
     dN     depth: this many layers, from the lowest on, evenly spread
     vN     vocabulary: this many entries, those that the training text uses most
-    fp32 | bf16 | int8 | dynamic8     what the encoder computes in (fp32 where the name says nothing)
+    fp32 | bf16 | int8 | qat8 | dynamic8     what the encoder computes in (fp32 where the name says nothing)
     fN     with int8: the N parts of the encoder that lose most in 8 bits stay in float (compress/sensitivity.py)
     e8     the word table in 8 bits
     ort | ov     ONNX Runtime or OpenVINO, where the precision can run in both
 
-PaddleNLP's names of compression strategies are read too: `dynabert+ptq` is `w0.75-int8`, `ptq+embeddings` `int8-e8`.
+PaddleNLP's names of compression strategies are read too: `dynabert+ptq` is `w0.75-int8`, `dynabert+qat+embeddings`
+`w0.75-qat8-e8`.
 """
 
 from __future__ import annotations
@@ -23,10 +24,11 @@ ENGINES = {"ort": "onnxruntime", "ov": "openvino"}
 PRECISIONS = {  # what can run it, the first by default
     "fp32": ("ort", "ov"),
     "bf16": ("ov",),
-    "int8": ("ov", "ort"),
+    "int8": ("ov", "ort"),  # ranges from calibration texts
+    "qat8": ("ov", "ort"),  # ranges learnt in training
     "dynamic8": ("ort",),
 }
-STRATEGIES = {"dynabert": "w0.75", "ptq": "int8", "embeddings": "e8"}
+STRATEGIES = {"dynabert": "w0.75", "ptq": "int8", "qat": "qat8", "embeddings": "e8"}
 PARTS = re.compile(
     r"(?P<width>w0?\.\d+)|(?P<depth>d[1-9]\d*)|(?P<vocabulary>v[1-9]\d*)"
     rf"|(?P<precision>{'|'.join(PRECISIONS)})|(?P<engine>{'|'.join(ENGINES)})"

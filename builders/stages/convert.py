@@ -20,6 +20,7 @@ from ernie_runtime.windows import Window
 
 from ..compress import onnx_int8, openvino_ir, vocabulary
 from ..compress.calibration import Feed, calibration_feeds
+from ..compress.qat import insert_ranges, learnt_ranges
 from ..compress.recipe import Recipe
 from ..compress.sensitivity import parts, sensitivity
 from ..readers import Example
@@ -31,6 +32,7 @@ from .finetune import fine_tuned, manifest_of
 NAME = "convert"
 STANDS_FOR = "export"  # the later stages take what it leaves for the exported model
 IR, IR_WEIGHTS, PRUNED = "model.xml", "model.bin", "pruned.onnx"
+RANGES = "ranges.onnx"
 HELD_OUT = 100  # windows that sensitivity is found on
 
 
@@ -67,7 +69,10 @@ def run(context: Context, before: Mapping[str, Done], folder: Path) -> dict[str,
         held_out = calibration_feeds(manifest, tokenizer, train, context.seed + 1, HELD_OUT)
         ignored, told = _most_sensitive(context, before, source, folder, partial(write, source, feeds), held_out)
         made |= told
+    if recipe.precision == "qat8":
+        source = _with_ranges(before, source, folder)
     file = write(source, feeds, folder, ignored)
+    (folder / RANGES).unlink(missing_ok=True)
     (folder / PRUNED).unlink(missing_ok=True)
     load_engine(recipe.engine, file, recipe.settings)  # a graph that no engine takes is told here
     weights = folder / IR_WEIGHTS if file.name == IR else None
@@ -116,6 +121,16 @@ def cut(manifest: Manifest, tokenizer: ErnieTokenizer, examples: Sequence[Exampl
     for start in range(0, len(examples), 1000):
         windows += kind.documents([e.texts for e in examples[start : start + 1000]], tokenizer, manifest)[1]
     return windows
+
+
+def _with_ranges(before: Mapping[str, Done], source: Path, folder: Path) -> Path:
+    """The graph with the ranges that training learnt around the encoder's products."""
+    model = onnx.load(str(source))
+    learnt = learnt_ranges(fine_tuned(before["fine-tune"]).weights)
+    insert_ranges(model, dict(zip(onnx_int8.products(source), learnt, strict=False)))  # heads stay in float
+    onnx.checker.check_model(model)
+    onnx.save(model, str(folder / RANGES))
+    return folder / RANGES
 
 
 def _most_sensitive(

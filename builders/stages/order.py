@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from ..compress.recipe import FULL, parse
-from . import Context, Done, Stage, convert, data, evaluate, export, finetune, measure, prune, publish
+from . import Context, Done, Stage, convert, data, evaluate, export, finetune, measure, prune, publish, qat
 from .names import done_of
 
 STAGES = {"data": data, "finetune": finetune, "export": export, "evaluate": evaluate, "publish": publish}
@@ -31,6 +31,9 @@ def variant_stages(name: str) -> Iterator[Stage]:
     recipe = parse(name)
     if recipe.pruned:
         yield prune
+    if recipe.precision == "qat8":
+        yield qat
+    if recipe.pruned or recipe.precision == "qat8":
         yield export
     if recipe.converted:
         yield convert

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -14,15 +13,13 @@ from ernie_runtime.batching import pad_rows
 from ernie_runtime.tokenization import ErnieTokenizer
 
 from ..compress.width import Importance, add_importance, check_width, layers_kept, narrowed, shallower
-from ..config import TrainConfig
-from ..errors import DataError
 from ..framework import import_paddle
 from ..kinds import get_builder_kind
 from ..models import build_model
 from ..weights import Checkpoint
 from . import Context, Done
-from .data import read_split
-from .finetune import BEST, HISTORY, fine_tuned, learn, manifest_of
+from .distil import distil, settings_of, training_text
+from .finetune import fine_tuned, manifest_of
 
 NAME = "prune"
 STANDS_FOR = "fine-tune"
@@ -31,13 +28,12 @@ FORMAT = 1  # raise it when the same recipe prunes or trains in another way
 
 def inputs(context: Context, before: Mapping[str, Done]) -> dict[str, Any]:
     """The fine-tuned checkpoint, the training text, the shape, how it is distilled."""
-    settings = vars(context.task.compress)
     return {
         "checkpoint": before["fine-tune"].key,
         "data": before["data"].key,
         "width": context.recipe.width,
         "depth": context.recipe.depth,
-        "settings": {name: settings[name] for name in ("epochs", "learning_rate", "batch_size", "importance_rows")},
+        "settings": settings_of(context),
         "seed": context.seed,
         "pruning": FORMAT,
     }
@@ -45,17 +41,10 @@ def inputs(context: Context, before: Mapping[str, Done]) -> dict[str, Any]:
 
 def run(context: Context, before: Mapping[str, Done], folder: Path) -> dict[str, Any]:
     """Leave a checkpoint in `folder`/best; figures as fine-tuning's."""
-    from ..distillation import Distiller
-
     import_paddle(context.device)
-    task, recipe, settings = context.task, context.recipe, context.task.compress
+    recipe = context.recipe
     full = fine_tuned(before["fine-tune"])
-    train = read_split(before["data"], "train")
-    if not train:
-        raise DataError(
-            f"task {task.name}, variant {recipe.name}: no training text to prune on; give --data-dir with its "
-            f"{task.data.folder}/ folder"
-        )
+    train = training_text(context, before)
     size = full.config["hidden_size"] // full.config["num_attention_heads"]
     weights, config = full.weights, dict(full.config)
     if recipe.depth:
@@ -67,32 +56,7 @@ def run(context: Context, before: Mapping[str, Done], folder: Path) -> dict[str,
         found = importance(context, before, replace(full, weights=weights, config=config), train)
         weights = narrowed(weights, found, recipe.width, size)
     student = Checkpoint(full.where, config, weights, full.vocabulary)
-    tokenizer = ErnieTokenizer.from_vocab(full.vocabulary)
-    trainer = Distiller(
-        full,
-        student,
-        manifest_of(context, before["fine-tune"], tokenizer),
-        TrainConfig(
-            epochs=settings.epochs,
-            batch_size=settings.batch_size,
-            learning_rate=settings.learning_rate,
-            dropout=0.0,
-            evals_per_epoch=4,
-            windows_per_text=task.train.windows_per_text,
-            dev_rows=task.train.dev_rows,
-        ),
-        tokenizer,
-        train,
-        read_split(before["data"], "dev"),
-        folder,
-        context.device,
-        context.seed,
-    )
-    figures = trainer.run()
-    (folder / "state" / HISTORY).replace(folder / HISTORY)
-    shutil.rmtree(folder / "state")
-    learn(context, before["data"], folder / BEST)
-    return {**figures, "trained": True, "from": full.name, "weights": int(sum(w.size for w in weights.values()))}
+    return distil(context, before, folder, full, student)
 
 
 def line(figures: Mapping[str, Any]) -> str:

@@ -1,0 +1,79 @@
+"""What the stages that train a variant share: the fine-tuned model teaches, its text is the text."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ernie_runtime.tokenization import ErnieTokenizer
+
+from ..config import TrainConfig
+from ..errors import DataError
+from ..readers import Example
+from ..weights import Checkpoint
+from . import Context, Done
+from .data import read_split
+from .finetune import BEST, HISTORY, learn, manifest_of
+
+
+def training_text(context: Context, before: Mapping[str, Done]) -> list[Example]:
+    """The task's training rows; DataError where there are none."""
+    train = read_split(before["data"], "train")
+    if not train:
+        raise DataError(
+            f"task {context.task.name}, variant {context.recipe.name}: no training text; give --data-dir with its "
+            f"{context.task.data.folder}/ folder"
+        )
+    return train
+
+
+def settings_of(context: Context) -> dict[str, Any]:
+    """What of the task's settings a distilling hangs on."""
+    settings = vars(context.task.compress)
+    return {name: settings[name] for name in ("epochs", "learning_rate", "batch_size", "importance_rows")}
+
+
+def distil(
+    context: Context,
+    before: Mapping[str, Done],
+    folder: Path,
+    teacher: Checkpoint,
+    student: Checkpoint,
+    eight_bits: bool = False,
+) -> dict[str, Any]:
+    """Train the student, leave its best checkpoint in `folder`/best; figures as fine-tuning's.
+
+    eight_bits: the student rounds as 8-bit kernels do.
+    """
+    from ..distillation import Distiller
+
+    task, settings = context.task, context.task.compress
+    tokenizer = ErnieTokenizer.from_vocab(teacher.vocabulary)
+    trainer = Distiller(
+        teacher,
+        student,
+        manifest_of(context, before["fine-tune"], tokenizer),
+        TrainConfig(
+            epochs=settings.epochs,
+            batch_size=settings.batch_size,
+            learning_rate=settings.learning_rate,
+            dropout=0.0,
+            evals_per_epoch=4,
+            windows_per_text=task.train.windows_per_text,
+            dev_rows=task.train.dev_rows,
+        ),
+        tokenizer,
+        training_text(context, before),
+        read_split(before["data"], "dev"),
+        folder,
+        context.device,
+        context.seed,
+        eight_bits,
+    )
+    figures = trainer.run()
+    (folder / "state" / HISTORY).replace(folder / HISTORY)
+    shutil.rmtree(folder / "state")
+    learn(context, before["data"], folder / BEST)
+    return {**figures, "trained": True, "from": teacher.name, "weights": sum(w.size for w in student.weights.values())}
