@@ -85,7 +85,7 @@ def scale_and_zero(of: Range) -> tuple[float, int]:
 def insert_ranges(model: Any, ranges: dict[str, Range]) -> int:
     """Put QuantizeLinear and DequantizeLinear with learnt ranges around the products of an exported graph; how many.
 
-    model: onnx.ModelProto, changed in place. ranges: by the name of the product's node. Weights become int8 with a scale
+    model: onnx.ModelProto, changed in place. ranges: by the name of the product's node. Weights become int8, a scale
     a column; ONNX Runtime and OpenVINO run such products in 8 bits.
     """
     from onnx import helper, numpy_helper
