@@ -56,6 +56,7 @@ def stage_models(
         flavours[encoder] = (
             tc.encoder_config(manifest, variant, False),
             tc.encoder_config(manifest, variant, True),
+            *((tc.tensorrt_config(manifest, variant),) if variant.engine == "onnxruntime" else ()),
         )
         engine = load_engine(variant.engine, source / variant.file, variant.settings)
         warm |= warmup_requests(manifest, tokenizer, engine, examples, variant.name)
@@ -63,7 +64,7 @@ def stage_models(
         folder = staging / name
         home = folder / str(manifest.version)
         home.mkdir(parents=True)
-        for config, file in zip(configs, (tc.PORTABLE, tc.RAGGED), strict=False):
+        for config, file in zip(configs, (tc.PORTABLE, tc.RAGGED, tc.TENSORRT), strict=False):
             write_warmup(config, folder, warm.get(name, []))
             (folder / file).parent.mkdir(exist_ok=True)
             (folder / file).write_text(tc.to_text(config), encoding="utf-8")

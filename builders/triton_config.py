@@ -18,9 +18,10 @@ from ernie_runtime.kinds import TensorSpec, get_kind
 from ernie_runtime.manifest import Manifest, Variant
 from ernie_runtime.windows import MAX_WINDOWS
 
-PORTABLE, RAGGED = "config.pbtxt", "configs/ragged.pbtxt"
+PORTABLE, RAGGED, TENSORRT = "config.pbtxt", "configs/ragged.pbtxt", "configs/tensorrt.pbtxt"
 MAX_TEXTS = 256  # texts in one request
 MANIFEST_PARAMETER = "manifest"
+EIGHT_BITS = ("int8", "qat8")  # precisions whose graph has QuantizeLinear nodes
 
 ENCODER_INPUTS = (TensorSpec("input_ids", "INT64", (-1,)), TensorSpec("token_type_ids", "INT64", (-1,)))
 WINDOW, ITEM = TensorSpec("WINDOW", "INT32", (2,)), TensorSpec("ITEM", "BYTES", (1,))
@@ -77,6 +78,28 @@ def encoder_config(manifest: Manifest, variant: Variant, ragged: bool) -> pb.Mod
     if ragged:
         for name, value in asdict(ON_CPU).items():
             config.parameters[name].string_value = str(value)
+    return config
+
+
+def tensorrt_config(manifest: Manifest, variant: Variant) -> pb.ModelConfig:
+    """T_encoder_V on a GPU: ONNX Runtime's TensorRT provider in FP16 (INT8 where the graph says so), engines cached.
+
+    For NVIDIA's image only: the pip server has no C++ engines. Requests are padded to length buckets as in the portable
+    configuration; the engine's one profile spans them all. Not run by this project (no GPU at hand).
+    """
+    config = encoder_config(manifest, variant, False)
+    config.instance_group.add(kind=pb.ModelInstanceGroup.KIND_GPU, count=1)
+    accelerator = config.optimization.execution_accelerators.gpu_execution_accelerator.add(name="tensorrt")
+    lengths = buckets(manifest.limits.max_length)
+    shapes = {"min": (1, lengths[0]), "opt": (8, lengths[len(lengths) // 2]), "max": (MAX_WINDOWS, lengths[-1])}
+    accelerator.parameters["precision_mode"] = "INT8" if variant.made.get("precision") in EIGHT_BITS else "FP16"
+    accelerator.parameters["max_workspace_size_bytes"] = str(1 << 30)
+    accelerator.parameters["trt_engine_cache_enable"] = "1"
+    accelerator.parameters["trt_engine_cache_path"] = f"/tmp/tensorrt/{config.name}/{manifest.version}"
+    for name, (rows, length) in shapes.items():
+        accelerator.parameters[f"trt_profile_{name}_shapes"] = ",".join(
+            f"{tensor.name}:{rows}x{length}" for tensor in ENCODER_INPUTS
+        )
     return config
 
 
