@@ -25,6 +25,7 @@ BACKENDS: Mapping[str, tuple[str, ...]] = {  # backend -> files it loads from a 
     "ernie_compat": (),
     "onnxruntime": ("model.onnx",),
     "openvino": ("model.xml", "model.bin"),
+    "paddle": ("model.json", "model.pdiparams"),
     "tensorrt": ("model.plan",),
     "python": ("model.py",),
 }

@@ -6,7 +6,7 @@
     fp32 | bf16 | int8 | qat8 | dynamic8     what the encoder computes in (fp32 where the name says nothing)
     fN     with int8: the N parts of the encoder that lose most in 8 bits stay in float (compress/sensitivity.py)
     e8     the word table in 8 bits
-    ort | ov     ONNX Runtime or OpenVINO, where the precision can run in both
+    ort | ov | paddle     ONNX Runtime, OpenVINO or Paddle Inference, where the precision can run in several
 
 PaddleNLP's names of compression strategies are read too: `dynabert+ptq` is `w0.75-int8`, `dynabert+qat+embeddings`
 `w0.75-qat8-e8`.
@@ -20,9 +20,9 @@ from dataclasses import dataclass
 
 from ..errors import ConfigError
 
-ENGINES = {"ort": "onnxruntime", "ov": "openvino"}
+ENGINES = {"ort": "onnxruntime", "ov": "openvino", "paddle": "paddle"}
 PRECISIONS = {  # what can run it, the first by default
-    "fp32": ("ort", "ov"),
+    "fp32": ("ort", "ov", "paddle"),
     "bf16": ("ov",),
     "int8": ("ov", "ort"),  # ranges from calibration texts
     "qat8": ("ov", "ort"),  # ranges learnt in training

@@ -12,7 +12,7 @@ from typing import Any
 import onnx
 
 from ernie_runtime.batching import Engine
-from ernie_runtime.engines import load_engine
+from ernie_runtime.engines import OUTPUTS, load_engine
 from ernie_runtime.kinds import get_kind
 from ernie_runtime.manifest import Manifest
 from ernie_runtime.tokenization import ErnieTokenizer
@@ -31,7 +31,8 @@ from .finetune import fine_tuned, manifest_of
 
 NAME = "convert"
 STANDS_FOR = "export"  # the later stages take what it leaves for the exported model
-IR, IR_WEIGHTS, PRUNED = "model.xml", "model.bin", "pruned.onnx"
+IR, PADDLE, PRUNED = "model.xml", "model.json", "pruned.onnx"
+WEIGHTS = ("model.bin", "model.pdiparams")  # beside the graph, where the format has two files
 RANGES = "ranges.onnx"
 HELD_OUT = 100  # windows that sensitivity is found on
 
@@ -58,10 +59,10 @@ def run(context: Context, before: Mapping[str, Done], folder: Path) -> dict[str,
     if recipe.vocabulary:
         source, pruned = _pruned_vocabulary(context, before, tokenizer, folder)
         made |= pruned
-    write = partial(_openvino if recipe.engine == "openvino" else _onnx, recipe, context.task.compress.calibration)
+    manifest = manifest_of(context, before["fine-tune"], tokenizer)
+    write = partial(WRITERS[recipe.engine], recipe, context.task.compress.calibration)
     feeds, ignored = list[Feed](), list[str]()
     if recipe.precision == "int8":
-        manifest = manifest_of(context, before["fine-tune"], tokenizer)
         train = read_split(before["data"], "train")
         feeds = calibration_feeds(manifest, tokenizer, train, context.seed)
         made |= {"calibration": context.task.compress.calibration, "windows": len(feeds)}
@@ -74,8 +75,12 @@ def run(context: Context, before: Mapping[str, Done], folder: Path) -> dict[str,
     file = write(source, feeds, folder, ignored)
     (folder / RANGES).unlink(missing_ok=True)
     (folder / PRUNED).unlink(missing_ok=True)
-    load_engine(recipe.engine, file, recipe.settings)  # a graph that no engine takes is told here
-    weights = folder / IR_WEIGHTS if file.name == IR else None
+    settings = recipe.settings
+    if recipe.engine == "paddle":
+        specs = get_kind(context.task.kind).encoder_outputs(manifest)
+        settings |= {OUTPUTS: ",".join(spec.name for spec in specs)}
+    load_engine(recipe.engine, file, settings)  # a graph that no engine takes is told here
+    weights = next((path for path in folder.iterdir() if path.name in WEIGHTS), None)
     return {
         **{name: exported.figures[name] for name in ("max_abs_error", "texts")},
         "engine": recipe.engine,
@@ -84,7 +89,7 @@ def run(context: Context, before: Mapping[str, Done], folder: Path) -> dict[str,
         "sha256": sha256_of(file),
         "weights": weights.name if weights else "",
         "weights_sha256": sha256_of(weights) if weights else "",
-        "settings": recipe.settings,
+        "settings": settings,
         "made": made,
     }
 
@@ -184,3 +189,16 @@ def _onnx(
         onnx_int8.quantize_tables(model)
         onnx.save(model, str(target))
     return target
+
+
+def _paddle(
+    recipe: Recipe, calibration: str, source: Path, feeds: list[Feed], folder: Path, ignored: Sequence[str]
+) -> Path:
+    """The static graph that the export left beside model.onnx."""
+    del recipe, calibration, feeds, ignored
+    for path in (source.parent / "paddle").iterdir():
+        shutil.copyfile(path, folder / path.name)
+    return folder / PADDLE
+
+
+WRITERS = {"onnxruntime": _onnx, "openvino": _openvino, "paddle": _paddle}

@@ -20,7 +20,7 @@ from ernie_runtime.repository import newest_version
 
 from .places import Place
 
-VARIANTS = ("fp32", "int8", "int8-ort", "dynamic8-e8", "fp32-ov-e8")
+VARIANTS = ("fp32", "int8", "int8-ort", "dynamic8-e8", "fp32-ov-e8", "fp32-paddle")
 
 
 @pytest.fixture(scope="module")

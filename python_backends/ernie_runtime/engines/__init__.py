@@ -8,7 +8,8 @@ from pathlib import Path
 from ..batching import Engine
 from ..errors import EngineError
 
-ENGINES = ("onnxruntime", "openvino")
+ENGINES = ("onnxruntime", "openvino", "paddle")
+OUTPUTS = "OUTPUTS"  # setting: names of the outputs in the order of the graph, joined by commas
 
 
 def load_engine(
@@ -28,4 +29,8 @@ def load_engine(
         from .ov import OpenVinoEngine
 
         return OpenVinoEngine(path, threads, settings.get("HINT_BF16", "NO").upper() == "YES")
+    if name == "paddle":
+        from .paddle_inference import PaddleInferenceEngine
+
+        return PaddleInferenceEngine(path, settings[OUTPUTS].split(","), threads, device)
     raise EngineError(f"{path}: no engine {name!r} here; there are {', '.join(ENGINES)}")

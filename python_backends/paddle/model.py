@@ -1,0 +1,22 @@
+"""Triton backend `paddle` where the C++ one is missing: ragged requests, batched by a token budget."""
+
+import sys
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).resolve().parents[1]))  # ernie_runtime lies beside this folder
+
+import triton_python_backend_utils as pb_utils
+
+from ernie_runtime import triton
+
+
+class TritonPythonModel:
+    """One instance of the model, on the device of its instance group."""
+
+    def initialize(self, args: dict[str, str]) -> None:
+        """Load the encoder; an error here is the reason Triton reports for the model."""
+        self.step = triton.encoder_step(args, "paddle")
+
+    def execute(self, requests: list) -> list:
+        """Answer a dynamic batch of ragged requests."""
+        return triton.execute(self.step, requests, pb_utils)
