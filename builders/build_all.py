@@ -189,13 +189,14 @@ def _ready_made(tasks: list[TaskConfig], checkpoints: dict[str, Path], args: arg
 
 def build(args: argparse.Namespace) -> None:
     """Build every task asked for, one after the other."""
-    from builders.stages.order import STAGES, run_task
+    from builders.stages.order import run_task, steps
 
     if args.dry_run:
         from builders.plan import Build, dry_run, show
 
         more = planned(args)
-        plan = dry_run(args, Build(chosen_tasks, with_changes, _checkpoints, takes_shipped, make_context, STAGES))
+        build_parts = (chosen_tasks, with_changes, _checkpoints, takes_shipped, make_context, steps, run_task)
+        plan = dry_run(args, Build(*build_parts))
         show(chain(plan, more))
         return
     tasks = chosen_tasks(args)

@@ -239,8 +239,10 @@ def load_tasks(path: Path = TASKS_FILE) -> dict[str, TaskConfig]:
 def _check_names(tasks: Mapping[str, Any], where: str) -> None:
     """No task may be called what a model of another one is called (T_tokenizer, T_encoder_V, T_postprocess, T_V)."""
     for name in tasks:
-        for other in tasks:
+        for other, raw in tasks.items():
             if name != other and name.startswith(f"{other}_"):
                 part = name.removeprefix(f"{other}_")
-                if part in ("tokenizer", "postprocess", "fp32") or part.startswith("encoder_"):
+                variants = raw.get("variants", ()) if isinstance(raw, Mapping) else ()
+                models = {"tokenizer", "postprocess", "fp32", *(variants if isinstance(variants, list) else ())}
+                if part in models or part.startswith("encoder_"):
                     raise ConfigError(f"{where}: tasks.{name} is the name of a model of task {other}; choose another")

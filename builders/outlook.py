@@ -7,15 +7,24 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from types import ModuleType
+from typing import Protocol
 
 from .base_models import folder_of, is_download
 from .config import ASSETS, DataConfig
 from .errors import BuildError
 from .readers import get_reader
-from .stages import Context, Done, Stage, key_of, sha256_of
+from .stages import Context, Done, Stage, key_of, of_variant, sha256_of, stands_for
 
 LARGEST = 200_000_000  # bytes of weights that are read to look a stage up; more takes longer than a plan may
+
+
+class RunTask(Protocol):
+    """`stages.order.run_task`: runs a task's stages, or does with each what `run` does."""
+
+    def __call__(
+        self, context: Context, until: str, run: Callable[[Stage, Context, dict[str, Done]], object]
+    ) -> object:
+        """Call `run` with every stage."""
 
 
 @dataclass(frozen=True)
@@ -67,17 +76,16 @@ def why_not_looked_up(weights: str, files: Iterable[FileOutlook]) -> str:
     return "the data is in an archive" if any(file.packed for file in files) else ""
 
 
-def stage_outlook(stages: Mapping[str, ModuleType], make: Callable[[], Context], until: str) -> list[tuple[str, str]]:
+def stage_outlook(run_task: RunTask, make: Callable[[], Context], until: str) -> list[tuple[str, str]]:
     """(stage, what would be done) up to the stage `until`; a fault that would stop the build is the last line."""
     lines: list[tuple[str, str]] = []
+
+    def look(stage: Stage, context: Context, before: dict[str, Done]) -> None:
+        line, before[stands_for(stage)] = _look_up(stage, context, before)
+        lines.append((f"{stage.NAME}{of_variant(context)}", line))
+
     try:
-        context = make()
-        before: dict[str, Done] = {}
-        for name, stage in stages.items():
-            line, before[stage.NAME] = _look_up(stage, context, before)
-            lines.append((stage.NAME, line))
-            if name == until:
-                break
+        run_task(make(), until, look)
     except (BuildError, metadata.PackageNotFoundError) as error:
         lines.append(("stops", str(error)))
     return lines

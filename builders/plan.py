@@ -5,23 +5,23 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import ModuleType
 
 from ernie_runtime.kinds import kind_names
 from ernie_runtime.repository import versions
 
 from .base_models import EMBEDDED
+from .compress.recipe import FULL
 from .config import ASSETS, TaskConfig, load_tasks
 from .errors import ConfigError
-from .outlook import FileOutlook, data_outlook, stage_outlook, why_not_looked_up
+from .outlook import FileOutlook, RunTask, data_outlook, stage_outlook, why_not_looked_up
 from .plan_rows import Rows, Source, data_rows, task_rows
 from .preset_table import preset_table
 from .presets import ALL, PUBLISHED, choice_for, load_presets, task_names
 from .progress import say
-from .stages import Context
+from .stages import Context, Stage
 from .task_entry import draft_task, how_to_add
 
 LABEL = 17  # columns before the text of a row
@@ -36,7 +36,8 @@ class Build:
     checkpoints: Callable[[argparse.Namespace, list[TaskConfig]], dict[str, Path]]
     takes_shipped: Callable[[TaskConfig, argparse.Namespace], bool]
     make_context: Callable[[TaskConfig, argparse.Namespace, Path | None], Context]
-    stages: Mapping[str, ModuleType]
+    steps: Callable[[Sequence[str], str], Iterator[tuple[Stage, str]]]
+    run_task: RunTask
 
 
 def dry_run(args: argparse.Namespace, build: Build) -> Iterator[str]:
@@ -118,10 +119,12 @@ def build_rows(
 ) -> Rows:
     """The stages, which of them are done, and where the result goes."""
     reason = why_not_looked_up(source.name, files)
-    last = list(build.stages).index(args.until) + 1
-    found = [(stage.NAME, "runs, or is in the cache") for stage in list(build.stages.values())[:last]]
+    found = [
+        (stage.NAME if variant == FULL.name else f"{stage.NAME} {variant}", "runs, or is in the cache")
+        for stage, variant in build.steps(task.variants, args.until)
+    ]
     if not reason:
-        found = stage_outlook(build.stages, lambda: build.make_context(task, args, source.checkpoint), args.until)
+        found = stage_outlook(build.run_task, lambda: build.make_context(task, args, source.checkpoint), args.until)
     for number, (name, line) in enumerate(found):
         yield "" if number else "stages", f"{name:<10} {line}"
     if reason:

@@ -123,8 +123,7 @@ def run_stage(stage: Stage, context: Context, before: dict[str, Done]) -> Done:
     key = key_of([stage.NAME, inputs])
     home = context.cache / context.task.name / stage.NAME
     folder, partial = home / key, home / f"{key}.partial"
-    of_variant = "" if context.recipe == FULL else f" {context.recipe.name}"
-    label = f"[{context.task.name}{of_variant}] {stage.NAME}"
+    label = f"[{context.task.name}{of_variant(context)}] {stage.NAME}"
     started = time.monotonic()
     try:
         home.mkdir(parents=True, exist_ok=True)
@@ -151,8 +150,18 @@ def run_stage(stage: Stage, context: Context, before: dict[str, Done]) -> Done:
     spent = "reused" if reused else f"{time.monotonic() - started:.1f} s"
     say(f"{label}: {stage.line(figures)} ({spent})")
     done = Done(folder, key, figures)
-    before[getattr(stage, "STANDS_FOR", stage.NAME)] = done
+    before[stands_for(stage)] = done
     return done
+
+
+def stands_for(stage: Stage) -> str:
+    """Under which name the stages after it find what it leaves."""
+    return str(getattr(stage, "STANDS_FOR", stage.NAME))
+
+
+def of_variant(context: Context) -> str:
+    """The variant that a stage is about, for a person; nothing for the task itself."""
+    return "" if context.recipe == FULL else f" {context.recipe.name}"
 
 
 def _always(context: Context, before: Mapping[str, Done]) -> bool:

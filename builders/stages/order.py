@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from ..compress.recipe import FULL, parse
@@ -10,20 +10,18 @@ from . import Context, Done, Stage, convert, data, evaluate, export, finetune, m
 from .names import done_of
 
 STAGES = {"data": data, "finetune": finetune, "export": export, "evaluate": evaluate, "publish": publish}
-Run = Callable[[Stage, Context, dict[str, Done]], Done]
+Run = Callable[[Stage, Context, dict[str, Done]], object]
+"""Runs a stage, or looks it up, and adds what it leaves to the finished ones, under the name it stands for."""
 
 
-def run_task(context: Context, until: str, run: Run) -> dict[str, Done]:
-    """Run the stages up to `until`; what each variant's stages leave bears its name (`publish.done_of`)."""
-    done: dict[str, Done] = {}
+def steps(variants: Sequence[str], until: str) -> Iterator[tuple[Stage, str]]:
+    """Every stage up to `until`, in order, and the variant that it is about (fp32 for those of the task itself)."""
     for name in list(STAGES)[: list(STAGES).index(until) + 1]:
         if name == "publish":
-            for variant in context.task.variants:
-                _run_variant(context, variant, done, run)
-            if len(context.task.variants) > 1:
-                run(measure, context, done)
-        run(STAGES[name], context, done)
-    return done
+            yield from ((stage, variant) for variant in variants for stage in variant_stages(variant))
+            if len(variants) > 1:
+                yield measure, FULL.name
+        yield STAGES[name], FULL.name
 
 
 def variant_stages(name: str) -> Iterator[Stage]:
@@ -41,9 +39,12 @@ def variant_stages(name: str) -> Iterator[Stage]:
         yield evaluate
 
 
-def _run_variant(context: Context, name: str, done: dict[str, Done], run: Run) -> None:
-    own = {stage: result for stage, result in done.items() if "/" not in stage}
-    for stage in variant_stages(name):
-        run(stage, replace(context, recipe=parse(name)), own)
-    if name != FULL.name:
-        done |= {done_of(name, stage): own[stage] for stage in ("export", "evaluate")}
+def run_task(context: Context, until: str, run: Run) -> dict[str, Done]:
+    """Run the stages up to `until`; a variant's export and evaluation bear its name (`names.done_of`)."""
+    done: dict[str, Done] = {}
+    own: dict[str, dict[str, Done]] = {FULL.name: done}
+    for stage, variant in steps(context.task.variants, until):
+        mine = own.setdefault(variant, dict(done))
+        run(stage, replace(context, recipe=parse(variant)), mine)
+        done |= {done_of(variant, name): mine[name] for name in ("export", "evaluate") if name in mine}
+    return done
