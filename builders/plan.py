@@ -125,8 +125,9 @@ def build_rows(
     ]
     if not reason:
         found = stage_outlook(build.run_task, lambda: build.make_context(task, args, source.checkpoint), args.until)
+    width = max(len(name) for name, _ in found)
     for number, (name, line) in enumerate(found):
-        yield "" if number else "stages", f"{name:<10} {line}"
+        yield "" if number else "stages", f"{name:<{width}}  {line}"
     if reason:
         yield "", f"(not looked up: {reason})"
     have = versions(args.output / task.name)

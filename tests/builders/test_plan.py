@@ -66,7 +66,7 @@ def test_data_that_is_not_there(plan: Plan, place: Place, tmp_path: Path) -> Non
     text = plan("--data-dir", str(empty))
     assert row(text, "data") == f"train {empty}/topics/train.json: missing"
     assert "how many is known once the training rows are" in row(text, "steps")
-    assert row(text, "stages").startswith(f"stops      {empty}/topics/train.json: no such file")
+    assert row(text, "stages").startswith(f"stops  {empty}/topics/train.json: no such file")
     (empty / "topics" / "train.json").write_text("{}\n", encoding="utf-8")
     assert "train.json: cannot be read: " in row(plan("--data-dir", str(empty)), "data")
     assert "no such directory" in row(plan("--data-dir", str(tmp_path / "none")), "stages")
@@ -115,7 +115,7 @@ def test_base_models(plan: Plan) -> None:
     text = plan("--base-model", "ernie-3.0-bas-zh")
     assert "did you mean ernie-3.0-base-zh or ernie-3.0-xbase-zh?" in row(text, "shape")
     text = plan("--base-model", "poetry")
-    assert row(text, "stages").startswith("stops      --base-model poetry: neither `embedded`, nor a directory")
+    assert row(text, "stages").startswith("stops  --base-model poetry: neither `embedded`, nor a directory")
 
 
 def test_faults(place: Place, one_line: OneLine) -> None:
