@@ -17,6 +17,7 @@ from .random_encoder import PREFIX, random_encoder
 from .weights import ernie_config
 
 EMBEDDED = "embedded"
+SHIPPED = "shipped:"  # the encoder of a checkpoint that ships: shipped:ocnli
 CONFIGS = ("config.json", "model_config.json")
 # What ErnieConfig takes where a configuration says nothing.
 DEFAULTS = {"intermediate_size": 3072, "max_position_embeddings": 512, "type_vocab_size": 2, "task_type_vocab_size": 3}
@@ -89,7 +90,10 @@ def is_random(name: str) -> bool:
 
 def folder_of(name: str) -> Path | None:
     """The directory that `--base-model` means; None for a name that PaddleNLP downloads, and for `random:...`."""
-    folder = ASSETS / "encoder" if name == EMBEDDED else Path(name)
+    if name.startswith(SHIPPED):
+        folder = ASSETS / "checkpoints" / name.removeprefix(SHIPPED)
+    else:
+        folder = ASSETS / "encoder" if name == EMBEDDED else Path(name)
     return folder if folder.is_dir() else None
 
 

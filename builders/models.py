@@ -12,6 +12,7 @@ import numpy as np
 
 from ernie_runtime.manifest import Manifest
 
+from .base_models import SHIPPED, folder_of
 from .compress.width import fit_width
 from .config import ASSETS
 from .errors import CheckpointError
@@ -26,12 +27,16 @@ TASK_OPTIONS = "task_options"  # in a checkpoint's config.json: what training le
 
 
 def find_base_model(name: str, seed: int = 0) -> Checkpoint:
-    """`embedded`, a local PaddleNLP or Hugging Face directory, `random:...`, or a PaddleNLP name (which downloads).
+    """`embedded`, `shipped:TASK`, a local PaddleNLP or Hugging Face directory, `random:...`, or a PaddleNLP name.
+
+    shipped:TASK is the encoder of a checkpoint that ships, without its head. A PaddleNLP name downloads.
 
     seed: what the weights of a random encoder are drawn from.
     """
     if name == "embedded":
         return replace(read_checkpoint(EMBEDDED), where=name)
+    if name.startswith(SHIPPED):
+        return _shipped(name)
     if Path(name).exists():
         return read_checkpoint(Path(name))
     if name.startswith(PREFIX):
@@ -39,6 +44,20 @@ def find_base_model(name: str, seed: int = 0) -> Checkpoint:
     if re.fullmatch(r"ernie[\w.-]*", name):
         return _download(name)
     raise CheckpointError(f"--base-model {name}: neither `embedded`, nor a directory, nor a PaddleNLP name (ernie-...)")
+
+
+def _shipped(name: str) -> Checkpoint:
+    folder = folder_of(name)
+    if folder is None:
+        known = sorted(path.name for path in (ASSETS / "checkpoints").iterdir() if path.is_dir())
+        raise CheckpointError(f"--base-model {name}: no such checkpoint ships; there are {', '.join(known)}")
+    found = read_checkpoint(folder)
+    return Checkpoint(
+        name,
+        {key: value for key, value in found.config.items() if key not in ("id2label", TASK_OPTIONS)},
+        {key: value for key, value in found.weights.items() if key.startswith("ernie.")},
+        found.vocabulary,
+    )
 
 
 def _download(name: str) -> Checkpoint:

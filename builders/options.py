@@ -34,7 +34,8 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--base-model",
         default="",
-        help="`embedded`, a PaddleNLP name (ernie-3.0-medium-zh), a local PaddleNLP or Hugging Face directory, or "
+        help="`embedded`, `shipped:TASK` (the encoder of a checkpoint that ships), a PaddleNLP name "
+        "(ernie-3.0-medium-zh), a local PaddleNLP or Hugging Face directory, or "
         "random:LAYERSxHIDDENxHEADS[:VOCABULARY]",
     )
     p.add_argument(

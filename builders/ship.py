@@ -15,7 +15,9 @@ import numpy as np
 from ernie_runtime.pipeline import Pipeline
 from ernie_runtime.tokenization import ErnieTokenizer
 
+from .base_models import SHIPPED, folder_of
 from .delta import Delta
+from .delta_files import read_delta
 from .framework import import_paddle
 from .kinds import get_builder_kind
 from .models import PaddleEngine, build_model
@@ -113,7 +115,10 @@ def untrained_rows(table: np.ndarray, start: np.ndarray) -> np.ndarray:
 
 def store(folder: Path, context: Context, trained: Checkpoint, step: float) -> Delta:
     """Write the compact form, as a difference from the encoder that training began with where that one ships."""
-    base = context.source.where if context.source.where in BASES else None
+    where = context.source.where
+    base = where if where in BASES else None
+    if where.startswith(SHIPPED) and (began := folder_of(where)) is not None and (of := read_delta(began).base):
+        base = of.name  # an encoder that went on from one that ships
     return write_compact(folder, trained.config, trained.weights, trained.vocabulary, step, base)
 
 
