@@ -76,6 +76,7 @@ class SimilarityBuilder(BuilderKind):
     """Target: a number, 0 for nothing in common up to options.max_score (by default 1) for the same meaning."""
 
     main_metric = "spearman"
+    headline = ("accuracy_best_threshold",)
     unused = ("pooler",)
     needs_head = False  # a pooling has no weights
 

@@ -137,7 +137,6 @@ def test_bad_command_lines(place: Place, one_line: Callable[..., str], arguments
 
 def test_word_tables_in_8_bits(finished: Place, tmp_path: Path) -> None:
     import onnx
-
     import onnxruntime as ort
 
     source = finished.stage("export") / "model.onnx"

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-
 import onnxruntime as ort
+
 from builders.compress.vocabulary import counts, kept_entries, prune, row_of_id, unknown_rate
 from ernie_runtime.tokenization import ErnieTokenizer
 from ernie_runtime.windows import Window

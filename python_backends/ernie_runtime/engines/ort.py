@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-
 import onnxruntime as ort
 
 from ..errors import EngineError
