@@ -127,6 +127,7 @@ def test_a_reader_never_sees_half_a_model(place: Place, finished: Place) -> None
         "manifest.json",
         "published/config.pbtxt",
         "published/configs/ragged.pbtxt",
+        "published/configs/tensorrt.pbtxt",
         "model.onnx",
         "paddle/model.json",
         "paddle/model.pdiparams",

@@ -43,9 +43,9 @@ def repository(tmp_path: Path) -> Path:
             made_by={"build": "b7"},
             examples=(("球队",),),
         )
-        for model in ("topic_tokenizer", "topic_encoder_fp32", "topic_encoder_int8"):
+        for model in ("topic", "topic_tokenizer", "topic_encoder_fp32", "topic_encoder_int8"):
             (folder / model / str(version)).mkdir(parents=True)
-        (folder / "topic_tokenizer" / str(version) / "manifest.json").write_text(manifest.to_json(), encoding="utf-8")
+            (folder / model / str(version) / "manifest.json").write_text(manifest.to_json(), encoding="utf-8")
     (folder / "gone_tokenizer").mkdir()
     return folder
 
@@ -88,8 +88,8 @@ def test_what_is_missing_is_told_in_a_line(
 
 
 def test_a_manifest_that_cannot_be_read(repository: Path) -> None:
-    (repository / "topic_tokenizer" / "10" / "manifest.json").write_text("{")
-    with pytest.raises(LocalError, match=r"topic_tokenizer/10/manifest\.json: not JSON"):
+    (repository / "topic" / "10" / "manifest.json").write_text("{")
+    with pytest.raises(LocalError, match=r"topic/10/manifest\.json: not JSON"):
         LocalTasks(repository).task("topic")
 
 

@@ -17,6 +17,7 @@ HEAVY = [
     "paddlenlp",
     "onnx",
     "onnxruntime",
+    "openvino",
     "tritonclient",
     "builders",
     "ernie_serve",
@@ -25,11 +26,13 @@ HEAVY = [
 
 ROOMS = {
     "python_backends/ernie_runtime": {"ernie_runtime", "numpy", "tokenizers", "opencc"},
-    "python_backends/ernie_runtime/engines": {"ernie_runtime", "numpy", "onnxruntime"},
+    "python_backends/ernie_runtime/engines": {"ernie_runtime", "numpy", "onnxruntime", "openvino", "paddle"},
     "python_backends/ernie_tokenizer": {"ernie_runtime", "triton_python_backend_utils"},
     "python_backends/ernie_postprocess": {"ernie_runtime", "triton_python_backend_utils"},
     "python_backends/ernie_compat": {"ernie_runtime", "triton_python_backend_utils"},
     "python_backends/onnxruntime": {"ernie_runtime", "triton_python_backend_utils"},
+    "python_backends/openvino": {"ernie_runtime", "triton_python_backend_utils"},
+    "python_backends/paddle": {"ernie_runtime", "triton_python_backend_utils"},
     "python_backends/ernie_serve": {"ernie_serve"},
     "clients/ernie_triton": {"ernie_triton", "ernie_runtime", "numpy", "tritonclient"},
 }
@@ -69,9 +72,11 @@ def test_a_room_imports_only_what_it_may(room: str) -> None:
 
 
 def test_builders_do_not_import_what_serves_or_asks() -> None:
+    """But for the gate, which asks the staged models through the real server."""
     found = list(imports_of("builders"))
     assert found
-    assert [f"{where} imports {m}" for where, m in found if m in ("ernie_serve", "ernie_triton")] == []
+    reached = [(where.split(":")[0], module) for where, module in found if module in ("ernie_serve", "ernie_triton")]
+    assert reached == [("builders/compress/served.py", "ernie_serve")]
 
 
 def test_every_room_that_serves_is_in_the_table() -> None:
