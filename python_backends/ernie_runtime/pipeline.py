@@ -68,8 +68,8 @@ class Pipeline:
         manifest = task_manifest(Path(repository), task)
         chosen = manifest.variant(variant or manifest.recommended)
         encoder = newest_version(Path(repository, f"{task}_encoder_{chosen.name}"))
-        tokenizer = load_tokenizer(version, manifest)
-        return cls(manifest, tokenizer, load_engine(chosen.engine, encoder / chosen.file, chosen.settings))
+        engine = load_engine(chosen.engine, encoder / chosen.file, chosen.settings)
+        return cls(manifest, load_tokenizer(version, manifest), engine)
 
     def predict(
         self,
