@@ -97,7 +97,8 @@ def _training(card: Mapping[str, Any]) -> str:
         return f"checkpoint of {card['shared']}"
     if not card:
         return "none"
-    return f"{card['train']['epochs']:g} epochs, {card['training_seconds'] / 60:.0f} min"
+    epochs = f"{card['train']['epochs']:g}"
+    return f"{epochs} epoch{'' if epochs == '1' else 's'}, {card['training_seconds'] / 60:.0f} min"
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -33,12 +33,12 @@ ROOT_FILES = ("README.md", ".gitignore", ".gitkeep")
 NO_ONNX = "ONNX graphs, because the onnx package is missing (pip install 'ernie-triton[build]')"
 
 
-def lint(root: Path) -> tuple[list[Finding], list[str]]:
-    """Findings in a repository, sorted, and the checks that were skipped."""
+def lint(root: Path, only: Collection[str] | None = None) -> tuple[list[Finding], list[str]]:
+    """Findings in a repository, sorted, and the checks that were skipped; only: of these models (a task's, all)."""
     root = root.resolve()
     findings, models = set(stray_rules(root)), dict[str, Model]()
     faults: dict[str, list[tuple[str, str]]] = {}
-    for folder in (p for p in root.iterdir() if p.is_dir() and not stray(p)):
+    for folder in (p for p in root.iterdir() if p.is_dir() and not stray(p) and (only is None or p.name in only)):
         if versions(folder) or (folder / tc.PORTABLE).exists():
             models[folder.name], faults[folder.name] = read_model(folder)
         else:

@@ -103,7 +103,7 @@ install() {
     done
     export TMPDIR="$PWD/.cache/tmp" # /tmp may be small
     mkdir -p "$TMPDIR"
-    say "downloading and installing about 0.6 GB (2.2 GB on disk); later runs skip this"
+    say "downloading and installing about 0.7 GB (2.4 GB on disk); later runs skip this"
     "${pip[@]}" --require-hashes --no-deps -r requirements-setup.lock
     # --no-deps: the lock file is complete. --no-build-isolation: two packages have no wheel, and building them
     # must not fetch anything that is not pinned.

@@ -49,7 +49,7 @@ def holds(context: Context, before: Mapping[str, Done]) -> bool:
     build = _build_key(context, before)
     if len({m.version for m in manifests}) != 1 or any(m.made_by.get("build") != build for m in manifests):
         return False
-    return not any(_concerns(finding.file, manifests[0]) for finding in lint(context.output)[0])
+    return not any(_concerns(finding.file, manifests[0]) for finding in lint(context.output, names)[0])
 
 
 def _concerns(file: str, manifest: Manifest) -> bool:
