@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -81,11 +82,19 @@ def test_plot(measured: Manifest, tmp_path: Path) -> None:
         plot(measured, tmp_path / "tnews.jpeg")
 
 
-@pytest.fixture
-def two(finished: Place, tmp_path: Path) -> Place:
-    """Two variants, then a second version with a third one."""
-    place = copied(finished, tmp_path)
+@pytest.fixture(scope="module")
+def published(finished: Place, tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """Two variants."""
+    place = copied(finished, tmp_path_factory.mktemp("two"))
     assert place.build("--variants", "fp32,int8-ort", "--max-drop", "50") == 0
+    return place
+
+
+@pytest.fixture
+def two(published: Place, tmp_path: Path) -> Place:
+    """Two variants, which may be changed."""
+    place = copied(published, tmp_path)
+    shutil.copytree(published.output, place.output)
     return place
 
 
