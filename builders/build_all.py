@@ -19,7 +19,7 @@ if __package__ in (None, ""):  # run as a script: the packages lie beside this f
 
 try:
     from builders.compat.choice import choose, planned
-    from builders.compress.recipe import FULL, CompressConfig, check_variants
+    from builders.compress.recipe import FULL, PICKS, CompressConfig, check_variants
     from builders.config import ASSETS, TASKS_FILE, TaskConfig, TrainConfig, load_tasks, typed
     from builders.errors import BuildError, ConfigError, DataError, PublishError
     from builders.kinds import get_builder_kind
@@ -76,6 +76,10 @@ def with_changes(task: TaskConfig, args: argparse.Namespace) -> TaskConfig:
             check_variants(task.variants)
         except ConfigError as error:
             raise ConfigError(f"--variants: {error}") from None
+    if args.pick and args.pick not in (*task.variants, *PICKS):
+        raise ConfigError(
+            f"--pick {args.pick}: task {task.name} builds {', '.join(task.variants)}; or {' or '.join(PICKS)}"
+        )
     if args.max_drop is not None:
         changed = {**vars(task.compress), "max_drop": args.max_drop}
         task = replace(task, compress=typed(CompressConfig, changed, "--max-drop"))

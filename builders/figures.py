@@ -1,7 +1,7 @@
 """The table of dev figures, from the manifests of a model repository and the cards of the checkpoints that ship.
 
 ernie-triton build --data-dir DATA --output model_repository    # evaluates every task on its whole dev set
-python -m builders.figures model_repository > docs/figures.md
+python -m builders.figures model_repository
 """
 
 from __future__ import annotations

@@ -36,6 +36,7 @@ PARTS = re.compile(
 )
 
 
+PICKS = ("fastest", "smallest")  # what may be recommended besides a name
 CALIBRATIONS = ("min-max", "moving-average", "percentile")
 
 

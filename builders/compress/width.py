@@ -1,8 +1,8 @@
 """Width and depth pruning: whole attention heads, FFN neurons and layers that matter least are cut out.
 
 Source: DynaBERT (Hou et al. 2020): the importance of a head or neuron is |sum of gradient x weight|, the first-order
-change of the loss without it, summed over texts apart from those that are measured. Unlike PaddleNLP's implementation
-every width starts from the full model, never from an already pruned one.
+change of a batch's loss without it, summed over batches of texts apart from those that are measured. Unlike
+PaddleNLP's implementation every width starts from the full model, never from an already pruned one.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def check_width(width: float, heads: int, neurons: int) -> None:
 
 
 def add_importance(total: Importance, layers: Iterable[Any], head_size: int) -> Importance:
-    """Add one backward pass's gradients; layers: Paddle's TransformerEncoderLayers. Signs are kept until the end."""
+    """Add one backward pass's gradients; layers: Paddle's TransformerEncoderLayers. Passes add up by size."""
     for i, layer in enumerate(layers):
         if i == len(total):
             total.append((np.zeros(1), np.zeros(1)))

@@ -129,6 +129,7 @@ def test_fewer_variants_take_the_others_away(built: Place, tmp_path: Path) -> No
         (("--variants", "fp32,int7"), "--variants: variant 'int7'"),
         (("--variants", "int8"), "fp32 must be the first"),
         (("--max-drop", "-1"), "compress.max_drop is -1"),
+        (("--variants", "fp32,int8", "--pick", "itn8"), "--pick itn8: task topics builds fp32, int8; or fastest"),
     ],
 )
 def test_bad_command_lines(place: Place, one_line: Callable[..., str], arguments: tuple[str, ...], says: str) -> None:
