@@ -73,7 +73,7 @@ def with_changes(task: TaskConfig, args: argparse.Namespace) -> TaskConfig:
     if args.variants:
         task = replace(task, variants=tuple(name.strip() for name in args.variants.split(",")))
         try:
-            check_variants(task.variants)
+            check_variants(task.variants, task.compress.calibration)
         except ConfigError as error:
             raise ConfigError(f"--variants: {error}") from None
     if args.pick and args.pick not in (*task.variants, *PICKS):

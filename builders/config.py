@@ -212,7 +212,7 @@ def _task(name: str, raw: Any, where: str) -> TaskConfig:
     raw.setdefault("title", name)
     task = typed(TaskConfig, {"name": name, **raw}, where)
     try:
-        check_variants(task.variants)
+        check_variants(task.variants, task.compress.calibration)
     except ConfigError as error:
         raise ConfigError(f"{where}.variants: {error}") from None
     _check_labels(task, where)

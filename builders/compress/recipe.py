@@ -37,7 +37,7 @@ PARTS = re.compile(
 
 
 PICKS = ("fastest", "smallest")  # what may be recommended besides a name
-CALIBRATIONS = ("min-max", "moving-average", "percentile")
+CALIBRATIONS = ("min-max", "moving-average", "percentile", "entropy")  # the last in ONNX Runtime only
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,11 @@ class Recipe:
     def pruned(self) -> bool:
         """Whether it needs weights of its own; variants of one width and depth share them."""
         return (self.width, self.depth) != (FULL.width, FULL.depth)
+
+    @property
+    def needs_text(self) -> bool:
+        """Whether it is made with training text: to distil, to calibrate on, or to count words in."""
+        return self.pruned or self.vocabulary > 0 or self.precision in ("int8", "qat8")
 
     @property
     def converted(self) -> bool:
@@ -130,8 +135,11 @@ def parse(name: str) -> Recipe:
     )
 
 
-def check_variants(names: Sequence[str]) -> None:
-    """ConfigError where a list of variants is empty, holds a name that is no recipe, or one recipe twice."""
+def check_variants(names: Sequence[str], calibration: str = CALIBRATIONS[0]) -> None:
+    """ConfigError where a list of variants is empty, or holds a name that is no recipe, or one recipe twice.
+
+    calibration: how ranges of activations are found; not every engine's quantiser knows every way.
+    """
     if not names:
         raise ConfigError("names none; `fp32` is the plain one")
     recipes = [parse(name) for name in names]
@@ -139,3 +147,8 @@ def check_variants(names: Sequence[str]) -> None:
         raise ConfigError(f"{', '.join(names)}: fp32 must be the first, it is the measure of the others")
     if len({recipe.name for recipe in recipes}) != len(recipes):
         raise ConfigError(f"{', '.join(names)}: one of them twice")
+    for recipe in recipes:
+        if calibration == "entropy" and recipe.precision == "int8" and recipe.engine == "openvino":
+            raise ConfigError(
+                f"variant {recipe.name!r}: compress.calibration `entropy` is ONNX Runtime's: {recipe.name}-ort"
+            )

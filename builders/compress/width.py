@@ -18,6 +18,7 @@ from ..weights import Weights
 
 LAYER = re.compile(r"ernie\.encoder\.layers\.(\d+)\.(.+)")
 QKV = tuple(f"self_attn.{name}_proj" for name in "qkv")
+ROUNDED = 0.005  # widths are named with two digits
 Importance = list[tuple[np.ndarray, np.ndarray]]
 """For each layer: float64 of each head, float64 of each FFN neuron."""
 
@@ -33,9 +34,9 @@ def heads_of(weights: Mapping[str, np.ndarray], layer: int, head_size: int) -> i
 
 
 def check_width(width: float, heads: int, neurons: int) -> None:
-    """ConfigError where a part of the heads or neurons is no whole number."""
-    if abs(width * heads - round(width * heads)) > 1e-6 or round(width * heads) < 1:
-        whole = ", ".join(f"w{n / heads:.4g}" for n in range(1, heads))
+    """ConfigError where a part of the heads or neurons is no whole number; 0.67 is two thirds of 12."""
+    if abs(width * heads - round(width * heads)) > ROUNDED * heads or round(width * heads) < 1:
+        whole = ", ".join(f"w{n / heads:.2g}" for n in range(1, heads))
         raise ConfigError(f"width {width:g} of {heads} attention heads is no whole number of heads; possible: {whole}")
     if round(width * neurons) < 1:
         raise ConfigError(f"width {width:g} of {neurons} FFN neurons leaves none")
@@ -63,9 +64,10 @@ def narrowed(weights: Weights, importance: Importance, width: float, head_size: 
     result = dict(weights)
     for i, (heads, neurons) in enumerate(importance):
         check_width(width, len(heads), len(neurons))
-        kept = np.sort(np.argsort(-heads, kind="stable")[: round(width * len(heads))])
+        count = round(width * len(heads))
+        kept = np.sort(np.argsort(-heads, kind="stable")[:count])
         rows = (kept[:, None] * head_size + np.arange(head_size)).reshape(-1)
-        cells = np.sort(np.argsort(-neurons, kind="stable")[: round(width * len(neurons))])
+        cells = np.sort(np.argsort(-neurons, kind="stable")[: round(count / len(heads) * len(neurons))])
         at = f"ernie.encoder.layers.{i}."
         for part in QKV:
             result[f"{at}{part}.weight"] = weights[f"{at}{part}.weight"][:, rows]

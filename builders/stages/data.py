@@ -13,6 +13,7 @@ from ernie_runtime.kinds import get_kind
 from ernie_runtime.manifest import Manifest
 from ernie_runtime.tokenization import ErnieTokenizer
 
+from ..compress.recipe import parse
 from ..config import DataConfig
 from ..draft import draft_manifest
 from ..errors import ConfigError, DataError
@@ -96,7 +97,7 @@ def read_split(done: Done, split: str) -> list[Example]:
 
 
 def _files(context: Context) -> dict[str, Path]:
-    """The files to read; a checkpoint that is ready needs no training text."""
+    """The files to read; a checkpoint that is ready needs training text for variants only, where it is at hand."""
     data, trains = context.task.data, not context.ready and get_builder_kind(context.task.kind).trains
     if context.data_folder is None or not (trains or data.train or data.dev):
         return {}
@@ -108,6 +109,9 @@ def _files(context: Context) -> dict[str, Path]:
                 f"publish a fine-tuned checkpoint with --checkpoint {context.task.name}=DIR"
             )
         files = {"train": context.data_folder / data.train, **files}
+    elif data.train and any(parse(name).needs_text for name in context.task.variants):
+        train = context.data_folder / data.train
+        files = {"train": train, **files} if train.is_file() else files
     for path in files.values():
         if not path.is_file():
             raise DataError(f"{path}: no such file; [tasks.{context.task.name}.data] names it")

@@ -101,15 +101,20 @@ def line(figures: Mapping[str, Any]) -> str:
 
 
 def to_static(model: Any, folder: Path) -> Path:
-    """Save Paddle's static graph (model.json, model.pdiparams) with dynamic batch and length; the .json's path."""
+    """Save Paddle's static graph (model.json, model.pdiparams) with dynamic batch and length; the .json's path.
+
+    The last layer is computed for the first token alone where the head reads no other.
+    """
     import paddle
+
+    from ..first_token import trim
 
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     specs = [paddle.static.InputSpec([None, None], "int64", name) for name in INPUTS]
     with _quiet():
-        # A copy: to_static changes the layer it is given.
-        static = paddle.jit.to_static(copy.deepcopy(model), input_spec=specs, full_graph=True)
+        # A copy: both change the layer they are given.
+        static = paddle.jit.to_static(trim(copy.deepcopy(model)), input_spec=specs, full_graph=True)
         paddle.jit.save(static, str(folder / "model"))
     try:
         json.loads((folder / "model.json").read_text(encoding="utf-8"))

@@ -55,6 +55,9 @@ def test_what_is_no_recipe(name: str, says: str) -> None:
 
 def test_lists() -> None:
     check_variants(["fp32", "int8", "int8-ort"])
+    check_variants(["fp32", "int8-ort"], "entropy")
+    with pytest.raises(ConfigError, match="`entropy` is ONNX Runtime's: int8-ort"):
+        check_variants(["fp32", "int8"], "entropy")
     for names, says in (([], "names none"), (["int8"], "fp32 must be the first"), (["fp32", "int8", "ptq"], "twice")):
         with pytest.raises(ConfigError, match=says):
             check_variants(names)
@@ -63,7 +66,7 @@ def test_lists() -> None:
 def test_settings() -> None:
     with pytest.raises(ConfigError, match=r"max_drop is -1; it must be at least 0"):
         CompressConfig(max_drop=-1)
-    with pytest.raises(ConfigError, match="calibration 'magic' is none of min-max, moving-average, percentile"):
+    with pytest.raises(ConfigError, match="calibration 'magic' is none of min-max, moving-average, percentile, entropy"):
         CompressConfig(calibration="magic")
 
 

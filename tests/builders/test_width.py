@@ -96,3 +96,12 @@ def test_a_shallower_model(checkpoint: Checkpoint) -> None:
         small[f"ernie.{name.format(0)}"], checkpoint.weights[f"ernie.{name.format(LAYERS - 1)}"]
     )
     logits(replace(checkpoint, config={**checkpoint.config, "num_hidden_layers": 1}), small)
+
+
+def test_two_thirds(checkpoint: Checkpoint) -> None:
+    """A width named with two digits is the whole number of heads it stands for, and so many of the neurons."""
+    check_width(0.67, 12, 1248)
+    check_width(0.33, 12, 1248)
+    half = narrowed(checkpoint.weights, importance(0, 1), 0.502, HEAD)
+    assert heads_of(half, 0, HEAD) == HEADS // 2
+    assert half["ernie.encoder.layers.0.linear1.weight"].shape[1] == INNER // 2
