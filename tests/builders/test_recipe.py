@@ -66,7 +66,7 @@ def test_lists() -> None:
 def test_settings() -> None:
     with pytest.raises(ConfigError, match=r"max_drop is -1; it must be at least 0"):
         CompressConfig(max_drop=-1)
-    with pytest.raises(ConfigError, match="calibration 'magic' is none of min-max, .*, entropy"):
+    with pytest.raises(ConfigError, match=r"calibration 'magic' is none of min-max, .*, entropy"):
         CompressConfig(calibration="magic")
 
 
