@@ -8,7 +8,6 @@ import json
 import re
 import sys
 import time
-from dataclasses import fields, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -19,8 +18,8 @@ if __package__ in (None, ""):  # run as a script: the packages lie beside this f
 
 try:
     from builders.compat.choice import choose, planned
-    from builders.compress.recipe import FULL, PICKS, CompressConfig, check_variants
-    from builders.config import ASSETS, TASKS_FILE, TaskConfig, TrainConfig, load_tasks, typed
+    from builders.compress.recipe import FULL
+    from builders.config import ASSETS, TASKS_FILE, TaskConfig, load_tasks
     from builders.errors import BuildError, ConfigError, DataError, PublishError
     from builders.kinds import get_builder_kind
     from builders.locate import data_folder
@@ -29,6 +28,7 @@ try:
     from builders.presets import choice_for, task_names
     from builders.progress import say
     from builders.stages import Context, disk_error, run_stage
+    from builders.task_changes import picks_itself, with_changes
     from builders.weights import Checkpoint, read_checkpoint
     from ernie_runtime.errors import ErnieError
 except ModuleNotFoundError as missing:
@@ -54,36 +54,6 @@ def chosen_tasks(args: argparse.Namespace) -> list[TaskConfig]:
     if not names:
         raise ConfigError(f"--tasks: names no task; {args.tasks_file.name} has {', '.join(tasks)}")
     return [with_changes(tasks[name], args) for name in names]
-
-
-def with_changes(task: TaskConfig, args: argparse.Namespace) -> TaskConfig:
-    """The task with --preset and --set applied."""
-    known = [field.name for field in fields(TrainConfig)]
-    changes: dict[str, Any] = {}
-    for item in args.set:
-        key, sign, value = item.partition("=")
-        if not sign or key not in known:
-            raise ConfigError(f"--set {item}: expected NAME=VALUE with NAME one of {', '.join(known)}")
-        try:
-            changes[key] = json.loads(value)
-        except ValueError:
-            raise ConfigError(f"--set {item}: {value!r} is not a number") from None
-    choice = choice_for(args.preset, task.name, args.base_model or task.base_model)
-    task = choice.apply(task) if choice else task
-    if args.variants:
-        task = replace(task, variants=tuple(name.strip() for name in args.variants.split(",")))
-        try:
-            check_variants(task.variants, task.compress.calibration)
-        except ConfigError as error:
-            raise ConfigError(f"--variants: {error}") from None
-    if args.pick and args.pick not in (*task.variants, *PICKS):
-        raise ConfigError(
-            f"--pick {args.pick}: task {task.name} builds {', '.join(task.variants)}; or {' or '.join(PICKS)}"
-        )
-    if args.max_drop is not None:
-        changed = {**vars(task.compress), "max_drop": args.max_drop}
-        task = replace(task, compress=typed(CompressConfig, changed, "--max-drop"))
-    return replace(task, train=typed(TrainConfig, {**vars(task.train), **changes}, "--set"))
 
 
 def _checkpoints(args: argparse.Namespace, tasks: list[TaskConfig]) -> dict[str, Path]:
@@ -210,6 +180,8 @@ def build(args: argparse.Namespace) -> None:
     compat = choose(args.compat, tasks, args.until)
     for line in compat.lines():
         say(f"[compat] {line}")
+    before = load_tasks(args.tasks_file)
+    candidates = {task.name for task in tasks if picks_itself(before[task.name], args)}
     refused: list[str] = []
     for number, task in enumerate(tasks, 1):
         started = time.monotonic()
@@ -227,7 +199,12 @@ def build(args: argparse.Namespace) -> None:
 
             line = save_checkpoint(args.save_checkpoint / task.name, context, done, _reproduce(args, task))
             say(f"[{task.name}] {line}")
-        refused += [f"{task.name} {line}" for line in (done["publish"].figures["refused"] if "publish" in done else ())]
+        lines = done["publish"].figures["refused"] if "publish" in done else ()
+        if task.name in candidates:  # nobody asked for one of them by name
+            for line in lines:
+                say(f"[{task.name}] not taken: {line}")
+        else:
+            refused += [f"{task.name} {line}" for line in lines]
         say(f"[{task.name}] finished in {time.monotonic() - started:.1f} s")
     if refused and not args.force:
         raise PublishError(f"refused by the gate, not published: {'; '.join(refused)} (--force publishes them too)")

@@ -12,13 +12,14 @@ from ernie_runtime.manifest import Manifest, Variant
 from ernie_runtime.repository import task_manifest
 
 from .compress.measure import rank
+from .compress.recipe import FULL
 from .errors import BuildError, PublishError
 from .stages.publish import locked
 from .switch import recommend, roll_back
 
 COLUMNS = (
-    *("variant", "engine", "metric", "drop", "MB", "memory MB"),
-    *("b1 texts/s", "p50", "p99", "best texts/s", "p50", "p99", "x fp32"),
+    *("variant", "engine", "metric", "drop", "file MB", "process MB", "model MB"),
+    *("b1 texts/s", "p50", "p99", "x fp32", "best texts/s", "p50", "p99", "x fp32"),
 )
 
 
@@ -112,28 +113,34 @@ def picked(manifest: Manifest, pick: str, max_drop: float | None) -> str:
 
 
 def table(manifest: Manifest) -> list[list[str]]:
-    """Header and one row a variant; the recommended one bears a star, what was not measured a dash."""
-    return [list(COLUMNS), *(_row(manifest, variant) for variant in manifest.variants)]
+    """Header and one row a variant; * the recommended one, ! refused by the gate, - not measured."""
+    return [list(COLUMNS), *(_row(manifest, variant) for variant in (*manifest.variants, *manifest.refused))]
 
 
 def _row(manifest: Manifest, variant: Variant) -> list[str]:
     figures = [e.metrics[manifest.main_metric] for e in variant.evaluations if manifest.main_metric in e.metrics]
     speed = variant.speed
-    cells = [f"{variant.name}{' *' if variant.name == manifest.recommended else ''}", variant.engine]
+    mark = " *" if variant.name == manifest.recommended else " !" if variant in manifest.refused else ""
+    cells = [f"{variant.name}{mark}", variant.engine]
     cells.append(f"{figures[-1]:.2f}" if figures else "-")
     cells.append(f"{variant.gate['drop']:.2f}" if "drop" in variant.gate else "-")
     cells.append(f"{variant.bytes / 1e6:.1f}")
-    cells.append(f"{speed['memory'] / 1e6:.0f}" if speed else "-")
+    cells += [f"{speed[key] / 1e6:.0f}" for key in ("memory", "model_memory")] if speed else ["-"] * 2
     for name in ("batch_1", "best"):
         part = speed.get(name)
         cells += [f"{part[key]:.1f}" for key in ("texts_per_second", "p50_ms", "p99_ms")] if part else ["-"] * 3
-    cells.append(f"{speed['best']['ratio']:.2f}" if speed else "-")
+        cells.append(f"{part['ratio']:.2f}" if part else "-")
     return cells
 
 
 def remarks(manifest: Manifest) -> list[str]:
     """What the table was measured on, and which variants the gate did not let through."""
-    lines = [f"* behind the name {manifest.task}; p50 and p99 in ms a batch; metric: {manifest.main_metric}"]
+    refused = "; ! refused by the gate, not served" if manifest.refused else ""
+    lines = [
+        f"* behind the name {manifest.task}{refused}; metric: {manifest.main_metric}",
+        "process: memory of the encoder's process, model: what of it came with the model; b1: one text a batch, best: "
+        "at the best batch size; p50 and p99 in ms a batch",
+    ]
     speed = next((variant.speed for variant in manifest.variants if variant.speed), None)
     if speed:
         on = speed["machine"]
@@ -142,6 +149,12 @@ def remarks(manifest: Manifest) -> list[str]:
             f"{on['threads']} threads, {speed['texts']} texts, medians of {speed['rounds']} rounds in turn"
         )
     lines += [f"{v.name} was forced: {v.gate['reason']}" for v in manifest.variants if not v.gate.get("passed", True)]
+    lines += [f"{v.name} was refused: {v.gate['reason']}" for v in manifest.refused]
+    if manifest.recommended == FULL.name and len(manifest.variants) + len(manifest.refused) > 1:
+        smaller = [v.name for v in manifest.variants if v.name != FULL.name]
+        lines.append(
+            f"fp32 is recommended: {'--pick chooses among ' + ', '.join(smaller) if smaller else 'no other passed'}"
+        )
     return lines
 
 
@@ -150,7 +163,8 @@ def markdown(manifest: Manifest) -> str:
     rows = table(manifest)
     lines = [f"| {' | '.join(row)} |" for row in rows]
     lines.insert(1, "|---|---" + "|---:" * (len(COLUMNS) - 2) + "|")
-    return "\n".join([f"### {manifest.task}: {manifest.title}", "", *lines, "", *remarks(manifest)]) + "\n"
+    notes = [f"- {line.replace('*', chr(92) + '*', 1)}" for line in remarks(manifest)]
+    return "\n".join([f"### {manifest.task}: {manifest.title}", "", *lines, "", *notes]) + "\n"
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ def plot(manifest: Manifest, target: Path) -> None:
         raise PublishError(f"--plot {target}: expected a name that ends in {' or '.join(FORMATS)}")
     points = [
         (v, v.evaluations[-1].metrics[manifest.main_metric])
-        for v in manifest.variants
+        for v in (*manifest.variants, *manifest.refused)
         if v.speed and v.evaluations and manifest.main_metric in v.evaluations[-1].metrics
     ]
     if not points:
@@ -35,18 +35,25 @@ def plot(manifest: Manifest, target: Path) -> None:
         (axes[0], latency, "p50 of one text, ms (encoder)"),
         (axes[1], size, "model file, MB"),
     ):
-        _dots(axis, dots, manifest.recommended)
+        _dots(axis, dots, manifest.recommended, {v.name for v in manifest.refused})
+        if max(x for x, _, _ in dots) > 20 * min(x for x, _, _ in dots):
+            axis.set_xscale("log")
+        else:
+            axis.set_xlim(left=0)
         axis.set_xlabel(label)
-        axis.set_xlim(left=0)
         axis.grid(alpha=0.3)
     axes[0].set_ylabel(f"{manifest.main_metric}, dev")
-    figure.suptitle(f"{manifest.task}, version {manifest.version}")
+    refused = "; crosses: refused by the gate" if manifest.refused else ""
+    figure.suptitle(f"{manifest.task}: star: recommended{refused}")
     figure.savefig(target, dpi=110)
     pyplot.close(figure)
 
 
-def _dots(axis: Any, dots: list[tuple[float, float, str]], recommended: str) -> None:
+def _dots(axis: Any, dots: list[tuple[float, float, str]], recommended: str, refused: set[str]) -> None:
     for number, (x, y, name) in enumerate(sorted(dots)):
-        look = {"s": 130, "marker": "*", "color": "C1"} if name == recommended else {"s": 45, "color": "C0"}
+        if name == recommended:
+            look: dict[str, Any] = {"s": 130, "marker": "*", "color": "C1"}
+        else:
+            look = {"s": 45, "marker": "x", "color": "0.5"} if name in refused else {"s": 45, "color": "C0"}
         axis.scatter([x], [y], zorder=3, **look)
         axis.annotate(name, (x, y), (6, 8 if number % 2 else -14), textcoords="offset points", fontsize=8)

@@ -1,7 +1,7 @@
-"""Train a smaller model to do as a larger one: its hidden states, its outputs, and the labels.
+"""Train a smaller model to do as a larger one: its embeddings, its hidden states, its outputs, and the labels.
 
-Source: DynaBERT (Hou et al. 2020): soft targets and a mean squared error of hidden states; outputs are matched by their
-squared error too (Ba and Caruana 2014), which serves every kind of head alike.
+Source: DynaBERT (Hou et al. 2020): soft targets and a mean squared error of embeddings and hidden states; outputs are
+matched by their squared error too (Ba and Caruana 2014), which serves every kind of head alike.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ from ernie_runtime.manifest import Manifest
 from ernie_runtime.tokenization import ErnieTokenizer
 
 from .compress.qat import make_quantized
+from .compress.width import layers_kept
 from .config import TrainConfig
 from .models import build_model
 from .readers import Example
 from .train import Trainer
 from .weights import Checkpoint
 
-HARD, SOFT, HIDDEN = 0.5, 1.0, 0.1  # weights of the labels' loss, of the outputs' and of the hidden states' error
+HARD, SOFT, HIDDEN = 0.5, 1.0, 0.1  # weights of the labels' loss, of the outputs' and of the states' error
 
 
 class Distiller(Trainer):
@@ -58,15 +59,20 @@ class Distiller(Trainer):
             if "int" not in str(value.dtype):
                 loss = loss + SOFT * _squared_error(value, wanted[name], real)
         student, teacher = self._hidden["student"], self._hidden["teacher"]
-        for i, state in enumerate(student):  # a shallow student's layers stand for every so manieth of the teacher's
-            like = teacher[(i + 1) * len(teacher) // len(student) - 1]
+        for state, like in zip(student, matched(teacher, len(student)), strict=True):
             loss = loss + HIDDEN / len(student) * _squared_error(state, like.detach(), real)
         return loss
 
 
+def matched(teacher: Sequence[Any], count: int) -> list[Any]:
+    """The teacher's embeddings, and of its layers' states those that `count - 1` layers of a student stand for."""
+    embeddings, *layers = teacher
+    return [embeddings, *(layers[i] for i in layers_kept(len(layers), count - 1))]
+
+
 def _watched(model: Any) -> list[Any]:
-    """What each layer of the encoder gave in the last call, float [B, L, H]."""
-    layers = model.ernie.encoder.layers
+    """What the embeddings and each layer of the encoder gave in the last call, float [B, L, H]."""
+    layers = [model.ernie.embeddings, *model.ernie.encoder.layers]
     seen: list[Any] = [None] * len(layers)
 
     def keep(place: int) -> Any:

@@ -78,7 +78,8 @@ def parser() -> argparse.ArgumentParser:
         "--pick",
         default="",
         metavar="NAME",
-        help="the variant behind the task's plain name: a name, fastest or smallest (default: fp32)",
+        help="the variant behind the task's plain name: a name, fastest or smallest (default: fp32); fastest and "
+        "smallest build candidates of their own where neither --variants nor the tasks file names any",
     )
     p.add_argument("--max-drop", type=float, help="points of the main metric that a variant may lose")
     p.add_argument("--force", action="store_true", help="publish what the gate refuses too; the manifest says so")

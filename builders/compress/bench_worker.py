@@ -2,8 +2,9 @@
 
     python -m builders.compress.bench_worker ENGINE FILE SETTINGS_JSON THREADS WINDOWS.npz
 
-Each line on stdin is a batch size and a number of texts; the answer is a line of JSON: seconds of every batch, and the
-process's memory. Source of the method: one process a model, so that its memory is its own and rounds can alternate.
+Each line on stdin is a batch size and a number of texts; the answer is a line of JSON: seconds of every batch, the
+process's memory, and how much of it came with the model (the process had the texts and the engine's library before).
+Source of the method: one process a model, so that its memory is its own and rounds can alternate.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from ernie_runtime.batching import pad_rows
-from ernie_runtime.engines import load_engine
+from ernie_runtime.engines import import_engine, load_engine
 
 WARM = 3  # batches before the first timing of a batch size
 
@@ -25,11 +26,13 @@ WARM = 3  # batches before the first timing of a batch size
 def main(argv: list[str]) -> int:
     """Answer until stdin ends."""
     engine, file, settings, threads, windows = argv
-    run = load_engine(engine, Path(file), json.loads(settings), int(threads))
     with np.load(windows) as arrays:
         ends = np.cumsum(arrays["lengths"])[:-1]
         ids, types = np.split(arrays["input_ids"], ends), np.split(arrays["token_type_ids"], ends)
         texts = arrays["texts"]  # windows of each text
+    import_engine(engine)
+    before = _resident()
+    run = load_engine(engine, Path(file), json.loads(settings), int(threads))
     first = np.concatenate([[0], np.cumsum(texts)])
     warm: set[int] = set()
     print("ready", flush=True)
@@ -44,7 +47,8 @@ def main(argv: list[str]) -> int:
             seconds.append(time.perf_counter() - began)
         timed = seconds if batch in warm else seconds[WARM:]
         warm.add(batch)
-        print(json.dumps({"seconds": timed, "memory": _resident()}), flush=True)
+        held = _resident()
+        print(json.dumps({"seconds": timed, "memory": held, "model_memory": held - before}), flush=True)
     return 0
 
 

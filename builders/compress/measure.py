@@ -42,6 +42,8 @@ def measure(
 ) -> dict[str, dict[str, Any]]:
     """Variant -> texts/s and p50/p99 ms at batch 1 and at its best batch size, memory in bytes, ratios to the first.
 
+    memory: of the process; model_memory: what of it came with loading and running the model.
+
     windows: of real texts, in their order. threads: 0 for all cores of this process. A round runs every variant at
     every batch size before the next round begins, so that what else the machine does falls on all alike; p50 and p99
     are of single batches over all rounds.
@@ -54,13 +56,14 @@ def measure(
     try:
         rates: dict[tuple[str, int], list[float]] = {}
         times: dict[tuple[str, int], list[float]] = {}
-        memory: dict[str, int] = {}
+        memory: dict[str, dict[str, int]] = {name: {} for name in workers}
         with bar(rounds * len(BATCHES) * len(workers), "measure", "round") as shown:
             for _ in range(rounds):
                 for batch in BATCHES:
                     for name, worker in workers.items():
                         took = worker.ask(batch, min(count, TEXTS if batch > 1 else TEXTS // 4))
-                        memory[name] = max(memory.get(name, 0), took["memory"])
+                        for kind in ("memory", "model_memory"):
+                            memory[name][kind] = max(memory[name].get(kind, 0), took[kind])
                         texts = min(count, TEXTS if batch > 1 else TEXTS // 4)
                         rates.setdefault((name, batch), []).append(texts / max(sum(took["seconds"]), 1e-9))
                         times.setdefault((name, batch), []).extend(took["seconds"])
@@ -130,9 +133,9 @@ class _Worker:
         return line
 
 
-def _figures(name: str, first: str, rates: Any, times: Any, memory: Mapping[str, int]) -> dict[str, Any]:
+def _figures(name: str, first: str, rates: Any, times: Any, memory: Mapping[str, dict[str, int]]) -> dict[str, Any]:
     best, base = (max(BATCHES, key=lambda batch: statistics.median(rates[who, batch])) for who in (name, first))
-    figures: dict[str, Any] = {"memory": memory[name], "best_batch": best}
+    figures: dict[str, Any] = {**memory[name], "best_batch": best}
     for label, batch, other in (("batch_1", 1, 1), ("best", best, base)):
         milliseconds = np.array(times[name, batch]) * 1000
         ratios = [ours / theirs for ours, theirs in zip(rates[name, batch], rates[first, other], strict=True)]

@@ -2,7 +2,7 @@
 
     wF     width: this part of every layer's attention heads and FFN neurons (w0.75, w0.5)
     dN     depth: this many layers, from the lowest on, evenly spread
-    vN     vocabulary: this many entries, those that the training text uses most
+    vN     vocabulary: the N entries that the training text uses most (above what there is: padded, for a comparison)
     fp32 | bf16 | int8 | qat8 | dynamic8     what the encoder computes in (fp32 where the name says nothing)
     fN     with int8: the N parts of the encoder that lose most in 8 bits stay in float (compress/sensitivity.py)
     e8     the word table in 8 bits
@@ -49,12 +49,13 @@ class CompressConfig:
     epochs: float = 1.0  # of distilling a pruned model from the full one
     learning_rate: float = 2e-4
     batch_size: int = 32
+    min_count: int = 1  # vocabulary pruning keeps entries that the training text has so many times at least
     importance_rows: int = 2000  # training rows that the importance of heads and neurons is found on
 
     def __post_init__(self) -> None:
         if not 0 <= self.max_drop < 100:
             raise ConfigError(f"compress.max_drop is {self.max_drop}; it must be at least 0 and below 100 points")
-        for name in ("epochs", "learning_rate", "batch_size", "importance_rows"):
+        for name in ("epochs", "learning_rate", "batch_size", "min_count", "importance_rows"):
             if not 0 < getattr(self, name) < 1e9:
                 raise ConfigError(f"compress.{name} is {getattr(self, name)}; it must be above 0")
         if self.calibration not in CALIBRATIONS:

@@ -2,7 +2,8 @@
 
 The tokenizer stays the task's own, so that all variants of a task read a text alike: a small table in front of the word
 table says which of its rows an id has (the unknown word's, where the entry was dropped). Source of the idea:
-`prune_embeddings` of ERNIE 3.0 Tiny, which makes a new tokenizer instead.
+`prune_embeddings` of ERNIE 3.0 Tiny, which makes a new tokenizer instead. A vocabulary larger than the model's pads the
+word table instead: for a comparison with a model that has so many entries (ERNIE 3.0: 39,980).
 """
 
 from __future__ import annotations
@@ -49,17 +50,11 @@ def prune(model: Any, kept: np.ndarray, unknown: int, positions: int, all_positi
     """Cut the word table to `kept` and the position table to `positions` rows; model: onnx.ModelProto, in place.
 
     all_positions: rows of the position table as it is, by which it is known.
-
-    ExportError where the graph has no one table that `input_ids` reads.
     """
     from onnx import helper, numpy_helper
 
-    graph = model.graph
+    graph, reader = model.graph, word_reader(model)
     tables = {tensor.name: tensor for tensor in graph.initializer}
-    readers = [n for n in graph.node if n.op_type == "Gather" and n.input[1] == "input_ids" and n.input[0] in tables]
-    if len(readers) != 1:
-        raise ExportError(f"the exported graph reads {len(readers)} tables by input_ids, one was expected")
-    (reader,) = readers
     words = numpy_helper.to_array(tables[reader.input[0]])
     tables[reader.input[0]].CopyFrom(numpy_helper.from_array(words[kept], reader.input[0]))
     rows = numpy_helper.from_array(row_of_id(kept, len(words), unknown).astype(np.int32), "row_of_id")
@@ -71,6 +66,26 @@ def prune(model: Any, kept: np.ndarray, unknown: int, positions: int, all_positi
         tensor = tables.get(node.input[0]) if node.op_type == "Gather" and node is not reader else None
         if tensor is not None and list(tensor.dims)[:1] == [all_positions] and node.input[1] != "token_type_ids":
             tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor)[:positions], tensor.name))
+
+
+def word_reader(model: Any) -> Any:
+    """The node that looks words up; ExportError where the graph has no one table that `input_ids` reads."""
+    graph = model.graph
+    tables = {tensor.name for tensor in graph.initializer}
+    readers = [n for n in graph.node if n.op_type == "Gather" and n.input[1] == "input_ids" and n.input[0] in tables]
+    if len(readers) != 1:
+        raise ExportError(f"the exported graph reads {len(readers)} tables by input_ids, one was expected")
+    return readers[0]
+
+
+def pad(model: Any, size: int) -> None:
+    """Rows of zeros, which no id reads, up to `size`: what the model would be with that vocabulary; in place."""
+    from onnx import numpy_helper
+
+    name = word_reader(model).input[0]
+    table = next(tensor for tensor in model.graph.initializer if tensor.name == name)
+    words = numpy_helper.to_array(table)
+    table.CopyFrom(numpy_helper.from_array(np.pad(words, ((0, size - len(words)), (0, 0))), name))
 
 
 def unknown_rate(windows: Iterable[Window], kept: np.ndarray, tokenizer: ErnieTokenizer) -> tuple[float, float]:

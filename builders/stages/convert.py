@@ -102,13 +102,17 @@ def line(figures: Mapping[str, Any]) -> str:
 def _pruned_vocabulary(
     context: Context, before: Mapping[str, Done], tokenizer: ErnieTokenizer, folder: Path
 ) -> tuple[Path, dict[str, Any]]:
-    """The exported graph with fewer words and positions; what that costs in unknown words on dev."""
+    """The exported graph with fewer words and positions, what that costs in unknown words on dev; or with more rows."""
+    model, size = onnx.load(str(before["export"].folder / MODEL)), context.recipe.vocabulary
+    if size > tokenizer.vocab_size:
+        vocabulary.pad(model, size)
+        onnx.save(model, str(folder / PRUNED))
+        return folder / PRUNED, {"vocabulary": size, "padded": True}
     manifest = manifest_of(context, before["fine-tune"], tokenizer)
     train, dev = (cut(manifest, tokenizer, read_split(before["data"], split)) for split in ("train", "dev"))
     weights = fine_tuned(before["fine-tune"]).weights
     found = vocabulary.counts(train, len(weights["ernie.embeddings.word_embeddings.weight"]))
-    kept = vocabulary.kept_entries(found, tokenizer, context.recipe.vocabulary)
-    model = onnx.load(str(before["export"].folder / MODEL))
+    kept = vocabulary.kept_entries(found, tokenizer, size, context.task.compress.min_count)
     limit = manifest.limits.max_length
     vocabulary.prune(model, kept, tokenizer.unk_id, limit, len(weights["ernie.embeddings.position_embeddings.weight"]))
     onnx.save(model, str(folder / PRUNED))

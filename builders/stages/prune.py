@@ -23,7 +23,7 @@ from .finetune import fine_tuned, manifest_of
 
 NAME = "prune"
 STANDS_FOR = "fine-tune"
-FORMAT = 1  # raise it when the same recipe prunes or trains in another way
+FORMAT = 2  # raise it when the same recipe prunes or trains in another way
 
 
 def inputs(context: Context, before: Mapping[str, Done]) -> dict[str, Any]:

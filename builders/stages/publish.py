@@ -114,6 +114,7 @@ def _publish(context: Context, before: Mapping[str, Done]) -> dict[str, Any]:
             found = {name: with_verdict(variant, served.get(name)) for name, variant in found.items()}
             kept, refused = passed(found, context.force)
         manifest = with_variants(manifest, kept, context.pick)
+        manifest = replace(manifest, refused=tuple(v for name, v in found.items() if name not in kept))
         _stage(staging, manifest, folders, task.examples)
         names = model_names(task.name, list(kept))
         for name in names:
@@ -157,8 +158,11 @@ def with_verdict(variant: Variant, verdict: Verdict | None) -> Variant:
 
 
 def with_variants(manifest: Manifest, kept: Mapping[str, Variant], pick: str) -> Manifest:
-    """The manifest with these variants; recommended: what `pick` means among them, else fp32."""
-    picked = rank(kept, pick)
+    """The manifest with these variants; recommended: what `pick` means among those that passed, else fp32.
+
+    A variant that was forced is recommended where `pick` is its name only.
+    """
+    picked = pick if pick in kept else rank({n: v for n, v in kept.items() if v.gate.get("passed", True)}, pick)
     return replace(manifest, variants=tuple(kept.values()), recommended=picked if picked in kept else FULL.name)
 
 

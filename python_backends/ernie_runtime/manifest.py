@@ -98,6 +98,7 @@ class Manifest:
     made_by: Mapping[str, Any] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)  # a kind's own data: thresholds, trees
     examples: tuple[tuple[str, ...], ...] = ()  # texts to try the task with, one an input
+    refused: tuple[Variant, ...] = ()  # built and measured, kept out by the gate: their `gate` says why
     schema: int = SCHEMA
 
     def __post_init__(self) -> None:
@@ -139,10 +140,11 @@ class Manifest:
         try:
             raw["labels"] = tuple(Label(**label) for label in raw["labels"])
             raw["limits"] = Limits(**raw["limits"])
-            raw["variants"] = tuple(
-                Variant(**{**v, "evaluations": tuple(Evaluation(**e) for e in v["evaluations"])})
-                for v in raw["variants"]
-            )
+            for name in ("variants", "refused"):
+                raw[name] = tuple(
+                    Variant(**{**v, "evaluations": tuple(Evaluation(**e) for e in v["evaluations"])})
+                    for v in (raw[name] if name == "variants" else raw.get(name, ()))
+                )
             raw["examples"] = tuple(tuple(texts) for texts in raw.get("examples", ()))
             return cls(**raw)
         except KeyError as error:

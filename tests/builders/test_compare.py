@@ -28,6 +28,7 @@ def variant(name: str, metric: float, size: int, rate: float, passed: bool = Tru
         "best": part,
         "best_batch": 8,
         "memory": 5e7,
+        "model_memory": 2e7,
         "machine": machine,
         "rounds": 5,
         "texts": 60,
@@ -67,8 +68,8 @@ def test_table(measured: Manifest) -> None:
     assert others[0][0] == "int8"
     assert others[0][-1] == "3.00"
     lines = compare.remarks(measured)
-    assert "a CPU (avx2), 2 threads, 60 texts, medians of 5 rounds" in lines[1]
-    assert lines[2] == "w0.5-int8 was forced: it is bad"
+    assert "a CPU (avx2), 2 threads, 60 texts, medians of 5 rounds" in lines[2]
+    assert lines[3] == "w0.5-int8 was forced: it is bad"
     assert compare.markdown(measured).count("\n|") == 6
 
 

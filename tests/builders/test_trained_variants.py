@@ -99,3 +99,12 @@ def test_scale_and_zero(of: tuple[float, float], zero: int) -> None:
 def test_a_width_that_is_no_whole_number(finished: Place, tmp_path: Path, one_line: Callable[..., str]) -> None:
     place = copied(finished, tmp_path)
     one_line(place.build("--variants", "fp32,w0.7"), "width 0.7 of 2 attention heads is no whole number", "w0.5")
+
+
+def test_whom_a_shallow_student_is_matched_with() -> None:
+    """The embeddings with the embeddings, each layer with the one that it was cut from."""
+    from builders.distillation import matched
+
+    assert matched(["embeddings", 1, 2, 3, 4], 3) == ["embeddings", 2, 4]
+    assert matched(["embeddings", 1, 2, 3, 4], 4) == ["embeddings", 1, 3, 4]
+    assert matched(["embeddings", 1, 2], 3) == ["embeddings", 1, 2]

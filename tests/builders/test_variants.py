@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from builders import compare
 from builders.compress import onnx_int8
 from builders.lint import lint
+from builders.task_changes import CANDIDATES, TRAINED
 from ernie_runtime.manifest import Manifest
 from ernie_runtime.pipeline import Pipeline
 from ernie_runtime.repository import newest_version
@@ -104,6 +106,21 @@ def test_force_publishes_it_and_says_so(broken: Place) -> None:
     _, variant = manifest_in(broken).variants
     assert variant.gate["passed"] is False
     assert "points lost" in variant.gate["reason"]
+
+
+def test_pick_finds_candidates_of_its_own(broken: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nobody named them, so a refused one is no fault of the build; the manifest has its figures and the reason."""
+    assert broken.build("--pick", "smallest") == 0
+    manifest = manifest_in(broken)
+    assert {variant.name for variant in (*manifest.variants, *manifest.refused)} == {*CANDIDATES, *TRAINED}
+    assert manifest.recommended == min(manifest.variants, key=lambda variant: variant.bytes).name
+    refused = manifest.refused[0]
+    assert refused.name == "int8-e8-ort"
+    assert refused.speed["best"]["texts_per_second"] > 0
+    assert "points lost" in refused.gate["reason"]
+    assert "not taken: int8-e8-ort: dev accuracy is" in capsys.readouterr().out
+    assert any(line.startswith("int8-e8-ort was refused: dev accuracy is") for line in compare.remarks(manifest))
+    assert ["int8-e8-ort !"] in [row[:1] for row in compare.table(manifest)]
 
 
 def test_fewer_variants_take_the_others_away(built: Place, tmp_path: Path) -> None:

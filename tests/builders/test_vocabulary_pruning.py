@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 
-from builders.compress.vocabulary import counts, kept_entries, prune, row_of_id, unknown_rate
+from builders.compress.vocabulary import counts, kept_entries, pad, prune, row_of_id, unknown_rate
 from ernie_runtime.tokenization import ErnieTokenizer
 from ernie_runtime.windows import Window
 
@@ -63,3 +63,13 @@ def test_the_pruned_graph(finished: Place, tmp_path: Path, vocabulary: Path) -> 
     hidden = CONFIG["hidden_size"]
     saved = (CONFIG["vocab_size"] - len(kept) + CONFIG["max_position_embeddings"] - 16) * hidden * 4
     assert source.stat().st_size - small.stat().st_size > saved - CONFIG["vocab_size"] * 4 - 1000
+
+
+def test_a_padded_vocabulary_changes_the_size_alone(finished: Place, tmp_path: Path) -> None:
+    source, entries, hidden = finished.stage("export") / "model.onnx", CONFIG["vocab_size"], CONFIG["hidden_size"]
+    model = onnx.load(str(source))
+    pad(model, entries + 1000)
+    onnx.save(model, str(tmp_path / "large.onnx"))
+    ids = np.array([[1, 12, entries - 1, 2, 0]], np.int64)
+    np.testing.assert_array_equal(run(source, ids), run(tmp_path / "large.onnx", ids))
+    assert (tmp_path / "large.onnx").stat().st_size - source.stat().st_size >= 1000 * hidden * 4

@@ -2,35 +2,38 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from ..batching import Engine
 from ..errors import EngineError
 
-ENGINES = ("onnxruntime", "openvino", "paddle")
+MODULES = {"onnxruntime": "ort", "openvino": "ov", "paddle": "paddle_inference"}
 OUTPUTS = "OUTPUTS"  # setting: names of the outputs in the order of the graph, joined by commas
+
+
+def import_engine(name: str) -> Any:
+    """The engine's module, which imports its library; EngineError for a name that none has."""
+    if name not in MODULES:
+        raise EngineError(f"no engine {name!r} here; there are {', '.join(MODULES)}")
+    return importlib.import_module(f"{__name__}.{MODULES[name]}")
 
 
 def load_engine(
     name: str, path: str | Path, settings: Mapping[str, str] | None = None, threads: int = 0, device: str = "cpu"
 ) -> Engine:
-    """The encoder in `path`, ready to run; each module imports its engine when it is used.
+    """The encoder in `path`, ready to run; an engine's library is imported when it is used.
 
     name: a Triton backend. settings: its parameters, those of config.pbtxt; unknown ones are another engine's or the
     batching's. threads: 0 for the cores this process may use. EngineError where it cannot be loaded.
     """
-    settings = settings or {}
-    if name == "onnxruntime":
-        from .ort import OrtEngine
-
-        return OrtEngine(path, threads, device)
+    module, settings = import_engine(name), settings or {}
     if name == "openvino":
-        from .ov import OpenVinoEngine
-
-        return OpenVinoEngine(path, threads, settings.get("HINT_BF16", "NO").upper() == "YES")
-    if name == "paddle":
-        from .paddle_inference import PaddleInferenceEngine
-
-        return PaddleInferenceEngine(path, settings[OUTPUTS].split(","), threads, device)
-    raise EngineError(f"{path}: no engine {name!r} here; there are {', '.join(ENGINES)}")
+        engine: Engine = module.OpenVinoEngine(path, threads, settings.get("HINT_BF16", "NO").upper() == "YES")
+    elif name == "paddle":
+        engine = module.PaddleInferenceEngine(path, settings[OUTPUTS].split(","), threads, device)
+    else:
+        engine = module.OrtEngine(path, threads, device)
+    return engine
