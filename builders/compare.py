@@ -148,6 +148,8 @@ def remarks(manifest: Manifest) -> list[str]:
             f"measured on {on['cpu']} ({', '.join(on['instructions']) or 'no vector instructions known'}), "
             f"{on['threads']} threads, {speed['texts']} texts, medians of {speed['rounds']} rounds in turn"
         )
+    if not_run := manifest.made_by.get("not_run"):
+        lines.append(f"written by this build, never run by it: {', '.join(not_run)} (FP16 on a GPU)")
     lines += [f"{v.name} was forced: {v.gate['reason']}" for v in manifest.variants if not v.gate.get("passed", True)]
     lines += [f"{v.name} was refused: {v.gate['reason']}" for v in manifest.refused]
     if manifest.recommended == FULL.name and len(manifest.variants) + len(manifest.refused) > 1:

@@ -84,14 +84,9 @@ def run(args: argparse.Namespace) -> None:
 
 
 def arguments(manifest: Manifest, onnx: Path, plan: Path, precision: str) -> list[str]:
-    """What trtexec is given: one profile from the shortest bucket and one row to the longest and the most windows."""
-    lengths = tc.buckets(manifest.limits.max_length)
+    """What trtexec is given: one profile, see `triton_config.profile`."""
     found = [f"--onnx={onnx}", f"--saveEngine={plan}"]
-    for name, rows, length in (
-        ("min", 1, lengths[0]),
-        ("opt", 8, lengths[len(lengths) // 2]),
-        ("max", tc.MAX_WINDOWS, lengths[-1]),
-    ):
+    for name, (rows, length) in tc.profile(manifest).items():
         found.append(f"--{name}Shapes=" + ",".join(f"{tensor.name}:{rows}x{length}" for tensor in tc.ENCODER_INPUTS))
     return found + {"fp32": [], "fp16": ["--fp16"], "int8": ["--int8", "--fp16"]}[precision]
 

@@ -19,6 +19,8 @@ from ernie_runtime.manifest import Manifest, Variant
 from ernie_runtime.windows import MAX_WINDOWS
 
 PORTABLE, RAGGED, TENSORRT = "config.pbtxt", "configs/ragged.pbtxt", "configs/tensorrt.pbtxt"
+NOT_RUN = (TENSORRT,)  # what a build writes and does not try: it wants a GPU and NVIDIA's image
+WINDOW_TOKENS = "window_tokens"  # in made_by: deciles of the lengths of the data's windows
 MAX_TEXTS = 256  # texts in one request
 MANIFEST_PARAMETER = "manifest"
 EIGHT_BITS = ("int8", "qat8")  # precisions whose graph has QuantizeLinear nodes
@@ -53,6 +55,15 @@ def buckets(max_length: int) -> list[int]:
     """Lengths that the portable configuration pads to: steps of about a half, up to max_length."""
     found = [b for b in (16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512) if b < max_length]
     return [*found, max_length]
+
+
+def profile(manifest: Manifest) -> dict[str, tuple[int, int]]:
+    """TensorRT's min, opt and max shapes (rows, length): any window fits, the data's median length is the fastest."""
+    lengths = buckets(manifest.limits.max_length)
+    deciles = manifest.made_by.get(WINDOW_TOKENS)
+    middle = deciles[5] if deciles else lengths[len(lengths) // 2]
+    likely = next(length for length in lengths if length >= min(middle, lengths[-1]))
+    return {"min": (1, lengths[0]), "opt": (8, likely), "max": (MAX_WINDOWS, lengths[-1])}
 
 
 def tokenizer_config(manifest: Manifest, ragged: bool) -> pb.ModelConfig:
@@ -90,13 +101,11 @@ def tensorrt_config(manifest: Manifest, variant: Variant) -> pb.ModelConfig:
     config = encoder_config(manifest, variant, False)
     config.instance_group.add(kind=pb.ModelInstanceGroup.KIND_GPU, count=1)
     accelerator = config.optimization.execution_accelerators.gpu_execution_accelerator.add(name="tensorrt")
-    lengths = buckets(manifest.limits.max_length)
-    shapes = {"min": (1, lengths[0]), "opt": (8, lengths[len(lengths) // 2]), "max": (MAX_WINDOWS, lengths[-1])}
     accelerator.parameters["precision_mode"] = "INT8" if variant.made.get("precision") in EIGHT_BITS else "FP16"
     accelerator.parameters["max_workspace_size_bytes"] = str(1 << 30)
     accelerator.parameters["trt_engine_cache_enable"] = "1"
     accelerator.parameters["trt_engine_cache_path"] = f"/tmp/tensorrt/{config.name}/{manifest.version}"
-    for name, (rows, length) in shapes.items():
+    for name, (rows, length) in profile(manifest).items():
         accelerator.parameters[f"trt_profile_{name}_shapes"] = ",".join(
             f"{tensor.name}:{rows}x{length}" for tensor in ENCODER_INPUTS
         )

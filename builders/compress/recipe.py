@@ -50,7 +50,7 @@ class CompressConfig:
     learning_rate: float = 2e-4
     batch_size: int = 32
     min_count: int = 1  # vocabulary pruning keeps entries that the training text has so many times at least
-    importance_rows: int = 2000  # training rows that the importance of heads and neurons is found on
+    importance_rows: int = 2000  # training texts, all windows of each, that importance of heads and neurons is found on
 
     def __post_init__(self) -> None:
         if not 0 <= self.max_drop < 100:

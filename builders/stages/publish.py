@@ -5,17 +5,21 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ernie_runtime.errors import ManifestError
+from ernie_runtime.kinds import get_kind
 from ernie_runtime.manifest import Evaluation, Manifest, Variant
 from ernie_runtime.repository import newest_version, task_manifest, versions
 from ernie_runtime.tokenization import ErnieTokenizer
 
+from .. import triton_config as tc
 from ..compress.gate import Verdict, judge
 from ..compress.measure import rank
 from ..compress.recipe import FULL
@@ -31,6 +35,7 @@ from .finetune import manifest_of
 from .names import done_of
 
 NAME = "publish"
+LENGTHS = 1000  # dev texts whose windows' lengths are told
 
 
 def inputs(context: Context, before: Mapping[str, Done]) -> dict[str, Any]:
@@ -100,8 +105,12 @@ def _publish(context: Context, before: Mapping[str, Done]) -> dict[str, Any]:
             "trained": before["fine-tune"].figures["trained"],
             "profile": context.profile,
             "seed": context.seed,
+            "not_run": tc.NOT_RUN,
         },
     )
+    items = [e.texts for e in read_split(before["data"], "dev")[:LENGTHS]] or list(task.examples)
+    if deciles := window_deciles(manifest, tokenizer, items):
+        manifest = replace(manifest, made_by={**manifest.made_by, tc.WINDOW_TOKENS: deciles})
     folders = {name: before[done_of(name, "export")].folder for name in found}
     staging = staging_folder(context.output, task.name)
     try:
@@ -109,8 +118,7 @@ def _publish(context: Context, before: Mapping[str, Done]) -> dict[str, Any]:
         if len(kept) > 1:
             manifest = with_variants(manifest, kept, context.pick)
             _stage(staging, manifest, folders, task.examples)
-            items = [e.texts for e in read_split(before["data"], "dev")[:TEXTS]] or list(task.examples)
-            served = check_served(staging, manifest, items)
+            served = check_served(staging, manifest, items[:TEXTS])
             found = {name: with_verdict(variant, served.get(name)) for name, variant in found.items()}
             kept, refused = passed(found, context.force)
         manifest = with_variants(manifest, kept, context.pick)
@@ -164,6 +172,13 @@ def with_variants(manifest: Manifest, kept: Mapping[str, Variant], pick: str) ->
     """
     picked = pick if pick in kept else rank({n: v for n, v in kept.items() if v.gate.get("passed", True)}, pick)
     return replace(manifest, variants=tuple(kept.values()), recommended=picked if picked in kept else FULL.name)
+
+
+def window_deciles(manifest: Manifest, tokenizer: ErnieTokenizer, items: Sequence[tuple[str, ...]]) -> list[int]:
+    """Lengths in tokens of the texts' windows: the shortest, nine deciles, the longest; empty without texts."""
+    _, windows = get_kind(manifest.kind).documents(items, tokenizer, manifest)
+    lengths = [len(window.input_ids) for window in windows]
+    return [int(length) for length in np.percentile(lengths, range(0, 101, 10), method="higher")] if lengths else []
 
 
 def _variant(context: Context, before: Mapping[str, Done], name: str) -> Variant:
