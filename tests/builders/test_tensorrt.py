@@ -10,6 +10,7 @@ from tritonclient.grpc import model_config_pb2 as pb
 
 from builders import tensorrt
 from builders.lint import lint
+from ernie_runtime.repository import task_manifest
 
 from .places import Place, copied
 
@@ -27,8 +28,10 @@ def test_provider_configuration(finished: Place) -> None:
     assert accelerator.name == "tensorrt"
     assert accelerator.parameters["precision_mode"] == "FP16"
     assert accelerator.parameters["trt_profile_min_shapes"] == "input_ids:1x16,token_type_ids:1x16"
+    assert accelerator.parameters["trt_profile_opt_shapes"] == "input_ids:8x24,token_type_ids:8x24"  # the median: 17
     assert accelerator.parameters["trt_profile_max_shapes"] == "input_ids:1024x32,token_type_ids:1024x32"
     assert not lint(finished.output)[0]
+    assert task_manifest(finished.output, "topics").made_by["not_run"] == ["configs/tensorrt.pbtxt"]
 
 
 def test_dry_run(finished: Place, capsys: pytest.CaptureFixture[str]) -> None:
