@@ -17,10 +17,11 @@ if __package__ in (None, ""):  # run as a script: the packages lie beside this f
     sys.path[:1] = [str(root), str(root / "python_backends")]
 
 try:
+    from builders.command import run_command
     from builders.compat.choice import choose, planned
     from builders.compress.recipe import FULL
     from builders.config import ASSETS, TASKS_FILE, TaskConfig, load_tasks
-    from builders.errors import BuildError, ConfigError, DataError, PublishError
+    from builders.errors import ConfigError, DataError, PublishError
     from builders.kinds import get_builder_kind
     from builders.locate import data_folder
     from builders.models import find_base_model
@@ -30,7 +31,6 @@ try:
     from builders.stages import Context, disk_error, run_stage
     from builders.task_changes import picks_itself, with_changes
     from builders.weights import Checkpoint, read_checkpoint
-    from ernie_runtime.errors import ErnieError
 except ModuleNotFoundError as missing:
     if __name__ != "__main__":
         raise  # ernie-triton says which extra to install
@@ -226,19 +226,12 @@ def main(argv: list[str] | None = None) -> int:
     """Exit codes: 0 done, 1 a fault (one line), 2 usage, 130 interrupted."""
     args = parser().parse_args(argv)
     try:
-        build(args)
-    except (BuildError, ErnieError) as error:
-        sys.stderr.write(f"ernie-triton build: {error}\n")
-        return 1
-    except OSError as error:
-        sys.stderr.write(f"ernie-triton build: {disk_error(error, args.cache)}\n")
-        return 1
+        return run_command("ernie-triton build", lambda: build(args), lambda error: disk_error(error, args.cache))
     except KeyboardInterrupt:
         sys.stderr.write(
             "\nernie-triton build: interrupted; finished stages are kept, the same command goes on from here\n"
         )
         return 130
-    return 0
 
 
 if __name__ == "__main__":

@@ -7,13 +7,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ernie_runtime.errors import ErnieError
 from ernie_runtime.manifest import Manifest, Variant
 from ernie_runtime.repository import task_manifest
 
+from .command import run_command
 from .compress.measure import rank
 from .compress.recipe import FULL
-from .errors import BuildError, PublishError
+from .errors import PublishError
 from .stages.publish import locked
 from .switch import recommend, roll_back
 
@@ -41,16 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
     if args.max_drop is not None and not args.pick:
         parser().error("--max-drop goes with --pick")
-    try:
-        for line in run(args):
-            print(line)
-    except (BuildError, ErnieError) as error:
-        sys.stderr.write(f"ernie-triton compare: {error}\n")
-        return 1
-    except OSError as error:
-        sys.stderr.write(f"ernie-triton compare: {error.filename}: {error.strerror}\n")
-        return 1
-    return 0
+    return run_command("ernie-triton compare", lambda: sys.stdout.writelines(f"{line}\n" for line in run(args)))
 
 
 def run(args: argparse.Namespace) -> list[str]:

@@ -22,12 +22,12 @@ from pathlib import Path
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as pb
 
-from ernie_runtime.errors import ErnieError
 from ernie_runtime.manifest import Manifest, Variant
 from ernie_runtime.repository import newest_version, task_manifest
 
 from . import triton_config as tc
-from .errors import BuildError, PublishError
+from .command import run_command
+from .errors import PublishError
 
 PLAN = "configs/plan.pbtxt"
 
@@ -50,12 +50,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit codes: 0 done, 1 a fault (one line), 2 usage."""
     args = parser().parse_args(argv)
-    try:
-        run(args)
-    except (BuildError, ErnieError) as error:
-        sys.stderr.write(f"builders.tensorrt: {error}\n")
-        return 1
-    return 0
+    return run_command("builders.tensorrt", lambda: run(args))
 
 
 def run(args: argparse.Namespace) -> None:
@@ -71,8 +66,8 @@ def run(args: argparse.Namespace) -> None:
     plan = home / f"model_cc{args.compute.replace('.', '')}.plan"
     command = [args.trtexec, *arguments(manifest, home / variant.file, plan, args.precision)]
     if args.dry_run:
-        print(shlex.join(command))
-        print(plan_config(manifest, variant, {args.compute: plan.name, **known_plans(model)}), end="")
+        sys.stdout.write(f"{shlex.join(command)}\n")
+        sys.stdout.write(plan_config(manifest, variant, {args.compute: plan.name, **known_plans(model)}))
         return
     if shutil.which(args.trtexec) is None:
         raise PublishError(f"no program {args.trtexec}: run this in NVIDIA's TensorRT image, or give --trtexec")

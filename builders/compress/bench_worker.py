@@ -35,7 +35,7 @@ def main(argv: list[str]) -> int:
     run = load_engine(engine, Path(file), json.loads(settings), int(threads))
     first = np.concatenate([[0], np.cumsum(texts)])
     warm: set[int] = set()
-    print("ready", flush=True)
+    _say("ready")
     for line in sys.stdin:
         batch, count = map(int, line.split())
         seconds = []
@@ -48,7 +48,7 @@ def main(argv: list[str]) -> int:
         timed = seconds if batch in warm else seconds[WARM:]
         warm.add(batch)
         held = _resident()
-        print(json.dumps({"seconds": timed, "memory": held, "model_memory": held - before}), flush=True)
+        _say(json.dumps({"seconds": timed, "memory": held, "model_memory": held - before}))
     return 0
 
 
@@ -58,6 +58,11 @@ def _batches(batch: int, count: int, warm: bool) -> Iterator[tuple[int, int]]:
         yield from [(0, min(batch, count))] * WARM
     for start in range(0, count, batch):
         yield start, min(start + batch, count)
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
 def _resident() -> int:
