@@ -7,45 +7,29 @@ matched by their squared error too (Ba and Caruana 2014), which serves every kin
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
-
-from ernie_runtime.manifest import Manifest
-from ernie_runtime.tokenization import ErnieTokenizer
 
 from .compress.qat import make_quantized
 from .compress.width import layers_kept
-from .config import TrainConfig
 from .models import build_model
-from .readers import Example
-from .train import Trainer
+from .train import Job, Trainer
 from .weights import Checkpoint
 
 HARD, SOFT, HIDDEN = 0.5, 1.0, 0.1  # weights of the labels' loss, of the outputs' and of the states' error
 
 
 class Distiller(Trainer):
-    """Fine-tunes a student with a teacher of the same task and hidden size; its layers may be fewer or narrower."""
+    """Fine-tunes a student with a teacher of the same task and hidden size; its layers may be fewer or narrower.
 
-    def __init__(
-        self,
-        teacher: Checkpoint,
-        student: Checkpoint,
-        manifest: Manifest,
-        config: TrainConfig,
-        tokenizer: ErnieTokenizer,
-        train: Sequence[Example],
-        dev: Sequence[Example],
-        folder: Path,
-        device: str = "cpu",
-        seed: int = 0,
-        eight_bits: bool = False,
-    ) -> None:
-        super().__init__(manifest, config, student, tokenizer, train, dev, folder, device, seed)
+    eight_bits: the student rounds as 8-bit kernels do.
+    """
+
+    def __init__(self, teacher: Checkpoint, job: Job, eight_bits: bool = False) -> None:
+        super().__init__(job)
         if eight_bits:
             make_quantized(self.model)
         with self.paddle.utils.unique_name.guard("teacher_"):
-            self.teacher = build_model(self.kind, teacher, manifest, ready=True)
+            self.teacher = build_model(self.kind, teacher, job.manifest, ready=True)
         self.teacher.eval()
         self._hidden = {"student": _watched(self.model), "teacher": _watched(self.teacher)}
 

@@ -88,21 +88,26 @@ def learning_rate(step: int, steps: int, peak: float, warmup: float) -> float:
     return peak * (step + 1) / rising if step < rising else peak * max(0.0, (steps - step) / max(1, steps - rising))
 
 
+@dataclass(frozen=True)
+class Job:
+    """What to train, on what, and where it is kept."""
+
+    manifest: Manifest
+    config: TrainConfig
+    base: Checkpoint
+    tokenizer: ErnieTokenizer
+    train: Sequence[Example]
+    dev: Sequence[Example]
+    folder: Path
+    device: str = "cpu"
+    seed: int = 0
+
+
 class Trainer:
     """Fine-tunes one task; `run` leaves the best checkpoint in `folder`/best."""
 
-    def __init__(
-        self,
-        manifest: Manifest,
-        config: TrainConfig,
-        base: Checkpoint,
-        tokenizer: ErnieTokenizer,
-        train: Sequence[Example],
-        dev: Sequence[Example],
-        folder: Path,
-        device: str = "cpu",
-        seed: int = 0,
-    ) -> None:
+    def __init__(self, job: Job) -> None:
+        manifest, config, device = job.manifest, job.config, job.device
         self.paddle = import_paddle(device)
         self.ranks, self.rank = (
             int(os.environ.get("PADDLE_TRAINERS_NUM", "1")),
@@ -110,15 +115,15 @@ class Trainer:
         )
         if self.ranks > 1:
             self.paddle.distributed.init_parallel_env()
-        self.manifest, self.config, self.base, self.folder = manifest, config, base, folder
-        self.tokenizer, self.dev, self.seed = tokenizer, dev, seed
+        self.manifest, self.config, self.base, self.folder = manifest, config, job.base, job.folder
+        self.tokenizer, self.dev, self.seed = job.tokenizer, job.dev, job.seed
         self.kind = get_builder_kind(manifest.kind)
-        self.rows = training_rows(manifest, tokenizer, train, config.windows_per_text)
+        self.rows = training_rows(manifest, job.tokenizer, job.train, config.windows_per_text)
         if not self.rows:
             raise CheckpointError(f"task {manifest.task}: nothing to train on")
         # Paddle names parameters and moments by counting and finds saved moments by name: each run counts from 0.
         with self.paddle.utils.unique_name.guard():
-            self.model = build_model(self.kind, base, manifest, config.dropout, seed)
+            self.model = build_model(self.kind, job.base, manifest, config.dropout, job.seed)
         self.parallel = self.paddle.DataParallel(self.model) if self.ranks > 1 else self.model
         self.half = config.amp and device.startswith("gpu")
         self.scaler = self.paddle.amp.GradScaler(enable=self.half, init_loss_scaling=2**15)

@@ -48,12 +48,11 @@ def distil(
     eight_bits: the student rounds as 8-bit kernels do.
     """
     from ..distillation import Distiller
+    from ..train import Job
 
     task, settings = context.task, context.task.compress
     tokenizer = ErnieTokenizer.from_vocab(teacher.vocabulary)
-    trainer = Distiller(
-        teacher,
-        student,
+    job = Job(
         manifest_of(context, before["fine-tune"], tokenizer),
         TrainConfig(
             epochs=settings.epochs,
@@ -64,15 +63,15 @@ def distil(
             windows_per_text=task.train.windows_per_text,
             dev_rows=task.train.dev_rows,
         ),
+        student,
         tokenizer,
         training_text(context, before),
         read_split(before["data"], "dev"),
         folder,
         context.device,
         context.seed,
-        eight_bits,
     )
-    figures = trainer.run()
+    figures = Distiller(teacher, job, eight_bits).run()
     (folder / "state" / HISTORY).replace(folder / HISTORY)
     shutil.rmtree(folder / "state")
     learn(context, before["data"], folder / BEST)

@@ -110,11 +110,11 @@ def line(figures: Mapping[str, Any]) -> str:
 
 def train(context: Context, data: Done, folder: Path) -> dict[str, Any]:
     """Fine-tune in this process (one of several under paddle.distributed.launch)."""
-    from ..train import Trainer
+    from ..train import Job, Trainer
 
     tokenizer = ErnieTokenizer.from_vocab(context.source.vocabulary)
     manifest: Manifest = draft_manifest(context.task, tokenizer)
-    trainer = Trainer(
+    job = Job(
         manifest,
         context.task.train,
         context.source,
@@ -125,7 +125,7 @@ def train(context: Context, data: Done, folder: Path) -> dict[str, Any]:
         context.device,
         context.seed,
     )
-    return trainer.run()
+    return Trainer(job).run()
 
 
 def fine_tuned(done: Done) -> Checkpoint:

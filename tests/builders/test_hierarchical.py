@@ -21,7 +21,7 @@ from builders.readers import Example
 from builders.readers.bio_columns import read as bio_columns
 from builders.readers.hierarchy_tsv import read as hierarchy_tsv
 from builders.thresholds import WAYS, micro_f1
-from builders.train import Trainer
+from builders.train import Job, Trainer
 from builders.weights import read_checkpoint
 from ernie_runtime.kinds import Answer, WindowOutput, get_kind
 from ernie_runtime.kinds.hierarchical_classification import tree_of
@@ -230,7 +230,7 @@ def test_training_beats_the_best_fixed_answer(tmp_path: Path) -> None:
     manifest = draft_manifest(load_tasks(tmp_path / "tasks.toml")["events"], tokenizer)
     train, dev = entity_rows("train.txt"), entity_rows("dev.txt")
     config = TrainConfig(epochs=7, batch_size=16, learning_rate=3e-3, evals_per_epoch=1, patience=9)
-    figures = Trainer(manifest, config, base, tokenizer, train, dev, tmp_path).run()
+    figures = Trainer(Job(manifest, config, base, tokenizer, train, dev, tmp_path)).run()
     gold, tree = gold_labels(dev, manifest), tree_of(manifest)
     fixed = []
     for kept in itertools.product([False, True], repeat=len(manifest.labels)):

@@ -15,7 +15,7 @@ from builders.draft import draft_manifest
 from builders.framework import import_paddle, import_paddlenlp
 from builders.models import weights_of
 from builders.readers.squad_json import read
-from builders.train import Trainer
+from builders.train import Job, Trainer
 from builders.weight_files import with_prefix
 from builders.weights import Checkpoint
 from ernie_runtime.batching import ON_CPU
@@ -60,7 +60,7 @@ def test_training_on_real_questions_beats_the_best_guess(embedded_tokenizer: Ern
     best_guess = 100 * sum(map(guess, {e.texts[1] for e in examples})) / len(examples)
     config = TrainConfig(epochs=16, batch_size=8, learning_rate=3e-3, dropout=0.0, evals_per_epoch=1, patience=99)
     config = replace(config, weight_decay=0.0)
-    trainer = Trainer(manifest, config, tiny_base(), embedded_tokenizer, examples, examples, tmp_path)
+    trainer = Trainer(Job(manifest, config, tiny_base(), embedded_tokenizer, examples, examples, tmp_path))
     results = trainer.run()
     assert results["f1"] > best_guess + 15
 

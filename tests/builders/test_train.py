@@ -20,7 +20,7 @@ from builders.errors import CheckpointError
 from builders.models import weights_of
 from builders.readers import Example
 from builders.stages import finetune
-from builders.train import Trainer, epoch_order, learning_rate
+from builders.train import Job, Trainer, epoch_order, learning_rate
 from builders.weights import Weights, read_checkpoint
 from ernie_runtime.tokenization import ErnieTokenizer
 
@@ -62,7 +62,7 @@ class Tiny:
         config = replace(TrainConfig(learning_rate=5e-3, batch_size=16, dropout=0.0), **changes)
         train_rows, dev_rows = ([Example((text,), label, 1) for text, label in part] for part in (rows, dev))
         manifest = draft_manifest(self.task, self.tokenizer)
-        return Trainer(manifest, config, self.base, self.tokenizer, train_rows, dev_rows, self.folder)
+        return Trainer(Job(manifest, config, self.base, self.tokenizer, train_rows, dev_rows, self.folder))
 
 
 @pytest.fixture
