@@ -60,6 +60,7 @@ def distil(
             learning_rate=settings.learning_rate,
             dropout=0.0,
             evals_per_epoch=4,
+            patience=1_000_000,  # the best of a distilling comes with its last, smallest steps
             windows_per_text=task.train.windows_per_text,
             dev_rows=task.train.dev_rows,
         ),
