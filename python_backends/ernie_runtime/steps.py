@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from .batching import Batching, Engine, pad_rows, run_rows
+from .batching import Batching, Engine, Observe, pad_rows, run_rows
 from .errors import InvalidItem
 from .kinds import Answer, Kind, TensorSpec, WindowOutput, get_kind
 from .manifest import Manifest
@@ -143,13 +143,16 @@ class EncoderStep:
     """input_ids, token_type_ids INT64 [W, L] of any lengths -> the encoder's outputs, one call a micro-batch.
 
     per_token: names of the outputs with a token dimension. Rows of all requests are cut to their real length,
-    run in micro-batches of rows of like length, and scattered back.
+    run in micro-batches of rows of like length, and scattered back. observe: told the real and padding tokens of each
+    run.
     """
 
     inputs: tuple[str, ...] = ("input_ids", "token_type_ids")
 
-    def __init__(self, engine: Engine, per_token: Collection[str], batching: Batching) -> None:
-        self.engine, self.per_token, self.batching = engine, frozenset(per_token), batching
+    def __init__(
+        self, engine: Engine, per_token: Collection[str], batching: Batching, observe: Observe | None = None
+    ) -> None:
+        self.engine, self.per_token, self.batching, self.observe = engine, frozenset(per_token), batching, observe
 
     def run(self, requests: Sequence[Arrays]) -> list[dict[str, np.ndarray] | InvalidItem]:
         """Per-token outputs are 0 behind a row's end."""
@@ -159,7 +162,7 @@ class EncoderStep:
             lengths = real_lengths(request["input_ids"])
             ids += [row[:n] for row, n in zip(request["input_ids"], lengths, strict=True)]
             types += [row[:n] for row, n in zip(request["token_type_ids"], lengths, strict=True)]
-        rows = run_rows(self.engine, ids, types, self.batching)
+        rows = run_rows(self.engine, ids, types, self.batching, self.observe)
         results: list[dict[str, np.ndarray] | InvalidItem] = []
         first = 0
         for request in requests:

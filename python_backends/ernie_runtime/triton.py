@@ -17,6 +17,7 @@ import numpy as np
 from .batching import Batching
 from .engines import load_engine
 from .errors import InvalidItem
+from .metrics import TokenCounters
 from .steps import EncoderStep, Step
 
 
@@ -37,12 +38,13 @@ def version_folder(args: Mapping[str, str]) -> Path:
     return Path(args["model_repository"], args["model_version"])
 
 
-def encoder_step(args: Mapping[str, str], engine: str) -> EncoderStep:
+def encoder_step(args: Mapping[str, str], engine: str, pb_utils: Any) -> EncoderStep:
     """An encoder in one of the engine stand-ins, which batch ragged requests by a token budget.
 
     Parameters of the model: the engine's own (`ernie_runtime.engines`), `intra_op_thread_count` (the C++ onnxruntime
-    backend's name; 0: all cores), and how micro-batches are cut: `token_budget`, `max_rows`, `call_tokens`
-    (`ernie_runtime.batching.Batching`). It runs ERNIE encoders (input_ids, token_type_ids), not any model.
+    backend's name; 0: all cores), and how micro-batches are cut: `token_budget`, `max_rows`, `call_tokens`,
+    `max_padding` (`ernie_runtime.batching.Batching`). Tokens are counted in Triton's metrics. It runs ERNIE encoders
+    (input_ids, token_type_ids), not any model.
     """
     given = parameters(args)
     config = json.loads(args["model_config"])
@@ -50,7 +52,8 @@ def encoder_step(args: Mapping[str, str], engine: str) -> EncoderStep:
     device = "gpu" if args["model_instance_kind"] == "GPU" else "cpu"
     loaded = load_engine(engine, file, given, int(given.get("intra_op_thread_count", 0)), device)
     batching = Batching(**{field.name: int(given[field.name]) for field in fields(Batching) if field.name in given})
-    return EncoderStep(loaded, per_token_outputs(args), batching)
+    counters = TokenCounters(pb_utils, args["model_name"], args["model_version"])
+    return EncoderStep(loaded, per_token_outputs(args), batching, counters)
 
 
 def execute(step: Step, requests: Sequence[Any], pb_utils: Any) -> list[Any]:
