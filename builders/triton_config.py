@@ -18,9 +18,11 @@ from ernie_runtime.kinds import TensorSpec, get_kind
 from ernie_runtime.manifest import Manifest, Variant
 from ernie_runtime.windows import MAX_WINDOWS
 
+from .buckets import length_buckets, median
+
 PORTABLE, RAGGED, TENSORRT = "config.pbtxt", "configs/ragged.pbtxt", "configs/tensorrt.pbtxt"
 NOT_RUN = (TENSORRT,)  # what a build writes and does not try: it wants a GPU and NVIDIA's image
-WINDOW_TOKENS = "window_tokens"  # in made_by: deciles of the lengths of the data's windows
+WINDOW_LENGTHS = "window_lengths"  # in made_by: length in tokens -> how many of the data's windows have it
 MAX_TEXTS = 256  # texts in one request
 MANIFEST_PARAMETER = "manifest"
 EIGHT_BITS = ("int8", "qat8")  # precisions whose graph has QuantizeLinear nodes
@@ -51,17 +53,16 @@ def hand_over(manifest: Manifest) -> tuple[TensorSpec, ...]:
     return (WINDOW, ITEM, *((OFFSETS,) if get_kind(manifest.kind).offsets else ()))
 
 
-def buckets(max_length: int) -> list[int]:
-    """Lengths that the portable configuration pads to: steps of about a half, up to max_length."""
-    found = [b for b in (16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512) if b < max_length]
-    return [*found, max_length]
+def buckets(manifest: Manifest) -> list[int]:
+    """Lengths that the portable configuration pads to, ascending up to max_length."""
+    return length_buckets(manifest.made_by.get(WINDOW_LENGTHS, {}), manifest.limits.max_length)
 
 
 def profile(manifest: Manifest) -> dict[str, tuple[int, int]]:
     """TensorRT's min, opt and max shapes (rows, length): any window fits, the data's median length is the fastest."""
-    lengths = buckets(manifest.limits.max_length)
-    deciles = manifest.made_by.get(WINDOW_TOKENS)
-    middle = deciles[5] if deciles else lengths[len(lengths) // 2]
+    lengths = buckets(manifest)
+    known = manifest.made_by.get(WINDOW_LENGTHS)
+    middle = median(known) if known else lengths[len(lengths) // 2]
     likely = next(length for length in lengths if length >= min(middle, lengths[-1]))
     return {"min": (1, lengths[0]), "opt": (8, likely), "max": (MAX_WINDOWS, lengths[-1])}
 
@@ -73,7 +74,7 @@ def tokenizer_config(manifest: Manifest, ragged: bool) -> pb.ModelConfig:
     _tensors(config.input, kind.inputs)
     _tensors(config.output, (*ENCODER_INPUTS, *hand_over(manifest)))
     if not ragged:
-        config.parameters["buckets"].string_value = ",".join(map(str, buckets(manifest.limits.max_length)))
+        config.parameters["buckets"].string_value = ",".join(map(str, buckets(manifest)))
     _cpu(config)
     return config
 

@@ -11,8 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ernie_runtime.errors import ManifestError
 from ernie_runtime.kinds import get_kind
 from ernie_runtime.manifest import Evaluation, Manifest, Variant
@@ -20,6 +18,7 @@ from ernie_runtime.repository import newest_version, task_manifest, versions
 from ernie_runtime.tokenization import ErnieTokenizer
 
 from .. import triton_config as tc
+from ..buckets import expected_waste, histogram
 from ..compress.gate import Verdict, judge
 from ..compress.measure import rank
 from ..compress.recipe import FULL
@@ -109,8 +108,10 @@ def _publish(context: Context, before: Mapping[str, Done]) -> dict[str, Any]:
         },
     )
     items = [e.texts for e in read_split(before["data"], "dev")[:LENGTHS]] or list(task.examples)
-    if deciles := window_deciles(manifest, tokenizer, items):
-        manifest = replace(manifest, made_by={**manifest.made_by, tc.WINDOW_TOKENS: deciles})
+    if lengths := window_lengths(manifest, tokenizer, items):
+        manifest = replace(manifest, made_by={**manifest.made_by, tc.WINDOW_LENGTHS: lengths})
+        waste = expected_waste(lengths, tc.buckets(manifest))
+        manifest = replace(manifest, made_by={**manifest.made_by, "expected_padding": round(waste, 3)})
     folders = {name: before[done_of(name, "export")].folder for name in found}
     staging = staging_folder(context.output, task.name)
     try:
@@ -174,11 +175,10 @@ def with_variants(manifest: Manifest, kept: Mapping[str, Variant], pick: str) ->
     return replace(manifest, variants=tuple(kept.values()), recommended=picked if picked in kept else FULL.name)
 
 
-def window_deciles(manifest: Manifest, tokenizer: ErnieTokenizer, items: Sequence[tuple[str, ...]]) -> list[int]:
-    """Lengths in tokens of the texts' windows: the shortest, nine deciles, the longest; empty without texts."""
+def window_lengths(manifest: Manifest, tokenizer: ErnieTokenizer, items: Sequence[tuple[str, ...]]) -> dict[str, int]:
+    """Lengths in tokens of the texts' windows -> how many there are; empty without texts."""
     _, windows = get_kind(manifest.kind).documents(items, tokenizer, manifest)
-    lengths = [len(window.input_ids) for window in windows]
-    return [int(length) for length in np.percentile(lengths, range(0, 101, 10), method="higher")] if lengths else []
+    return histogram(len(window.input_ids) for window in windows)
 
 
 def _variant(context: Context, before: Mapping[str, Done], name: str) -> Variant:
