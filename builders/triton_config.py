@@ -23,6 +23,8 @@ from .buckets import length_buckets, median
 PORTABLE, RAGGED, TENSORRT = "config.pbtxt", "configs/ragged.pbtxt", "configs/tensorrt.pbtxt"
 NOT_RUN = (TENSORRT,)  # what a build writes and does not try: it wants a GPU and NVIDIA's image
 WINDOW_LENGTHS = "window_lengths"  # in made_by: length in tokens -> how many of the data's windows have it
+THREADS = "intra_op_thread_count"  # not written where it is 0: all cores
+STAND_IN = (*asdict(ON_CPU), THREADS)  # parameters of the engine stand-ins
 MAX_TEXTS = 256  # texts in one request
 MANIFEST_PARAMETER = "manifest"
 EIGHT_BITS = ("int8", "qat8")  # precisions whose graph has QuantizeLinear nodes
@@ -88,8 +90,9 @@ def encoder_config(manifest: Manifest, variant: Variant, ragged: bool) -> pb.Mod
     for name, value in variant.settings.items():
         config.parameters[name].string_value = value
     if ragged:
-        for name, value in asdict(ON_CPU).items():
-            config.parameters[name].string_value = str(value)
+        for name, value in {**asdict(ON_CPU), **variant.batching}.items():
+            if name in STAND_IN and (value or name != THREADS):
+                config.parameters[name].string_value = str(value)
     return config
 
 
