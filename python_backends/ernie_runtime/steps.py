@@ -148,6 +148,7 @@ class EncoderStep:
     """
 
     inputs: tuple[str, ...] = ("input_ids", "token_type_ids")
+    costly = True  # so that it is worth asking whether a large request was cancelled
 
     def __init__(
         self, engine: Engine, per_token: Collection[str], batching: Batching, observe: Observe | None = None

@@ -20,6 +20,11 @@ from .errors import InvalidItem
 from .metrics import TokenCounters
 from .steps import EncoderStep, Step
 
+WORTH_ASKING = 8
+"""Rows from which a request is asked whether its client cancelled it. The question is a message to the server, some
+60 microseconds, and Triton itself drops what is cancelled in its queue or between the steps of an ensemble: what is left
+are requests whose batch was formed already, few, and dear only where they are large."""
+
 
 def parameters(args: Mapping[str, str]) -> dict[str, str]:
     """The `parameters` of the model's configuration."""
@@ -57,8 +62,12 @@ def encoder_step(args: Mapping[str, str], engine: str, pb_utils: Any) -> Encoder
 
 
 def execute(step: Step, requests: Sequence[Any], pb_utils: Any) -> list[Any]:
-    """Responses for requests, in order; a bad request fails alone and never shows a traceback to its sender."""
+    """Responses for requests, in order; a bad request fails alone and never shows a traceback to its sender.
+
+    A large request that was cancelled costs no work where the step says that it is `costly`.
+    """
     responses: list[Any] = [None] * len(requests)
+    costly = getattr(step, "costly", False)
     good: list[int] = []
     inputs: list[dict[str, np.ndarray]] = []
     for i, request in enumerate(requests):
@@ -68,8 +77,12 @@ def execute(step: Step, requests: Sequence[Any], pb_utils: Any) -> list[Any]:
             responses[i] = _failed(pb_utils, "INVALID_ARG", f"input {', '.join(missing)} is missing")
             continue
         arrays = {name: tensor.as_numpy() for name, tensor in zip(step.inputs, tensors, strict=True)}
-        if 0 in next(iter(arrays.values())).shape:
+        shape = next(iter(arrays.values())).shape
+        if 0 in shape:
             responses[i] = _failed(pb_utils, "INVALID_ARG", "the request holds no items")
+            continue
+        if costly and shape[0] >= WORTH_ASKING and request.is_cancelled():
+            responses[i] = _failed(pb_utils, "CANCELLED", "the request was cancelled")
             continue
         good.append(i)
         inputs.append(arrays)
