@@ -22,8 +22,8 @@ from .steps import EncoderStep, Step
 
 WORTH_ASKING = 8
 """Rows from which a request is asked whether its client cancelled it. The question is a message to the server, some
-60 microseconds, and Triton itself drops what is cancelled in its queue or between the steps of an ensemble: what is left
-are requests whose batch was formed already, few, and dear only where they are large."""
+60 microseconds, and Triton itself drops what is cancelled in its queue or between the steps of an ensemble. What is
+left are requests whose batch was formed already: few, and dear only where they are large."""
 
 
 def parameters(args: Mapping[str, str]) -> dict[str, str]:
