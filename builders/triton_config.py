@@ -127,9 +127,13 @@ def postprocess_config(manifest: Manifest, ragged: bool) -> pb.ModelConfig:
 
 
 def ensemble_config(manifest: Manifest, name: str, variant: Variant) -> pb.ModelConfig:
-    """T or T_V: tokenizer, encoder, postprocessor; the manifest in a parameter, for clients."""
+    """T or T_V: tokenizer, encoder, postprocessor; the manifest in a parameter, for clients.
+
+    Its answers may be kept: a server caches nothing unless it is started with a response cache.
+    """
     kind = get_kind(manifest.kind)
     config = pb.ModelConfig(name=name, platform="ensemble", max_batch_size=MAX_TEXTS)
+    config.response_cache.enable = True
     _tensors(config.input, kind.inputs)
     _tensors(config.output, (*kind.numeric_outputs(manifest), RESULT))
     passed = hand_over(manifest)
