@@ -46,6 +46,8 @@ def micro_batches(lengths: Sequence[int] | np.ndarray, batching: Batching = ON_C
     the sorted rows). A batch holds at most `token_budget` padded tokens (a longer row goes alone), `max_rows` rows, and
     padding of `max_padding` percent of its real tokens.
     """
+    if len(lengths) == 1:
+        return [np.zeros(1, np.int64)]
     order = np.argsort(-np.asarray(lengths, np.int64), kind="stable")
     sizes = np.maximum(np.asarray(lengths, np.int64)[order], 1)
     count = len(sizes)
@@ -68,9 +70,16 @@ def micro_batches(lengths: Sequence[int] | np.ndarray, batching: Batching = ON_C
     return batches
 
 
+def stack(rows: Sequence[np.ndarray]) -> np.ndarray:
+    """Rows [...] as one array [B, ...]; a view where there is one row."""
+    return rows[0][None] if len(rows) == 1 else np.stack(rows)
+
+
 def pad_rows(rows: Sequence[np.ndarray], length: int | None = None) -> np.ndarray:
     """Stack rows [L_i, ...] into one array [B, L, ...], zeros behind the shorter ones (ERNIE's pad id is 0)."""
     length = max(len(row) for row in rows) if length is None else length
+    if len(rows) == 1 and len(rows[0]) == length:
+        return rows[0][None]  # a view: one row needs no copy
     out = np.zeros((len(rows), length, *rows[0].shape[1:]), rows[0].dtype)
     for i, row in enumerate(rows):
         out[i, : len(row)] = row
