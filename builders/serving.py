@@ -9,6 +9,7 @@ from .errors import ConfigError
 
 QUEUE_SIZE = 256  # where nothing is asked for: room for bursts, and memory stays bounded
 LEAST_QUEUE = 32
+NO_TIMEOUT = 3_600_000  # ms, an hour: Triton heeds a request's own timeout only where the configuration's is longer
 ROWS = 32  # of an execution while more wait: what is accepted late must not wait for a batch of all that wait
 INTERACTIVE, BULK = 1, 2  # `priority` of a request; one that names none is interactive
 UNBOUNDED = ("ernie_postprocess",)  # backends whose queue is not bounded: the encoder's work would be lost
@@ -35,13 +36,13 @@ class ServingConfig:
                 raise ConfigError(f"serving.{name} is {getattr(self, name)}; it must be at least {least}")
 
     def waiting(self, rate: float) -> tuple[int, int]:
-        """How many requests may wait for a model, and how many milliseconds (0: for ever).
+        """How many requests may wait for a model, and how many milliseconds.
 
         rate: texts a second that the encoder was measured at, 0 where it was not.
         """
         timeout = self.timeout_ms or self.slo_ms // 2
         likely = max(LEAST_QUEUE, int(rate * timeout / 1000)) if rate and self.slo_ms else QUEUE_SIZE
-        return self.queue_size or min(likely, 16 * QUEUE_SIZE), timeout
+        return self.queue_size or min(likely, 16 * QUEUE_SIZE), timeout or NO_TIMEOUT
 
 
 def bound_queues(config: Any, serving: ServingConfig, rate: float = 0.0) -> None:
@@ -63,7 +64,7 @@ def bound_queues(config: Any, serving: ServingConfig, rate: float = 0.0) -> None
     policies = [batching.default_queue_policy]
     if serving.priorities:
         policies.append(batching.priority_queue_policy[BULK])
-    for policy, milliseconds in zip(policies, (timeout, 0), strict=False):  # bulk work may wait its turn
+    for policy, milliseconds in zip(policies, (timeout, NO_TIMEOUT), strict=False):  # bulk work may wait its turn
         policy.max_queue_size = size
         policy.timeout_action = policy.REJECT
         policy.default_timeout_microseconds = 1000 * milliseconds

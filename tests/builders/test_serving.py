@@ -13,6 +13,8 @@ from builders.serving import QUEUE_SIZE, ServingConfig, bound_queues
 
 from .places import Place, copied
 
+HOUR = 3_600_000_000  # microseconds
+
 
 def bounded(serving: ServingConfig, backend: str = "onnxruntime", rate: float = 0.0) -> Any:
     config = pb.ModelConfig(backend=backend)
@@ -24,7 +26,7 @@ def bounded(serving: ServingConfig, backend: str = "onnxruntime", rate: float = 
 def test_by_default_a_queue_is_bounded_and_nothing_times_out() -> None:
     batching = bounded(ServingConfig())
     assert batching.default_queue_policy.max_queue_size == QUEUE_SIZE
-    assert batching.default_queue_policy.default_timeout_microseconds == 0
+    assert batching.default_queue_policy.default_timeout_microseconds == HOUR
     assert batching.default_queue_policy.allow_timeout_override
     assert not batching.priority_levels and not batching.preferred_batch_size
 
@@ -50,7 +52,7 @@ def test_priorities() -> None:
     batching = bounded(ServingConfig(slo_ms=400, priorities=True))
     assert (batching.priority_levels, batching.default_priority_level) == (2, 1)
     bulk = batching.priority_queue_policy[2]
-    assert bulk.max_queue_size == 256 and bulk.default_timeout_microseconds == 0
+    assert bulk.max_queue_size == 256 and bulk.default_timeout_microseconds == HOUR
 
 
 def test_what_the_encoder_has_worked_on_is_not_refused() -> None:
