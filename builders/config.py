@@ -15,6 +15,7 @@ from ernie_runtime.manifest import Label, Limits, Manifest, Variant
 
 from .compress.recipe import CompressConfig, check_variants
 from .errors import ConfigError
+from .serving import ServingConfig
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -95,6 +96,7 @@ class TaskConfig:
     checkpoint: str = ""  # a fine-tuned checkpoint that ships, under builders/assets; used by the demo profile
     variants: tuple[str, ...] = ("fp32",)  # recipes, see builders/compress/recipe.py; the first is the measure
     compress: CompressConfig = field(default_factory=CompressConfig)
+    serving: ServingConfig = field(default_factory=ServingConfig)  # queues, and how micro-batches are cut
     examples: tuple[tuple[str, ...], ...] = ()  # texts for demos and warm-up
     options: Mapping[str, Any] = field(default_factory=dict)  # the kind's own, as in the manifest
     transfer: Mapping[str, DataConfig] = field(default_factory=dict)  # further sets to evaluate on
@@ -206,6 +208,7 @@ def _task(name: str, raw: Any, where: str) -> TaskConfig:
         name: typed(DataConfig, data, f"{where}.transfer.{name}") for name, data in raw.get("transfer", {}).items()
     }
     raw["compress"] = typed(CompressConfig, raw.get("compress", {}), f"{where}.compress")
+    raw["serving"] = typed(ServingConfig, raw.get("serving", {}), f"{where}.serving")
     variants = raw.get("variants", ["fp32"])
     raw["variants"] = tuple(variants) if isinstance(variants, list) else variants
     raw["examples"] = _examples(raw.get("examples", []), f"{where}.examples")

@@ -14,6 +14,7 @@ from ernie_runtime.manifest import Manifest
 from ernie_runtime.tokenization import ErnieTokenizer
 
 from . import triton_config as tc
+from .serving import ServingConfig, bound_queues
 from .warmup import warmup_requests, write_warmup
 
 PUBLISHED = "published"  # in a version directory: the model's configuration as it was published with the version
@@ -39,7 +40,11 @@ def keep_configuration(model: Path, target: Path) -> None:
 
 
 def stage_models(
-    staging: Path, manifest: Manifest, exported: Mapping[str, Path], examples: list[tuple[str, ...]]
+    staging: Path,
+    manifest: Manifest,
+    exported: Mapping[str, Path],
+    examples: list[tuple[str, ...]],
+    serving: ServingConfig,
 ) -> None:
     """Write the task's models under `staging`; exported: variant -> folder with its files and tokenizer.json."""
     task, recommended = manifest.task, manifest.variant(manifest.recommended)
@@ -60,11 +65,13 @@ def stage_models(
         )
         engine = load_engine(variant.engine, source / variant.file, variant.settings)
         warm |= warmup_requests(manifest, tokenizer, engine, examples, variant.name)
+    rates = {tc.encoder_name(task, v.name): v.batching.get("texts_per_second", 0) for v in manifest.variants}
     for name, configs in flavours.items():
         folder = staging / name
         home = folder / str(manifest.version)
         home.mkdir(parents=True)
         for config, file in zip(configs, (tc.PORTABLE, tc.RAGGED, tc.TENSORRT), strict=False):
+            bound_queues(config, serving, rates.get(name, max(rates.values())))
             write_warmup(config, folder, warm.get(name, []))
             (folder / file).parent.mkdir(exist_ok=True)
             (folder / file).write_text(tc.to_text(config), encoding="utf-8")

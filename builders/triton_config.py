@@ -18,9 +18,13 @@ from ernie_runtime.kinds import TensorSpec, get_kind
 from ernie_runtime.manifest import Manifest, Variant
 from ernie_runtime.windows import MAX_WINDOWS
 
+from .buckets import length_buckets, median
+
 PORTABLE, RAGGED, TENSORRT = "config.pbtxt", "configs/ragged.pbtxt", "configs/tensorrt.pbtxt"
 NOT_RUN = (TENSORRT,)  # what a build writes and does not try: it wants a GPU and NVIDIA's image
-WINDOW_TOKENS = "window_tokens"  # in made_by: deciles of the lengths of the data's windows
+WINDOW_LENGTHS = "window_lengths"  # in made_by: length in tokens -> how many of the data's windows have it
+THREADS = "intra_op_thread_count"  # not written where it is 0: all cores
+STAND_IN = (*asdict(ON_CPU), THREADS)  # parameters of the engine stand-ins
 MAX_TEXTS = 256  # texts in one request
 MANIFEST_PARAMETER = "manifest"
 EIGHT_BITS = ("int8", "qat8")  # precisions whose graph has QuantizeLinear nodes
@@ -51,17 +55,16 @@ def hand_over(manifest: Manifest) -> tuple[TensorSpec, ...]:
     return (WINDOW, ITEM, *((OFFSETS,) if get_kind(manifest.kind).offsets else ()))
 
 
-def buckets(max_length: int) -> list[int]:
-    """Lengths that the portable configuration pads to: steps of about a half, up to max_length."""
-    found = [b for b in (16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512) if b < max_length]
-    return [*found, max_length]
+def buckets(manifest: Manifest) -> list[int]:
+    """Lengths that the portable configuration pads to, ascending up to max_length."""
+    return length_buckets(manifest.made_by.get(WINDOW_LENGTHS, {}), manifest.limits.max_length)
 
 
 def profile(manifest: Manifest) -> dict[str, tuple[int, int]]:
     """TensorRT's min, opt and max shapes (rows, length): any window fits, the data's median length is the fastest."""
-    lengths = buckets(manifest.limits.max_length)
-    deciles = manifest.made_by.get(WINDOW_TOKENS)
-    middle = deciles[5] if deciles else lengths[len(lengths) // 2]
+    lengths = buckets(manifest)
+    known = manifest.made_by.get(WINDOW_LENGTHS)
+    middle = median(known) if known else lengths[len(lengths) // 2]
     likely = next(length for length in lengths if length >= min(middle, lengths[-1]))
     return {"min": (1, lengths[0]), "opt": (8, likely), "max": (MAX_WINDOWS, lengths[-1])}
 
@@ -73,7 +76,7 @@ def tokenizer_config(manifest: Manifest, ragged: bool) -> pb.ModelConfig:
     _tensors(config.input, kind.inputs)
     _tensors(config.output, (*ENCODER_INPUTS, *hand_over(manifest)))
     if not ragged:
-        config.parameters["buckets"].string_value = ",".join(map(str, buckets(manifest.limits.max_length)))
+        config.parameters["buckets"].string_value = ",".join(map(str, buckets(manifest)))
     _cpu(config)
     return config
 
@@ -87,8 +90,9 @@ def encoder_config(manifest: Manifest, variant: Variant, ragged: bool) -> pb.Mod
     for name, value in variant.settings.items():
         config.parameters[name].string_value = value
     if ragged:
-        for name, value in asdict(ON_CPU).items():
-            config.parameters[name].string_value = str(value)
+        for name, value in {**asdict(ON_CPU), **variant.batching}.items():
+            if name in STAND_IN and (value or name != THREADS):
+                config.parameters[name].string_value = str(value)
     return config
 
 
@@ -123,9 +127,13 @@ def postprocess_config(manifest: Manifest, ragged: bool) -> pb.ModelConfig:
 
 
 def ensemble_config(manifest: Manifest, name: str, variant: Variant) -> pb.ModelConfig:
-    """T or T_V: tokenizer, encoder, postprocessor; the manifest in a parameter, for clients."""
+    """T or T_V: tokenizer, encoder, postprocessor; the manifest in a parameter, for clients.
+
+    Its answers may be kept: a server caches nothing unless it is started with a response cache.
+    """
     kind = get_kind(manifest.kind)
     config = pb.ModelConfig(name=name, platform="ensemble", max_batch_size=MAX_TEXTS)
+    config.response_cache.enable = True
     _tensors(config.input, kind.inputs)
     _tensors(config.output, (*kind.numeric_outputs(manifest), RESULT))
     passed = hand_over(manifest)

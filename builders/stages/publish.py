@@ -11,8 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ernie_runtime.errors import ManifestError
 from ernie_runtime.kinds import get_kind
 from ernie_runtime.manifest import Evaluation, Manifest, Variant
@@ -20,6 +18,8 @@ from ernie_runtime.repository import newest_version, task_manifest, versions
 from ernie_runtime.tokenization import ErnieTokenizer
 
 from .. import triton_config as tc
+from ..buckets import expected_waste, histogram
+from ..calibrate import batching_of
 from ..compress.gate import Verdict, judge
 from ..compress.measure import rank
 from ..compress.recipe import FULL
@@ -106,24 +106,32 @@ def _publish(context: Context, before: Mapping[str, Done]) -> dict[str, Any]:
             "profile": context.profile,
             "seed": context.seed,
             "not_run": tc.NOT_RUN,
+            "serving": vars(task.serving),
         },
     )
     items = [e.texts for e in read_split(before["data"], "dev")[:LENGTHS]] or list(task.examples)
-    if deciles := window_deciles(manifest, tokenizer, items):
-        manifest = replace(manifest, made_by={**manifest.made_by, tc.WINDOW_TOKENS: deciles})
+    if lengths := window_lengths(manifest, tokenizer, items):
+        manifest = replace(manifest, made_by={**manifest.made_by, tc.WINDOW_LENGTHS: lengths})
+        waste = expected_waste(lengths, tc.buckets(manifest))
+        manifest = replace(manifest, made_by={**manifest.made_by, "expected_padding": round(waste, 3)})
     folders = {name: before[done_of(name, "export")].folder for name in found}
+    known = manifest.made_by.get(tc.WINDOW_LENGTHS, {})
+    found = {
+        name: replace(variant, batching=batching_of(variant, folders[name], known, task.serving))
+        for name, variant in found.items()
+    }
     staging = staging_folder(context.output, task.name)
     try:
         kept, refused = passed(found, context.force)
         if len(kept) > 1:
             manifest = with_variants(manifest, kept, context.pick)
-            _stage(staging, manifest, folders, task.examples)
+            _stage(staging, manifest, folders, context)
             served = check_served(staging, manifest, items[:TEXTS])
             found = {name: with_verdict(variant, served.get(name)) for name, variant in found.items()}
             kept, refused = passed(found, context.force)
         manifest = with_variants(manifest, kept, context.pick)
         manifest = replace(manifest, refused=tuple(v for name, v in found.items() if name not in kept))
-        _stage(staging, manifest, folders, task.examples)
+        _stage(staging, manifest, folders, context)
         names = model_names(task.name, list(kept))
         for name in names:
             move_in(staging / name, context.output / name, manifest.version)
@@ -174,11 +182,10 @@ def with_variants(manifest: Manifest, kept: Mapping[str, Variant], pick: str) ->
     return replace(manifest, variants=tuple(kept.values()), recommended=picked if picked in kept else FULL.name)
 
 
-def window_deciles(manifest: Manifest, tokenizer: ErnieTokenizer, items: Sequence[tuple[str, ...]]) -> list[int]:
-    """Lengths in tokens of the texts' windows: the shortest, nine deciles, the longest; empty without texts."""
+def window_lengths(manifest: Manifest, tokenizer: ErnieTokenizer, items: Sequence[tuple[str, ...]]) -> dict[str, int]:
+    """Lengths in tokens of the texts' windows -> how many there are; empty without texts."""
     _, windows = get_kind(manifest.kind).documents(items, tokenizer, manifest)
-    lengths = [len(window.input_ids) for window in windows]
-    return [int(length) for length in np.percentile(lengths, range(0, 101, 10), method="higher")] if lengths else []
+    return histogram(len(window.input_ids) for window in windows)
 
 
 def _variant(context: Context, before: Mapping[str, Done], name: str) -> Variant:
@@ -208,9 +215,9 @@ def _speed(before: Mapping[str, Done], name: str) -> dict[str, Any]:
     return {**figures["variants"][name], **{key: figures[key] for key in ("machine", "rounds", "texts")}}
 
 
-def _stage(staging: Path, manifest: Manifest, folders: Mapping[str, Path], examples: Any) -> None:
+def _stage(staging: Path, manifest: Manifest, folders: Mapping[str, Path], context: Context) -> None:
     shutil.rmtree(staging, ignore_errors=True)
-    stage_models(staging, manifest, folders, list(examples)[:4])
+    stage_models(staging, manifest, folders, list(context.task.examples)[:4], context.task.serving)
 
 
 def _present(context: Context) -> list[str]:
@@ -251,6 +258,7 @@ def _build_key(context: Context, before: Mapping[str, Done]) -> str:
             "card": context.card,
             "variants": context.task.variants,
             "max_drop": context.task.compress.max_drop,
+            "serving": vars(context.task.serving),
             "force": context.force,
             "pick": context.pick,
         }

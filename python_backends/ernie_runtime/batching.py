@@ -14,6 +14,8 @@ import numpy as np
 Tensors = Mapping[str, np.ndarray]
 Engine = Callable[[Tensors], Tensors]
 """Takes input_ids and token_type_ids, int64 [B, L]; returns the encoder's outputs by name, float32 [B, ...]."""
+Observe = Callable[[int, int], None]
+"""Takes the numbers of real and of padding tokens that an engine was given."""
 
 
 @dataclass(frozen=True)
@@ -23,11 +25,15 @@ class Batching:
     call_tokens is what a call of the engine costs besides its tokens, as so many tokens more. Measured with the
     embedded encoder's shape in ONNX Runtime on 2 cores: 2.7 ms for 23 tokens, 7.5 ms for 94, so about 1 ms a call
     and 0.07 ms a token: 16 tokens.
+
+    max_padding bounds the share of the work that is done on padding, however dear a call is. By that cost at 16 tokens
+    a call, on batches of 4 to 32 news titles, the bound makes the cut up to 1.6% dearer and keeps padding at 6 to 8%.
     """
 
     token_budget: int = 2048  # padded tokens in a batch
     max_rows: int = 64
     call_tokens: int = 16
+    max_padding: int = 15  # percent of a batch's real tokens that its padding may be
 
 
 ON_CPU = Batching()
@@ -37,18 +43,24 @@ def micro_batches(lengths: Sequence[int] | np.ndarray, batching: Batching = ON_C
     """Row indices of each micro-batch, longest rows first: the cheapest cut of the rows sorted by length.
 
     A batch costs its padded tokens and `call_tokens`; the sum over all batches is least (dynamic programming over
-    the sorted rows). A batch holds at most `token_budget` padded tokens (a longer row goes alone) and `max_rows` rows.
+    the sorted rows). A batch holds at most `token_budget` padded tokens (a longer row goes alone), `max_rows` rows, and
+    padding of `max_padding` percent of its real tokens.
     """
+    if len(lengths) == 1:
+        return [np.zeros(1, np.int64)]
     order = np.argsort(-np.asarray(lengths, np.int64), kind="stable")
     sizes = np.maximum(np.asarray(lengths, np.int64)[order], 1)
     count = len(sizes)
+    before = np.concatenate([[0], np.cumsum(sizes)])  # real tokens of the rows before row i
     widest = np.clip(batching.token_budget // sizes, 1, batching.max_rows)  # rows that a batch led by row i may hold
     cost = np.zeros(count + 1)  # of rows i.. on
     rows = np.ones(count, np.int64)  # of the batch that row i leads
     steps = np.arange(1, batching.max_rows + 1)
     for i in range(count - 1, -1, -1):
         take = steps[: min(widest[i], count - i)]
-        total = take * sizes[i] + cost[i + 1 : i + 1 + len(take)]
+        padded = take * sizes[i]
+        real = before[i + 1 : i + 1 + len(take)] - before[i]
+        total = np.where(padded * 100 <= real * (100 + batching.max_padding), padded + cost[i + take], np.inf)
         best = int(total.argmin())
         rows[i], cost[i] = best + 1, total[best] + batching.call_tokens
     batches, start = [], 0
@@ -58,9 +70,16 @@ def micro_batches(lengths: Sequence[int] | np.ndarray, batching: Batching = ON_C
     return batches
 
 
+def stack(rows: Sequence[np.ndarray]) -> np.ndarray:
+    """Rows [...] as one array [B, ...]; a view where there is one row."""
+    return rows[0][None] if len(rows) == 1 else np.stack(rows)
+
+
 def pad_rows(rows: Sequence[np.ndarray], length: int | None = None) -> np.ndarray:
     """Stack rows [L_i, ...] into one array [B, L, ...], zeros behind the shorter ones (ERNIE's pad id is 0)."""
     length = max(len(row) for row in rows) if length is None else length
+    if len(rows) == 1 and len(rows[0]) == length:
+        return rows[0][None]  # a view: one row needs no copy
     out = np.zeros((len(rows), length, *rows[0].shape[1:]), rows[0].dtype)
     for i, row in enumerate(rows):
         out[i, : len(row)] = row
@@ -72,21 +91,25 @@ def run_rows(
     input_ids: Sequence[np.ndarray],
     token_type_ids: Sequence[np.ndarray],
     batching: Batching = ON_CPU,
+    observe: Observe | None = None,
 ) -> list[dict[str, np.ndarray]]:
     """Run rows of any lengths through the engine; outputs a row, in the order given.
 
     input_ids, token_type_ids: int64 [L_i] each. A per-token output keeps the padding of its micro-batch: callers
-    cut it to the row's length.
+    cut it to the row's length. observe: told once how many real and padding tokens the engine was given.
     """
     results: list[dict[str, np.ndarray]] = [{} for _ in input_ids]
+    padded = 0
     for batch in micro_batches([len(row) for row in input_ids], batching):
+        ids = pad_rows([input_ids[i] for i in batch])
         outputs = engine(
-            {
-                "input_ids": pad_rows([input_ids[i] for i in batch]),
-                "token_type_ids": pad_rows([token_type_ids[i] for i in batch]),
-            }
+            {"input_ids": ids, "token_type_ids": pad_rows([token_type_ids[i] for i in batch], ids.shape[1])}
         )
+        padded += ids.size
         for name, values in outputs.items():
             for position, row in enumerate(batch):
                 results[row][name] = values[position]
+    if observe is not None:
+        real = sum(len(row) for row in input_ids)
+        observe(real, padded - real)
     return results

@@ -78,6 +78,7 @@ class Variant:
     made: Mapping[str, Any] = field(default_factory=dict)  # how: width, precision, calibration, sensitivity
     gate: Mapping[str, Any] = field(default_factory=dict)  # what it had to pass, the figures, and whether it did
     speed: Mapping[str, Any] = field(default_factory=dict)  # measured beside the other variants, in one run
+    batching: Mapping[str, Any] = field(default_factory=dict)  # calibrated: how the engine stand-ins run it
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from .batching import Batching, Engine, pad_rows, run_rows
+from .batching import Batching, Engine, Observe, pad_rows, run_rows, stack
 from .errors import InvalidItem
 from .kinds import Answer, Kind, TensorSpec, WindowOutput, get_kind
 from .manifest import Manifest
@@ -25,6 +25,8 @@ from .windows import MAX_WINDOWS, Document, Window
 
 Arrays = Mapping[str, np.ndarray]
 NO_LABEL = -1
+JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))  # json.dumps would make one each time
+NO_OFFSETS = np.zeros((4096, 2), np.int32)  # of any window: Limits allows no longer one
 NAMED_FAULTS = 20  # reasons in one message: gRPC carries a few kilobytes
 
 
@@ -46,7 +48,7 @@ def strings(values: Sequence[bytes]) -> np.ndarray:
 
 def dumps(value: Any) -> bytes:
     """Compact UTF-8 JSON."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    return JSON.encode(value).encode()
 
 
 class TokenizerStep:
@@ -126,6 +128,10 @@ class TokenizerStep:
             if document.error is not None:
                 rows.append(dumps({"error": document.error}))
                 continue
+            if not self.kind.offsets and not document.extra:
+                told = document.tokens, document.windows, b"true" if document.truncated else b"false"
+                rows.append(b'{"tokens":%d,"windows":%d,"truncated":%b}' % told)  # what dumps would write
+                continue
             item: dict[str, Any] = {
                 "tokens": document.tokens,
                 "windows": document.windows,
@@ -143,23 +149,27 @@ class EncoderStep:
     """input_ids, token_type_ids INT64 [W, L] of any lengths -> the encoder's outputs, one call a micro-batch.
 
     per_token: names of the outputs with a token dimension. Rows of all requests are cut to their real length,
-    run in micro-batches of rows of like length, and scattered back.
+    run in micro-batches of rows of like length, and scattered back. observe: told the real and padding tokens of each
+    run.
     """
 
     inputs: tuple[str, ...] = ("input_ids", "token_type_ids")
+    costly = True  # so that it is worth asking whether a large request was cancelled
 
-    def __init__(self, engine: Engine, per_token: Collection[str], batching: Batching) -> None:
-        self.engine, self.per_token, self.batching = engine, frozenset(per_token), batching
+    def __init__(
+        self, engine: Engine, per_token: Collection[str], batching: Batching, observe: Observe | None = None
+    ) -> None:
+        self.engine, self.per_token, self.batching, self.observe = engine, frozenset(per_token), batching, observe
 
     def run(self, requests: Sequence[Arrays]) -> list[dict[str, np.ndarray] | InvalidItem]:
         """Per-token outputs are 0 behind a row's end."""
         ids: list[np.ndarray] = []
         types: list[np.ndarray] = []
         for request in requests:
-            lengths = real_lengths(request["input_ids"])
+            lengths = real_lengths(request["input_ids"]).tolist()
             ids += [row[:n] for row, n in zip(request["input_ids"], lengths, strict=True)]
             types += [row[:n] for row, n in zip(request["token_type_ids"], lengths, strict=True)]
-        rows = run_rows(self.engine, ids, types, self.batching)
+        rows = run_rows(self.engine, ids, types, self.batching, self.observe)
         results: list[dict[str, np.ndarray] | InvalidItem] = []
         first = 0
         for request in requests:
@@ -168,7 +178,7 @@ class EncoderStep:
             first += count
             results.append(
                 {
-                    name: np.stack([row[name] for row in mine])
+                    name: stack([row[name] for row in mine])
                     if name not in self.per_token
                     else pad_rows([row[name][:n] for row, n in zip(mine, real, strict=True)], length)
                     for name in mine[0]
@@ -180,6 +190,8 @@ class EncoderStep:
 def real_lengths(input_ids: np.ndarray) -> np.ndarray:
     """Length of each row of [W, L] up to its last id that is not padding (0); at least 1."""
     real = input_ids != 0
+    if real[:, -1].all():
+        return np.full(len(real), real.shape[1])
     lengths: np.ndarray = np.maximum(np.where(real.any(axis=1), real.shape[1] - real[:, ::-1].argmax(axis=1), 1), 1)
     return lengths
 
@@ -216,13 +228,14 @@ class PostprocessStep:
         sizes = []
         for request in requests:
             before = len(documents)
-            for row, (item, (owner, length)) in enumerate(zip(request["ITEM"][:, 0], request["WINDOW"], strict=True)):
+            items, owners = request["ITEM"][:, 0].tolist(), request["WINDOW"].tolist()
+            for row, (item, (owner, length)) in enumerate(zip(items, owners, strict=True)):
                 if item and owner == len(documents) - before:
                     documents.append(_document(json.loads(item)))
                     outputs.append([])
                 elif owner != len(documents) - before - 1 or owner < 0:  # else it would go to another's text
                     raise ValueError(f"row {row} belongs to text {owner}, out of order")
-                offsets = request["OFFSETS"][row, :length] if self.kind.offsets else np.zeros((length, 2), np.int32)
+                offsets = request["OFFSETS"][row, :length] if self.kind.offsets else NO_OFFSETS[:length]
                 tensors = {
                     spec.name: request[spec.name][row, :length] if spec.per_token else request[spec.name][row]
                     for spec in self.specs

@@ -17,7 +17,13 @@ import numpy as np
 from .batching import Batching
 from .engines import load_engine
 from .errors import InvalidItem
+from .metrics import TokenCounters
 from .steps import EncoderStep, Step
+
+WORTH_ASKING = 8
+"""Rows from which a request is asked whether its client cancelled it. The question is a message to the server, some
+60 microseconds, and Triton itself drops what is cancelled in its queue or between the steps of an ensemble. What is
+left are requests whose batch was formed already: few, and dear only where they are large."""
 
 
 def parameters(args: Mapping[str, str]) -> dict[str, str]:
@@ -37,12 +43,13 @@ def version_folder(args: Mapping[str, str]) -> Path:
     return Path(args["model_repository"], args["model_version"])
 
 
-def encoder_step(args: Mapping[str, str], engine: str) -> EncoderStep:
+def encoder_step(args: Mapping[str, str], engine: str, pb_utils: Any) -> EncoderStep:
     """An encoder in one of the engine stand-ins, which batch ragged requests by a token budget.
 
     Parameters of the model: the engine's own (`ernie_runtime.engines`), `intra_op_thread_count` (the C++ onnxruntime
-    backend's name; 0: all cores), and how micro-batches are cut: `token_budget`, `max_rows`, `call_tokens`
-    (`ernie_runtime.batching.Batching`). It runs ERNIE encoders (input_ids, token_type_ids), not any model.
+    backend's name; 0: all cores), and how micro-batches are cut: `token_budget`, `max_rows`, `call_tokens`,
+    `max_padding` (`ernie_runtime.batching.Batching`). Tokens are counted in Triton's metrics. It runs ERNIE encoders
+    (input_ids, token_type_ids), not any model.
     """
     given = parameters(args)
     config = json.loads(args["model_config"])
@@ -50,12 +57,17 @@ def encoder_step(args: Mapping[str, str], engine: str) -> EncoderStep:
     device = "gpu" if args["model_instance_kind"] == "GPU" else "cpu"
     loaded = load_engine(engine, file, given, int(given.get("intra_op_thread_count", 0)), device)
     batching = Batching(**{field.name: int(given[field.name]) for field in fields(Batching) if field.name in given})
-    return EncoderStep(loaded, per_token_outputs(args), batching)
+    counters = TokenCounters(pb_utils, args["model_name"], args["model_version"])
+    return EncoderStep(loaded, per_token_outputs(args), batching, counters)
 
 
 def execute(step: Step, requests: Sequence[Any], pb_utils: Any) -> list[Any]:
-    """Responses for requests, in order; a bad request fails alone and never shows a traceback to its sender."""
+    """Responses for requests, in order; a bad request fails alone and never shows a traceback to its sender.
+
+    A large request that was cancelled costs no work where the step says that it is `costly`.
+    """
     responses: list[Any] = [None] * len(requests)
+    costly = getattr(step, "costly", False)
     good: list[int] = []
     inputs: list[dict[str, np.ndarray]] = []
     for i, request in enumerate(requests):
@@ -65,8 +77,12 @@ def execute(step: Step, requests: Sequence[Any], pb_utils: Any) -> list[Any]:
             responses[i] = _failed(pb_utils, "INVALID_ARG", f"input {', '.join(missing)} is missing")
             continue
         arrays = {name: tensor.as_numpy() for name, tensor in zip(step.inputs, tensors, strict=True)}
-        if 0 in next(iter(arrays.values())).shape:
+        shape = next(iter(arrays.values())).shape
+        if 0 in shape:
             responses[i] = _failed(pb_utils, "INVALID_ARG", "the request holds no items")
+            continue
+        if costly and shape[0] >= WORTH_ASKING and request.is_cancelled():
+            responses[i] = _failed(pb_utils, "CANCELLED", "the request was cancelled")
             continue
         good.append(i)
         inputs.append(arrays)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
-from ernie_serve import detached
+from ernie_serve import cache, detached
 from ernie_serve.problems import ServeError
 from ernie_serve.server import ServerOptions, TritonServer
 
@@ -55,6 +55,13 @@ def parser() -> argparse.ArgumentParser:
         default="ragged",
         help="use configs/NAME.pbtxt of each model; '' for the plain config.pbtxt",
     )
+    made.add_argument(
+        "--cache",
+        type=cache.size,
+        default=0,
+        metavar="BYTES",
+        help="keep answers to repeated requests in so much memory (such as 64M); default: none",
+    )
     made.add_argument("--auto-complete", action="store_true", help="let Triton complete configurations; slower start")
     made.add_argument("--log-file", type=Path, help="what tritonserver writes; default: a file in the cache folder")
     made.add_argument("--timeout", type=float, default=180.0, help="seconds until every model must be ready")
@@ -87,6 +94,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             drain_seconds=given.drain,
             auto_complete=given.auto_complete,
             detached=given.detach,
+            cache=given.cache,
         )
     )
     before = [(number, signal.getsignal(number)) for number in STOP_SIGNALS]

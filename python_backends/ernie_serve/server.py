@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 
-from ernie_serve import backends, ports, problems, wheel
+from ernie_serve import backends, cache, ports, problems, wheel
 from ernie_serve.health import Health
 from ernie_serve.problems import ServeError
 
@@ -52,6 +52,8 @@ class ServerOptions:
     """Let Triton complete configurations: one more interpreter a model, so starting takes some 2 s longer."""
     detached: bool = False
     """Outlive this process."""
+    cache: int = 0
+    """Bytes for answers to repeated requests; 0: nothing is kept."""
 
 
 class TritonServer:
@@ -126,6 +128,8 @@ class TritonServer:
         wheel.check_environment()
         parts = wheel.find_wheel()
         environment = wheel.environment(parts)
+        if self.options.cache:
+            cache.check(parts, self.options.repository, self.options.config_name)
         directory = backends.assemble(parts)
         chosen = ports.pick_ports(self.options.host, self._ports())
         self.options = replace(
@@ -241,6 +245,8 @@ class TritonServer:
         command += [f"--backend-config=python,shm-region-prefix-name={self._name}-"]
         command += [f"--backend-config=python,stub-timeout-seconds={STUB_TIMEOUT_SECONDS}"]
         command += [f"--exit-timeout-secs={options.drain_seconds}"]
+        if options.cache:
+            command.append(cache.argument(options.cache))
         if options.config_name:
             command.append(f"--model-config-name={options.config_name}")
         if not options.auto_complete:

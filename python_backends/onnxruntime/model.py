@@ -15,7 +15,7 @@ class TritonPythonModel:
 
     def initialize(self, args: dict[str, str]) -> None:
         """Load the encoder; an error here is the reason Triton reports for the model."""
-        self.step = triton.encoder_step(args, "onnxruntime")
+        self.step = triton.encoder_step(args, "onnxruntime", pb_utils)
 
     def execute(self, requests: list) -> list:
         """Answer a dynamic batch of ragged requests."""

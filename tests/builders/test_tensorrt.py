@@ -27,18 +27,23 @@ def test_provider_configuration(finished: Place) -> None:
     (accelerator,) = config.optimization.execution_accelerators.gpu_execution_accelerator
     assert accelerator.name == "tensorrt"
     assert accelerator.parameters["precision_mode"] == "FP16"
-    assert accelerator.parameters["trt_profile_min_shapes"] == "input_ids:1x16,token_type_ids:1x16"
-    assert accelerator.parameters["trt_profile_opt_shapes"] == "input_ids:8x24,token_type_ids:8x24"  # the median: 17
+    assert accelerator.parameters["trt_profile_min_shapes"] == "input_ids:1x10,token_type_ids:1x10"
+    assert accelerator.parameters["trt_profile_opt_shapes"] == "input_ids:8x18,token_type_ids:8x18"  # the median: 17
     assert accelerator.parameters["trt_profile_max_shapes"] == "input_ids:1024x32,token_type_ids:1024x32"
     assert not lint(finished.output)[0]
-    assert task_manifest(finished.output, "topics").made_by["not_run"] == ["configs/tensorrt.pbtxt"]
+    made_by = task_manifest(finished.output, "topics").made_by
+    assert made_by["not_run"] == ["configs/tensorrt.pbtxt"]
+    tokenizer = (finished.output / "topics_tokenizer" / "config.pbtxt").read_text(encoding="utf-8")
+    lengths = text_format.Parse(tokenizer, pb.ModelConfig()).parameters["buckets"].string_value
+    assert lengths.split(",")[0] == "10" and lengths.endswith(",32")  # those of the data's windows, see made_by
+    assert sum(made_by["window_lengths"].values()) == 60 and 0 < made_by["expected_padding"] <= 0.08
 
 
 def test_dry_run(finished: Place, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(finished, "--dry-run") == 0
     command, _, text = capsys.readouterr().out.partition("\n")
     assert command.startswith("trtexec --onnx=")
-    assert "--minShapes=input_ids:1x16,token_type_ids:1x16" in command
+    assert "--minShapes=input_ids:1x10,token_type_ids:1x10" in command
     assert command.endswith("--fp16")
     config = text_format.Parse(text, pb.ModelConfig())
     assert dict(config.cc_model_filenames) == {"7.5": "model_cc75.plan"}

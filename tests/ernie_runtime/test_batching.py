@@ -33,16 +33,22 @@ def cheapest(sizes: list[int], batching: Batching) -> int:
     return min(
         batching.call_tokens + rows * sizes[0] + cheapest(sizes[rows:], batching)
         for rows in range(1, min(len(sizes), batching.max_rows) + 1)
-        if rows == 1 or rows * sizes[0] <= batching.token_budget
+        if rows == 1
+        or (
+            rows * sizes[0] <= batching.token_budget
+            and 100 * rows * sizes[0] <= (100 + batching.max_padding) * sum(sizes[:rows])
+        )
     )
 
 
 @EXAMPLES
-@given(st.lists(st.integers(1, 60), max_size=9), st.integers(1, 200), st.integers(1, 9), st.integers(0, 80))
-def test_the_cut_is_the_cheapest(lengths: list[int], budget: int, max_rows: int, call: int) -> None:
-    batching = Batching(budget, max_rows, call)
+@given(
+    st.lists(st.integers(1, 60), max_size=9),
+    st.builds(Batching, st.integers(1, 200), st.integers(1, 9), st.integers(0, 80), st.integers(0, 200)),
+)
+def test_the_cut_is_the_cheapest(lengths: list[int], batching: Batching) -> None:
     batches = [[lengths[row] for row in batch] for batch in micro_batches(lengths, batching)]
-    cost = sum(call + len(batch) * max(batch) for batch in batches)
+    cost = sum(batching.call_tokens + len(batch) * max(batch) for batch in batches)
     assert cost == cheapest(sorted(lengths, reverse=True), batching)
 
 
@@ -83,6 +89,28 @@ def test_padding_is_little() -> None:
     lengths = np.random.default_rng(1).integers(8, 128, 1000)
     padded = sum(len(batch) * int(lengths[batch].max()) for batch in micro_batches(lengths))
     assert padded < 1.1 * lengths.sum()
+
+
+@EXAMPLES
+@given(LENGTHS, st.integers(0, 100))
+def test_padding_keeps_its_bound_however_dear_a_call(lengths: list[int], bound: int) -> None:
+    for batch in micro_batches(lengths, Batching(call_tokens=10_000, max_padding=bound)):
+        sizes = [lengths[row] for row in batch]
+        assert 100 * len(sizes) * max(sizes) <= (100 + bound) * sum(sizes)
+
+
+@EXAMPLES
+@given(st.lists(st.integers(1, 200), min_size=1, max_size=60))
+def test_the_observer_is_told_what_the_engine_was_given(lengths: list[int]) -> None:
+    given_tokens, told = [], []
+
+    def engine(tensors: Tensors) -> Tensors:
+        given_tokens.append(tensors["input_ids"].size)
+        return {"sums": tensors["input_ids"].sum(1)}
+
+    ids = [np.ones(n, np.int64) for n in lengths]
+    run_rows(engine, ids, ids, observe=lambda real, padding: told.append((real, padding)))
+    assert told == [(sum(lengths), sum(given_tokens) - sum(lengths))]
 
 
 def test_pad_rows() -> None:

@@ -25,7 +25,7 @@ class Tensor:
 
 
 class TritonError:
-    INVALID_ARG, INTERNAL = "INVALID_ARG", "INTERNAL"
+    INVALID_ARG, INTERNAL, CANCELLED = "INVALID_ARG", "INTERNAL", "CANCELLED"
 
     def __init__(self, message: str, code: str) -> None:
         self.message, self.code = message, code
@@ -127,6 +127,29 @@ def test_a_bug_harms_one_request_and_tells_its_sender_nothing(position: int) -> 
     assert "ZeroDivisionError" in message and "server's log" in message
     assert len(server.log) == 1 and "Double" in server.log[0] and SECRET in server.log[0]
     assert step.calls == [3, 1, 1, 1]
+
+
+class Request(dict[str, Tensor]):
+    """One that counts how often it is asked."""
+
+    def __init__(self, numbers: Sequence[int], cancelled: bool) -> None:
+        super().__init__(request_of(*numbers))
+        self.cancelled, self.asked = cancelled, 0
+
+    def is_cancelled(self) -> bool:
+        self.asked += 1
+        return self.cancelled
+
+
+def test_large_cancelled_requests_cost_a_costly_step_nothing() -> None:
+    many = range(1, triton.WORTH_ASKING + 1)
+    large, kept, small = Request(many, True), Request(many, False), Request([1], True)
+    step, server = Double(), Server()
+    assert outcomes(triton.execute(step, [large], server)) == [[2 * n for n in many]] and large.asked == 0
+    step.costly = True  # type: ignore[attr-defined]
+    responses = triton.execute(step, [large, kept, small], server)
+    assert outcomes(responses) == ["CANCELLED", [2 * n for n in many], [2]]
+    assert step.calls == [1, 2] and (large.asked, kept.asked, small.asked) == (1, 1, 0)
 
 
 def test_a_lone_bug_is_run_once() -> None:

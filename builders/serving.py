@@ -1,0 +1,71 @@
+"""How Triton runs a task's models under load: the table [tasks.X.serving], written into their configurations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from .errors import ConfigError
+
+QUEUE_SIZE = 256  # where nothing is asked for: room for bursts, and memory stays bounded
+LEAST_QUEUE = 32
+NO_TIMEOUT = 3_600_000  # ms, an hour: Triton heeds a request's own timeout only where the configuration's is longer
+ROWS = 32  # of an execution while more wait: what is accepted late must not wait for a batch of all that wait
+INTERACTIVE, BULK = 1, 2  # `priority` of a request; one that names none is interactive
+UNBOUNDED = ("ernie_postprocess",)  # backends whose queue is not bounded: the encoder's work would be lost
+CHEAP = ("ernie_tokenizer", *UNBOUNDED)  # backends that need no bound on an execution's rows
+
+
+@dataclass(frozen=True)
+class ServingConfig:
+    """Bounds on waiting, and how the engine stand-ins cut micro-batches where calibration shall not decide."""
+
+    slo_ms: int = 0  # latency that accepted requests should keep (99th percentile); 0: requests may wait
+    queue_size: int = 0  # requests that may wait for a model; 0: what it does in slo_ms / 2, without slo_ms 256
+    timeout_ms: int = 0  # a request that waited so long for a model is refused; 0: slo_ms / 2, without slo_ms never
+    priorities: bool = False  # requests with priority 1 (interactive, the default) overtake those with 2 (bulk)
+    calibrate: bool = True  # measure a few calls of each variant's engine when it is published
+    token_budget: int = 0  # padded tokens in a micro-batch; 0: calibrated
+    call_tokens: int = -1  # what a call costs besides its tokens, in tokens; -1: calibrated
+    threads: int = 0  # of the engine; 0: calibrated, else all cores
+
+    def __post_init__(self) -> None:
+        for name in ("slo_ms", "queue_size", "timeout_ms", "token_budget", "call_tokens", "threads"):
+            least = -1 if name == "call_tokens" else 0
+            if not least <= getattr(self, name) < 10**7:
+                raise ConfigError(f"serving.{name} is {getattr(self, name)}; it must be at least {least}")
+
+    def waiting(self, rate: float) -> tuple[int, int]:
+        """How many requests may wait for a model, and how many milliseconds.
+
+        rate: texts a second that the encoder was measured at, 0 where it was not.
+        """
+        timeout = self.timeout_ms or self.slo_ms // 2
+        likely = max(LEAST_QUEUE, int(rate * timeout / 1000)) if rate and self.slo_ms else QUEUE_SIZE
+        return self.queue_size or min(likely, 16 * QUEUE_SIZE), timeout or NO_TIMEOUT
+
+
+def bound_queues(config: Any, serving: ServingConfig, rate: float = 0.0) -> None:
+    """Put the task's bounds into a ModelConfig that has a dynamic batcher; others (ensembles) are left alone.
+
+    Past a bound a request is refused with UNAVAILABLE, through the ensemble too, which hands priority and timeout of
+    its request to its steps. A client may ask for a shorter timeout than the configuration's.
+    """
+    if not config.HasField("dynamic_batching"):
+        return
+    batching = config.dynamic_batching
+    if serving.priorities:
+        batching.priority_levels, batching.default_priority_level = BULK, INTERACTIVE
+    if (serving.slo_ms or serving.timeout_ms or serving.priorities) and config.backend not in CHEAP:
+        batching.preferred_batch_size.append(ROWS)
+    if config.backend in UNBOUNDED:
+        return
+    size, timeout = serving.waiting(rate)
+    policies = [batching.default_queue_policy]
+    if serving.priorities:
+        policies.append(batching.priority_queue_policy[BULK])
+    for policy, milliseconds in zip(policies, (timeout, NO_TIMEOUT), strict=False):  # bulk work may wait its turn
+        policy.max_queue_size = size
+        policy.timeout_action = policy.REJECT
+        policy.default_timeout_microseconds = 1000 * milliseconds
+        policy.allow_timeout_override = True

@@ -1,0 +1,198 @@
+"""More load than the real server can take, clients that cancel, and priorities; the published bounds hold.
+
+The encoder is made slow (a base model of many layers), so that the test's own client is never what is short.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tritonclient.grpc as grpc
+from tritonclient.utils import InferenceServerException
+
+from builders import build_all
+from ernie_runtime.metrics import REAL
+from ernie_serve.server import ServerOptions, TritonServer
+
+from .conftest import topic_rows, write_base_model
+from .test_metrics import tokens
+from .wire import results, text_input
+
+pytestmark = pytest.mark.e2e
+SLO_MS = 1000
+TABLE = f"\n[tasks.topic.serving]\nslo_ms = {SLO_MS}\nqueue_size = 32\npriorities = true\n"
+UNAVAILABLE = "StatusCode.UNAVAILABLE"
+TEXTS = 8  # in a request
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one request, sent at `sent` seconds."""
+
+    sent: float
+    seconds: float
+    status: str  # empty: answered
+    priority: int
+    message: str
+
+
+@pytest.fixture(scope="module")
+def slow(build_arguments: list[str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[TritonServer]:
+    """The tiny task with a wide encoder, not trained, and bounds on waiting."""
+    root = tmp_path_factory.mktemp("slow")
+    write_base_model(root / "base", hidden=256, layers=6, heads=4)
+    arguments = [*build_arguments, "--tasks", "topic", "--set", "epochs=0.1"]
+    given = dict(zip(arguments[::2], arguments[1::2], strict=True))
+    tasks = Path(given["--tasks-file"]).read_text(encoding="utf-8")
+    (root / "tasks.toml").write_text(tasks + TABLE, encoding="utf-8")
+    given |= {"--tasks-file": str(root / "tasks.toml"), "--base-model": str(root / "base")}
+    given |= {"--cache": str(root / "build"), "--output": str(root / "repository")}
+    assert build_all.main([part for option in given.items() for part in option]) == 0
+    options = ServerOptions(root / "repository", http_port=0, grpc_port=0, metrics_port=0, log_file=root / "log")
+    with TritonServer(options) as running:
+        yield running
+
+
+def texts_of(count: int, seed: int) -> list[str]:
+    return [row["text"] * 2 for row in topic_rows(count, seed)]
+
+
+def sustainable(server: TritonServer) -> float:
+    """Requests a second of eight callers, who each wait for their answer."""
+    stop, done = time.monotonic() + 2, []
+
+    def ask(seed: int) -> None:
+        with grpc.InferenceServerClient(server.grpc_address) as client:
+            while time.monotonic() < stop:
+                with suppress(InferenceServerException):  # refused, where the machine falters: not counted
+                    client.infer("topic", [text_input(texts_of(TEXTS, seed))])
+                    done.append(seed)
+
+    threads = [threading.Thread(target=ask, args=(seed,)) for seed in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert done
+    return len(done) / 2
+
+
+def flood(server: TritonServer, rate: float, seconds: float, priorities: Sequence[int]) -> list[Outcome]:
+    """Requests at random moments, `rate` a second, whatever becomes of them."""
+    generator, outcomes, lock = random.Random(4), list[Outcome](), threading.Lock()
+    tensors = [text_input(texts_of(TEXTS, seed)) for seed in range(40)]
+    with grpc.InferenceServerClient(server.grpc_address) as client:
+        start = due = time.monotonic()
+        sent = 0
+        while due < start + seconds:
+            due += generator.expovariate(rate)
+            time.sleep(max(0.0, due - time.monotonic()))
+            begun, priority = time.monotonic(), priorities[sent % len(priorities)]
+
+            def came(result: Any, error: Any, begun: float = begun, priority: int = priority) -> None:
+                status, message = ("", "") if error is None else (str(error.status()), error.message())
+                with lock:
+                    outcomes.append(Outcome(begun - start, time.monotonic() - begun, status, priority, message))
+
+            client.async_infer("topic", [tensors[sent % len(tensors)]], came, priority=priority)
+            sent += 1
+        limit = time.monotonic() + 30
+        while len(outcomes) < sent and time.monotonic() < limit:
+            time.sleep(0.01)
+    assert len(outcomes) == sent, "a request was never answered"
+    return outcomes
+
+
+def percentile(outcomes: Sequence[Outcome], percent: float) -> float:
+    """Of the seconds."""
+    return float(np.percentile([outcome.seconds for outcome in outcomes], percent))
+
+
+def test_more_than_it_can_take(slow: TritonServer) -> None:
+    rate = 3 * sustainable(slow)
+    outcomes = flood(slow, rate, 5, [0])
+    accepted = [o for o in outcomes if not o.status]
+    refused = [o for o in outcomes if o.status]
+    assert {o.status for o in refused} == {UNAVAILABLE}
+    assert all("Exceeds maximum queue size" in o.message or "timeout expired" in o.message for o in refused)
+    assert len(refused) > len(outcomes) / 4 and len(accepted) > len(outcomes) / 20
+    assert percentile(accepted, 99) < 2 * SLO_MS / 1000
+    assert percentile(refused, 50) < SLO_MS / 1000
+    with grpc.InferenceServerClient(slow.grpc_address) as client:  # and it is well again
+        begun = time.monotonic()
+        assert len(results(client.infer("topic", [text_input(texts_of(TEXTS, 1))]))) == TEXTS
+        assert time.monotonic() - begun < 5
+
+
+def test_a_request_may_bring_a_shorter_timeout(slow: TritonServer, server: TritonServer) -> None:
+    """Behind a long request: refused when its own time is up, in a task with an SLO and in one without."""
+    for running, texts in ((slow, 256), (server, 256)):
+        with grpc.InferenceServerClient(running.grpc_address) as client:
+            done = threading.Semaphore(0)
+            for seed in range(3):
+                tensors = [text_input(texts_of(texts, seed))]
+                client.async_infer("topic", tensors, lambda result, error, done=done: done.release())
+            time.sleep(0.02)
+            with pytest.raises(InferenceServerException, match="Request timeout expired") as caught:
+                client.infer("topic", [text_input(["球队比赛"])], timeout=1)
+            assert caught.value.status() == UNAVAILABLE
+            assert all(done.acquire(timeout=30) for _ in range(3))
+
+
+def test_interactive_requests_overtake_bulk(slow: TritonServer) -> None:
+    outcomes = flood(slow, 2 * sustainable(slow), 5, [2, 2, 2, 1])
+    answered = {p: [not o.status for o in outcomes if o.priority == p] for p in (1, 2)}
+    share = {p: sum(found) / len(found) for p, found in answered.items()}
+    assert share[1] > 0.9 > share[2], share
+
+
+def encoder_inputs(rows: int) -> list[grpc.InferInput]:
+    """What the tokenizer would hand over: rows of 60 tokens."""
+    ids = np.random.default_rng(rows).integers(5, 500, (rows, 60))
+    tensors = []
+    for name, values in (("input_ids", ids), ("token_type_ids", np.zeros_like(ids))):
+        tensor = grpc.InferInput(name, list(values.shape), "INT64")
+        tensor.set_data_from_numpy(values)
+        tensors.append(tensor)
+    return tensors
+
+
+def seconds_of(client: Any, model: str, tensors: list[grpc.InferInput]) -> float:
+    """Of one request."""
+    begun = time.monotonic()
+    client.infer(model, tensors)
+    return time.monotonic() - begun
+
+
+@pytest.mark.parametrize("rows", [1024, 90])
+def test_cancelled_requests_cost_the_encoder_little(server: TritonServer, rows: int) -> None:
+    """A client sends eleven requests behind long ones and walks away: the encoder drops what it has not begun."""
+    model, statuses = "topic_encoder_fp32", list[str]()
+    blocker, tensors = encoder_inputs(1024), encoder_inputs(rows)
+    with grpc.InferenceServerClient(server.grpc_address) as client:
+        one = min(seconds_of(client, model, blocker) for _ in range(3))
+
+        def came(result: Any, error: Any) -> None:
+            statuses.append("" if error is None else str(error.status()))
+
+        before = tokens(server, REAL, model)
+        for _ in range(3):
+            client.async_infer(model, blocker, lambda result, error: None)
+        time.sleep(one / 4)  # the first is being worked on
+        calls = [client.async_infer(model, tensors, came) for _ in range(11)]
+        time.sleep(one / 2)
+        for call in calls:
+            call.cancel()
+        assert len(results(client.infer("topic", [text_input(["球队比赛"])]))) == 1
+        worked = (tokens(server, REAL, model) - before) / 60 - 3 * 1024
+    assert "StatusCode.CANCELLED" in statuses
+    assert worked < 11 * rows / 2, f"{worked:.0f} of {11 * rows} rows were worked on"
