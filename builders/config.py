@@ -26,6 +26,7 @@ HERE = Path(__file__).resolve().parent
 ASSETS = HERE / "assets"
 TASKS_FILE = HERE / "tasks.toml"
 PROFILES = ("demo", "full")
+PIPELINES = ("steps", "fused")
 TOML_NAMES = {"Mapping[str, str]": "a table of strings", "tuple[str, ...]": "a list of strings"}
 
 T = TypeVar("T")
@@ -100,6 +101,11 @@ class TaskConfig:
     examples: tuple[tuple[str, ...], ...] = ()  # texts for demos and warm-up
     options: Mapping[str, Any] = field(default_factory=dict)  # the kind's own, as in the manifest
     transfer: Mapping[str, DataConfig] = field(default_factory=dict)  # further sets to evaluate on
+    pipeline: str = "steps"  # fused: publish TASK_fused too, all three steps in one process
+
+    def __post_init__(self) -> None:
+        if self.pipeline not in PIPELINES:
+            raise ConfigError(f"pipeline {self.pipeline!r} is none of {', '.join(PIPELINES)}")
 
 
 def typed(cls: type[T], raw: Any, where: str) -> T:
@@ -240,12 +246,18 @@ def load_tasks(path: Path = TASKS_FILE) -> dict[str, TaskConfig]:
 
 
 def _check_names(tasks: Mapping[str, Any], where: str) -> None:
-    """No task may be called what a model of another one is called (T_tokenizer, T_encoder_V, T_postprocess, T_V)."""
+    """No task may be called what a model of another one is called (T_tokenizer, T_encoder_V, T_fused, T_V, ...)."""
     for name in tasks:
         for other, raw in tasks.items():
             if name != other and name.startswith(f"{other}_"):
                 part = name.removeprefix(f"{other}_")
                 variants = raw.get("variants", ()) if isinstance(raw, Mapping) else ()
-                models = {"tokenizer", "postprocess", "fp32", *(variants if isinstance(variants, list) else ())}
+                models = {
+                    "tokenizer",
+                    "postprocess",
+                    "fused",
+                    "fp32",
+                    *(variants if isinstance(variants, list) else ()),
+                }
                 if part in models or part.startswith("encoder_"):
                     raise ConfigError(f"{where}: tasks.{name} is the name of a model of task {other}; choose another")

@@ -23,6 +23,7 @@ BACKENDS: Mapping[str, tuple[str, ...]] = {  # backend -> files it loads from a 
     "ernie_tokenizer": ("tokenizer.json",),
     "ernie_postprocess": (),
     "ernie_compat": (),
+    "ernie_pipeline": (),
     "onnxruntime": ("model.onnx",),
     "openvino": ("model.xml", "model.bin"),
     "paddle": ("model.json", "model.pdiparams"),
@@ -73,7 +74,7 @@ class Model:
     @property
     def again(self) -> str:
         """The fix of most findings."""
-        return f"publish {self.task or re.sub('_(tokenizer|postprocess|encoder_.*)$', '', self.name)} again"
+        return f"publish {self.task or re.sub('_(tokenizer|postprocess|fused|encoder_.*)$', '', self.name)} again"
 
     def served(self, flavour: str) -> tuple[str, Any] | None:
         """File and configuration under `--model-config-name`; Triton falls back to the portable one."""

@@ -16,6 +16,7 @@ from ernie_runtime.manifest import Manifest, Variant
 from ernie_runtime.tokenization import ErnieTokenizer
 
 from . import triton_config as tc
+from .lint_fused import fused_rules
 from .lint_rules import Finding, Model, Tensors, config_tensors, contract_rules, name_rules
 
 MANIFEST, TOKENIZER = "manifest.json", "tokenizer.json"
@@ -28,6 +29,8 @@ def task_models(manifest: Manifest) -> dict[str, Variant | None]:
     names: dict[str, Variant | None] = {tc.tokenizer_name(task): None, tc.postprocess_name(task): None}
     for variant in manifest.variants:
         names |= {tc.encoder_name(task, variant.name): variant, f"{task}_{variant.name}": variant}
+    if tc.is_fused(manifest):
+        names[tc.fused_name(task)] = manifest.variant(manifest.recommended)
     return {**names, task: manifest.variant(manifest.recommended)}
 
 
@@ -83,7 +86,10 @@ def task_rules(models: Mapping[str, Model], members: Mapping[str, Manifest], onn
                 yield from version_rules(model, model.manifests[number], number, onnx)
             elif not (model.folder / str(number) / MANIFEST).exists():
                 yield Finding(at, "missing", model.again)
-        yield from member_rules(model, manifest, task_models(manifest)[name])
+        if name == tc.fused_name(manifest.task):
+            yield from fused_rules(model, models, manifest)
+        else:
+            yield from member_rules(model, manifest, task_models(manifest)[name])
 
 
 def member_rules(model: Model, manifest: Manifest, variant: Variant | None) -> Iterator[Finding]:

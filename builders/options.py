@@ -83,6 +83,12 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("--max-drop", type=float, help="points of the main metric that a variant may lose")
     p.add_argument("--force", action="store_true", help="publish what the gate refuses too; the manifest says so")
+    p.add_argument(
+        "--fused",
+        action="store_true",
+        help="publish each task as TASK_fused too: tokenizer, encoder and postprocessor in one process "
+        '(in a tasks file: pipeline = "fused")',
+    )
     add_compat(p)
     p.add_argument("--dry-run", action="store_true", help="print the plan; download, train and write nothing")
     p.add_argument("--until", choices=STAGES, default="publish", help="stop after this stage")

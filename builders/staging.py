@@ -20,15 +20,21 @@ from .warmup import warmup_requests, write_warmup
 PUBLISHED = "published"  # in a version directory: the model's configuration as it was published with the version
 
 
-def model_names(task: str, variants: Mapping[str, Any] | list[str]) -> list[str]:
-    """The task's models in the order of publishing: steps, then ensembles, the plain name last."""
+def model_names(task: str, variants: Mapping[str, Any] | list[str], fused: bool = False) -> list[str]:
+    """The task's models in the order of publishing: steps, then what reads them, ensembles, the plain name last."""
     return [
         tc.tokenizer_name(task),
         *(tc.encoder_name(task, name) for name in variants),
         tc.postprocess_name(task),
+        *([tc.fused_name(task)] if fused else []),
         *(f"{task}_{name}" for name in variants),
         task,
     ]
+
+
+def models_of(manifest: Manifest) -> list[str]:
+    """The models that a version was published as, in the order of publishing."""
+    return model_names(manifest.task, [variant.name for variant in manifest.variants], tc.is_fused(manifest))
 
 
 def keep_configuration(model: Path, target: Path) -> None:
@@ -66,6 +72,9 @@ def stage_models(
         engine = load_engine(variant.engine, source / variant.file, variant.settings)
         warm |= warmup_requests(manifest, tokenizer, engine, examples, variant.name)
     rates = {tc.encoder_name(task, v.name): v.batching.get("texts_per_second", 0) for v in manifest.variants}
+    if tc.is_fused(manifest):
+        flavours[tc.fused_name(task)] = (tc.fused_config(manifest, recommended),)
+        warm[tc.fused_name(task)] = warm[tc.tokenizer_name(task)]
     for name, configs in flavours.items():
         folder = staging / name
         home = folder / str(manifest.version)

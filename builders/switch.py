@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from ernie_runtime.manifest import Manifest
 from ernie_runtime.repository import versions
@@ -12,26 +13,40 @@ from ernie_runtime.repository import versions
 from . import triton_config as tc
 from .errors import PublishError
 from .exchange import exchange
-from .staging import PUBLISHED, model_names
+from .staging import PUBLISHED, models_of
 
 
 def recommend(repository: Path, manifest: Manifest, name: str) -> Manifest:
-    """Put the variant `name` behind the task's plain name: one directory, the ensemble's, is exchanged."""
-    changed = replace(manifest, recommended=name)
-    folder = repository / manifest.task
-    new = repository / f".{manifest.task}.new"
+    """Put the variant `name` behind the task's plain name: that ensemble's directory is exchanged, T_fused's before."""
+    changed, task = replace(manifest, recommended=name), manifest.task
+    variant = changed.variant(name)
+    if tc.is_fused(manifest):
+        fused = _warm(repository, tc.fused_config(changed, variant))
+        _change(repository, changed, fused.name, tc.to_text(fused))
+    _change(repository, changed, task, tc.to_text(tc.ensemble_config(changed, task, variant)))
+    return changed
+
+
+def _warm(repository: Path, config: Any) -> Any:
+    """The configuration with the warm-up requests of the model as it is published: their texts suit any variant."""
+    published = tc.from_text((repository / config.name / tc.PORTABLE).read_text(encoding="utf-8"))
+    config.model_warmup.extend(published.model_warmup)
+    return config
+
+
+def _change(repository: Path, manifest: Manifest, model: str, config: str) -> None:
+    """Exchange one model's directory for the same with another configuration and manifest."""
+    folder, new = repository / model, repository / f".{model}.new"
     shutil.rmtree(new, ignore_errors=True)
     shutil.copytree(folder, new)
     try:
-        config = tc.to_text(tc.ensemble_config(changed, manifest.task, changed.variant(name)))
         home = new / str(manifest.version)
         for at in (new, home / PUBLISHED):
             (at / tc.PORTABLE).write_text(config, encoding="utf-8")
-        (home / "manifest.json").write_text(changed.to_json(), encoding="utf-8")
+        (home / "manifest.json").write_text(manifest.to_json(), encoding="utf-8")
         exchange(new, folder)
     finally:
         shutil.rmtree(new, ignore_errors=True)
-    return changed
 
 
 def roll_back(repository: Path, manifest: Manifest) -> Manifest:
@@ -45,7 +60,7 @@ def roll_back(repository: Path, manifest: Manifest) -> Manifest:
         raise PublishError(f"task {task}: version {manifest.version} is the only one in {repository}")
     before = earlier[-1]
     old = Manifest.load(repository / task / str(before) / "manifest.json")
-    names = model_names(task, [variant.name for variant in old.variants])
+    names = models_of(old)
     for name in names:
         if not (repository / name / str(before) / PUBLISHED).is_dir():
             raise PublishError(
@@ -62,7 +77,7 @@ def roll_back(repository: Path, manifest: Manifest) -> Manifest:
                 shutil.copytree(folder / str(number), new / str(number))
         exchange(new, folder)
         shutil.rmtree(new)
-    for name in model_names(task, [variant.name for variant in manifest.variants]):
+    for name in models_of(manifest):
         if name not in names:
             shutil.rmtree(repository / name, ignore_errors=True)
     return old

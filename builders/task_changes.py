@@ -1,4 +1,4 @@
-"""A task as the command line changes it: --set, --preset, --variants, --pick, --max-drop."""
+"""A task as the command line changes it: --set, --preset, --variants, --pick, --max-drop, --fused."""
 
 from __future__ import annotations
 
@@ -35,6 +35,8 @@ def with_changes(task: TaskConfig, args: argparse.Namespace) -> TaskConfig:
     if args.max_drop is not None:
         changed = {**vars(task.compress), "max_drop": args.max_drop}
         task = replace(task, compress=typed(CompressConfig, changed, "--max-drop"))
+    if args.fused:
+        task = replace(task, pipeline="fused")
     return replace(task, train=typed(TrainConfig, {**vars(task.train), **changes}, "--set"))
 
 

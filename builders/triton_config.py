@@ -7,7 +7,7 @@ dynamic batcher; the ragged one lets requests of different lengths meet in the P
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from google.protobuf import text_format
@@ -27,6 +27,7 @@ THREADS = "intra_op_thread_count"  # not written where it is 0: all cores
 STAND_IN = (*asdict(ON_CPU), THREADS)  # parameters of the engine stand-ins
 MAX_TEXTS = 256  # texts in one request
 MANIFEST_PARAMETER = "manifest"
+PIPELINE, STEPS, FUSED = "pipeline", "steps", "fused"  # in made_by: whether T_fused is published beside the ensembles
 EIGHT_BITS = ("int8", "qat8")  # precisions whose graph has QuantizeLinear nodes
 
 ENCODER_INPUTS = (TensorSpec("input_ids", "INT64", (-1,)), TensorSpec("token_type_ids", "INT64", (-1,)))
@@ -48,6 +49,21 @@ def encoder_name(task: str, variant: str) -> str:
 def postprocess_name(task: str) -> str:
     """Model name of a task's postprocessor."""
     return f"{task}_postprocess"
+
+
+def fused_name(task: str) -> str:
+    """Model name of the task in one process."""
+    return f"{task}_fused"
+
+
+def is_fused(manifest: Manifest) -> bool:
+    """Whether the task is published in one process too."""
+    return manifest.made_by.get(PIPELINE) == FUSED
+
+
+def fused_manifest(manifest: Manifest) -> Manifest:
+    """What clients are told of T_fused: a task of that name, so that they ask it as they ask any."""
+    return replace(manifest, task=fused_name(manifest.task))
 
 
 def hand_over(manifest: Manifest) -> tuple[TensorSpec, ...]:
@@ -90,9 +106,7 @@ def encoder_config(manifest: Manifest, variant: Variant, ragged: bool) -> pb.Mod
     for name, value in variant.settings.items():
         config.parameters[name].string_value = value
     if ragged:
-        for name, value in {**asdict(ON_CPU), **variant.batching}.items():
-            if name in STAND_IN and (value or name != THREADS):
-                config.parameters[name].string_value = str(value)
+        _micro_batches(config, variant)
     return config
 
 
@@ -146,6 +160,21 @@ def ensemble_config(manifest: Manifest, name: str, variant: Variant) -> pb.Model
     return config
 
 
+def fused_config(manifest: Manifest, variant: Variant) -> pb.ModelConfig:
+    """T_fused: the recommended variant in one process, the same inputs and outputs as the ensemble's.
+
+    It holds no weights: it reads those of T_encoder_V and the vocabulary of T_tokenizer, of its own version.
+    """
+    kind = get_kind(manifest.kind)
+    config = _model(fused_name(manifest.task), "ernie_pipeline", MAX_TEXTS)
+    _tensors(config.input, kind.inputs)
+    _tensors(config.output, (*kind.numeric_outputs(manifest), RESULT))
+    _micro_batches(config, variant)
+    config.parameters[MANIFEST_PARAMETER].string_value = fused_manifest(manifest).to_json()
+    config.parameters["variant"].string_value = variant.name
+    return config
+
+
 def add_warmup(
     config: pb.ModelConfig, name: str, files: Mapping[str, tuple[str, Sequence[int]]], batch: int = 1
 ) -> None:
@@ -174,6 +203,12 @@ def _model(name: str, backend: str, max_batch_size: int) -> pb.ModelConfig:
     config = pb.ModelConfig(name=name, backend=backend, max_batch_size=max_batch_size)
     config.dynamic_batching.SetInParent()
     return config
+
+
+def _micro_batches(config: pb.ModelConfig, variant: Variant) -> None:
+    for name, value in {**asdict(ON_CPU), **variant.batching}.items():
+        if name in STAND_IN and (value or name != THREADS):
+            config.parameters[name].string_value = str(value)
 
 
 def _cpu(config: pb.ModelConfig) -> None:

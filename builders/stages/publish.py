@@ -28,7 +28,7 @@ from ..errors import PublishError
 from ..exchange import move_in
 from ..kinds import get_builder_kind
 from ..lint import lint
-from ..staging import model_names, stage_models
+from ..staging import model_names, models_of, stage_models
 from . import Context, Done, key_of
 from .data import read_split
 from .finetune import manifest_of
@@ -47,10 +47,12 @@ def holds(context: Context, before: Mapping[str, Done]) -> bool:
     """Whether this very build is still the newest version of every model of the task."""
     try:
         newest = task_manifest(context.output, context.task.name)
-        names = model_names(newest.task, [variant.name for variant in newest.variants])
+        names = models_of(newest)
         manifests = [Manifest.load(newest_version(context.output / name) / "manifest.json") for name in names]
     except ManifestError:
         return False
+    if set(_present(context)) - set(names):
+        return False  # stopped before it took away what the build before had
     build = _build_key(context, before)
     if len({m.version for m in manifests}) != 1 or any(m.made_by.get("build") != build for m in manifests):
         return False
@@ -61,7 +63,7 @@ def _concerns(file: str, manifest: Manifest) -> bool:
     """Whether a file of the repository belongs to the task's models and to their newest version, or to all versions."""
     model, _, inside = file.partition("/")
     part = inside.partition("/")[0]
-    names = model_names(manifest.task, [variant.name for variant in manifest.variants])
+    names = models_of(manifest)
     return model in names and (not part.isdigit() or int(part) == manifest.version)
 
 
@@ -107,6 +109,7 @@ def _publish(context: Context, before: Mapping[str, Done]) -> dict[str, Any]:
             "seed": context.seed,
             "not_run": tc.NOT_RUN,
             "serving": vars(task.serving),
+            **({tc.PIPELINE: tc.FUSED} if task.pipeline == tc.FUSED else {}),
         },
     )
     items = [e.texts for e in read_split(before["data"], "dev")[:LENGTHS]] or list(task.examples)
@@ -132,7 +135,7 @@ def _publish(context: Context, before: Mapping[str, Done]) -> dict[str, Any]:
         manifest = with_variants(manifest, kept, context.pick)
         manifest = replace(manifest, refused=tuple(v for name, v in found.items() if name not in kept))
         _stage(staging, manifest, folders, context)
-        names = model_names(task.name, list(kept))
+        names = models_of(manifest)
         for name in names:
             move_in(staging / name, context.output / name, manifest.version)
         for name in set(present) - set(names):
@@ -227,7 +230,8 @@ def _present(context: Context) -> list[str]:
     except ManifestError:
         known = ()
     names = dict.fromkeys([*(variant.name for variant in known), *context.task.variants])
-    return [name for name in model_names(context.task.name, list(names)) if (context.output / name).is_dir()]
+    models = model_names(context.task.name, list(names), fused=True)
+    return [name for name in models if (context.output / name).is_dir()]
 
 
 def evaluations(context: Context, before: Mapping[str, Done], variant: str) -> tuple[Evaluation, ...]:
@@ -261,5 +265,6 @@ def _build_key(context: Context, before: Mapping[str, Done]) -> str:
             "serving": vars(context.task.serving),
             "force": context.force,
             "pick": context.pick,
+            "pipeline": context.task.pipeline,
         }
     )

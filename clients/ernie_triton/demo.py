@@ -82,12 +82,12 @@ def _served_builds(url: str) -> dict[str, str]:
 def _published_builds(repository: Path) -> dict[str, str]:
     """The build of each task's newest version in the repository; Triton takes directories named by a number."""
     found = {}
-    for tokenizer in repository.glob("*_tokenizer"):
-        versions = [int(path.name) for path in tokenizer.glob("[1-9]*") if path.name.isdigit()]
-        manifest = tokenizer / str(max(versions, default=0)) / "manifest.json"
+    for model in (*repository.glob("*_tokenizer"), *repository.glob("*_fused")):
+        versions = [int(path.name) for path in model.glob("[1-9]*") if path.name.isdigit()]
+        manifest = model / str(max(versions, default=0)) / "manifest.json"
         if manifest.is_file():
             made_by = json.loads(manifest.read_text("utf-8"))["made_by"]
-            found[tokenizer.name.removesuffix("_tokenizer")] = made_by["build"]
+            found[model.name.removesuffix("_tokenizer")] = made_by["build"]
     return found
 
 

@@ -62,7 +62,7 @@ class Transport:
         self._client.close()
 
     def ensembles(self, parameter: str) -> list[Ensemble]:
-        """The ready ensembles that carry a manifest in this parameter."""
+        """The ready models that answer a task: those that carry a manifest in this parameter."""
         try:
             index = self._client.get_model_repository_index(client_timeout=self.timeout)
             names = sorted({model.name for model in index.models if model.state == "READY"})
@@ -79,7 +79,7 @@ class Transport:
             if isinstance(translated, NotFound):  # unloaded since the index was read
                 return None
             raise translated from None
-        if config.platform != "ensemble" or parameter not in config.parameters:
+        if parameter not in config.parameters:  # steps have none; ensembles do, and a task in one process
             return None
         return Ensemble(
             name=name,

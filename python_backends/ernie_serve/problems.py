@@ -83,7 +83,7 @@ def _check_versions(repository: Path, task: str, names: list[str]) -> None:
     """ServeError where a task's models have no common newest version: its publishing was cut short."""
     if f"{task}_tokenizer" not in names:
         return
-    parts = (f"{task}_tokenizer", f"{task}_postprocess", task)
+    parts = (f"{task}_tokenizer", f"{task}_postprocess", f"{task}_fused", task)
     newest = {
         name: max(
             (int(p.name) for p in (repository / name).iterdir() if re.fullmatch("[1-9][0-9]*", p.name)), default=0

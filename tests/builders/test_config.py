@@ -50,6 +50,7 @@ def test_the_tasks_that_ship() -> None:
         ("batch_size = 16", "batch_size = 1.5", "tasks.topics.train.batch_size: expected int, found 1.5"),
         ("batch_size = 16", "batch_size = true", "tasks.topics.train.batch_size: expected int, found True"),
         ("batch_size = 16", "amp = 1", "tasks.topics.train.amp: expected bool, found 1"),
+        ('title = "Topics"', 'pipeline = "one"', "tasks.topics: pipeline 'one' is none of steps, fused"),
         ('title = "Topics"', "title = 5", "tasks.topics.title: expected str, found 5"),
         ('kind = "sequence_classification"', 'kind = "poetry"', "tasks.topics: kind 'poetry' is none of "),
         ('kind = "sequence_classification"', "kind = []", "tasks.topics: kind [] is none of "),

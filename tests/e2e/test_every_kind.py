@@ -16,6 +16,7 @@ import tritonclient.grpc as grpc
 
 from builders import build_all
 from builders.config import ASSETS
+from builders.lint import lint
 from builders.readers.bio_columns import read as read_entities
 from builders.readers.squad_json import read as read_questions
 from ernie_runtime.kinds import kind_names
@@ -25,7 +26,7 @@ from ernie_triton import Client
 from ernie_triton.results import CLASSES
 
 from .conftest import write_base_model
-from .wire import close, results, text_input
+from .wire import close, results, same_bytes, text_input
 
 pytestmark = pytest.mark.e2e
 
@@ -165,7 +166,7 @@ def everything(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "data" / "none").mkdir()
     (root / "tasks.toml").write_text(TASKS, encoding="utf-8")
     common = ["--tasks-file", str(root / "tasks.toml"), "--cache", str(root / "build")]
-    common += ["--output", str(root / "repository")]
+    common += ["--output", str(root / "repository"), "--fused"]
     trained = ",".join(name for name in TASK_OF.values() if name not in ("vector", "blank"))
     data = ["--profile", "full", "--data-dir", str(root / "data"), "--base-model", str(root / "base")]
     assert build_all.main([*common, *data, "--tasks", trained]) == 0
@@ -185,6 +186,10 @@ def running(everything: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
 def ask(client: Any, pipeline: Pipeline, items: list[tuple[str, ...]], task: str) -> Any:
     columns = zip(pipeline.kind.inputs, zip(*items, strict=True), strict=True)
     return client.infer(task, [text_input(list(values), spec.name) for spec, values in columns])
+
+
+def test_the_repository_passes_lint(everything: Path) -> None:
+    assert lint(everything)[0] == []
 
 
 def test_no_kind_is_left_out() -> None:
@@ -221,6 +226,17 @@ def test_a_bad_item_fails_alone(running: TritonServer, everything: Path, kind: s
         alone = results(ask(client, pipeline, items, task))
     assert second["error"]["message"].startswith("item 1: ")
     assert close([first, third], alone)
+
+
+@pytest.mark.parametrize("kind", TASK_OF)
+def test_one_process_answers_the_same_bytes(running: TritonServer, everything: Path, kind: str) -> None:
+    task, items = TASK_OF[kind], items_of(kind)
+    pipeline = Pipeline.load(everything, task)
+    bad = tuple("" for _ in pipeline.kind.inputs)
+    with grpc.InferenceServerClient(running.grpc_address) as client:
+        for request in (items, [items[0], bad, *items[1:3]], *([item] for item in items)):
+            steps, one = (ask(client, pipeline, list(request), name) for name in (task, f"{task}_fused"))
+            assert same_bytes(steps, one), request
 
 
 @pytest.mark.parametrize("kind", TASK_OF)

@@ -31,3 +31,14 @@ def close(left: Any, right: Any) -> bool:
     if isinstance(left, list) and isinstance(right, list):
         return len(left) == len(right) and all(close(a, b) for a, b in zip(left, right, strict=True))
     return bool(left == right)
+
+
+def same_bytes(left: Any, right: Any) -> bool:
+    """Whether two replies have the same outputs, each of the same shape, dtype and bytes."""
+    outputs = [sorted(tensor.name for tensor in reply.get_response().outputs) for reply in (left, right)]
+    if outputs[0] != outputs[1]:
+        return False
+    pairs = [(left.as_numpy(name), right.as_numpy(name)) for name in outputs[0]]
+    return all(
+        a.shape == b.shape and a.dtype == b.dtype and a.reshape(-1).tolist() == b.reshape(-1).tolist() for a, b in pairs
+    )

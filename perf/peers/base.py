@@ -1,0 +1,139 @@
+"""The interface of a peer, and what servers in processes of their own share."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from .case import Case, Item
+from .closed_loop import Run, closed_loop, http_request
+from .errors import PeerError
+from .plain import CASE_VARIABLE
+
+ROOT = Path(__file__).resolve().parents[2]
+START_SECONDS = 90.0
+
+
+class Peer(Protocol):
+    """One way to serve a case."""
+
+    name: str  # on the command line and in reports
+    what: str  # a line for the report
+    packages: tuple[str, ...]  # modules it needs, as `pip install` pins them in the extra `peers`
+
+    def start(self, case: Case, port: int, example: Item) -> str:
+        """Serve the case; the address, once `example` is answered. PeerError where that fails."""
+
+    def run(self, items: Sequence[Item], concurrency: int) -> Run:
+        """Answer every item once, at most `concurrency` at a time."""
+
+    def answer(self, body: bytes) -> dict[str, Any]:
+        """`{"label", "score"}` of one of the run's answers."""
+
+    def stop(self) -> None:
+        """End what `start` started; may be called at any time, and twice."""
+
+
+def missing(peer: Peer) -> str:
+    """How to install what a peer lacks; empty where it lacks nothing."""
+    lacking = [name for name in peer.packages if importlib.util.find_spec(name) is None]
+    return f"not installed ({', '.join(lacking)}): pip install '.[peers]'" if lacking else ""
+
+
+def free_port() -> int:
+    """A TCP port on the loopback interface that is free now."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port: int = taken.getsockname()[1]
+        return port
+
+
+class HttpPeer:
+    """A peer that is asked over HTTP; subclasses say `path`, `body` and `answer`, and set `address`."""
+
+    name = what = path = ""
+    packages: tuple[str, ...] = ()
+
+    def __init__(self) -> None:
+        self.address = ""
+
+    def body(self, item: Item) -> bytes:
+        """The JSON of one request."""
+        return json.dumps({"texts": item}, ensure_ascii=False).encode()
+
+    def answer(self, body: bytes) -> dict[str, Any]:
+        """The answer as it is, unless the server wraps it."""
+        found: dict[str, Any] = json.loads(body)
+        return found
+
+    def run(self, items: Sequence[Item], concurrency: int) -> Run:
+        """A closed loop over all items."""
+        requests = [http_request(self.address, self.path, self.body(item)) for item in items]
+        return closed_loop(self.address, requests, concurrency)
+
+
+class ModulePeer(HttpPeer):
+    """A server that is a Python module of this package, started as a process with the case in its environment."""
+
+    module = ""
+    arguments: tuple[str, ...] = ()  # {port} stands for the port
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+
+    def start(self, case: Case, port: int, example: Item) -> str:
+        """Start the module and wait for its first answer."""
+        self._folder = tempfile.TemporaryDirectory(prefix=f"peer-{self.name}-")
+        file, log = case.write(Path(self._folder.name, "case.json")), Path(self._folder.name, "log")
+        own = (str(ROOT), str(ROOT / "python_backends"), os.environ.get("PYTHONPATH"))
+        path = os.pathsep.join(filter(None, own))
+        command = [sys.executable, "-m", self.module, *(part.format(port=port) for part in self.arguments)]
+        with log.open("wb") as output:
+            self._process = subprocess.Popen(
+                command,
+                env={**os.environ, "PYTHONPATH": path, CASE_VARIABLE: str(file)},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self.address = f"127.0.0.1:{port}"
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                self.run([example], 1)
+                return self.address
+            except PeerError as error:
+                code = self._process.poll()
+                if code is not None or time.monotonic() > deadline:
+                    said = log.read_text(encoding="utf-8", errors="replace").strip().splitlines() or ["nothing"]
+                    self.stop()
+                    ended = f"ended with code {code}" if code is not None else f"did not answer ({error})"
+                    raise PeerError(f"{self.name} {ended}; its last words: {said[-1]}") from None
+                time.sleep(0.2)
+
+    def stop(self) -> None:
+        """SIGTERM to the module and its children, SIGKILL to those that stay."""
+        if self._process is not None:
+            for number in (signal.SIGTERM, signal.SIGKILL):
+                try:
+                    os.killpg(self._process.pid, number)
+                    self._process.wait(10)
+                except (ProcessLookupError, subprocess.TimeoutExpired):
+                    continue
+            self._process = None
+        if self._folder is not None:
+            self._folder.cleanup()
+            self._folder = None

@@ -1,0 +1,84 @@
+"""What all peers serve: one ONNX classifier with its tokenizer and labels, taken from a published task."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from ernie_runtime.kinds import get_kind
+from ernie_runtime.repository import newest_version, task_manifest
+
+from .errors import PeerError
+
+KINDS = ("sequence_classification", "pair_classification")
+Item = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Case:
+    """The model as files, and how it is to be run."""
+
+    task: str
+    variant: str
+    model: str  # ONNX: input_ids, token_type_ids INT64 [B, L] -> logits FP32 [B, C]
+    tokenizer: str  # tokenizer.json of Hugging Face's `tokenizers`, without special tokens
+    labels: tuple[str, ...]
+    max_length: int  # tokens of a text, special tokens included
+    inputs: tuple[str, ...]  # names of the task's inputs
+    threads: int  # of the engine
+
+    def write(self, path: Path) -> Path:
+        """As JSON, for a server in another process; `plain.load` reads it."""
+        path.write_text(json.dumps(asdict(self), ensure_ascii=False), encoding="utf-8")
+        return path
+
+
+def read_case(repository: Path, task: str, variant: str = "") -> Case:
+    """The newest version of a task; variant: empty for the recommended one. PeerError where no peer could serve it."""
+    manifest = task_manifest(repository, task)
+    chosen = manifest.variant(variant or manifest.recommended)
+    if manifest.kind not in KINDS:
+        raise PeerError(f"task {task} is {manifest.kind}; the peers here serve {' and '.join(KINDS)}")
+    if chosen.engine != "onnxruntime":
+        fit = [v.name for v in manifest.variants if v.engine == "onnxruntime"]
+        raise PeerError(f"variant {chosen.name} runs in {chosen.engine}; peers share an ONNX model: {', '.join(fit)}")
+    encoder = newest_version(repository / f"{task}_encoder_{chosen.name}")
+    tokenizer = newest_version(repository / f"{task}_tokenizer") / "tokenizer.json"
+    return Case(
+        task,
+        chosen.name,
+        str((encoder / chosen.file).resolve()),
+        str(tokenizer.resolve()),
+        tuple(label.name for label in manifest.labels),
+        manifest.limits.max_length,
+        tuple(spec.name for spec in get_kind(manifest.kind).inputs),
+        len(os.sched_getaffinity(0)),
+    )
+
+
+def read_items(path: Path, fields: Sequence[str], count: int, limit: int) -> list[Item]:
+    """`count` texts a line: JSON by `fields`, or plain with tabs between them; PeerError names the line."""
+    try:
+        lines = [line for line in path.read_text(encoding="utf-8").split("\n") if line.strip()][:limit]
+    except (OSError, UnicodeDecodeError) as error:
+        raise PeerError(f"--texts {path}: cannot be read ({error})") from None
+    items: list[Item] = []
+    for number, line in enumerate(lines, 1):
+        if line.startswith("{"):
+            try:
+                row = json.loads(line)
+                items.append(tuple(str(row[name]) for name in fields))
+            except (ValueError, KeyError) as error:
+                problem = f"no field {error}" if isinstance(error, KeyError) else f"not JSON ({error})"
+                raise PeerError(f"--texts {path}, line {number}: {problem}; --field names the texts") from None
+        else:
+            items.append(tuple(line.split("\t")))
+        if len(items[-1]) != count:
+            hint = "name each in --field" if line.startswith("{") else "separate them with tabs"
+            raise PeerError(f"--texts {path}, line {number}: {len(items[-1])} texts, the task takes {count}: {hint}")
+    if not items:
+        raise PeerError(f"--texts {path}: holds no texts")
+    return items

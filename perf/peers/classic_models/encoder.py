@@ -1,0 +1,20 @@
+"""Ids -> logits: the requests of a dynamic batch have one shape, so that they stack as they are."""
+
+from pathlib import Path
+
+import numpy as np
+import triton_python_backend_utils as pb_utils
+from plain import PlainEncoder, load
+
+NAMES = ("input_ids", "token_type_ids")
+
+
+class TritonPythonModel:
+    def initialize(self, args):
+        self.encoder = PlainEncoder(load(Path(__file__).with_name("case.json")))
+
+    def execute(self, requests):
+        columns = {n: [pb_utils.get_input_tensor_by_name(r, n).as_numpy() for r in requests] for n in NAMES}
+        logits = self.encoder({name: np.concatenate(arrays) for name, arrays in columns.items()})
+        ends = np.cumsum([len(array) for array in columns[NAMES[0]]])[:-1]
+        return [pb_utils.InferenceResponse([pb_utils.Tensor("logits", part)]) for part in np.split(logits, ends)]

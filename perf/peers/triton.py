@@ -1,0 +1,64 @@
+"""Peers behind the pip server's Triton: requests and answers in its JSON, and the server's life."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from ernie_serve.problems import ServeError
+from ernie_serve.server import ServerOptions, TritonServer
+
+from .base import HttpPeer, free_port
+from .case import Case, Item
+from .errors import PeerError
+
+
+class TritonPeer(HttpPeer):
+    """A model of a Triton server over HTTP; subclasses name `outputs`, and call `serve`."""
+
+    outputs: tuple[str, ...] = ()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._stack = ExitStack()
+        self.inputs: tuple[str, ...] = ()
+
+    def serve(self, repository: Path, models: tuple[str, ...], case: Case, port: int, example: Item) -> str:
+        """Start a server with these models, the last of which is asked; the address."""
+        folder = self._stack.enter_context(tempfile.TemporaryDirectory(prefix=f"peer-{self.name}-"))
+        options = ServerOptions(
+            repository,
+            http_port=port,
+            grpc_port=free_port(),
+            metrics_port=free_port(),
+            log_file=Path(folder, "triton.log"),
+            extra=("--model-control-mode=explicit", *(f"--load-model={name}" for name in models)),
+        )
+        try:
+            server = self._stack.enter_context(TritonServer(options))
+        except ServeError as error:
+            self.stop()
+            raise PeerError(f"{self.name}: {error}") from None
+        self.address, self.path, self.inputs = server.http_address, f"/v2/models/{models[-1]}/infer", case.inputs
+        self.run([example], 1)
+        return self.address
+
+    def body(self, item: Item) -> bytes:
+        """One text an input, asking for `outputs` alone."""
+        inputs = [
+            {"name": name, "shape": [1, 1], "datatype": "BYTES", "data": [text]}
+            for name, text in zip(self.inputs, item, strict=True)
+        ]
+        asked = [{"name": name} for name in self.outputs]
+        return json.dumps({"inputs": inputs, "outputs": asked}, ensure_ascii=False).encode()
+
+    def values(self, body: bytes) -> dict[str, Any]:
+        """The first element of each output."""
+        return {output["name"]: output["data"][0] for output in json.loads(body)["outputs"]}
+
+    def stop(self) -> None:
+        """End the server and remove its files."""
+        self._stack.close()

@@ -1,0 +1,23 @@
+"""Triton backend `ernie_pipeline`: a whole task in one process, a thin adapter over ernie_runtime.fused."""
+
+import sys
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).resolve().parents[1]))  # ernie_runtime lies beside this folder
+
+import triton_python_backend_utils as pb_utils
+
+from ernie_runtime import fused, triton
+
+
+class TritonPythonModel:
+    """One instance of the model, its encoder on the device of the instance group."""
+
+    def initialize(self, args: dict[str, str]) -> None:
+        """Load the task; an error here is the reason Triton reports for the model."""
+        device = "gpu" if args["model_instance_kind"] == "GPU" else "cpu"
+        self.step = fused.FusedStep.load(triton.version_folder(args), triton.parameters(args), device)
+
+    def execute(self, requests: list) -> list:
+        """Answer a dynamic batch."""
+        return triton.execute(self.step, requests, pb_utils)
