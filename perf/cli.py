@@ -8,6 +8,9 @@ from collections.abc import Sequence
 
 VERBS = {
     "sweep": "measure a served repository with perf_analyzer",
+    "report": "a recorded run as one HTML page and as Markdown",
+    "compare": "is one run slower than another, by more than noise?",
+    "plan": "how many machines for a rate and a latency",
 }
 
 

@@ -116,7 +116,7 @@ def _whole(text: str) -> tuple[int, ...]:
 
 
 def _numbers(text: str) -> tuple[float, ...]:
-    return tuple(dict.fromkeys(_seconds(part) for part in _parts(text)))
+    return tuple(sorted({_seconds(part) for part in _parts(text)}))
 
 
 def _positive(text: str) -> int:

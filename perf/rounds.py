@@ -16,10 +16,11 @@ from builders.progress import say
 from ernie_runtime.pipeline import Pipeline
 
 from . import processes
+from .curves import kept_up
 from .engine import ORDERS, run_engine
 from .errors import AnswerError, TargetError
 from .expected import Expected, check_manifest, expected_answers, write_input_data
-from .load import Analyzer, Load
+from .load import PATIENCE, Analyzer, Load
 from .options import QUICK_SECONDS, Settings
 from .records import Cell, Recorder
 from .subjects import Subject
@@ -34,7 +35,8 @@ class Prepared:
     variant: str
     pipeline: Pipeline
     expected: Expected | None = None  # without a server: none
-    data: Path = Path()
+    data: Path = Path()  # perf_analyzer's input with what it is to check, for closed loops
+    plain: Path = Path()  # without, for open loops
     steps: tuple[str, ...] = ()
 
     @property
@@ -57,9 +59,10 @@ def prepare(
             if target is not None:
                 check_manifest(subject.manifest, target.manifest(one.model), one.model)
                 expected = expected_answers(target.grpc, pipeline, variant, subject.texts.items)
-                data = folder / f"{one.model}.json"
+                data, plain = folder / f"{one.model}.json", folder / f"{one.model}-plain.json"
                 write_input_data(expected, data)
-                one = Prepared(subject, variant.name, pipeline, expected, data, target.steps(one.model))
+                write_input_data(expected, plain, validate=False)
+                one = Prepared(subject, variant.name, pipeline, expected, data, plain, target.steps(one.model))
                 say(f"  {one.model}: the server's answers to {len(expected.items)} texts are the pipeline's")
             found[one.model] = one
     return found
@@ -74,9 +77,9 @@ class Sweep:
     analyzer: Analyzer | None
     target: Target | None
     prepared: Mapping[str, Prepared]
+    began: float  # on the monotonic clock: before the server was started
     failed: list[str] = field(default_factory=list)
     left_out: int = 0
-    began: float = field(default_factory=time.monotonic)
 
     def cells(self) -> Iterator[tuple[Cell, Prepared]]:
         """All measurements in their order: round, load, variant."""
@@ -99,15 +102,14 @@ class Sweep:
             if self.settings.quick and time.monotonic() - self.began > self.quick_budget():
                 self.left_out += 1
                 continue
-            figures = self._engine(cell, one) if cell.mode == "engine" else self._served(cell, one)
-            record = self.recorder.add(cell, figures)
+            record = self.recorder.add(cell, self._measure(cell, one))
             if record.get("error"):
                 self.failed.append(f"{cell.name()}: {record['error']}")
             say(f"  {number}/{len(cells)} {line(record)}")
 
     def quick_budget(self) -> float:
         """Seconds that may pass since the sweep began before no more is started; the rest is for the last one."""
-        return QUICK_SECONDS - 60 - 10 * self.settings.seconds
+        return QUICK_SECONDS - 60 - PATIENCE * self.settings.seconds
 
     def summary(self) -> str:
         """What came of it."""
@@ -119,6 +121,22 @@ class Sweep:
 
     def _cell(self, one: Prepared, mode: str, value: float, number: int, order: str = "") -> Cell:
         return Cell(one.subject.manifest.task, one.variant, mode, float(value), number, order)
+
+    def _measure(self, cell: Cell, one: Prepared) -> dict[str, Any]:
+        if cell.mode == "engine":
+            return self._engine(cell, one)
+        if cell.mode == "rate" and (smaller := self._too_much(cell)) is not None:
+            return {"skipped": f"{smaller:g} requests/s are not kept up"}
+        return self._served(cell, one)
+
+    def _too_much(self, cell: Cell) -> float | None:
+        """A smaller rate that the variant does not keep up: asking for more would only fill its queue for minutes."""
+        for other, record in self.recorder.records.items():
+            same = (other.task, other.variant, other.mode) == (cell.task, cell.variant, cell.mode)
+            if same and other.value < cell.value and "skipped" not in record:
+                if record.get("error") or not kept_up(record):
+                    return other.value
+        return None
 
     def _engine(self, cell: Cell, one: Prepared) -> dict[str, Any]:
         texts = one.subject.texts
@@ -138,15 +156,16 @@ class Sweep:
         stages, padding = target.statistics(one.steps), target.padding(one.steps)
         used = processes.usage(target.pid) if target.pid else {}
         try:
-            load = Load(cell.mode, cell.value)
+            load, data = Load(cell.mode, cell.value), one.data if cell.mode == "concurrency" else one.plain
             figures |= self.analyzer.measure(
-                target.grpc, one.model, load, self.settings.seconds, one.data, one.expected, raw
+                target.grpc, one.model, load, self.settings.seconds, data, one.expected, raw
             )
             if figures["wrong"] > one.expected.allowed * max(1, figures["checked"]):
                 example = json.dumps(figures["wrong_example"], ensure_ascii=False)[:300]
                 raise AnswerError(f"{figures['wrong']} of {figures['checked']} answers are wrong, the first: {example}")
         except (TargetError, AnswerError) as error:
             figures |= {"errors": figures.get("wrong") or 1, "error": str(error)}
+            target.settle(one.steps)
         figures["stages"] = stage_times(stages, target.statistics(one.steps))
         if target.pid:
             figures["processes"] = processes.spent(used, processes.usage(target.pid))
@@ -162,6 +181,8 @@ def line(record: Mapping[str, Any]) -> str:
     if record["mode"] == "engine":
         return f"{what}: engine, batch {record['value']:g}, by {record['order']}: {record['throughput']:.0f} texts/s"
     load = Load(record["mode"], record["value"])
+    if record.get("skipped"):
+        return f"{what}: {load}: skipped, {record['skipped']}"
     if record.get("error"):
         return f"{what}: {load}: FAILED: {record['error']}"
     return f"{what}: {load}: {record['throughput']:.0f} texts/s, p50 {record['p50_ms']:.1f}, p99 {record['p99_ms']:.1f} ms"

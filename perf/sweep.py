@@ -6,6 +6,7 @@ import argparse
 import hashlib
 import json
 import sys
+import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -53,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def sweep(args: argparse.Namespace) -> int:
     """Do what the command line asks for."""
-    settings = settings_of(args)
+    began, settings = time.monotonic(), settings_of(args)
     analyzer = Analyzer(*perf_analyzer.locate()) if settings.loads else None
     texts = {name: Path(file) for name, _, file in (text.partition("=") for text in args.texts)}
     subjects = find_subjects(
@@ -75,7 +76,7 @@ def sweep(args: argparse.Namespace) -> int:
         prepared = prepare(stack, args.repository, subjects, target)
         about["checked"] = {model: one.expected.describe() for model, one in prepared.items() if one.expected}
         recorder = Recorder(folder, about)
-        work = Sweep(settings, recorder, analyzer, target, prepared)
+        work = Sweep(settings, recorder, analyzer, target, prepared, began)
         work.run()
     say(work.summary())
     return 1 if work.failed else 0

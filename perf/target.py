@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
@@ -57,6 +58,16 @@ class Target:
         if not self.metrics:
             return {}
         return read_padding(self._get(self.metrics, "metrics").decode("utf-8", "replace"), models)
+
+    def settle(self, models: Sequence[str], patience: float = 120.0) -> None:
+        """Wait until the models have nothing left to do: what a failed measurement left in their queues."""
+        end, before = time.monotonic() + patience, self.statistics(models)
+        while time.monotonic() < end:
+            time.sleep(1.0)
+            now = self.statistics(models)
+            if now == before:
+                return
+            before = now
 
     def _json(self, path: str) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(self._get(self.http, path))
