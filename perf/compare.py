@@ -6,7 +6,7 @@ import argparse
 import math
 import statistics
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,7 @@ FIGURES = {"concurrency": {"throughput": HIGHER, "p99_ms": LOWER}, "rate": {"p50
 UNITS = {"throughput": "texts/s", "p50_ms": "ms p50", "p99_ms": "ms p99"}
 
 Key = tuple[str, str, str, str]  # task, variant, load, figure
+Rows = dict[Key, tuple[list[float], list[float], int]]  # the rounds of A, those of B, and which way is better
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ def compare(before: Run, after: Run, least: float) -> Comparison:
     """Every figure of every cell that both have. Errors: RunError where no cell was repeated, or none is in both."""
     remarks = _differences(before, after)
     first, second = ({(c.task, c.variant): c for c in curves(run)} for run in (before, after))
-    rows: dict[Key, tuple[list[float], list[float], int]] = {}
+    rows: Rows = {}
     broken: list[str] = []
     for name, ours in first.items():
         theirs = second.get(name)
@@ -126,8 +127,7 @@ def _differences(before: Run, after: Run) -> list[str]:
     return found
 
 
-def _pair(ours: Curve, theirs: Curve, rows: dict[Key, tuple[list[float], list[float], int]], broken: list[str],
-          remarks: list[str]) -> None:  # fmt: skip
+def _pair(ours: Curve, theirs: Curve, rows: Rows, broken: list[str], remarks: list[str]) -> None:
     others = {(p.mode, p.value): p for p in theirs.points}
     for point in ours.served():
         other = others.get((point.mode, point.value))
@@ -144,7 +144,7 @@ def _pair(ours: Curve, theirs: Curve, rows: dict[Key, tuple[list[float], list[fl
                 rows[key] = (_values(point, figure), _values(other, figure), better)
 
 
-def _pair_engines(ours: Curve, theirs: Curve, rows: dict[Key, tuple[list[float], list[float], int]]) -> None:
+def _pair_engines(ours: Curve, theirs: Curve, rows: Rows) -> None:
     """The bare encoder, at the batch size that is best in the first run: was it the machine or the service?"""
     for order in ("file", "length"):
         best = ours.limit(order)
@@ -154,7 +154,7 @@ def _pair_engines(ours: Curve, theirs: Curve, rows: dict[Key, tuple[list[float],
             rows[key] = (a, b, HIGHER)
 
 
-def _noises(rows: Mapping[Key, tuple[list[float], list[float], int]]) -> dict[tuple[str, str], Noise | None]:
+def _noises(rows: Rows) -> dict[tuple[str, str], Noise | None]:
     """(load, figure) -> noise, pooled over tasks, variants and both runs: a few rounds of one cell say little."""
     groups: dict[tuple[str, str], list[Sequence[float]]] = {}
     for key, (a, b, _) in rows.items():

@@ -58,7 +58,8 @@ class Analyzer:
     def measure(
         self, address: str, model: str, load: Load, seconds: float, data: Path, expected: Expected, raw: Path
     ) -> dict[str, Any]:
-        """Measure about `seconds` s (longer where no answer came in a window); throughput, latencies in ms, answers checked and wrong, CPU seconds of the client.
+        """Measure about `seconds` s, longer where no answer came in a window; throughput, latencies in ms, answers
+        checked and wrong, CPU seconds of the client.
 
         address: of gRPC. raw: path without ending for the raw CSV and JSON. Errors: TargetError where perf_analyzer
         fails, which it does at the first request that the server refuses or answers otherwise than `validation_data`.
@@ -68,6 +69,8 @@ class Analyzer:
         command += ["--measurement-interval", str(max(200, round(1000 * seconds / WINDOWS)))]
         command += ["--stability-percentage", UNSTABLE, "--max-trials", "10", "--verbose-csv", "-f", str(table)]
         command += ["--profile-export-file", str(export), *load.arguments()]
+        for old in (table, export):  # of a measurement that failed
+            old.unlink(missing_ok=True)
         before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
         try:
             done = _run(command, dict(self.environment), 30 + PATIENCE * seconds)
@@ -89,7 +92,9 @@ def _run(command: list[str], environment: dict[str, str], timeout: float) -> sub
     try:
         return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=timeout, check=False)
     except subprocess.TimeoutExpired:
-        raise TargetError(f"perf_analyzer did not end within {timeout:.0f} s: far more is asked than the server answers") from None
+        raise TargetError(
+            f"perf_analyzer did not end within {timeout:.0f} s: far more is asked than the server answers"
+        ) from None
 
 
 def _reason(done: subprocess.CompletedProcess[str]) -> str:

@@ -55,7 +55,9 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--repository", type=Path, default=Path("model_repository"))
     p.add_argument("--tasks", default="all", help="names, joined by commas")
     p.add_argument("--variants", default="all", help="names, joined by commas; all; or recommended")
-    p.add_argument("--concurrency", type=_whole, default=(1, 8, 32), help="requests in flight, e.g. 1,8,32; '' for none")
+    p.add_argument(
+        "--concurrency", type=_whole, default=(1, 8, 32), help="requests in flight, e.g. 1,8,32; '' for none"
+    )
     p.add_argument("--rates", type=_numbers, default=(), help="open loop: Poisson requests a second, e.g. 100,200,300")
     p.add_argument("--rounds", type=_positive, help="of every measurement, in turn over the variants (default 3)")
     p.add_argument("--seconds", type=_seconds, help="a measurement takes about so long (default 6)")

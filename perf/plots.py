@@ -101,7 +101,9 @@ def pareto(curves: Sequence[Curve], metric: str, recommended: str) -> str | None
     axis.plot([x for x, _, _ in sorted(front)], [y for _, y, _ in sorted(front)], "-", color="0.7", zorder=1)
     for number, (x, y, name) in enumerate(sorted(dots)):
         star = name == recommended
-        axis.scatter([x], [y], s=130 if star else 45, marker="*" if star else "o", color="C1" if star else "C0", zorder=3)
+        axis.scatter(
+            [x], [y], s=130 if star else 45, marker="*" if star else "o", color="C1" if star else "C0", zorder=3
+        )
         axis.annotate(name, (x, y), (6, 8 if number % 2 else -14), textcoords="offset points", fontsize=9)
     axis.set_xlim(0, 1.15 * max(x for x, _, _ in dots))
     axis.margins(y=0.25)

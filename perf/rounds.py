@@ -133,9 +133,9 @@ class Sweep:
         """A smaller rate that the variant does not keep up: asking for more would only fill its queue for minutes."""
         for other, record in self.recorder.records.items():
             same = (other.task, other.variant, other.mode) == (cell.task, cell.variant, cell.mode)
-            if same and other.value < cell.value and "skipped" not in record:
-                if record.get("error") or not kept_up(record):
-                    return other.value
+            smaller = same and other.value < cell.value and "skipped" not in record
+            if smaller and (record.get("error") or not kept_up(record)):
+                return other.value
         return None
 
     def _engine(self, cell: Cell, one: Prepared) -> dict[str, Any]:
@@ -185,4 +185,6 @@ def line(record: Mapping[str, Any]) -> str:
         return f"{what}: {load}: skipped, {record['skipped']}"
     if record.get("error"):
         return f"{what}: {load}: FAILED: {record['error']}"
-    return f"{what}: {load}: {record['throughput']:.0f} texts/s, p50 {record['p50_ms']:.1f}, p99 {record['p99_ms']:.1f} ms"
+    return (
+        f"{what}: {load}: {record['throughput']:.0f} texts/s, p50 {record['p50_ms']:.1f}, p99 {record['p99_ms']:.1f} ms"
+    )

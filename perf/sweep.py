@@ -32,7 +32,9 @@ try:
 except ModuleNotFoundError as missing:
     if __name__ != "__main__":
         raise  # ernie-triton says which extra to install
-    sys.exit(f"sweep: Python package {missing.name!r} is missing; run `make setup`, then .venv/bin/python perf/sweep.py")
+    sys.exit(
+        f"sweep: Python package {missing.name!r} is missing; run `make setup`, then .venv/bin/python perf/sweep.py"
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:

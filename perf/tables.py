@@ -22,7 +22,13 @@ def side_by_side(curves: Sequence[Curve], metric: str) -> Table | None:
     for curve in shown:
         about, best = curve.about, curve.best()
         alone = next((p for p in curve.of_mode("concurrency") if p.value == 1), None)
-        row = [curve.variant, about["precision"], about["engine"], _number(about["figure"], 2), _number(about["drop"], 2)]
+        row = [
+            curve.variant,
+            about["precision"],
+            about["engine"],
+            _number(about["figure"], 2),
+            _number(about["drop"], 2),
+        ]
         row += [f"{about['bytes'] / 1e6:.1f}", _encoder_memory(curve)]
         row += [f"{alone.median('p50_ms'):.1f}", f"{alone.median('p99_ms'):.1f}"] if alone else [NONE] * 2
         if best is None:

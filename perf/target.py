@@ -79,7 +79,9 @@ class Target:
                 body: bytes = reply.read()
                 return body
         except urllib.error.HTTPError as error:
-            raise TargetError(f"http://{address}/{path}: {error.code} {error.read().decode('utf-8', 'replace')}") from None
+            raise TargetError(
+                f"http://{address}/{path}: {error.code} {error.read().decode('utf-8', 'replace')}"
+            ) from None
         except OSError as error:
             reason = getattr(error, "reason", error)
             raise TargetError(f"http://{address}/{path}: no answer ({reason}); is the server running?") from None
@@ -109,7 +111,9 @@ def read_padding(text: str, models: Sequence[str]) -> dict[str, int]:
     return total
 
 
-def stage_times(before: Mapping[str, Mapping[str, int]], after: Mapping[str, Mapping[str, int]]) -> list[dict[str, Any]]:
+def stage_times(
+    before: Mapping[str, Mapping[str, int]], after: Mapping[str, Mapping[str, int]]
+) -> list[dict[str, Any]]:
     """What each model did between two readings: ns an inference of each part, executions, average batch.
 
     Triton counts the time of a batch once for each request in it, so a part is what a request saw of it.

@@ -39,7 +39,9 @@ def test_sweep_then_report(
     command += ["--tasks-file", given["--tasks-file"], "--data-dir", given["--data-dir"]]
     command += ["--output", str(tmp_path / "run")]
     assert cli.main(command) == 0, capsys.readouterr()
-    records = [json.loads(line) for line in (tmp_path / "run" / "records.jsonl").read_text(encoding="utf-8").splitlines()]
+    records = [
+        json.loads(line) for line in (tmp_path / "run" / "records.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
     assert [r["mode"] for r in records] == ["concurrency"] * 2 + ["rate"] * 2 + ["engine"] * 4
     for record in records[:4]:
         assert record["requests"] > 10 and record["checked"] > 0 and record["wrong"] == 0, record
@@ -82,6 +84,4 @@ def test_a_server_with_wrong_answers_is_not_measured(
 
     swapped = replace(pipeline.manifest, labels=tuple(reversed(pipeline.manifest.labels)))
     with pytest.raises(AnswerError, match="is it the same repository"):
-        expected_answers(
-            server.grpc_address, Pipeline(swapped, pipeline.tokenizer, pipeline.engine), variant, items
-        )
+        expected_answers(server.grpc_address, Pipeline(swapped, pipeline.tokenizer, pipeline.engine), variant, items)

@@ -20,7 +20,9 @@ def pretend(monkeypatch: pytest.MonkeyPatch, folder: Path, files: list[str]) -> 
 def test_a_wheel_without_the_binary(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """tritonclient for another system, or too new."""
     pretend(monkeypatch, tmp_path, ["tritonclient/grpc.py"])
-    with pytest.raises(ServeError, match=r'2\.60\.0 here has no perf_analyzer: pip install "tritonclient\[all\]==2.50.0"'):
+    with pytest.raises(
+        ServeError, match=r'2\.60\.0 here has no perf_analyzer: pip install "tritonclient\[all\]==2.50.0"'
+    ):
         perf_analyzer.locate()
 
 

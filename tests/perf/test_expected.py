@@ -8,7 +8,7 @@ from typing import Any
 
 from perf.expected import Expected, write_input_data
 
-ITEMS = (("问题", "答"), ("另一个", "b\n\"c\""))
+ITEMS = (("问题", "答"), ("另一个", 'b\n"c"'))
 RESULT = {"label": "a", "score": 0.8, "top": [{"label": "a", "score": 0.8}, {"label": "b", "score": 0.2}]}
 
 

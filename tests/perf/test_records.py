@@ -29,7 +29,10 @@ def test_a_second_sweep_goes_on_where_the_first_was_killed(tmp_path: Path) -> No
     second.add(failed, {"throughput": 20.0})
     assert second.done(failed)
     records = Run.load(tmp_path).records
-    assert [(r["value"], r.get("throughput"), r.get("error")) for r in records] == [(8.0, 10.0, None), (32.0, 20.0, None)]
+    assert [(r["value"], r.get("throughput"), r.get("error")) for r in records] == [
+        (8.0, 10.0, None),
+        (32.0, 20.0, None),
+    ]
     assert len((tmp_path / "records.jsonl").read_text(encoding="utf-8").splitlines()) == 3
 
 

@@ -52,7 +52,9 @@ def test_without_an_open_loop_the_closed_one_answers_and_is_named(tmp_path: Path
 def test_a_failed_measurement_is_shown_and_never_counted(tmp_path: Path) -> None:
     """The fastest load gave a wrong answer in its second round."""
     rows = [*both_variants(), served("int8", "concurrency", 64, 1, 9999, 1.0)]
-    rows.append({"task": "news", "variant": "int8", "mode": "concurrency", "value": 64, "round": 2, "error": "1 is wrong"})
+    rows.append(
+        {"task": "news", "variant": "int8", "mode": "concurrency", "value": 64, "round": 2, "error": "1 is wrong"}
+    )
     folder = write(tmp_path, rows)
     best = by_variant(folder)["int8"].best()
     assert best is not None and best.value == 32
@@ -90,7 +92,9 @@ def test_the_page_needs_nothing_else(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert not re.search(r"""(src|href)\s*=\s*["'](?!#)""", page)
     text = (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
     links = re.findall(r"\]\(([^)]+)\)", text)
-    assert len(links) == 3 and all((tmp_path / "out" / link).read_text(encoding="utf-8").startswith("<svg") for link in links)
+    assert len(links) == 3 and all(
+        (tmp_path / "out" / link).read_text(encoding="utf-8").startswith("<svg") for link in links
+    )
     ids = re.findall(r'<clipPath id="([^"]+)"', page)
     assert len(ids) == len(set(ids))
 

@@ -41,7 +41,7 @@ def test_stage_times_are_of_what_happened_between() -> None:
 
 def test_a_server_that_is_not_there() -> None:
     """One line with the address."""
-    with pytest.raises(TargetError, match="http://127.0.0.1:9/v2: no answer"):
+    with pytest.raises(TargetError, match=r"http://127\.0\.0\.1:9/v2: no answer"):
         Target("127.0.0.1:9", "127.0.0.1:9").server()
 
 

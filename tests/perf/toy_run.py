@@ -42,9 +42,7 @@ def served(
     stages = []
     for model, infer in (("news_tokenizer", 0.4), (f"news_encoder_{variant}", 1.9), ("news_postprocess", 0.4)):
         parts = {"queue_ns": 50_000, "input_ns": 20_000, "infer_ns": int(infer * 1e6), "output_ns": 30_000}
-        stages.append(
-            {"model": model, "inferences": 1000, "executions": 250, "batch": 4.0, "failures": 0, **parts}
-        )
+        stages.append({"model": model, "inferences": 1000, "executions": 250, "batch": 4.0, "failures": 0, **parts})
     used = {"cpu_s": 1.0, "rss": 50_000_000, "processes": 1}
     processes = {
         "tritonserver": used,
@@ -81,7 +79,9 @@ def both_variants(scale: float = 1.0, noise: Sequence[float] = (1.0, 1.02, 0.98)
             # fp32 answers 240 of 400 requests/s, int8 keeps up.
             rows.append(served(variant, "rate", 400, number, min(400, 240 * factor), 60 / factor))
             for order, rate in (("file", 280), ("length", 400)):
-                rows += [engine(variant, batch, order, number, rate * factor * size) for batch, size in ((1, 0.5), (16, 1))]
+                rows += [
+                    engine(variant, batch, order, number, rate * factor * size) for batch, size in ((1, 0.5), (16, 1))
+                ]
     return rows
 
 
