@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import statistics
 from collections.abc import Sequence
@@ -37,6 +38,7 @@ def pooled(groups: Sequence[Sequence[float]]) -> Noise | None:
     return Noise(math.sqrt(squares / freedom), freedom) if freedom else None
 
 
+@functools.cache
 def student(probability: float, freedom: int) -> float:
     """Quantile of Student's t, by bisection on its distribution function."""
     low, high = 0.0, 1e4

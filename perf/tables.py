@@ -68,7 +68,8 @@ def loads(curves: Sequence[Curve]) -> Table | None:
         if not point.rounds:
             rows.append([*row, "failed", *[NONE] * (len(rows[0]) - 2)])
             continue
-        row += [f"{point.throughput:.0f}" + ("" if point.sustained else " (not kept up)")]
+        fault = "" if point.sustained else " (failed)" if point.failed else " (not kept up)"
+        row += [f"{point.throughput:.0f}{fault}"]
         row += [f"{point.median(name):.1f}" for name in ("p50_ms", "p90_ms", "p95_ms", "p99_ms")]
         row += [_batch(curve, point), _percent(point.padding_waste())]
         rows.append(row + ([_percent(curve.share(point, order)) for order in ("file", "length")] if bare else []))
