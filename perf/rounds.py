@@ -130,11 +130,14 @@ class Sweep:
         return self._served(cell, one)
 
     def _too_much(self, cell: Cell) -> float | None:
-        """A smaller rate that the variant does not keep up: asking for more would only fill its queue for minutes."""
+        """A rate that the variant does not keep up, and this is more; or that failed: it would fill its queue again."""
         for other, record in self.recorder.records.items():
             same = (other.task, other.variant, other.mode) == (cell.task, cell.variant, cell.mode)
-            smaller = same and other.value < cell.value and "skipped" not in record
-            if smaller and (record.get("error") or not kept_up(record)):
+            if not same or other == cell or "skipped" in record:
+                continue
+            if record.get("error") and other.value <= cell.value:
+                return other.value
+            if not record.get("error") and not kept_up(record) and other.value < cell.value:
                 return other.value
         return None
 

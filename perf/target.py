@@ -14,6 +14,7 @@ from typing import Any
 from .errors import TargetError
 
 TIMEOUT = 30.0
+QUIET_SECONDS = 8  # without a finished batch; one of a thousand rows takes seconds on a CPU
 COUNTERS = ("queue", "compute_input", "compute_infer", "compute_output")
 PADDING = {"ernie_real_tokens_total": "real_tokens", "ernie_padding_tokens_total": "padding_tokens"}
 _LINE = re.compile(r"(?P<name>\w+)\{(?P<labels>[^}]*)\}\s+(?P<value>\S+)")
@@ -61,13 +62,11 @@ class Target:
 
     def settle(self, models: Sequence[str], patience: float = 120.0) -> None:
         """Wait until the models have nothing left to do: what a failed measurement left in their queues."""
-        end, before = time.monotonic() + patience, self.statistics(models)
-        while time.monotonic() < end:
+        end, before, same = time.monotonic() + patience, self.statistics(models), 0
+        while same < QUIET_SECONDS and time.monotonic() < end:
             time.sleep(1.0)
             now = self.statistics(models)
-            if now == before:
-                return
-            before = now
+            same, before = (same + 1 if now == before else 0), now
 
     def _json(self, path: str) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(self._get(self.http, path))
