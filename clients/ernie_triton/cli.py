@@ -47,6 +47,12 @@ VERBS = {
     "compare": Verb(
         "builders.compare:main", "a task's variants side by side; recommend another, go back a version", "build", _BUILD
     ),
+    "perf": Verb(
+        "perf.cli:main",
+        "measure a repository with perf_analyzer; report, compare, plan",
+        "build",
+        (*_BUILD, "ernie_serve", "matplotlib", "perf", "pytriton"),
+    ),
     "serve": Verb("ernie_serve.cli:main", "serve a model repository", "serve", ("ernie_serve", "pytriton")),
     "stop": Verb("ernie_serve.cli:stop_main", "stop a server in the background", "serve", ("ernie_serve", "pytriton")),
     "predict": Verb(

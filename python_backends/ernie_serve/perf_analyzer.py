@@ -12,6 +12,7 @@ from ernie_serve.problems import ServeError
 from ernie_serve.wheel import find_wheel
 
 INSTALL = 'pip install "tritonclient[all]==2.50.0"'
+PINNED = f"the one that this project is made with: {INSTALL} (Linux x86-64, glibc 2.35 or later)"
 LIBRARIES = {"libb64.so.0d": "libb64-*.so.0d", "libcudart.so.12": "libcudart-*.so.12*"}
 """What the binary asks for, and the hashed copies that nvidia-pytriton brings along."""
 
@@ -37,10 +38,10 @@ def locate() -> tuple[Path, dict[str, str]]:
     try:
         done = subprocess.run([binary, "--version"], env=env, capture_output=True, text=True, timeout=30, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise ServeError(f"perf_analyzer does not start: {error}") from None
+        raise ServeError(f"perf_analyzer does not start: {error}; {PINNED}") from None
     if done.returncode != 0:
         lines = (done.stderr or done.stdout).strip().splitlines() or [f"exit code {done.returncode}"]
-        raise ServeError(f"perf_analyzer does not run here: {lines[0]}")
+        raise ServeError(f"perf_analyzer does not run here: {lines[0]}; {PINNED}")
     return binary, env
 
 

@@ -1,0 +1,33 @@
+"""The command `ernie-triton perf`: sweep, report, compare, plan."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+VERBS = {
+    "sweep": "measure a served repository with perf_analyzer",
+    "report": "a recorded run as one HTML page and as Markdown",
+    "compare": "is one run slower than another, by more than noise?",
+    "plan": "how many machines for a rate and a latency",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit codes: those of the verb; 2 for wrong usage."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if not words or words[0] in ("-h", "--help", "help"):
+        lines = [f"  {name:<9}{text}" for name, text in VERBS.items()]
+        text = "\n".join(["usage: ernie-triton perf COMMAND ...", "", *lines, ""])
+        (sys.stdout if words else sys.stderr).write(text)
+        return 0 if words else 2
+    if words[0] not in VERBS:
+        sys.stderr.write(f"ernie-triton perf: no command {words[0]!r}; there are {', '.join(VERBS)}\n")
+        return 2
+    code: int = importlib.import_module(f"perf.{words[0]}").main(words[1:])
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,87 @@
+"""The real server measured by the real perf_analyzer, for a few seconds."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ernie_runtime.pipeline import Pipeline
+from ernie_serve import ServeError, perf_analyzer
+from ernie_serve.server import TritonServer
+from perf import cli
+from perf.errors import AnswerError, TargetError
+from perf.expected import Expected, expected_answers, write_input_data
+from perf.load import Analyzer, Load
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture(scope="module")
+def analyzer() -> Analyzer:
+    """Where it cannot run, `locate` says why."""
+    try:
+        return Analyzer(*perf_analyzer.locate())
+    except ServeError as error:
+        pytest.skip(str(error))
+
+
+def test_sweep_then_report(
+    analyzer: Analyzer, repository: Path, build_arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A server of its own; every figure is there; the same command measures nothing again."""
+    given = dict(zip(build_arguments[::2], build_arguments[1::2], strict=False))
+    command = ["sweep", "--repository", str(repository), "--tasks", "topic,ner", "--concurrency", "2", "--rates", "40"]
+    command += ["--rounds", "1", "--seconds", "0.9", "--limit", "30", "--engine", "--batches", "4"]
+    command += ["--tasks-file", given["--tasks-file"], "--data-dir", given["--data-dir"]]
+    command += ["--output", str(tmp_path / "run")]
+    assert cli.main(command) == 0, capsys.readouterr()
+    records = [
+        json.loads(line) for line in (tmp_path / "run" / "records.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
+    assert [r["mode"] for r in records] == ["concurrency"] * 2 + ["rate"] * 2 + ["engine"] * 4
+    for record in records[:4]:
+        assert record["requests"] > 10 and record["checked"] > 0 and record["wrong"] == 0, record
+        assert 0 < record["p50_ms"] <= record["p99_ms"] and record["throughput"] > 5
+        encoder = f"{record['task']}_encoder_fp32"
+        models = [f"{record['task']}_tokenizer", encoder, f"{record['task']}_postprocess"]
+        assert [stage["model"] for stage in record["stages"]] == models
+        assert all(stage["infer_ns"] > 0 and stage["inferences"] >= record["requests"] for stage in record["stages"])
+        assert record["processes"][encoder]["cpu_s"] > 0 and record["processes"]["tritonserver"]["rss"] > 1e6
+    about = json.loads((tmp_path / "run" / "run.json").read_text(encoding="utf-8"))
+    assert about["tasks"]["topic"]["texts"]["texts"] == 30 and about["server"]["version"].startswith("2.")
+    assert about["checked"]["topic_fp32"]["in_perf_analyzer"] == ["LABEL_ID"]
+
+    assert cli.main(command) == 0
+    assert len((tmp_path / "run" / "records.jsonl").read_text(encoding="utf-8").splitlines()) == len(records)
+    assert cli.main(["report", str(tmp_path / "run")]) == 0
+    assert "topic-latency.svg" in (tmp_path / "run" / "report.md").read_text(encoding="utf-8")
+
+
+def test_a_server_with_wrong_answers_is_not_measured(
+    analyzer: Analyzer, server: TritonServer, pipelines: dict[str, Pipeline], tmp_path: Path
+) -> None:
+    """By perf_analyzer for a label, by the comparison afterwards for all of an answer."""
+    pipeline, items = pipelines["topic"], [("球队赢得比赛",), ("银行下调利率",)]
+    variant = pipeline.manifest.variant("fp32")
+    right = expected_answers(server.grpc_address, pipeline, variant, items)
+    wrong = replace(right, exact={item: {"LABEL_ID": (right.exact[item]["LABEL_ID"] + 1) % 3} for item in items})
+    other = replace(right, exact={}, results={item: {**right.results[item], "tokens": 99} for item in items})
+
+    def measure(expected: Expected, name: str) -> dict[str, Any]:
+        write_input_data(expected, tmp_path / f"{name}.json")
+        load, data = Load("concurrency", 2), tmp_path / f"{name}.json"
+        return analyzer.measure(server.grpc_address, "topic_fp32", load, 0.6, data, expected, tmp_path / name)
+
+    assert measure(right, "right")["wrong"] == 0
+    with pytest.raises(TargetError, match="Output doesn't match expected output"):
+        measure(wrong, "wrong")
+    found = measure(other, "other")
+    assert found["wrong"] == found["checked"] != 0
+
+    swapped = replace(pipeline.manifest, labels=tuple(reversed(pipeline.manifest.labels)))
+    with pytest.raises(AnswerError, match="is it the same repository"):
+        expected_answers(server.grpc_address, Pipeline(swapped, pipeline.tokenizer, pipeline.engine), variant, items)
