@@ -125,5 +125,5 @@ def _without_ties(result: Any) -> Any:
 
 
 def _is_tie(result: Any, margin: float) -> bool:
-    top = result.get("top", ()) if isinstance(result, Mapping) else ()
+    top: Any = result.get("top", ()) if isinstance(result, Mapping) else ()
     return len(top) > 1 and top[0]["score"] - top[1]["score"] <= margin

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
+
 from ernie_runtime.batching import Batching, micro_batches
 
 from .case import Case, Item
@@ -50,7 +52,9 @@ class EnginePeer:
 
     def _pass(self, items: Sequence[Item], rows: int) -> Run:
         lengths = self.tokenizer.lengths(items)
-        cuts = micro_batches(lengths, Batching(max_rows=rows)) if rows > 1 else [[i] for i in range(len(items))]
+        cuts = (
+            micro_batches(lengths, Batching(max_rows=rows)) if rows > 1 else [np.array([i]) for i in range(len(items))]
+        )
         tensors = [self.tokenizer([items[i] for i in cut]) for cut in cuts]
         logits, ends = [], [time.perf_counter()]
         for batch in tensors:

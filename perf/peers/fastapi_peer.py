@@ -10,5 +10,5 @@ class FastApiPeer(ModulePeer):
 
     name = "fastapi"
     what = "FastAPI + uvicorn + ONNX Runtime, one text a call"
-    packages = ("fastapi", "uvicorn")
+    packages: tuple[str, ...] = ("fastapi", "uvicorn")
     module, path, arguments = "perf.peers.fastapi_app", "/predict", ("{port}",)

@@ -12,5 +12,5 @@ class LitServePeer(ModulePeer):
 
     name = "litserve"
     what = f"LitServe, batches of up to {BATCH} texts within {1000 * WAIT:g} ms"
-    packages = ("litserve",)
+    packages: tuple[str, ...] = ("litserve",)
     module, path, arguments = "perf.peers.litserve_app", "/predict", ("{port}",)

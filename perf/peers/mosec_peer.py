@@ -12,6 +12,6 @@ class MosecPeer(ModulePeer):
 
     name = "mosec"
     what = f"mosec, batches of up to {BATCH} texts within {WAIT} ms"
-    packages = ("mosec",)
+    packages: tuple[str, ...] = ("mosec",)
     module, path = "perf.peers.mosec_app", "/inference"
     arguments = ("--address", "127.0.0.1", "--port", "{port}", "--timeout", "60000", "--log-level", "warning")
