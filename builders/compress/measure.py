@@ -26,6 +26,8 @@ from ..progress import bar
 BATCHES = (1, 4, 8, 16, 32)
 ROUNDS = 5
 TEXTS = 256  # of each round and batch size; a quarter of them at batch 1
+WINDOWS = 512  # fewer texts where they are long: so many windows of at least LEAST texts
+LEAST = 48
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ def measure(
     packed = folder / "windows.npz"
     pack(windows, packed)
     threads = threads or len(os.sched_getaffinity(0))
-    count = len({window.owner for window in windows})
+    count = texts_measured(windows)
     workers = {name: _Worker(name, built, threads, packed) for name, built in variants.items()}
     try:
         rates: dict[tuple[str, int], list[float]] = {}
@@ -61,10 +63,10 @@ def measure(
             for _ in range(rounds):
                 for batch in BATCHES:
                     for name, worker in workers.items():
-                        took = worker.ask(batch, min(count, TEXTS if batch > 1 else TEXTS // 4))
+                        texts = count if batch > 1 else max(1, count // 4)
+                        took = worker.ask(batch, texts)
                         for kind in ("memory", "model_memory"):
                             memory[name][kind] = max(memory[name].get(kind, 0), took[kind])
-                        texts = min(count, TEXTS if batch > 1 else TEXTS // 4)
                         rates.setdefault((name, batch), []).append(texts / max(sum(took["seconds"]), 1e-9))
                         times.setdefault((name, batch), []).extend(took["seconds"])
                         shown.update(1)
@@ -72,6 +74,12 @@ def measure(
         for worker in workers.values():
             worker.close()
     return {name: _figures(name, next(iter(variants)), rates, times, memory) for name in variants}
+
+
+def texts_measured(windows: Sequence[Window]) -> int:
+    """How many of the texts a round takes."""
+    ends = np.cumsum(np.unique([window.owner for window in windows], return_counts=True)[1])
+    return min(len(ends), TEXTS, max(LEAST, int(np.searchsorted(ends, WINDOWS, side="right"))))
 
 
 def machine() -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 from ernie_runtime.kinds import get_kind
 from ernie_runtime.tokenization import ErnieTokenizer
 
-from ..compress.measure import ROUNDS, TEXTS, Built, machine, measure
+from ..compress.measure import ROUNDS, TEXTS, Built, machine, measure, texts_measured
 from . import Context, Done, code_key
 from .data import read_split
 from .finetune import manifest_of
@@ -41,7 +41,7 @@ def run(context: Context, before: Mapping[str, Done], folder: Path) -> dict[str,
     }
     found = measure(built, windows, folder)
     (folder / "windows.npz").unlink()
-    return {"variants": found, "machine": machine(), "rounds": ROUNDS, "texts": len(items), "windows": len(windows)}
+    return {"variants": found, "machine": machine(), "rounds": ROUNDS, "texts": texts_measured(windows)}
 
 
 def line(figures: Mapping[str, Any]) -> str:
