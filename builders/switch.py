@@ -21,16 +21,17 @@ def recommend(repository: Path, manifest: Manifest, name: str) -> Manifest:
     changed, task = replace(manifest, recommended=name), manifest.task
     variant = changed.variant(name)
     if tc.is_fused(manifest):
-        fused = _warm(repository, tc.fused_config(changed, variant))
+        fused = _as_published(repository, tc.fused_config(changed, variant))
         _change(repository, changed, fused.name, tc.to_text(fused))
     _change(repository, changed, task, tc.to_text(tc.ensemble_config(changed, task, variant)))
     return changed
 
 
-def _warm(repository: Path, config: Any) -> Any:
-    """The configuration with the warm-up requests of the model as it is published: their texts suit any variant."""
+def _as_published(repository: Path, config: Any) -> Any:
+    """The configuration with the warm-up requests and queues of the model as it is published: they suit any variant."""
     published = tc.from_text((repository / config.name / tc.PORTABLE).read_text(encoding="utf-8"))
     config.model_warmup.extend(published.model_warmup)
+    config.dynamic_batching.CopyFrom(published.dynamic_batching)
     return config
 
 

@@ -98,9 +98,10 @@ def _run(command: list[str], environment: dict[str, str], timeout: float) -> sub
 
 
 def _reason(done: subprocess.CompletedProcess[str]) -> str:
-    """What it says of the first thread that failed, which is the cause; else its last line."""
+    """What it says of the first thread that failed, which is the cause, or of its arguments; else its last line."""
     lines = [line.strip() for line in (done.stderr or done.stdout).splitlines() if line.strip()]
     causes = [line.split("had error:", 1)[1].strip() for line in lines if "had error:" in line]
+    causes += [line for line in lines if line.startswith("Error: ")]  # its usage follows
     return (causes or lines[-1:] or [f"exit code {done.returncode}"])[0]
 
 

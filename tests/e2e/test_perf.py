@@ -72,8 +72,8 @@ def test_a_server_with_wrong_answers_is_not_measured(
     other = replace(right, exact={}, results={item: {**right.results[item], "tokens": 99} for item in items})
 
     def measure(expected: Expected, name: str) -> dict[str, Any]:
-        write_input_data(expected, tmp_path / f"{name}.json")
-        load, data = Load("concurrency", 2), tmp_path / f"{name}.json"
+        load, data = Load("concurrency", 2), tmp_path / f"{name}-texts.json"
+        write_input_data(expected, data)
         return analyzer.measure(server.grpc_address, "topic_fp32", load, 0.6, data, expected, tmp_path / name)
 
     assert measure(right, "right")["wrong"] == 0

@@ -28,6 +28,7 @@ ROOMS = {
     "python_backends/ernie_runtime": {"ernie_runtime", "numpy", "tokenizers", "opencc"},
     "python_backends/ernie_runtime/engines": {"ernie_runtime", "numpy", "onnxruntime", "openvino", "paddle"},
     "python_backends/ernie_tokenizer": {"ernie_runtime", "triton_python_backend_utils"},
+    "python_backends/ernie_pipeline": {"ernie_runtime", "triton_python_backend_utils"},
     "python_backends/ernie_postprocess": {"ernie_runtime", "triton_python_backend_utils"},
     "python_backends/ernie_compat": {"ernie_runtime", "triton_python_backend_utils"},
     "python_backends/onnxruntime": {"ernie_runtime", "triton_python_backend_utils"},
