@@ -35,12 +35,12 @@ def plot(manifest: Manifest, target: Path) -> None:
         (axes[0], latency, "p50 of one text, ms (encoder)"),
         (axes[1], size, "model file, MB"),
     ):
+        axis.set_xlabel(label)
         _dots(axis, dots, manifest.recommended, {v.name for v in manifest.refused})
         if max(x for x, _, _ in dots) > 20 * min(x for x, _, _ in dots):
             axis.set_xscale("log")
         else:
             axis.set_xlim(left=0)
-        axis.set_xlabel(label)
         axis.grid(alpha=0.3)
     axes[0].set_ylabel(f"{manifest.main_metric}, dev")
     refused = "; crosses: refused by the gate" if manifest.refused else ""
@@ -50,10 +50,22 @@ def plot(manifest: Manifest, target: Path) -> None:
 
 
 def _dots(axis: Any, dots: list[tuple[float, float, str]], recommended: str, refused: set[str]) -> None:
-    for number, (x, y, name) in enumerate(sorted(dots)):
+    wide, high = (max(values) - min(values) or 1.0 for values in ([d[0] for d in dots], [d[1] for d in dots]))
+    middle = max(x for x, _, _ in dots) / 2
+
+    def away(one: int, other: int) -> float:
+        return ((dots[one][0] - dots[other][0]) / wide) ** 2 + ((dots[one][1] - dots[other][1]) / high) ** 2
+
+    for number, (x, y, name) in enumerate(dots):
         if name == recommended:
             look: dict[str, Any] = {"s": 130, "marker": "*", "color": "C1"}
         else:
             look = {"s": 45, "marker": "x", "color": "0.5"} if name in refused else {"s": 45, "color": "C0"}
         axis.scatter([x], [y], zorder=3, **look)
-        axis.annotate(name, (x, y), (6, 8 if number % 2 else -14), textcoords="offset points", fontsize=8)
+        others = [other for other in range(len(dots)) if other != number]
+        near = min(others, key=lambda other, one=number: away(one, other)) if others else number
+        above = (y, number) >= (dots[near][1], near)  # of two dots close to each other the upper one's name is above
+        side = "right" if x > middle else "left"
+        shift = (-6 if side == "right" else 6, 6 if above else -13)
+        axis.annotate(name, (x, y), shift, textcoords="offset points", fontsize=8, ha=side)
+    axis.margins(0.08, 0.12)
