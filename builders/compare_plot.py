@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,7 @@ def _dots(axis: Any, dots: list[tuple[float, float, str]], recommended: str, ref
             look = {"s": 45, "marker": "x", "color": "0.5"} if name in refused else {"s": 45, "color": "C0"}
         axis.scatter([x], [y], zorder=3, **look)
         others = [other for other in range(len(dots)) if other != number]
-        near = min(others, key=lambda other, one=number: away(one, other)) if others else number
+        near = min(others, key=partial(away, number)) if others else number
         above = (y, number) >= (dots[near][1], near)  # of two dots close to each other the upper one's name is above
         side = "right" if x > middle else "left"
         shift = (-6 if side == "right" else 6, 6 if above else -13)

@@ -20,3 +20,7 @@ class TritonPythonModel:
     def execute(self, requests: list) -> list:
         """Answer a dynamic batch of ragged requests."""
         return triton.execute(self.step, requests, pb_utils)
+
+    def finalize(self) -> None:
+        """The model is unloaded."""
+        self.step.observe.close()

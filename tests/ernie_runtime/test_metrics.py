@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Mapping
 from typing import ClassVar
 
@@ -41,3 +43,25 @@ def test_what_is_counted() -> None:
     (real,), (padding,) = Server.families[REAL].metrics, Server.families[PADDING].metrics
     assert real.labels == padding.labels == {"model": "T_encoder_fp32", "version": "3"}
     assert real.added == [120, 40] and padding.added == [7]  # an increment of nothing would only cost time
+
+
+def test_metrics_go_before_their_families() -> None:
+    """A family that goes first takes its metrics along, and the stub process crashes on what is left of them."""
+    gone: list[str] = []
+
+    class Family(MetricFamily):
+        def Metric(self, labels: Mapping[str, str]) -> Counter:
+            counter = Counter(labels)
+            weakref.finalize(counter, gone.append, "metric")
+            return counter
+
+    class Stub:
+        MetricFamily = Family
+
+    count = TokenCounters(Stub, "T_encoder_fp32", "1")
+    for family in (Server.families.pop(REAL), Server.families.pop(PADDING)):
+        weakref.finalize(family, gone.append, "family")
+    del family
+    count.close()
+    gc.collect()
+    assert gone == ["metric", "metric", "family", "family"]
