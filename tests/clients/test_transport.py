@@ -12,7 +12,6 @@ import pytest
 
 from ernie_triton.transport import uninterrupted
 
-
 INTERRUPTED = """
 import os, signal
 from ernie_triton.transport import uninterrupted
