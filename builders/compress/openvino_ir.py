@@ -10,6 +10,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from ernie_runtime.engines.signal_stack import kept_signal_stack
+
 from ..errors import BuildError
 from .calibration import Feed
 
@@ -32,6 +34,7 @@ def import_nncf() -> Any:
     return nncf
 
 
+@kept_signal_stack()
 def read_model(onnx: Path) -> Any:
     """The graph as OpenVINO sees it, its tensors called what they are in ONNX."""
     from openvino import Core
@@ -46,6 +49,7 @@ def save(model: Any, target: Path) -> None:
     save_model(model, str(target), compress_to_fp16=False)
 
 
+@kept_signal_stack()
 def quantize(model: Any, feeds: Sequence[Feed], ranges: str = "moving-average", ignored: Iterable[str] = ()) -> Any:
     """Weights (a scale a channel) and activations in 8 bits: SmoothQuant, then bias correction, by NNCF.
 
@@ -74,6 +78,7 @@ def products(model: Any) -> list[str]:
     ]
 
 
+@kept_signal_stack()
 def compress_weights(model: Any) -> Any:
     """Weights, the word table among them, stored in 8 bits and computed in float: smaller, not faster."""
     nncf = import_nncf()

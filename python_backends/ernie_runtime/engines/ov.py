@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import EngineError
+from .signal_stack import kept_signal_stack
 
 
 class OpenVinoEngine:
@@ -30,7 +31,8 @@ class OpenVinoEngine:
             "ENABLE_CPU_PINNING": False,
         }
         try:
-            model = Core().compile_model(str(path), "CPU", options)
+            with kept_signal_stack():
+                model = Core().compile_model(str(path), "CPU", options)
         except Exception as error:  # openvino raises RuntimeError for whatever is wrong with a file or an option
             raise EngineError(f"{path}: OpenVINO cannot load it ({_reason(error)})") from None
         self._request = model.create_infer_request()
