@@ -1,4 +1,4 @@
-"""The command `ernie-triton perf`: sweep, report, compare, plan."""
+"""The command `ernie-triton perf`: sweep, report, compare, plan, overload."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ VERBS = {
     "report": "a recorded run as one HTML page and as Markdown",
     "compare": "is one run slower than another, by more than noise?",
     "plan": "how many machines for a rate and a latency",
+    "overload": "more requests than it can take: who is answered, who refused, how soon it is well",
 }
 
 

@@ -22,6 +22,7 @@ from tritonclient.utils import InferenceServerException
 from builders import build_all
 from ernie_runtime.metrics import REAL
 from ernie_serve.server import ServerOptions, TritonServer
+from perf import cli
 
 from .conftest import topic_rows, write_base_model
 from .test_metrics import tokens
@@ -196,3 +197,13 @@ def test_cancelled_requests_cost_the_encoder_little(server: TritonServer, rows: 
         worked = (tokens(server, REAL, model) - before) / 60 - 3 * 1024
     assert "StatusCode.CANCELLED" in statuses
     assert worked < 11 * rows / 2, f"{worked:.0f} of {11 * rows} rows were worked on"
+
+
+def test_the_command(slow: TritonServer, build_arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """A server of its own, for half a second at twice what it sustains."""
+    given = dict(zip(build_arguments[::2], build_arguments[1::2], strict=False))
+    command = ["overload", "--repository", str(slow.options.repository), "--task", "topic", "--slo", f"{SLO_MS}"]
+    command += ["--tasks-file", given["--tasks-file"], "--data-dir", given["--data-dir"], "--limit", "50"]
+    assert cli.main([*command, "--factor", "2", "--seconds", "1"]) == 0, capsys.readouterr()
+    shown = capsys.readouterr().out
+    assert f"SLO {SLO_MS} ms" in shown and "refused with UNAVAILABLE" in shown and "well again after" in shown

@@ -1,0 +1,46 @@
+"""What is made of the requests of an overload."""
+
+from __future__ import annotations
+
+import pytest
+
+from perf import cli
+from perf.errors import PerfError
+from perf.flood import UNAVAILABLE, Outcome
+from perf.overload import figures_of
+
+REFUSED = Outcome(0.5, 0.004, 0, UNAVAILABLE, "Exceeds maximum queue size")
+
+
+def test_figures() -> None:
+    flood = [Outcome(0.1 * i, 0.2, 0, "") for i in range(10)] + [REFUSED] * 20
+    after = [Outcome(0.3, 0.01, 0, ""), Outcome(0.4, 0.6, 0, ""), Outcome(1.2, 0.1, 0, "")]
+    found = figures_of("tnews", 500, 10.0, 1.0, flood, after)
+    assert (found.asked, found.requests, found.answered) == (30, 30, 10)
+    assert (found.answered_p99_ms, found.refused_p99_ms, found.recovered_s) == (200, 4, 0.4)
+    text = "\n".join(found.lines())
+    assert "10 of 30 answered (10 a second), 20 refused" in text and "(0.40 x the SLO)" in text
+
+
+def test_nothing_refused() -> None:
+    found = figures_of("tnews", 500, 10.0, 1.0, [Outcome(0, 0.2, 0, "")], [])
+    assert (found.refused_p50_ms, found.recovered_s) == (0, 0)
+
+
+def test_nothing_answered() -> None:
+    with pytest.raises(PerfError, match="tnews: none of 1 requests was answered"):
+        figures_of("tnews", 500, 10.0, 1.0, [REFUSED], [])
+
+
+@pytest.mark.parametrize("wrong", [["--factor", "0"], ["--seconds", "-1"], ["--slo", "soon"], ["--limit", "0"]])
+def test_usage(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["overload", "--task", "tnews", "--slo", "1s", *wrong])
+    assert ended.value.code == 2 and wrong[0] in capsys.readouterr().err
+
+
+def test_no_repository(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["overload", "--task", "tnews", "--slo", "1s", "--repository", "nowhere"]) == 1
+    assert capsys.readouterr().err == (
+        "ernie-triton perf overload: nowhere: no such directory; build tasks first, or give --repository\n"
+    )
