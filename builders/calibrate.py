@@ -69,8 +69,8 @@ def batching_of(variant: Variant, folder: Path, lengths: Mapping[str, int], serv
         found["token_budget"] = serving.token_budget
     if serving.call_tokens >= 0:
         found["call_tokens"] = serving.call_tokens
-    if serving.threads:
-        found[THREADS] = serving.threads
+    if serving.threads or serving.instances > 1:
+        found[THREADS] = serving.threads or max(1, cores // serving.instances)
     return found
 
 

@@ -12,6 +12,7 @@ LEAST_QUEUE = 32
 NO_TIMEOUT = 3_600_000  # ms, an hour: Triton heeds a request's own timeout only where the configuration's is longer
 ROWS = 32  # of an execution while more wait: what is accepted late must not wait for a batch of all that wait
 INTERACTIVE, BULK = 1, 2  # `priority` of a request; one that names none is interactive
+MOST_INSTANCES = 256
 UNBOUNDED = ("ernie_postprocess",)  # backends whose queue is not bounded: the encoder's work would be lost
 CHEAP = ("ernie_tokenizer", *UNBOUNDED)  # backends that need no bound on an execution's rows
 
@@ -27,9 +28,12 @@ class ServingConfig:
     calibrate: bool = True  # measure a few calls of each variant's engine when it is published
     token_budget: int = 0  # padded tokens in a micro-batch; 0: calibrated
     call_tokens: int = -1  # what a call costs besides its tokens, in tokens; -1: calibrated
-    threads: int = 0  # of the engine; 0: calibrated, else all cores
+    threads: int = 0  # of the engine; 0: calibrated, else all cores; of several instances each has its part
+    instances: int = 1  # processes of each encoder
 
     def __post_init__(self) -> None:
+        if self.instances < 1 or self.instances > MOST_INSTANCES:
+            raise ConfigError(f"serving.instances is {self.instances}; it must be from 1 to {MOST_INSTANCES}")
         for name in ("slo_ms", "queue_size", "timeout_ms", "token_budget", "call_tokens", "threads"):
             least = -1 if name == "call_tokens" else 0
             if not least <= getattr(self, name) < 10**7:
@@ -43,6 +47,16 @@ class ServingConfig:
         timeout = self.timeout_ms or self.slo_ms // 2
         likely = max(LEAST_QUEUE, int(rate * timeout / 1000)) if rate and self.slo_ms else QUEUE_SIZE
         return self.queue_size or min(likely, 16 * QUEUE_SIZE), timeout or NO_TIMEOUT
+
+
+def set_instances(config: Any, serving: ServingConfig) -> None:
+    """Say how many instances an encoder has: where nothing is said, Triton starts two of `onnxruntime` on a CPU, which
+    share the cores, double the memory and halve the batches."""
+    if config.platform == "ensemble" or config.backend in CHEAP:
+        return
+    if not config.instance_group:
+        config.instance_group.add()  # on a GPU where there is one
+    config.instance_group[0].count = serving.instances
 
 
 def bound_queues(config: Any, serving: ServingConfig, rate: float = 0.0) -> None:

@@ -14,7 +14,7 @@ from ernie_runtime.manifest import Manifest
 from ernie_runtime.tokenization import ErnieTokenizer
 
 from . import triton_config as tc
-from .serving import ServingConfig, bound_queues
+from .serving import ServingConfig, bound_queues, set_instances
 from .warmup import warmup_requests, write_warmup
 
 PUBLISHED = "published"  # in a version directory: the model's configuration as it was published with the version
@@ -80,6 +80,7 @@ def stage_models(
         home = folder / str(manifest.version)
         home.mkdir(parents=True)
         for config, file in zip(configs, (tc.PORTABLE, tc.RAGGED, tc.TENSORRT), strict=False):
+            set_instances(config, serving)
             bound_queues(config, serving, rates.get(name, max(rates.values())))
             write_warmup(config, folder, warm.get(name, []))
             (folder / file).parent.mkdir(exist_ok=True)

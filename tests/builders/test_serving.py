@@ -9,7 +9,7 @@ from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as pb
 
 from builders.errors import ConfigError
-from builders.serving import QUEUE_SIZE, ServingConfig, bound_queues
+from builders.serving import QUEUE_SIZE, ServingConfig, bound_queues, set_instances
 
 from .places import Place, copied
 
@@ -48,6 +48,22 @@ def test_bounds(serving: ServingConfig, rate: float, size: int, timeout: int) ->
     assert list(bounded(serving, rate=rate).preferred_batch_size) == [32]
 
 
+@pytest.mark.parametrize(
+    ("given", "counts"),
+    [
+        ({"backend": "onnxruntime"}, [3]),
+        ({"backend": "ernie_pipeline"}, [3]),
+        ({"backend": "ernie_tokenizer"}, []),
+        ({"platform": "ensemble"}, []),
+    ],
+)
+def test_instances(given: dict[str, str], counts: list[int]) -> None:
+    """Left unsaid, two processes of `onnxruntime` would share the cores."""
+    config = pb.ModelConfig(**given)
+    set_instances(config, ServingConfig(instances=3))
+    assert [group.count for group in config.instance_group] == counts
+
+
 def test_priorities() -> None:
     batching = bounded(ServingConfig(slo_ms=400, priorities=True))
     assert (batching.priority_levels, batching.default_priority_level) == (2, 1)
@@ -67,7 +83,7 @@ def test_ensembles_have_no_queue() -> None:
     assert not config.HasField("dynamic_batching")
 
 
-@pytest.mark.parametrize("wrong", [{"slo_ms": -1}, {"queue_size": -5}, {"call_tokens": -2}, {"timeout_ms": 10**7}])
+@pytest.mark.parametrize("wrong", [{"slo_ms": -1}, {"queue_size": -5}, {"call_tokens": -2}, {"instances": 0}])
 def test_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(ConfigError, match=rf"serving.{next(iter(wrong))} is -?\d+"):
         ServingConfig(**wrong)
@@ -85,6 +101,7 @@ def test_published(finished: Place, tmp_path: Any) -> None:
         config = text_format.Parse(written, pb.ModelConfig())
         assert config.dynamic_batching.default_queue_policy.max_queue_size == 40
         assert config.dynamic_batching.priority_queue_policy[2].max_queue_size == 40
+        assert [group.count for group in config.instance_group] == [1]
         if "ragged" in file:
             assert config.parameters["call_tokens"].string_value == "11"
     assert place.build("--tasks-file", str(tasks)) == 0  # nothing changed, nothing published
