@@ -167,6 +167,7 @@ def fused_config(manifest: Manifest, variant: Variant) -> pb.ModelConfig:
     """
     kind = get_kind(manifest.kind)
     config = _model(fused_name(manifest.task), "ernie_pipeline", MAX_TEXTS)
+    config.response_cache.enable = True
     _tensors(config.input, kind.inputs)
     _tensors(config.output, (*kind.numeric_outputs(manifest), RESULT))
     _micro_batches(config, variant)

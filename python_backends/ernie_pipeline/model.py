@@ -8,6 +8,7 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))  # ernie_runtime lies 
 import triton_python_backend_utils as pb_utils
 
 from ernie_runtime import fused, triton
+from ernie_runtime.metrics import TokenCounters
 
 
 class TritonPythonModel:
@@ -16,8 +17,14 @@ class TritonPythonModel:
     def initialize(self, args: dict[str, str]) -> None:
         """Load the task; an error here is the reason Triton reports for the model."""
         device = "gpu" if args["model_instance_kind"] == "GPU" else "cpu"
-        self.step = fused.FusedStep.load(triton.version_folder(args), triton.parameters(args), device)
+        self.counters = TokenCounters(pb_utils, args["model_name"], args["model_version"])
+        folder, parameters = triton.version_folder(args), triton.parameters(args)
+        self.step = fused.FusedStep.load(folder, parameters, device, self.counters)
 
     def execute(self, requests: list) -> list:
         """Answer a dynamic batch."""
         return triton.execute(self.step, requests, pb_utils)
+
+    def finalize(self) -> None:
+        """The model is unloaded."""
+        self.counters.close()

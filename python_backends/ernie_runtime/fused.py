@@ -13,7 +13,7 @@ from typing import cast
 
 import numpy as np
 
-from .batching import Batching
+from .batching import Batching, Observe
 from .engines import load_engine
 from .errors import InvalidItem, ManifestError
 from .manifest import Manifest
@@ -28,17 +28,21 @@ class FusedStep:
     The windows of all requests of one call share the encoder's micro-batches.
     """
 
+    costly = True  # so that it is worth asking whether a large request was cancelled
+
     def __init__(self, tokenizer: TokenizerStep, encoder: EncoderStep, postprocess: PostprocessStep) -> None:
         self.tokenizer, self.encoder, self.postprocess = tokenizer, encoder, postprocess
         self.inputs = tokenizer.inputs
 
     @classmethod
-    def load(cls, folder: Path, parameters: Mapping[str, str], device: str = "cpu") -> FusedStep:
+    def load(
+        cls, folder: Path, parameters: Mapping[str, str], device: str = "cpu", observe: Observe | None = None
+    ) -> FusedStep:
         """From a version directory of `<task>_fused`.
 
         Vocabulary and weights are read from the same version of the task's tokenizer and of the encoder of parameter
         `variant`, beside this model in the repository. Other parameters: the engine's, `intra_op_thread_count` and
-        those of `Batching`. ManifestError where a file is missing or is not of this build.
+        those of `Batching`. observe: see EncoderStep. ManifestError where a file is missing or is not of this build.
         """
         manifest = Manifest.load(folder / "manifest.json")
         variant = manifest.variant(parameters.get(VARIANT, manifest.recommended))
@@ -56,7 +60,7 @@ class FusedStep:
         batching = Batching(**{f.name: int(parameters[f.name]) for f in fields(Batching) if f.name in parameters})
         postprocess = PostprocessStep(manifest)
         per_token = [spec.name for spec in postprocess.specs if spec.per_token]
-        return cls(TokenizerStep.load(words, {}), EncoderStep(engine, per_token, batching), postprocess)
+        return cls(TokenizerStep.load(words, {}), EncoderStep(engine, per_token, batching, observe), postprocess)
 
     def run(self, requests: Sequence[Arrays]) -> list[dict[str, np.ndarray] | InvalidItem]:
         """One tokenizer call, micro-batches over all windows, one decode call."""

@@ -12,10 +12,12 @@ import tritonclient.grpc as grpc
 from tritonclient.utils import InferenceServerException
 
 from builders.lint import lint
+from ernie_runtime.metrics import REAL
 from ernie_serve.server import ServerOptions, TritonServer
 from ernie_triton import Client
 
 from .conftest import topic_rows
+from .test_metrics import tokens
 from .test_serving import BAD_TEXTS, real_sentences, wrong_requests
 from .wire import close, results, same_bytes, text_input
 
@@ -83,6 +85,7 @@ def test_concurrent_requests_share_executions(server: TritonServer, client: Any)
     texts = real_sentences(320)
     wanted = [one for i in range(0, 320, 64) for one in results(client.infer("topic", [text_input(texts[i : i + 64])]))]
     before = client.get_inference_statistics("topic_fused").model_stats[0]
+    counted = tokens(server, REAL, "topic_fused")
 
     def ask(start: int) -> list[Any]:
         """Every third request is refused, beside good ones."""
@@ -103,6 +106,7 @@ def test_concurrent_requests_share_executions(server: TritonServer, client: Any)
     after = client.get_inference_statistics("topic_fused").model_stats[0]
     assert after.inference_count - before.inference_count >= 320
     assert (after.inference_count - before.inference_count) / (after.execution_count - before.execution_count) >= 3
+    assert tokens(server, REAL, "topic_fused") - counted >= 320 * 3  # [CLS], a character, [SEP]
 
 
 def test_clients_take_it_for_a_task(server: TritonServer) -> None:
