@@ -26,7 +26,7 @@ import unicodedata
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from itertools import accumulate, chain, pairwise
 from pathlib import Path
 
@@ -35,6 +35,7 @@ import numpy.typing as npt
 from tokenizers import Encoding, Regex, Tokenizer, normalizers, pre_tokenizers
 from tokenizers.models import WordPiece
 
+from .character_table import CharacterTable
 from .errors import VocabularyError
 
 POOL = 16  # texts from which Rust's thread pool is worth waking: 8 titles took twice as long through it
@@ -131,8 +132,26 @@ class ErnieTokenizer:
         return self._ids.get(token)
 
     def __call__(self, texts: Sequence[str]) -> list[TokenizedText]:
-        """Tokenize texts in one Rust call; lone surrogates are deleted like others of category C."""
+        """Tokenize texts, those of plain characters by a table, the others in one Rust call.
+
+        Lone surrogates are deleted like others of category C.
+        """
         texts = list(texts)
+        found = [self._table.tokenize(text) for text in texts]
+        rest = [text for text, tokens in zip(texts, found, strict=True) if tokens is None]
+        others = iter(self._by_rust(rest) if rest else ())
+        return [
+            next(others)
+            if tokens is None
+            else TokenizedText(np.array(tokens[0], np.int64), np.array(tokens[1], np.int32).reshape(-1, 2))
+            for tokens in found
+        ]
+
+    @cached_property
+    def _table(self) -> CharacterTable:
+        return CharacterTable(self._tokenizer, self._ids, self.unk_id)
+
+    def _by_rust(self, texts: list[str]) -> list[TokenizedText]:
         try:
             encodings = self._encode(texts)
         except (TypeError, UnicodeEncodeError):
