@@ -18,7 +18,7 @@ from .stages.publish import locked
 from .switch import recommend, roll_back
 
 COLUMNS = (
-    *("variant", "engine", "metric", "drop", "file MB", "process MB", "model MB"),
+    *("variant", "engine", "metric", "drop", "file MB", "process MB", "model MB", "b1 MB"),
     *("b1 texts/s", "p50", "p99", "x fp32", "best texts/s", "p50", "p99", "x fp32"),
 )
 
@@ -116,7 +116,8 @@ def _row(manifest: Manifest, variant: Variant) -> list[str]:
     cells.append(f"{figures[-1]:.2f}" if figures else "-")
     cells.append(f"{variant.gate['drop']:.2f}" if "drop" in variant.gate else "-")
     cells.append(f"{variant.bytes / 1e6:.1f}")
-    cells += [f"{speed[key] / 1e6:.0f}" for key in ("memory", "model_memory")] if speed else ["-"] * 2
+    keys = ("memory", "model_memory", "single_memory")
+    cells += [f"{speed[key] / 1e6:.0f}" if key in speed else "-" for key in keys]
     for name in ("batch_1", "best"):
         part = speed.get(name)
         cells += [f"{part[key]:.1f}" for key in ("texts_per_second", "p50_ms", "p99_ms")] if part else ["-"] * 3
@@ -129,8 +130,8 @@ def remarks(manifest: Manifest) -> list[str]:
     refused = "; ! refused by the gate, not served" if manifest.refused else ""
     lines = [
         f"* behind the name {manifest.task}{refused}; metric: {manifest.main_metric}",
-        "process: memory of the encoder's process, model: what of it came with the model; b1: one text a batch, best: "
-        "at the best batch size; p50 and p99 in ms a batch",
+        "process: memory of the encoder's process, model: what of it came with the model, b1 MB: the same before it ran "
+        "larger batches; b1: one text a batch, best: at the best batch size; p50 and p99 in ms a batch",
     ]
     speed = next((variant.speed for variant in manifest.variants if variant.speed), None)
     if speed:

@@ -44,7 +44,8 @@ def measure(
 ) -> dict[str, dict[str, Any]]:
     """Variant -> texts/s and p50/p99 ms at batch 1 and at its best batch size, memory in bytes, ratios to the first.
 
-    memory: of the process; model_memory: what of it came with loading and running the model.
+    memory: of the process; model_memory: what of it came with loading and running the model; single_memory: the same
+    before it ran anything but single texts.
 
     windows: of real texts, in their order. threads: 0 for all cores of this process. A round runs every variant at
     every batch size before the next round begins, so that what else the machine does falls on all alike; p50 and p99
@@ -67,6 +68,7 @@ def measure(
                         took = worker.ask(batch, texts)
                         for kind in ("memory", "model_memory"):
                             memory[name][kind] = max(memory[name].get(kind, 0), took[kind])
+                        memory[name].setdefault("single_memory", took["model_memory"])  # batch 1 is the first
                         rates.setdefault((name, batch), []).append(texts / max(sum(took["seconds"]), 1e-9))
                         times.setdefault((name, batch), []).extend(took["seconds"])
                         shown.update(1)

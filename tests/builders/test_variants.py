@@ -55,6 +55,7 @@ def test_what_the_manifest_says_of_each(built: Place) -> None:
         assert variant.evaluations[-1].rows == 60
         assert variant.speed["batch_1"]["p50_ms"] > 0
         assert variant.speed["memory"] > 1e6
+        assert 0 <= variant.speed["single_memory"] <= variant.speed["model_memory"]
         assert variant.speed["machine"]["threads"] >= 1
     first, *others = manifest.variants
     assert first.speed["batch_1"]["ratio"] == first.speed["best"]["ratio"] == 1
