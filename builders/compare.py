@@ -130,8 +130,8 @@ def remarks(manifest: Manifest) -> list[str]:
     refused = "; ! refused by the gate, not served" if manifest.refused else ""
     lines = [
         f"* behind the name {manifest.task}{refused}; metric: {manifest.main_metric}",
-        "process: memory of the encoder's process, model: what of it came with the model, b1 MB: the same before it ran "
-        "larger batches; b1: one text a batch, best: at the best batch size; p50 and p99 in ms a batch",
+        "process: memory of the encoder's process; model: what of it came with the model; b1 MB: the same before it "
+        "ran larger batches; b1: one text a batch, best: at the best batch size; p50 and p99 in ms a batch",
     ]
     speed = next((variant.speed for variant in manifest.variants if variant.speed), None)
     if speed:
