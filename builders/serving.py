@@ -7,7 +7,7 @@ from typing import Any
 
 from .errors import ConfigError
 
-QUEUE_SIZE = 256  # where nothing is asked for: room for bursts, and memory stays bounded
+QUEUE_SIZE = 256  # where other bounds are asked for, not this one, and the speed is not known
 LEAST_QUEUE = 32
 NO_TIMEOUT = 3_600_000  # ms, an hour: Triton heeds a request's own timeout only where the configuration's is longer
 ROWS = 32  # of an execution while more wait: what is accepted late must not wait for a batch of all that wait
@@ -22,7 +22,7 @@ class ServingConfig:
     """Bounds on waiting, and how the engine stand-ins cut micro-batches where calibration shall not decide."""
 
     slo_ms: int = 0  # latency that accepted requests should keep (99th percentile); 0: requests may wait
-    queue_size: int = 0  # requests that may wait for a model; 0: what it does in slo_ms / 2, without slo_ms 256
+    queue_size: int = 0  # requests that may wait for a model; 0: what it does in slo_ms / 2
     timeout_ms: int = 0  # a request that waited so long for a model is refused; 0: slo_ms / 2, without slo_ms never
     priorities: bool = False  # requests with priority 1 (interactive, the default) overtake those with 2 (bulk)
     calibrate: bool = True  # measure a few calls of each variant's engine when it is published
@@ -38,6 +38,11 @@ class ServingConfig:
             least = -1 if name == "call_tokens" else 0
             if not least <= getattr(self, name) < 10**7:
                 raise ConfigError(f"serving.{name} is {getattr(self, name)}; it must be at least {least}")
+
+    @property
+    def bounds(self) -> bool:
+        """Whether anything shall be refused or overtaken."""
+        return bool(self.slo_ms or self.queue_size or self.timeout_ms or self.priorities)
 
     def waiting(self, rate: float) -> tuple[int, int]:
         """How many requests may wait for a model, and how many milliseconds.
@@ -62,10 +67,13 @@ def set_instances(config: Any, serving: ServingConfig) -> None:
 def bound_queues(config: Any, serving: ServingConfig, rate: float = 0.0) -> None:
     """Put the task's bounds into a ModelConfig that has a dynamic batcher; others (ensembles) are left alone.
 
-    Past a bound a request is refused with UNAVAILABLE, through the ensemble too, which hands priority and timeout of
-    its request to its steps. A client may ask for a shorter timeout than the configuration's.
+    Where no bound is asked for, none is written: with a queue policy of any kind Triton 2.51 fetches no batch while
+    one is at work, and now and then sleeps for half a second before it looks at its queue again, unless another request
+    comes in (triton-inference-server/server#8870 tells of a like fault). Past a bound a request is refused with
+    UNAVAILABLE, through the ensemble too, which hands priority and timeout of its request to its steps. A client may
+    ask for a shorter timeout than the configuration's.
     """
-    if not config.HasField("dynamic_batching"):
+    if not config.HasField("dynamic_batching") or not serving.bounds:
         return
     batching = config.dynamic_batching
     if serving.priorities:

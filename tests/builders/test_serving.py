@@ -23,12 +23,17 @@ def bounded(serving: ServingConfig, backend: str = "onnxruntime", rate: float = 
     return config.dynamic_batching
 
 
-def test_by_default_a_queue_is_bounded_and_nothing_times_out() -> None:
-    batching = bounded(ServingConfig())
+def test_no_bounds_where_none_are_asked_for() -> None:
+    """A queue policy of any kind makes Triton's batcher sleep while requests wait."""
+    assert not bounded(ServingConfig()).HasField("default_queue_policy")
+    assert not bounded(ServingConfig()).priority_levels
+
+
+def test_one_bound_brings_the_others_defaults() -> None:
+    batching = bounded(ServingConfig(priorities=True))
     assert batching.default_queue_policy.max_queue_size == QUEUE_SIZE
     assert batching.default_queue_policy.default_timeout_microseconds == HOUR
     assert batching.default_queue_policy.allow_timeout_override
-    assert not batching.priority_levels and not batching.preferred_batch_size
 
 
 @pytest.mark.parametrize(
