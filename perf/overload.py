@@ -6,7 +6,8 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from ernie_runtime.errors import ErnieError
 from ernie_runtime.pipeline import Pipeline
 from ernie_serve import ServeError, ServerOptions, TritonServer
 
+from . import processes
 from .errors import AnswerError, PerfError
 from .expected import Expected, expected_answers
 from .flood import Client, Outcome
@@ -36,7 +38,7 @@ class Figures:
     """What was seen. Rates in requests a second, latencies in ms.
 
     recovered_s: from the end of the flood to the last moment when a request was sent that was refused or took longer
-    than the SLO; 0 where none was.
+    than the SLO; 0 where none was. cpu_s: CPU seconds of the flood, of this client and of the server's processes.
     """
 
     task: str
@@ -51,6 +53,7 @@ class Figures:
     refused_p50_ms: float
     refused_p99_ms: float
     recovered_s: float
+    cpu_s: Mapping[str, float]
 
     def lines(self) -> list[str]:
         """For a person."""
@@ -63,6 +66,7 @@ class Figures:
             f" ({self.answered_p99_ms / self.slo_ms:.2f} x the SLO)",
             f"refused: p50 {self.refused_p50_ms:.0f}, p99 {self.refused_p99_ms:.0f} ms",
             f"at {AFTER:g} x what it sustains, it is well again after {self.recovered_s:.1f} s",
+            "CPU seconds of the flood: " + ", ".join(f"{role} {spent:.1f}" for role, spent in self.cpu_s.items()),
         ]
 
 
@@ -126,16 +130,26 @@ def overload(args: argparse.Namespace) -> Figures:
             client.closed(CALLERS, 1.0)
             loop = client.closed(CALLERS, args.seconds / 2)
             sustained = sum(1 for one in loop if not one.status) / max(one.sent + one.seconds for one in loop)
+            used, spent = processes.usage(server.pid), time.process_time()
             flood = client.poisson(args.factor * sustained, args.seconds)
+            spent = time.process_time() - spent
+            used = processes.spent(used, processes.usage(server.pid))
             after = client.poisson(AFTER * sustained, RECOVERY)
         finally:
             client.close()
     _check([*loop, *flood, *after], expected)
-    return figures_of(task, args.slo, sustained, args.seconds, flood, after)
+    cpu = {"client": round(spent, 2), **{role: usage["cpu_s"] for role, usage in used.items()}}
+    return figures_of(task, args.slo, sustained, args.seconds, flood, after, cpu)
 
 
 def figures_of(
-    task: str, slo_ms: float, sustained: float, seconds: float, flood: Sequence[Outcome], after: Sequence[Outcome]
+    task: str,
+    slo_ms: float,
+    sustained: float,
+    seconds: float,
+    flood: Sequence[Outcome],
+    after: Sequence[Outcome],
+    cpu_s: Mapping[str, float],
 ) -> Figures:
     """From what became of the requests. Errors: PerfError where none was answered."""
     answered = [one for one in flood if not one.status]
@@ -156,6 +170,7 @@ def figures_of(
         refused_p50_ms=_percentile(refused, 50),
         refused_p99_ms=_percentile(refused, 99),
         recovered_s=round(max(unwell, default=0.0), 2),
+        cpu_s=dict(cpu_s),
     )
 
 
