@@ -14,6 +14,7 @@ ROWS = 32  # of an execution while more wait: what is accepted late must not wai
 INTERACTIVE, BULK = 1, 2  # `priority` of a request; one that names none is interactive
 MOST_INSTANCES = 256
 UNBOUNDED = ("ernie_postprocess",)  # backends whose queue is not bounded: the encoder's work would be lost
+SLO = "slo_ms"  # parameter of the engine stand-ins, which refuse by themselves: ernie_runtime/admission.py
 CHEAP = ("ernie_tokenizer", *UNBOUNDED)  # backends that need no bound on an execution's rows
 
 
@@ -40,9 +41,9 @@ class ServingConfig:
                 raise ConfigError(f"serving.{name} is {getattr(self, name)}; it must be at least {least}")
 
     @property
-    def bounds(self) -> bool:
-        """Whether anything shall be refused or overtaken."""
-        return bool(self.slo_ms or self.queue_size or self.timeout_ms or self.priorities)
+    def queued(self) -> bool:
+        """Whether Triton's own queues are to be bounded or ordered, in every configuration."""
+        return bool(self.queue_size or self.timeout_ms or self.priorities)
 
     def waiting(self, rate: float) -> tuple[int, int]:
         """How many requests may wait for a model, and how many milliseconds.
@@ -64,16 +65,21 @@ def set_instances(config: Any, serving: ServingConfig) -> None:
     config.instance_group[0].count = serving.instances
 
 
-def bound_queues(config: Any, serving: ServingConfig, rate: float = 0.0) -> None:
+def bound_queues(config: Any, serving: ServingConfig, rate: float = 0.0, stand_in: bool = False) -> None:
     """Put the task's bounds into a ModelConfig that has a dynamic batcher; others (ensembles) are left alone.
 
-    Where no bound is asked for, none is written: with a queue policy of any kind Triton 2.51 fetches no batch while
-    one is at work, and now and then sleeps for half a second before it looks at its queue again, unless another request
-    comes in (triton-inference-server/server#8870 tells of a like fault). Past a bound a request is refused with
-    UNAVAILABLE, through the ensemble too, which hands priority and timeout of its request to its steps. A client may
-    ask for a shorter timeout than the configuration's.
+    stand_in: the configuration is of the Python engines. With an SLO alone these refuse by themselves (`SLO`),
+    and Triton's queues stay as they are: with a queue policy of any kind Triton 2.51 fetches no batch while one is at
+    work, now and then sleeps for half a second though requests wait, and after an overload may stay slow
+    (triton-inference-server/server#8870). Else, past a bound, a request is refused with UNAVAILABLE, through the
+    ensemble too, which hands priority and timeout of its request to its steps; a client may ask for a shorter timeout
+    than the configuration's.
     """
-    if not config.HasField("dynamic_batching") or not serving.bounds:
+    if not config.HasField("dynamic_batching"):
+        return
+    if stand_in and serving.slo_ms and config.backend not in CHEAP:
+        config.parameters[SLO].string_value = str(serving.slo_ms)
+    if not serving.queued and (stand_in or not serving.slo_ms):
         return
     batching = config.dynamic_batching
     if serving.priorities:

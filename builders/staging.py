@@ -81,7 +81,8 @@ def stage_models(
         home.mkdir(parents=True)
         for config, file in zip(configs, (tc.PORTABLE, tc.RAGGED, tc.TENSORRT), strict=False):
             set_instances(config, serving)
-            bound_queues(config, serving, rates.get(name, max(rates.values())))
+            stand_in = file == tc.RAGGED or name == tc.fused_name(task)
+            bound_queues(config, serving, rates.get(name, max(rates.values())), stand_in)
             write_warmup(config, folder, warm.get(name, []))
             (folder / file).parent.mkdir(exist_ok=True)
             (folder / file).write_text(tc.to_text(config), encoding="utf-8")

@@ -130,10 +130,10 @@ def overload(args: argparse.Namespace) -> Figures:
             client.closed(CALLERS, 1.0)
             loop = client.closed(CALLERS, args.seconds / 2)
             sustained = sum(1 for one in loop if not one.status) / max(one.sent + one.seconds for one in loop)
-            used, spent = processes.usage(server.pid), time.process_time()
+            before, spent = processes.usage(server.pid), time.process_time()
             flood = client.poisson(args.factor * sustained, args.seconds)
             spent = time.process_time() - spent
-            used = processes.spent(used, processes.usage(server.pid))
+            used = processes.spent(before, processes.usage(server.pid))
             after = client.poisson(AFTER * sustained, RECOVERY)
         finally:
             client.close()

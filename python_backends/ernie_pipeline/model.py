@@ -20,10 +20,11 @@ class TritonPythonModel:
         self.counters = TokenCounters(pb_utils, args["model_name"], args["model_version"])
         folder, parameters = triton.version_folder(args), triton.parameters(args)
         self.step = fused.FusedStep.load(folder, parameters, device, self.counters)
+        self.admission = triton.admission(args)
 
     def execute(self, requests: list) -> list:
         """Answer a dynamic batch."""
-        return triton.execute(self.step, requests, pb_utils)
+        return triton.execute(self.step, requests, pb_utils, self.admission)
 
     def finalize(self) -> None:
         """The model is unloaded."""

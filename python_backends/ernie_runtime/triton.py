@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import time
 import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
@@ -14,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from .admission import Admission
 from .batching import Batching
 from .engines import load_engine
 from .errors import InvalidItem
@@ -30,6 +32,12 @@ def parameters(args: Mapping[str, str]) -> dict[str, str]:
     """The `parameters` of the model's configuration."""
     config = json.loads(args["model_config"])
     return {name: value["string_value"] for name, value in config.get("parameters", {}).items()}
+
+
+def admission(args: Mapping[str, str]) -> Admission | None:
+    """Parameter `slo_ms` of the model; None without."""
+    slo_ms = float(parameters(args).get("slo_ms", 0))
+    return Admission(slo_ms) if slo_ms > 0 else None
 
 
 def per_token_outputs(args: Mapping[str, str]) -> list[str]:
@@ -61,15 +69,17 @@ def encoder_step(args: Mapping[str, str], engine: str, pb_utils: Any) -> Encoder
     return EncoderStep(loaded, per_token_outputs(args), batching, counters)
 
 
-def execute(step: Step, requests: Sequence[Any], pb_utils: Any) -> list[Any]:
+def execute(step: Step, requests: Sequence[Any], pb_utils: Any, admission: Admission | None = None) -> list[Any]:
     """Responses for requests, in order; a bad request fails alone and never shows a traceback to its sender.
 
-    A large request that was cancelled costs no work where the step says that it is `costly`.
+    admission: says how many rows are taken; what comes after them is refused with UNAVAILABLE. A large request that was
+    cancelled costs no work where the step says that it is `costly`.
     """
     responses: list[Any] = [None] * len(requests)
     costly = getattr(step, "costly", False)
     good: list[int] = []
     inputs: list[dict[str, np.ndarray]] = []
+    taken, room = 0, admission.rows if admission else 0
     for i, request in enumerate(requests):
         tensors = [pb_utils.get_input_tensor_by_name(request, name) for name in step.inputs]
         missing = [name for name, tensor in zip(step.inputs, tensors, strict=True) if tensor is None]
@@ -84,10 +94,18 @@ def execute(step: Step, requests: Sequence[Any], pb_utils: Any) -> list[Any]:
         if costly and shape[0] >= WORTH_ASKING and request.is_cancelled():
             responses[i] = _failed(pb_utils, "CANCELLED", "the request was cancelled")
             continue
+        if room and good and taken + shape[0] > room:
+            responses[i] = _failed(pb_utils, "UNAVAILABLE", "more requests than the service can answer in time")
+            continue
+        taken += shape[0]
         good.append(i)
         inputs.append(arrays)
     if good:
-        for i, outcome in zip(good, _run(step, inputs, pb_utils), strict=True):
+        began = time.monotonic()
+        outcomes = _run(step, inputs, pb_utils)
+        if admission:
+            admission.took(taken, time.monotonic() - began)
+        for i, outcome in zip(good, outcomes, strict=True):
             if isinstance(outcome, InvalidItem):
                 responses[i] = _failed(pb_utils, "INVALID_ARG", str(outcome))
             elif isinstance(outcome, Exception):

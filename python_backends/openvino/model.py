@@ -16,10 +16,11 @@ class TritonPythonModel:
     def initialize(self, args: dict[str, str]) -> None:
         """Load the encoder; an error here is the reason Triton reports for the model."""
         self.step = triton.encoder_step(args, "openvino", pb_utils)
+        self.admission = triton.admission(args)
 
     def execute(self, requests: list) -> list:
         """Answer a dynamic batch of ragged requests."""
-        return triton.execute(self.step, requests, pb_utils)
+        return triton.execute(self.step, requests, pb_utils, self.admission)
 
     def finalize(self) -> None:
         """The model is unloaded."""

@@ -9,7 +9,7 @@ from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as pb
 
 from builders.errors import ConfigError
-from builders.serving import QUEUE_SIZE, ServingConfig, bound_queues, set_instances
+from builders.serving import QUEUE_SIZE, SLO, ServingConfig, bound_queues, set_instances
 
 from .places import Place, copied
 
@@ -27,6 +27,24 @@ def test_no_bounds_where_none_are_asked_for() -> None:
     """A queue policy of any kind makes Triton's batcher sleep while requests wait."""
     assert not bounded(ServingConfig()).HasField("default_queue_policy")
     assert not bounded(ServingConfig()).priority_levels
+
+
+@pytest.mark.parametrize(
+    ("backend", "stand_in", "slo", "policy"),
+    [
+        ("onnxruntime", True, "400", False),
+        ("ernie_pipeline", True, "400", False),
+        ("ernie_tokenizer", True, None, False),
+        ("onnxruntime", False, None, True),
+        ("ernie_tokenizer", False, None, True),
+    ],
+)
+def test_stand_ins_refuse_by_themselves(backend: str, stand_in: bool, slo: str | None, policy: bool) -> None:
+    config = pb.ModelConfig(backend=backend)
+    config.dynamic_batching.SetInParent()
+    bound_queues(config, ServingConfig(slo_ms=400), 500, stand_in)
+    assert (config.parameters[SLO].string_value if SLO in config.parameters else None) == slo
+    assert config.dynamic_batching.HasField("default_queue_policy") == policy
 
 
 def test_one_bound_brings_the_others_defaults() -> None:

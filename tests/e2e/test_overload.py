@@ -9,7 +9,7 @@ import random
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,8 @@ from .wire import results, text_input
 
 pytestmark = pytest.mark.e2e
 SLO_MS = 1000
-TABLE = f"\n[tasks.topic.serving]\nslo_ms = {SLO_MS}\nqueue_size = 32\npriorities = true\n"
+SLO = f"\n[tasks.topic.serving]\nslo_ms = {SLO_MS}\n"
+TABLE = f"{SLO}queue_size = 32\npriorities = true\n"
 UNAVAILABLE = "StatusCode.UNAVAILABLE"
 TEXTS = 8  # in a request
 
@@ -46,20 +47,33 @@ class Outcome:
     message: str
 
 
-@pytest.fixture(scope="module")
-def slow(build_arguments: list[str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[TritonServer]:
-    """The tiny task with a wide encoder, not trained, and bounds on waiting."""
-    root = tmp_path_factory.mktemp("slow")
+@contextmanager
+def slow_server(root: Path, build_arguments: list[str], table: str) -> Iterator[TritonServer]:
+    """The tiny task with a wide encoder, not trained."""
     write_base_model(root / "base", hidden=256, layers=6, heads=4)
     arguments = [*build_arguments, "--tasks", "topic", "--set", "epochs=0.1"]
     given = dict(zip(arguments[::2], arguments[1::2], strict=True))
     tasks = Path(given["--tasks-file"]).read_text(encoding="utf-8")
-    (root / "tasks.toml").write_text(tasks + TABLE, encoding="utf-8")
+    (root / "tasks.toml").write_text(tasks + table, encoding="utf-8")
     given |= {"--tasks-file": str(root / "tasks.toml"), "--base-model": str(root / "base")}
     given |= {"--cache": str(root / "build"), "--output": str(root / "repository")}
     assert build_all.main([part for option in given.items() for part in option]) == 0
     options = ServerOptions(root / "repository", http_port=0, grpc_port=0, metrics_port=0, log_file=root / "log")
     with TritonServer(options) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def slow(build_arguments: list[str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[TritonServer]:
+    """Bounds on Triton's queues, and priorities."""
+    with slow_server(tmp_path_factory.mktemp("slow"), build_arguments, TABLE) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def shedding(build_arguments: list[str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[TritonServer]:
+    """An SLO alone: the encoder refuses by itself."""
+    with slow_server(tmp_path_factory.mktemp("shedding"), build_arguments, SLO) as running:
         yield running
 
 
@@ -118,17 +132,22 @@ def percentile(outcomes: Sequence[Outcome], percent: float) -> float:
     return float(np.percentile([outcome.seconds for outcome in outcomes], percent))
 
 
-def test_more_than_it_can_take(slow: TritonServer) -> None:
-    rate = 3 * sustainable(slow)
-    outcomes = flood(slow, rate, 5, [0])
+@pytest.mark.parametrize("bounds", ["slow", "shedding"])
+def test_more_than_it_can_take(bounds: str, request: pytest.FixtureRequest) -> None:
+    server: TritonServer = request.getfixturevalue(bounds)
+    outcomes = flood(server, 3 * sustainable(server), 5, [0])
     accepted = [o for o in outcomes if not o.status]
     refused = [o for o in outcomes if o.status]
     assert {o.status for o in refused} == {UNAVAILABLE}
-    assert all("Exceeds maximum queue size" in o.message or "timeout expired" in o.message for o in refused)
+    reasons = {
+        "slow": ("Exceeds maximum queue size", "timeout expired"),
+        "shedding": ("more requests than the service can answer in time",),
+    }
+    assert all(any(reason in o.message for reason in reasons[bounds]) for o in refused)
     assert len(refused) > len(outcomes) / 4 and len(accepted) > len(outcomes) / 20
     assert percentile(accepted, 99) < 2 * SLO_MS / 1000
     assert percentile(refused, 50) < SLO_MS / 1000
-    with grpc.InferenceServerClient(slow.grpc_address) as client:  # and it is well again
+    with grpc.InferenceServerClient(server.grpc_address) as client:  # and it is well again
         begun = time.monotonic()
         assert len(results(client.infer("topic", [text_input(texts_of(TEXTS, 1))]))) == TEXTS
         assert time.monotonic() - begun < 5
@@ -197,10 +216,10 @@ def test_cancelled_requests_cost_the_encoder_little(server: TritonServer, rows: 
     assert worked < 11 * rows / 2, f"{worked:.0f} of {11 * rows} rows were worked on"
 
 
-def test_the_command(slow: TritonServer, build_arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command(shedding: TritonServer, build_arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """A server of its own, for half a second at twice what it sustains."""
     given = dict(zip(build_arguments[::2], build_arguments[1::2], strict=False))
-    command = ["overload", "--repository", str(slow.options.repository), "--task", "topic", "--slo", f"{SLO_MS}"]
+    command = ["overload", "--repository", str(shedding.options.repository), "--task", "topic", "--slo", f"{SLO_MS}"]
     command += ["--tasks-file", given["--tasks-file"], "--data-dir", given["--data-dir"], "--limit", "50"]
     assert cli.main([*command, "--factor", "2", "--seconds", "1"]) == 0, capsys.readouterr()
     shown = capsys.readouterr().out

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from ernie_runtime import triton
+from ernie_runtime.admission import Admission
 from ernie_runtime.errors import InvalidItem
 
 SECRET = "secret.py"
@@ -25,7 +26,7 @@ class Tensor:
 
 
 class TritonError:
-    INVALID_ARG, INTERNAL, CANCELLED = "INVALID_ARG", "INTERNAL", "CANCELLED"
+    INVALID_ARG, INTERNAL, CANCELLED, UNAVAILABLE = "INVALID_ARG", "INTERNAL", "CANCELLED", "UNAVAILABLE"
 
     def __init__(self, message: str, code: str) -> None:
         self.message, self.code = message, code
@@ -164,3 +165,40 @@ def test_arguments() -> None:
     assert triton.parameters(args) == {"buckets": "8,16", "x": ""}
     assert triton.parameters({"model_config": "{}"}) == {}
     assert triton.version_folder(args) == Path("repo/T_tokenizer/3")
+
+
+class Room:
+    """An admission of so many rows."""
+
+    def __init__(self, rows: int) -> None:
+        self.rows, self.told = rows, list[int]()
+
+    def took(self, rows: int, seconds: float) -> None:
+        assert seconds >= 0
+        self.told.append(rows)
+
+
+def test_what_is_beyond_the_rows_admitted_is_refused() -> None:
+    """The first is taken whatever its size; those after it while there is room."""
+    requests = [request_of(1, 2, 3), request_of(4, 5), request_of(6)]
+    for rows, taken in ((6, [0, 1, 2]), (5, [0, 1]), (4, [0, 2]), (2, [0])):
+        room: Any = Room(rows)
+        responses = triton.execute(Double(), requests, Server(), room)
+        assert [i for i, r in enumerate(responses) if r.error is None] == taken
+        assert all(r.error.code == "UNAVAILABLE" for i, r in enumerate(responses) if i not in taken)
+        assert room.told == [sum((3, 2, 1)[i] for i in taken)]
+    args = {"model_config": json.dumps({"parameters": {"slo_ms": {"string_value": "400"}}})}
+    assert triton.admission(args) is not None
+    assert triton.admission({"model_config": "{}"}) is None
+
+
+def test_admission_follows_the_speed() -> None:
+    admission = Admission(400)  # a tenth of a second for an execution
+    assert admission.rows == 16
+    admission.took(10, 0.05)
+    assert admission.rows == 20
+    for _ in range(60):
+        admission.took(10, 0.5)
+    assert admission.rows in (1, 2)
+    admission.took(1, 10.0)
+    assert admission.rows == 1
