@@ -1,0 +1,129 @@
+"""ERNIE with its pre-training heads, as a Paddle layer, from and to a checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..errors import CheckpointError
+from ..framework import import_paddle, import_paddlenlp
+from ..models import TASK_OPTIONS, weights_of
+from ..weights import Checkpoint, Weights
+from .sentence_tasks import CLASSES
+
+HEAD = "cls.predictions."
+SENTENCE = "cls.sentence."
+PADDING = 64  # spare rows of logits a batch: the number of hidden tokens is rounded up, so that shapes repeat
+
+
+def pretraining_model(start: Checkpoint, tasks: Sequence[str], dropout: float, seed: int) -> Any:
+    """The layer with the checkpoint's weights; heads that it lacks start from `seed`. CheckpointError: another shape.
+
+    forward(input_ids, token_type_ids [B, L], places [M]) -> logits [M, entries] at the flat places b * L + l, and the
+    sentence logits, a [B, classes] tensor a task.
+    """
+    paddle, transformers = import_paddle(), import_paddlenlp()
+    settings = {k: v for k, v in start.config.items() if k not in ("id2label", TASK_OPTIONS)}
+    epsilon = settings.pop("layer_norm_eps", 1e-12)
+    config = transformers.ErnieConfig(
+        **settings, hidden_dropout_prob=dropout, attention_probs_dropout_prob=dropout, num_labels=2
+    )
+
+    class Predictions(paddle.nn.Layer):
+        def __init__(self) -> None:
+            super().__init__()
+            self.transform = paddle.nn.Linear(config.hidden_size, config.hidden_size)
+            self.activation = getattr(paddle.nn.functional, config.hidden_act)
+            self.layer_norm = paddle.nn.LayerNorm(config.hidden_size)
+            self.decoder_bias = self.create_parameter([config.vocab_size], is_bias=True)
+
+        def forward(self, hidden: Any, table: Any) -> Any:
+            hidden = self.layer_norm(self.activation(self.transform(hidden)))
+            return paddle.matmul(hidden, table, transpose_y=True) + self.decoder_bias
+
+    class Heads(paddle.nn.Layer):
+        def __init__(self) -> None:
+            super().__init__()
+            self.predictions = Predictions()
+            self.sentence = paddle.nn.LayerDict(
+                {task: paddle.nn.Linear(config.hidden_size, CLASSES[task]) for task in tasks}
+            )
+
+    class Pretraining(paddle.nn.Layer):
+        def __init__(self) -> None:
+            super().__init__()
+            self.ernie = transformers.ErnieModel(config)
+            self.cls = Heads()
+            # Paddle stops the gradient of this row otherwise, and writes the embedding as a product with a mask.
+            self.ernie.embeddings.word_embeddings.padding_idx = None
+
+        def forward(self, input_ids: Any, token_type_ids: Any, places: Any) -> tuple[Any, list[Any]]:
+            hidden, pooled = self.ernie(input_ids, token_type_ids=token_type_ids)
+            flat = hidden.reshape([-1, config.hidden_size])
+            logits = self.cls.predictions(
+                paddle.gather(flat, places), self.ernie.embeddings.word_embeddings.weight
+            )
+            return logits, [head(pooled) for head in self.cls.sentence.values()]
+
+    paddle.seed(seed)
+    model = Pretraining()
+    for layer in model.sublayers():
+        if isinstance(layer, paddle.nn.LayerNorm):
+            layer._epsilon = epsilon  # PaddleNLP's ERNIE fixes 1e-12 whatever the configuration says
+        elif isinstance(layer, paddle.nn.Linear):  # those of the encoder are given below
+            layer.weight.set_value(_drawn(layer.weight.shape, seed, config.initializer_range))
+    _load(model, start)
+    return model
+
+
+def _drawn(shape: Sequence[int], seed: int, spread: float) -> np.ndarray:
+    values = np.random.default_rng([seed, *shape]).standard_normal(shape, np.float32)
+    return values * np.float32(spread)
+
+
+def _load(model: Any, start: Checkpoint) -> None:
+    own = model.state_dict()
+    for name, value in start.weights.items():
+        if name in own and list(own[name].shape) != list(value.shape):
+            raise CheckpointError(
+                f"{start.where}: {name} is {list(value.shape)}, its configuration and vocabulary say "
+                f"{list(own[name].shape)}: the checkpoint has another shape"
+            )
+    missing = [
+        name for name in own if name.startswith("ernie.") and "pooler" not in name and name not in start.weights
+    ]
+    if missing:
+        raise CheckpointError(f"{start.where}: {len(missing)} encoder weights are missing, the first is {missing[0]}")
+    model.set_state_dict({name: start.weights.get(name, value) for name, value in own.items()})
+
+
+def trained_weights(model: Any, tasks: Sequence[str]) -> tuple[Weights, Weights]:
+    """The encoder's weights (`ernie.`; the pooler only where a sentence task trained it) and the heads' (`cls.`)."""
+    weights = weights_of(model)
+    encoder = {n: v for n, v in weights.items() if n.startswith("ernie.") and (tasks or "pooler" not in n)}
+    return encoder, {n: v for n, v in weights.items() if n.startswith("cls.")}
+
+
+def flat_places(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Flat places of the hidden tokens and their labels, int64 [M]; M is rounded up with ignored ones (label -1)."""
+    places = np.flatnonzero(labels.reshape(-1) >= 0)
+    size = max(1, -(-len(places) // PADDING)) * PADDING
+    spare = size - len(places)
+    known = labels.reshape(-1)[places]
+    return np.pad(places, (0, spare)), np.pad(known, (0, spare), constant_values=-1)
+
+
+def masked_mean(paddle: Any, logits: Any, labels: Any) -> tuple[Any, Any, Any]:
+    """Mean cross entropy over labels of 0 and more, how many of them are the highest logit, and how many there are.
+
+    By hand: Paddle's mean counts ignored places where `ignore_index` is negative.
+    """
+    known = (labels >= 0).astype("float32")
+    losses = paddle.nn.functional.cross_entropy(
+        logits.astype("float32"), paddle.clip(labels, min=0), reduction="none"
+    ).reshape([-1])
+    count = known.sum()
+    right = ((logits.argmax(axis=-1) == labels).astype("float32") * known).sum()
+    return (losses * known).sum() / paddle.clip(count, min=1.0), right, count

@@ -1,0 +1,265 @@
+"""The loop: alone on one device, or one of several processes under `paddle.distributed.launch`.
+
+Every random choice comes from the seed and the step, so a run that goes on after a kill is the run that was not killed.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ernie_runtime.tokenization import ErnieTokenizer
+
+from ..errors import CheckpointError, ConfigError
+from ..framework import import_paddle
+from ..progress import bar, say
+from ..train import learning_rate
+from ..weights import Checkpoint
+from . import log
+from .batches import Batch, Cursor, Feeder
+from .config import PretrainConfig
+from .model import flat_places, masked_mean, pretraining_model
+from .sequences import Corpus, Sequences
+from .state import Progress, check_same_run, find_state, load_parts, read_progress, save_state
+
+HELD_OUT_LENGTH = 128  # of held-out sequences, so that figures of runs compare
+
+
+@dataclass(frozen=True)
+class Pace:
+    """When a run looks up from its work; changes no weight."""
+
+    log_every: int = 50  # steps
+    eval_every: int = 500
+    save_every: int = 500
+    stop_after: float = math.inf  # minutes of this piece of the run
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to train, on what, and where it is kept."""
+
+    config: PretrainConfig
+    start: Checkpoint
+    tokenizer: ErnieTokenizer
+    corpus: Corpus
+    held_out: Corpus
+    output: Path
+    fingerprint: str  # of the text as it was cut, and of the weights at the start
+    device: str = "cpu"
+    pace: Pace = Pace()
+
+
+class Trainer:
+    """Pre-trains; `run` goes on from the last state in the output folder if there is one."""
+
+    def __init__(self, job: Job, on_save: Callable[[Trainer], None]) -> None:
+        """on_save: called by the first process behind each saved state."""
+        self.job, self.on_save = job, on_save
+        config = job.config
+        self.paddle = import_paddle(job.device)
+        self.ranks = int(os.environ.get("PADDLE_TRAINERS_NUM", "1"))
+        self.rank = int(os.environ.get("PADDLE_TRAINER_ID", "0"))
+        if config.amp != "none" and not job.device.startswith("gpu"):
+            raise ConfigError(f"--amp {config.amp}: mixed precision needs --device gpu; on a CPU it gains nothing")
+        positions = len(job.start.weights["ernie.embeddings.position_embeddings.weight"])
+        longest = max(stretch.length for stretch in config.lengths)
+        if longest > positions:
+            raise ConfigError(f"--lengths: {longest} tokens, but {job.start.where} has {positions} positions")
+        if self.ranks > 1:
+            self.paddle.distributed.init_parallel_env()
+        types = len(job.start.weights["ernie.embeddings.token_type_embeddings.weight"])
+        self.feeder = Feeder(job.corpus, job.tokenizer, types, config.mask_rate, config.seed)
+        self.held_out = Feeder(job.held_out, job.tokenizer, types, config.mask_rate, seed=0)
+        # Paddle names parameters and moments by counting and finds saved moments by name: each run counts from 0.
+        with self.paddle.utils.unique_name.guard():
+            self.model = pretraining_model(job.start, config.sentence_tasks, config.dropout, config.seed)
+        self.parallel = self.paddle.DataParallel(self.model, find_unused_parameters=True) if self.ranks > 1 else self.model
+        self.scaler = self.paddle.amp.GradScaler(enable=config.amp == "fp16", init_loss_scaling=2**15)
+        decayed = {p.name for n, p in self.model.named_parameters() if "bias" not in n and "norm" not in n}
+        self.optimizer = self.paddle.optimizer.AdamW(
+            learning_rate=config.learning_rate,
+            beta2=config.beta2,
+            epsilon=1e-6,
+            parameters=self.model.parameters(),
+            weight_decay=config.weight_decay,
+            grad_clip=self.paddle.nn.ClipGradByGlobalNorm(config.max_grad_norm),
+            apply_decay_param_fun=decayed.__contains__,
+        )
+        self.progress = Progress()
+
+    def run(self) -> Progress:
+        """Train until the last step, or until `stop_after`; the state is saved at the end either way."""
+        with self.paddle.utils.unique_name.guard():
+            return self._run()
+
+    def _run(self) -> Progress:
+        config, pace, progress = self.job.config, self.job.pace, self._restore()
+        started, before = time.monotonic(), progress.seconds
+        with bar(config.steps, "pre-train", "step", progress.step) as shown:
+            while progress.step < config.steps:
+                begun = time.monotonic()
+                self._step()
+                progress.sums["seconds"] = progress.sums.get("seconds", 0.0) + time.monotonic() - begun
+                progress.step += 1
+                progress.seconds = before + time.monotonic() - started
+                shown.update()
+                last = progress.step == config.steps
+                if last or progress.step % pace.eval_every == 0:
+                    self._log(self.evaluate())
+                elif progress.step % pace.log_every == 0:
+                    self._log({})
+                late = self._agreed(time.monotonic() - started > pace.stop_after * 60)
+                if last or late or progress.step % pace.save_every == 0:
+                    self._save()
+                if late:
+                    break
+        return progress
+
+    def _step(self) -> None:
+        """One optimizer step over this process's batches."""
+        config, progress, paddle = self.job.config, self.progress, self.paddle
+        stretch = config.stretch_at(progress.step)
+        if stretch != progress.cursor.stretch:
+            progress.cursor = Cursor(stretch)
+        length = config.lengths[stretch].length
+        rows = config.rows(length)
+        self.optimizer.set_lr(learning_rate(progress.step, config.steps, config.learning_rate, config.warmup))
+        generator = np.random.default_rng([config.seed, progress.step, 2])
+        batches = []
+        for number in range(config.accumulate * self.ranks):  # all processes draw alike, each keeps its own
+            sequences, progress.cursor = self.feeder.take(progress.cursor, length, rows)
+            seeded = np.random.default_rng(generator.integers(2**63))
+            if number % self.ranks == self.rank:
+                batches.append(self.feeder.batch(sequences, seeded))
+        paddle.seed(config.seed * 1_000_003 + progress.step * self.ranks + self.rank)  # dropout
+        self.parallel.train()
+        for batch in batches:
+            loss, figures = self._loss(self.parallel, batch)
+            self.scaler.scale(loss / len(batches)).backward()
+            self._count(batch, figures)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.optimizer.clear_grad()
+
+    def _loss(self, model: Any, batch: Batch) -> tuple[Any, dict[str, Any]]:
+        """What is made small, and what it is made of (tensors: summed loss, right ones and number of each)."""
+        paddle, config = self.paddle, self.job.config
+        places, labels = flat_places(batch.labels)
+        inputs = [paddle.to_tensor(value) for value in (batch.input_ids, batch.token_type_ids, places)]
+        with paddle.amp.auto_cast(enable=config.amp != "none", dtype="float16" if config.amp == "fp16" else "bfloat16"):
+            logits, sentence = model(*inputs)
+        loss, right, count = masked_mean(paddle, logits, paddle.to_tensor(labels))
+        figures = {"loss": loss * count, "right": right, "count": count}
+        for number, (task, output) in enumerate(zip(config.sentence_tasks, sentence, strict=True)):
+            own = np.where(batch.tasks == number, batch.sentence_labels, -1)
+            part, right, count = masked_mean(paddle, output, paddle.to_tensor(own))
+            loss = loss + part
+            figures |= {f"{task}_right": right, f"{task}_count": count}
+        return loss, figures
+
+    def _count(self, batch: Batch, figures: dict[str, Any]) -> None:
+        values = {name: float(value) for name, value in figures.items()}
+        if not math.isfinite(values["loss"]):
+            raise CheckpointError(
+                f"the loss became {values['loss']} at step {self.progress.step}: lower --learning-rate; "
+                "the last checkpoint is kept"
+            )
+        values |= {"tokens": batch.tokens * self.ranks, "batches": 1}
+        for name, value in values.items():
+            self.progress.sums[name] = self.progress.sums.get(name, 0.0) + value
+        self.progress.tokens += batch.tokens * self.ranks
+
+    def evaluate(self) -> dict[str, float]:
+        """Held-out figures, on the same sequences with the same words hidden each time."""
+        config, sums, seen = self.job.config, dict[str, float](), 0
+        length = min(HELD_OUT_LENGTH, max(stretch.length for stretch in config.lengths))
+        generator = np.random.default_rng(1)
+        sequences = self.job.held_out.sequences(length, np.random.default_rng(0))
+        rows = max(1, config.rows(length))
+        self.model.eval()
+        with self.paddle.no_grad():
+            for first in range(0, len(sequences), rows):
+                part: Sequences = sequences.take(np.arange(first, min(first + rows, len(sequences))))
+                batch = self.held_out.batch(part, generator)
+                for name, value in self._loss(self.model, batch)[1].items():
+                    sums[name] = sums.get(name, 0.0) + float(value)
+                seen += batch.tokens
+                if seen >= config.eval_tokens:
+                    break
+        return {f"held_{name}": value for name, value in _figures(sums).items()}
+
+    def _log(self, held: dict[str, float]) -> None:
+        progress, config = self.progress, self.job.config
+        sums = progress.sums
+        row = {
+            "step": progress.step,
+            "tokens": progress.tokens,
+            "seconds": round(progress.seconds, 1),
+            "length": config.lengths[config.stretch_at(progress.step - 1)].length,
+            "learning_rate": self.optimizer.get_lr(),
+            **_figures(sums),
+            "tokens_per_second": round(sums["tokens"] / sums["seconds"]),
+            **held,
+        }
+        progress.sums = {}
+        if self.rank == 0:
+            log.append(self.job.output, row)
+            heard = f", held out {held['held_loss']:.3f} ({held['held_accuracy']:.1f}%)" if held else ""
+            say(f"    step {progress.step}: loss {row.get('loss', math.nan):.3f}{heard}, {row['tokens_per_second']:,} tokens/s")
+
+    def _agreed(self, value: bool) -> bool:
+        """The first process's answer: all must come to the same decision, or some wait for ever."""
+        if self.ranks == 1 or math.isinf(self.job.pace.stop_after):
+            return value
+        shared = self.paddle.to_tensor([int(value)], dtype="int64")
+        self.paddle.distributed.broadcast(shared, src=0)
+        return bool(int(shared))
+
+    def _parts(self) -> dict[str, Any]:
+        parts = {"model": self.model, "optimizer": self.optimizer}
+        return {**parts, "scaler": self.scaler} if self.job.config.amp == "fp16" else parts
+
+    def _save(self) -> None:
+        if self.rank != 0:
+            return
+        settings = {**self.job.config.to_json(), "fingerprint": self.job.fingerprint, "ranks": self.ranks}
+        states = {name: owner.state_dict() for name, owner in self._parts().items()}
+        save_state(self.job.output, states, self.progress, settings, self.paddle)
+        self.on_save(self)
+
+    def _restore(self) -> Progress:
+        state = find_state(self.job.output)
+        if state is not None:
+            progress, settings = read_progress(state)
+            difference = self.job.config.difference(settings)
+            for name, own in (("fingerprint", self.job.fingerprint), ("ranks", self.ranks)):
+                if settings[name] != own and not difference:
+                    difference = "another text, vocabulary or start" if name == "fingerprint" else "other devices"
+            check_same_run(self.job.output, difference)
+            load_parts(state, self._parts(), self.paddle)
+            self.progress = progress
+            if self.rank == 0:
+                say(f"    goes on from step {progress.step:,} of {self.job.config.steps:,}")
+        if self.rank == 0:
+            log.cut_back(self.job.output, self.progress.step)
+        return self.progress
+
+
+def _figures(sums: dict[str, float]) -> dict[str, float]:
+    """Mean loss and accuracy in percent of the masked tokens, and accuracy of the sentence tasks."""
+    if not sums.get("count"):
+        return {}
+    found = {"loss": round(sums["loss"] / sums["count"], 6), "accuracy": round(100 * sums["right"] / sums["count"], 3)}
+    for name, right in sums.items():
+        task = name.removesuffix("_right")
+        if task != name and sums[f"{task}_count"]:
+            found[f"{task}_accuracy"] = round(100 * right / sums[f"{task}_count"], 3)
+    return found
