@@ -41,7 +41,8 @@ except ModuleNotFoundError as missing:
     )
 
 
-OTHERS = {"pretrain": "builders.pretrain"}  # `ernie-triton build NAME ...`: what makes encoders, not tasks
+# `ernie-triton build NAME ...`: what makes encoders, not tasks.
+OTHERS = {"pretrain": "builders.pretrain", "convert-encoder": "builders.convert_encoder"}
 
 
 def chosen_tasks(args: argparse.Namespace) -> list[TaskConfig]:

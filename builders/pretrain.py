@@ -30,7 +30,9 @@ NAME = "ernie-triton build pretrain"
 def interrupted(output: Path) -> str:
     """What Ctrl-C leaves, and how to go on."""
     state = find_state(output)
-    kept = f"the state of step {read_progress(state)[0].step:,} is kept in {output}" if state else "nothing was saved yet"
+    kept = (
+        f"the state of step {read_progress(state)[0].step:,} is kept in {output}" if state else "nothing was saved yet"
+    )
     return f"interrupted; {kept}; the same command goes on from there"
 
 

@@ -71,7 +71,7 @@ class Feeder:
         self._held: tuple[tuple[int, int, int], Sequences, np.ndarray] | None = None
 
     def take(self, cursor: Cursor, length: int, rows: int) -> tuple[Sequences, Cursor]:
-        """The next `rows` sequences of at most `length` tokens, and the cursor behind them; epochs follow each other."""
+        """The next `rows` sequences of at most `length` tokens, and the cursor behind them; epochs follow."""
         found: list[tuple[Sequences, np.ndarray]] = []
         while rows:
             sequences, order = self._epoch(cursor, length)

@@ -24,13 +24,13 @@ CARD, README = "card.json", "README.md"
 def write_encoder(
     folder: Path, config: Mapping[str, Any], encoder: Weights, heads: Weights, vocabulary: Path, bits: int
 ) -> None:
-    """config.json, model.safetensors, mlm_head.safetensors and vocab.txt; bits: 16 or 32."""
+    """config.json, model.safetensors, vocab.txt, and mlm_head.safetensors where there are heads; bits: 16 or 32."""
     from safetensors.numpy import save
 
     write_checkpoint(folder, dict(config), encoder, vocabulary, bits)
-    stored = {
-        name.removeprefix("cls."): np.ascontiguousarray(value, f"float{bits}") for name, value in heads.items()
-    }
+    if not heads:
+        return
+    stored = {name.removeprefix("cls."): np.ascontiguousarray(value, f"float{bits}") for name, value in heads.items()}
     (folder / HEAD_FILE).write_bytes(save(stored))
 
 
@@ -101,7 +101,10 @@ def readme(card: Mapping[str, Any]) -> str:
         ("vocabulary", card["vocabulary"]),
         ("started from", card["from"]),
         ("trained on", f"{card['text']}; licence: {card['licence']}"),
-        ("how far", f"{card['steps']:,} of {card['of_steps']:,} steps, {card['tokens']:,} tokens, {card['seconds']:,} s"),
+        (
+            "how far",
+            f"{card['steps']:,} of {card['of_steps']:,} steps, {card['tokens']:,} tokens, {card['seconds']:,} s",
+        ),
         ("objective", f"{', '.join(card['objective'])}; {100 * card['mask_rate']:.0f}% of the units hidden"),
         ("hardware", card["hardware"]),
         ("command", f"`{card['command']}`"),

@@ -7,6 +7,7 @@ follows A, else 0. Files may be .gz or .xz.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -108,7 +109,7 @@ def _parse(line: str, tokenizer: ErnieTokenizer) -> tuple[np.ndarray, np.ndarray
     if len(separators) > 2 or (sentences != np.searchsorted(separators, np.arange(len(ids)))).any():
         raise ValueError("sentence ids: expected 0 up to the first [SEP], 1 up to the second and last")
     places = [0, *separators.tolist()]
-    parts = [(a - number, b - 1 - number) for number, (a, b) in enumerate(zip(places, places[1:], strict=False))]
+    parts = [(a - number, b - 1 - number) for number, (a, b) in enumerate(pairwise(places))]
     if any(end <= start for start, end in parts):
         raise ValueError("token ids: an empty sentence")
     kept = ~special

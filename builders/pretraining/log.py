@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,7 @@ def plot(output: Path, title: str) -> None:
         ("tokens/s", (("tokens_per_second", ""),)),
     )
     figure, axes = pyplot.subplots(1, len(panels), figsize=(13, 3.8), layout="constrained")
-    changes = [b["step"] for a, b in zip(found, found[1:], strict=False) if a["length"] != b["length"]]
+    changes = [b["step"] for a, b in pairwise(found) if a["length"] != b["length"]]
     for axis, (label, lines) in zip(axes, panels, strict=True):
         for number, (name, shown) in enumerate(lines):
             points = [(row["step"], row[name]) for row in found if row.get(name) is not None]

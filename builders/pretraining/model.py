@@ -13,62 +13,25 @@ from ..models import TASK_OPTIONS, weights_of
 from ..weights import Checkpoint, Weights
 from .sentence_tasks import CLASSES
 
-HEAD = "cls.predictions."
-SENTENCE = "cls.sentence."
 PADDING = 64  # spare rows of logits a batch: the number of hidden tokens is rounded up, so that shapes repeat
 
 
 def pretraining_model(start: Checkpoint, tasks: Sequence[str], dropout: float, seed: int) -> Any:
     """The layer with the checkpoint's weights; heads that it lacks start from `seed`. CheckpointError: another shape.
 
-    forward(input_ids, token_type_ids [B, L], places [M]) -> logits [M, entries] at the flat places b * L + l, and the
-    sentence logits, a [B, classes] tensor a task.
+    tasks: the sentence tasks that it gets heads for.
     """
     paddle, transformers = import_paddle(), import_paddlenlp()
+    from .layers import PretrainingEncoder
+
     settings = {k: v for k, v in start.config.items() if k not in ("id2label", TASK_OPTIONS)}
     epsilon = settings.pop("layer_norm_eps", 1e-12)
     config = transformers.ErnieConfig(
         **settings, hidden_dropout_prob=dropout, attention_probs_dropout_prob=dropout, num_labels=2
     )
 
-    class Predictions(paddle.nn.Layer):
-        def __init__(self) -> None:
-            super().__init__()
-            self.transform = paddle.nn.Linear(config.hidden_size, config.hidden_size)
-            self.activation = getattr(paddle.nn.functional, config.hidden_act)
-            self.layer_norm = paddle.nn.LayerNorm(config.hidden_size)
-            self.decoder_bias = self.create_parameter([config.vocab_size], is_bias=True)
-
-        def forward(self, hidden: Any, table: Any) -> Any:
-            hidden = self.layer_norm(self.activation(self.transform(hidden)))
-            return paddle.matmul(hidden, table, transpose_y=True) + self.decoder_bias
-
-    class Heads(paddle.nn.Layer):
-        def __init__(self) -> None:
-            super().__init__()
-            self.predictions = Predictions()
-            self.sentence = paddle.nn.LayerDict(
-                {task: paddle.nn.Linear(config.hidden_size, CLASSES[task]) for task in tasks}
-            )
-
-    class Pretraining(paddle.nn.Layer):
-        def __init__(self) -> None:
-            super().__init__()
-            self.ernie = transformers.ErnieModel(config)
-            self.cls = Heads()
-            # Paddle stops the gradient of this row otherwise, and writes the embedding as a product with a mask.
-            self.ernie.embeddings.word_embeddings.padding_idx = None
-
-        def forward(self, input_ids: Any, token_type_ids: Any, places: Any) -> tuple[Any, list[Any]]:
-            hidden, pooled = self.ernie(input_ids, token_type_ids=token_type_ids)
-            flat = hidden.reshape([-1, config.hidden_size])
-            logits = self.cls.predictions(
-                paddle.gather(flat, places), self.ernie.embeddings.word_embeddings.weight
-            )
-            return logits, [head(pooled) for head in self.cls.sentence.values()]
-
     paddle.seed(seed)
-    model = Pretraining()
+    model = PretrainingEncoder(config, {task: CLASSES[task] for task in tasks})
     for layer in model.sublayers():
         if isinstance(layer, paddle.nn.LayerNorm):
             layer._epsilon = epsilon  # PaddleNLP's ERNIE fixes 1e-12 whatever the configuration says
@@ -91,9 +54,7 @@ def _load(model: Any, start: Checkpoint) -> None:
                 f"{start.where}: {name} is {list(value.shape)}, its configuration and vocabulary say "
                 f"{list(own[name].shape)}: the checkpoint has another shape"
             )
-    missing = [
-        name for name in own if name.startswith("ernie.") and "pooler" not in name and name not in start.weights
-    ]
+    missing = [name for name in own if name.startswith("ernie.") and "pooler" not in name and name not in start.weights]
     if missing:
         raise CheckpointError(f"{start.where}: {len(missing)} encoder weights are missing, the first is {missing[0]}")
     model.set_state_dict({name: start.weights.get(name, value) for name, value in own.items()})

@@ -37,7 +37,9 @@ def parser() -> argparse.ArgumentParser:
     text.add_argument("--phrases", type=Path, metavar="FILE", help="phrases to hide whole, one a line")
     model = p.add_argument_group("encoder")
     model.add_argument("--shape", default=NANO, metavar="LAYERSxHIDDENxHEADS", help="default: %(default)s")
-    model.add_argument("--init", default="", metavar="MODEL", help="start from a directory, `embedded`, shipped:TASK, ...")
+    model.add_argument(
+        "--init", default="", metavar="MODEL", help="start from a directory, `embedded`, shipped:TASK, ..."
+    )
     model.add_argument(
         "--start", choices=STARTS, default="random", help="without --init: warm begins from co-occurrences of the text"
     )
@@ -56,7 +58,9 @@ def parser() -> argparse.ArgumentParser:
     learning.add_argument(
         "--batch-tokens", type=int, default=own.batch_tokens, help="of a batch on one device (default: %(default)s)"
     )
-    learning.add_argument("--accumulate", type=int, default=own.accumulate, help="batches a step (default: %(default)s)")
+    learning.add_argument(
+        "--accumulate", type=int, default=own.accumulate, help="batches a step (default: %(default)s)"
+    )
     for name in ("learning_rate", "warmup", "weight_decay", "max_grad_norm", "beta2", "dropout", "mask_rate"):
         learning.add_argument(
             f"--{name.replace('_', '-')}", type=float, default=getattr(own, name), help="default: %(default)s"

@@ -39,7 +39,8 @@ def read_packed(path: Path, tokenizer: ErnieTokenizer) -> Stream:
     if highest >= tokenizer.vocab_size:
         at = int(ids.argmax())
         raise DataError(
-            f"{path}: token {at} has id {highest}, the vocabulary has {tokenizer.vocab_size:,} entries: not its vocabulary"
+            f"{path}: token {at} has id {highest}, the vocabulary has {tokenizer.vocab_size:,} entries: "
+            "not the vocabulary that packed it"
         )
     ends = ids == tokenizer.sep_id
     kept = ~ends

@@ -11,7 +11,9 @@ from ..errors import DataError
 
 SAMPLE = 200_000  # bytes that are looked at to tell an encoding
 # Among the most frequent characters of Chinese text, simplified and traditional: what right decodings are full of.
-COMMON = frozenset("的一是不了在人有我他这这大来到上个们为中国说地时要就出会可你对生能而子那得于着下自之年的個這們來為國說時會對着於")
+COMMON = frozenset(
+    "的一是不了在人有我他这这大来到上个们为中国说地时要就出会可你对生能而子那得于着下自之年的個這們來為國說時會對着於"
+)
 
 
 def open_bytes(path: Path) -> bytes:

@@ -23,8 +23,8 @@ from . import stream as streams
 from .config import PretrainConfig, Source
 from .id_format import read_ids
 from .packed import packed_file, read_packed
-from .sequences import NONE, Corpus
 from .sentence_tasks import TextCorpus
+from .sequences import NONE, Corpus
 from .stream import Stream
 from .text import paragraphs, read_text, text_files
 from .vocabulary import most_frequent, with_vocabulary
@@ -76,10 +76,7 @@ def prepare(source: Source, config: PretrainConfig, vocabulary: Path, output: Pa
     tokenizer = ErnieTokenizer.from_vocab(vocabulary)
     if source.format == "ids":
         return _ids(source, config, tokenizer, vocabulary)
-    if source.format == "packed":
-        files = [packed_file(source.data[0])]
-    else:
-        files = text_files(source.data)
+    files = [packed_file(source.data[0])] if source.format == "packed" else text_files(source.data)
     held_files = [source.held_out] if source.held_out else []
     marks = [_sha256(path) for path in (*files, *held_files, *([source.phrases] if source.phrases else []))]
     settings = [source.format, source.segmenter, tokenizer.fingerprint, len(held_files), FORMAT]
@@ -130,11 +127,14 @@ def find_start(init: str, shape: str, vocabulary: Path, seed: int) -> Checkpoint
     """The weights to begin with: of --init with its pre-training head if it has one, else random of --shape."""
     if not init:
         return find_base_model(f"{PREFIX}{shape}:{vocabulary}", seed)
-    found = find_base_model(init, seed)
+    return with_vocabulary(with_own_head(find_base_model(init, seed)), vocabulary)
+
+
+def with_own_head(found: Checkpoint) -> Checkpoint:
+    """The checkpoint with its pre-training head, where it has one."""
     stored = BASES.get(found.where, Path(found.where)) / HEAD_FILE
-    if stored.is_file() or any(name.startswith("cls.predictions.") for name in found.weights):
-        found = with_pretraining_head(found)
-    return with_vocabulary(found, vocabulary)
+    has_head = stored.is_file() or any(name.startswith("cls.predictions.") for name in found.weights)
+    return with_pretraining_head(found) if has_head else found
 
 
 def start_key(start: Checkpoint) -> str:

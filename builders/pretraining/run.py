@@ -94,7 +94,9 @@ def pretrain(args: argparse.Namespace, words: Sequence[str]) -> None:
 
     progress = Trainer(job, saved).run()
     if progress.step < config.steps:
-        say(f"    stopped after {args.stop_after:g} minutes at step {progress.step:,} of {config.steps:,}; "
-            "the same command goes on")
+        say(
+            f"    stopped after {args.stop_after:g} minutes at step {progress.step:,} of {config.steps:,}; "
+            "the same command goes on"
+        )
     else:
         say(f"    done: {config.steps:,} steps, {progress.tokens:,} tokens; the encoder is {output / ENCODER}")

@@ -26,7 +26,7 @@ from . import log
 from .batches import Batch, Cursor, Feeder
 from .config import PretrainConfig
 from .model import flat_places, masked_mean, pretraining_model
-from .sequences import Corpus, Sequences
+from .sequences import Corpus
 from .state import Progress, check_same_run, find_state, load_parts, read_progress, save_state
 
 HELD_OUT_LENGTH = 128  # of held-out sequences, so that figures of runs compare
@@ -81,7 +81,9 @@ class Trainer:
         # Paddle names parameters and moments by counting and finds saved moments by name: each run counts from 0.
         with self.paddle.utils.unique_name.guard():
             self.model = pretraining_model(job.start, config.sentence_tasks, config.dropout, config.seed)
-        self.parallel = self.paddle.DataParallel(self.model, find_unused_parameters=True) if self.ranks > 1 else self.model
+        self.parallel = (
+            self.paddle.DataParallel(self.model, find_unused_parameters=True) if self.ranks > 1 else self.model
+        )
         self.scaler = self.paddle.amp.GradScaler(enable=config.amp == "fp16", init_loss_scaling=2**15)
         decayed = {p.name for n, p in self.model.named_parameters() if "bias" not in n and "norm" not in n}
         self.optimizer = self.paddle.optimizer.AdamW(
@@ -157,7 +159,9 @@ class Trainer:
         with paddle.amp.auto_cast(enable=config.amp != "none", dtype="float16" if config.amp == "fp16" else "bfloat16"):
             logits, sentence = model(*inputs)
         loss, right, count = masked_mean(paddle, logits, paddle.to_tensor(labels))
-        figures = {"loss": loss * count, "right": right, "count": count}
+        # Paddle's cross entropy of logits that are no numbers is that of equal ones (CPU, 16 classes and more).
+        no_number = 0.0 * logits.astype("float32").sum()
+        figures = {"loss": loss * count + no_number, "right": right, "count": count}
         for number, (task, output) in enumerate(zip(config.sentence_tasks, sentence, strict=True)):
             own = np.where(batch.tasks == number, batch.sentence_labels, -1)
             part, right, count = masked_mean(paddle, output, paddle.to_tensor(own))
@@ -183,12 +187,12 @@ class Trainer:
         length = min(HELD_OUT_LENGTH, max(stretch.length for stretch in config.lengths))
         generator = np.random.default_rng(1)
         sequences = self.job.held_out.sequences(length, np.random.default_rng(0))
+        order = np.random.default_rng(2).permutation(len(sequences))  # some of all, where not all are looked at
         rows = max(1, config.rows(length))
         self.model.eval()
         with self.paddle.no_grad():
             for first in range(0, len(sequences), rows):
-                part: Sequences = sequences.take(np.arange(first, min(first + rows, len(sequences))))
-                batch = self.held_out.batch(part, generator)
+                batch = self.held_out.batch(sequences.take(order[first : first + rows]), generator)
                 for name, value in self._loss(self.model, batch)[1].items():
                     sums[name] = sums.get(name, 0.0) + float(value)
                 seen += batch.tokens
@@ -213,7 +217,8 @@ class Trainer:
         if self.rank == 0:
             log.append(self.job.output, row)
             heard = f", held out {held['held_loss']:.3f} ({held['held_accuracy']:.1f}%)" if held else ""
-            say(f"    step {progress.step}: loss {row.get('loss', math.nan):.3f}{heard}, {row['tokens_per_second']:,} tokens/s")
+            speed = f"{row['tokens_per_second']:,} tokens/s"
+            say(f"    step {progress.step}: loss {row.get('loss', math.nan):.3f}{heard}, {speed}")
 
     def _agreed(self, value: bool) -> bool:
         """The first process's answer: all must come to the same decision, or some wait for ever."""

@@ -54,8 +54,8 @@ def with_vocabulary(start: Checkpoint, vocabulary: Path) -> Checkpoint:
     missing = [name for name, row in zip(names, rows, strict=True) if row is None]
     if missing:
         raise CheckpointError(
-            f"--init {start.where}: its vocabulary lacks {len(missing):,} of the {len(names):,} entries of {vocabulary}, "
-            f"the first is {missing[0]!r}: start with that vocabulary from random weights, or take the checkpoint's own"
+            f"--init {start.where}: its vocabulary lacks {len(missing):,} of the {len(names):,} entries of "
+            f"{vocabulary}, the first is {missing[0]!r}: take the checkpoint's own vocabulary, or start without --init"
         )
     index = np.array(rows, np.int64)
     weights = {name: value[index] if name in (TABLE, BIAS) else value for name, value in start.weights.items()}
