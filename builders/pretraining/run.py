@@ -17,8 +17,10 @@ from ..progress import say
 from .config import About, PretrainConfig, Source, parse_lengths
 from .encoder import save_encoder
 from .launch import is_worker, launch
-from .prepare import find_start, find_vocabulary, prepare, start_key
+from .masking import Vocabulary
+from .prepare import FOLDER, find_start, find_vocabulary, prepare, start_key
 from .state import ENCODER
+from .warm_start import warm_start
 
 PATHS = ("--output", "--data", "--held-out", "--vocab", "--phrases", "--init")
 
@@ -71,6 +73,11 @@ def pretrain(args: argparse.Namespace, words: Sequence[str]) -> None:
         raise ConfigError(f"--vocab: {error}") from None
     prepared = prepare(source, config, vocabulary, output)
     start = find_start(args.init, args.shape, vocabulary, config.seed)
+    if args.start == "warm":
+        if args.init:
+            raise ConfigError("--start warm: is for a run without --init")
+        special = Vocabulary.of(prepared.tokenizer).is_special
+        start = warm_start(start, prepared.corpus, special, config.seed, output / FOLDER / prepared.key)
     if args.devices and not is_worker():
         launch(args.devices, args.device, [word for word in words], output)
         return

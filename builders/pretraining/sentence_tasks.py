@@ -16,7 +16,7 @@ from itertools import permutations
 import numpy as np
 
 from .packing import fill, segments
-from .sequences import NONE, Collector, Sequences, Span
+from .sequences import Collector, Sequences, Span
 from .stream import Stream
 
 PIECES = 3  # ERNIE 2.0's m
@@ -35,8 +35,7 @@ class TextCorpus:
         """All sequences of an epoch."""
         documents, found = generator.permutation(self.stream.document_count), Collector()
         if not self.tasks:
-            fill(self.stream, documents, length, generator, found)
-            return found.done()
+            return fill(self.stream, documents, length, generator)
         share = generator.integers(len(self.tasks), size=len(documents))
         for number, task in enumerate(self.tasks):
             mine = documents[share == number]
@@ -124,6 +123,3 @@ def _reorder(
             orders = [number for number, order in enumerate(ORDERS) if len(order) == len(group)]
             label = int(generator.choice(orders))
             found.add([group[i] for i in ORDERS[label]], task, label)
-
-
-__all__ = ["CLASSES", "NONE", "ORDERS", "TextCorpus"]

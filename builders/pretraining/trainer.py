@@ -160,7 +160,7 @@ class Trainer:
             logits, sentence = model(*inputs)
         loss, right, count = masked_mean(paddle, logits, paddle.to_tensor(labels))
         # Paddle's cross entropy of logits that are no numbers is that of equal ones (CPU, 16 classes and more).
-        no_number = 0.0 * logits.astype("float32").sum()
+        no_number = 0.0 * logits.detach().astype("float32").sum()
         figures = {"loss": loss * count + no_number, "right": right, "count": count}
         for number, (task, output) in enumerate(zip(config.sentence_tasks, sentence, strict=True)):
             own = np.where(batch.tasks == number, batch.sentence_labels, -1)
