@@ -174,7 +174,7 @@ class Trainer:
         if not math.isfinite(values["loss"]):
             raise CheckpointError(
                 f"the loss became {values['loss']} at step {self.progress.step}: lower --learning-rate; "
-                "the last checkpoint is kept"
+                "what was saved before is kept"
             )
         values |= {"tokens": batch.tokens * self.ranks, "batches": 1}
         for name, value in values.items():

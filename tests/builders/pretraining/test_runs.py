@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from builders.pretraining.trainer import Trainer
 from builders.pretraining_head import with_pretraining_head
 from builders.weights import read_checkpoint
 
+from ..places import Place
 from .conftest import largest_difference
 from .texts import Run
 
@@ -56,6 +58,17 @@ def test_text_is_learnt_and_the_encoder_is_a_base_model(
     again = text_run("again", "--steps", "5", "--lengths", "64", *PACE, "--init", str(run.output / "encoder"))
     assert again("--eval-every", "1", "--learning-rate", "1e-9") == 0
     assert abs(again.log()[0]["held_loss"] - losses[-1]) < 1e-3, "it does not begin where the other ended"
+
+
+def test_a_task_is_fine_tuned_from_it(text_run: Make, place: Place) -> None:
+    run = text_run("encoder", "--steps", "2", "--lengths", "32")
+    assert run() == 0
+    place = replace(place, base_model=run.output / "encoder")
+    assert place.build("--until", "finetune", "--set", "epochs=1", "--set", "evals_per_epoch=1") == 0
+    tuned = read_checkpoint(place.stage("fine-tune") / "best").weights
+    start = read_checkpoint(run.output / "encoder").weights
+    assert tuned.keys() > start.keys() and "classifier.weight" in tuned
+    assert largest_difference({name: tuned[name] for name in start}, start) < 0.2, "it began from other weights"
 
 
 @pytest.mark.parametrize("form", ["text", "ids"])
