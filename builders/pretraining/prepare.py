@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ernie_runtime.tokenization import ErnieTokenizer
 
@@ -64,10 +66,12 @@ def find_vocabulary(source: Source, init: str, output: Path) -> Path:
         return given
     if source.format != "text":
         raise ConfigError(f"--vocab-size: ids are fixed with --format {source.format}; it is for text")
-    target = output / "vocab.txt"
+    files = text_files(source.data)
+    marks = [tokenizer.fingerprint, source.vocabulary_size, *map(_sha256, files)]
+    target = output / FOLDER / f"vocab_{_key(marks)}.txt"
     if not target.is_file():
         say(f"    counting which {source.vocabulary_size:,} entries of {given.name} the text uses most")
-        most_frequent(paragraphs(text_files(source.data)), tokenizer, source.vocabulary_size, target)
+        most_frequent(paragraphs(files), tokenizer, source.vocabulary_size, target)
     return target
 
 
@@ -80,7 +84,7 @@ def prepare(source: Source, config: PretrainConfig, vocabulary: Path, output: Pa
     held_files = [source.held_out] if source.held_out else []
     marks = [_sha256(path) for path in (*files, *held_files, *([source.phrases] if source.phrases else []))]
     settings = [source.format, source.segmenter, tokenizer.fingerprint, len(held_files), FORMAT]
-    key = hashlib.sha256(json.dumps([marks, settings]).encode()).hexdigest()[:16]
+    key = _key([marks, settings])
     whole = _kept(output, key, "text", files, source, tokenizer)
     if held_files:
         train, held = whole, _kept(output, key, "held_out", held_files, source, tokenizer)
@@ -98,10 +102,15 @@ def _kept(output: Path, key: str, name: str, files: list[Path], source: Source, 
             found = read_packed(files[0], tokenizer)
         else:
             found = read_text(files, tokenizer, find_segmenter(source.segmenter, source.phrases))
-        new = folder.with_name(f"{name}.new")
-        shutil.rmtree(new, ignore_errors=True)
-        streams.save(found, new)
-        new.rename(folder)
+        new = folder.with_name(f"{name}.{os.getpid()}")
+        try:
+            streams.save(found, new)
+            new.rename(folder)
+        except OSError:
+            if not folder.is_dir():  # else another process was faster
+                raise
+        finally:
+            shutil.rmtree(new, ignore_errors=True)
     return streams.load(folder)
 
 
@@ -119,7 +128,7 @@ def _ids(source: Source, config: PretrainConfig, tokenizer: ErnieTokenizer, voca
     corpus, held = (read_ids(part, tokenizer, task) for part in (files, [source.held_out]))
     say(f"    {len(corpus.made):,} sequences, {len(corpus.stream):,} tokens; held out {len(held.made):,} sequences")
     marks = [_sha256(path) for path in (*files, source.held_out)]
-    key = hashlib.sha256(json.dumps([marks, tokenizer.fingerprint, FORMAT]).encode()).hexdigest()[:16]
+    key = _key([marks, tokenizer.fingerprint, FORMAT])
     return Prepared(tokenizer, vocabulary, corpus, held, key)
 
 
@@ -140,6 +149,10 @@ def with_own_head(found: Checkpoint) -> Checkpoint:
 def start_key(start: Checkpoint) -> str:
     """Stands for the weights that a run begins with."""
     return fingerprint(start.weights)[:16]
+
+
+def _key(marks: Any) -> str:
+    return hashlib.sha256(json.dumps(marks).encode()).hexdigest()[:16]
 
 
 def _sha256(path: Path) -> str:

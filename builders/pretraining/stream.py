@@ -76,7 +76,15 @@ def save(stream: Stream, folder: Path) -> None:
     """Write the arrays, to be mapped by `load`."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("ids", "starts", "sentences", "documents"):
-        np.save(folder / f"{name}.npy", getattr(stream, name))
+        save_array(folder / f"{name}.npy", getattr(stream, name))
+
+
+def save_array(path: Path, array: np.ndarray) -> None:
+    """As np.save does, whose own error for a full disk has no errno."""
+    array = np.ascontiguousarray(array)
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
+        file.write(array.data)
 
 
 def load(folder: Path) -> Stream:

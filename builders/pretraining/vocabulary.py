@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -40,7 +41,9 @@ def most_frequent(texts: Iterable[str], tokenizer: ErnieTokenizer, size: int, ta
     count()
     kept = kept_entries(found, tokenizer, size, least=0)
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text("".join(f"{tokenizer.token(int(id))}\n" for id in kept), encoding="utf-8")
+    new = target.with_name(f"{os.getpid()}_{target.name}")
+    new.write_text("".join(f"{tokenizer.token(int(id))}\n" for id in kept), encoding="utf-8")
+    new.replace(target)
     return target
 
 

@@ -15,6 +15,7 @@ Everything is trained on from there.
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from ..errors import ConfigError
 from ..progress import say
 from ..weights import Checkpoint, Weights
 from .sequences import Corpus
-from .stream import Stream
+from .stream import Stream, save_array
 from .vocabulary import BIAS, TABLE
 
 WINDOW = 5  # tokens on either side
@@ -53,8 +54,9 @@ def warm_start(start: Checkpoint, corpus: Corpus, special: np.ndarray, seed: int
         say("    word vectors from co-occurrences, for the start")
         vectors = word_vectors(cooccurrences(corpus.stream, entries), hidden - places, seed)
         kept.mkdir(parents=True, exist_ok=True)
-        np.save(file.with_name(f"new_{file.name}"), vectors)
-        file.with_name(f"new_{file.name}").replace(file)
+        new = file.with_name(f"{os.getpid()}_{file.name}")
+        save_array(new, vectors)
+        new.replace(file)
     weights = {name: value.copy() for name, value in start.weights.items()}
     table = weights[TABLE]
     table[:, hidden - places :] = 0

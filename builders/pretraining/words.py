@@ -6,6 +6,7 @@ import logging
 import tempfile
 import warnings
 from collections.abc import Callable, Iterable
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +39,7 @@ def _whole(text: str) -> Iterable[str]:
     return list(text)
 
 
+@cache
 def _jieba() -> Segment:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -19,7 +19,7 @@ from .texts import Run
 
 Make = Callable[..., Run]
 OneLine = Callable[..., str]
-SHORT = ["--steps", "8", "--lengths", "32", "--eval-every", "4", "--save-every", "4"]
+SHORT = ["--steps", "8", "--lengths", "32", "--eval-every", "4", "--save-every", "8"]
 
 
 @pytest.mark.parametrize(
@@ -128,9 +128,16 @@ def test_a_full_disk_keeps_the_last_checkpoint(
         assert read_progress(state)[0].step == 1
     same_weights(run.output / "encoder", Path(kept))
     assert run() == 0
-    whole = text_run("whole", *SHORT, "--bits", "32")
-    assert whole() == 0
-    same_weights(run.output / "encoder", whole.output / "encoder")
+    assert read_progress(state)[0].step == 8
+
+
+def test_a_full_disk_at_the_start(text_run: Make, one_line: OneLine) -> None:
+    run = text_run("run", *SHORT, "--start", "warm")
+    for limit in (1_000, 30_000):  # the text as it was cut, word vectors
+        with small_files(limit):
+            code = run()
+        one_line(code, "File too large")
+    assert run("--stop-after", "0") == 0
 
 
 def test_a_folder_that_cannot_be_written(text_run: Make, one_line: OneLine, tmp_path: Path) -> None:

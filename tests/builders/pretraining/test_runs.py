@@ -96,7 +96,7 @@ def test_a_run_in_pieces_is_the_run_in_one(
 def test_killed_it_goes_on_to_the_same_loss(
     text_run: Make, same_weights: Callable[[Path, Path], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    more = ["--steps", "30", "--lengths", "32", "--log-every", "4", "--eval-every", "30", "--save-every", "6"]
+    more = ["--steps", "30", "--lengths", "32", "--log-every", "4", "--eval-every", "30", "--save-every", "12"]
     whole, killed = (text_run(name, *more) for name in ("whole", "killed"))
     assert whole() == 0
     with _slow(killed) as child:
