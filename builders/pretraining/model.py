@@ -13,8 +13,6 @@ from ..models import TASK_OPTIONS, weights_of
 from ..weights import Checkpoint, Weights
 from .sentence_tasks import CLASSES
 
-PADDING = 64  # spare rows of logits a batch: the number of hidden tokens is rounded up, so that shapes repeat
-
 
 def pretraining_model(start: Checkpoint, tasks: Sequence[str], dropout: float, seed: int) -> Any:
     """The layer with the checkpoint's weights; heads that it lacks start from `seed`. CheckpointError: another shape.
@@ -65,26 +63,3 @@ def trained_weights(model: Any, tasks: Sequence[str]) -> tuple[Weights, Weights]
     weights = weights_of(model)
     encoder = {n: v for n, v in weights.items() if n.startswith("ernie.") and (tasks or "pooler" not in n)}
     return encoder, {n: v for n, v in weights.items() if n.startswith("cls.")}
-
-
-def flat_places(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Flat places of the hidden tokens and their labels, int64 [M]; M is rounded up with ignored ones (label -1)."""
-    places = np.flatnonzero(labels.reshape(-1) >= 0)
-    size = max(1, -(-len(places) // PADDING)) * PADDING
-    spare = size - len(places)
-    known = labels.reshape(-1)[places]
-    return np.pad(places, (0, spare)), np.pad(known, (0, spare), constant_values=-1)
-
-
-def masked_mean(paddle: Any, logits: Any, labels: Any) -> tuple[Any, Any, Any]:
-    """Mean cross entropy over labels of 0 and more, how many of them are the highest logit, and how many there are.
-
-    By hand: Paddle's mean counts ignored places where `ignore_index` is negative.
-    """
-    known = (labels >= 0).astype("float32")
-    losses = paddle.nn.functional.cross_entropy(
-        logits.astype("float32"), paddle.clip(labels, min=0), reduction="none"
-    ).reshape([-1])
-    count = known.sum()
-    right = ((logits.argmax(axis=-1) == labels).astype("float32") * known).sum()
-    return (losses * known).sum() / paddle.clip(count, min=1.0), right, count

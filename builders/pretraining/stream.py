@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,8 @@ import numpy as np
 from ernie_runtime.tokenization import ErnieTokenizer
 
 from ..errors import DataError
+
+ENDS = "。！？；!?;…"  # a sentence ends behind them
 
 
 @dataclass(frozen=True)
@@ -61,9 +62,6 @@ def split(stream: Stream, held_out: int, where: str) -> tuple[Stream, Stream]:
     return whole.part(0, number), whole.part(number, len(documents) - 1)
 
 
-ENDS = "。！？；!?;…"  # a sentence ends behind them
-
-
 def sentence_ends(ids: np.ndarray, tokenizer: ErnieTokenizer) -> np.ndarray:
     """Bounds behind sentence-ending punctuation, int64; a run of it ends one sentence."""
     known = [found for char in ENDS if (found := tokenizer.id(char)) is not None]
@@ -92,9 +90,3 @@ def load(folder: Path) -> Stream:
     ids, starts = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("ids", "starts"))
     sentences, documents = (np.load(folder / f"{name}.npy") for name in ("sentences", "documents"))
     return Stream(ids, starts, sentences, documents)
-
-
-def unit_spans(stream: Stream, start: int, end: int) -> list[tuple[int, int]]:
-    """The units of a stretch of the stream."""
-    bounds = [start, *(np.flatnonzero(stream.starts[start + 1 : end]) + start + 1).tolist(), end]
-    return list(pairwise(bounds))

@@ -9,6 +9,7 @@ import math
 import os
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,11 +26,10 @@ from ..weights import Checkpoint
 from . import log
 from .batches import Batch, Cursor, Feeder
 from .config import PretrainConfig
-from .model import flat_places, masked_mean, pretraining_model
+from .model import pretraining_model
+from .objective import evaluate, figures_of, loss_of
 from .sequences import Corpus
 from .state import Progress, check_same_run, find_state, load_parts, read_progress, save_state
-
-HELD_OUT_LENGTH = 128  # of held-out sequences, so that figures of runs compare
 
 
 @dataclass(frozen=True)
@@ -96,6 +96,8 @@ class Trainer:
             apply_decay_param_fun=decayed.__contains__,
         )
         self.progress = Progress()
+        self._beside: ThreadPoolExecutor
+        self._ahead: Future[tuple[list[Batch], Cursor]]
 
     def run(self) -> Progress:
         """Train until the last step, or until `stop_after`; the state is saved at the end either way."""
@@ -105,7 +107,11 @@ class Trainer:
     def _run(self) -> Progress:
         config, pace, progress = self.job.config, self.job.pace, self._restore()
         started, before = time.monotonic(), progress.seconds
-        with bar(config.steps, "pre-train", "step", progress.step) as shown:
+        if progress.step == config.steps:
+            return progress
+        # The next step's batches are made while this one is computed.
+        with ThreadPoolExecutor(1) as self._beside, bar(config.steps, "pre-train", "step", progress.step) as shown:
+            self._ahead = self._beside.submit(self._batches, progress.step, progress.cursor)
             while progress.step < config.steps:
                 begun = time.monotonic()
                 self._step()
@@ -115,7 +121,7 @@ class Trainer:
                 shown.update()
                 last = progress.step == config.steps
                 if last or progress.step % pace.eval_every == 0:
-                    self._log(self.evaluate())
+                    self._log(evaluate(self.model, self.held_out, config))
                 elif progress.step % pace.log_every == 0:
                     self._log({})
                 late = self._agreed(time.monotonic() - started > pace.stop_after * 60)
@@ -128,46 +134,34 @@ class Trainer:
     def _step(self) -> None:
         """One optimizer step over this process's batches."""
         config, progress, paddle = self.job.config, self.progress, self.paddle
-        stretch = config.stretch_at(progress.step)
-        if stretch != progress.cursor.stretch:
-            progress.cursor = Cursor(stretch)
-        length = config.lengths[stretch].length
-        rows = config.rows(length)
         self.optimizer.set_lr(learning_rate(progress.step, config.steps, config.learning_rate, config.warmup))
-        generator = np.random.default_rng([config.seed, progress.step, 2])
-        batches = []
-        for number in range(config.accumulate * self.ranks):  # all processes draw alike, each keeps its own
-            sequences, progress.cursor = self.feeder.take(progress.cursor, length, rows)
-            seeded = np.random.default_rng(generator.integers(2**63))
-            if number % self.ranks == self.rank:
-                batches.append(self.feeder.batch(sequences, seeded))
+        batches, progress.cursor = self._ahead.result()
+        if progress.step + 1 < config.steps:
+            self._ahead = self._beside.submit(self._batches, progress.step + 1, progress.cursor)
         paddle.seed(config.seed * 1_000_003 + progress.step * self.ranks + self.rank)  # dropout
         self.parallel.train()
         for batch in batches:
-            loss, figures = self._loss(self.parallel, batch)
+            loss, figures = loss_of(self.parallel, batch, config)
             self.scaler.scale(loss / len(batches)).backward()
             self._count(batch, figures)
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.optimizer.clear_grad()
 
-    def _loss(self, model: Any, batch: Batch) -> tuple[Any, dict[str, Any]]:
-        """What is made small, and what it is made of (tensors: summed loss, right ones and number of each)."""
-        paddle, config = self.paddle, self.job.config
-        places, labels = flat_places(batch.labels)
-        inputs = [paddle.to_tensor(value) for value in (batch.input_ids, batch.token_type_ids, places)]
-        with paddle.amp.auto_cast(enable=config.amp != "none", dtype="float16" if config.amp == "fp16" else "bfloat16"):
-            logits, sentence = model(*inputs)
-        loss, right, count = masked_mean(paddle, logits, paddle.to_tensor(labels))
-        # Paddle's cross entropy of logits that are no numbers is that of equal ones (CPU, 16 classes and more).
-        no_number = 0.0 * logits.detach().astype("float32").sum()
-        figures = {"loss": loss * count + no_number, "right": right, "count": count}
-        for number, (task, output) in enumerate(zip(config.sentence_tasks, sentence, strict=True)):
-            own = np.where(batch.tasks == number, batch.sentence_labels, -1)
-            part, right, count = masked_mean(paddle, output, paddle.to_tensor(own))
-            loss = loss + part
-            figures |= {f"{task}_right": right, f"{task}_count": count}
-        return loss, figures
+    def _batches(self, step: int, cursor: Cursor) -> tuple[list[Batch], Cursor]:
+        """This process's batches of a step, and the cursor behind them; what they are hangs on the arguments alone."""
+        config, found = self.job.config, list[Batch]()
+        stretch = config.stretch_at(step)
+        if stretch != cursor.stretch:
+            cursor = Cursor(stretch)
+        length = config.lengths[stretch].length
+        generator = np.random.default_rng([config.seed, step, 2])
+        for number in range(config.accumulate * self.ranks):  # all processes draw alike, each keeps its own
+            sequences, cursor = self.feeder.take(cursor, length, config.rows(length))
+            seeded = np.random.default_rng(generator.integers(2**63))
+            if number % self.ranks == self.rank:
+                found.append(self.feeder.batch(sequences, seeded))
+        return found, cursor
 
     def _count(self, batch: Batch, figures: dict[str, Any]) -> None:
         values = {name: float(value) for name, value in figures.items()}
@@ -181,25 +175,6 @@ class Trainer:
             self.progress.sums[name] = self.progress.sums.get(name, 0.0) + value
         self.progress.tokens += batch.tokens * self.ranks
 
-    def evaluate(self) -> dict[str, float]:
-        """Held-out figures, on the same sequences with the same words hidden each time."""
-        config, sums, seen = self.job.config, dict[str, float](), 0
-        length = min(HELD_OUT_LENGTH, max(stretch.length for stretch in config.lengths))
-        generator = np.random.default_rng(1)
-        sequences = self.job.held_out.sequences(length, np.random.default_rng(0))
-        order = np.random.default_rng(2).permutation(len(sequences))  # some of all, where not all are looked at
-        rows = max(1, config.rows(length))
-        self.model.eval()
-        with self.paddle.no_grad():
-            for first in range(0, len(sequences), rows):
-                batch = self.held_out.batch(sequences.take(order[first : first + rows]), generator)
-                for name, value in self._loss(self.model, batch)[1].items():
-                    sums[name] = sums.get(name, 0.0) + float(value)
-                seen += batch.tokens
-                if seen >= config.eval_tokens:
-                    break
-        return {f"held_{name}": value for name, value in _figures(sums).items()}
-
     def _log(self, held: dict[str, float]) -> None:
         progress, config = self.progress, self.job.config
         sums = progress.sums
@@ -209,7 +184,7 @@ class Trainer:
             "seconds": round(progress.seconds, 1),
             "length": config.lengths[config.stretch_at(progress.step - 1)].length,
             "learning_rate": self.optimizer.get_lr(),
-            **_figures(sums),
+            **figures_of(sums),
             "tokens_per_second": round(sums["tokens"] / sums["seconds"]),
             **held,
         }
@@ -256,15 +231,3 @@ class Trainer:
         if self.rank == 0:
             log.cut_back(self.job.output, self.progress.step)
         return self.progress
-
-
-def _figures(sums: dict[str, float]) -> dict[str, float]:
-    """Mean loss and accuracy in percent of the masked tokens, and accuracy of the sentence tasks."""
-    if not sums.get("count"):
-        return {}
-    found = {"loss": round(sums["loss"] / sums["count"], 6), "accuracy": round(100 * sums["right"] / sums["count"], 3)}
-    for name, right in sums.items():
-        task = name.removesuffix("_right")
-        if task != name and sums[f"{task}_count"]:
-            found[f"{task}_accuracy"] = round(100 * right / sums[f"{task}_count"], 3)
-    return found
