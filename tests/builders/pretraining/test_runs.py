@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from builders.models import find_base_model
+from builders.pretraining import launch
 from builders.pretraining.state import find_state, read_progress
 from builders.pretraining.trainer import Trainer
 from builders.pretraining_head import with_pretraining_head
@@ -163,6 +164,20 @@ def test_two_processes_train_as_one_with_accumulation(text_run: Make, capsys: py
     start = find_base_model(f"random:2x32x2:{two.arguments[3]}").weights
     assert largest_difference({n: both[n] for n in start}, start) > 1e-3
     assert abs(two.log()[-1]["held_loss"] - one.log()[-1]["held_loss"]) < 1e-3
+
+
+def test_processes_that_fail(
+    text_run: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, one_line: Callable[..., str]
+) -> None:
+    """Killed from outside, after an earlier piece was saved; and with a fault of their own."""
+    run, script = text_run("run", "--steps", "2", "--lengths", "32"), tmp_path / "worker.py"
+    assert run("--stop-after", "0") == 0
+    monkeypatch.setattr(launch, "SCRIPT", script)
+    script.write_text("import sys\nsys.exit(9)\n", encoding="utf-8")
+    one_line(run("--devices", "0,1"), "pre-training on 2 devices failed (exit 9); the reason is in", "logs")
+    tell = "import os, pathlib\npathlib.Path(os.environ['ERNIE_PRETRAIN_FAULT']).write_text('it rains')\n"
+    script.write_text(tell + "raise SystemExit(1)\n", encoding="utf-8")
+    one_line(run("--devices", "0,1"), "ernie-triton build pretrain: it rains")
 
 
 def test_the_vocabulary_is_cut_by_frequency_with_the_weights_of_what_stays(
