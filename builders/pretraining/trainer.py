@@ -108,6 +108,8 @@ class Trainer:
         config, pace, progress = self.job.config, self.job.pace, self._restore()
         started, before = time.monotonic(), progress.seconds
         if progress.step == config.steps:
+            if self.rank == 0:
+                self.on_save(self)  # the encoder may be missing: a disk was full, a kill came between the two
             return progress
         # The next step's batches are made while this one is computed.
         with ThreadPoolExecutor(1) as self._beside, bar(config.steps, "pre-train", "step", progress.step) as shown:

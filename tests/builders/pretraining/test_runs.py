@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -53,8 +54,11 @@ def test_text_is_learnt_and_the_encoder_is_a_base_model(
     assert card["held_loss"] == losses[-1] and card["tokens"] == rows[-1]["tokens"]
     assert str(run.output) not in json.dumps(card), "a path of this machine"
     assert "goes on" not in capsys.readouterr().out
+    files = {path.name: path.read_bytes() for path in (run.output / "encoder").iterdir()}
+    shutil.rmtree(run.output / "encoder")  # as where the disk was full just then
     assert run("--licence", "none") == 0  # finished: nothing is trained again
     assert run.log() == rows
+    assert files == {path.name: path.read_bytes() for path in (run.output / "encoder").iterdir()}
 
     again = text_run("again", "--steps", "5", "--lengths", "64", *PACE, "--init", str(run.output / "encoder"))
     assert again("--eval-every", "1", "--learning-rate", "1e-9") == 0
