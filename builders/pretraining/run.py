@@ -65,7 +65,11 @@ def pretrain(args: argparse.Namespace, words: Sequence[str]) -> None:
     for name in ("log_every", "eval_every", "save_every"):
         if getattr(args, name) < 1:
             raise ConfigError(f"--{name.replace('_', '-')} {getattr(args, name)}: must be above 0")
+    if args.start == "warm" and args.init:
+        raise ConfigError("--start warm: is for a run without --init")
     import_paddle(args.device)
+    if config.amp != "none" and not args.device.startswith("gpu"):
+        raise ConfigError(f"--amp {config.amp}: mixed precision needs --device gpu; on a CPU it gains nothing")
     output.mkdir(parents=True, exist_ok=True)
     try:
         vocabulary = find_vocabulary(source, args.init, output)
@@ -74,12 +78,10 @@ def pretrain(args: argparse.Namespace, words: Sequence[str]) -> None:
     prepared = prepare(source, config, vocabulary, output)
     start = find_start(args.init, args.shape, vocabulary, config.seed)
     if args.start == "warm":
-        if args.init:
-            raise ConfigError("--start warm: is for a run without --init")
         special = Vocabulary.of(prepared.tokenizer).is_special
         start = warm_start(start, prepared.corpus, special, config.seed, output / FOLDER / prepared.key)
     if args.devices and not is_worker():
-        launch(args.devices, args.device, [word for word in words], output)
+        launch(args.devices, args.device, list(words), output)
         return
     from .trainer import Job, Pace, Trainer
 

@@ -67,8 +67,6 @@ class Trainer:
         self.paddle = import_paddle(job.device)
         self.ranks = int(os.environ.get("PADDLE_TRAINERS_NUM", "1"))
         self.rank = int(os.environ.get("PADDLE_TRAINER_ID", "0"))
-        if config.amp != "none" and not job.device.startswith("gpu"):
-            raise ConfigError(f"--amp {config.amp}: mixed precision needs --device gpu; on a CPU it gains nothing")
         positions = len(job.start.weights["ernie.embeddings.position_embeddings.weight"])
         longest = max(stretch.length for stretch in config.lengths)
         if longest > positions:
