@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib
 import json
 import re
 import sys
@@ -38,6 +39,10 @@ except ModuleNotFoundError as missing:
         f"build_all: Python package {missing.name!r} is missing; "
         "run `make setup`, then .venv/bin/python builders/build_all.py"
     )
+
+
+# `ernie-triton build NAME ...`: what makes encoders, not tasks.
+OTHERS = {"pretrain": "builders.pretrain", "convert-encoder": "builders.convert_encoder"}
 
 
 def chosen_tasks(args: argparse.Namespace) -> list[TaskConfig]:
@@ -224,7 +229,11 @@ def _reproduce(args: argparse.Namespace, task: TaskConfig) -> str:
 
 def main(argv: list[str] | None = None) -> int:
     """Exit codes: 0 done, 1 a fault (one line), 2 usage, 130 interrupted."""
-    args = parser().parse_args(argv)
+    words = sys.argv[1:] if argv is None else list(argv)
+    if words and words[0] in OTHERS:
+        code: int = importlib.import_module(OTHERS[words[0]]).main(words[1:])
+        return code
+    args = parser().parse_args(words)
     try:
         return run_command("ernie-triton build", lambda: build(args), lambda error: disk_error(error, args.cache))
     except KeyboardInterrupt:

@@ -10,12 +10,13 @@ from .config import PROFILES, TASKS_FILE
 from .presets import PUBLISHED
 
 DESCRIPTION = "Build tasks into a Triton model repository: `python builders/build_all.py`, or `ernie-triton build`."
+OTHERS = "Encoders: `ernie-triton build pretrain --help`, `ernie-triton build convert-encoder --help`."
 STAGES = ("data", "finetune", "export", "evaluate", "publish")
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    p = argparse.ArgumentParser(prog="ernie-triton build", description=DESCRIPTION)
+    p = argparse.ArgumentParser(prog="ernie-triton build", description=DESCRIPTION, epilog=OTHERS)
     p.add_argument("--tasks", default="all", help="names from the tasks file, joined by commas (default: all)")
     p.add_argument(
         "--tasks-file", type=Path, default=TASKS_FILE, help="TOML file with the tasks (default: builders/tasks.toml)"

@@ -23,6 +23,21 @@ RENAMES = (
     (r"(layers\.\d+\.)output\.dense\b", r"\1linear2"),
     (r"(layers\.\d+\.)output\.LayerNorm\b", r"\1norm2"),
 )
+QKV = {"q": "query", "k": "key", "v": "value"}
+# PaddleNLP -> Hugging Face; names of layers.N.linear2 and norm2 are unlike any above.
+NAMES_BACK = (
+    (r"\bembeddings\.layer_norm\b", "embeddings.LayerNorm"),
+    (r"\bencoder\.layers\.", "encoder.layer."),
+    (r"\bself_attn\.([qkv])_proj\b", lambda m: f"attention.self.{QKV[m.group(1)]}"),
+    (r"\bself_attn\.out_proj\b", "attention.output.dense"),
+    (r"\bnorm1\b", "attention.output.LayerNorm"),
+    (r"\blinear1\b", "intermediate.dense"),
+    (r"\blinear2\b", "output.dense"),
+    (r"\bnorm2\b", "output.LayerNorm"),
+    (r"^cls\.predictions\.transform\.(weight|bias)$", r"cls.predictions.transform.dense.\1"),
+    (r"^cls\.predictions\.layer_norm\b", "cls.predictions.transform.LayerNorm"),
+    (r"^cls\.predictions\.decoder_bias$", "cls.predictions.bias"),
+)
 DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4"}
 ENCODER = ("embeddings", "encoder", "pooler")  # modules of ErnieModel; all others are heads, kept by name
 
@@ -44,6 +59,17 @@ def from_hugging_face(weights: Weights) -> Weights:
         new = re.sub(r"^(bert|ernie)\.", "", new)
         new = with_ernie(new)
         result[new] = value.T.copy() if value.ndim == 2 and "embeddings" not in new else value
+    return result
+
+
+def to_hugging_face(weights: Weights) -> Weights:
+    """The other way, as exactly: the encoder's weights and the pre-training head's under Hugging Face's names."""
+    result = {}
+    for name, value in weights.items():
+        new = name
+        for pattern, replacement in NAMES_BACK:
+            new = re.sub(pattern, replacement, new)
+        result[new] = value.T.copy() if value.ndim == 2 and "embeddings" not in name else value
     return result
 
 

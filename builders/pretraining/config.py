@@ -1,0 +1,130 @@
+"""What a pre-training was asked to do."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from ..errors import ConfigError
+
+FORMATS = ("text", "ids", "packed")
+SENTENCE_TASKS = ("nsp", "sop", "reorder", "distance")
+AMP = ("none", "fp16", "bf16")
+STARTS = ("random", "warm")
+LEAST_LENGTH = 8  # tokens: two segments, their separators and a little text
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """A part of the training with sequences of one length."""
+
+    length: int  # tokens of a sequence, special ones included
+    share: float  # of all steps
+
+
+def parse_lengths(text: str) -> tuple[Stretch, ...]:
+    """`128:0.9,512:0.1`, or one length alone; ConfigError. Shares must sum to 1."""
+    found = []
+    for item in text.split(","):
+        length, _, share = item.partition(":")
+        try:
+            found.append(Stretch(int(length), float(share) if share else 1.0))
+        except ValueError:
+            raise ConfigError(f"--lengths {text}: expected LENGTH:SHARE,..., such as 128:0.9,512:0.1") from None
+    short = min(stretch.length for stretch in found)
+    if short < LEAST_LENGTH:
+        raise ConfigError(f"--lengths {text}: {short} tokens are too few, {LEAST_LENGTH} is the least")
+    if any(stretch.share <= 0 for stretch in found) or abs(sum(stretch.share for stretch in found) - 1) > 1e-6:
+        raise ConfigError(f"--lengths {text}: the shares must be above 0 and sum to 1")
+    return tuple(found)
+
+
+@dataclass(frozen=True)
+class PretrainConfig:
+    """Everything that decides the weights, besides the text; a run that goes on must have the same."""
+
+    steps: int = 10_000  # optimizer steps
+    lengths: tuple[Stretch, ...] = (Stretch(128, 0.9), Stretch(512, 0.1))
+    batch_tokens: int = 4096  # of a batch on one device, padding included; a step has accumulate x devices batches
+    accumulate: int = 1
+    learning_rate: float = 5e-4
+    warmup: float = 0.03  # share of the steps
+    weight_decay: float = 0.01
+    max_grad_norm: float = 1.0
+    beta2: float = 0.98
+    dropout: float = 0.0
+    mask_rate: float = 0.15  # of the units (words, phrases)
+    sentence_tasks: tuple[str, ...] = ()  # of SENTENCE_TASKS; each document gives to one of them in an epoch
+    amp: str = "none"
+    seed: int = 0
+    held_out_tokens: int = 400_000  # from the end of the text, where no held-out file is given; at most a tenth
+    eval_tokens: int = 65_536  # of held-out text that is looked at
+
+    def __post_init__(self) -> None:
+        """ConfigError names the option."""
+        for name in ("steps", "accumulate", "eval_tokens", "held_out_tokens"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"--{name.replace('_', '-')} {getattr(self, name)}: must be above 0")
+        for name, low, high in (("mask_rate", 0.0, 1.0), ("dropout", -1e-9, 1.0), ("warmup", -1e-9, 1.0)):
+            if not low < getattr(self, name) < high:
+                raise ConfigError(f"--{name.replace('_', '-')} {getattr(self, name)}: must lie between 0 and 1")
+        if self.learning_rate <= 0:
+            raise ConfigError(f"--learning-rate {self.learning_rate}: must be above 0")
+        if self.amp not in AMP:
+            raise ConfigError(f"--amp {self.amp}: expected {', '.join(AMP)}")
+        unknown = [name for name in self.sentence_tasks if name not in SENTENCE_TASKS]
+        if unknown:
+            raise ConfigError(f"--sentence-tasks {unknown[0]}: expected some of {', '.join(SENTENCE_TASKS)}")
+        longest = max(stretch.length for stretch in self.lengths)
+        if self.batch_tokens < longest:
+            raise ConfigError(f"--batch-tokens {self.batch_tokens}: holds no sequence of {longest} tokens (--lengths)")
+
+    def rows(self, length: int) -> int:
+        """Sequences of a batch on one device."""
+        return max(1, self.batch_tokens // length)
+
+    def stretch_at(self, step: int) -> int:
+        """Index of the stretch that a step belongs to."""
+        end = 0.0
+        for number, stretch in enumerate(self.lengths):
+            end += stretch.share
+            if step < round(end * self.steps):
+                return number
+        return len(self.lengths) - 1
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON data."""
+        return asdict(self)
+
+    def difference(self, other: dict[str, Any]) -> str:
+        """The first setting that another run's JSON has otherwise: `learning_rate 0.001, here 0.0005`; or nothing."""
+        own = self.to_json()
+        own["lengths"] = [asdict(stretch) for stretch in self.lengths]
+        own["sentence_tasks"] = list(self.sentence_tasks)
+        for field in fields(self):
+            if field.name in other and other[field.name] != own[field.name]:
+                return f"{field.name} {other[field.name]}, here {own[field.name]}"
+        return ""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where text comes from and how it is cut into units."""
+
+    data: tuple[Path, ...]
+    format: str = "text"
+    held_out: Path | None = None  # a file of the same format
+    vocabulary: Path | None = None
+    vocabulary_size: int = 0  # 0: all entries; else the most frequent ones of the text
+    segmenter: str = "jieba"
+    phrases: Path | None = None
+
+
+@dataclass(frozen=True)
+class About:
+    """What the card says and only the user knows."""
+
+    text: str = "not stated"
+    licence: str = "not stated"
+    command: str = ""
