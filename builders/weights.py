@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from .checksums import check_shipped
 from .config import ASSETS
 from .delta import Delta, Reference, decode, encode, fingerprint
 from .delta_files import HEADER, PACKED, read_delta, write_delta
@@ -48,6 +49,7 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     """A PaddleNLP or Hugging Face directory, or one this project wrote; CheckpointError says what is missing."""
     if not folder.is_dir():
         raise CheckpointError(f"{folder}: no such directory")
+    check_shipped(folder)
     for name in ("config.json", "model_config.json"):
         if (folder / name).is_file():
             try:
