@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib
 import json
 import re
 import sys
@@ -222,8 +223,18 @@ def _reproduce(args: argparse.Namespace, task: TaskConfig) -> str:
     )
 
 
+# Further commands under `ernie-triton build`, each a module with `main`.
+COMMANDS = {
+    "distill": "builders.distill",
+}
+
+
 def main(argv: list[str] | None = None) -> int:
     """Exit codes: 0 done, 1 a fault (one line), 2 usage, 130 interrupted."""
+    words = sys.argv[1:] if argv is None else argv
+    if words and words[0] in COMMANDS:
+        code: int = importlib.import_module(COMMANDS[words[0]]).main(words[1:])
+        return code
     args = parser().parse_args(argv)
     try:
         return run_command("ernie-triton build", lambda: build(args), lambda error: disk_error(error, args.cache))
