@@ -41,6 +41,10 @@ except ModuleNotFoundError as missing:
     )
 
 
+# `ernie-triton build NAME ...`: what makes encoders and small models, not a repository.
+OTHERS = {"distill": "builders.distill"}
+
+
 def chosen_tasks(args: argparse.Namespace) -> list[TaskConfig]:
     """The tasks asked for, with --preset and --set applied."""
     tasks = load_tasks(args.tasks_file)
@@ -223,19 +227,13 @@ def _reproduce(args: argparse.Namespace, task: TaskConfig) -> str:
     )
 
 
-# Further commands under `ernie-triton build`, each a module with `main`.
-COMMANDS = {
-    "distill": "builders.distill",
-}
-
-
 def main(argv: list[str] | None = None) -> int:
     """Exit codes: 0 done, 1 a fault (one line), 2 usage, 130 interrupted."""
-    words = sys.argv[1:] if argv is None else argv
-    if words and words[0] in COMMANDS:
-        code: int = importlib.import_module(COMMANDS[words[0]]).main(words[1:])
+    words = sys.argv[1:] if argv is None else list(argv)
+    if words and words[0] in OTHERS:
+        code: int = importlib.import_module(OTHERS[words[0]]).main(words[1:])
         return code
-    args = parser().parse_args(argv)
+    args = parser().parse_args(words)
     try:
         return run_command("ernie-triton build", lambda: build(args), lambda error: disk_error(error, args.cache))
     except KeyboardInterrupt:

@@ -63,13 +63,34 @@ def parser() -> argparse.ArgumentParser:
         "--student", required=True, action="append", help=f"{FORM}; or an encoder as --base-model names it; repeatable"
     )
     encoder.add_argument("--teacher", default="embedded", help="as --base-model names it (default: %(default)s)")
-    for field in fields(Recipe):
-        kind = type(field.default)
-        encoder.add_argument(
-            f"--{field.name.replace('_', '-')}", type=kind, default=field.default, help=HELP[field.name]
-        )
+    _recipe(encoder)
     _common(encoder)
+    compare = verbs.add_parser(
+        "measure", help="one student shape on several tasks, with and without both distillations: a table"
+    )
+    compare.set_defaults(work=_measure)
+    compare.add_argument("--tasks", default="tnews,msra_ner", help="joined by commas (default: %(default)s)")
+    compare.add_argument("--student", default="2x156x6", help="a shape (default: %(default)s)")
+    compare.add_argument("--text", type=Path, nargs="+", default=[], help="plain text (default: the tasks' own)")
+    compare.add_argument("--labelled", type=int, default=5000, help="training rows with labels (default: %(default)s)")
+    compare.add_argument("--texts", type=int, default=50_000, help="texts for the teacher (default: %(default)s)")
+    compare.add_argument("--task-steps", type=int, default=1000, help="of each run on a task (default: %(default)s)")
+    _recipe(compare)
+    _of_tasks(compare)
+    _common(compare)
     return p
+
+
+def _recipe(p: argparse.ArgumentParser) -> None:
+    """Options of the task-agnostic distillation."""
+    for field in fields(Recipe):
+        kind: Any = type(field.default)
+        p.add_argument(f"--{field.name.replace('_', '-')}", type=kind, default=field.default, help=HELP[field.name])
+
+
+def recipe_of(args: argparse.Namespace) -> Recipe:
+    """The recipe that the options say."""
+    return Recipe(**{field.name: getattr(args, field.name) for field in fields(Recipe)})
 
 
 HELP = {
@@ -132,7 +153,7 @@ def changes(sets: Sequence[str]) -> dict[str, Any]:
 
 
 def hyperparameters(task: TaskConfig, sets: Sequence[str]) -> TrainConfig:
-    """The task's own, as --set changes them; to the last step, and without dropout: a teacher's outputs are no noise."""
+    """The task's own, as --set changes them; run to the end, and without dropout: a teacher's outputs are no noise."""
     own = {"dropout": 0.0, "patience": 1_000_000}
     return typed(TrainConfig, {**vars(task.train), **own, **changes(sets)}, "--set")
 
