@@ -51,6 +51,7 @@ def parser() -> argparse.ArgumentParser:
         "--teacher", default="", help="a fine-tuned checkpoint: a directory, or the name of one that ships"
     )
     task.add_argument("--labelled", action="store_true", help="learn from the labels of the task's training rows too")
+    task.add_argument("--steps", type=int, default=0, help="train so many batches (default: epochs, see --set)")
     task.add_argument("--rows", type=int, default=0, help="so many texts and training rows at most (default: all)")
     _of_tasks(task)
     _common(task)
@@ -200,8 +201,9 @@ def _measure(args: argparse.Namespace) -> None:
 
 def _task(args: argparse.Namespace) -> None:
     task = task_of(args.task, args.tasks_file)
-    if args.rows < 0:
-        raise ConfigError(f"--rows {args.rows}: must be 0 (all) or above")
+    for name in ("rows", "steps"):
+        if getattr(args, name) < 0:
+            raise ConfigError(f"--{name} {getattr(args, name)}: must be 0 or above")
     run = TaskRun(
         task,
         args.student,
@@ -211,6 +213,7 @@ def _task(args: argparse.Namespace) -> None:
         args.labelled,
         args.rows,
         args.data_dir,
+        args.steps,
         args.cache,
         hyperparameters(task, args.set),
         args.seed,

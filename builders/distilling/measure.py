@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ..config import TaskConfig, TrainConfig
+from ..config import TaskConfig
 from ..errors import ConfigError
 from ..locate import data_folder
 from ..progress import say
@@ -19,7 +19,6 @@ from .online import Recipe
 from .student import parse_shape
 from .task import TaskRun, distil_task
 
-EVALUATIONS = 4  # of a run, at least
 # Column: (what the student starts as, whether a teacher labels text for it).
 COLUMNS = {
     "labels only": ("shape", False),
@@ -72,17 +71,17 @@ def measure(m: Measurement) -> str:
     for task in m.tasks:
         for number, (column, (start, taught)) in enumerate(COLUMNS.items()):
             say(f"[{task.name}] {column}")
-            rows = m.texts if taught else m.labelled
             run = TaskRun(
                 task,
                 starts[start],
                 m.output / task.name / f"{number}-{start}-{'taught' if taught else 'labels'}",
                 (texts[task.name],) if taught else (),
                 labelled=not taught,
-                rows=rows,
+                rows=m.texts if taught else m.labelled,
+                steps=m.steps,
                 data_dir=m.data_dir,
                 cache=m.cache,
-                train=_train(task, m, _count(texts[task.name], rows)),
+                train=replace(task.train, **{"dropout": 0.0, "patience": 1_000_000, **m.train}),
                 seed=m.seed,
                 device=m.device,
             )
@@ -105,18 +104,6 @@ def _texts(m: Measurement, task: TaskConfig) -> Path:
     return path
 
 
-def _count(path: Path, most: int) -> int:
-    count = sum(1 for line in path.read_text(encoding="utf-8").split("\n") if line.strip())
-    return min(count, most or count)
-
-
-def _train(task: TaskConfig, m: Measurement, rows: int) -> TrainConfig:
-    """Hyperparameters that come to `steps` batches over so many rows of one window each."""
-    config = replace(task.train, **{"dropout": 0.0, "patience": 1_000_000, **m.train})
-    epochs = (m.steps + 0.5) * config.batch_size / rows
-    return replace(config, epochs=epochs, evals_per_epoch=max(1, round(EVALUATIONS / epochs)))
-
-
 def _table(found: Mapping[str, Mapping[str, Any]]) -> list[str]:
     head = ["task", "dev figure", *COLUMNS, "teacher"]
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
@@ -134,15 +121,14 @@ def _conditions(m: Measurement, found: Mapping[str, Mapping[str, Any]], agnostic
     rows = "; ".join(
         f"{task}: {max(card['labelled_rows'] for card in of_task.values()):,} rows with labels, "
         f"{max(card['texts'] for card in of_task.values()):,} texts without, "
-        f"{next(iter(of_task.values()))['dev_rows']:,} dev rows, "
-        f"{', '.join(str(card['batches']) for card in of_task.values())} steps"
+        f"{next(iter(of_task.values()))['dev_rows']:,} dev rows"
         for task, of_task in found.items()
     )
     seconds = agnostic["training_seconds"] + sum(card["training_seconds"] for card in cards)
     changed = ", ".join(f"{name}={value}" for name, value in m.train.items()) or "the tasks file's"
     return [
-        f"Student {m.student}, {size['parameters'] / 1e6:.1f} M parameters. {rows}; hyperparameters: {changed}; "
-        f"dropout 0, seed {m.seed}.",
+        f"Student {m.student}, {size['parameters'] / 1e6:.1f} M parameters, {m.steps:,} batches each. {rows}; "
+        f"hyperparameters: {changed}; dropout 0, seed {m.seed}.",
         f"Task-agnostic: {m.recipe.steps:,} steps of {m.recipe.batch_size} x {m.recipe.length} tokens, learning rate "
         f"{m.recipe.learning_rate:g}; held-out loss {size['held_out_before']['loss']:.3f} before, "
         f"{size['held_out']['loss']:.3f} after.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -31,6 +32,8 @@ from .soft import SoftTrainer, check_kind
 from .student import make_student
 from .text import read_texts
 
+EVALUATIONS = 4  # of a run that is given its steps, at least where it has so many
+
 
 @dataclass(frozen=True)
 class TaskRun:
@@ -44,6 +47,7 @@ class TaskRun:
     labelled: bool = False  # learn from the labels of the task's training rows too
     rows: int = 0  # so many texts at most, and so many training rows; 0: all
     data_dir: Path | None = None
+    steps: int = 0  # so many batches whatever the number of rows; 0: train.epochs
     cache: Path = Path("build")
     train: TrainConfig = field(default_factory=TrainConfig)
     seed: int = 0
@@ -96,6 +100,7 @@ def settings_of(run: TaskRun, teacher: Checkpoint | None, student: Checkpoint) -
         "text": [sha256_of(path) for path in run.text],
         "labelled": run.labelled,
         "rows": run.rows,
+        "steps": run.steps,
         "train": changed_fields(run.train),
         "seed": run.seed,
     }
@@ -131,6 +136,8 @@ def distil_task(run: TaskRun) -> dict[str, Any]:
     with workplace(run.output, settings) as folder:
         job = Job(manifest, run.train, student, tokenizer, train, dev, folder, run.device, run.seed)
         trainer = SoftTrainer(teacher, texts, job) if taught else Trainer(job)
+        if run.steps:
+            trainer.config = of_steps(run.train, run.steps, len(trainer.rows))
         figures = trainer.run()
         if run.labelled:
             _learn(folder / BEST, manifest, train, dev, run.device)
@@ -158,6 +165,12 @@ def distil_task(run: TaskRun) -> dict[str, Any]:
         }
         leave(folder / BEST, run.output, card)
     return card
+
+
+def of_steps(train: TrainConfig, steps: int, rows: int) -> TrainConfig:
+    """Epochs that come to so many batches over so many rows, with at least EVALUATIONS evaluations."""
+    epochs = (steps + 0.5) / math.ceil(rows / train.batch_size)
+    return replace(train, epochs=epochs, evals_per_epoch=max(1, math.ceil(EVALUATIONS / epochs)))
 
 
 def inputs_of(manifest: Manifest) -> int:
