@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from .adopt import drop_unused
 from .checksums import refresh, ships
 from .errors import CheckpointError, ConfigError
 from .kinds import get_builder_kind
@@ -107,6 +108,8 @@ def _exchange(new: Path, folder: Path, cache: Path, ledger: dict[str, Any], name
     replace_folder(beside, folder)
     if ships(folder):
         refresh(folder=folder)
+        for line in drop_unused():
+            say(line)
     ledger[name]["exchanged"] = True
     _write(cache, ledger)
 

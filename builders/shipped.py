@@ -1,4 +1,4 @@
-"""`ernie-triton assets verify | list | refresh`: the weights and vocabularies that ship, their cards and checksums."""
+"""`ernie-triton assets verify | list | refresh | adopt`: weights that ship, their cards and checksums."""
 
 from __future__ import annotations
 
@@ -21,10 +21,12 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     p = argparse.ArgumentParser(prog=NAME, description="Weights and vocabularies that ship: cards and checksums.")
     p.add_argument("--assets", type=Path, default=ASSETS, help=argparse.SUPPRESS)
-    verbs = p.add_subparsers(dest="verb", required=True, metavar="verify | list | refresh")
+    verbs = p.add_subparsers(dest="verb", required=True, metavar="verify | list | refresh | adopt")
     verbs.add_parser("verify", help=f"check every file against {SUMS}, and that each weight file has a card")
     verbs.add_parser("list", help="every file: size, checksum, card")
     verbs.add_parser("refresh", help=f"write {SUMS} again, after a change on purpose")
+    adopting = verbs.add_parser("adopt", help="make a directory's encoder the embedded one; checkpoints go on working")
+    adopting.add_argument("encoder", type=Path, help="config.json, vocab.txt, weights, mlm_head.safetensors and a card")
     return p
 
 
@@ -37,7 +39,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.verb == "verify":
         return _verify(args.assets)
     lines: list[str] = []
-    code = run_command(NAME, lambda: lines.extend(_list(args.assets) if args.verb == "list" else _refresh(args.assets)))
+    work = {"list": lambda: _list(args.assets), "refresh": lambda: _refresh(args.assets), "adopt": lambda: _adopt(args)}
+    code = run_command(NAME, lambda: lines.extend(work[args.verb]()))
     sys.stdout.write("".join(f"{line}\n" for line in lines))
     return code
 
@@ -63,6 +66,12 @@ def _list(root: Path) -> Iterator[str]:
             except (ValueError, KeyError, TypeError):
                 raise CheckpointError(f"{card}: not a card") from None
         yield f"{path.stat().st_size:>11,}  {digest(path)[:12]}  {name}  {title}".rstrip()
+
+
+def _adopt(args: argparse.Namespace) -> list[str]:
+    from .adopt import adopt
+
+    return adopt(args.encoder, args.assets)
 
 
 def _refresh(root: Path) -> Iterator[str]:

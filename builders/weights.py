@@ -21,7 +21,11 @@ from .delta_files import HEADER, PACKED, read_delta, write_delta
 from .errors import CheckpointError
 from .weight_files import WEIGHT_FILES, Weights, read_float
 
-BASES = {"embedded": ASSETS / "encoder"}  # encoders that ship: a checkpoint may hold only what training changed
+# Encoders that ship: a checkpoint may hold only what training changed. Those under encoders/ are earlier embedded ones.
+BASES = {
+    "embedded": ASSETS / "encoder",
+    **{path.name: path for path in sorted((ASSETS / "encoders").glob("*")) if path.is_dir()},
+}
 VOCABULARY = "vocab.txt"
 
 

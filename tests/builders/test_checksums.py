@@ -112,7 +112,7 @@ def test_a_damaged_asset_is_not_loaded(assets: Path, monkeypatch: pytest.MonkeyP
         read_checkpoint(assets / "checkpoints/tnews")
     flip(assets / "encoder/encoder.safetensors")
     with pytest.raises(CheckpointError, match=r"encoder\.safetensors: damaged or exchanged"):
-        read_checkpoint(assets / "checkpoints/ocnli")
+        read_checkpoint(assets / "encoder")
     flip(assets / "vocab/ernie_2.0_en.txt")
     with pytest.raises(CheckpointError, match=r"ernie_2\.0_en\.txt: damaged or exchanged"):
         find_vocabulary(str(assets / "vocab/ernie_2.0_en.txt"), "random")
