@@ -59,7 +59,7 @@ def parser() -> argparse.ArgumentParser:
         "encoder", help="an encoder teaches smaller ones over plain text, all in one pass: base models"
     )
     encoder.set_defaults(work=_encoder)
-    _text(encoder, "a paragraph a line")
+    _text(encoder, "a paragraph a line; or packed tokens, .u16 or .u16.xz")
     encoder.add_argument(
         "--student", required=True, action="append", help=f"{FORM}; or an encoder as --base-model names it; repeatable"
     )

@@ -17,7 +17,7 @@ from ..weights import Checkpoint
 from .online import Online, Recipe, student_names
 from .run import CARD, fingerprint, finished, leave, workplace
 from .student import bare, make_student
-from .text import packed, read_texts, split
+from .text import read_sequences, split
 
 RESULT = "result"
 
@@ -61,8 +61,7 @@ def distil_encoders(run: EncoderRun) -> dict[str, Any]:
         return card
     _check_length(run.recipe.length, {"the teacher": teacher, **students})
     tokenizer = ErnieTokenizer.from_vocab(teacher.vocabulary)
-    sequences = packed([text for (text,) in read_texts(run.text)], tokenizer, run.recipe.length)
-    train, held_out = split(sequences)
+    train, held_out = split(read_sequences(run.text, tokenizer, run.recipe.length))
     say(f"  {len(train):,} sequences of {run.recipe.length} tokens, {len(held_out):,} held out")
     with workplace(run.output, settings) as folder:
         work = folder / RESULT

@@ -1,8 +1,14 @@
-"""Plain text: UTF-8, one text a line; for kinds of several inputs their texts stand on one line, tabs between."""
+"""Plain text: UTF-8, one text a line; for kinds of several inputs their texts stand on one line, tabs between.
+
+Task-agnostic distillation also reads packed tokens (`.u16`, `.u16.xz`), as pre-training has them: little-endian uint16,
+bits 0 to 14 the id, bit 15 set where the token continues a word, [SEP] after each document.
+"""
 
 from __future__ import annotations
 
+import lzma
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +20,7 @@ from ..readers import lines
 
 HELD_OUT, MOST_HELD_OUT = 50, 128  # one sequence of so many is held out, and at most so many in all
 CHUNK = 1000  # texts tokenized together
+PACKED, ID_BITS = (".u16", ".u16.xz"), 0x7FFF
 
 
 def read_texts(paths: Sequence[Path], inputs: int = 1, rows: int = 0) -> list[tuple[str, ...]]:
@@ -38,19 +45,24 @@ def read_texts(paths: Sequence[Path], inputs: int = 1, rows: int = 0) -> list[tu
     return found[: rows or None]
 
 
-def packed(texts: Sequence[str], tokenizer: ErnieTokenizer, length: int) -> np.ndarray:
-    """int64 [N, length]: the texts' tokens in one stream, [SEP] after each, cut into [CLS] ... [SEP] without padding.
-
-    DataError where they are too few to train and to hold some out.
-    """
-    if length < 4:
-        raise DataError(f"--length {length}: must be at least 4 tokens")
-    parts = []
+def _stream(texts: Sequence[str], tokenizer: ErnieTokenizer) -> np.ndarray:
+    parts = [np.zeros(0, np.int64)]
     for start in range(0, len(texts), CHUNK):
         for text in tokenizer(texts[start : start + CHUNK]):
             if len(text.ids):
                 parts += [text.ids, np.array([tokenizer.sep_id])]
-    stream = np.concatenate(parts) if parts else np.zeros(0, np.int64)
+    return np.concatenate(parts)
+
+
+def read_sequences(paths: Sequence[Path], tokenizer: ErnieTokenizer, length: int) -> np.ndarray:
+    """int64 [N, length]: the tokens of all files in one stream, cut into [CLS] ... [SEP] without padding.
+
+    A file is plain text ([SEP] goes after each) or packed tokens. DataError for one that is neither, and where the
+    tokens are too few to train and to hold some out.
+    """
+    if length < 4:
+        raise DataError(f"--length {length}: must be at least 4 tokens")
+    stream = np.concatenate([_tokens(path, tokenizer) for path in paths])
     room = length - 2
     count = len(stream) // room
     if count < 2:
@@ -64,6 +76,30 @@ def packed(texts: Sequence[str], tokenizer: ErnieTokenizer, length: int) -> np.n
     return sequences
 
 
+def _tokens(path: Path, tokenizer: ErnieTokenizer) -> np.ndarray:
+    """int64 [T]: the ids of a file."""
+    if path.name.endswith(PACKED):
+        return _packed_file(path, tokenizer)
+    return _stream([text for (text,) in read_texts([path])], tokenizer)
+
+
+def _packed_file(path: Path, tokenizer: ErnieTokenizer) -> np.ndarray:
+    """int64 [T]: the ids of a file of packed tokens."""
+    try:
+        raw = lzma.decompress(path.read_bytes()) if path.suffix == ".xz" else path.read_bytes()
+    except lzma.LZMAError as error:
+        raise DataError(f"{path}: cannot be unpacked ({error})") from None
+    if not raw or len(raw) % 2:
+        raise DataError(f"{path}: {len(raw):,} bytes are no packed tokens, two bytes each")
+    ids = (np.frombuffer(raw, "<u2") & ID_BITS).astype(np.int64)
+    if ids.max() >= tokenizer.vocab_size:
+        raise DataError(
+            f"{path}: holds token {ids.max():,}, the teacher's vocabulary has {tokenizer.vocab_size:,} entries: "
+            "packed with another vocabulary"
+        )
+    return ids
+
+
 def split(sequences: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(to train on, held out): the last ones are held out, at least one."""
     held = min(max(1, len(sequences) // HELD_OUT), MOST_HELD_OUT)
@@ -72,6 +108,10 @@ def split(sequences: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def batch_indices(count: int, size: int, step: int, seed: int) -> np.ndarray:
     """int64 [size]: the rows of a step's batch, out of endless shuffled rounds through `count` rows."""
-    places = np.arange(step * size, (step + 1) * size)
-    rounds = {number: np.random.default_rng([seed, number]).permutation(count) for number in set(places // count)}
-    return np.array([rounds[place // count][place % count] for place in places.tolist()])
+    places = range(step * size, (step + 1) * size)
+    return np.array([_round(count, seed, place // count)[place % count] for place in places])
+
+
+@lru_cache(maxsize=2)  # a batch may begin in one round and end in the next
+def _round(count: int, seed: int, number: int) -> np.ndarray:
+    return np.random.default_rng([seed, number]).permutation(count)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import lzma
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from builders.distilling.text import batch_indices, packed, read_texts, split
+from builders.distilling.text import batch_indices, read_sequences, read_texts, split
 from builders.errors import DataError
 from ernie_runtime.tokenization import ErnieTokenizer
 
@@ -43,10 +44,11 @@ def test_what_is_no_text(tmp_path: Path, content: str | bytes, inputs: int, says
     assert says in str(raised.value)
 
 
-def test_packed(embedded_tokenizer: ErnieTokenizer) -> None:
+def test_sequences(tmp_path: Path, embedded_tokenizer: ErnieTokenizer) -> None:
     """Nothing is lost but the end that fills no sequence."""
     texts = ["我们在学习。", "", "今天天气很好，我们出去玩吧。", "好"]
-    sequences = packed(texts, embedded_tokenizer, 8)
+    file = write(tmp_path / "a.txt", "\n".join(texts))
+    sequences = read_sequences([file], embedded_tokenizer, 8)
     stream = []
     for text in embedded_tokenizer([text for text in texts if text]):
         stream += [*text.ids.tolist(), embedded_tokenizer.sep_id]
@@ -57,9 +59,28 @@ def test_packed(embedded_tokenizer: ErnieTokenizer) -> None:
     train, held_out = split(sequences)
     assert (len(train), len(held_out)) == (len(sequences) - 1, 1)
     with pytest.raises(DataError, match=r"the text has 2 tokens, at least 12 are needed for sequences of 8"):
-        packed(["好"], embedded_tokenizer, 8)
+        read_sequences([write(tmp_path / "b.txt", "好")], embedded_tokenizer, 8)
     with pytest.raises(DataError, match="--length 3: must be at least 4 tokens"):
-        packed(texts, embedded_tokenizer, 3)
+        read_sequences([file], embedded_tokenizer, 3)
+
+
+def test_packed_tokens(tmp_path: Path, embedded_tokenizer: ErnieTokenizer) -> None:
+    """The same sequences as from the text itself, whatever the words."""
+    texts = ["我们在学习。", "今天天气很好，我们出去玩吧。"]
+    ids = [np.append(text.ids, embedded_tokenizer.sep_id) for text in embedded_tokenizer(texts)]
+    raw = np.concatenate([row | np.where(np.arange(len(row)) % 2, 0x8000, 0) for row in ids]).astype("<u2").tobytes()
+    plain, small = write(tmp_path / "a.txt", "\n".join(texts)), write(tmp_path / "a.u16", raw)
+    xz = write(tmp_path / "b.u16.xz", lzma.compress(raw))
+    expected = read_sequences([plain, plain], embedded_tokenizer, 8)
+    assert (read_sequences([small, xz], embedded_tokenizer, 8) == expected).all()
+    other = np.array([9000, 1], "<u2").tobytes()
+    for name, content, says in (
+        ("c.u16", b"abc", "3 bytes are no packed tokens"),
+        ("d.u16.xz", b"abc", "d.u16.xz: cannot be unpacked"),
+        ("e.u16", other, "holds token 9,000, the teacher's vocabulary has 8,000 entries"),
+    ):
+        with pytest.raises(DataError, match=says):
+            read_sequences([write(tmp_path / name, content)], embedded_tokenizer, 8)
 
 
 def test_batches_are_shuffled_rounds() -> None:
