@@ -52,11 +52,13 @@ def keep_better(
         was, now = others(folder), others(new)
         figures += [_row(task, was[task]["main"], was[task], now[task]) for task in was]
     worse = any(found["before"] is not None and found["after"] < found["before"] for found in figures)
+    first = {found["task"]: found["first"] for found in row.get("figures", ())}
     ledger[name] = {
         "key": done["fine-tune"].key,
         "kept": "old" if worse else "new",
         "exchanged": False,
-        "figures": figures,
+        "new": not worse or row.get("new", False),  # what is there now is not what was there at first
+        "figures": [{**found, "first": first.get(found["task"], found["before"])} for found in figures],
         "minutes": round(card["training_seconds"] / 60),
     }
     _write(context.cache, ledger)
@@ -134,19 +136,21 @@ def _write(cache: Path, ledger: Mapping[str, Any]) -> None:
 
 
 def table(ledger: Mapping[str, Any]) -> str:
-    """Dev figures before and after, in Markdown."""
+    """Dev figures in Markdown: before all, of what was trained last, and of what ships now."""
     lines = [
-        "| task | dev rows | figure | before | after | | checkpoint kept | training, minutes |",
-        "|---|---|---|---|---|---|---|---|",
+        "| task | dev rows | figure | before | trained again | ships now | change | checkpoint | training, minutes |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for row in ledger.values():
         for place, found in enumerate(row["figures"]):
-            was, now = found["before"], found["after"]
-            change = "" if was is None else f"{now - was:+.2f}"
-            own = (row["kept"], str(row["minutes"])) if place == 0 else (f"with {row['figures'][0]['task']}", "")
-            shown = ("none" if was is None else f"{was:.2f}", f"{now:.2f}", change, *own)
-            lines.append(f"| {found['task']} | {found['rows']:,} | {found['metric']} | {' | '.join(shown)} |")
+            first, ships_now = found["first"], found["after"] if row["kept"] == "new" else found["before"]
+            change = "" if first is None else f"{ships_now - first:+.2f}"
+            own = ("new" if row["new"] else "old", str(row["minutes"]))
+            cells = own if place == 0 else (f"that of {row['figures'][0]['task']}", "")
+            values = ("none" if first is None else f"{first:.2f}", f"{found['after']:.2f}", f"{ships_now:.2f}")
+            shown = (found["task"], f"{found['rows']:,}", found["metric"], *values, change, *cells)
+            lines.append(f"| {' | '.join(shown)} |")
     hours = sum(row["minutes"] for row in ledger.values()) / 60
-    kept = [name for name, row in ledger.items() if row["kept"] == "old"]
-    lines += ["", f"{hours:.1f} hours of training; the old checkpoint was kept for: {', '.join(kept) or 'none'}.", ""]
+    old = [name for name, row in ledger.items() if not row["new"]]
+    lines += ["", f"{hours:.1f} hours of training; the old checkpoint was kept for: {', '.join(old) or 'none'}.", ""]
     return "\n".join(lines)

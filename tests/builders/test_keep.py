@@ -40,12 +40,18 @@ def state(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
+def table_rows(cache: Path) -> list[list[str]]:
+    """The cells of the table, a list a task."""
+    lines = (cache / TABLE).read_text(encoding="utf-8").split("\n\n")[0].splitlines()[2:]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
 def test_better_replaces_worse_and_not_the_other_way(trained: Place, capsys: pytest.CaptureFixture[str]) -> None:
     folder, cache = trained.root / "shipped" / "topics", trained.cache
     assert saved(trained, *WORSE) == 0
     first = state(folder)
     assert json.loads(first["card.json"])["task"] == "topics"
-    assert "none" in (cache / TABLE).read_text()
+    assert [row[3] for row in table_rows(cache)] == ["none"]
     assert saved(trained) == 0
     second = state(folder)
     assert second != first
@@ -58,9 +64,10 @@ def test_better_replaces_worse_and_not_the_other_way(trained: Place, capsys: pyt
     )
     assert saved(trained, *WORSE) == 0
     assert state(folder) == second, "the old one stays, byte for byte"
-    (line,) = (line for line in (cache / TABLE).read_text().splitlines() if line.startswith("| topics"))
-    assert "| old |" in line and f"| {found['after']:.2f} |" in line
-    assert "the old checkpoint was kept for: topics" in (cache / TABLE).read_text()
+    last, (line,) = read_ledger(cache)["topics"], table_rows(cache)
+    (again,) = last["figures"]
+    values = [f"{value:.2f}" for value in (again["after"], found["after"])]
+    assert line[3:8] == ["none", *values, "", "new"], "before all, the last try, what ships"
     assert [path.name for path in folder.parent.iterdir()] == ["topics"]
 
 
@@ -95,7 +102,7 @@ def test_another_task_with_the_weights_counts(
     assert row["kept"] == "new"
     own, other = row["figures"]
     assert (own["before"], own["after"]) == (other["before"], other["after"]), "the same data, the same weights"
-    assert "| with topics |" in (trained.cache / TABLE).read_text()
+    assert [line[7] for line in table_rows(trained.cache)] == ["new", "that of topics"]
 
 
 def test_an_exchange_that_was_cut_off_is_made_up_for(trained: Place, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,12 +142,15 @@ def test_faults(trained: Place, one_line: Callable[..., str]) -> None:
 
 
 def test_the_table() -> None:
-    row = {"task": "a", "metric": "f1", "rows": 1200, "before": 70.0, "after": 72.5}
-    other = {**row, "task": "b", "before": None}
-    text = table({"a": {"kept": "new", "figures": [row, other], "minutes": 90}})
-    assert "| a | 1,200 | f1 | 70.00 | 72.50 | +2.50 | new | 90 |" in text
-    assert "| b | 1,200 | f1 | none | 72.50 |  | with a |  |" in text
+    row = {"task": "a", "metric": "f1", "rows": 1200, "before": 70.0, "after": 72.5, "first": 70.0}
+    other = {**row, "task": "b", "before": 71.0, "after": 70.5}
+    text = table({"a": {"kept": "new", "new": True, "figures": [row, other], "minutes": 90}})
+    assert "| a | 1,200 | f1 | 70.00 | 72.50 | 72.50 | +2.50 | new | 90 |" in text
+    assert "| b | 1,200 | f1 | 70.00 | 70.50 | 70.50 | +0.50 | that of a |  |" in text
     assert text.endswith("1.5 hours of training; the old checkpoint was kept for: none.\n")
+    text = table({"b": {"kept": "old", "new": False, "figures": [{**other, "first": 71.0}], "minutes": 0}})
+    assert "| b | 1,200 | f1 | 71.00 | 70.50 | 71.00 | +0.00 | old | 0 |" in text
+    assert "the old checkpoint was kept for: b." in text
 
 
 def test_the_preset_is_what_ships_from_the_embedded_encoder() -> None:
