@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -68,7 +69,7 @@ def distil_encoders(run: EncoderRun) -> dict[str, Any]:
         work.mkdir(exist_ok=True)
         figures = Online(teacher, students, (train, held_out), work, run.recipe, run.seed, run.device).run()
         for left in ("state", "state.old", "state.new"):
-            _remove(work / left)
+            shutil.rmtree(work / left, ignore_errors=True)
         card = {
             "title": f"Encoders distilled from {teacher.name}: {', '.join(students)}",
             "teacher": teacher.name,
@@ -87,12 +88,6 @@ def distil_encoders(run: EncoderRun) -> dict[str, Any]:
         }
         leave(work, run.output, card)
     return card
-
-
-def _remove(folder: Path) -> None:
-    import shutil
-
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _check_length(length: int, models: dict[str, Checkpoint]) -> None:

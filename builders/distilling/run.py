@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,6 @@ CARD, SETTINGS, LOG = "card.json", "settings.json", "log.jsonl"
 
 def fingerprint(weights: Mapping[str, np.ndarray]) -> str:
     """12 hex digits that stand for weights."""
-    import hashlib
-
     return key_of({name: hashlib.sha256(value.tobytes()).hexdigest() for name, value in sorted(weights.items())})
 
 
@@ -30,8 +29,9 @@ def finished(output: Path, settings: Mapping[str, Any]) -> bool:
     """Whether OUTPUT holds the result of these settings already; ConfigError where it holds anything else."""
     if not output.exists():
         return False
-    card = output / CARD
-    told = json.loads(card.read_text(encoding="utf-8")) if card.is_file() else {}
+    card, told = output / CARD, {}
+    with suppress(OSError, ValueError):
+        told = json.loads(card.read_text(encoding="utf-8"))
     if told.get("settings") == json.loads(json.dumps(settings)):
         shutil.rmtree(partial_of(output), ignore_errors=True)
         return True
@@ -68,7 +68,7 @@ def workplace(output: Path, settings: Mapping[str, Any]) -> Iterator[Path]:
                     "to go on, remove it, or name another --output"
                 )
             say(f"  going on in {folder}")
-        elif there and any(item.name != "lock" for item in folder.iterdir()):
+        elif there and any(item.name not in ("lock", f"{SETTINGS}.new") for item in folder.iterdir()):
             raise ConfigError(f"{folder}: holds no run of this command; remove it, or name another --output")
         else:
             new = folder / f"{SETTINGS}.new"

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from ernie_runtime.kinds import get_kind
 from ernie_runtime.manifest import Manifest
 from ernie_runtime.pipeline import Pipeline
 from ernie_runtime.tokenization import ErnieTokenizer
@@ -27,7 +28,7 @@ from ..stages.data import read_file
 from ..stages.finetune import BEST, HISTORY, changed_fields
 from ..train import Job, Trainer
 from ..weights import Checkpoint, read_checkpoint, write_checkpoint
-from .run import LOG, fingerprint, finished, leave, workplace
+from .run import CARD, LOG, fingerprint, finished, leave, workplace
 from .soft import SoftTrainer, check_kind
 from .student import make_student
 from .text import read_texts
@@ -65,8 +66,7 @@ def find_teacher(asked: str, task: TaskConfig) -> Checkpoint:
         what = f"--teacher {asked}: no directory, and no checkpoint that ships ({known})"
         raise CheckpointError(what if asked else f"task {task.name}: no checkpoint ships for it; give --teacher DIR")
     found = read_checkpoint(folder)
-    card = folder / "card.json"
-    told = json.loads(card.read_text(encoding="utf-8")).get("task") if card.is_file() else None
+    told = _task_on_card(folder)
     own = ASSETS / task.checkpoint if task.checkpoint else None
     if told not in (None, task.name) and folder.resolve() != own:
         raise ConfigError(f"--teacher {asked}: is fine-tuned for {told}, not for {task.name}")
@@ -76,6 +76,18 @@ def find_teacher(asked: str, task: TaskConfig) -> Checkpoint:
     if not found.has_head:
         raise ConfigError(f"--teacher {asked}: has no task head, so it is not fine-tuned for {task.name}")
     return found
+
+
+def _task_on_card(folder: Path) -> Any:
+    """The task that a checkpoint's card names; None where it has no card, or one that names none."""
+    path = folder / CARD
+    if not path.is_file():
+        return None
+    try:
+        card = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise CheckpointError(f"{path}: not JSON ({error})") from None
+    return card.get("task") if isinstance(card, dict) else None
 
 
 def labelled_rows(run: TaskRun, manifest: Manifest, split: str) -> list[Example]:
@@ -112,7 +124,6 @@ def distil_task(run: TaskRun) -> dict[str, Any]:
     What an interrupted run of the same settings did is taken up. Without text there is no teacher: the same student
     trained on the task's labelled rows alone, to compare with.
     """
-    manifest_kind = run.task.kind
     taught = bool(run.text)
     if not taught and not run.labelled:
         raise ConfigError("--text: give plain text for the teacher to label")
@@ -124,13 +135,14 @@ def distil_task(run: TaskRun) -> dict[str, Any]:
     settings = settings_of(run, teacher if taught else None, student)
     if finished(run.output, settings):
         say(f"  {run.output}: finished already")
-        card: dict[str, Any] = json.loads((run.output / "card.json").read_text(encoding="utf-8"))
+        card: dict[str, Any] = json.loads((run.output / CARD).read_text(encoding="utf-8"))
         return card
     tokenizer = ErnieTokenizer.from_vocab(teacher.vocabulary)
+    inputs = len(get_kind(run.task.kind).inputs)
     manifest = draft_manifest(run.task, tokenizer, teacher.config.get(TASK_OPTIONS))
     check_kind(manifest)
-    kind = get_builder_kind(manifest_kind)
-    texts = read_texts(run.text, inputs_of(manifest), run.rows)
+    kind = get_builder_kind(run.task.kind)
+    texts = read_texts(run.text, inputs, run.rows)
     train = labelled_rows(run, manifest, "train") if run.labelled else []
     dev = labelled_rows(run, manifest, "dev")
     with workplace(run.output, settings) as folder:
@@ -147,12 +159,12 @@ def distil_task(run: TaskRun) -> dict[str, Any]:
         lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in history]
         (folder / BEST / LOG).write_text("".join(lines), encoding="utf-8")
         card = {
-            "title": f"{run.task.title}, {'distilled into' if taught else 'fine-tuned from'} {run.student}",
+            "title": f"{run.task.title}, {'distilled into' if taught else 'fine-tuned from'} {Path(run.student).name}",
             "task": run.task.name,
             "teacher": {"name": teacher.name, **score(teacher, manifest, dev[: run.train.dev_rows or None], run.device)}
             if taught
             else None,
-            "parameters": sum(value.size for value in weights_in(folder / BEST).values()),
+            "parameters": sum(value.size for value in read_checkpoint(folder / BEST).weights.values()),
             "texts": len(texts),
             "labelled_rows": len(train),
             "dev_rows": len(dev[: run.train.dev_rows or None]),
@@ -171,18 +183,6 @@ def of_steps(train: TrainConfig, steps: int, rows: int) -> TrainConfig:
     """Epochs that come to so many batches over so many rows, with at least EVALUATIONS evaluations."""
     epochs = (steps + 0.5) / math.ceil(rows / train.batch_size)
     return replace(train, epochs=epochs, evals_per_epoch=max(1, math.ceil(EVALUATIONS / epochs)))
-
-
-def inputs_of(manifest: Manifest) -> int:
-    """How many texts an item of the task has."""
-    from ernie_runtime.kinds import get_kind
-
-    return len(get_kind(manifest.kind).inputs)
-
-
-def weights_in(folder: Path) -> dict[str, Any]:
-    """A checkpoint's weights."""
-    return read_checkpoint(folder).weights
 
 
 def pipeline_of(checkpoint: Checkpoint, manifest: Manifest, device: str) -> Pipeline:
