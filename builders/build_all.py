@@ -21,7 +21,7 @@ try:
     from builders.command import run_command
     from builders.compat.choice import choose, planned
     from builders.compress.recipe import FULL
-    from builders.config import ASSETS, TASKS_FILE, TaskConfig, load_tasks
+    from builders.config import ASSETS, TaskConfig, load_tasks
     from builders.errors import ConfigError, DataError, PublishError
     from builders.kinds import get_builder_kind
     from builders.locate import data_folder
@@ -29,6 +29,7 @@ try:
     from builders.options import parser
     from builders.presets import choice_for, task_names
     from builders.progress import say
+    from builders.saving import check_saving
     from builders.stages import Context, disk_error, run_stage
     from builders.task_changes import picks_itself, with_changes
     from builders.weights import Checkpoint, read_checkpoint
@@ -41,8 +42,12 @@ except ModuleNotFoundError as missing:
     )
 
 
-# `ernie-triton build NAME ...`: what makes encoders, not tasks.
-OTHERS = {"pretrain": "builders.pretrain", "convert-encoder": "builders.convert_encoder"}
+# `ernie-triton build NAME ...`: what makes encoders and small models, not a repository.
+OTHERS = {
+    "pretrain": "builders.pretrain",
+    "distill": "builders.distill",
+    "convert-encoder": "builders.convert_encoder",
+}
 
 
 def chosen_tasks(args: argparse.Namespace) -> list[TaskConfig]:
@@ -179,6 +184,7 @@ def build(args: argparse.Namespace) -> None:
         show(chain(plan, more))
         return
     tasks = chosen_tasks(args)
+    check_saving(args, tasks)
     checkpoints = _checkpoints(args, tasks)
     if args.tasks == "all" and args.profile == "demo":
         tasks = _ready_made(tasks, checkpoints, args)
@@ -200,9 +206,9 @@ def build(args: argparse.Namespace) -> None:
 
             say(f"[{task.name}] compat: {publish_compat(form, task, args.output)}")
         if args.save_checkpoint is not None and not context.ready and "evaluate" in done:
-            from builders.ship import save_checkpoint
+            from builders.saving import save
 
-            line = save_checkpoint(args.save_checkpoint / task.name, context, done, _reproduce(args, task))
+            line = save(args, context, done, make_context)
             say(f"[{task.name}] {line}")
         lines = done["publish"].figures["refused"] if "publish" in done else ()
         if task.name in candidates:  # nobody asked for one of them by name
@@ -213,18 +219,6 @@ def build(args: argparse.Namespace) -> None:
         say(f"[{task.name}] finished in {time.monotonic() - started:.1f} s")
     if refused and not args.force:
         raise PublishError(f"refused by the gate, not published: {'; '.join(refused)} (--force publishes them too)")
-
-
-def _reproduce(args: argparse.Namespace, task: TaskConfig) -> str:
-    """The command that makes this checkpoint again."""
-    sets = "".join(f" --set {item}" for item in args.set)
-    base = f" --base-model {Path(args.base_model).name}" if args.base_model else ""
-    own = "" if args.tasks_file == TASKS_FILE else f" --tasks-file {args.tasks_file.name}"
-    preset = f" --preset {args.preset}" if args.preset else ""
-    return (
-        f"ernie-triton build --tasks {task.name}{own} --profile full --data-dir DATA --seed {args.seed}"
-        f"{base}{preset}{sets}"
-    )
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -92,25 +92,43 @@ def build_model(
     ready: the checkpoint is fine-tuned, so it may lack only what the kind does not use. Raises CheckpointError where
     another weight is missing, or one has another shape.
     """
+    return build_layer(
+        lambda config: kind.model(config, manifest),
+        checkpoint,
+        labels=max(len(manifest.labels), 1),
+        dropout=dropout,
+        seed=seed,
+        may_lack=kind.unused if ready else None,
+    )
+
+
+def build_layer(
+    make: Callable[[Any], Any],
+    checkpoint: Checkpoint,
+    labels: int = 1,
+    dropout: float = 0.0,
+    seed: int = 0,
+    may_lack: Sequence[str] | None = None,
+) -> Any:
+    """What `make` builds from an ErnieConfig (the encoder as `.ernie`), with the checkpoint's weights.
+
+    may_lack: as `load_weights` has it. CheckpointError as there.
+    """
     paddle = import_paddle()
     transformers = import_paddlenlp()
     config = {k: v for k, v in checkpoint.config.items() if k not in ("id2label", TASK_OPTIONS)}
     epsilon = config.pop("layer_norm_eps", 1e-12)
     paddle.seed(seed)
-    model = kind.model(
+    model = make(
         transformers.ErnieConfig(
-            **config,
-            num_labels=max(len(manifest.labels), 1),
-            hidden_dropout_prob=dropout,
-            attention_probs_dropout_prob=dropout,
-        ),
-        manifest,
+            **config, num_labels=labels, hidden_dropout_prob=dropout, attention_probs_dropout_prob=dropout
+        )
     )
     fit_width(model, checkpoint.weights)
     for layer in model.sublayers():
         if isinstance(layer, paddle.nn.LayerNorm):
             layer._epsilon = epsilon  # PaddleNLP's ERNIE fixes 1e-12 whatever the configuration says
-    load_weights(model, checkpoint.weights, checkpoint.where, kind.unused if ready else None)
+    load_weights(model, checkpoint.weights, checkpoint.where, may_lack)
     return model
 
 

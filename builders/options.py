@@ -8,6 +8,7 @@ from pathlib import Path
 from .compat.choice import add_option as add_compat
 from .config import PROFILES, TASKS_FILE
 from .presets import PUBLISHED
+from .shipped_preset import SHIPPED
 
 DESCRIPTION = "Build tasks into a Triton model repository: `python builders/build_all.py`, or `ernie-triton build`."
 OTHERS = "Encoders: `ernie-triton build pretrain --help`, `ernie-triton build convert-encoder --help`."
@@ -67,7 +68,8 @@ def parser() -> argparse.ArgumentParser:
         default="",
         metavar="NAME",
         help="train with published hyperparameters: tnews, cmrc2018, cola, ... (without --tasks: for that task), or "
-        f"`{PUBLISHED}`: each task takes its own; --set wins; `--preset all --dry-run` lists them",
+        f"`{PUBLISHED}`: each task takes its own; --set wins; `--preset all --dry-run` lists them; `{SHIPPED}`: the "
+        "checkpoints that ship, trained again (with --save-checkpoint, --keep-better)",
     )
     p.add_argument(
         "--variants",
@@ -97,5 +99,11 @@ def parser() -> argparse.ArgumentParser:
         "--save-checkpoint",
         type=Path,
         help="also write each trained checkpoint, with its card, to DIR/TASK (as small as the dev metric allows)",
+    )
+    p.add_argument(
+        "--keep-better",
+        action="store_true",
+        help="with --save-checkpoint: what DIR/TASK has stays where the new one is worse on dev, for that task or "
+        "another that has its weights; a table of all before and after is in CACHE/retrained.md",
     )
     return p

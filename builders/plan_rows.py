@@ -17,6 +17,7 @@ from .errors import BuildError
 from .kinds import get_builder_kind
 from .outlook import FileOutlook
 from .presets import Choice, load_presets
+from .shipped_preset import SHIPPED
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -42,6 +43,10 @@ def task_rows(args: argparse.Namespace, task: TaskConfig, choice: Choice | None,
     yield from model_rows(source)
     if choice is not None:
         yield from preset_rows(args, choice)
+    elif args.preset == SHIPPED:
+        changed = load_presets().shipped.train.get(task.name, {})
+        more = f", but {', '.join(f'{name}={value}' for name, value in changed.items())}" if changed else ""
+        yield "preset", f"{SHIPPED}: as {args.tasks_file.name} has it{more}"
     elif args.preset:
         yield "preset", f"none is published for {task.name}: {args.tasks_file.name} decides"
     yield "kind", task.kind

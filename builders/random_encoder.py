@@ -15,6 +15,7 @@ import numpy as np
 
 from ernie_runtime.tokenization import ErnieTokenizer
 
+from .checksums import check_shipped
 from .config import ASSETS
 from .errors import CheckpointError
 from .weights import Checkpoint, Weights
@@ -64,6 +65,7 @@ def find_vocabulary(asked: str, name: str) -> Path:
         return ASSETS / "encoder" / "vocab.txt"
     for path in (VOCABULARIES / f"{asked}.txt", Path(asked)):
         if path.is_file():
+            check_shipped(path)
             return path
     ships = ", ".join(sorted(path.stem for path in VOCABULARIES.glob("*.txt")))
     raise CheckpointError(f"--base-model {name}: {asked} is no vocabulary file, and none that ships ({ships})")

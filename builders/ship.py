@@ -16,6 +16,7 @@ from ernie_runtime.pipeline import Pipeline
 from ernie_runtime.tokenization import ErnieTokenizer
 
 from .base_models import SHIPPED, folder_of
+from .checksums import refresh, ships
 from .delta import Delta
 from .delta_files import read_delta
 from .framework import import_paddle
@@ -80,6 +81,8 @@ def save_checkpoint(folder: Path, context: Context, done: Mapping[str, Done], co
     packed = store(folder, context, trained, step)
     card = make_card(context, done, command, Stored(packed, after))
     (folder / "card.json").write_text(json.dumps(card, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    if ships(folder):
+        refresh(folder=folder)
     return (
         f"checkpoint in {folder}, {len(packed.packed) / 1e6:.2f} MB in steps of {step:g}: {after['split']} {main} "
         f"{after['metrics'][main]:.2f} as stored, {before['metrics'][main]:.2f} before"

@@ -118,7 +118,7 @@ class Trainer:
         self.manifest, self.config, self.base, self.folder = manifest, config, job.base, job.folder
         self.tokenizer, self.dev, self.seed = job.tokenizer, job.dev, job.seed
         self.kind = get_builder_kind(manifest.kind)
-        self.rows = training_rows(manifest, job.tokenizer, job.train, config.windows_per_text)
+        self.rows = self._rows(job)
         if not self.rows:
             raise CheckpointError(f"task {manifest.task}: nothing to train on")
         # Paddle names parameters and moments by counting and finds saved moments by name: each run counts from 0.
@@ -189,7 +189,7 @@ class Trainer:
             windows = [window for row in rows for window in row.windows]
             ids = paddle.to_tensor(pad_rows([window.input_ids for window in windows]))
             types = paddle.to_tensor(pad_rows([window.token_type_ids for window in windows]))
-            targets = {name: paddle.to_tensor(pad_targets(rows, name)) for name in rows[0].targets}
+            targets = self._targets(rows)
             with paddle.amp.auto_cast(enable=self.half, dtype="float16"):
                 outputs = self.kind.outputs(self.parallel(ids, token_type_ids=types))
                 loss = self._loss(outputs, targets, ids, types)
@@ -201,6 +201,14 @@ class Trainer:
         if not math.isfinite(value):
             raise CheckpointError(f"the loss became {value} at step {step}: lower train.learning_rate")
         return value
+
+    def _rows(self, job: Job) -> list[Row]:
+        """What is trained on."""
+        return training_rows(job.manifest, job.tokenizer, job.train, job.config.windows_per_text)
+
+    def _targets(self, rows: Sequence[Row]) -> dict[str, Any]:
+        """The batch's targets as tensors, by name."""
+        return {name: self.paddle.to_tensor(pad_targets(rows, name)) for name in rows[0].targets}
 
     def _loss(self, outputs: Mapping[str, Any], targets: Mapping[str, Any], ids: Any, types: Any) -> Any:
         """What is made small; ids, types: the batch's inputs, int64 [B, L]."""
@@ -222,7 +230,7 @@ class Trainer:
             progress.best, progress.since_best = value, 0
             if self.rank == 0:
                 write_checkpoint(self.folder / "best.new", self._config(), weights_of(self.model), self.base.vocabulary)
-                _replace(self.folder / "best.new", self.folder / "best")
+                replace_folder(self.folder / "best.new", self.folder / "best")
         if self.rank == 0:
             say(
                 f"    batch {progress.done}: loss {loss:.3f}, dev {main} {metrics[main]:.2f} (best {progress.best:.2f})"
@@ -252,7 +260,7 @@ class Trainer:
         if self.half:
             self.paddle.save(self.scaler.state_dict(), str(new / "scaler.pdopt"))
         (new / "progress.json").write_text(json.dumps(vars(self.progress)), encoding="utf-8")
-        _replace(new, self.folder / "state")
+        replace_folder(new, self.folder / "state")
 
     def _restore(self) -> None:
         # A kill between the two renames of a save leaves the state before under its old name.
@@ -281,7 +289,7 @@ def pad_targets(rows: Sequence[Row], name: str) -> np.ndarray:
     return padded
 
 
-def _replace(new: Path, old: Path) -> None:
+def replace_folder(new: Path, old: Path) -> None:
     """Put a finished directory in the place of an old one."""
     import shutil
 

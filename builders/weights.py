@@ -14,13 +14,18 @@ from typing import Any
 
 import numpy as np
 
+from .checksums import check_shipped
 from .config import ASSETS
 from .delta import Delta, Reference, decode, encode, fingerprint
 from .delta_files import HEADER, PACKED, read_delta, write_delta
 from .errors import CheckpointError
 from .weight_files import WEIGHT_FILES, Weights, read_float
 
-BASES = {"embedded": ASSETS / "encoder"}  # encoders that ship: a checkpoint may hold only what training changed
+# Encoders that ship: a checkpoint may hold only what training changed. Those under encoders/ are earlier embedded ones.
+BASES = {
+    "embedded": ASSETS / "encoder",
+    **{path.name: path for path in sorted((ASSETS / "encoders").glob("*")) if path.is_dir()},
+}
 VOCABULARY = "vocab.txt"
 
 
@@ -48,6 +53,7 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     """A PaddleNLP or Hugging Face directory, or one this project wrote; CheckpointError says what is missing."""
     if not folder.is_dir():
         raise CheckpointError(f"{folder}: no such directory")
+    check_shipped(folder)
     for name in ("config.json", "model_config.json"):
         if (folder / name).is_file():
             try:

@@ -44,6 +44,7 @@ VERBS = {
         _BUILD,
     ),
     "lint": Verb("builders.lint:main", "check a model repository before it is served", "build", _BUILD),
+    "assets": Verb("builders.shipped:main", "verify or list the weights that ship", "build", _BUILD),
     "compare": Verb(
         "builders.compare:main", "a task's variants side by side; recommend another, go back a version", "build", _BUILD
     ),

@@ -11,6 +11,7 @@ import pytest
 from builders import build_all
 from builders.config import TaskConfig, TrainConfig, load_tasks
 from builders.presets import choice_for, preset_for, task_names
+from builders.saving import reproduce
 
 from .places import Place
 
@@ -101,7 +102,7 @@ def test_a_build_with_a_preset(place: Place, capsys: pytest.CaptureFixture[str])
     assert (inputs["limits"]["max_length"], inputs["limits"]["doc_stride"]) == (16, 12)
     args = build_all.parser().parse_args(place.arguments("--preset", "intent_slots", "--set", "epochs=1"))
     (task,) = build_all.chosen_tasks(args)
-    assert build_all._reproduce(args, task).endswith(" --preset intent_slots --set epochs=1")
+    assert reproduce(args, task).endswith(" --preset intent_slots --set epochs=1")
 
 
 def test_a_preset_longer_than_the_encoder_can_read(place: Place, one_line: OneLine) -> None:

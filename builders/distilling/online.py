@@ -1,0 +1,340 @@
+"""Task-agnostic distillation: one pass over the teacher teaches several students of different sizes.
+
+Source: the online distillation of ERNIE 3.0 (Wang et al. 2021) for teaching several students at once; what is copied:
+builders/distilling/relations.py. A run that was killed goes on to the same weights: batches follow from seed and step.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..compress.width import layers_kept
+from ..errors import CheckpointError, ConfigError
+from ..framework import import_paddle
+from ..models import build_layer, weights_of
+from ..progress import bar, say
+from ..train import learning_rate, replace_folder
+from ..weights import Checkpoint, write_checkpoint
+from .relations import Watch, divergence, relation, relation_heads
+from .run import LOG
+from .text import batch_indices
+
+PROGRESS = "progress.json"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Hyperparameters of a task-agnostic distillation."""
+
+    steps: int = 1000
+    batch_size: int = 32
+    length: int = 128
+    learning_rate: float = 6e-4  # of the largest published MiniLM v2 runs
+    warmup: float = 0.05  # part of all steps
+    weight_decay: float = 0.01
+    max_grad_norm: float = 1.0
+    relation: float = 1.0  # weight of the attention relations
+    hidden: float = 1.0  # weight of the hidden states
+    relation_heads: int = 0  # 0: as many as fit, up to 16
+    teacher_layer: int = 0  # whose relations are copied, from 1; 0: the last
+    log_every: int = 20  # steps
+    evaluate_every: int = 200  # steps
+    save_seconds: float = 120
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch_size", "learning_rate", "max_grad_norm", "log_every", "evaluate_every"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ConfigError(f"{_flag(name)} {getattr(self, name)}: must be above 0")
+        for name in ("warmup", "weight_decay"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ConfigError(f"{_flag(name)} {getattr(self, name)}: must be at least 0 and below 1")
+        if min(self.relation, self.hidden) < 0 or self.relation + self.hidden == 0:
+            raise ConfigError("--relation, --hidden: weights of the two losses, at least 0 and not both 0")
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+@dataclass
+class Progress:
+    """What a resumed run needs to know besides weights."""
+
+    done: int = 0  # steps
+    seconds: float = 0.0
+    since_log: int = 0
+    sums: dict[str, list[float]] = field(default_factory=dict)  # of each student's losses since the last line
+
+
+class Student:
+    """One student: its layers, its projections to the teacher's size, its optimizer."""
+
+    def __init__(self, name: str, start: Checkpoint, teacher: Teacher, recipe: Recipe, seed: int) -> None:
+        import paddle
+
+        self.name, self.start = name, start
+        hidden = start.config["hidden_size"]
+        self.heads = relation_heads([teacher.hidden, hidden], recipe.relation_heads)
+        with paddle.utils.unique_name.guard(f"{name}_"):
+            self.model = encoder_layer(start, seed)
+            count = start.config["num_hidden_layers"]
+            if count > teacher.layers:
+                raise ConfigError(f"--student {name}: {count} layers, the teacher has {teacher.layers}; take no more")
+            self.likes = [0, *(1 + i for i in layers_kept(teacher.layers, count))]
+            same = hidden == teacher.hidden
+            self.projections = paddle.nn.LayerList(
+                [] if same or not recipe.hidden else [paddle.nn.Linear(hidden, teacher.hidden) for _ in self.likes]
+            )
+            named = [*self.model.named_parameters(), *self.projections.named_parameters()]
+            self.optimizer = paddle.optimizer.AdamW(
+                learning_rate=recipe.learning_rate,
+                parameters=[parameter for _, parameter in named],
+                weight_decay=recipe.weight_decay,
+                grad_clip=paddle.nn.ClipGradByGlobalNorm(recipe.max_grad_norm),
+                apply_decay_param_fun={
+                    p.name for n, p in named if not any(part in n for part in ("bias", "norm"))
+                }.__contains__,
+            )
+        self.watch = Watch(self.model, -1)
+
+    def losses(self, ids: Any, teacher: Teacher, recipe: Recipe) -> tuple[Any, Any]:
+        """(relations, hidden states): what is still different from the teacher, for the batch that it has just seen."""
+        import paddle
+
+        self.model(ids)
+        relations, hidden = paddle.zeros([]), paddle.zeros([])
+        if recipe.relation:
+            for theirs, ours in zip(teacher.relations(self.heads), self.watch.vectors, strict=True):
+                relations = relations + divergence(theirs, relation(ours, self.heads)) / len(self.watch.vectors)
+        if recipe.hidden:
+            for place, (state, like) in enumerate(zip(self.watch.states, self.likes, strict=True)):
+                ours = self.projections[place](state) if len(self.projections) else state
+                hidden = hidden + ((ours - teacher.watch.states[like]) ** 2).mean() / len(self.likes)
+        return relations, hidden
+
+    def parts(self) -> dict[str, Any]:
+        """What a state holds of it, by file name."""
+        projections = {"projections": self.projections} if len(self.projections) else {}
+        return {"model": self.model, **projections, "optimizer": self.optimizer}
+
+    def weights(self) -> dict[str, np.ndarray]:
+        """Of the encoder, without the pooler, which nothing has taught."""
+        return {name: value for name, value in weights_of(self.model).items() if "pooler" not in name}
+
+
+class Teacher:
+    """The encoder that is copied."""
+
+    def __init__(self, checkpoint: Checkpoint, layer: int = 0) -> None:
+        import paddle
+
+        self.hidden, self.layers = checkpoint.config["hidden_size"], checkpoint.config["num_hidden_layers"]
+        if not 0 <= layer <= self.layers:
+            raise ConfigError(f"--teacher-layer {layer}: the teacher has layers 1 to {self.layers}")
+        with paddle.utils.unique_name.guard("teacher_"):
+            self.model = encoder_layer(checkpoint, 0)
+        self.model.eval()
+        self.watch = Watch(self.model, layer - 1)
+        self._relations: dict[int, list[Any]] = {}
+
+    def see(self, ids: Any) -> None:
+        """One pass over a batch, int64 [B, L]."""
+        import paddle
+
+        with paddle.no_grad():
+            self.model(ids)
+        self._relations = {}
+
+    def relations(self, heads: int) -> list[Any]:
+        """Of the batch that it has seen, in so many heads; computed once for all students that take so many."""
+        import paddle
+
+        if heads not in self._relations:
+            with paddle.no_grad():
+                self._relations[heads] = [relation(vectors, heads) for vectors in self.watch.vectors]
+        return self._relations[heads]
+
+
+def encoder_layer(checkpoint: Checkpoint, seed: int) -> Any:
+    """A Paddle layer with the encoder as `.ernie`, called with int64 [B, L]."""
+    paddle = import_paddle()
+
+    class Encoder(paddle.nn.Layer):  # type: ignore[name-defined]
+        def __init__(self, config: Any) -> None:
+            super().__init__()
+            from paddlenlp.transformers import ErnieModel
+
+            self.ernie = ErnieModel(config)
+
+        def forward(self, ids: Any) -> Any:
+            return self.ernie(ids)
+
+    return build_layer(Encoder, checkpoint, seed=seed)
+
+
+class Online:
+    """Teaches all students over the same batches; `run` leaves a directory a student in the folder."""
+
+    def __init__(
+        self,
+        teacher: Checkpoint,
+        students: Mapping[str, Checkpoint],
+        sequences: tuple[np.ndarray, np.ndarray],
+        folder: Path,
+        recipe: Recipe,
+        seed: int = 0,
+        device: str = "cpu",
+    ) -> None:
+        self.paddle = import_paddle(device)
+        self.train, self.held_out = sequences  # int64 [N, L]
+        self.folder, self.recipe, self.seed = folder, recipe, seed
+        self.teacher = Teacher(teacher, recipe.teacher_layer)
+        self.students = [
+            Student(name, start, self.teacher, recipe, seed + place)
+            for place, (name, start) in enumerate(students.items())
+        ]
+        self.progress = Progress()
+
+    def run(self) -> dict[str, Any]:
+        """Train to the end; the last held-out losses by student, and seconds."""
+        with self.paddle.utils.unique_name.guard():
+            return self._run()
+
+    def _run(self) -> dict[str, Any]:
+        recipe, progress = self.recipe, self.progress
+        self._restore()
+        progress = self.progress
+        started = saved = time.monotonic()
+        before = progress.seconds
+        if not progress.done:
+            self._evaluate()
+        with bar(recipe.steps, "distil", "step", progress.done) as shown:
+            while progress.done < recipe.steps:
+                self._step(progress.done)
+                progress.done += 1
+                progress.since_log += 1
+                progress.seconds = before + time.monotonic() - started
+                shown.update()
+                if progress.done % recipe.log_every == 0:
+                    self._log()
+                due = progress.done % recipe.evaluate_every == 0 or progress.done == recipe.steps
+                if due:
+                    self._evaluate()
+                if due or time.monotonic() - saved >= recipe.save_seconds:
+                    self._save()
+                    saved = time.monotonic()
+        for student in self.students:
+            config = student.start.config
+            write_checkpoint(self.folder / student.name, config, student.weights(), student.start.vocabulary)
+        last = [row for row in read_log(self.folder / LOG) if "held_out" in row]
+        return {"held_out": last[-1]["held_out"], "before": last[0]["held_out"], "seconds": round(progress.seconds)}
+
+    def _step(self, step: int) -> None:
+        recipe = self.recipe
+        rate = learning_rate(step, recipe.steps, recipe.learning_rate, recipe.warmup)
+        ids = self.paddle.to_tensor(self.train[batch_indices(len(self.train), recipe.batch_size, step, self.seed)])
+        self.teacher.see(ids)
+        for student in self.students:
+            student.model.train()
+            student.optimizer.set_lr(rate)
+            relations, hidden = student.losses(ids, self.teacher, recipe)
+            loss = recipe.relation * relations + recipe.hidden * hidden
+            loss.backward()
+            student.optimizer.step()
+            student.optimizer.clear_grad()
+            values = [float(loss), float(relations), float(hidden)]
+            if not all(map(math.isfinite, values)):
+                raise CheckpointError(
+                    f"student {student.name}: the loss became {values[0]} at step {step}: lower --learning-rate"
+                )
+            sums = self.progress.sums.setdefault(student.name, [0.0, 0.0, 0.0])
+            self.progress.sums[student.name] = [a + b for a, b in zip(sums, values, strict=True)]
+
+    def _log(self) -> None:
+        """A line of log.jsonl: mean losses since the last one."""
+        progress = self.progress
+        means = {
+            name: dict(zip(("loss", "relation", "hidden"), (s / progress.since_log for s in sums), strict=True))
+            for name, sums in progress.sums.items()
+        }
+        self._line(students=means, tokens=progress.done * self.recipe.batch_size * self.train.shape[1])
+        progress.sums, progress.since_log = {}, 0
+
+    def _evaluate(self) -> None:
+        """A line of log.jsonl with the held-out losses."""
+        size, found = self.recipe.batch_size, {s.name: np.zeros(3) for s in self.students}
+        for start in range(0, len(self.held_out), size):
+            rows = self.held_out[start : start + size]
+            ids = self.paddle.to_tensor(rows)
+            self.teacher.see(ids)
+            for student in self.students:
+                student.model.eval()
+                with self.paddle.no_grad():
+                    relations, hidden = map(float, student.losses(ids, self.teacher, self.recipe))
+                loss = self.recipe.relation * relations + self.recipe.hidden * hidden
+                found[student.name] += np.array([loss, relations, hidden]) * len(rows) / len(self.held_out)
+        names = ("loss", "relation", "hidden")
+        means = {name: dict(zip(names, values.tolist(), strict=True)) for name, values in found.items()}
+        self._line(held_out=means)
+        shown = ", ".join(f"{name} {values['loss']:.4f}" for name, values in means.items())
+        say(f"    step {self.progress.done}: held-out loss {shown}")
+
+    def _line(self, **fields: Any) -> None:
+        row = {"step": self.progress.done, "seconds": round(self.progress.seconds, 1), **fields}
+        with (self.folder / LOG).open("a", encoding="utf-8") as log:
+            log.write(json.dumps(row) + "\n")
+
+    def _save(self) -> None:
+        """Weights, optimizers and progress, complete or not at all."""
+        new = self.folder / "state.new"
+        new.mkdir(parents=True, exist_ok=True)
+        for student in self.students:
+            for name, part in student.parts().items():
+                self.paddle.save(part.state_dict(), str(new / f"{student.name}.{name}"))
+        (new / PROGRESS).write_text(json.dumps(vars(self.progress)), encoding="utf-8")
+        replace_folder(new, self.folder / "state")
+
+    def _restore(self) -> None:
+        # A kill between the two renames of a save leaves the state before under its old name.
+        found = [p for p in (self.folder / "state", self.folder / "state.old") if (p / PROGRESS).is_file()]
+        log = self.folder / LOG
+        if not found:
+            log.unlink(missing_ok=True)
+            return
+        self.progress = Progress(**json.loads((found[0] / PROGRESS).read_text(encoding="utf-8")))
+        for student in self.students:
+            for name, part in student.parts().items():
+                part.set_state_dict(self.paddle.load(str(found[0] / f"{student.name}.{name}")))
+        kept = [row for row in read_log(log) if row["step"] <= self.progress.done]
+        new = log.with_name(f"{LOG}.new")
+        new.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
+        new.replace(log)
+        say(f"    resumed after step {self.progress.done}")
+
+
+def read_log(path: Path) -> list[dict[str, Any]]:
+    """The lines of a log; one that a kill cut off is left out."""
+    rows: list[dict[str, Any]] = []
+    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
+        try:
+            rows.append(json.loads(line))
+        except ValueError:
+            break
+    return rows
+
+
+def student_names(asked: Sequence[str]) -> list[str]:
+    """A folder name for each student; ConfigError where two are the same."""
+    names = [Path(text).name.replace(":", "_") for text in asked]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice:
+        raise ConfigError(f"--student {twice}: given twice")
+    return names
