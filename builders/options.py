@@ -11,7 +11,7 @@ from .presets import PUBLISHED
 from .shipped_preset import SHIPPED
 
 DESCRIPTION = "Build tasks into a Triton model repository: `python builders/build_all.py`, or `ernie-triton build`."
-OTHERS = "Encoders: `ernie-triton build pretrain --help`, `ernie-triton build convert-encoder --help`."
+OTHERS = "Encoders and small models: `ernie-triton build pretrain | distill | convert-encoder --help`."
 STAGES = ("data", "finetune", "export", "evaluate", "publish")
 
 
