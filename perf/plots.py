@@ -45,7 +45,7 @@ def throughput_latency(curves: Sequence[Curve]) -> str | None:
     axis.set_yscale("log")
     axis.yaxis.set_major_formatter(_plain)
     axis.yaxis.set_minor_formatter(_plain_minor)
-    axis.set_xlim(left=0)
+    axis.set_xlim(0, 1.06 * axis.get_xlim()[1])  # room for the last point's load
     axis.set_xlabel("texts a second")
     axis.set_ylabel("latency, ms: p99 full, p50 faint")
     axis.grid(alpha=0.3, which="both")
