@@ -13,6 +13,7 @@ from ernie_runtime.repository import versions
 from . import triton_config as tc
 from .errors import PublishError
 from .exchange import exchange
+from .serving import SLO
 from .staging import PUBLISHED, models_of
 
 
@@ -28,10 +29,13 @@ def recommend(repository: Path, manifest: Manifest, name: str) -> Manifest:
 
 
 def _as_published(repository: Path, config: Any) -> Any:
-    """The configuration with the warm-up requests and queues of the model as it is published: they suit any variant."""
+    """The configuration with what was published beside it and suits any variant: warm-up, queues, instances, SLO."""
     published = tc.from_text((repository / config.name / tc.PORTABLE).read_text(encoding="utf-8"))
     config.model_warmup.extend(published.model_warmup)
     config.dynamic_batching.CopyFrom(published.dynamic_batching)
+    config.instance_group.extend(published.instance_group)
+    if SLO in published.parameters:
+        config.parameters[SLO].CopyFrom(published.parameters[SLO])
     return config
 
 

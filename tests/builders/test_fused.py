@@ -103,6 +103,16 @@ def test_pick_changes_it_with_the_ensemble(place: Place) -> None:
     assert {path: path.read_bytes() for path in before} == before
 
 
+def test_pick_keeps_the_slo_and_the_instances(place: Place) -> None:
+    file = place.output / FUSED / "config.pbtxt"
+    config = tc.from_text(file.read_text(encoding="utf-8"))
+    config.parameters["slo_ms"].string_value, config.instance_group[0].count = "400", 3
+    file.write_text(tc.to_text(config), encoding="utf-8")
+    assert run(place, "--pick", "int8-ort") == 0
+    config = tc.from_text(file.read_text(encoding="utf-8"))
+    assert (config.parameters["slo_ms"].string_value, config.instance_group[0].count) == ("400", 3)
+
+
 def test_the_same_build_again_changes_nothing_and_one_without_it_takes_it_away(place: Place) -> None:
     variants = ("--variants", "fp32", "--max-drop", "50")
     assert place.build(*variants, "--fused") == 0
