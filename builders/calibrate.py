@@ -1,4 +1,5 @@
-"""A short calibration of an encoder's engine: what a call costs besides its tokens, the token budget, the threads.
+"""A short calibration of an encoder's engine: what a call costs besides its tokens, the token budget, the threads, and
+whether several calls of one thread each are faster than one call of all.
 
 It decides speed only: micro-batches are cut in another way, each text's windows are the same. Where the measurements
 scatter, or other work runs beside them, nothing is decided and the defaults stay.
@@ -9,25 +10,27 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ernie_runtime.batching import ON_CPU, Batching, Engine
-from ernie_runtime.engines import load_engine
+from ernie_runtime.engines import CONCURRENT, load_engine
 from ernie_runtime.manifest import Variant
 
 from .buckets import median
 from .serving import ServingConfig
 from .triton_config import THREADS
 
-SECONDS = 0.8  # for each of the three measurements
+SECONDS = 0.8  # for each of the four measurements
 FEWEST_ROUNDS, MOST_ROUNDS = 3, 7
 NOISE = 1.5  # median / fastest call of one shape, above which nothing is decided
 QUIET = 0.1  # of the cores' time that other processes may take meanwhile
-GAIN = 0.05  # a budget or thread count must be so much faster than the default in every round
+GAIN = 0.05  # a budget must be so much faster than the default in every round, several calls at once in most
+ROWS_A_CALL = 4  # of the calls that are made at once
 TYPICAL = 32  # tokens, where nothing is known of the data
 BUDGETS = (1024, ON_CPU.token_budget)
 MOST_CALL_TOKENS = 256
@@ -61,7 +64,8 @@ def batching_of(variant: Variant, folder: Path, lengths: Mapping[str, int], serv
     cores = len(os.sched_getaffinity(0))
     calibration, busy = Calibration(), OtherWork()
     if serving.calibrate:
-        calibration = calibrate(load, lengths, cores)
+        parallel = cores if variant.engine in CONCURRENT else 1
+        calibration = calibrate(load, lengths, cores, parallel)
         if busy.share() > QUIET:  # what was measured is what the others left
             calibration = Calibration()
     found = calibration.to_manifest()
@@ -71,17 +75,29 @@ def batching_of(variant: Variant, folder: Path, lengths: Mapping[str, int], serv
         found["call_tokens"] = serving.call_tokens
     if serving.threads or serving.instances > 1:
         found[THREADS] = serving.threads or max(1, cores // serving.instances)
+        found["calls"] = 1  # the cores are shared out already
+    if serving.calls:
+        found["calls"] = serving.calls
     return found
 
 
 def calibrate(
-    load: Callable[[int], Engine], lengths: Mapping[str, int], cores: int, clock: Clock = time.perf_counter
+    load: Callable[[int], Engine],
+    lengths: Mapping[str, int],
+    cores: int,
+    parallel: int = 1,
+    clock: Clock = time.perf_counter,
 ) -> Calibration:
-    """Measure an engine; load: the engine with so many threads, 0 for all cores. lengths: see `buckets.histogram`."""
+    """Measure an engine.
+
+    load: the engine with so many threads, 0 for all cores. lengths: see `buckets.histogram`. parallel: how many calls
+    of an engine of one thread may be made at once.
+    """
     typical = median(lengths) if lengths else TYPICAL
     engine = load(0)
     call, token = costs(engine, typical, clock)
-    single = cores > 1 and all_faster(load(1), engine, (4, typical), clock, 0.0)
+    one = load(1) if cores > 1 else engine
+    single = cores > 1 and all_faster(one, engine, (4, typical), clock, 0.0)
     if not token:
         return Calibration(threads=int(single))
     small = max(1, BUDGETS[0] // typical), max(1, BUDGETS[1] // typical)
@@ -89,6 +105,8 @@ def calibrate(
     batching = Batching(
         token_budget=budget, call_tokens=min(MOST_CALL_TOKENS, round(call / token)), max_rows=ON_CPU.max_rows
     )
+    if parallel > 1 and faster_at_once(one, one if single else engine, parallel, typical, clock):
+        batching = replace(batching, calls=parallel)
     rate = 1 / (token * typical + call / 8)  # eight texts a call
     return Calibration(1e3 * call, 1e6 * token, batching, int(single), rate)
 
@@ -141,6 +159,27 @@ def all_faster(one: Engine, other: Engine, shape: Shape, clock: Clock, gain: flo
         ours.append(seconds(one, shape, clock))
         theirs.append(seconds(other, shape, clock))
     return all(a < (1 - gain) * b for a, b in zip(ours, theirs, strict=True))
+
+
+def faster_at_once(one: Engine, engine: Engine, calls: int, length: int, clock: Clock) -> bool:
+    """Whether `calls` calls of `one` at once are faster by `GAIN` than one call of `engine` with all their rows: the
+    medians of rounds in turn."""
+    part, whole = (ROWS_A_CALL, length), (ROWS_A_CALL * calls, length)
+    ours: list[float] = []
+    theirs: list[float] = []
+    with ThreadPoolExecutor(calls) as pool:
+
+        def at_once() -> float:
+            begin = clock()
+            list(pool.map(lambda _: one(inputs_of(part)), range(calls)))
+            return clock() - begin
+
+        at_once()
+        stop = clock() + SECONDS
+        while len(ours) < MOST_ROUNDS and (clock() < stop or len(ours) < FEWEST_ROUNDS):
+            ours.append(at_once())
+            theirs.append(seconds(engine, whole, clock))
+    return bool(np.median(ours) < (1 - GAIN) * np.median(theirs))
 
 
 def token_gain(engine: Engine, rows: tuple[int, int], length: int, clock: Clock) -> bool:

@@ -31,11 +31,12 @@ class ServingConfig:
     call_tokens: int = -1  # what a call costs besides its tokens, in tokens; -1: calibrated
     threads: int = 0  # of the engine; 0: calibrated, else all cores; of several instances each has its part
     instances: int = 1  # processes of each encoder
+    calls: int = 0  # of the engine at once, a thread each, where an execution has several micro-batches; 0: calibrated
 
     def __post_init__(self) -> None:
         if self.instances < 1 or self.instances > MOST_INSTANCES:
             raise ConfigError(f"serving.instances is {self.instances}; it must be from 1 to {MOST_INSTANCES}")
-        for name in ("slo_ms", "queue_size", "timeout_ms", "token_budget", "call_tokens", "threads"):
+        for name in ("slo_ms", "queue_size", "timeout_ms", "token_budget", "call_tokens", "threads", "calls"):
             least = -1 if name == "call_tokens" else 0
             if not least <= getattr(self, name) < 10**7:
                 raise ConfigError(f"serving.{name} is {getattr(self, name)}; it must be at least {least}")

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from ernie_runtime.batching import ON_CPU, Engine
+from ernie_runtime.encoder import EncoderStep
 from ernie_runtime.errors import InvalidItem
 from ernie_runtime.manifest import Manifest
-from ernie_runtime.steps import EncoderStep, PostprocessStep, Step, TokenizerStep, strings
+from ernie_runtime.steps import PostprocessStep, Step, TokenizerStep, strings
 from ernie_runtime.tokenization import ErnieTokenizer
 
 from .triton_config import add_warmup, encoder_name, postprocess_name, tokenizer_name

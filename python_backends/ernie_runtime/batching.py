@@ -6,8 +6,10 @@ between batches weighs padding against calls.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 
@@ -34,6 +36,7 @@ class Batching:
     max_rows: int = 64
     call_tokens: int = 16
     max_padding: int = 15  # percent of a batch's real tokens that its padding may be
+    calls: int = 1  # at the same time, each on one thread, instead of one call on all threads
 
 
 ON_CPU = Batching()
@@ -92,24 +95,64 @@ def run_rows(
     token_type_ids: Sequence[np.ndarray],
     batching: Batching = ON_CPU,
     observe: Observe | None = None,
+    single: Engine | None = None,
 ) -> list[dict[str, np.ndarray]]:
     """Run rows of any lengths through the engine; outputs a row, in the order given.
 
     input_ids, token_type_ids: int64 [L_i] each. A per-token output keeps the padding of its micro-batch: callers
     cut it to the row's length. observe: told once how many real and padding tokens the engine was given.
+
+    single: the same encoder on one thread, safe to call from several at once. With it, rows that make more than one
+    micro-batch are shared out to `batching.calls` threads: short rows leave threads that work on one call together
+    waiting for each other.
     """
     results: list[dict[str, np.ndarray]] = [{} for _ in input_ids]
-    padded = 0
-    for batch in micro_batches([len(row) for row in input_ids], batching):
-        ids = pad_rows([input_ids[i] for i in batch])
-        outputs = engine(
-            {"input_ids": ids, "token_type_ids": pad_rows([token_type_ids[i] for i in batch], ids.shape[1])}
-        )
-        padded += ids.size
-        for name, values in outputs.items():
-            for position, row in enumerate(batch):
-                results[row][name] = values[position]
+
+    def run(engine: Engine, batches: Iterable[np.ndarray]) -> int:
+        """Padded tokens of the batches."""
+        padded = 0
+        for batch in batches:
+            ids = pad_rows([input_ids[i] for i in batch])
+            outputs = engine(
+                {"input_ids": ids, "token_type_ids": pad_rows([token_type_ids[i] for i in batch], ids.shape[1])}
+            )
+            padded += ids.size
+            for name, values in outputs.items():
+                for position, row in enumerate(batch):
+                    results[row][name] = values[position]
+        return padded
+
+    lengths = [len(row) for row in input_ids]
+    mine, *others = [micro_batches(lengths, batching)] if single is None else shares(lengths, batching)
+    if single is None or not others:
+        padded = run(engine, mine)
+    else:
+        running = [_pool(batching.calls - 1).submit(run, single, share) for share in others]
+        padded = run(single, mine) + sum(future.result() for future in running)
     if observe is not None:
-        real = sum(len(row) for row in input_ids)
+        real = sum(lengths)
         observe(real, padded - real)
     return results
+
+
+def shares(lengths: Sequence[int], batching: Batching) -> list[list[np.ndarray]]:
+    """Micro-batches for each of at most `batching.calls` threads, of about the same cost each, the dearest first.
+
+    Batches are cut no larger than a thread's part of all tokens; a thread takes the dearest batch that is left.
+    """
+    part = (100 + batching.max_padding) * sum(lengths) // (100 * batching.calls) + 1
+    batches = micro_batches(lengths, replace(batching, token_budget=min(batching.token_budget, part)))
+    costs = [len(batch) * lengths[batch[0]] + batching.call_tokens for batch in batches]
+    taken: list[list[np.ndarray]] = [[] for _ in range(max(1, min(batching.calls, len(batches))))]
+    loads = [0] * len(taken)
+    for i in sorted(range(len(batches)), key=lambda i: -costs[i]):
+        least = loads.index(min(loads))
+        taken[least].append(batches[i])
+        loads[least] += costs[i]
+    return taken
+
+
+@cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    """For calls beside the caller's own; threads wait idle between executions."""
+    return ThreadPoolExecutor(threads, "micro-batch")

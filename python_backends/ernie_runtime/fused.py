@@ -7,19 +7,18 @@ large part of its time. The steps are the same objects that the three models run
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import cast
 
 import numpy as np
 
-from .batching import Batching, Observe
-from .engines import load_engine
+from .batching import Observe
+from .encoder import EncoderStep
 from .errors import InvalidItem, ManifestError
 from .manifest import Manifest
-from .steps import Arrays, EncoderStep, PostprocessStep, TokenizerStep
+from .steps import Arrays, PostprocessStep, TokenizerStep
 
-VARIANT, THREADS = "variant", "intra_op_thread_count"  # parameters of the model
+VARIANT = "variant"  # parameter of the model
 
 
 class FusedStep:
@@ -41,8 +40,8 @@ class FusedStep:
         """From a version directory of `<task>_fused`.
 
         Vocabulary and weights are read from the same version of the task's tokenizer and of the encoder of parameter
-        `variant`, beside this model in the repository. Other parameters: the engine's, `intra_op_thread_count` and
-        those of `Batching`. observe: see EncoderStep. ManifestError where a file is missing or is not of this build.
+        `variant`, beside this model in the repository. Other parameters: those of `EncoderStep.load`. observe: see
+        EncoderStep. ManifestError where a file is missing or is not of this build.
         """
         manifest = Manifest.load(folder / "manifest.json")
         variant = manifest.variant(parameters.get(VARIANT, manifest.recommended))
@@ -55,12 +54,11 @@ class FusedStep:
                     f"{file}: no such file; {folder.parent.name} reads it from there: publish {task} again, and copy "
                     "or mount the whole model repository"
                 )
-        settings, threads = {**variant.settings, **parameters}, int(parameters.get(THREADS, 0))
-        engine = load_engine(variant.engine, encoder / variant.file, settings, threads, device)
-        batching = Batching(**{f.name: int(parameters[f.name]) for f in fields(Batching) if f.name in parameters})
+        settings = {**variant.settings, **parameters}
         postprocess = PostprocessStep(manifest)
         per_token = [spec.name for spec in postprocess.specs if spec.per_token]
-        return cls(TokenizerStep.load(words, {}), EncoderStep(engine, per_token, batching, observe), postprocess)
+        step = EncoderStep.load(variant.engine, encoder / variant.file, settings, per_token, device, observe)
+        return cls(TokenizerStep.load(words, {}), step, postprocess)
 
     def run(self, requests: Sequence[Arrays]) -> list[dict[str, np.ndarray] | InvalidItem]:
         """One tokenizer call, micro-batches over all windows, one decode call."""

@@ -1,4 +1,4 @@
-"""The three steps of a served task, as functions on arrays: tokenizer, encoder, postprocessor.
+"""The steps of a served task, as functions on arrays: tokenizer and postprocessor; the encoder is in encoder.py.
 
 A step takes the inputs of many requests at once and gives each its outputs, or the InvalidItem that fails it.
 `ernie_runtime.triton` puts them behind Triton's Python backend; tests call them directly. Tensor names, dtypes and
@@ -8,13 +8,13 @@ dims are those of the table in ARCHITECTURE.md.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
-from .batching import Batching, Engine, Observe, pad_rows, run_rows, stack
+from .batching import pad_rows
 from .errors import InvalidItem
 from .kinds import Answer, Kind, TensorSpec, WindowOutput, get_kind
 from .manifest import Manifest
@@ -143,57 +143,6 @@ class TokenizerStep:
                 item["extra"] = document.extra
             rows.append(dumps(item))
         return rows
-
-
-class EncoderStep:
-    """input_ids, token_type_ids INT64 [W, L] of any lengths -> the encoder's outputs, one call a micro-batch.
-
-    per_token: names of the outputs with a token dimension. Rows of all requests are cut to their real length,
-    run in micro-batches of rows of like length, and scattered back. observe: told the real and padding tokens of each
-    run.
-    """
-
-    inputs: tuple[str, ...] = ("input_ids", "token_type_ids")
-    costly = True  # so that it is worth asking whether a large request was cancelled
-
-    def __init__(
-        self, engine: Engine, per_token: Collection[str], batching: Batching, observe: Observe | None = None
-    ) -> None:
-        self.engine, self.per_token, self.batching, self.observe = engine, frozenset(per_token), batching, observe
-
-    def run(self, requests: Sequence[Arrays]) -> list[dict[str, np.ndarray] | InvalidItem]:
-        """Per-token outputs are 0 behind a row's end."""
-        ids: list[np.ndarray] = []
-        types: list[np.ndarray] = []
-        for request in requests:
-            lengths = real_lengths(request["input_ids"]).tolist()
-            ids += [row[:n] for row, n in zip(request["input_ids"], lengths, strict=True)]
-            types += [row[:n] for row, n in zip(request["token_type_ids"], lengths, strict=True)]
-        rows = run_rows(self.engine, ids, types, self.batching, self.observe)
-        results: list[dict[str, np.ndarray] | InvalidItem] = []
-        first = 0
-        for request in requests:
-            count, length = request["input_ids"].shape
-            mine, real = rows[first : first + count], [len(row) for row in ids[first : first + count]]
-            first += count
-            results.append(
-                {
-                    name: stack([row[name] for row in mine])
-                    if name not in self.per_token
-                    else pad_rows([row[name][:n] for row, n in zip(mine, real, strict=True)], length)
-                    for name in mine[0]
-                }
-            )
-        return results
-
-
-def real_lengths(input_ids: np.ndarray) -> np.ndarray:
-    """Length of each row of [W, L] up to its last id that is not padding (0); at least 1."""
-    real = input_ids != 0
-    if real[:, -1].all():
-        return np.full(len(real), real.shape[1])
-    lengths: np.ndarray = np.maximum(np.where(real.any(axis=1), real.shape[1] - real[:, ::-1].argmax(axis=1), 1), 1)
-    return lengths
 
 
 class PostprocessStep:

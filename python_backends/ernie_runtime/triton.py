@@ -9,18 +9,16 @@ import json
 import time
 import traceback
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from .admission import Admission
-from .batching import Batching
-from .engines import load_engine
+from .encoder import EncoderStep
 from .errors import InvalidItem
 from .metrics import TokenCounters
-from .steps import EncoderStep, Step
+from .steps import Step
 
 WORTH_ASKING = 8
 """Rows from which a request is asked whether its client cancelled it. The question is a message to the server, some
@@ -54,19 +52,14 @@ def version_folder(args: Mapping[str, str]) -> Path:
 def encoder_step(args: Mapping[str, str], engine: str, pb_utils: Any) -> EncoderStep:
     """An encoder in one of the engine stand-ins, which batch ragged requests by a token budget.
 
-    Parameters of the model: the engine's own (`ernie_runtime.engines`), `intra_op_thread_count` (the C++ onnxruntime
-    backend's name; 0: all cores), and how micro-batches are cut: `token_budget`, `max_rows`, `call_tokens`,
-    `max_padding` (`ernie_runtime.batching.Batching`). Tokens are counted in Triton's metrics. It runs ERNIE encoders
+    Parameters of the model: see `EncoderStep.load`. Tokens are counted in Triton's metrics. It runs ERNIE encoders
     (input_ids, token_type_ids), not any model.
     """
-    given = parameters(args)
     config = json.loads(args["model_config"])
     file = version_folder(args) / (config.get("default_model_filename") or "model.onnx")
     device = "gpu" if args["model_instance_kind"] == "GPU" else "cpu"
-    loaded = load_engine(engine, file, given, int(given.get("intra_op_thread_count", 0)), device)
-    batching = Batching(**{field.name: int(given[field.name]) for field in fields(Batching) if field.name in given})
     counters = TokenCounters(pb_utils, args["model_name"], args["model_version"])
-    return EncoderStep(loaded, per_token_outputs(args), batching, counters)
+    return EncoderStep.load(engine, file, parameters(args), per_token_outputs(args), device, counters)
 
 
 def execute(step: Step, requests: Sequence[Any], pb_utils: Any, admission: Admission | None = None) -> list[Any]:

@@ -42,7 +42,7 @@ class Machine:
 
     def calibrate(self, *costs: float, single: tuple[float, ...] = (1.0, 1.0), cores: int = 2) -> Calibration:
         engines = {0: self.engine(*costs), 1: self.engine(*single)}
-        return calibrate.calibrate(engines.__getitem__, LENGTHS, cores, lambda: self.now)
+        return calibrate.calibrate(engines.__getitem__, LENGTHS, cores, clock=lambda: self.now)
 
 
 def test_costs_are_found() -> None:
@@ -61,6 +61,31 @@ def test_a_smaller_budget_where_large_calls_are_dearer() -> None:
 @pytest.mark.parametrize(("single", "cores", "threads"), [(0.9, 2, 1), (1.1, 2, 0), (0.9, 1, 0)])
 def test_one_thread_where_it_is_faster(single: float, cores: int, threads: int) -> None:
     assert Machine().calibrate(1e-3, 5e-5, single=(1e-3 * single, 5e-5 * single), cores=cores).threads == threads
+
+
+@pytest.mark.parametrize(("whole", "faster"), [(0.02, True), (0.008, False)])
+def test_several_calls_at_once_where_they_are_faster(whole: float, faster: bool) -> None:
+    def sleeper(seconds: float) -> Engine:
+        def run(tensors: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+            time.sleep(seconds)
+            return {}
+
+        return run
+
+    assert calibrate.faster_at_once(sleeper(0.01), sleeper(whole), 2, 32, time.perf_counter) is faster
+
+
+@pytest.mark.parametrize(
+    ("serving", "calls"),
+    [(ServingConfig(), 2), (ServingConfig(calls=3), 3), (ServingConfig(instances=2), 1), (ServingConfig(threads=1), 1)],
+)
+def test_calls_are_one_where_the_cores_are_shared_out(
+    monkeypatch: pytest.MonkeyPatch, serving: ServingConfig, calls: int
+) -> None:
+    monkeypatch.setattr(calibrate, "calibrate", lambda *_: Calibration(1.0, 50.0, Batching(calls=2)))
+    monkeypatch.setattr(calibrate.OtherWork, "share", lambda _: 0.0)
+    found = batching_of(Variant("fp32", "onnxruntime", "m", 0, "", 0.0), Path(), {}, serving)
+    assert found["calls"] == calls
 
 
 def test_noise_decides_nothing() -> None:
@@ -94,6 +119,7 @@ def test_the_tasks_file_wins(monkeypatch: pytest.MonkeyPatch) -> None:
         "max_rows": ON_CPU.max_rows,
         "call_tokens": 0,
         "max_padding": ON_CPU.max_padding,
+        "calls": 1,
         "intra_op_thread_count": 3,
     }
 

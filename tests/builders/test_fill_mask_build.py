@@ -20,11 +20,12 @@ from builders.lint import lint
 from builders.models import find_base_model
 from builders.readers.masked_text import read
 from builders.weights import read_checkpoint
+from ernie_runtime.encoder import EncoderStep
 from ernie_runtime.kinds import Answer
 from ernie_runtime.kinds.fill_mask import MASK
 from ernie_runtime.manifest import Manifest
 from ernie_runtime.pipeline import Pipeline
-from ernie_runtime.steps import EncoderStep, PostprocessStep, TokenizerStep, strings
+from ernie_runtime.steps import PostprocessStep, TokenizerStep, strings
 
 KIND = get_builder_kind("fill_mask")
 SAMPLE = ASSETS / "samples/chnsenticorp/dev.tsv"

@@ -19,11 +19,12 @@ from builders.train import Job, Trainer
 from builders.weight_files import with_prefix
 from builders.weights import Checkpoint
 from ernie_runtime.batching import ON_CPU
+from ernie_runtime.encoder import EncoderStep
 from ernie_runtime.engines.ort import OrtEngine
 from ernie_runtime.kinds import Answer
 from ernie_runtime.manifest import Manifest
 from ernie_runtime.pipeline import Pipeline
-from ernie_runtime.steps import EncoderStep, PostprocessStep, TokenizerStep, strings
+from ernie_runtime.steps import PostprocessStep, TokenizerStep, strings
 from ernie_runtime.tokenization import ErnieTokenizer
 
 from .cmrc_sample import sample, with_limits

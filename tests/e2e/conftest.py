@@ -65,6 +65,8 @@ learning_rate = 4e-3
 patience = 8
 dropout = 0.0
 evals_per_epoch = 1
+[tasks.ner.serving]
+calls = 2
 """
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ernie_runtime.batching import Batching, Tensors, micro_batches, pad_rows, run_rows
+from ernie_runtime.batching import Batching, Tensors, micro_batches, pad_rows, run_rows, shares
 
 EXAMPLES = settings(deadline=None, derandomize=True, database=None, max_examples=200)
 LENGTHS = st.lists(st.integers(1, 200), max_size=60)
@@ -128,3 +130,37 @@ def test_no_rows() -> None:
         raise AssertionError("called for nothing")
 
     assert run_rows(engine, [], []) == []
+    assert run_rows(engine, [], [], Batching(calls=2), single=engine) == []
+
+
+@EXAMPLES
+@given(st.lists(st.integers(1, 200), min_size=1, max_size=60), st.integers(1, 4))
+def test_threads_share_all_rows_evenly(lengths: list[int], calls: int) -> None:
+    batching = Batching(calls=calls)
+    taken = shares(lengths, batching)
+    assert sorted(int(row) for share in taken for batch in share for row in batch) == list(range(len(lengths)))
+    assert 1 <= len(taken) <= calls and all(taken)
+    loads = [sum(len(batch) * lengths[batch[0]] + batching.call_tokens for batch in share) for share in taken]
+    dearest = max(len(batch) * lengths[batch[0]] + batching.call_tokens for share in taken for batch in share)
+    assert max(loads) - min(loads) <= dearest
+
+
+def test_several_rows_run_at_once_and_a_single_one_on_all_threads() -> None:
+    together = threading.Barrier(2, timeout=10)
+
+    def alone(tensors: Tensors) -> Tensors:
+        return {"sums": tensors["input_ids"].sum(1)}
+
+    def single(tensors: Tensors) -> Tensors:
+        together.wait()  # passes only if both calls are made at the same time
+        return alone(tensors)
+
+    def broken(tensors: Tensors) -> Tensors:
+        raise OSError("no")
+
+    ids = [np.full(7, i, np.int64) for i in range(6)]
+    rows = run_rows(alone, ids, ids, Batching(calls=2), single=single)
+    assert [int(row["sums"]) for row in rows] == [7 * i for i in range(6)]
+    assert run_rows(alone, ids[1:2], ids[1:2], Batching(calls=2), single=single)[0]["sums"] == 7
+    with pytest.raises(OSError, match="no"):
+        run_rows(alone, ids, ids, Batching(calls=2), single=broken)

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from ernie_runtime.batching import ON_CPU
+from ernie_runtime.encoder import EncoderStep
 from ernie_runtime.errors import EngineError, InvalidItem
 from ernie_runtime.kinds import Answer, WindowOutput, get_kind
 from ernie_runtime.kinds.hierarchical_classification import LabelTree, sigmoid
 from ernie_runtime.manifest import Manifest
-from ernie_runtime.steps import EncoderStep, PostprocessStep, TokenizerStep, strings
+from ernie_runtime.steps import PostprocessStep, TokenizerStep, strings
 from ernie_runtime.tokenization import ErnieTokenizer
 from ernie_runtime.windows import Document
 

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from ernie_runtime.batching import Batching, Tensors
+from ernie_runtime.encoder import EncoderStep
 from ernie_runtime.pipeline import Pipeline
-from ernie_runtime.steps import EncoderStep, PostprocessStep, TokenizerStep, strings
+from ernie_runtime.steps import PostprocessStep, TokenizerStep, strings
 from ernie_runtime.tokenization import ErnieTokenizer
 
 from .utterances import INTENTS, KIND, SLOTS, TAGS, MakeManifest

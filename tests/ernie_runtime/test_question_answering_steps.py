@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from ernie_runtime.batching import Batching
+from ernie_runtime.encoder import EncoderStep
 from ernie_runtime.errors import InvalidItem
 from ernie_runtime.pipeline import Pipeline
-from ernie_runtime.steps import EncoderStep, PostprocessStep, TokenizerStep, strings
+from ernie_runtime.steps import PostprocessStep, TokenizerStep, strings
 from ernie_runtime.tokenization import ErnieTokenizer
 
 from .reading import HARD, TRADITIONAL, ManifestOf, engine

@@ -17,9 +17,10 @@ import pytest
 
 from ernie_runtime.batching import Batching, Tensors
 from ernie_runtime.bio import TagSet
+from ernie_runtime.encoder import EncoderStep
 from ernie_runtime.manifest import Manifest
 from ernie_runtime.pipeline import Pipeline
-from ernie_runtime.steps import EncoderStep, PostprocessStep, TokenizerStep, strings
+from ernie_runtime.steps import PostprocessStep, TokenizerStep, strings
 from ernie_runtime.tokenization import ErnieTokenizer, TokenizedText
 
 TYPES = ("PER", "LOC", "ORG")

@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 
 from ernie_runtime.batching import Batching, Tensors
+from ernie_runtime.encoder import EncoderStep, real_lengths
 from ernie_runtime.errors import InvalidItem, ManifestError
 from ernie_runtime.kinds import Answer
 from ernie_runtime.kinds.token_classification import TokenClassification
 from ernie_runtime.manifest import Manifest
 from ernie_runtime.pipeline import Pipeline
-from ernie_runtime.steps import EncoderStep, PostprocessStep, TokenizerStep, real_lengths
+from ernie_runtime.steps import PostprocessStep, TokenizerStep
 from ernie_runtime.tokenization import ErnieTokenizer
 from ernie_runtime.windows import MAX_WINDOWS
 

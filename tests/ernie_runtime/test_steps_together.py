@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 from ernie_runtime.batching import Batching
+from ernie_runtime.encoder import EncoderStep
 from ernie_runtime.errors import InvalidItem
 from ernie_runtime.manifest import Manifest
 from ernie_runtime.pipeline import Pipeline
-from ernie_runtime.steps import EncoderStep, PostprocessStep, TokenizerStep
+from ernie_runtime.steps import PostprocessStep, TokenizerStep
 from ernie_runtime.tokenization import ErnieTokenizer
 
 from .requests_toy import BUCKETS, CLASSES, GOOD, TAGS, engine_of, per_token_of, request_of

@@ -11,6 +11,7 @@ from ..batching import Engine
 from ..errors import EngineError
 
 MODULES = {"onnxruntime": "ort", "openvino": "ov", "paddle": "paddle_inference"}
+CONCURRENT = ("onnxruntime",)  # engines that may be called from several threads at once
 OUTPUTS = "OUTPUTS"  # setting: names of the outputs in the order of the graph, joined by commas
 
 
@@ -37,3 +38,14 @@ def load_engine(
     else:
         engine = module.OrtEngine(path, threads, device)
     return engine
+
+
+def load_single(
+    name: str, path: str | Path, settings: Mapping[str, str] | None = None, device: str = "cpu"
+) -> Engine | None:
+    """The encoder on one thread, for several calls at once; None on a GPU. EngineError where the engine cannot."""
+    if device != "cpu":
+        return None
+    if name not in CONCURRENT:
+        raise EngineError(f"{path}: parameter calls is above 1, but {name} runs one call at a time; leave it out")
+    return load_engine(name, path, settings, threads=1)
