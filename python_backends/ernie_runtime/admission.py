@@ -1,13 +1,13 @@
 """How much of what waits an execution may take, so that those who are answered are answered in time.
 
 An execution of a stand-in gets all requests that waited for it. While one is at work Triton fetches the next ahead, so
-a request sees up to three: the one at work, the one fetched, its own. Each may therefore take a quarter of the SLO;
-what is beyond is refused when the execution ends, and the backlog never outlives it.
+a request sees up to three: the one at work, the one fetched, its own. What is beyond an execution's part of the SLO is
+refused when the execution ends, and the backlog never outlives it.
 """
 
 from __future__ import annotations
 
-PART = 0.25  # of the SLO, for one execution
+PART = 0.18  # of the SLO, for one execution: there are three, and the other steps' work beside them
 FIRST_ROWS = 16  # admitted before the speed is known
 WEIGHT = 0.2  # of the newest execution in the running mean of its seconds a row
 

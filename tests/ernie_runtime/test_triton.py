@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from ernie_runtime import triton
-from ernie_runtime.admission import Admission
+from ernie_runtime.admission import PART, Admission
 from ernie_runtime.errors import InvalidItem
 
 SECRET = "secret.py"
@@ -193,7 +193,7 @@ def test_what_is_beyond_the_rows_admitted_is_refused() -> None:
 
 
 def test_admission_follows_the_speed() -> None:
-    admission = Admission(400)  # a tenth of a second for an execution
+    admission = Admission(0.1 / PART * 1000)  # a tenth of a second for an execution
     assert admission.rows == 16
     admission.took(10, 0.05)
     assert admission.rows == 20
