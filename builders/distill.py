@@ -19,7 +19,7 @@ try:
     from builders.config import TASKS_FILE, TaskConfig, TrainConfig, load_tasks, typed
     from builders.distilling.encoder import EncoderRun, distil_encoders
     from builders.distilling.measure import Measurement, measure
-    from builders.distilling.online import Recipe
+    from builders.distilling.recipe import Recipe
     from builders.distilling.student import FORM
     from builders.distilling.task import TaskRun, distil_task
     from builders.errors import ConfigError

@@ -15,7 +15,8 @@ from ..models import find_base_model
 from ..progress import say
 from ..stages import sha256_of
 from ..weights import Checkpoint
-from .online import Online, Recipe, student_names
+from .online import Online, student_names
+from .recipe import Recipe
 from .run import CARD, fingerprint, finished, leave, workplace
 from .student import bare, make_student
 from .text import read_sequences, split

@@ -15,7 +15,7 @@ from ..locate import data_folder
 from ..progress import say
 from ..readers import get_reader
 from .encoder import EncoderRun, distil_encoders
-from .online import Recipe
+from .recipe import Recipe
 from .student import parse_shape
 from .task import TaskRun, distil_task
 

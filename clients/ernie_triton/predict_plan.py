@@ -36,6 +36,8 @@ class Plan:
 
     def __post_init__(self) -> None:
         if self.form is None and self._extension not in FORMATS:
+            if self.input != STANDARD and not Path(self.input).exists():  # a mistyped name more likely than a format
+                raise FileError(f"{self.input} cannot be read: No such file or directory")
             raise FileError(f"{self.name}: --format says what it holds, one of {', '.join(FORMATS)}")
 
     @property

@@ -138,8 +138,11 @@ def test_files_that_cannot_be_used(tmp_path: Path, run: Run, capsys: pytest.Capt
         told = capsys.readouterr().err
         assert why in told and told.count("\n") == 1
     assert not list(tmp_path.glob("out*"))
+    (tmp_path / "in.csv").touch()
     with pytest.raises(FileError, match=r"in\.csv: --format says what it holds"):
-        run(input="in.csv")
+        run(input=str(tmp_path / "in.csv"))
+    with pytest.raises(FileError, match=r"cannot be read: No such file"):  # what it holds is not asked then
+        run(input=str(tmp_path / "none.csv"))
 
 
 def test_a_full_disk_is_told_in_a_line(tmp_path: Path, run: Run, capsys: pytest.CaptureFixture[str]) -> None:

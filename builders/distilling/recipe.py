@@ -1,0 +1,42 @@
+"""Hyperparameters of a task-agnostic distillation."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from ..errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Hyperparameters of a task-agnostic distillation."""
+
+    steps: int = 1000
+    batch_size: int = 32
+    length: int = 128
+    learning_rate: float = 6e-4  # of the largest published MiniLM v2 runs
+    warmup: float = 0.05  # part of all steps
+    weight_decay: float = 0.01
+    max_grad_norm: float = 1.0
+    relation: float = 1.0  # weight of the attention relations
+    hidden: float = 1.0  # weight of the hidden states
+    relation_heads: int = 0  # 0: as many as fit, up to 16
+    teacher_layer: int = 0  # whose relations are copied, from 1; 0: the last
+    log_every: int = 20  # steps
+    evaluate_every: int = 200  # steps
+    save_seconds: float = 120
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch_size", "learning_rate", "max_grad_norm", "log_every", "evaluate_every"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ConfigError(f"{_flag(name)} {getattr(self, name)}: must be above 0")
+        for name in ("warmup", "weight_decay"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ConfigError(f"{_flag(name)} {getattr(self, name)}: must be at least 0 and below 1")
+        if min(self.relation, self.hidden) < 0 or self.relation + self.hidden == 0:
+            raise ConfigError("--relation, --hidden: weights of the two losses, at least 0 and not both 0")
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
