@@ -145,10 +145,15 @@ def remarks(manifest: Manifest) -> list[str]:
     lines += [f"{v.name} was forced: {v.gate['reason']}" for v in manifest.variants if not v.gate.get("passed", True)]
     lines += [f"{v.name} was refused: {v.gate['reason']}" for v in manifest.refused]
     if manifest.recommended == FULL.name and len(manifest.variants) + len(manifest.refused) > 1:
-        smaller = [v.name for v in manifest.variants if v.name != FULL.name]
-        lines.append(
-            f"fp32 is recommended: {'--pick chooses among ' + ', '.join(smaller) if smaller else 'no other passed'}"
-        )
+        passed = {v.name: v for v in manifest.variants if v.gate.get("passed", True)}
+        others = [name for name in passed if name != FULL.name]
+        if not others:
+            why = "no other passed"
+        elif speed and rank(passed, "fastest") == FULL.name:
+            why = f"the others that passed ({', '.join(others)}) are not faster here"
+        else:
+            why = f"none was picked (--pick fastest, smallest or {', '.join(others)})"
+        lines.append(f"fp32 is recommended: {why}")
     return lines
 
 

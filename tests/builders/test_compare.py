@@ -73,6 +73,19 @@ def test_table(measured: Manifest) -> None:
     assert compare.markdown(measured).count("\n|") == 6
 
 
+@pytest.mark.parametrize(
+    ("kept", "why"),
+    [
+        (("fp32", "int8"), "none was picked (--pick fastest, smallest or int8)"),
+        (("fp32", "fp32-e8"), "the others that passed (fp32-e8) are not faster here"),
+        (("fp32", "w0.5-int8"), "no other passed"),
+    ],
+)
+def test_why_fp32_is_recommended(measured: Manifest, kept: tuple[str, ...], why: str) -> None:
+    only = replace(measured, variants=tuple(v for v in measured.variants if v.name in kept))
+    assert compare.remarks(only)[-1] == f"fp32 is recommended: {why}"
+
+
 def test_plot(measured: Manifest, tmp_path: Path) -> None:
     from builders.compare_plot import plot
 
