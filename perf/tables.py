@@ -101,18 +101,23 @@ def cpu(curves: Sequence[Curve]) -> Table | None:
     shown = [(c, p, used) for c in curves for p in c.served() if (used := p.cpu_per_text())]
     if not shown:
         return None
-    roles: list[str] = []
-    for curve, _, used in shown:
-        roles += [name for role in used if (name := _role(role, curve)) not in roles]
-    roles.sort(key=lambda role: role == "client")
-    rows = [["variant, load", *roles, "server in all", "tokenizer's part"]]
+    rows = []
     for curve, point, used in shown:
-        mine = {_role(role, curve): value for role, value in used.items()}
+        mine: dict[str, float] = {}
+        for role, value in used.items():
+            name = _role(role, curve)
+            mine[name] = mine.get(name, 0.0) + value
+        rows.append((curve, point, mine))
+    last = ("others, idle", "client")
+    roles = list(dict.fromkeys(role for _, _, mine in rows for role in mine if role not in last))
+    roles += [role for role in last if any(role in mine for _, _, mine in rows)]
+    table = [["variant, load", *roles, "server in all", "tokenizer's part"]]
+    for curve, point, mine in rows:
         server = sum(value for role, value in mine.items() if role != "client")
         part = _percent(mine["tokenizer"] / server) if server and "tokenizer" in mine else NONE
         cells = [f"{mine[role]:.2f}" if role in mine else NONE for role in roles]
-        rows.append([f"{curve.variant}, {point.label}", *cells, f"{server:.2f}", part])
-    return Table(rows)
+        table.append([f"{curve.variant}, {point.label}", *cells, f"{server:.2f}", part])
+    return Table(table)
 
 
 def faults(curves: Sequence[Curve]) -> Table | None:

@@ -48,7 +48,8 @@ def served(
         "tritonserver": used,
         "news_tokenizer": {**used, "cpu_s": 0.5},
         f"news_encoder_{variant}": {**used, "cpu_s": 8.0, "rss": 150_000_000},
-        "news_encoder_other": {**used, "cpu_s": 0.0},
+        "news_encoder_other": {**used, "cpu_s": 0.1},
+        "weather_tokenizer": {**used, "cpu_s": 0.1},
         "news_postprocess": {**used, "cpu_s": 0.5},
     }
     record = {"task": "news", "variant": variant, "mode": mode, "value": value, "round": number, "engine": "e"}
