@@ -1,4 +1,4 @@
-"""The command `ernie-triton perf`: sweep, report, compare, plan, overload."""
+"""The command `ernie-triton perf`: sweep, report, compare, plan, overload, growth."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ VERBS = {
     "compare": "is one run slower than another, by more than noise?",
     "plan": "how many machines for a rate and a latency",
     "overload": "more requests than it can take: who is answered, who refused, how soon it is well",
+    "growth": "what a token costs as texts grow longer and callers more, served and bare",
 }
 
 

@@ -137,7 +137,7 @@ def overload(args: argparse.Namespace) -> Figures:
             after = client.poisson(AFTER * sustained, RECOVERY)
         finally:
             client.close()
-    _check([*loop, *flood, *after], expected)
+    check_answers([*loop, *flood, *after], expected)
     cpu = {"client": round(spent, 2), **{role: usage["cpu_s"] for role, usage in used.items()}}
     return figures_of(task, args.slo, sustained, args.seconds, flood, after, cpu)
 
@@ -180,7 +180,7 @@ def _percentile(outcomes: Sequence[Outcome], percent: float) -> float:
     return round(float(values), 2)
 
 
-def _check(outcomes: Sequence[Outcome], expected: Expected) -> None:
+def check_answers(outcomes: Sequence[Outcome], expected: Expected) -> None:
     """Fast and wrong is a failure."""
     answered = [one for one in outcomes if one.outputs is not None]
     wrong = [one for one in answered if expected.wrong(expected.items[one.item], one.outputs or {})]

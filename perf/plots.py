@@ -54,8 +54,9 @@ def throughput_latency(curves: Sequence[Curve]) -> str | None:
 
 
 def stage_bars(curves: Sequence[Curve]) -> str | None:
-    """Where a request's time goes, ms: queue, input, infer and output of each step, and the rest, a bar a load."""
-    bars = [(curve, point) for curve in curves for point in curve.served() if point.stages()]
+    """Where a request's time goes, ms: queue, input, infer and output of each step, and the rest, a bar a load. Loads
+    that were not kept up are left out: their queues are as long as the measurement."""
+    bars = [(curve, point) for curve in curves for point in curve.served() if point.sustained and point.stages()]
     if not bars:
         return None
     pyplot = _pyplot()

@@ -61,6 +61,25 @@ def test_sweep_then_report(
     assert "topic-latency.svg" in (tmp_path / "run" / "report.md").read_text(encoding="utf-8")
 
 
+def test_what_a_token_costs(
+    repository: Path, build_arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Texts of exactly the lengths asked for, bare and served; lengths that a task has not are refused in a line."""
+    given = dict(zip(build_arguments[::2], build_arguments[1::2], strict=False))
+    command = ["growth", "--repository", str(repository), "--task", "topic", "--data-dir", given["--data-dir"]]
+    command += ["--tasks-file", given["--tasks-file"], "--batches", "1,4", "--concurrency", "2", "--rounds", "1"]
+    command += ["--seconds", "0.3", "--limit", "6"]
+    assert cli.main([*command, "--output", str(tmp_path / "growth.json")]) == 0, capsys.readouterr()
+    shown = capsys.readouterr().out
+    assert "| tokens a text | engine, batch 1: us a token | engine, batch 4: us a token | served, 2 callers" in shown
+    found = json.loads((tmp_path / "growth.json").read_text(encoding="utf-8"))["lengths"]
+    assert [one["tokens"] for one in found] == [8, 16, 32]
+    for one in found:
+        assert all(rate > 1 for rate in (*one["engine"].values(), *one["served"].values())) and one["p50_ms"]["2"] > 0
+    assert cli.main([*command, "--lengths", "1"]) == 1
+    assert "no 6 texts of 1 tokens in one window" in capsys.readouterr().err
+
+
 def test_a_server_with_wrong_answers_is_not_measured(
     analyzer: Analyzer, server: TritonServer, pipelines: dict[str, Pipeline], tmp_path: Path
 ) -> None:
