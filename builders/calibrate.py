@@ -76,7 +76,7 @@ def batching_of(variant: Variant, folder: Path, lengths: Mapping[str, int], serv
     if serving.threads or serving.instances > 1:
         found[THREADS] = serving.threads or max(1, cores // serving.instances)
         found["calls"] = 1  # the cores are shared out already
-    if serving.calls:
+    if serving.calls and variant.engine in CONCURRENT:
         found["calls"] = serving.calls
     return found
 

@@ -36,7 +36,9 @@ class ServingConfig:
     def __post_init__(self) -> None:
         if self.instances < 1 or self.instances > MOST_INSTANCES:
             raise ConfigError(f"serving.instances is {self.instances}; it must be from 1 to {MOST_INSTANCES}")
-        for name in ("slo_ms", "queue_size", "timeout_ms", "token_budget", "call_tokens", "threads", "calls"):
+        if not 0 <= self.calls <= MOST_INSTANCES:
+            raise ConfigError(f"serving.calls is {self.calls}; it must be from 0 (calibrated) to {MOST_INSTANCES}")
+        for name in ("slo_ms", "queue_size", "timeout_ms", "token_budget", "call_tokens", "threads"):
             least = -1 if name == "call_tokens" else 0
             if not least <= getattr(self, name) < 10**7:
                 raise ConfigError(f"serving.{name} is {getattr(self, name)}; it must be at least {least}")

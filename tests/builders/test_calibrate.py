@@ -18,6 +18,8 @@ from builders import calibrate
 from builders.calibrate import Calibration, batching_of
 from builders.serving import ServingConfig
 from ernie_runtime.batching import ON_CPU, Batching, Engine, run_rows
+from ernie_runtime.engines import load_single
+from ernie_runtime.errors import EngineError
 from ernie_runtime.manifest import Variant
 
 LENGTHS = {"32": 100}
@@ -86,6 +88,14 @@ def test_calls_are_one_where_the_cores_are_shared_out(
     monkeypatch.setattr(calibrate.OtherWork, "share", lambda _: 0.0)
     found = batching_of(Variant("fp32", "onnxruntime", "m", 0, "", 0.0), Path(), {}, serving)
     assert found["calls"] == calls
+
+
+def test_calls_at_once_are_not_asked_of_an_engine_that_cannot() -> None:
+    """A tasks file says `calls` for all variants of a task, and OpenVINO's stand-in makes one at a time."""
+    serving = ServingConfig(calibrate=False, calls=2)
+    assert batching_of(Variant("fp32-ov", "openvino", "m", 0, "", 0.0), Path(), {}, serving)["calls"] == 1
+    with pytest.raises(EngineError, match="calls is above 1, but openvino runs one call at a time"):
+        load_single("openvino", "model.xml")
 
 
 def test_noise_decides_nothing() -> None:
