@@ -16,11 +16,10 @@ def check_finite(values: np.ndarray) -> None:
 def softmax(logits: np.ndarray) -> np.ndarray:
     """Softmax over the last axis, float32 [..., C], stable for large logits.
 
-    EngineError where a row has no finite sum.
+    EngineError where a row holds NaN or infinity, or minus infinity alone.
     """
-    with np.errstate(invalid="ignore"):
-        shifted = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    total = shifted.sum(axis=-1, keepdims=True)
-    check_finite(total)
-    result: np.ndarray = shifted / total
+    largest = logits.max(axis=-1, keepdims=True)
+    check_finite(largest)  # then what follows is finite too: a NaN is the largest of its row
+    shifted = np.exp(logits - largest)
+    result: np.ndarray = shifted / shifted.sum(axis=-1, keepdims=True)
     return result

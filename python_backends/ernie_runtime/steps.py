@@ -180,7 +180,7 @@ class PostprocessStep:
             items, owners = request["ITEM"][:, 0].tolist(), request["WINDOW"].tolist()
             for row, (item, (owner, length)) in enumerate(zip(items, owners, strict=True)):
                 if item and owner == len(documents) - before:
-                    documents.append(_document(json.loads(item)))
+                    documents.append(_document(json.loads(item.decode())))  # of bytes it would guess the encoding
                     outputs.append([])
                 elif owner != len(documents) - before - 1 or owner < 0:  # else it would go to another's text
                     raise ValueError(f"row {row} belongs to text {owner}, out of order")
@@ -215,10 +215,13 @@ class PostprocessStep:
 def _numeric(spec: TensorSpec, answers: Sequence[Answer | str]) -> np.ndarray:
     """One numeric output, [N, *dims]; -1 (INT64) or 0 (FP32) for an item without an answer."""
     dtype, none = (np.int64, NO_LABEL) if spec.dtype == "INT64" else (np.float32, 0)
+    values = [none if isinstance(a, str) else a.numeric[spec.name] for a in answers]
+    if spec.dims == (1,) and all(isinstance(value, int | float) for value in values):
+        return np.array(values, dtype)[:, None]
     return np.array(
         [
-            np.full(spec.dims, none) if isinstance(a, str) else np.reshape(a.numeric[spec.name], spec.dims)
-            for a in answers
+            np.full(spec.dims, none) if isinstance(a, str) else np.reshape(v, spec.dims)
+            for a, v in zip(answers, values, strict=True)
         ],
         dtype,
     )
