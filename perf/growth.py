@@ -6,25 +6,21 @@ Flat figures down a column mean that cost grows with the text and nothing else; 
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from builders.config import TASKS_FILE
-from builders.errors import BuildError
-from ernie_runtime.errors import ErnieError
 from ernie_runtime.pipeline import Pipeline
-from ernie_serve import ServeError, ServerOptions, TritonServer
 
+from .alone import check_answers, command, server_of
 from .engine import run_engine
 from .errors import PerfError
 from .expected import Expected, expected_answers
 from .flood import Client
-from .machine import machine
-from .overload import check_answers
 from .subjects import find_subjects
 from .texts import Texts, cut_texts
 
@@ -72,19 +68,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = arguments.parse_args(argv)
     if args.rounds <= 0 or args.seconds <= 0 or args.limit <= 0:
         arguments.error("--rounds, --seconds and --limit must be above 0")
-    try:
+
+    def measure() -> tuple[str, dict[str, Any]]:
         found = growth(args)
-    except (PerfError, BuildError, ErnieError, ServeError) as error:
-        sys.stderr.write(f"ernie-triton perf growth: {error}\n")
-        return 1
-    except KeyboardInterrupt:
-        sys.stderr.write("\nernie-triton perf growth: interrupted\n")
-        return 130
-    sys.stdout.write(table(found))
-    if args.output:
-        document = {"machine": machine(), "lengths": [asdict(one) for one in found]}
-        args.output.write_text(json.dumps(document, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-    return 0
+        return table(found), {"lengths": [asdict(one) for one in found]}
+
+    return command("ernie-triton perf growth", measure, args.output)
 
 
 def table(found: Sequence[Growth]) -> str:
@@ -107,11 +96,9 @@ def growth(args: argparse.Namespace) -> list[Growth]:
     lengths = args.lengths or [n for n in LENGTHS if n <= longest]
     sets = {n: of_length(pipeline, subject.texts.items, n, args.limit) for n in lengths}
     model = f"{args.task}_{subject.variants[0].name}"
-    control = ("--model-control-mode=explicit", f"--load-model={model}")
-    options = ServerOptions(args.repository, http_port=0, grpc_port=0, metrics_port=0, extra=control, log_file=None)
     engine: dict[tuple[int, int], list[float]] = {}
     served: dict[tuple[int, int], list[tuple[float, float]]] = {}
-    with TritonServer(options) as server:
+    with server_of(args.repository, model) as server:
         clients: dict[int, tuple[Client, Expected]] = {}
         try:
             for n, texts in sets.items():

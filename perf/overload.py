@@ -4,8 +4,6 @@ soon, what becomes of the others, and how long it takes to be well again."""
 from __future__ import annotations
 
 import argparse
-import json
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,16 +13,13 @@ from typing import Any
 import numpy as np
 
 from builders.config import TASKS_FILE
-from builders.errors import BuildError
-from ernie_runtime.errors import ErnieError
 from ernie_runtime.pipeline import Pipeline
-from ernie_serve import ServeError, ServerOptions, TritonServer
 
 from . import processes
-from .errors import AnswerError, PerfError
-from .expected import Expected, expected_answers
+from .alone import check_answers, command, server_of
+from .errors import PerfError
+from .expected import expected_answers
 from .flood import Client, Outcome
-from .machine import machine
 from .plan import milliseconds
 from .subjects import find_subjects
 
@@ -91,19 +86,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = arguments.parse_args(argv)
     if args.factor <= 0 or args.seconds <= 0 or args.limit <= 0:
         arguments.error("--factor, --seconds and --limit must be above 0")
-    try:
+
+    def measure() -> tuple[str, dict[str, Any]]:
         figures = overload(args)
-    except (PerfError, BuildError, ErnieError, ServeError) as error:
-        sys.stderr.write(f"ernie-triton perf overload: {error}\n")
-        return 1
-    except KeyboardInterrupt:
-        sys.stderr.write("\nernie-triton perf overload: interrupted\n")
-        return 130
-    sys.stdout.write("\n".join(figures.lines()) + "\n")
-    if args.output:
-        document = {"machine": machine(), **figures.__dict__}
-        args.output.write_text(json.dumps(document, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-    return 0
+        return "".join(f"{line}\n" for line in figures.lines()), figures.__dict__
+
+    return command("ernie-triton perf overload", measure, args.output)
 
 
 def overload(args: argparse.Namespace) -> Figures:
@@ -115,15 +103,7 @@ def overload(args: argparse.Namespace) -> Figures:
     task = subject.manifest.task
     pipeline = Pipeline.load(args.repository, task, variant.name)
     model = f"{task}_{variant.name}"
-    options = ServerOptions(
-        args.repository,
-        http_port=0,
-        grpc_port=0,
-        metrics_port=0,
-        extra=("--model-control-mode=explicit", f"--load-model={model}"),
-        log_file=None,
-    )
-    with TritonServer(options) as server:
+    with server_of(args.repository, model) as server:
         expected = expected_answers(server.grpc_address, pipeline, variant, subject.texts.items)
         client = Client(server.grpc_address, model, expected.inputs, expected.items)
         try:
@@ -178,11 +158,3 @@ def _percentile(outcomes: Sequence[Outcome], percent: float) -> float:
     """Of the latencies, ms; 0 of none."""
     values: Any = np.percentile([1000 * one.seconds for one in outcomes], percent) if outcomes else 0.0
     return round(float(values), 2)
-
-
-def check_answers(outcomes: Sequence[Outcome], expected: Expected) -> None:
-    """Fast and wrong is a failure."""
-    answered = [one for one in outcomes if one.outputs is not None]
-    wrong = [one for one in answered if expected.wrong(expected.items[one.item], one.outputs or {})]
-    if len(wrong) > expected.allowed * len(answered):
-        raise AnswerError(f"{len(wrong)} of {len(answered)} answers are wrong, the first: {wrong[0].outputs}")
