@@ -15,9 +15,9 @@ import numpy as np
 from ernie_runtime.pipeline import Pipeline
 from ernie_runtime.tokenization import ErnieTokenizer
 
-from .base_models import SHIPPED, folder_of
+from .base_models import EMBEDDED, MOVED, SHIPPED, folder_of
 from .checksums import refresh, ships
-from .delta import Delta
+from .delta import Delta, fingerprint
 from .delta_files import read_delta
 from .framework import import_paddle
 from .kinds import get_builder_kind
@@ -122,6 +122,8 @@ def store(folder: Path, context: Context, trained: Checkpoint, step: float) -> D
     base = where if where in BASES else None
     if where.startswith(SHIPPED) and (began := folder_of(where)) is not None and (of := read_delta(began).base):
         base = of.name  # an encoder that went on from one that ships
+    if where.startswith(MOVED):
+        base = EMBEDDED
     return write_compact(folder, trained.config, trained.weights, trained.vocabulary, step, base)
 
 
@@ -167,6 +169,7 @@ def make_card(context: Context, done: Mapping[str, Done], command: str, stored: 
         "title": f"{context.task.title}, fine-tuned from {context.source.name}",
         "task": context.task.name,
         "base_model": context.source.name,
+        "began_with": fingerprint(context.source.weights),  # `moved:` means another one later
         "data": {split: figures["rows"] for split, figures in rows.items()},
         "train": asdict(context.task.train),
         "seed": context.seed,
