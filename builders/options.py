@@ -36,10 +36,9 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--base-model",
         default="",
-        help="`embedded`, `shipped:TASK` (the encoder of a checkpoint that ships), "
-        "`moved:TASK` (such a checkpoint on the "
-        "embedded encoder of now), a PaddleNLP name (ernie-3.0-medium-zh), a local PaddleNLP or Hugging Face directory, "
-        "or random:LAYERSxHIDDENxHEADS[:VOCABULARY]",
+        help="`embedded`, `shipped:TASK` (the encoder of a checkpoint that ships), `moved:TASK` (such a checkpoint on "
+        "the embedded encoder of now), a PaddleNLP name (ernie-3.0-medium-zh), a local PaddleNLP or Hugging Face "
+        "directory, or random:LAYERSxHIDDENxHEADS[:VOCABULARY]",
     )
     p.add_argument(
         "--checkpoint",
