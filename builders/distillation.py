@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ernie_runtime.kinds import get_kind
+
 from .compress.qat import make_quantized
 from .compress.width import layers_kept
 from .models import build_model
@@ -31,6 +33,7 @@ class Distiller(Trainer):
         with self.paddle.utils.unique_name.guard("teacher_"):
             self.teacher = build_model(self.kind, teacher, job.manifest, ready=True)
         self.teacher.eval()
+        self.specs = get_kind(job.manifest.kind).encoder_outputs(job.manifest)
         self._hidden = {"student": _watched(self.model), "teacher": _watched(self.teacher)}
 
     def _loss(self, outputs: Mapping[str, Any], targets: Mapping[str, Any], ids: Any, types: Any) -> Any:
@@ -39,12 +42,13 @@ class Distiller(Trainer):
             wanted = self.kind.outputs(self.teacher(ids, token_type_ids=types))
         real = (ids != 0).astype("float32")  # [B, L]
         loss = HARD * self.kind.loss(outputs, targets)
-        for name, value in outputs.items():
-            if "int" not in str(value.dtype):
-                loss = loss + SOFT * _squared_error(value, wanted[name], real)
+        for spec in self.specs:
+            if spec.dtype == "FP32":
+                tokens = real if spec.per_token else None
+                loss = loss + SOFT * squared_error(outputs[spec.name], wanted[spec.name], tokens)
         student, teacher = self._hidden["student"], self._hidden["teacher"]
         for state, like in zip(student, matched(teacher, len(student)), strict=True):
-            loss = loss + HIDDEN / len(student) * _squared_error(state, like.detach(), real)
+            loss = loss + HIDDEN / len(student) * squared_error(state, like.detach(), real)
         return loss
 
 
@@ -70,10 +74,10 @@ def _watched(model: Any) -> list[Any]:
     return seen
 
 
-def _squared_error(ours: Any, theirs: Any, real: Any) -> Any:
-    """Mean squared error over real tokens where there is a value a token ([B, L, ...]), over all else."""
+def squared_error(ours: Any, theirs: Any, real: Any) -> Any:
+    """Mean squared error; real: float [B, L], the tokens that count in [B, L] or [B, L, C]; None: values of texts."""
     error = (ours - theirs) ** 2
-    if list(error.shape[:2]) != list(real.shape):
+    if real is None:
         return error.mean()
     if error.ndim == 3:
         error = error.mean(-1)

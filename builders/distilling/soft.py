@@ -13,6 +13,7 @@ from ernie_runtime.kinds import get_kind
 from ernie_runtime.manifest import Manifest
 from ernie_runtime.tokenization import ErnieTokenizer
 
+from ..distillation import squared_error
 from ..errors import ConfigError, DataError
 from ..kinds import Row
 from ..models import build_model
@@ -86,12 +87,8 @@ class SoftTrainer(Trainer):
         real = (ids != 0).astype("float32")  # [B, L]
         loss = paddle.zeros([])
         for spec in self.specs:
-            error = (outputs[spec.name] - wanted[spec.name]) ** 2
-            if spec.per_token:
-                error = error.mean(-1) if error.ndim == 3 else error
-                loss = loss + SOFT * (error * real).sum() / real.sum()
-            else:
-                loss = loss + SOFT * error.mean()
+            tokens = real if spec.per_token else None
+            loss = loss + SOFT * squared_error(outputs[spec.name], wanted[spec.name], tokens)
         if targets:
             loss = loss + HARD * self.kind.loss(self._of_labelled(outputs, real), targets)
         return loss

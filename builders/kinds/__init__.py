@@ -51,6 +51,9 @@ class BuilderKind(ABC):
     trains = True
     """Whether there is something to fine-tune; else the base model is published as it is."""
 
+    training = 1
+    """Raise it when the same hyperparameters train this kind in another way: what was trained is trained again."""
+
     needs_head = True
     """Whether a checkpoint without weights besides the encoder's cannot be a fine-tuned one."""
 

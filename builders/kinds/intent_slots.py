@@ -14,8 +14,9 @@ from ernie_runtime.manifest import Manifest
 from ernie_runtime.pipeline import Pipeline
 from ernie_runtime.windows import Window
 
+from ..losses import token_loss
 from ..readers import Example
-from . import IGNORED, BuilderKind, Targets
+from . import BuilderKind, Targets
 from .token_classification import Span, span_metrics, tags_of
 
 CLEAR_MAJORITY = 2 / 3  # part of a surface's occurrences that must agree on its value
@@ -88,10 +89,7 @@ class IntentSlotsBuilder(BuilderKind):
         import paddle.nn.functional as F
 
         intent = F.cross_entropy(outputs["intent_logits"], targets["intent"])
-        # Paddle's own mean counts ignored tokens in where ignore_index is negative: padding would weaken the slots.
-        tags = targets["tags"]
-        slots = F.cross_entropy(outputs["slot_logits"], tags, ignore_index=IGNORED, reduction="sum")
-        return intent + slots / (tags != IGNORED).sum().clip(min=1).astype(slots.dtype)
+        return intent + token_loss(outputs["slot_logits"], targets["tags"])
 
     def learn(
         self, manifest: Manifest, train: Sequence[Example], dev: Sequence[Example], pipeline: Callable[[], Pipeline]

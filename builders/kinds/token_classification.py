@@ -14,6 +14,7 @@ from ernie_runtime.manifest import Manifest
 from ernie_runtime.windows import Window
 
 from ..class_report import prf
+from ..losses import token_loss
 from ..readers import Example
 from . import IGNORED, BuilderKind, Targets
 
@@ -86,6 +87,7 @@ class TokenClassificationBuilder(BuilderKind):
 
     main_metric = "f1"
     unused = ("pooler",)
+    training = 2  # 1: padding counted in the loss
 
     def check(self, example: Example, manifest: Manifest) -> str | None:
         """Types are in the tag set; spans lie in the text and do not overlap."""
@@ -118,9 +120,7 @@ class TokenClassificationBuilder(BuilderKind):
 
     def loss(self, outputs: Mapping[str, Any], targets: Mapping[str, Any]) -> Any:
         """Cross entropy over real tokens."""
-        import paddle.nn.functional as F
-
-        return F.cross_entropy(outputs["logits"], targets["tags"], ignore_index=IGNORED)
+        return token_loss(outputs["logits"], targets["tags"])
 
     def score(
         self, examples: Sequence[Example], answers: Sequence[Answer | str], manifest: Manifest

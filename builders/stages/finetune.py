@@ -40,6 +40,7 @@ WORKER = Path(__file__).resolve().parents[1] / "worker.py"
 
 def inputs(context: Context, before: Mapping[str, Done]) -> dict[str, Any]:
     """The weights to start from, the data and the hyperparameters; only the weights where they are ready."""
+    kind = get_builder_kind(context.task.kind)
     start = key_of({name: _fingerprint(value) for name, value in sorted(context.source.weights.items())})
     if context.ready:
         return {"weights": start, "config": context.source.config, "vocabulary": before["data"].key}
@@ -49,7 +50,7 @@ def inputs(context: Context, before: Mapping[str, Done]) -> dict[str, Any]:
         "data": before["data"].key,
         "train": changed_fields(context.task.train),
         "seed": context.seed,
-        "training": FORMAT,
+        "training": FORMAT if kind.training == 1 else f"{FORMAT}.{kind.training}",
         "processes": max(1, len(context.devices.split(",")) if context.devices else 1),
     }
 
