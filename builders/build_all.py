@@ -6,7 +6,6 @@ import argparse
 import contextlib
 import importlib
 import json
-import re
 import sys
 import time
 from itertools import chain
@@ -23,6 +22,7 @@ try:
     from builders.compress.recipe import FULL
     from builders.config import ASSETS, TaskConfig, load_tasks
     from builders.errors import ConfigError, DataError, PublishError
+    from builders.fit import check_fit
     from builders.kinds import get_builder_kind
     from builders.locate import data_folder
     from builders.models import find_base_model
@@ -76,24 +76,6 @@ def _checkpoints(args: argparse.Namespace, tasks: list[TaskConfig]) -> dict[str,
             raise ConfigError(f"--checkpoint {item}: task {name!r} is not among --tasks")
         found[name] = Path(folder)
     return found
-
-
-def check_fit(task: TaskConfig, source: Checkpoint, ready: bool) -> None:
-    """ConfigError where the weights cannot be those of the task: too few positions, labels in another order."""
-    positions = len(source.weights["ernie.embeddings.position_embeddings.weight"])
-    if task.limits.max_length > positions:
-        raise ConfigError(
-            f"tasks.{task.name}.limits.max_length is {task.limits.max_length}, {source.where} has {positions} positions"
-        )
-    given = source.config.get("id2label") or {}
-    names = [str(given[key]) for key in sorted(given, key=int)]
-    if not ready or all(re.fullmatch(r"LABEL_\d+", name) for name in names):
-        return  # no names of its own: the order of the tasks file is taken
-    if names not in ([label.id for label in task.labels], [label.name for label in task.labels]):
-        raise ConfigError(
-            f"{source.where}: its labels are {', '.join(names[:20])}; "
-            f"tasks.{task.name}.labels must be these, in this order"
-        )
 
 
 def takes_shipped(task: TaskConfig, args: argparse.Namespace) -> bool:

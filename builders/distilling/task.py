@@ -17,6 +17,7 @@ from ernie_runtime.tokenization import ErnieTokenizer
 from ..config import ASSETS, TaskConfig, TrainConfig
 from ..draft import draft_manifest
 from ..errors import CheckpointError, ConfigError, DataError
+from ..fit import check_fit
 from ..framework import import_paddle
 from ..kinds import get_builder_kind
 from ..locate import data_folder
@@ -70,8 +71,6 @@ def find_teacher(asked: str, task: TaskConfig) -> Checkpoint:
     own = ASSETS / task.checkpoint if task.checkpoint else None
     if told not in (None, task.name) and folder.resolve() != own:
         raise ConfigError(f"--teacher {asked}: is fine-tuned for {told}, not for {task.name}")
-    from ..build_all import check_fit  # it imports what this module's command line is part of
-
     check_fit(task, found, ready=True)
     if not found.has_head:
         raise ConfigError(f"--teacher {asked}: has no task head, so it is not fine-tuned for {task.name}")

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from builders import build_all
-from builders.build_all import check_fit
 from builders.config import load_tasks
 from builders.errors import ConfigError
+from builders.fit import check_fit
 from builders.models import find_base_model
 
 from .places import Place
@@ -132,3 +132,15 @@ def test_windows_longer_than_the_encoder_can_read() -> None:
     check_fit(replace(task, limits=replace(task.limits, max_length=512)), find_base_model("embedded"), False)
     with pytest.raises(ConfigError, match="max_length is 513, embedded has 512 positions"):
         check_fit(replace(task, limits=replace(task.limits, max_length=513)), find_base_model("embedded"), False)
+
+
+def test_variants_that_the_encoder_cannot_have() -> None:
+    """Told before hours of training, not after them."""
+    task, embedded = load_tasks()["tnews"], find_base_model("embedded")
+    check_fit(replace(task, variants=("fp32", "d3-w0.83-int8")), embedded, False)
+    for variant, says in (
+        ("w0.7-int8", "0.7 of 12 attention heads is no whole number"),
+        ("d5", "the model has 4 layers"),
+    ):
+        with pytest.raises(ConfigError, match=rf"tasks.tnews: variant {variant}: .*{says}"):
+            check_fit(replace(task, variants=("fp32", variant)), embedded, False)
