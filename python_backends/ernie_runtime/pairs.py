@@ -106,7 +106,7 @@ def good_pairs(
     items: Sequence[tuple[bytes | str, ...]], cut: Cut, limits: Limits, names: tuple[str, str]
 ) -> Iterator[tuple[str, TokenizedText, TokenizedText]]:
     """(the second text, both tokenized) of each item that can be answered; `cut` refuses the others, in order."""
-    texts, errors = read_texts(items, limits)
+    texts, errors = read_texts(items, limits, names)
     tokenized = cut.tokenizer([text for pair in texts for text in pair])
     for i, (pair, fault) in enumerate(zip(texts, errors, strict=True)):
         both = tokenized[2 * i : 2 * i + 2]

@@ -56,13 +56,6 @@ def decode_utf8(raw: bytes | str) -> str:
     return raw
 
 
-def check_length(text: str, limits: Limits) -> str:
-    """The text itself; InvalidItem where it is longer than the task takes."""
-    if len(text) > limits.max_chars:
-        raise InvalidItem(f"the text has {len(text):,} characters, this task takes at most {limits.max_chars:,}")
-    return text
-
-
 def window_starts(tokens: int, room: int, doc_stride: int, overflow: str) -> list[int]:
     """First tokens of the windows that cover `tokens` tokens, `room` tokens at most in each.
 
@@ -96,19 +89,33 @@ def empty_window(owner: int, tokenizer: ErnieTokenizer) -> Window:
 
 
 def read_texts(
-    items: Sequence[tuple[bytes | str, ...]], limits: Limits
+    items: Sequence[tuple[bytes | str, ...]], limits: Limits, names: Sequence[str] = ("the text",)
 ) -> tuple[list[tuple[str, ...]], list[str | None]]:
-    """Each item's texts, and None or why they cannot be read (the texts are then empty); nothing is raised."""
+    """Each item's texts, and None or why they cannot be read (the texts are then empty); nothing is raised.
+
+    names: what messages call the texts of an item.
+    """
     texts: list[tuple[str, ...]] = []
     errors: list[str | None] = []
     for item in items:
         try:
-            texts.append(tuple(check_length(decode_utf8(raw), limits) for raw in item))
+            texts.append(tuple(read_text(raw, limits, name) for raw, name in zip(item, names, strict=True)))
             errors.append(None)
         except InvalidItem as error:
             texts.append(("",) * len(item))
             errors.append(str(error))
     return texts, errors
+
+
+def read_text(raw: bytes | str, limits: Limits, name: str) -> str:
+    """A text as it was sent; InvalidItem (which begins with its name) where it is not UTF-8 or too long."""
+    try:
+        text = decode_utf8(raw)
+    except InvalidItem as error:
+        raise InvalidItem(f"{name} is {error}") from None
+    if len(text) > limits.max_chars:
+        raise InvalidItem(f"{name} has {len(text):,} characters, this task takes at most {limits.max_chars:,}")
+    return text
 
 
 def empty_fault(text: str, what: str = "the text") -> str:

@@ -168,7 +168,7 @@ def test_similarity_of_pairs_through_the_steps(make_manifest: MakeManifest, toke
     assert [a if isinstance(a, str) else a.result for a in answers[-3:]] == [
         "the text is empty",
         "the second text has only spaces or control characters",
-        "the text has 301 characters, this task takes at most 300",
+        "the second text has 301 characters, this task takes at most 300",
     ]
     scores = {}
     for i, (pair, answer) in enumerate(zip(pairs, answers, strict=True)):

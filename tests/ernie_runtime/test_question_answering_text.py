@@ -92,9 +92,9 @@ def test_documents(qa_manifest: ManifestOf, tokenizer: ErnieTokenizer) -> None:
     [
         (("", "答"), "the question is empty"),
         (("问", " \t"), "the context has only spaces or control characters"),
-        (("问", b"\xff"), "not UTF-8: invalid start byte at byte 0"),
-        (("问", "\ud800"), "not UTF-8: a lone surrogate"),
-        (("问", "答" * 2001), "the text has 2,001 characters, this task takes at most 2,000"),
+        (("问", b"\xff"), "the context is not UTF-8: invalid start byte at byte 0"),
+        (("问", "\ud800"), "the context is not UTF-8: a lone surrogate"),
+        (("问", "答" * 2001), "the context has 2,001 characters, this task takes at most 2,000"),
     ],
 )
 @pytest.mark.parametrize("conversion", ["", "t2s"])

@@ -115,10 +115,10 @@ BAD = {
     b'["a", ["b"]]': "candidate 1 is no string; send a list of strings",
     b'["a", ""]': "candidate 1 is empty",
     b'[" \\t", "a"]': "candidate 0 has only spaces or control characters",
-    b'["\\ud83d"]': "candidate 0: not UTF-8: a lone surrogate",
+    b'["\\ud83d"]': "candidate 0 is not UTF-8: a lone surrogate",
     b'["a\xff"]': "not UTF-8: invalid start byte at byte 3",
     item("", *["a"] * 257)[1]: "257 candidates, this task takes at most 256",
-    item("", "a", "长" * 301)[1]: "candidate 1: the text has 301 characters, this task takes at most 300",
+    item("", "a", "长" * 301)[1]: "candidate 1 has 301 characters, this task takes at most 300",
 }
 
 
@@ -142,8 +142,8 @@ def test_nesting_without_end(manifest: Manifest, tokenizer: ErnieTokenizer) -> N
     [
         (b"", "the query is empty"),
         (b" ", "the query has only spaces or control characters"),
-        (b"\xff", "not UTF-8: invalid start byte at byte 0"),
-        ("长".encode() * 301, "the text has 301 characters, this task takes at most 300"),
+        (b"\xff", "the query is not UTF-8: invalid start byte at byte 0"),
+        ("长".encode() * 301, "the query has 301 characters, this task takes at most 300"),
     ],
 )
 def test_queries_that_cannot_be_ranked(manifest: Manifest, tokenizer: ErnieTokenizer, query: bytes, says: str) -> None:

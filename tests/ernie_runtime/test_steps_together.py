@@ -51,7 +51,7 @@ BAD = {
     b"": "the text is empty",
     b" \t ": "the text has only spaces or control characters",
     b"\0": "the text has only spaces or control characters",
-    b"ab\xff": "not UTF-8: invalid start byte at byte 2",
+    b"ab\xff": "the text is not UTF-8: invalid start byte at byte 2",
     "长".encode() * 301: "the text has 301 characters, this task takes at most 300",
 }
 

@@ -12,7 +12,7 @@ from ..manifest import Limits, Manifest
 from ..numeric import softmax
 from ..pairs import check_pair_limits, pair_windows
 from ..tokenization import ErnieTokenizer
-from ..windows import MAX_WINDOWS, Cut, Document, Window, check_length, decode_utf8, empty_fault
+from ..windows import MAX_WINDOWS, Cut, Document, Window, decode_utf8, empty_fault, read_text
 from . import Answer, TensorSpec, WindowOutput
 
 MAX_CANDIDATES = 256
@@ -34,10 +34,7 @@ def read_candidates(raw: bytes | str, limits: Limits, most: int = MAX_CANDIDATES
     for number, text in enumerate(found):
         if not isinstance(text, str):
             raise InvalidItem(f"candidate {number} is no string; send a list of strings")
-        try:
-            check_length(decode_utf8(text), limits)
-        except InvalidItem as error:
-            raise InvalidItem(f"candidate {number}: {error}") from None
+        read_text(text, limits, f"candidate {number}")
     return found
 
 
@@ -84,7 +81,7 @@ class Ranking:
         faults: list[str | None] = []
         for query, candidates in items:
             try:
-                texts.append([check_length(decode_utf8(query), limits), *read_candidates(candidates, limits, most)])
+                texts.append([read_text(query, limits, "the query"), *read_candidates(candidates, limits, most)])
                 faults.append(None)
             except InvalidItem as error:
                 texts.append([])
