@@ -16,8 +16,8 @@ from .config import ASSETS
 from .delta import fingerprint
 from .delta_files import HEADER, read_delta, write_delta
 from .errors import CheckpointError
+from .folders import replace_folder
 from .pretraining_head import FILE as HEAD
-from .train import replace_folder
 from .weight_files import WEIGHT_FILES
 from .weights import VOCABULARY, read_checkpoint
 

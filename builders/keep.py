@@ -15,11 +15,11 @@ from typing import Any
 from .adopt import drop_unused
 from .checksums import refresh, ships
 from .errors import CheckpointError, ConfigError
+from .folders import replace_folder
 from .kinds import get_builder_kind
 from .progress import say
 from .ship import save_checkpoint
 from .stages import Context, Done
-from .train import replace_folder
 
 LEDGER, TABLE = "retrained.json", "retrained.md"
 Evaluate = Callable[[Path], Mapping[str, Mapping[str, Any]]]

@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 
 from ..errors import CheckpointError, ConfigError
+from ..folders import replace_folder
 from ..framework import import_paddle
 from ..progress import bar, say
-from ..train import learning_rate, replace_folder
+from ..train import learning_rate
 from ..weights import Checkpoint, write_checkpoint
 from .copying import Student, Teacher
 from .recipe import Recipe

@@ -71,7 +71,7 @@ def importance(context: Context, before: Mapping[str, Done], model: Checkpoint, 
     """Of every head and FFN neuron, from gradients of the task's loss on part of the training text."""
     import paddle
 
-    from ..train import training_rows
+    from ..training_rows import training_rows
 
     kind, settings = get_builder_kind(context.task.kind), context.task.compress
     tokenizer = ErnieTokenizer.from_vocab(model.vocabulary)
@@ -102,6 +102,6 @@ def batch_targets(batch: list[Any]) -> dict[str, Any]:
     """A batch's targets as Paddle tensors, by name."""
     import paddle
 
-    from ..train import pad_targets
+    from ..training_rows import pad_targets
 
     return {name: paddle.to_tensor(pad_targets(batch, name)) for name in batch[0].targets}

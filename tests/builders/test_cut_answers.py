@@ -6,7 +6,7 @@ import pytest
 
 from builders.config import ASSETS
 from builders.readers import Example
-from builders.train import training_rows
+from builders.training_rows import training_rows
 from ernie_runtime.manifest import Limits
 from ernie_runtime.tokenization import ErnieTokenizer
 

@@ -10,7 +10,7 @@ import pytest
 
 from builders.kinds import get_builder_kind
 from builders.readers import Example
-from builders.train import training_rows
+from builders.training_rows import training_rows
 from ernie_runtime.kinds import Answer
 from ernie_runtime.manifest import Limits, Manifest
 from ernie_runtime.tokenization import ErnieTokenizer

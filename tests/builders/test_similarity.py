@@ -14,7 +14,7 @@ from builders.framework import import_paddle
 from builders.kinds import get_builder_kind
 from builders.kinds.similarity import best_threshold, pair_metrics, ranks, spearman
 from builders.readers import Example
-from builders.train import training_rows
+from builders.training_rows import training_rows
 from ernie_runtime.kinds import Answer
 from ernie_runtime.manifest import Limits, Manifest
 from ernie_runtime.tokenization import ErnieTokenizer

@@ -20,7 +20,8 @@ from builders.errors import CheckpointError
 from builders.models import weights_of
 from builders.readers import Example
 from builders.stages import finetune
-from builders.train import Job, Trainer, epoch_order, learning_rate
+from builders.train import Job, Trainer, learning_rate
+from builders.training_rows import epoch_order
 from builders.weights import Weights, read_checkpoint
 from ernie_runtime.tokenization import ErnieTokenizer
 
