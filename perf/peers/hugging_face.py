@@ -30,7 +30,7 @@ class HuggingFacePeer(ModulePeer):
     """A server module of PyTorch's, given the model as `{folder}/model`."""
 
     extra = "peers-embedding"
-    kinds = (EMBEDDING,)
+    kinds: tuple[str, ...] = (EMBEDDING,)
 
     def prepare(self, case: Case, folder: Path) -> dict[str, str]:
         """Write the model; no network, and as many threads as the others' engines have."""

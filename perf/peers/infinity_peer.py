@@ -21,7 +21,7 @@ class InfinityPeer(HuggingFacePeer):
 
     name = "infinity"
     what = f"infinity, the same weights in PyTorch, batches of up to {BATCH} texts"
-    packages = (
+    packages: tuple[str, ...] = (
         "infinity_emb",
         "sentence_transformers",
         "torch",

@@ -6,8 +6,8 @@ from typing import Any
 
 from mosec import Server, Worker
 
-from perf.peers.mosec_peer import BATCH, WAIT
 from perf.peers.model import PlainModel
+from perf.peers.mosec_peer import BATCH, WAIT
 from perf.peers.plain import load
 
 

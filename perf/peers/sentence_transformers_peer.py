@@ -10,6 +10,6 @@ class SentenceTransformersPeer(HuggingFacePeer):
 
     name = "sentence-transformers"
     what = "FastAPI + uvicorn + sentence-transformers, the same weights in PyTorch, one text a call"
-    packages = ("fastapi", "uvicorn", "sentence_transformers", "torch")
+    packages: tuple[str, ...] = ("fastapi", "uvicorn", "sentence_transformers", "torch")
     module, path = "perf.peers.sentence_transformers_app", "/predict"
     arguments = ("{port}", f"{{folder}}/{MODEL}")

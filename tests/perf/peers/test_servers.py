@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from perf.peers.__main__ import main
-from perf.peers.base import ModulePeer, free_port, missing
+from perf.peers.base import ModulePeer, free_port, unfit
 from perf.peers.case import Case, Item, read_items
 from perf.peers.errors import PeerError
 from perf.peers.fastapi_peer import FastApiPeer
@@ -20,10 +20,13 @@ from perf.peers.mosec_peer import MosecPeer
 from perf.peers.runner import compare, reference
 
 
+@pytest.mark.parametrize("kind", ["case", "vectors"])
 @pytest.mark.parametrize("make", [FastApiPeer, LitServePeer, MosecPeer])
-def test_a_server_answers_right(make: Callable[[], ModulePeer], case: Case, items: list[Item]) -> None:
-    peer = make()
-    if lack := missing(peer):
+def test_a_server_answers_right(
+    make: Callable[[], ModulePeer], kind: str, items: list[Item], request: pytest.FixtureRequest
+) -> None:
+    peer, case = make(), request.getfixturevalue(kind)
+    if lack := unfit(peer, case.kind):
         pytest.skip(lack)
     (result,) = compare([peer], case, items, 8, 1, reference(case, items), lambda line: None)
     assert (result.skipped, result.refused) == ("", "")
