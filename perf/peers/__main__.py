@@ -91,6 +91,8 @@ def run(args: argparse.Namespace, peers: Sequence[Peer]) -> int:
     def say(line: str) -> None:
         sys.stderr.write(line + "\n")
 
+    if args.checkpoint and not Path(args.checkpoint).is_dir():
+        raise PeerError(f"--checkpoint {args.checkpoint}: no such directory")
     case = read_case(args.repository, args.task, args.variant, args.checkpoint or shipped_checkpoint(args.task))
     if not args.peers:
         peers = [peer for peer in peers if case.kind in peer.kinds]

@@ -105,5 +105,7 @@ def test_usage(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
         with pytest.raises(SystemExit) as ended:
             main([*texts, *arguments])
         assert ended.value.code == 2 and says in capsys.readouterr().err
+    assert main([*texts, "--checkpoint", str(tmp_path / "none")]) == 1
+    assert capsys.readouterr().err == f"perf.peers: --checkpoint {tmp_path / 'none'}: no such directory\n"
     assert main(texts) == 1
     assert capsys.readouterr().err.startswith("perf.peers: ") and sys.exc_info()[0] is None
