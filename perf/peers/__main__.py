@@ -16,12 +16,15 @@ from .classic import ClassicPeer
 from .engine import EnginePeer
 from .errors import PeerError
 from .fastapi_peer import FastApiPeer
+from .hugging_face import shipped_checkpoint
+from .infinity_peer import InfinityPeer
 from .litserve_peer import LitServePeer
 from .mosec_peer import MosecPeer
 from .ours import OurEnsemble, OurFused
 from .plain import PlainTokenizer
 from .report import markdown, record
 from .runner import compare, reference, that_fit
+from .sentence_transformers_peer import SentenceTransformersPeer
 
 
 def known(repository: Path) -> dict[str, Callable[[], Peer]]:
@@ -34,6 +37,8 @@ def known(repository: Path) -> dict[str, Callable[[], Peer]]:
         "fastapi": FastApiPeer,
         "litserve": LitServePeer,
         "mosec": MosecPeer,
+        "infinity": InfinityPeer,
+        "sentence-transformers": SentenceTransformersPeer,
     }
 
 
@@ -48,7 +53,13 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--limit", type=int, default=2000, help="texts to take (default: %(default)s)")
     p.add_argument("--concurrency", type=int, default=32, help="callers (default: %(default)s)")
     p.add_argument("--rounds", type=int, default=3, help="(default: %(default)s)")
-    p.add_argument("--peers", default="", help="names joined by commas (default: all)")
+    p.add_argument("--peers", default="", help="names joined by commas (default: all that serve such a task)")
+    p.add_argument(
+        "--checkpoint",
+        default="",
+        metavar="DIR",
+        help="the weights behind the ONNX model, for peers that run PyTorch (default: what ships for the task)",
+    )
     p.add_argument("--output", type=Path, metavar="DIR", help="write peers.md and peers.json there")
     return p
 
@@ -80,7 +91,11 @@ def run(args: argparse.Namespace, peers: Sequence[Peer]) -> int:
     def say(line: str) -> None:
         sys.stderr.write(line + "\n")
 
-    case = read_case(args.repository, args.task, args.variant)
+    if args.checkpoint and not Path(args.checkpoint).is_dir():
+        raise PeerError(f"--checkpoint {args.checkpoint}: no such directory")
+    case = read_case(args.repository, args.task, args.variant, args.checkpoint or shipped_checkpoint(args.task))
+    if not args.peers:
+        peers = [peer for peer in peers if case.kind in peer.kinds]
     given = read_items(args.texts, args.field.split(","), len(case.inputs), args.limit)
     items = that_fit(case, given)
     if not items:

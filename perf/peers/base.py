@@ -13,8 +13,9 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
+from .answers import KINDS, Answer
 from .case import Case, Item
 from .closed_loop import Run, closed_loop, http_request
 from .errors import PeerError
@@ -29,7 +30,9 @@ class Peer(Protocol):
 
     name: str  # on the command line and in reports
     what: str  # a line for the report
-    packages: tuple[str, ...]  # modules it needs, as `pip install` pins them in the extra `peers`
+    packages: tuple[str, ...]  # modules it needs
+    extra: str  # the extra of this project that brings them
+    kinds: tuple[str, ...]  # of tasks that it serves
 
     def start(self, case: Case, port: int, example: Item) -> str:
         """Serve the case; the address, once `example` is answered. PeerError where that fails."""
@@ -37,17 +40,19 @@ class Peer(Protocol):
     def run(self, items: Sequence[Item], concurrency: int) -> Run:
         """Answer every item once, at most `concurrency` at a time."""
 
-    def answer(self, body: bytes) -> dict[str, Any]:
-        """`{"label", "score"}` of one of the run's answers."""
+    def answer(self, body: bytes) -> Answer:
+        """One of the run's answers, as `answers` has it."""
 
     def stop(self) -> None:
         """End what `start` started; may be called at any time, and twice."""
 
 
-def missing(peer: Peer) -> str:
-    """How to install what a peer lacks; empty where it lacks nothing."""
+def unfit(peer: Peer, kind: str) -> str:
+    """Why a peer cannot serve tasks of a kind here, and what to install; empty where it can."""
+    if kind not in peer.kinds:
+        return f"serves {', '.join(peer.kinds)} only; the task is {kind}"
     lacking = [name for name in peer.packages if importlib.util.find_spec(name) is None]
-    return f"not installed ({', '.join(lacking)}): pip install '.[peers]'" if lacking else ""
+    return f"not installed ({', '.join(lacking)}): pip install '.[{peer.extra}]'" if lacking else ""
 
 
 def free_port() -> int:
@@ -63,6 +68,8 @@ class HttpPeer:
 
     name = what = path = ""
     packages: tuple[str, ...] = ()
+    extra = "peers"
+    kinds: tuple[str, ...] = tuple(KINDS)
 
     def __init__(self) -> None:
         self.address = ""
@@ -71,9 +78,9 @@ class HttpPeer:
         """The JSON of one request."""
         return json.dumps({"texts": item}, ensure_ascii=False).encode()
 
-    def answer(self, body: bytes) -> dict[str, Any]:
+    def answer(self, body: bytes) -> Answer:
         """The answer as it is, unless the server wraps it."""
-        found: dict[str, Any] = json.loads(body)
+        found: Answer = json.loads(body)
         return found
 
     def run(self, items: Sequence[Item], concurrency: int) -> Run:
@@ -86,24 +93,35 @@ class ModulePeer(HttpPeer):
     """A server that is a Python module of this package, started as a process with the case in its environment."""
 
     module = ""
-    arguments: tuple[str, ...] = ()  # {port} stands for the port
+    arguments: tuple[str, ...] = ()  # {port} stands for the port, {folder} for the one given to `prepare`
 
     def __init__(self) -> None:
         super().__init__()
         self._process: subprocess.Popen[bytes] | None = None
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 
+    def prepare(self, case: Case, folder: Path) -> dict[str, str]:
+        """Write what the module needs besides the case; what to add to its environment."""
+        del case, folder
+        return {}
+
     def start(self, case: Case, port: int, example: Item) -> str:
         """Start the module and wait for its first answer."""
         self._folder = tempfile.TemporaryDirectory(prefix=f"peer-{self.name}-")
-        file, log = case.write(Path(self._folder.name, "case.json")), Path(self._folder.name, "log")
+        folder = Path(self._folder.name)
+        added, file, log = self.prepare(case, folder), case.write(folder / "case.json"), folder / "log"
         own = (str(ROOT), str(ROOT / "python_backends"), os.environ.get("PYTHONPATH"))
         path = os.pathsep.join(filter(None, own))
-        command = [sys.executable, "-m", self.module, *(part.format(port=port) for part in self.arguments)]
+        command = [
+            sys.executable,
+            "-m",
+            self.module,
+            *(part.format(port=port, folder=folder) for part in self.arguments),
+        ]
         with log.open("wb") as output:
             self._process = subprocess.Popen(
                 command,
-                env={**os.environ, "PYTHONPATH": path, CASE_VARIABLE: str(file)},
+                env={**os.environ, **added, "PYTHONPATH": path, CASE_VARIABLE: str(file)},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

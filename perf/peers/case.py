@@ -1,4 +1,4 @@
-"""What all peers serve: one ONNX classifier with its tokenizer and labels, taken from a published task."""
+"""What all peers serve: one ONNX model with its tokenizer, taken from a published task."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from pathlib import Path
 from ernie_runtime.kinds import get_kind
 from ernie_runtime.repository import newest_version, task_manifest
 
+from .answers import EMBEDDING, KINDS
 from .errors import PeerError
 
-KINDS = ("sequence_classification", "pair_classification")
 Item = tuple[str, ...]
 
 
@@ -22,13 +22,19 @@ class Case:
     """The model as files, and how it is to be run."""
 
     task: str
+    kind: str
     variant: str
-    model: str  # ONNX: input_ids, token_type_ids INT64 [B, L] -> logits FP32 [B, C]
+    model: str  # ONNX: input_ids, token_type_ids INT64 [B, L] -> `output` FP32 [B, `width`]
     tokenizer: str  # tokenizer.json of Hugging Face's `tokenizers`, without special tokens
-    labels: tuple[str, ...]
+    output: str  # logits, embedding
+    width: int
     max_length: int  # tokens of a text, special tokens included
     inputs: tuple[str, ...]  # names of the task's inputs
     threads: int  # of the engine
+    labels: tuple[str, ...] = ()  # of a classification
+    pooling: str = ""  # of an embedding: how `model` makes one vector of the tokens' states
+    normalize: bool = False  # of an embedding: the answer is at length 1, whatever `model` gives
+    checkpoint: str = ""  # the directory of the weights that `model` was exported from; empty: not known
 
     def write(self, path: Path) -> Path:
         """As JSON, for a server in another process; `plain.load` reads it."""
@@ -36,26 +42,34 @@ class Case:
         return path
 
 
-def read_case(repository: Path, task: str, variant: str = "") -> Case:
+def read_case(repository: Path, task: str, variant: str = "", checkpoint: str = "") -> Case:
     """The newest version of a task; variant: empty for the recommended one. PeerError where no peer could serve it."""
     manifest = task_manifest(repository, task)
     chosen = manifest.variant(variant or manifest.recommended)
     if manifest.kind not in KINDS:
-        raise PeerError(f"task {task} is {manifest.kind}; the peers here serve {' and '.join(KINDS)}")
+        raise PeerError(f"task {task} is {manifest.kind}; the peers here serve {', '.join(KINDS)}")
     if chosen.engine != "onnxruntime":
         fit = [v.name for v in manifest.variants if v.engine == "onnxruntime"]
         raise PeerError(f"variant {chosen.name} runs in {chosen.engine}; peers share an ONNX model: {', '.join(fit)}")
     encoder = newest_version(repository / f"{task}_encoder_{chosen.name}")
     tokenizer = newest_version(repository / f"{task}_tokenizer") / "tokenizer.json"
+    kind, options = get_kind(manifest.kind), manifest.options
+    output = kind.encoder_outputs(manifest)[0]
     return Case(
         task,
+        manifest.kind,
         chosen.name,
         str((encoder / chosen.file).resolve()),
         str(tokenizer.resolve()),
-        tuple(label.name for label in manifest.labels),
+        output.name,
+        output.dims[0],
         manifest.limits.max_length,
-        tuple(spec.name for spec in get_kind(manifest.kind).inputs),
+        tuple(spec.name for spec in kind.inputs),
         len(os.sched_getaffinity(0)),
+        labels=tuple(label.name for label in manifest.labels),
+        pooling=options.get("pooling", "mean") if manifest.kind == EMBEDDING else "",
+        normalize=options.get("normalize", True) if manifest.kind == EMBEDDING else False,
+        checkpoint=checkpoint,
     )
 
 

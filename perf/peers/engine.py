@@ -6,15 +6,15 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
 
 import numpy as np
 
 from ernie_runtime.batching import Batching, micro_batches
 
+from .answers import KINDS, Answer, answers_of
 from .case import Case, Item
 from .closed_loop import Run
-from .plain import PlainEncoder, PlainTokenizer, best
+from .plain import PlainEncoder, PlainTokenizer
 
 ROWS = (8, 16, 32, 64)  # largest batches tried
 
@@ -28,12 +28,14 @@ class EnginePeer:
     name = "engine"
     what = "bare ONNX Runtime on texts tokenized before: the limit"
     packages: tuple[str, ...] = ()
+    extra = ""
+    kinds = tuple(KINDS)
 
     def start(self, case: Case, port: int, example: Item) -> str:
         """Load the model; nothing listens."""
         del port
-        self.case = asdict(case)
-        self.tokenizer, self.encoder = PlainTokenizer(self.case), PlainEncoder(self.case)
+        raw = asdict(case)
+        self.tokenizer, self.encoder, self.answers = PlainTokenizer(raw), PlainEncoder(raw), answers_of(raw)
         self.run([example], 1)
         return "in this process"
 
@@ -42,9 +44,9 @@ class EnginePeer:
         sizes = (1,) if concurrency == 1 else ROWS
         return min((self._pass(items, rows) for rows in sizes), key=lambda run: run.seconds)
 
-    def answer(self, body: bytes) -> dict[str, Any]:
+    def answer(self, body: bytes) -> Answer:
         """As `run` wrote it."""
-        found: dict[str, Any] = json.loads(body)
+        found: Answer = json.loads(body)
         return found
 
     def stop(self) -> None:
@@ -56,12 +58,12 @@ class EnginePeer:
             micro_batches(lengths, Batching(max_rows=rows)) if rows > 1 else [np.array([i]) for i in range(len(items))]
         )
         tensors = [self.tokenizer([items[i] for i in cut]) for cut in cuts]
-        logits, ends = [], [time.perf_counter()]
+        outputs, ends = [], [time.perf_counter()]
         for batch in tensors:
-            logits.append(self.encoder(batch))
+            outputs.append(self.encoder(batch))
             ends.append(time.perf_counter())
         latencies, answers = [0.0] * len(items), [b""] * len(items)
-        for number, (cut, values) in enumerate(zip(cuts, logits, strict=True)):
-            for i, answer in zip(cut, best(values, self.case["labels"]), strict=True):
+        for number, (cut, values) in enumerate(zip(cuts, outputs, strict=True)):
+            for i, answer in zip(cut, self.answers(values), strict=True):
                 latencies[i], answers[i] = ends[number + 1] - ends[number], json.dumps(answer).encode()
         return Run(ends[-1] - ends[0], latencies, answers)

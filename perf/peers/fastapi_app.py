@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
 
 import uvicorn
 from fastapi import Body, FastAPI
+from fastapi.responses import JSONResponse
 
-from perf.peers.plain import PlainClassifier, load
+from perf.peers.model import PlainModel
+from perf.peers.plain import load
 
 
 def make_app() -> FastAPI:
     """One route; its handler runs in the thread pool, so that calls of the engine overlap."""
-    classifier, app = PlainClassifier(load()), FastAPI()
+    model, app = PlainModel(load()), FastAPI()
     body = Body(embed=True)
 
-    @app.post("/predict", response_model=None)
-    def predict(texts: list[str] = body) -> dict[str, Any]:
-        return classifier([texts])[0]
+    @app.post("/predict")
+    def predict(texts: list[str] = body) -> JSONResponse:
+        return JSONResponse(model([texts])[0])  # as it is: FastAPI would look through every number of a vector
 
     return app
 

@@ -6,7 +6,8 @@ from typing import Any
 import litserve
 
 from perf.peers.litserve_peer import BATCH, WAIT
-from perf.peers.plain import PlainClassifier, load
+from perf.peers.model import PlainModel
+from perf.peers.plain import load
 
 
 class Api(litserve.LitAPI):
@@ -15,7 +16,7 @@ class Api(litserve.LitAPI):
     def setup(self, device: str) -> None:
         """In the worker's process."""
         del device
-        self.classifier = PlainClassifier(load())
+        self.model = PlainModel(load())
 
     def decode_request(self, request):  # LitServe takes an annotation for a body's schema
         """One item of the JSON body."""
@@ -28,7 +29,7 @@ class Api(litserve.LitAPI):
 
     def predict(self, items: list[list[str]]) -> list[dict[str, Any]]:
         """Answers to a batch."""
-        return self.classifier(items)
+        return self.model(items)
 
     def unbatch(self, output: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """As they are."""

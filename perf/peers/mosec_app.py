@@ -6,23 +6,24 @@ from typing import Any
 
 from mosec import Server, Worker
 
+from perf.peers.model import PlainModel
 from perf.peers.mosec_peer import BATCH, WAIT
-from perf.peers.plain import PlainClassifier, load
+from perf.peers.plain import load
 
 
-class Classifier(Worker):
+class Model(Worker):
     """Lives in a process of its own."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.classifier = PlainClassifier(load())
+        self.model = PlainModel(load())
 
     def forward(self, data: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Answers to a batch."""
-        return self.classifier([request["texts"] for request in data])
+        return self.model([request["texts"] for request in data])
 
 
 if __name__ == "__main__":
     server = Server()
-    server.append_worker(Classifier, num=1, max_batch_size=BATCH, max_wait_time=WAIT)
+    server.append_worker(Model, num=1, max_batch_size=BATCH, max_wait_time=WAIT)
     server.run()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from ernie_runtime.errors import ManifestError
 from ernie_runtime.repository import task_manifest
 
+from .answers import Answer, answers_of
 from .case import Case, Item
 from .errors import PeerError
 from .triton import TritonPeer
@@ -19,7 +19,6 @@ class OurEnsemble(TritonPeer):
 
     name = "ensemble"
     what = "this project's ensemble: ragged micro-batches, three processes"
-    outputs = ("RESULT",)
 
     def __init__(self, repository: Path) -> None:
         super().__init__()
@@ -27,6 +26,8 @@ class OurEnsemble(TritonPeer):
 
     def start(self, case: Case, port: int, example: Item) -> str:
         """The published repository as it is."""
+        self.answers = answers_of(asdict(case))
+        self.outputs = (self.answers.published,)
         return self.serve(self.repository, self.models(case), case, port, example)
 
     def models(self, case: Case) -> tuple[str, ...]:
@@ -35,10 +36,9 @@ class OurEnsemble(TritonPeer):
         steps = (f"{task}_tokenizer", f"{task}_encoder_{case.variant}", f"{task}_postprocess")
         return (*steps, f"{task}_{case.variant}")
 
-    def answer(self, body: bytes) -> dict[str, Any]:
-        """RESULT is JSON itself."""
-        found: dict[str, Any] = json.loads(self.values(body)["RESULT"])
-        return found
+    def answer(self, body: bytes) -> Answer:
+        """From the one output that was asked for."""
+        return self.answers.from_published(self.values(body)[self.answers.published])
 
 
 class OurFused(OurEnsemble):

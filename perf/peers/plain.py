@@ -1,8 +1,8 @@
-"""Text -> tokens -> logits -> label as every serving example does it, without this project's runtime.
+"""Text -> tokens -> the model's output as every serving example does it, without this project's runtime.
 
-A Rust tokenizer that adds [CLS] and [SEP], cuts and pads to the longest text of the call; one ONNX Runtime session; a
-softmax. The peers share it, so that they differ only in how requests reach it. Imports nothing of this project: the
-classic ensemble carries a copy of this file in its model repository.
+A Rust tokenizer that adds [CLS] and [SEP], cuts and pads to the longest text of the call; one ONNX Runtime session. The
+peers share it, so that they differ only in how requests reach it. Imports nothing of this project: the classic ensemble
+carries a copy of this file in its model repository.
 """
 
 from __future__ import annotations
@@ -65,27 +65,9 @@ class PlainEncoder:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3
         self.session = onnxruntime.InferenceSession(case["model"], options, providers=["CPUExecutionProvider"])
-        self.inputs = [tensor.name for tensor in self.session.get_inputs()]
+        self.inputs, self.output = [tensor.name for tensor in self.session.get_inputs()], case["output"]
 
     def __call__(self, tensors: Mapping[str, np.ndarray]) -> np.ndarray:
-        """logits FP32 [B, C]."""
-        logits: np.ndarray = self.session.run(["logits"], {name: tensors[name] for name in self.inputs})[0]
-        return logits
-
-
-def best(logits: np.ndarray, labels: Sequence[str]) -> list[dict[str, Any]]:
-    """The likeliest label of each row of [B, C] with its probability."""
-    values = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    scores = values / values.sum(axis=-1, keepdims=True)
-    return [{"label": labels[i], "score": float(row[i])} for i, row in zip(scores.argmax(axis=-1), scores, strict=True)]
-
-
-class PlainClassifier:
-    """All three in one call."""
-
-    def __init__(self, case: Mapping[str, Any]) -> None:
-        self.tokenizer, self.encoder, self.labels = PlainTokenizer(case), PlainEncoder(case), case["labels"]
-
-    def __call__(self, items: Sequence[Sequence[str]]) -> list[dict[str, Any]]:
-        """`{"label", "score"}` an item."""
-        return best(self.encoder(self.tokenizer(items)), self.labels)
+        """FP32 [B, W]: logits, or embeddings."""
+        values: np.ndarray = self.session.run([self.output], {name: tensors[name] for name in self.inputs})[0]
+        return values

@@ -12,7 +12,10 @@ from typing import Any
 from .case import Case
 from .runner import Result
 
-PACKAGES = ("nvidia-pytriton", "onnxruntime", "tokenizers", "fastapi", "uvicorn", "litserve", "mosec")
+PACKAGES = (
+    *("nvidia-pytriton", "onnxruntime", "tokenizers", "fastapi", "uvicorn", "litserve", "mosec"),
+    *("infinity-emb", "sentence-transformers", "transformers", "torch"),
+)
 
 
 def machine() -> dict[str, Any]:
@@ -46,7 +49,7 @@ def markdown(case: Case, settings: Mapping[str, Any], results: Sequence[Result])
         f"{case.task}, variant {case.variant}: {settings['texts']} texts of {lengths['mean']:.1f} tokens on average "
         f"({lengths['min']} to {lengths['max']}), {settings['concurrency']} callers in a closed loop, one text a "
         f"request, HTTP; {case.threads} threads on {on['cpu']}; medians of {settings['rounds']} rounds in turn. "
-        "The same ONNX file; every answer checked.",
+        "The same ONNX file, or its weights; every answer checked.",
         "",
         "| peer | texts/s | (min to max) | of the engine | p50 ms | p95 ms | p99 ms | |",
         "|---|---:|---:|---:|---:|---:|---:|---|",

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
-from typing import Any
 
 import numpy as np
 
-from .base import Peer, free_port, missing
+from .answers import Answer, answers_of
+from .base import Peer, free_port, unfit
 from .case import Case, Item
 from .closed_loop import Run
 from .errors import PeerError
-from .plain import PlainClassifier, PlainTokenizer
+from .model import PlainModel
+from .plain import PlainTokenizer
 
-SCORE = 1e-3  # a score may differ by so much: sums are cut in another way in another batch
 WARM_UP = 4  # requests a caller before the first round
 
 
@@ -47,10 +47,10 @@ class Result:
         return Round(**{name: statistics.median(row[name] for row in rows) for name in rows[0]})
 
 
-def reference(case: Case, items: Sequence[Item]) -> list[dict[str, Any]]:
+def reference(case: Case, items: Sequence[Item]) -> list[Answer]:
     """The model's answer to each item alone, without any padding."""
-    classifier = PlainClassifier(asdict(case))
-    return [classifier([item])[0] for item in items]
+    model = PlainModel(asdict(case))
+    return [model([item])[0] for item in items]
 
 
 def that_fit(case: Case, items: Sequence[Item]) -> list[Item]:
@@ -66,19 +66,17 @@ def measured(run: Run) -> Round:
     return Round(len(run.answers) / run.seconds, p50, p95, p99)
 
 
-def difference(peer: Peer, run: Run, expected: Sequence[Mapping[str, Any]], items: Sequence[Item]) -> str:
+def difference(peer: Peer, case: Case, run: Run, expected: Sequence[Answer], items: Sequence[Item]) -> str:
     """What the first wrong answer is and how many there are; empty where all are right."""
-    wrong: list[str] = []
+    kind, wrong = answers_of(asdict(case)), []
     for body, right, item in zip(run.answers, expected, items, strict=True):
         try:
-            found = peer.answer(body)
-            label, score = found["label"], float(found["score"])
+            off = kind.difference(peer.answer(body), right)
         except (KeyError, TypeError, ValueError, IndexError):
             wrong.append(f"{body[:200].decode(errors='replace')} is no answer")
             continue
-        if label != right["label"] or not abs(score - right["score"]) <= SCORE:
-            said = f"{label} {score:.4f} where {right['label']} {right['score']:.4f} is right"
-            wrong.append(f"{said} for {' | '.join(item)[:40]!r}")
+        if off:
+            wrong.append(f"{off} for {' | '.join(item)[:40]!r}")
     return f"{len(wrong)} of {len(items)} answers differ: {wrong[0]}" if wrong else ""
 
 
@@ -88,7 +86,7 @@ def compare(
     items: Sequence[Item],
     concurrency: int,
     rounds: int,
-    expected: Sequence[Mapping[str, Any]],
+    expected: Sequence[Answer],
     say: Callable[[str], object],
 ) -> list[Result]:
     """Start all, warm each up, then measure them in turn, every round beginning with another one."""
@@ -97,7 +95,7 @@ def compare(
     with ExitStack() as stack:
         for peer in peers:
             result = results[peer.name]
-            result.skipped = missing(peer)
+            result.skipped = unfit(peer, case.kind)
             if not result.skipped:
                 stack.callback(peer.stop)
                 try:
@@ -117,7 +115,7 @@ def compare(
                     continue
                 try:
                     run = peer.run(items, concurrency)
-                    result.refused = difference(peer, run, expected, items)
+                    result.refused = difference(peer, case, run, expected, items)
                 except PeerError as error:
                     result.refused = str(error)
                 if result.refused:

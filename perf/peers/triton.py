@@ -55,9 +55,9 @@ class TritonPeer(HttpPeer):
         asked = [{"name": name} for name in self.outputs]
         return json.dumps({"inputs": inputs, "outputs": asked}, ensure_ascii=False).encode()
 
-    def values(self, body: bytes) -> dict[str, Any]:
-        """The first element of each output."""
-        return {output["name"]: output["data"][0] for output in json.loads(body)["outputs"]}
+    def values(self, body: bytes) -> dict[str, list[Any]]:
+        """The elements of each output."""
+        return {output["name"]: output["data"] for output in json.loads(body)["outputs"]}
 
     def stop(self) -> None:
         """End the server and remove its files."""

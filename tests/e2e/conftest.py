@@ -83,9 +83,9 @@ def topic_rows(count: int, seed: int) -> list[dict[str, str]]:
     return rows
 
 
-def write_base_model(folder: Path, hidden: int = 32, layers: int = 2, heads: int = 2) -> None:
+def write_base_model(folder: Path, hidden: int = 32, layers: int = 2, heads: int = 2, seed: int = 0) -> None:
     """A random ERNIE encoder under PaddleNLP's names, with the embedded vocabulary."""
-    generator = np.random.default_rng(0)
+    generator = np.random.default_rng(seed)
     vocabulary = ASSETS / "encoder" / "vocab.txt"
     size = len(vocabulary.read_text(encoding="utf-8").splitlines())
     shapes = {"word": (size, hidden), "position": (64, hidden), "token_type": (4, hidden), "task_type": (3, hidden)}

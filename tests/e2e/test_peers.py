@@ -7,12 +7,26 @@ from pathlib import Path
 
 import pytest
 
+from builders import build_all
 from perf.peers.__main__ import main
+from perf.peers.base import unfit
+from perf.peers.infinity_peer import InfinityPeer
+from perf.peers.sentence_transformers_peer import SentenceTransformersPeer
 
-from .conftest import topic_rows
+from .conftest import topic_rows, write_base_model
 
 pytestmark = pytest.mark.e2e
 PEERS = ("classic", "ensemble", "fused", "engine")
+PYTORCH = (InfinityPeer, SentenceTransformersPeer)
+VECTOR = """
+[tasks.vector]
+kind = "embedding"
+title = "Vectors of random weights"
+options = { dimension = 32 }
+examples = ["今天天气很好"]
+limits = { max_length = 32, doc_stride = 20, max_chars = 2000 }
+data = { format = "labelled_tsv", folder = "none" }
+"""
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +50,48 @@ def test_all_answer_alike_and_are_measured(
     assert {peer["name"]: len(peer["rounds"]) for peer in found["peers"]} == dict.fromkeys(PEERS, 2)
     assert all(f"| {name} | " in shown.out for name in PEERS)
     assert found["tokens"]["max"] <= 32 and found["texts"] == 80
+
+
+@pytest.fixture(scope="module")
+def vectors(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A repository with an embedding task, and the weights behind it."""
+    root = tmp_path_factory.mktemp("vectors")
+    write_base_model(root / "weights")
+    (root / "tasks.toml").write_text(VECTOR, encoding="utf-8")
+    arguments = ["--tasks-file", str(root / "tasks.toml"), "--cache", str(root / "build"), "--fused"]
+    arguments += ["--checkpoint", f"vector={root / 'weights'}", "--output", str(root / "repository")]
+    assert build_all.main(arguments) == 0
+    return root / "repository", root / "weights"
+
+
+def test_vectors_are_compared_like_labels(
+    vectors: tuple[Path, Path], texts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With PyTorch's servers where they are installed; without, the report says what to install."""
+    repository, weights = vectors
+    arguments = ["--repository", str(repository), "--task", "vector", "--texts", str(texts), "--field", "text"]
+    arguments += ["--concurrency", "8", "--rounds", "1", "--checkpoint", str(weights), "--output", str(tmp_path)]
+    lacking = {peer.name: unfit(peer, "embedding") for peer in (make() for make in PYTORCH)}
+    names = (*PEERS, "fastapi", *lacking)
+    assert main([*arguments, "--peers", ",".join(names)]) == 0, capsys.readouterr()
+    found = json.loads((tmp_path / "peers.json").read_text(encoding="utf-8"))
+    assert {peer["name"]: len(peer["rounds"]) for peer in found["peers"]} == {n: not lacking.get(n) for n in names}
+    skipped = [peer["skipped"] for peer in found["peers"] if peer["skipped"]]
+    assert all(reason.endswith("pip install '.[peers-embedding]'") for reason in skipped)
+    assert found["case"]["width"] == 32 and found["case"]["normalize"] and found["case"]["pooling"] == "mean"
+
+
+def test_other_weights_get_no_figures(
+    vectors: tuple[Path, Path], texts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The check is real: other weights, the same shape."""
+    if lack := unfit(SentenceTransformersPeer(), "embedding"):
+        pytest.skip(lack)
+    write_base_model(tmp_path / "other", seed=1)
+    arguments = ["--repository", str(vectors[0]), "--task", "vector", "--texts", str(texts), "--field", "text"]
+    arguments += ["--rounds", "1", "--checkpoint", str(tmp_path / "other"), "--peers", "sentence-transformers"]
+    assert main(arguments) == 1
+    assert "sentence-transformers: refused, 80 of 80 answers differ: a vector that is off by" in capsys.readouterr().out
 
 
 def test_what_is_not_published_is_skipped(repository: Path, texts: Path, capsys: pytest.CaptureFixture[str]) -> None:

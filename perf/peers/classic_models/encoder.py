@@ -1,4 +1,4 @@
-"""Ids -> logits: the requests of a dynamic batch have one shape, so that they stack as they are."""
+"""Ids -> the model's output: the requests of a dynamic batch have one shape, so that they stack as they are."""
 
 from pathlib import Path
 
@@ -11,10 +11,11 @@ NAMES = ("input_ids", "token_type_ids")
 
 class TritonPythonModel:
     def initialize(self, args):
-        self.encoder = PlainEncoder(load(Path(__file__).with_name("case.json")))
+        case = load(Path(__file__).with_name("case.json"))
+        self.encoder, self.output = PlainEncoder(case), case["output"]
 
     def execute(self, requests):
         columns = {n: [pb_utils.get_input_tensor_by_name(r, n).as_numpy() for r in requests] for n in NAMES}
-        logits = self.encoder({name: np.concatenate(arrays) for name, arrays in columns.items()})
+        values = self.encoder({name: np.concatenate(arrays) for name, arrays in columns.items()})
         ends = np.cumsum([len(array) for array in columns[NAMES[0]]])[:-1]
-        return [pb_utils.InferenceResponse([pb_utils.Tensor("logits", part)]) for part in np.split(logits, ends)]
+        return [pb_utils.InferenceResponse([pb_utils.Tensor(self.output, part)]) for part in np.split(values, ends)]

@@ -16,6 +16,7 @@ from perf.peers.case import Case, Item
 from perf.peers.closed_loop import Run
 from perf.peers.engine import EnginePeer
 from perf.peers.errors import PeerError
+from perf.peers.infinity_peer import InfinityPeer
 from perf.peers.report import markdown, record
 from perf.peers.runner import Result, compare, measured, reference, that_fit
 
@@ -59,6 +60,7 @@ class NotHere(EnginePeer):
 
     name = "not-here"
     packages = ("no_such_package_anywhere",)
+    extra = "peers"
 
 
 class CannotStart(EnginePeer):
@@ -102,6 +104,37 @@ def test_others_get_no_figures(case: Case, items: list[Item], peer: Peer, says: 
     table = markdown(case, SETTINGS, [good, bad])
     assert f"- {bad.name}: refused, {says}" in table and f"| {bad.name} |" not in table
     assert "median" not in record(case, SETTINGS, [bad])["peers"][0]
+
+
+class Turned(EnginePeer):
+    """An engine whose vectors are a little off, or too short, for the last text."""
+
+    def __init__(self, name: str, by: float = 0.0, elements: int = 3) -> None:
+        self.name, self.by, self.elements = name, by, elements
+
+    def run(self, items: Sequence[Item], concurrency: int) -> Run:
+        run = super().run(items, concurrency)
+        vector = json.loads(run.answers[-1])["embedding"]
+        run.answers[-1] = json.dumps({"embedding": [vector[0] + self.by, *vector[1:]][: self.elements]}).encode()
+        return run
+
+
+@pytest.mark.parametrize(
+    ("peer", "says"),
+    [(Turned("off", 2e-3), "a vector that is off by 0.0020 for "), (Turned("short", elements=2), '{"embedding": ')],
+)
+def test_vectors_are_measured_and_compared(vectors: Case, items: list[Item], peer: Peer, says: str) -> None:
+    (good, close, bad), _ = compared(vectors, items, EnginePeer(), Turned("close", 5e-4), peer, rounds=2)
+    assert len(good.rounds) == len(close.rounds) == 2
+    assert bad.refused.startswith(f"1 of 60 answers differ: {says}") and not bad.rounds
+    expected = np.array([answer["embedding"] for answer in reference(vectors, items)])
+    assert np.allclose(np.linalg.norm(expected, axis=1), 1)
+    assert np.abs(expected - expected[0]).max() > 0.1
+
+
+def test_what_serves_embeddings_only_is_skipped(case: Case, items: list[Item]) -> None:
+    (result,), _ = compared(case, items, InfinityPeer(), rounds=1)
+    assert result.skipped == "serves embedding only; the task is sequence_classification"
 
 
 def test_rounding_is_no_difference(case: Case, items: list[Item]) -> None:

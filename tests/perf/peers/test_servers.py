@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from perf.peers.__main__ import main
-from perf.peers.base import ModulePeer, free_port, missing
+from perf.peers.base import ModulePeer, free_port, unfit
 from perf.peers.case import Case, Item, read_items
 from perf.peers.errors import PeerError
 from perf.peers.fastapi_peer import FastApiPeer
@@ -20,10 +20,13 @@ from perf.peers.mosec_peer import MosecPeer
 from perf.peers.runner import compare, reference
 
 
+@pytest.mark.parametrize("kind", ["case", "vectors"])
 @pytest.mark.parametrize("make", [FastApiPeer, LitServePeer, MosecPeer])
-def test_a_server_answers_right(make: Callable[[], ModulePeer], case: Case, items: list[Item]) -> None:
-    peer = make()
-    if lack := missing(peer):
+def test_a_server_answers_right(
+    make: Callable[[], ModulePeer], kind: str, items: list[Item], request: pytest.FixtureRequest
+) -> None:
+    peer, case = make(), request.getfixturevalue(kind)
+    if lack := unfit(peer, case.kind):
         pytest.skip(lack)
     (result,) = compare([peer], case, items, 8, 1, reference(case, items), lambda line: None)
     assert (result.skipped, result.refused) == ("", "")
@@ -102,5 +105,7 @@ def test_usage(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
         with pytest.raises(SystemExit) as ended:
             main([*texts, *arguments])
         assert ended.value.code == 2 and says in capsys.readouterr().err
+    assert main([*texts, "--checkpoint", str(tmp_path / "none")]) == 1
+    assert capsys.readouterr().err == f"perf.peers: --checkpoint {tmp_path / 'none'}: no such directory\n"
     assert main(texts) == 1
     assert capsys.readouterr().err.startswith("perf.peers: ") and sys.exc_info()[0] is None
