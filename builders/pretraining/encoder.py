@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ..base_models import folder_of
 from ..pretraining_head import FILE as HEAD_FILE
 from ..weights import Weights, write_checkpoint
 from . import log
@@ -19,6 +20,7 @@ from .model import trained_weights
 from .state import ENCODER, write_whole
 
 CARD, README = "card.json", "README.md"
+OF_A_RUN = ("steps", "tokens", "lengths", "objective", "mask_rate", "learning_rate", "batch_tokens", "seed", "command")
 
 
 def write_encoder(
@@ -62,6 +64,7 @@ def make_card(trainer: Any, about: About, encoder: Weights) -> dict[str, Any]:
         "parameters": int(sum(value.size for value in encoder.values())),
         "vocabulary": f"{job.tokenizer.vocab_size:,} entries",
         "from": job.start.name,
+        "before": runs_before(job.start.where),
         "text": about.text,
         "licence": about.licence,
         "steps": progress.step,
@@ -79,6 +82,20 @@ def make_card(trainer: Any, about: About, encoder: Weights) -> dict[str, Any]:
         "hardware": hardware(trainer.paddle, job.device, trainer.ranks),
         "command": about.command,
     }
+
+
+def runs_before(where: str) -> list[dict[str, Any]]:
+    """The runs that made what this one begins with, as its card tells of them, the first one first."""
+    folder = folder_of(where)
+    path = None if folder is None else folder / CARD
+    if path is None or not path.is_file():
+        return []
+    try:
+        card = json.loads(path.read_text(encoding="utf-8"))
+        figures = {name: value for name, value in card.items() if name in OF_A_RUN or name.startswith("held_")}
+        return [*card.get("before", ()), {"from": card.get("from", ""), **figures}] if figures else []
+    except (ValueError, AttributeError, TypeError):
+        return []  # another tool's card
 
 
 def hardware(paddle: Any, device: str, ranks: int) -> str:
@@ -111,5 +128,8 @@ def readme(card: Mapping[str, Any]) -> str:
     ]
     if "held_loss" in card:
         rows.insert(6, ("held-out", f"loss {card['held_loss']:.3f}, masked accuracy {card['held_accuracy']:.1f}%"))
+    if told := [run for run in card["before"] if "tokens" in run]:
+        tokens = sum(run["tokens"] for run in told)
+        rows.insert(3, ("before that", f"{len(told)} run{'s' * (len(told) > 1)}, {tokens:,} tokens (card.json)"))
     lines = [f"| {name} | {str(value).replace('|', '/')} |" for name, value in rows]
     return "\n".join(["# Pre-trained encoder", "", "| | |", "|---|---|", *lines, ""])

@@ -63,6 +63,10 @@ def test_text_is_learnt_and_the_encoder_is_a_base_model(
     again = text_run("again", "--steps", "5", "--lengths", "64", *PACE, "--init", str(run.output / "encoder"))
     assert again("--eval-every", "1", "--learning-rate", "1e-9") == 0
     assert abs(again.log()[0]["held_loss"] - losses[-1]) < 1e-3, "it does not begin where the other ended"
+    (before,) = json.loads((again.output / "encoder" / "card.json").read_text(encoding="utf-8"))["before"]
+    assert (before["from"], before["steps"], before["tokens"]) == (card["from"], 100, card["tokens"])
+    page = (again.output / "encoder" / "README.md").read_text(encoding="utf-8")
+    assert f"| before that | 1 run, {card['tokens']:,} tokens" in page
 
 
 def test_a_task_is_fine_tuned_from_it(text_run: Make, place: Place) -> None:
