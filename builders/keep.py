@@ -102,7 +102,13 @@ def _before(folder: Path, done: Mapping[str, Done], main: str, task: str) -> Map
 
 
 def _exchange(new: Path, folder: Path, cache: Path, ledger: dict[str, Any], name: str) -> None:
-    """Put the new folder in the old one's place in one step, its checksums among those of what ships."""
+    put_in_place(new, folder)
+    ledger[name]["exchanged"] = True
+    _write(cache, ledger)
+
+
+def put_in_place(new: Path, folder: Path) -> None:
+    """Exchange a checkpoint for a copy of `new` in one step; its checksums are then among those of what ships."""
     beside = folder.with_name(f".{folder.name}.new")
     shutil.rmtree(beside, ignore_errors=True)
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -112,8 +118,6 @@ def _exchange(new: Path, folder: Path, cache: Path, ledger: dict[str, Any], name
         refresh(folder=folder)
         for line in drop_unused():
             say(line)
-    ledger[name]["exchanged"] = True
-    _write(cache, ledger)
 
 
 def read_ledger(cache: Path) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from ernie_runtime.pipeline import Pipeline
 from ernie_runtime.tokenization import ErnieTokenizer
 
 from .base_models import EMBEDDED, MOVED, SHIPPED, folder_of
-from .checksums import refresh, ships
+from .checksums import CARDS, refresh, ships
 from .delta import Delta, fingerprint
 from .delta_files import read_delta
 from .framework import import_paddle
@@ -32,6 +32,7 @@ from .weights import BASES, Checkpoint, read_checkpoint, write_compact
 # Fine-tuning changes a weight of the embedded encoder by about 0.01: the first step makes 1.2 bits of it, each other
 # about half a bit more.
 STEPS = (0.02, 0.014, 0.01, 0.007, 0.005)
+BY = "the builder, on the weights as they are stored, through the serving code, when they were made"
 TOLERANCE = 0.2  # points of the main metric that storing may cost
 TRIAL_ROWS = 2000  # dev rows that a step is tried on before all are evaluated
 WORD_TABLE = "ernie.embeddings.word_embeddings.weight"
@@ -44,15 +45,51 @@ class Stored:
     delta: Delta
     figures: Mapping[str, Any]
 
+    def told(self, done: Mapping[str, Done]) -> str:
+        """Size and figures; done: the stages that made the weights."""
+        before, after = done["evaluate"].figures, self.figures
+        main = before["main"]
+        return (
+            f"{len(self.delta.packed) / 1e6:.2f} MB in steps of {self.delta.step:g}: {after['split']} {main} "
+            f"{after['metrics'][main]:.2f} as stored, {before['metrics'][main]:.2f} before"
+        )
+
+    def on_card(self) -> dict[str, Any]:
+        """What a card says of how the weights are stored."""
+        delta = self.delta
+        return {
+            "stored": "what training changed in the base encoder" if delta.base else "as they are, without a base",
+            "base": delta.base and asdict(delta.base),
+            "step": delta.step,
+            "values": delta.values,
+            "bytes": len(delta.packed),
+            "bits_per_weight": round(8 * len(delta.packed) / delta.values, 2),
+        }
+
+    def evaluations(self) -> list[dict[str, Any]]:
+        """What a card says of the figures."""
+        sets = {self.figures["split"]: self.figures, **self.figures.get("transfer", {})}
+        return [
+            {"split": name, "rows": found["rows"], "metrics": found["metrics"], "by": BY}
+            for name, found in sets.items()
+        ]
+
 
 def save_checkpoint(folder: Path, context: Context, done: Mapping[str, Done], command: str) -> str:
-    """Store a trained checkpoint with the largest step that keeps its dev metric, and card.json; one line about it.
+    """Store a trained checkpoint with the largest step that keeps its dev metric, and card.json; one line about it."""
+    if not done["fine-tune"].figures["trained"]:
+        return "nothing was trained, so no checkpoint is written"
+    stored = store_smallest(folder, context, done, base_of(context))
+    write_card(folder, make_card(context, done, command, stored))
+    return f"checkpoint in {folder}, {stored.told(done)}"
+
+
+def store_smallest(folder: Path, context: Context, done: Mapping[str, Done], base: str | None) -> Stored:
+    """Write a finished fine-tuning's weights as a difference from `base` (a name of BASES; None: as they are).
 
     Every step is tried on some dev rows; one that passes is evaluated on all of them, through the exported model. The
     last step is taken however it does: the card says what it costs.
     """
-    if not done["fine-tune"].figures["trained"]:
-        return "nothing was trained, so no checkpoint is written"
     folder.mkdir(parents=True, exist_ok=True)  # a place that cannot be written is told before the work
     before = done["evaluate"].figures
     main = before["main"]
@@ -65,7 +102,7 @@ def save_checkpoint(folder: Path, context: Context, done: Mapping[str, Done], co
         @cache
         def stored(step: float) -> Checkpoint:
             place = Path(scratch, f"{step:g}")
-            store(place, context, trained, step)
+            write_compact(place, trained.config, trained.weights, trained.vocabulary, step, base)
             return replace(read_checkpoint(place), where=str(folder))
 
         @cache
@@ -78,15 +115,14 @@ def save_checkpoint(folder: Path, context: Context, done: Mapping[str, Done], co
             lambda step: figures(step)["metrics"][main] >= before["metrics"][main] - TOLERANCE,
         )
         after = figures(step)
-    packed = store(folder, context, trained, step)
-    card = make_card(context, done, command, Stored(packed, after))
-    (folder / "card.json").write_text(json.dumps(card, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    return Stored(write_compact(folder, trained.config, trained.weights, trained.vocabulary, step, base), after)
+
+
+def write_card(folder: Path, card: Mapping[str, Any]) -> None:
+    """card.json, and the folder's checksums where it is among what ships."""
+    (folder / CARDS[0]).write_text(json.dumps(card, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     if ships(folder):
         refresh(folder=folder)
-    return (
-        f"checkpoint in {folder}, {len(packed.packed) / 1e6:.2f} MB in steps of {step:g}: {after['split']} {main} "
-        f"{after['metrics'][main]:.2f} as stored, {before['metrics'][main]:.2f} before"
-    )
 
 
 def first_kept(steps: Sequence[float], *tests: Callable[[float], bool]) -> float:
@@ -116,15 +152,14 @@ def untrained_rows(table: np.ndarray, start: np.ndarray) -> np.ndarray:
     return np.abs(table - scale * start).max(1) <= 1e-4 * np.abs(start).max(1)
 
 
-def store(folder: Path, context: Context, trained: Checkpoint, step: float) -> Delta:
-    """Write the compact form, as a difference from the encoder that training began with where that one ships."""
+def base_of(context: Context) -> str | None:
+    """The encoder of BASES that training began with; None where it does not ship."""
     where = context.source.where
-    base = where if where in BASES else None
-    if where.startswith(SHIPPED) and (began := folder_of(where)) is not None and (of := read_delta(began).base):
-        base = of.name  # an encoder that went on from one that ships
     if where.startswith(MOVED):
-        base = EMBEDDED
-    return write_compact(folder, trained.config, trained.weights, trained.vocabulary, step, base)
+        return EMBEDDED
+    if where.startswith(SHIPPED) and (began := folder_of(where)) is not None and (of := read_delta(began).base):
+        return of.name  # an encoder that went on from one that ships
+    return where if where in BASES else None
 
 
 def evaluated(context: Context, checkpoint: Checkpoint) -> Mapping[str, Any]:
@@ -162,9 +197,6 @@ class Trial:
 def make_card(context: Context, done: Mapping[str, Done], command: str, stored: Stored) -> dict[str, Any]:
     """What made the checkpoint (data, hyperparameters, command), how it is stored, and what it scores as stored."""
     trained, rows, before = done["fine-tune"].figures, done["data"].figures, done["evaluate"].figures
-    delta, after = stored.delta, stored.figures
-    by = "the builder, on the weights as they are stored, through the serving code, when they were made"
-    sets = {after["split"]: after, **after.get("transfer", {})}
     return {
         "title": f"{context.task.title}, fine-tuned from {context.source.name}",
         "task": context.task.name,
@@ -176,18 +208,8 @@ def make_card(context: Context, done: Mapping[str, Done], command: str, stored: 
         "batches": trained["batches"],
         "best_at_batch": trained["batch"],
         "training_seconds": trained["seconds"],
-        "weights": {
-            "stored": "what training changed in the base encoder" if delta.base else "as they are, without a base",
-            "base": delta.base and asdict(delta.base),
-            "step": delta.step,
-            "values": delta.values,
-            "bytes": len(delta.packed),
-            "bits_per_weight": round(8 * len(delta.packed) / delta.values, 2),
-        },
+        "weights": stored.on_card(),
         "command": command,
-        "evaluations": [
-            {"split": name, "rows": found["rows"], "metrics": found["metrics"], "by": by}
-            for name, found in sets.items()
-        ],
+        "evaluations": stored.evaluations(),
         "before_storing": before["metrics"],
     }

@@ -1,11 +1,11 @@
-"""`ernie-triton assets verify | list | refresh | adopt`: weights that ship, their cards and checksums."""
+"""`ernie-triton assets verify | list | refresh | adopt | rebase`: weights that ship, their cards and checksums."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from .checksums import CARDS, SUMS, card_of, digest, refresh, shipped_files, verify
@@ -21,12 +21,18 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     p = argparse.ArgumentParser(prog=NAME, description="Weights and vocabularies that ship: cards and checksums.")
     p.add_argument("--assets", type=Path, default=ASSETS, help=argparse.SUPPRESS)
-    verbs = p.add_subparsers(dest="verb", required=True, metavar="verify | list | refresh | adopt")
+    verbs = p.add_subparsers(dest="verb", required=True, metavar="verify | list | refresh | adopt | rebase")
     verbs.add_parser("verify", help=f"check every file against {SUMS}, and that each weight file has a card")
     verbs.add_parser("list", help="every file: size, checksum, card")
     verbs.add_parser("refresh", help=f"write {SUMS} again, after a change on purpose")
     adopting = verbs.add_parser("adopt", help="make a directory's encoder the embedded one; checkpoints go on working")
     adopting.add_argument("encoder", type=Path, help="config.json, vocab.txt, weights, mlm_head.safetensors and a card")
+    rebasing = verbs.add_parser(
+        "rebase", help="store checkpoints anew as differences from the embedded encoder of now, within 0.2 points"
+    )
+    rebasing.add_argument("tasks", nargs="+", metavar="TASK", help="whose checkpoint ships")
+    rebasing.add_argument("--data-dir", type=Path, required=True, help="folder with each task's data folder")
+    rebasing.add_argument("--cache", type=Path, default=Path("build"), help="of finished stages (default: %(default)s)")
     return p
 
 
@@ -39,7 +45,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.verb == "verify":
         return _verify(args.assets)
     lines: list[str] = []
-    work = {"list": lambda: _list(args.assets), "refresh": lambda: _refresh(args.assets), "adopt": lambda: _adopt(args)}
+    work: dict[str, Callable[[], Iterable[str]]] = {
+        "list": lambda: _list(args.assets),
+        "refresh": lambda: _refresh(args.assets),
+        "adopt": lambda: _adopt(args),
+        "rebase": lambda: _rebase(args),
+    }
     code = run_command(NAME, lambda: lines.extend(work[args.verb]()))
     sys.stdout.write("".join(f"{line}\n" for line in lines))
     return code
@@ -72,6 +83,13 @@ def _adopt(args: argparse.Namespace) -> list[str]:
     from .adopt import adopt
 
     return adopt(args.encoder, args.assets)
+
+
+def _rebase(args: argparse.Namespace) -> Iterator[str]:
+    from .rebase import rebase
+
+    for task in args.tasks:
+        yield rebase(task, args.data_dir, args.cache)
 
 
 def _refresh(root: Path) -> Iterator[str]:
