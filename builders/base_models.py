@@ -18,7 +18,6 @@ from .weights import ernie_config
 
 EMBEDDED = "embedded"
 SHIPPED = "shipped:"  # the encoder of a checkpoint that ships: shipped:ocnli
-MOVED = "moved:"  # a checkpoint that ships, moved to the embedded encoder as it is now: moved:ocnli (models.py)
 CONFIGS = ("config.json", "model_config.json")
 # What ErnieConfig takes where a configuration says nothing.
 DEFAULTS = {"intermediate_size": 3072, "max_position_embeddings": 512, "type_vocab_size": 2, "task_type_vocab_size": 3}
@@ -91,8 +90,8 @@ def is_random(name: str) -> bool:
 
 def folder_of(name: str) -> Path | None:
     """The directory that `--base-model` means; None for a name that PaddleNLP downloads, and for `random:...`."""
-    if name.startswith((SHIPPED, MOVED)):
-        folder = ASSETS / "checkpoints" / name.partition(":")[2]
+    if name.startswith(SHIPPED):
+        folder = ASSETS / "checkpoints" / name.removeprefix(SHIPPED)
     else:
         folder = ASSETS / "encoder" if name == EMBEDDED else Path(name)
     return folder if folder.is_dir() else None

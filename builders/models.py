@@ -12,16 +12,15 @@ import numpy as np
 
 from ernie_runtime.manifest import Manifest
 
-from .base_models import MOVED, SHIPPED, folder_of
+from .base_models import SHIPPED, folder_of
 from .compress.width import fit_width
 from .config import ASSETS
-from .delta_files import read_delta
 from .errors import CheckpointError
 from .framework import import_paddle, import_paddlenlp
 from .kinds import BuilderKind
 from .random_encoder import PREFIX, random_encoder
 from .weight_files import with_prefix
-from .weights import BASES, Checkpoint, Weights, ernie_config, read_checkpoint
+from .weights import Checkpoint, Weights, ernie_config, read_checkpoint
 
 EMBEDDED = ASSETS / "encoder"
 TASK_OPTIONS = "task_options"  # in a checkpoint's config.json: what training learnt for the manifest
@@ -30,8 +29,7 @@ TASK_OPTIONS = "task_options"  # in a checkpoint's config.json: what training le
 def find_base_model(name: str, seed: int = 0) -> Checkpoint:
     """`embedded`, `shipped:TASK`, a local PaddleNLP or Hugging Face directory, `random:...`, or a PaddleNLP name.
 
-    shipped:TASK is the encoder of a checkpoint that ships, without its head. moved:TASK is such a checkpoint with its
-    head, moved to the embedded encoder as it is now. A PaddleNLP name downloads.
+    shipped:TASK is the encoder of a checkpoint that ships, without its head. A PaddleNLP name downloads.
 
     seed: what the weights of a random encoder are drawn from.
     """
@@ -39,8 +37,6 @@ def find_base_model(name: str, seed: int = 0) -> Checkpoint:
         return replace(read_checkpoint(EMBEDDED), where=name)
     if name.startswith(SHIPPED):
         return _shipped(name)
-    if name.startswith(MOVED):
-        return _moved(name)
     if Path(name).exists():
         return read_checkpoint(Path(name))
     if name.startswith(PREFIX):
@@ -51,45 +47,17 @@ def find_base_model(name: str, seed: int = 0) -> Checkpoint:
 
 
 def _shipped(name: str) -> Checkpoint:
-    found = _without_task(read_checkpoint(_folder_that_ships(name)), name)
-    return replace(found, weights={key: value for key, value in found.weights.items() if key.startswith("ernie.")})
-
-
-def _moved(name: str) -> Checkpoint:
-    """What fine-tuning changed in an earlier embedded encoder, added to the one of now.
-
-    Task arithmetic (Ilharco et al., Editing Models with Task Arithmetic, ICLR 2023): an encoder that went on from the
-    earlier one has moved about as far as fine-tuning does, in other directions, so that most of the task is kept and a
-    part of its training makes up the rest. A checkpoint that leans on the encoder of now is found as it is.
-    """
-    folder = _folder_that_ships(name)
-    base, embedded = read_delta(folder).base, read_checkpoint(EMBEDDED)
-    if base is None:
-        raise CheckpointError(
-            f"--base-model {name}: {folder.name} is no difference from an encoder, it cannot be moved"
-        )
-    found, before = _without_task(read_checkpoint(folder), name), read_checkpoint(BASES[base.name]).weights
-    if found.vocabulary.read_bytes() != embedded.vocabulary.read_bytes():
-        raise CheckpointError(f"--base-model {name}: the embedded encoder has another vocabulary than before")
-    moved = dict(found.weights)
-    for key in moved.keys() & before.keys() & embedded.weights.keys():
-        if before[key].shape != embedded.weights[key].shape:
-            raise CheckpointError(f"--base-model {name}: the embedded encoder has another shape than before ({key})")
-        moved[key] = found.weights[key] + (embedded.weights[key] - before[key])
-    return replace(found, weights=moved)
-
-
-def _folder_that_ships(name: str) -> Path:
     folder = folder_of(name)
     if folder is None:
         known = sorted(path.name for path in (ASSETS / "checkpoints").iterdir() if path.is_dir())
         raise CheckpointError(f"--base-model {name}: no such checkpoint ships; there are {', '.join(known)}")
-    return folder
-
-
-def _without_task(found: Checkpoint, name: str) -> Checkpoint:
-    config = {key: value for key, value in found.config.items() if key not in ("id2label", TASK_OPTIONS)}
-    return Checkpoint(name, config, found.weights, found.vocabulary)
+    found = read_checkpoint(folder)
+    return Checkpoint(
+        name,
+        {key: value for key, value in found.config.items() if key not in ("id2label", TASK_OPTIONS)},
+        {key: value for key, value in found.weights.items() if key.startswith("ernie.")},
+        found.vocabulary,
+    )
 
 
 def _download(name: str) -> Checkpoint:

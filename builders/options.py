@@ -8,7 +8,7 @@ from pathlib import Path
 from .compat.choice import add_option as add_compat
 from .config import PROFILES, TASKS_FILE
 from .presets import PUBLISHED
-from .shipped_preset import MOVED, SHIPPED
+from .shipped_preset import SHIPPED
 
 DESCRIPTION = "Build tasks into a Triton model repository: `python builders/build_all.py`, or `ernie-triton build`."
 OTHERS = "Encoders and small models: `ernie-triton build pretrain | distill | convert-encoder --help`."
@@ -36,9 +36,9 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--base-model",
         default="",
-        help="`embedded`, `shipped:TASK` (the encoder of a checkpoint that ships), `moved:TASK` (such a checkpoint on "
-        "the embedded encoder of now), a PaddleNLP name (ernie-3.0-medium-zh), a local PaddleNLP or Hugging Face "
-        "directory, or random:LAYERSxHIDDENxHEADS[:VOCABULARY]",
+        help="`embedded`, `shipped:TASK` (the encoder of a checkpoint that ships), a PaddleNLP name "
+        "(ernie-3.0-medium-zh), a local PaddleNLP or Hugging Face directory, or "
+        "random:LAYERSxHIDDENxHEADS[:VOCABULARY]",
     )
     p.add_argument(
         "--checkpoint",
@@ -69,8 +69,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help="train with published hyperparameters: tnews, cmrc2018, cola, ... (without --tasks: for that task), or "
         f"`{PUBLISHED}`: each task takes its own; --set wins; `--preset all --dry-run` lists them; `{SHIPPED}`: the "
-        f"checkpoints that ship, trained again (with --save-checkpoint, --keep-better); `{MOVED}`: the same, each from "
-        "itself on the embedded encoder of now",
+        "checkpoints that ship, trained again (with --save-checkpoint, --keep-better)",
     )
     p.add_argument(
         "--variants",

@@ -17,7 +17,7 @@ from .errors import BuildError
 from .kinds import get_builder_kind
 from .outlook import FileOutlook
 from .presets import Choice, load_presets
-from .shipped_preset import OWN
+from .shipped_preset import SHIPPED
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -43,10 +43,10 @@ def task_rows(args: argparse.Namespace, task: TaskConfig, choice: Choice | None,
     yield from model_rows(source)
     if choice is not None:
         yield from preset_rows(args, choice)
-    elif args.preset in OWN:
-        changed = {name: getattr(task.train, name) for name in load_presets().own[args.preset].changes(task)}
+    elif args.preset == SHIPPED:
+        changed = load_presets().shipped.train.get(task.name, {})
         more = f", but {', '.join(f'{name}={value}' for name, value in changed.items())}" if changed else ""
-        yield "preset", f"{args.preset}: as {args.tasks_file.name} has it{more}"
+        yield "preset", f"{SHIPPED}: as {args.tasks_file.name} has it{more}"
     elif args.preset:
         yield "preset", f"none is published for {task.name}: {args.tasks_file.name} decides"
     yield "kind", task.kind
@@ -131,9 +131,6 @@ def origins_of(args: argparse.Namespace, task: str, choice: Choice | None) -> di
     origins.update(dict.fromkeys(raw, args.tasks_file.name))
     if choice is not None:
         origins.update(dict.fromkeys(choice.train, f"preset {choice.preset.name}"))
-    if args.preset in OWN:
-        own = load_presets().own[args.preset]
-        origins.update(dict.fromkeys((*own.times, *own.train.get(task, {})), f"preset {args.preset}"))
     return {**origins, **{item.partition("=")[0]: "--set" for item in args.set}}
 
 

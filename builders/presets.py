@@ -23,7 +23,7 @@ from .base_models import (
 )
 from .config import TaskConfig, TrainConfig, typed
 from .errors import ConfigError
-from .shipped_preset import OWN, ShippedPreset, shipped_preset
+from .shipped_preset import SHIPPED, ShippedPreset, shipped_preset
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -114,7 +114,7 @@ class Presets:
     sources: Mapping[str, str]
     models: Mapping[str, BaseModel]
     presets: Mapping[str, Preset]
-    own: Mapping[str, ShippedPreset] = field(default_factory=dict)  # by its table's name
+    shipped: ShippedPreset = field(default_factory=ShippedPreset)
 
     def preset(self, name: str) -> Preset:
         """The preset called so; ConfigError with close names."""
@@ -122,7 +122,7 @@ class Presets:
             return self.presets[name]
         if name == ALL:
             raise ConfigError(f"--preset {ALL} only lists the presets: add --dry-run")
-        near = did_you_mean(name, [PUBLISHED, *OWN, ALL, *self.presets])
+        near = did_you_mean(name, [PUBLISHED, SHIPPED, ALL, *self.presets])
         raise ConfigError(f"--preset {name}: no such preset{near or f'; `--preset {ALL} --dry-run` lists them'}")
 
     def of_task(self, task: str) -> Preset | None:
@@ -171,7 +171,7 @@ def preset_for(name: str, base_model: str) -> Choice:
 
 def choice_for(preset: str, task: str, base_model: str) -> Choice | None:
     """What `--preset` means for a task; None without one, or where nothing is published for the task."""
-    if preset in ("", *OWN):
+    if preset in ("", SHIPPED):
         return None
     presets = load_presets()
     found = presets.of_task(task) if preset == PUBLISHED else presets.preset(preset)
@@ -182,8 +182,8 @@ def task_names(preset: str, known: Iterable[str]) -> list[str]:
     """The known tasks that `--preset` means where --tasks names none: those it is for."""
     if preset in ("", PUBLISHED):
         return list(known)
-    if preset in OWN:
-        return load_presets().own[preset].names(list(known))
+    if preset == SHIPPED:
+        return load_presets().shipped.names(list(known))
     tasks = load_presets().preset(preset).tasks
     return [name for name in known if name in tasks]
 
@@ -201,8 +201,7 @@ def load_presets(path: Path = PRESETS_FILE) -> Presets:
         presets = {
             n: _preset(n, p, shared, sources, models, f"{path.name}: presets.{n}") for n, p in raw["presets"].items()
         }
-    own = {name: shipped_preset(raw.get(name, {}), f"{path.name}: {name}") for name in OWN}
-    return Presets(sources, models, presets, own)
+    return Presets(sources, models, presets, shipped_preset(raw.get(SHIPPED, {}), f"{path.name}: {SHIPPED}"))
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from typing import Any
 from .config import ASSETS, TASKS_FILE, TaskConfig, load_tasks
 from .errors import ConfigError, DataError
 from .progress import say
-from .shipped_preset import OWN
+from .shipped_preset import SHIPPED
 from .stages import Context, Done, run_stage
 from .task_changes import with_changes
 
@@ -22,7 +22,7 @@ def check_saving(args: argparse.Namespace, tasks: Sequence[TaskConfig]) -> None:
     """ConfigError for options that do not go together; says how long the shipped checkpoints took to train."""
     if args.keep_better and args.save_checkpoint is None:
         raise ConfigError("--keep-better: says what --save-checkpoint DIR may replace; give that too")
-    if args.preset in OWN:
+    if args.preset == SHIPPED:
         cards = [ASSETS / task.checkpoint / "card.json" for task in tasks if task.checkpoint]
         told = [json.loads(card.read_text(encoding="utf-8")) for card in cards if card.is_file()]
         seconds = sum(card.get("training_seconds", 0) for card in told)

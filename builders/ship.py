@@ -15,9 +15,9 @@ import numpy as np
 from ernie_runtime.pipeline import Pipeline
 from ernie_runtime.tokenization import ErnieTokenizer
 
-from .base_models import EMBEDDED, MOVED, SHIPPED, folder_of
+from .base_models import SHIPPED, folder_of
 from .checksums import CARDS, refresh, ships
-from .delta import Delta, fingerprint
+from .delta import Delta
 from .delta_files import read_delta
 from .framework import import_paddle
 from .kinds import get_builder_kind
@@ -155,8 +155,6 @@ def untrained_rows(table: np.ndarray, start: np.ndarray) -> np.ndarray:
 def base_of(context: Context) -> str | None:
     """The encoder of BASES that training began with; None where it does not ship."""
     where = context.source.where
-    if where.startswith(MOVED):
-        return EMBEDDED
     if where.startswith(SHIPPED) and (began := folder_of(where)) is not None and (of := read_delta(began).base):
         return of.name  # an encoder that went on from one that ships
     return where if where in BASES else None
@@ -201,7 +199,6 @@ def make_card(context: Context, done: Mapping[str, Done], command: str, stored: 
         "title": f"{context.task.title}, fine-tuned from {context.source.name}",
         "task": context.task.name,
         "base_model": context.source.name,
-        "began_with": fingerprint(context.source.weights),  # `moved:` means another one later
         "data": {split: figures["rows"] for split, figures in rows.items()},
         "train": asdict(context.task.train),
         "seed": context.seed,

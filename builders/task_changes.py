@@ -12,7 +12,7 @@ from .config import TaskConfig, TrainConfig, typed
 from .errors import ConfigError
 from .kinds import get_builder_kind
 from .presets import choice_for, load_presets
-from .shipped_preset import OWN
+from .shipped_preset import SHIPPED
 
 CANDIDATES = ("fp32", "fp32-ov", "int8", "int8-e8-ort")  # what --pick chooses among where no variants are named
 TRAINED = ("w0.5", "w0.5-int8-e8-ort")  # more of them where the profile may train
@@ -32,8 +32,8 @@ def with_changes(task: TaskConfig, args: argparse.Namespace) -> TaskConfig:
             raise ConfigError(f"--set {item}: {value!r} is not a number") from None
     choice = choice_for(args.preset, task.name, args.base_model or task.base_model)
     task = choice.apply(task) if choice else task
-    if args.preset in OWN:
-        task = load_presets().own[args.preset].apply(task, args.preset)
+    if args.preset == SHIPPED:
+        task = load_presets().shipped.apply(task)
     task = _with_variants(task, args)
     if args.max_drop is not None:
         changed = {**vars(task.compress), "max_drop": args.max_drop}

@@ -16,7 +16,7 @@ from builders.errors import ConfigError
 from builders.keep import LEDGER, TABLE, read_ledger, table
 from builders.presets import load_presets
 from builders.saving import sharing
-from builders.shipped_preset import MOVED, SHIPPED, shipped_preset
+from builders.shipped_preset import SHIPPED, shipped_preset
 
 from .places import TASKS, Place
 
@@ -155,34 +155,25 @@ def test_the_table() -> None:
 
 def test_the_preset_is_what_ships_from_the_embedded_encoder() -> None:
     """What begins from another's checkpoint comes after it; every one has its own checkpoint."""
-    tasks, names = load_tasks(), load_presets().own[SHIPPED].tasks
+    tasks, names = load_tasks(), load_presets().shipped.tasks
     for place, name in enumerate(names):
         assert tasks[name].checkpoint == f"checkpoints/{name}"
         base = tasks[name].base_model
         assert base == "embedded" or base.removeprefix("shipped:") in names[:place]
     left = {task.checkpoint for task in tasks.values()} - {f"checkpoints/{name}" for name in names} - {""}
     assert left == {"checkpoints/sst2"}
-    assert load_presets().own[MOVED].tasks == names
 
 
 def test_the_preset_changes_hyperparameters(tasks_file: Path) -> None:
     task = load_tasks(tasks_file)["topics"]
     preset = shipped_preset({"tasks": ["topics"], "train": {"topics": {"epochs": 9.0}}}, SHIPPED)
-    changed = preset.apply(task, SHIPPED)
-    assert (changed.train.epochs, changed.train.batch_size) == (9, task.train.batch_size)
-    assert changed.base_model == task.base_model
-    moved = shipped_preset({"tasks": ["topics"], "base_model": "moved:{task}", "times": {"epochs": 0.5}}, MOVED)
-    changed = moved.apply(task, MOVED)
-    assert (changed.train.epochs, changed.base_model) == (task.train.epochs / 2, "moved:topics")
+    assert (preset.apply(task).train.epochs, preset.apply(task).train.batch_size) == (9, task.train.batch_size)
     assert preset.names(["names", "topics"]) == ["topics"]
     for raw, says in (
         ({"tasks": "topics"}, "shipped.tasks: expected a list of strings"),
         ({"tasks": [], "train": {"topics": {}}}, "shipped.train.topics: shipped.tasks has no such task"),
         ({"tasks": ["topics"], "train": {"topics": {"epoch": 1}}}, "shipped.train.topics: unknown field 'epoch'"),
         ({"task": []}, "shipped: unknown field 'task'"),
-        ({"times": {"epoch": 2.0}}, "shipped.times.epoch: expected a factor of a hyperparameter that is a fraction"),
-        ({"times": {"epochs": "2"}}, "shipped.times.epochs: expected a factor"),
-        ({"times": 2}, "shipped.times: expected a table"),
     ):
         with pytest.raises(ConfigError, match=says):
             shipped_preset(raw, SHIPPED)
