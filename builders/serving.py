@@ -13,9 +13,11 @@ NO_TIMEOUT = 3_600_000  # ms, an hour: Triton heeds a request's own timeout only
 ROWS = 32  # of an execution while more wait: what is accepted late must not wait for a batch of all that wait
 INTERACTIVE, BULK = 1, 2  # `priority` of a request; one that names none is interactive
 MOST_INSTANCES = 256
+TOKENIZER, WHOLE_TASK = "ernie_tokenizer", "ernie_pipeline"  # backends
 UNBOUNDED = ("ernie_postprocess",)  # backends whose queue is not bounded: the encoder's work would be lost
-SLO = "slo_ms"  # parameter of the engine stand-ins, which refuse by themselves: ernie_runtime/admission.py
-CHEAP = ("ernie_tokenizer", *UNBOUNDED)  # backends that need no bound on an execution's rows
+SLO = "slo_ms"  # parameter of Python models, which refuse by themselves: ernie_runtime/admission.py
+REPORTS_TO = "reports_to"  # parameter of an encoder: the tokenizer that refuses in its stead
+CHEAP = (TOKENIZER, *UNBOUNDED)  # backends that need no bound on an execution's rows
 
 
 @dataclass(frozen=True)
@@ -68,20 +70,22 @@ def set_instances(config: Any, serving: ServingConfig) -> None:
     config.instance_group[0].count = serving.instances
 
 
-def bound_queues(config: Any, serving: ServingConfig, rate: float = 0.0, stand_in: bool = False) -> None:
+def bound_queues(
+    config: Any, serving: ServingConfig, rate: float = 0.0, stand_in: bool = False, tokenizer: str = ""
+) -> None:
     """Put the task's bounds into a ModelConfig that has a dynamic batcher; others (ensembles) are left alone.
 
-    stand_in: the configuration is of the Python engines. With an SLO alone these refuse by themselves (`SLO`),
+    stand_in: the configuration is of the Python engines. With an SLO alone these refuse by themselves (`shed`),
     and Triton's queues stay as they are: with a queue policy of any kind Triton 2.51 fetches no batch while one is at
     work, now and then sleeps for half a second though requests wait, and after an overload may stay slow
     (triton-inference-server/server#8870). Else, past a bound, a request is refused with UNAVAILABLE, through the
     ensemble too, which hands priority and timeout of its request to its steps; a client may ask for a shorter timeout
-    than the configuration's.
+    than the configuration's. tokenizer: model name of the task's.
     """
     if not config.HasField("dynamic_batching"):
         return
-    if stand_in and serving.slo_ms and config.backend not in CHEAP:
-        config.parameters[SLO].string_value = str(serving.slo_ms)
+    if stand_in and serving.slo_ms:
+        shed(config, serving, tokenizer)
     if not serving.queued and (stand_in or not serving.slo_ms):
         return
     batching = config.dynamic_batching
@@ -100,3 +104,17 @@ def bound_queues(config: Any, serving: ServingConfig, rate: float = 0.0, stand_i
         policy.timeout_action = policy.REJECT
         policy.default_timeout_microseconds = 1000 * milliseconds
         policy.allow_timeout_override = True
+
+
+def shed(config: Any, serving: ServingConfig, tokenizer: str) -> None:
+    """Parameters by which a Python model refuses what cannot be answered within `slo_ms`.
+
+    Of an ensemble it is the tokenizer, by what its encoders tell it. Where Triton's queues are bounded or ordered too,
+    the encoders do it: the tokenizer cannot tell interactive requests from bulk ones.
+    """
+    early = bool(tokenizer) and not serving.queued
+    if config.backend in UNBOUNDED or (config.backend == TOKENIZER and not early):
+        return
+    config.parameters[SLO].string_value = str(serving.slo_ms)
+    if early and config.backend not in (TOKENIZER, WHOLE_TASK):
+        config.parameters[REPORTS_TO].string_value = tokenizer

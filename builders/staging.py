@@ -82,7 +82,7 @@ def stage_models(
         for config, file in zip(configs, (tc.PORTABLE, tc.RAGGED, tc.TENSORRT), strict=False):
             set_instances(config, serving)
             stand_in = file == tc.RAGGED or name == tc.fused_name(task)
-            bound_queues(config, serving, rates.get(name, max(rates.values())), stand_in)
+            bound_queues(config, serving, rates.get(name, max(rates.values())), stand_in, tc.tokenizer_name(task))
             write_warmup(config, folder, warm.get(name, []))
             (folder / file).parent.mkdir(exist_ok=True)
             (folder / file).write_text(tc.to_text(config), encoding="utf-8")

@@ -32,6 +32,7 @@ RECOVERY = 10.0  # seconds that it is asked at that rate
 class Figures:
     """What was seen. Rates in requests a second, latencies in ms.
 
+    answered_rate: until the last answer, which without bounds may come long after the flood.
     recovered_s: from the end of the flood to the last moment when a request was sent that was refused or took longer
     than the SLO; 0 where none was. cpu_s: CPU seconds of the flood, of this client and of the server's processes.
     """
@@ -43,6 +44,7 @@ class Figures:
     seconds: float
     requests: int
     answered: int
+    answered_rate: float
     answered_p50_ms: float
     answered_p99_ms: float
     refused_p50_ms: float
@@ -56,7 +58,7 @@ class Figures:
         return [
             f"{self.task}: sustains {self.sustained:.0f} requests/s ({CALLERS} callers); SLO {self.slo_ms:g} ms",
             f"asked {self.asked:.0f} requests/s for {self.seconds:g} s: {self.answered:,} of {self.requests:,} answered"
-            f" ({self.answered / self.seconds:.0f} a second), {refused:,} refused with UNAVAILABLE",
+            f" ({self.answered_rate:.0f} a second), {refused:,} refused with UNAVAILABLE",
             f"answered: p50 {self.answered_p50_ms:.0f}, p99 {self.answered_p99_ms:.0f} ms"
             f" ({self.answered_p99_ms / self.slo_ms:.2f} x the SLO)",
             f"refused: p50 {self.refused_p50_ms:.0f}, p99 {self.refused_p99_ms:.0f} ms",
@@ -145,6 +147,7 @@ def figures_of(
         seconds=seconds,
         requests=len(flood),
         answered=len(answered),
+        answered_rate=round(len(answered) / max(seconds, *(one.sent + one.seconds for one in answered)), 1),
         answered_p50_ms=_percentile(answered, 50),
         answered_p99_ms=_percentile(answered, 99),
         refused_p50_ms=_percentile(refused, 50),

@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from .admission import Admission
+from .admission import EXECUTION, IN_FLIGHT, UNBOUNDED, Admission, ExecutionLimit, InFlightLimit
+from .completions import Inbox, Outbox, address
 from .encoder import EncoderStep
 from .errors import InvalidItem
 from .metrics import TokenCounters
@@ -32,10 +33,30 @@ def parameters(args: Mapping[str, str]) -> dict[str, str]:
     return {name: value["string_value"] for name, value in config.get("parameters", {}).items()}
 
 
-def admission(args: Mapping[str, str]) -> Admission | None:
-    """Parameter `slo_ms` of the model; None without."""
+def admission(args: Mapping[str, str]) -> ExecutionLimit | None:
+    """An encoder's or a whole task's, by the model's parameters; None without `slo_ms`.
+
+    `reports_to`: the tokenizer that refuses in its stead. Then its own bound is only for those who ask it by itself.
+    """
+    given = parameters(args)
+    slo_ms, tokenizer = float(given.get("slo_ms", 0)), given.get("reports_to")
+    if slo_ms <= 0:
+        return None
+    if not tokenizer:
+        return ExecutionLimit(slo_ms, EXECUTION)
+    config = json.loads(args["model_config"])
+    groups = config.get("instance_group", ())
+    instances = sum(int(group.get("count", 1)) * max(1, len(group.get("gpus", ()))) for group in groups) or 1
+    outbox = Outbox(address(tokenizer, args["model_version"]), instances)
+    return ExecutionLimit(slo_ms, IN_FLIGHT, outbox)
+
+
+def first_admission(args: Mapping[str, str]) -> InFlightLimit | None:
+    """A tokenizer's, by its parameter `slo_ms`; None without."""
     slo_ms = float(parameters(args).get("slo_ms", 0))
-    return Admission(slo_ms) if slo_ms > 0 else None
+    if slo_ms <= 0:
+        return None
+    return InFlightLimit(slo_ms, Inbox(address(args["model_name"], args["model_version"])))
 
 
 def per_token_outputs(args: Mapping[str, str]) -> list[str]:
@@ -72,7 +93,7 @@ def execute(step: Step, requests: Sequence[Any], pb_utils: Any, admission: Admis
     costly = getattr(step, "costly", False)
     good: list[int] = []
     inputs: list[dict[str, np.ndarray]] = []
-    taken, room = 0, admission.rows if admission else 0
+    taken, room = 0, admission.room() if admission else UNBOUNDED
     for i, request in enumerate(requests):
         tensors = [pb_utils.get_input_tensor_by_name(request, name) for name in step.inputs]
         missing = [name for name, tensor in zip(step.inputs, tensors, strict=True) if tensor is None]
@@ -87,7 +108,7 @@ def execute(step: Step, requests: Sequence[Any], pb_utils: Any, admission: Admis
         if costly and shape[0] >= WORTH_ASKING and request.is_cancelled():
             responses[i] = _failed(pb_utils, "CANCELLED", "the request was cancelled")
             continue
-        if room and good and taken + shape[0] > room:
+        if room == 0 or (good and taken + shape[0] > room):
             responses[i] = _failed(pb_utils, "UNAVAILABLE", "more requests than the service can answer in time")
             continue
         taken += shape[0]
@@ -97,7 +118,8 @@ def execute(step: Step, requests: Sequence[Any], pb_utils: Any, admission: Admis
         began = time.monotonic()
         outcomes = _run(step, inputs, pb_utils)
         if admission:
-            admission.took(taken, time.monotonic() - began)
+            made = sum(len(next(iter(outcome.values()))) for outcome in outcomes if isinstance(outcome, dict))
+            admission.took(taken, made, time.monotonic() - began)
         for i, outcome in zip(good, outcomes, strict=True):
             if isinstance(outcome, InvalidItem):
                 responses[i] = _failed(pb_utils, "INVALID_ARG", str(outcome))

@@ -17,7 +17,8 @@ class TritonPythonModel:
     def initialize(self, args: dict[str, str]) -> None:
         """Load the version directory; an error here is the reason Triton reports for the model."""
         self.step = TokenizerStep.load(triton.version_folder(args), triton.parameters(args))
+        self.admission = triton.first_admission(args)
 
     def execute(self, requests: list) -> list:
         """Answer a dynamic batch."""
-        return triton.execute(self.step, requests, pb_utils)
+        return triton.execute(self.step, requests, pb_utils, self.admission)

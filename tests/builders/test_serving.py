@@ -9,7 +9,7 @@ from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as pb
 
 from builders.errors import ConfigError
-from builders.serving import QUEUE_SIZE, SLO, ServingConfig, bound_queues, set_instances
+from builders.serving import QUEUE_SIZE, REPORTS_TO, SLO, ServingConfig, bound_queues, set_instances
 
 from .places import Place, copied
 
@@ -30,21 +30,31 @@ def test_no_bounds_where_none_are_asked_for() -> None:
 
 
 @pytest.mark.parametrize(
-    ("backend", "stand_in", "slo", "policy"),
+    ("backend", "stand_in", "parameters", "policy"),
     [
-        ("onnxruntime", True, "400", False),
-        ("ernie_pipeline", True, "400", False),
-        ("ernie_tokenizer", True, None, False),
-        ("onnxruntime", False, None, True),
-        ("ernie_tokenizer", False, None, True),
+        ("ernie_tokenizer", True, {SLO: "400"}, False),
+        ("onnxruntime", True, {SLO: "400", REPORTS_TO: "T_tokenizer"}, False),
+        ("ernie_postprocess", True, {}, False),
+        ("ernie_pipeline", True, {SLO: "400"}, False),
+        ("onnxruntime", False, {}, True),
+        ("ernie_tokenizer", False, {}, True),
     ],
 )
-def test_stand_ins_refuse_by_themselves(backend: str, stand_in: bool, slo: str | None, policy: bool) -> None:
+def test_stand_ins_refuse_by_themselves(backend: str, stand_in: bool, parameters: dict[str, str], policy: bool) -> None:
     config = pb.ModelConfig(backend=backend)
     config.dynamic_batching.SetInParent()
-    bound_queues(config, ServingConfig(slo_ms=400), 500, stand_in)
-    assert (config.parameters[SLO].string_value if SLO in config.parameters else None) == slo
+    bound_queues(config, ServingConfig(slo_ms=400), 500, stand_in, "T_tokenizer")
+    assert {name: value.string_value for name, value in config.parameters.items()} == parameters
     assert config.dynamic_batching.HasField("default_queue_policy") == policy
+
+
+def test_with_priorities_the_encoder_refuses() -> None:
+    """A tokenizer cannot tell bulk requests, which may wait, from others."""
+    for backend, parameters in (("ernie_tokenizer", []), ("onnxruntime", [SLO])):
+        config = pb.ModelConfig(backend=backend)
+        config.dynamic_batching.SetInParent()
+        bound_queues(config, ServingConfig(slo_ms=400, priorities=True), 500, True, "T_tokenizer")
+        assert list(config.parameters) == parameters
 
 
 def test_one_bound_brings_the_others_defaults() -> None:

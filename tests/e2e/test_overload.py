@@ -72,7 +72,7 @@ def slow(build_arguments: list[str], tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.fixture(scope="module")
 def shedding(build_arguments: list[str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[TritonServer]:
-    """An SLO alone: the encoder refuses by itself."""
+    """An SLO alone: the tokenizer refuses by itself."""
     with slow_server(tmp_path_factory.mktemp("shedding"), build_arguments, SLO) as running:
         yield running
 
@@ -146,7 +146,8 @@ def test_more_than_it_can_take(bounds: str, request: pytest.FixtureRequest) -> N
     assert all(any(reason in o.message for reason in reasons[bounds]) for o in refused)
     assert len(refused) > len(outcomes) / 4 and len(accepted) > len(outcomes) / 20
     assert percentile(accepted, 99) < 2 * SLO_MS / 1000
-    assert percentile(refused, 50) < SLO_MS / 1000
+    at_once = {"slow": 1, "shedding": 0.1}[bounds]  # without Triton's queues the tokenizer refuses as they come
+    assert percentile(refused, 50) < at_once * SLO_MS / 1000
     with grpc.InferenceServerClient(server.grpc_address) as client:  # and it is well again
         begun = time.monotonic()
         assert len(results(client.infer("topic", [text_input(texts_of(TEXTS, 1))]))) == TEXTS

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 
 from ernie_runtime import triton
-from ernie_runtime.admission import PART, Admission
+from ernie_runtime.admission import UNBOUNDED, ExecutionLimit, InFlightLimit
+from ernie_runtime.completions import Inbox, Outbox
 from ernie_runtime.errors import InvalidItem
 
 SECRET = "secret.py"
@@ -171,34 +173,68 @@ class Room:
     """An admission of so many rows."""
 
     def __init__(self, rows: int) -> None:
-        self.rows, self.told = rows, list[int]()
+        self.rows, self.told = rows, list[tuple[int, int]]()
 
-    def took(self, rows: int, seconds: float) -> None:
+    def room(self) -> int:
+        return self.rows
+
+    def took(self, taken: int, made: int, seconds: float) -> None:
         assert seconds >= 0
-        self.told.append(rows)
+        self.told.append((taken, made))
 
 
 def test_what_is_beyond_the_rows_admitted_is_refused() -> None:
-    """The first is taken whatever its size; those after it while there is room."""
+    """The first is taken whatever its size, where there is any room; those after it while there is room."""
     requests = [request_of(1, 2, 3), request_of(4, 5), request_of(6)]
-    for rows, taken in ((6, [0, 1, 2]), (5, [0, 1]), (4, [0, 2]), (2, [0])):
+    for rows, taken in ((6, [0, 1, 2]), (5, [0, 1]), (4, [0, 2]), (2, [0]), (0, [])):
         room: Any = Room(rows)
         responses = triton.execute(Double(), requests, Server(), room)
         assert [i for i, r in enumerate(responses) if r.error is None] == taken
         assert all(r.error.code == "UNAVAILABLE" for i, r in enumerate(responses) if i not in taken)
-        assert room.told == [sum((3, 2, 1)[i] for i in taken)]
-    args = {"model_config": json.dumps({"parameters": {"slo_ms": {"string_value": "400"}}})}
-    assert triton.admission(args) is not None
-    assert triton.admission({"model_config": "{}"}) is None
+        assert room.told == ([(sum((3, 2, 1)[i] for i in taken), len(taken))] if taken else [])
 
 
-def test_admission_follows_the_speed() -> None:
-    admission = Admission(0.1 / PART * 1000)  # a tenth of a second for an execution
-    assert admission.rows == 16
-    admission.took(10, 0.05)
-    assert admission.rows == 20
-    for _ in range(60):
-        admission.took(10, 0.5)
-    assert admission.rows in (1, 2)
-    admission.took(1, 10.0)
-    assert admission.rows == 1
+def test_what_failed_is_not_on_its_way() -> None:
+    room: Any = Room(9)
+    triton.execute(Double(), [request_of(1, 2), request_of(13)], Server(), room)
+    assert room.told == [(3, 1)]
+
+
+def args_of(**parameters: str) -> dict[str, str]:
+    config = {"parameters": {name: {"string_value": value} for name, value in parameters.items()}}
+    return {"model_config": json.dumps(config), "model_name": "T_tokenizer", "model_version": "7"}
+
+
+@contextmanager
+def both(**of_encoder: Any) -> Iterator[tuple[InFlightLimit, ExecutionLimit]]:
+    """The tokenizer's and the encoder's admission of one server, an SLO of 400 ms."""
+    args = args_of(slo_ms="400", reports_to="T_tokenizer")
+    config = json.loads(args["model_config"]) | of_encoder
+    first, second = triton.first_admission(args), triton.admission(args | {"model_config": json.dumps(config)})
+    assert isinstance(first, InFlightLimit) and isinstance(second, ExecutionLimit)
+    with closing(cast(Inbox, first.inbox)), closing(cast(Outbox, second.outbox)):
+        assert first.room() == UNBOUNDED
+        yield first, second
+
+
+def test_which_admission_a_model_has() -> None:
+    whole = triton.admission(args_of(slo_ms="400"))
+    assert whole and whole.outbox is None
+    assert triton.admission(args_of()) is None and triton.first_admission(args_of()) is None
+
+
+def test_an_encoder_tells_its_tokenizer_what_it_finished() -> None:
+    """Over the real sockets: all that is let in past half of the SLO waits until the encoder has told."""
+    with both() as (tokenizer, encoder):
+        encoder.took(1, 1, 0.05)
+        assert tokenizer.room() == 4
+        tokenizer.took(4, 4, 0.001)
+        assert tokenizer.room() == 0
+        encoder.took(3, 3, 0.15)
+        assert tokenizer.room() == 3
+
+
+def test_instances_of_an_encoder_finish_rows_together() -> None:
+    with both(instance_group=[{"count": 2}, {"count": 1, "gpus": [0, 1]}]) as (tokenizer, encoder):
+        encoder.took(1, 1, 0.05)
+        assert tokenizer.room() == 16

@@ -19,13 +19,13 @@ def test_figures() -> None:
     assert (found.asked, found.requests, found.answered) == (30, 30, 10)
     assert (found.answered_p99_ms, found.refused_p99_ms, found.recovered_s) == (200, 4, 0.4)
     text = "\n".join(found.lines())
-    assert "10 of 30 answered (10 a second), 20 refused" in text and "(0.40 x the SLO)" in text
+    assert "10 of 30 answered (9 a second), 20 refused" in text and "(0.40 x the SLO)" in text
     assert text.endswith("CPU seconds of the flood: client 0.5")
 
 
 def test_nothing_refused() -> None:
     found = figures_of("tnews", 500, 10.0, 1.0, [Outcome(0, 0.2, 0, "")], [], {})
-    assert (found.refused_p50_ms, found.recovered_s) == (0, 0)
+    assert (found.refused_p50_ms, found.recovered_s, found.answered_rate) == (0, 0, 1)
 
 
 def test_nothing_answered() -> None:
