@@ -85,6 +85,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def compare(before: Run, after: Run, least: float) -> Comparison:
     """Every figure of every cell that both have. Errors: RunError where no cell was repeated, or none is in both."""
+    each = [run.about["settings"].get("request_texts", 1) for run in (before, after)]
+    if each[0] != each[1]:
+        raise RunError(f"the runs sent {each[0]} and {each[1]} texts a request; measure both with one --request-texts")
     remarks = _differences(before, after)
     first, second = ({(c.task, c.variant): c for c in curves(run)} for run in (before, after))
     rows: Rows = {}

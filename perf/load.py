@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .answers import Answers
 from .errors import TargetError
-from .expected import Expected
 
 WINDOWS = 3  # perf_analyzer takes three before it calls a measurement stable
 UNSTABLE = "999"  # per cent that they may differ: repeated rounds, not repeated windows, tell the noise
@@ -56,16 +56,18 @@ class Analyzer:
         return (done.stdout or done.stderr).strip()
 
     def measure(
-        self, address: str, model: str, load: Load, seconds: float, data: Path, expected: Expected, raw: Path
+        self, address: str, model: str, load: Load, seconds: float, data: Path, answers: Answers, raw: Path
     ) -> dict[str, Any]:
         """Measure about `seconds` s, longer where no answer came in a window; throughput, latencies in ms, answers
         checked and wrong, CPU seconds of the client.
 
-        address: of gRPC. raw: path without ending for the raw CSV and JSON. Errors: TargetError where perf_analyzer
-        fails, which it does at the first request that the server refuses or answers otherwise than `validation_data`.
+        address: of gRPC. answers: what is expected, and how many texts a request has. raw: path without ending for the
+        raw CSV and JSON. Errors: TargetError where perf_analyzer fails, which it does at the first request that the
+        server refuses or answers otherwise than `validation_data`.
         """
         table, export = _beside(raw, ".csv"), _beside(raw, ".json")
-        command = [str(self.binary), "-m", model, "-i", "grpc", "-u", address, "-b", "1", "--input-data", str(data)]
+        command = [str(self.binary), "-m", model, "-i", "grpc", "-u", address, "--input-data", str(data)]
+        command += ["-b", str(answers.texts)]
         command += ["--measurement-interval", str(max(200, round(1000 * seconds / WINDOWS)))]
         command += ["--stability-percentage", UNSTABLE, "--max-trials", "10", "--verbose-csv", "-f", str(table)]
         command += ["--profile-export-file", str(export), *load.arguments()]
@@ -76,11 +78,11 @@ class Analyzer:
             done = _run(command, dict(self.environment), 30 + PATIENCE * seconds)
             took, after = time.monotonic() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
             if WINDOW_EMPTY in done.stderr + done.stdout and seconds < LONGEST:
-                return self.measure(address, model, load, 3 * seconds, data, expected, raw)
+                return self.measure(address, model, load, 3 * seconds, data, answers, raw)
             if done.returncode != 0 or not table.is_file() or not export.is_file():
                 raise TargetError(f"perf_analyzer: {_reason(done)}")
             found = _figures(table)
-            found.update(_check(export, expected))
+            found.update(_check(export, answers))
             found["seconds"] = round(took, 3)
             found["client_cpu_s"] = round(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, 3)
             return found
@@ -117,23 +119,22 @@ def _figures(table: Path) -> dict[str, Any]:
     return found
 
 
-def _check(export: Path, expected: Expected) -> dict[str, Any]:
+def _check(export: Path, answers: Answers) -> dict[str, Any]:
     """Compare every answer; keep the export without its texts (they would repeat the data set), compressed."""
-    document = json.loads(export.read_text(encoding="utf-8"))
-    known, example = set(expected.items), None
+    document = json.loads(export.read_text(encoding="utf-8", errors="replace"))  # see answers.LENGTH
+    expected, example = answers.expected, None
     requests = checked = wrong = 0
     for request in _requests(document):
         requests += 1
-        inputs, outputs = request.pop("request_inputs", {}), request.pop("response_outputs", [])
-        item = tuple(inputs.get(name) for name in expected.inputs)
-        if item not in known:
-            raise TargetError(f"perf_analyzer exported a request that was never given: {str(item)[:120]}")
-        if item not in expected.results:
-            continue
-        checked += 1
-        if len(outputs) != 1 or expected.wrong(item, outputs[0]):
-            wrong += 1
-            example = example or {"inputs": inputs, "outputs": outputs, "expected": expected.results[item]}
+        for item, outputs in answers.of(request):
+            if item not in expected.results:
+                continue
+            checked += 1
+            if expected.wrong(item, outputs):
+                wrong += 1
+                example = example or {"inputs": item, "outputs": outputs, "expected": expected.results[item]}
+        request.pop("request_inputs", None)
+        request.pop("response_outputs", None)
     with gzip.open(_beside(export, ".gz"), "wt", encoding="utf-8") as file:
         json.dump(document, file)
     found = {"requests": requests, "checked": checked, "wrong": wrong}

@@ -28,6 +28,7 @@ class Settings:
     config_name: str
     device: str
     quick: bool
+    request_texts: int = 1
 
     def to_json(self) -> dict[str, object]:
         """For run.json."""
@@ -42,6 +43,7 @@ class Settings:
             "config_name": self.config_name,
             "device": self.device,
             "quick": self.quick,
+            "request_texts": self.request_texts,
         }
 
 
@@ -59,6 +61,7 @@ def parser() -> argparse.ArgumentParser:
         "--concurrency", type=_whole, default=(1, 8, 32), help="requests in flight, e.g. 1,8,32; '' for none"
     )
     p.add_argument("--rates", type=_numbers, default=(), help="open loop: Poisson requests a second, e.g. 100,200,300")
+    p.add_argument("--request-texts", type=_positive, default=1, help="texts in each request, closed loops (default 1)")
     p.add_argument("--rounds", type=_positive, help="of every measurement, in turn over the variants (default 3)")
     p.add_argument("--seconds", type=_seconds, help="a measurement takes about so long (default 6)")
     p.add_argument("--quick", action="store_true", help="one round of short measurements, 5 minutes at most")
@@ -93,6 +96,7 @@ def settings_of(args: argparse.Namespace) -> Settings:
         args.config_name,
         args.device,
         args.quick,
+        args.request_texts,
     )
 
 
@@ -100,6 +104,8 @@ def check(p: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     """Exit 2 for arguments that do not go together."""
     if not args.concurrency and not args.rates and not args.engine:
         p.error("nothing to measure: give --concurrency, --rates or --engine")
+    if args.rates and args.request_texts > 1:
+        p.error("--request-texts goes with --concurrency: open loops send a text a request")
     if bool(args.url) != bool(args.http_url):
         p.error("--url and --http-url go together: the load goes to the one, the statistics come from the other")
     if args.metrics_url and not args.url:

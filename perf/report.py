@@ -124,8 +124,9 @@ def on_what(about: Mapping[str, Any]) -> str:
 def how(about: Mapping[str, Any]) -> str:
     """Rounds and checks in a sentence or two."""
     settings = about["settings"]
+    texts = settings.get("request_texts", 1)
     return (
-        f"perf_analyzer over gRPC, one text a request; "
+        f"perf_analyzer over gRPC, {'one text' if texts == 1 else f'{texts} texts'} a request; "
         f"{settings['rounds']} rounds of {settings['seconds']:g} s in turn over variants, medians of the rounds. Every "
         "answer was compared with the same task's answer in one process; a wrong one fails the measurement."
     )

@@ -16,6 +16,7 @@ from builders.progress import say
 from ernie_runtime.pipeline import Pipeline
 
 from . import processes
+from .answers import Answers
 from .curves import kept_up
 from .engine import ORDERS, run_engine
 from .errors import AnswerError, TargetError
@@ -159,10 +160,10 @@ class Sweep:
         stages, padding = target.statistics(one.steps), target.padding(one.steps)
         used = processes.usage(target.pid) if target.pid else {}
         try:
-            load, data = Load(cell.mode, cell.value), one.data if cell.mode == "concurrency" else one.plain
-            figures |= self.analyzer.measure(
-                target.grpc, one.model, load, self.settings.seconds, data, one.expected, raw
-            )
+            load, answers = Load(cell.mode, cell.value), Answers(one.expected, self.settings.request_texts)
+            # Of several texts perf_analyzer would compare all outputs with what is expected of the first.
+            data = one.data if cell.mode == "concurrency" and answers.texts == 1 else one.plain
+            figures |= self.analyzer.measure(target.grpc, one.model, load, self.settings.seconds, data, answers, raw)
             if figures["wrong"] > one.expected.allowed * max(1, figures["checked"]):
                 example = json.dumps(figures["wrong_example"], ensure_ascii=False)[:300]
                 raise AnswerError(f"{figures['wrong']} of {figures['checked']} answers are wrong, the first: {example}")

@@ -13,6 +13,7 @@ from ernie_runtime.pipeline import Pipeline
 from ernie_serve import ServeError, perf_analyzer
 from ernie_serve.server import TritonServer
 from perf import cli
+from perf.answers import Answers
 from perf.errors import AnswerError, TargetError
 from perf.expected import Expected, expected_answers, write_input_data
 from perf.load import Analyzer, Load
@@ -61,6 +62,22 @@ def test_sweep_then_report(
     assert "topic-latency.svg" in (tmp_path / "run" / "report.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("task", ["topic", "ner"])
+def test_several_texts_a_request(
+    analyzer: Analyzer, repository: Path, build_arguments: list[str], tmp_path: Path, task: str
+) -> None:
+    """Every text's answer is compared: labels, spans."""
+    given = dict(zip(build_arguments[::2], build_arguments[1::2], strict=False))
+    command = ["sweep", "--repository", str(repository), "--tasks", task, "--concurrency", "2", "--rounds", "1"]
+    command += ["--request-texts", "5", "--seconds", "0.9", "--limit", "12", "--output", str(tmp_path / "run")]
+    command += ["--tasks-file", given["--tasks-file"], "--data-dir", given["--data-dir"]]
+    assert cli.main(command) == 0
+    record = json.loads((tmp_path / "run" / "records.jsonl").read_text(encoding="utf-8"))
+    assert record["wrong"] == 0 and record["checked"] > 2 * record["requests"] > 0, record
+    assert cli.main(["report", str(tmp_path / "run")]) == 0
+    assert "5 texts a request" in (tmp_path / "run" / "report.md").read_text(encoding="utf-8")
+
+
 def test_what_a_token_costs(
     repository: Path, build_arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -90,16 +107,19 @@ def test_a_server_with_wrong_answers_is_not_measured(
     wrong = replace(right, exact={item: {"LABEL_ID": (right.exact[item]["LABEL_ID"] + 1) % 3} for item in items})
     other = replace(right, exact={}, results={item: {**right.results[item], "tokens": 99} for item in items})
 
-    def measure(expected: Expected, name: str) -> dict[str, Any]:
-        load, data = Load("concurrency", 2), tmp_path / f"{name}-texts.json"
-        write_input_data(expected, data)
-        return analyzer.measure(server.grpc_address, "topic_fp32", load, 0.6, data, expected, tmp_path / name)
+    def measure(expected: Expected, name: str, texts: int = 1) -> dict[str, Any]:
+        load, data, answers = Load("concurrency", 2), tmp_path / f"{name}-texts.json", Answers(expected, texts)
+        write_input_data(expected, data, validate=texts == 1)
+        return analyzer.measure(server.grpc_address, "topic_fp32", load, 0.6, data, answers, tmp_path / name)
 
     assert measure(right, "right")["wrong"] == 0
     with pytest.raises(TargetError, match="Output doesn't match expected output"):
         measure(wrong, "wrong")
     found = measure(other, "other")
     assert found["wrong"] == found["checked"] != 0
+    assert measure(replace(right, exact={}), "three", 3)["wrong"] == 0
+    found = measure(wrong, "three-wrong", 3)  # all of a request's texts are compared, and none is perf_analyzer's
+    assert found["wrong"] == found["checked"] == 3 * found["requests"] != 0
 
     swapped = replace(pipeline.manifest, labels=tuple(reversed(pipeline.manifest.labels)))
     with pytest.raises(AnswerError, match="is it the same repository"):

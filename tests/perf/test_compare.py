@@ -101,6 +101,9 @@ def test_runs_that_cannot_be_compared(tmp_path: Path, capsys: pytest.CaptureFixt
     write(tmp_path / "b", both_variants(), about(tasks=("reviews",)))
     assert compare.main([str(tmp_path / "a"), str(tmp_path / "b")]) == 2
     assert "no measurement in common" in capsys.readouterr().err
+    write(tmp_path / "b", both_variants(), about(request_texts=8))
+    assert compare.main([str(tmp_path / "a"), str(tmp_path / "b")]) == 2
+    assert "sent 1 and 8 texts a request" in capsys.readouterr().err
     faster = about()
     faster["machine"] = {**faster["machine"], "cpu": "Other CPU"}
     write(tmp_path / "a", both_variants())

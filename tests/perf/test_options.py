@@ -40,6 +40,7 @@ def test_quick_fills_in_smaller_numbers_and_keeps_what_is_given() -> None:
         (["--concurrency", "0"], "0 is not above 0"),
         (["--rates", "fast"], "invalid"),
         (["--rounds", "-1"], "-1 is not above 0"),
+        (["--rates", "50", "--request-texts", "4"], "--request-texts goes with --concurrency"),
     ],
 )
 def test_wrong_usage(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
