@@ -13,26 +13,22 @@ from typing import Any
 
 from ernie_runtime.errors import ManifestError
 from ernie_runtime.kinds import get_kind
-from ernie_runtime.manifest import Evaluation, Manifest, Variant
+from ernie_runtime.manifest import Manifest
 from ernie_runtime.repository import newest_version, task_manifest, versions
 from ernie_runtime.tokenization import ErnieTokenizer
 
 from .. import triton_config as tc
 from ..buckets import expected_waste, histogram
 from ..calibrate import batching_of
-from ..compress.gate import Verdict, judge
-from ..compress.measure import rank
-from ..compress.recipe import FULL
 from ..compress.served import TEXTS, check_served
-from ..errors import PublishError
 from ..exchange import move_in
-from ..kinds import get_builder_kind
 from ..lint import lint
 from ..staging import model_names, models_of, stage_models
 from . import Context, Done, key_of
 from .data import read_split
 from .finetune import manifest_of
 from .names import done_of
+from .variants import passed, variant_of, with_variants, with_verdict
 
 NAME = "publish"
 LENGTHS = 1000  # dev texts whose windows' lengths are told
@@ -97,7 +93,7 @@ def staging_folder(output: Path, name: str) -> Path:
 def _publish(context: Context, before: Mapping[str, Done]) -> dict[str, Any]:
     task, present = context.task, _present(context)
     tokenizer = ErnieTokenizer.from_file(before["export"].folder / "tokenizer.json")
-    found = {name: _variant(context, before, name) for name in task.variants}
+    found = {name: variant_of(context, before, name) for name in task.variants}
     manifest = replace(
         manifest_of(context, before["fine-tune"], tokenizer),
         version=1 + max((v for name in present for v in versions(context.output / name)), default=0),
@@ -157,65 +153,10 @@ def line(figures: Mapping[str, Any]) -> str:
     return f"version {figures['version']} of {', '.join(figures['models'])} in {figures['output']}"
 
 
-def passed(found: Mapping[str, Variant], force: bool) -> tuple[dict[str, Variant], list[str]]:
-    """The variants to publish, and a line for each that the gate refuses; force: these too, the manifest says so."""
-    failed = [name for name, variant in found.items() if not variant.gate.get("passed", True)]
-    refused = [f"{name}: {found[name].gate['reason']}" for name in failed]
-    if FULL.name in failed and not force:
-        raise PublishError(f"nothing was published; {'; '.join(refused)} (--force publishes it nevertheless)")
-    return {name: variant for name, variant in found.items() if force or name not in failed}, refused
-
-
-def with_verdict(variant: Variant, verdict: Verdict | None) -> Variant:
-    """The variant with one more verdict of the gate; the first refusal stands."""
-    if verdict is None:
-        return variant
-    gate = {**verdict.to_manifest(), **variant.gate}
-    if not verdict.passed and variant.gate.get("passed", True):
-        gate |= {"passed": False, "reason": verdict.reason}
-    return replace(variant, gate=gate)
-
-
-def with_variants(manifest: Manifest, kept: Mapping[str, Variant], pick: str) -> Manifest:
-    """The manifest with these variants; recommended: what `pick` means among those that passed, else fp32.
-
-    A variant that was forced is recommended where `pick` is its name only.
-    """
-    picked = pick if pick in kept else rank({n: v for n, v in kept.items() if v.gate.get("passed", True)}, pick)
-    return replace(manifest, variants=tuple(kept.values()), recommended=picked if picked in kept else FULL.name)
-
-
 def window_lengths(manifest: Manifest, tokenizer: ErnieTokenizer, items: Sequence[tuple[str, ...]]) -> dict[str, int]:
     """Lengths in tokens of the texts' windows -> how many there are; empty without texts."""
     _, windows = get_kind(manifest.kind).documents(items, tokenizer, manifest)
     return histogram(len(window.input_ids) for window in windows)
-
-
-def _variant(context: Context, before: Mapping[str, Done], name: str) -> Variant:
-    figures, evaluated = before[done_of(name, "export")].figures, before[done_of(name, "evaluate")].figures
-    verdict = judge(before["evaluate"].figures, evaluated, context.task.compress.max_drop)
-    return Variant(
-        name,
-        figures["engine"],
-        figures["file"],
-        figures["bytes"],
-        figures["sha256"],
-        figures["max_abs_error"],
-        evaluations(context, before, name),
-        figures.get("weights", ""),
-        figures.get("weights_sha256", ""),
-        figures["settings"],
-        figures.get("made", {}),
-        verdict.to_manifest() if name != FULL.name else {},
-        _speed(before, name),
-    )
-
-
-def _speed(before: Mapping[str, Done], name: str) -> dict[str, Any]:
-    if "measure" not in before:
-        return {}
-    figures = before["measure"].figures
-    return {**figures["variants"][name], **{key: figures[key] for key in ("machine", "rounds", "texts")}}
 
 
 def _stage(staging: Path, manifest: Manifest, folders: Mapping[str, Path], context: Context) -> None:
@@ -232,22 +173,6 @@ def _present(context: Context) -> list[str]:
     names = dict.fromkeys([*(variant.name for variant in known), *context.task.variants])
     models = model_names(context.task.name, list(names), fused=True)
     return [name for name in models if (context.output / name).is_dir()]
-
-
-def evaluations(context: Context, before: Mapping[str, Done], variant: str) -> tuple[Evaluation, ...]:
-    """This build's figures, and those on the card of a checkpoint that ships, where they are such as this kind has.
-
-    A checkpoint may serve a second task: a pair classifier's accuracy says nothing of a ranking.
-    """
-    main = get_builder_kind(context.task.kind).main_metric
-    card = context.card.get("evaluations", []) if variant == FULL.name else []
-    found = [Evaluation(**e) for e in card if main in e["metrics"]]
-    own = before[done_of(variant, "evaluate")].figures
-    if own["rows"]:
-        by = "this build, through the serving code"
-        found.append(Evaluation(own["split"], own["rows"], own["metrics"], by))
-        found += [Evaluation(name, other["rows"], other["metrics"], by) for name, other in own["transfer"].items()]
-    return tuple(found)
 
 
 def _build_key(context: Context, before: Mapping[str, Done]) -> str:
