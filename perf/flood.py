@@ -16,6 +16,7 @@ from .errors import TargetError
 
 PATIENCE = 60.0  # seconds for what is under way when the last request has been sent
 UNAVAILABLE = "StatusCode.UNAVAILABLE"
+BACK_OFF = 0.1  # seconds that a caller of a closed loop waits after a refusal: at once, refusals would be all it makes
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class Client:
         return self._run(started, iter(due[:-1]), None)
 
     def closed(self, callers: int, seconds: float) -> list[Outcome]:
-        """So many callers, each asks again when it has its answer; all answers."""
+        """So many callers, each asks again when it has its answer, or a moment after a refusal; all answers."""
         started = time.monotonic()
 
         def due() -> Any:
@@ -80,7 +81,9 @@ class Client:
                 else:
                     outcome = Outcome(begun - started, took, item, str(error.status()), str(error.message()))
                 outcomes.append(outcome)  # a list's append is atomic
-                if free is not None:
+                if free is not None and error is not None:
+                    threading.Timer(BACK_OFF, free.release).start()
+                elif free is not None:
                     free.release()
 
             self._client.async_infer(self.model, self.requests[item], came)
