@@ -156,6 +156,8 @@ def _closed(client: Client, expected: Expected, callers: int, seconds: float) ->
     client.closed(callers, WARM)
     outcomes = client.closed(callers, seconds)
     check_answers(outcomes, expected)
+    if refused := next((one.message for one in outcomes if one.status), ""):
+        raise PerfError(f"a request was refused ({refused}): measure a task that was published without an SLO")
     took = max(one.sent + one.seconds for one in outcomes)
     return len(outcomes) / took, 1000 * statistics.median(one.seconds for one in outcomes)
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .answers import Answers
+from .answers import AS_SENT, Answers
 from .errors import TargetError
 
 WINDOWS = 3  # perf_analyzer takes three before it calls a measurement stable
@@ -121,24 +121,21 @@ def _figures(table: Path) -> dict[str, Any]:
 
 def _check(export: Path, answers: Answers) -> dict[str, Any]:
     """Compare every answer; keep the export without its texts (they would repeat the data set), compressed."""
-    document = json.loads(export.read_text(encoding="utf-8", errors="replace"))  # see answers.LENGTH
-    expected, example = answers.expected, None
+    document = json.loads(export.read_text(encoding="utf-8", errors=AS_SENT))
+    example: dict[str, Any] = {}
     requests = checked = wrong = 0
     for request in _requests(document):
         requests += 1
-        for item, outputs in answers.of(request):
-            if item not in expected.results:
-                continue
-            checked += 1
-            if expected.wrong(item, outputs):
-                wrong += 1
-                example = example or {"inputs": item, "outputs": outputs, "expected": expected.results[item]}
+        found = answers.compare(request)
+        checked, wrong = checked + found.checked, wrong + len(found.wrong)
+        for item, outputs in found.wrong:
+            example = example or {"inputs": item, "outputs": outputs, "expected": answers.expected.results[item]}
         request.pop("request_inputs", None)
         request.pop("response_outputs", None)
     with gzip.open(_beside(export, ".gz"), "wt", encoding="utf-8") as file:
         json.dump(document, file)
-    found = {"requests": requests, "checked": checked, "wrong": wrong}
-    return {**found, "wrong_example": example} if example else found
+    counts = {"requests": requests, "checked": checked, "wrong": wrong}
+    return {**counts, "wrong_example": example} if example else counts
 
 
 def _requests(document: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

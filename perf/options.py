@@ -43,7 +43,7 @@ class Settings:
             "config_name": self.config_name,
             "device": self.device,
             "quick": self.quick,
-            "request_texts": self.request_texts,
+            **({"request_texts": self.request_texts} if self.request_texts > 1 else {}),  # as runs of before have it
         }
 
 

@@ -107,11 +107,11 @@ def capacity(curve: Curve, p99_ms: float) -> Capacity | None:
 
 def assumptions(run: Run, task: str, best: Capacity, headroom: float) -> list[str]:
     """What must hold for the answer to."""
-    texts = run.about["tasks"][task]["texts"]
+    texts, each = run.about["tasks"][task]["texts"], run.about["settings"].get("request_texts", 1)
     lines = [f"every instance is a machine like the measured one. {on_what(run.about)}"]
     lines.append(
-        f"texts like those measured: {texts['tokens_mean']} tokens on average, {texts['tokens_max']} at most, one a "
-        "request, the same mix; cost grows with tokens"
+        f"texts like those measured: {texts['tokens_mean']} tokens on average, {texts['tokens_max']} at most, "
+        f"{each} a request, the same mix; cost grows with tokens"
     )
     if best.mode == "rate":
         lines.append("requests arrive at random (Poisson) and are spread evenly: each instance's share is Poisson too")

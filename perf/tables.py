@@ -50,7 +50,7 @@ def largest_rates(curves: Sequence[Curve], limits: Sequence[float]) -> Table | N
         row = [curve.variant, "open loop" if curve.of_mode("rate") else "closed loop"]
         for limit in limits:
             point = curve.largest_rate(limit)
-            row.append(NONE if point is None else f"{point.throughput:.0f}/s ({point.label})")
+            row.append(NONE if point is None else f"{point.throughput:.0f} texts/s ({point.label})")
         rows.append(row)
     return Table(rows)
 

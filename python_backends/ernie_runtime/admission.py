@@ -10,9 +10,11 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Protocol
 
-EXECUTION = 0.18  # of the SLO, for one execution of a model without a tokenizer before it
+EXECUTION = 0.18  # of the SLO, for one execution of a model without a tokenizer that refuses before it
+BEHIND = 1.0  # of the SLO, for one execution of an encoder that has such a tokenizer
 IN_FLIGHT = 0.5  # of the SLO, for all that is past the tokenizer: the rest is for the other steps and the client
 FIRST_ROWS = 16  # in an execution before the speed is known
 UNBOUNDED = 1 << 30
@@ -23,7 +25,7 @@ class Sender(Protocol):
     """completions.Outbox."""
 
     def send(self, rows: int, row_seconds: float) -> None:
-        """So many rows are finished, each of which took so long."""
+        """So many rows are no longer under way; one takes so long, 0: not known."""
 
 
 class Receiver(Protocol):
@@ -33,14 +35,25 @@ class Receiver(Protocol):
         """What was sent since."""
 
 
+@dataclass(frozen=True)
+class Execution:
+    """What became of an execution's requests, in rows (texts of a tokenizer, windows of an encoder)."""
+
+    taken: int  # that were worked on
+    passed: int  # of those, in requests that did not fail
+    made: int  # of the outputs
+    dropped: int  # refused, or of callers who had cancelled
+    seconds: float
+
+
 class Admission(Protocol):
     """What `triton.execute` asks."""
 
     def room(self) -> int:
         """Rows that this execution may take; 0: none. The first request is taken whole where there is any room."""
 
-    def took(self, taken: int, made: int, seconds: float) -> None:
-        """An execution took so many rows of its inputs and made so many of its outputs."""
+    def over(self, execution: Execution) -> None:
+        """An execution has ended."""
 
 
 class ExecutionLimit:
@@ -50,7 +63,7 @@ class ExecutionLimit:
     so a request sees up to three: the one at work, the one fetched, its own. What is beyond an execution's part of the
     SLO is refused when the execution ends, and the backlog never outlives it.
 
-    slo_ms: above 0. part: of it. outbox: told the rows of each execution and their mean seconds.
+    slo_ms: above 0. part: of it. outbox: told of all rows that are no longer under way, and how long one takes.
     """
 
     def __init__(self, slo_ms: float, part: float = EXECUTION, outbox: Sender | None = None) -> None:
@@ -61,19 +74,19 @@ class ExecutionLimit:
         """At least 1."""
         return max(1, int(self._seconds / self._row_seconds)) if self._row_seconds else FIRST_ROWS
 
-    def took(self, taken: int, made: int, seconds: float) -> None:
-        """The rows made do not matter here."""
-        del made
-        self._row_seconds = _mean(self._row_seconds, max(seconds, 1e-9) / taken)
-        if self.outbox:
-            self.outbox.send(taken, self._row_seconds)
+    def over(self, execution: Execution) -> None:
+        """Its speed counts."""
+        if execution.taken:
+            self._row_seconds = _mean(self._row_seconds, max(execution.seconds, 1e-9) / execution.taken)
+        if self.outbox is not None:
+            self.outbox.send(execution.taken + execution.dropped, self._row_seconds)
 
 
 class InFlightLimit:
     """Rows that may be on their way past the tokenizer: as many as the encoders finish in a part of the SLO.
 
-    slo_ms: above 0. inbox: what the encoders tell. Rows that nobody tells of (a caller who cancelled, a step that
-    failed) count for as long as the SLO.
+    slo_ms: above 0. inbox: what the encoders tell. Rows that nobody tells of (Triton drops the requests of callers who
+    cancel between the steps) count for as long as the SLO, or twice as long as all that is under way should take.
     """
 
     def __init__(self, slo_ms: float, inbox: Receiver, clock: Callable[[], float] = time.monotonic) -> None:
@@ -86,23 +99,23 @@ class InFlightLimit:
     def room(self) -> int:
         """Texts; without a bound until an encoder has told its speed, at least 1 where nothing is under way."""
         for rows, seconds in self.inbox.receive():
-            self._row_seconds = _mean(self._row_seconds, seconds)
+            if seconds:
+                self._row_seconds = _mean(self._row_seconds, seconds)
             self._finished(rows)
-        forgotten = self._clock() - self._slo
-        while self._inside and self._inside[0][0] < forgotten:
+        lost = self._clock() - max(self._slo, 2 * self._rows * self._row_seconds)
+        while self._inside and self._inside[0][0] < lost:
             self._rows -= self._inside.popleft()[1]
         if not self._row_seconds:
             return UNBOUNDED
         free = IN_FLIGHT * self._slo / self._row_seconds - self._rows
         return max(int(free / self._rows_a_text), 0 if self._rows else 1)
 
-    def took(self, taken: int, made: int, seconds: float) -> None:
-        """`made` rows are on their way, of `taken` texts; none where all texts were bad."""
-        del seconds
-        if made:
-            self._rows_a_text = _mean(self._rows_a_text, made / taken)
-            self._inside.append((self._clock(), made))
-            self._rows += made
+    def over(self, execution: Execution) -> None:
+        """What it made is on its way."""
+        if execution.made:
+            self._rows_a_text = _mean(self._rows_a_text, execution.made / execution.passed)
+            self._inside.append((self._clock(), execution.made))
+            self._rows += execution.made
 
     def _finished(self, rows: int) -> None:
         """The oldest are taken to be the ones that are finished."""

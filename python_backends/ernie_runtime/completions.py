@@ -11,10 +11,11 @@ import hashlib
 import os
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 MESSAGE = struct.Struct("<Id")  # rows, seconds a row
+LONGEST = 3600.0  # seconds a row
 
 
 def address(model: str, version: str) -> str:
@@ -33,7 +34,7 @@ class Outbox:
         self._socket = _datagrams()
 
     def send(self, rows: int, row_seconds: float) -> None:
-        """Tell that `rows` rows are finished, which took an instance so many seconds each; never waits."""
+        """Tell that `rows` rows are no longer under way, and what one takes an instance (0: not known); never waits."""
         with suppress(OSError):  # nobody listens yet, or has read for long: rows untold are forgotten after a while
             self._socket.sendto(MESSAGE.pack(rows, row_seconds / self._parallel), self._to)
 
@@ -43,10 +44,10 @@ class Outbox:
 
 
 class Inbox:
-    """The tokenizer's end."""
+    """The tokenizer's end. warn: told once where it hears nothing."""
 
-    def __init__(self, at: str) -> None:
-        self._at = at
+    def __init__(self, at: str, warn: Callable[[str], None]) -> None:
+        self._at, self._warn, self._warned = at, warn, False
         self._socket: socket.socket | None = None
 
     def receive(self) -> Iterator[tuple[int, float]]:
@@ -58,6 +59,9 @@ class Inbox:
                 fresh.bind(self._at)
             except OSError:
                 fresh.close()
+                if not self._warned:
+                    self._warn("another instance hears the encoders; until it ends, nothing is refused here")
+                    self._warned = True
                 return
             self._socket = fresh
         while True:
@@ -66,7 +70,9 @@ class Inbox:
             except BlockingIOError:
                 return
             if len(message) == MESSAGE.size:
-                yield MESSAGE.unpack(message)
+                rows, seconds = MESSAGE.unpack(message)
+                if 0 <= seconds < LONGEST:  # any process of the machine may send: no NaN, nothing that stays for ever
+                    yield rows, seconds
 
     def close(self) -> None:
         """Let another one have the name."""

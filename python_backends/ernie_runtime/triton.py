@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from .admission import EXECUTION, IN_FLIGHT, UNBOUNDED, Admission, ExecutionLimit, InFlightLimit
+from .admission import BEHIND, EXECUTION, UNBOUNDED, Admission, Execution, ExecutionLimit, InFlightLimit
 from .completions import Inbox, Outbox, address
 from .encoder import EncoderStep
 from .errors import InvalidItem
@@ -36,7 +36,8 @@ def parameters(args: Mapping[str, str]) -> dict[str, str]:
 def admission(args: Mapping[str, str]) -> ExecutionLimit | None:
     """An encoder's or a whole task's, by the model's parameters; None without `slo_ms`.
 
-    `reports_to`: the tokenizer that refuses in its stead. Then its own bound is only for those who ask it by itself.
+    `reports_to`: the tokenizer that refuses in its stead. Then its own bound is a wide one, for those who
+    ask the encoder by itself.
     """
     given = parameters(args)
     slo_ms, tokenizer = float(given.get("slo_ms", 0)), given.get("reports_to")
@@ -48,15 +49,20 @@ def admission(args: Mapping[str, str]) -> ExecutionLimit | None:
     groups = config.get("instance_group", ())
     instances = sum(int(group.get("count", 1)) * max(1, len(group.get("gpus", ()))) for group in groups) or 1
     outbox = Outbox(address(tokenizer, args["model_version"]), instances)
-    return ExecutionLimit(slo_ms, IN_FLIGHT, outbox)
+    return ExecutionLimit(slo_ms, BEHIND, outbox)
 
 
-def first_admission(args: Mapping[str, str]) -> InFlightLimit | None:
+def first_admission(args: Mapping[str, str], pb_utils: Any) -> InFlightLimit | None:
     """A tokenizer's, by its parameter `slo_ms`; None without."""
     slo_ms = float(parameters(args).get("slo_ms", 0))
     if slo_ms <= 0:
         return None
-    return InFlightLimit(slo_ms, Inbox(address(args["model_name"], args["model_version"])))
+    name = args["model_name"]
+
+    def warn(told: str) -> None:
+        pb_utils.Logger.log_warn(f"{name}: {told}")
+
+    return InFlightLimit(slo_ms, Inbox(address(name, args["model_version"]), warn))
 
 
 def per_token_outputs(args: Mapping[str, str]) -> list[str]:
@@ -93,7 +99,8 @@ def execute(step: Step, requests: Sequence[Any], pb_utils: Any, admission: Admis
     costly = getattr(step, "costly", False)
     good: list[int] = []
     inputs: list[dict[str, np.ndarray]] = []
-    taken, room = 0, admission.room() if admission else UNBOUNDED
+    sizes: list[int] = []
+    taken, dropped, room = 0, 0, admission.room() if admission else UNBOUNDED
     for i, request in enumerate(requests):
         tensors = [pb_utils.get_input_tensor_by_name(request, name) for name in step.inputs]
         missing = [name for name, tensor in zip(step.inputs, tensors, strict=True) if tensor is None]
@@ -107,31 +114,39 @@ def execute(step: Step, requests: Sequence[Any], pb_utils: Any, admission: Admis
             continue
         if costly and shape[0] >= WORTH_ASKING and request.is_cancelled():
             responses[i] = _failed(pb_utils, "CANCELLED", "the request was cancelled")
+            dropped += shape[0]
             continue
         if room == 0 or (good and taken + shape[0] > room):
             responses[i] = _failed(pb_utils, "UNAVAILABLE", "more requests than the service can answer in time")
+            dropped += shape[0]
             continue
         taken += shape[0]
+        sizes.append(shape[0])
         good.append(i)
         inputs.append(arrays)
-    if good:
-        began = time.monotonic()
-        outcomes = _run(step, inputs, pb_utils)
-        if admission:
-            made = sum(len(next(iter(outcome.values()))) for outcome in outcomes if isinstance(outcome, dict))
-            admission.took(taken, made, time.monotonic() - began)
-        for i, outcome in zip(good, outcomes, strict=True):
-            if isinstance(outcome, InvalidItem):
-                responses[i] = _failed(pb_utils, "INVALID_ARG", str(outcome))
-            elif isinstance(outcome, Exception):
-                responses[i] = _failed(
-                    pb_utils, "INTERNAL", f"internal error ({type(outcome).__name__}); see the server's log"
-                )
-            else:
-                responses[i] = pb_utils.InferenceResponse(
-                    [pb_utils.Tensor(n, np.ascontiguousarray(a)) for n, a in outcome.items()]
-                )
+    began = time.monotonic()
+    outcomes = _run(step, inputs, pb_utils) if good else []
+    if admission and (good or dropped):
+        admission.over(_execution(sizes, outcomes, dropped, time.monotonic() - began))
+    for i, outcome in zip(good, outcomes, strict=True):
+        if isinstance(outcome, InvalidItem):
+            responses[i] = _failed(pb_utils, "INVALID_ARG", str(outcome))
+        elif isinstance(outcome, Exception):
+            responses[i] = _failed(
+                pb_utils, "INTERNAL", f"internal error ({type(outcome).__name__}); see the server's log"
+            )
+        else:
+            responses[i] = pb_utils.InferenceResponse(
+                [pb_utils.Tensor(n, np.ascontiguousarray(a)) for n, a in outcome.items()]
+            )
     return responses
+
+
+def _execution(sizes: Sequence[int], outcomes: Sequence[Any], dropped: int, seconds: float) -> Execution:
+    """sizes: rows of each request that was worked on."""
+    answered = [(size, outcome) for size, outcome in zip(sizes, outcomes, strict=True) if isinstance(outcome, dict)]
+    made = sum(len(next(iter(outcome.values()))) for _, outcome in answered)
+    return Execution(sum(sizes), sum(size for size, _ in answered), made, dropped, seconds)
 
 
 def _run(step: Step, inputs: Sequence[dict[str, np.ndarray]], pb_utils: Any) -> list[dict[str, np.ndarray] | Exception]:

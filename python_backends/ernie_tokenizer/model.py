@@ -17,7 +17,7 @@ class TritonPythonModel:
     def initialize(self, args: dict[str, str]) -> None:
         """Load the version directory; an error here is the reason Triton reports for the model."""
         self.step = TokenizerStep.load(triton.version_folder(args), triton.parameters(args))
-        self.admission = triton.first_admission(args)
+        self.admission = triton.first_admission(args, pb_utils)
 
     def execute(self, requests: list) -> list:
         """Answer a dynamic batch."""

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import math
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 
 import pytest
 
-from ernie_runtime.completions import Inbox, Outbox, address
+from ernie_runtime.completions import MESSAGE, Inbox, Outbox, address
 
 Ends = Callable[..., tuple[Inbox, Outbox]]
+WARNED: list[str] = []
 
 
 @pytest.fixture
 def ends() -> Iterator[Ends]:
     """Both ends of a model's mail."""
+    WARNED.clear()
     with ExitStack() as stack:
 
         def made(model: str, parallel: int = 1) -> tuple[Inbox, Outbox]:
             at = address(model, "1")
-            return stack.enter_context(closing(Inbox(at))), stack.enter_context(closing(Outbox(at, parallel)))
+            inbox, outbox = Inbox(at, WARNED.append), Outbox(at, parallel)
+            return stack.enter_context(closing(inbox)), stack.enter_context(closing(outbox))
 
         yield made
 
@@ -44,6 +48,7 @@ def test_a_new_instance_waits_for_the_name(ends: Ends) -> None:
     assert list(old.receive()) == list(new.receive()) == []
     outbox.send(1, 1.0)
     assert list(new.receive()) == []
+    assert len(WARNED) == 1 and "another instance" in WARNED[0]
     assert list(old.receive()) == [(1, 1.0)]
     old.close()
     assert list(new.receive()) == []
@@ -63,7 +68,8 @@ def test_what_is_no_message_is_left_out(ends: Ends) -> None:
     inbox, outbox = ends("d_tokenizer")
     list(inbox.receive())
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
-        for wrong in (b"", b"abc", b"x" * 100):
+        numbers = [MESSAGE.pack(1, seconds) for seconds in (math.nan, math.inf, -1.0, 1e9)]
+        for wrong in (b"", b"abc", b"x" * 100, *numbers):
             other.sendto(wrong, address("d_tokenizer", "1"))
     outbox.send(4, 1.0)
     assert list(inbox.receive()) == [(4, 1.0)]

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from ernie_runtime import triton
-from ernie_runtime.admission import UNBOUNDED, ExecutionLimit, InFlightLimit
+from ernie_runtime.admission import UNBOUNDED, Execution, ExecutionLimit, InFlightLimit
 from ernie_runtime.completions import Inbox, Outbox
 from ernie_runtime.errors import InvalidItem
 
@@ -173,14 +173,14 @@ class Room:
     """An admission of so many rows."""
 
     def __init__(self, rows: int) -> None:
-        self.rows, self.told = rows, list[tuple[int, int]]()
+        self.rows, self.told = rows, list[tuple[int, ...]]()
 
     def room(self) -> int:
         return self.rows
 
-    def took(self, taken: int, made: int, seconds: float) -> None:
-        assert seconds >= 0
-        self.told.append((taken, made))
+    def over(self, execution: Execution) -> None:
+        assert execution.seconds >= 0
+        self.told.append((execution.taken, execution.passed, execution.made, execution.dropped))
 
 
 def test_what_is_beyond_the_rows_admitted_is_refused() -> None:
@@ -191,13 +191,23 @@ def test_what_is_beyond_the_rows_admitted_is_refused() -> None:
         responses = triton.execute(Double(), requests, Server(), room)
         assert [i for i, r in enumerate(responses) if r.error is None] == taken
         assert all(r.error.code == "UNAVAILABLE" for i, r in enumerate(responses) if i not in taken)
-        assert room.told == ([(sum((3, 2, 1)[i] for i in taken), len(taken))] if taken else [])
+        count = sum((3, 2, 1)[i] for i in taken)
+        assert room.told == [(count, count, len(taken), 6 - count)]  # the double makes one row a request
 
 
-def test_what_failed_is_not_on_its_way() -> None:
+def test_what_failed_has_not_passed() -> None:
     room: Any = Room(9)
     triton.execute(Double(), [request_of(1, 2), request_of(13)], Server(), room)
-    assert room.told == [(3, 1)]
+    assert room.told == [(3, 2, 1, 0)]
+
+
+def test_what_was_cancelled_is_dropped_and_an_idle_execution_says_nothing() -> None:
+    room, step = cast(Any, Room(99)), Double()
+    step.costly = True  # type: ignore[attr-defined]
+    answered = triton.execute(step, [Request(range(1, 21), True)], Server(), room)
+    assert outcomes(answered) == ["CANCELLED"] and room.told == [(0, 0, 0, 20)] and not step.calls
+    triton.execute(step, [request_of()], Server(), room)
+    assert len(room.told) == 1
 
 
 def args_of(**parameters: str) -> dict[str, str]:
@@ -210,7 +220,8 @@ def both(**of_encoder: Any) -> Iterator[tuple[InFlightLimit, ExecutionLimit]]:
     """The tokenizer's and the encoder's admission of one server, an SLO of 400 ms."""
     args = args_of(slo_ms="400", reports_to="T_tokenizer")
     config = json.loads(args["model_config"]) | of_encoder
-    first, second = triton.first_admission(args), triton.admission(args | {"model_config": json.dumps(config)})
+    first = triton.first_admission(args, Server())
+    second = triton.admission(args | {"model_config": json.dumps(config)})
     assert isinstance(first, InFlightLimit) and isinstance(second, ExecutionLimit)
     with closing(cast(Inbox, first.inbox)), closing(cast(Outbox, second.outbox)):
         assert first.room() == UNBOUNDED
@@ -220,21 +231,23 @@ def both(**of_encoder: Any) -> Iterator[tuple[InFlightLimit, ExecutionLimit]]:
 def test_which_admission_a_model_has() -> None:
     whole = triton.admission(args_of(slo_ms="400"))
     assert whole and whole.outbox is None
-    assert triton.admission(args_of()) is None and triton.first_admission(args_of()) is None
+    assert triton.admission(args_of()) is None and triton.first_admission(args_of(), Server()) is None
 
 
 def test_an_encoder_tells_its_tokenizer_what_it_finished() -> None:
     """Over the real sockets: all that is let in past half of the SLO waits until the encoder has told."""
     with both() as (tokenizer, encoder):
-        encoder.took(1, 1, 0.05)
+        encoder.over(Execution(1, 1, 1, 0, 0.05))
         assert tokenizer.room() == 4
-        tokenizer.took(4, 4, 0.001)
+        tokenizer.over(Execution(4, 4, 4, 0, 0.001))
         assert tokenizer.room() == 0
-        encoder.took(3, 3, 0.15)
+        encoder.over(Execution(2, 2, 2, 1, 0.1))  # two finished, one refused
         assert tokenizer.room() == 3
+        encoder.over(Execution(0, 0, 0, 1, 0.0))
+        assert tokenizer.room() == 4
 
 
 def test_instances_of_an_encoder_finish_rows_together() -> None:
     with both(instance_group=[{"count": 2}, {"count": 1, "gpus": [0, 1]}]) as (tokenizer, encoder):
-        encoder.took(1, 1, 0.05)
+        encoder.over(Execution(1, 1, 1, 0, 0.05))
         assert tokenizer.room() == 16
