@@ -34,7 +34,7 @@ class Figures:
 
     answered_rate: until the last answer, which without bounds may come long after the flood.
     recovered_s: from the end of the flood to the last moment when a request was sent that was refused or took longer
-    than the SLO; 0 where none was. cpu_s: CPU seconds of the flood, of this client and of the server's processes.
+    than the SLO; 0 where none was. unwell: such requests, of `after`. cpu_s: CPU seconds of the flood, of this client and of the server's processes.
     """
 
     task: str
@@ -50,6 +50,8 @@ class Figures:
     refused_p50_ms: float
     refused_p99_ms: float
     recovered_s: float
+    after: int
+    unwell: int
     cpu_s: Mapping[str, float]
 
     def lines(self) -> list[str]:
@@ -62,7 +64,8 @@ class Figures:
             f"answered: p50 {self.answered_p50_ms:.0f}, p99 {self.answered_p99_ms:.0f} ms"
             f" ({self.answered_p99_ms / self.slo_ms:.2f} x the SLO)",
             f"refused: p50 {self.refused_p50_ms:.0f}, p99 {self.refused_p99_ms:.0f} ms",
-            f"at {AFTER:g} x what it sustains, it is well again after {self.recovered_s:.1f} s",
+            f"at {AFTER:g} x what it sustains, it is well again after {self.recovered_s:.1f} s ({self.unwell} of"
+            f" {self.after:,} requests refused or late)",
             "CPU seconds of the flood: " + ", ".join(f"{role} {spent:.1f}" for role, spent in self.cpu_s.items()),
         ]
 
@@ -153,6 +156,8 @@ def figures_of(
         refused_p50_ms=_percentile(refused, 50),
         refused_p99_ms=_percentile(refused, 99),
         recovered_s=round(max(unwell, default=0.0), 2),
+        after=len(after),
+        unwell=len(unwell),
         cpu_s=dict(cpu_s),
     )
 

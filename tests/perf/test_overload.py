@@ -19,6 +19,7 @@ def test_figures() -> None:
     assert (found.asked, found.requests, found.answered) == (30, 30, 10)
     assert (found.answered_p99_ms, found.refused_p99_ms, found.recovered_s) == (200, 4, 0.4)
     text = "\n".join(found.lines())
+    assert "well again after 0.4 s (1 of 3 requests refused or late)" in text
     assert "10 of 30 answered (9 a second), 20 refused" in text and "(0.40 x the SLO)" in text
     assert text.endswith("CPU seconds of the flood: client 0.5")
 
