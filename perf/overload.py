@@ -34,8 +34,8 @@ class Figures:
 
     answered_rate: until the last answer, which without bounds may come long after the flood.
     recovered_s: from the end of the flood to the last moment when a request was sent that was refused or took longer
-    than the SLO; 0 where none was. unwell: such requests, of `after`. cpu_s: CPU seconds of the flood, of this client and
-    of the server's processes.
+    than the SLO; 0 where none was. unwell: such requests, of `after`. cpu_s: CPU seconds of the flood, of this client
+    and of the server's processes.
     """
 
     task: str
