@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from .adopt import drop_unused
 from .checksums import refresh, ships
+from .earlier import drop_unused
 from .errors import CheckpointError, ConfigError
 from .folders import replace_folder
 from .kinds import get_builder_kind

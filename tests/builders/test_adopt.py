@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from builders import shipped, weights
-from builders.adopt import adopt, drop_unused, leaning_on
+from builders.adopt import adopt
 from builders.checksums import refresh, verify
 from builders.config import ASSETS
-from builders.delta import fingerprint
+from builders.earlier import STEP, drop_unused, leaning_on
 from builders.errors import CheckpointError
 from builders.weights import read_checkpoint, write_checkpoint, write_compact
 
@@ -48,15 +48,16 @@ def bases(root: Path) -> dict[str, Path]:
 
 
 def test_checkpoints_go_on_working(assets: Path, new: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    old = f"embedded-{fingerprint(read_checkpoint(ASSETS / 'encoder').weights)[:8]}"
     before = {task: read_checkpoint(ASSETS / "checkpoints" / task) for task in TASKS}
     lines = adopt(new, assets)
+    (old,) = [folder.name for folder in (assets / "encoders").iterdir()]
     assert f"2 checkpoints lean on the encoder before, which stays as encoders/{old}" in lines[0]
     assert verify(assets) == []
+    assert (assets / "encoders" / old / "delta.xz").stat().st_size < 7 << 20, "half of the encoder in full"
     monkeypatch.setattr(weights, "BASES", bases(assets))
     for task in TASKS:
         found = read_checkpoint(assets / "checkpoints" / task)
-        assert all((found.weights[name] == value).all() for name, value in before[task].weights.items())
+        assert all(np.abs(found.weights[name] - value).max() <= STEP for name, value in before[task].weights.items())
         card = json.loads((assets / "checkpoints" / task / "card.json").read_text(encoding="utf-8"))
         assert card["weights"]["base"]["name"] == old
     ours, theirs = (read_checkpoint(folder).weights for folder in (assets / "encoder", new))
@@ -73,6 +74,40 @@ def test_checkpoints_go_on_working(assets: Path, new: Path, monkeypatch: pytest.
     assert f"{old}: removed, no checkpoint leans on it any more" in line
     assert not (assets / "encoders").exists()
     assert verify(assets) == []
+
+
+def test_a_third_encoder_while_checkpoints_lean_on_the_first(
+    assets: Path, new: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = {task: read_checkpoint(ASSETS / "checkpoints" / task).weights for task in TASKS}
+    adopt(new, assets)
+    monkeypatch.setattr(weights, "BASES", bases(assets))
+    first, second = TASKS
+    write_compact(
+        assets / "checkpoints" / second,
+        read_checkpoint(new).config,
+        before[second],
+        new / "vocab.txt",
+        0.05,
+        "embedded",
+    )
+    refresh(assets, assets / "checkpoints" / second)
+    middle = read_checkpoint(assets / "checkpoints" / second).weights
+
+    found = read_checkpoint(new)
+    third = tmp_path / "third"
+    shutil.copytree(new, third)
+    write_checkpoint(
+        third, found.config, {n: v * np.float32(1.01) for n, v in found.weights.items()}, found.vocabulary, 16
+    )
+    lines = adopt(third, assets)
+    assert len([line for line in lines if "1 checkpoints lean" in line]) == 2
+    assert len(list((assets / "encoders").iterdir())) == 2
+    assert verify(assets) == []
+    monkeypatch.setattr(weights, "BASES", bases(assets))
+    for task, was, most in ((first, before[first], 2 * STEP), (second, middle, STEP)):
+        now = read_checkpoint(assets / "checkpoints" / task).weights
+        assert all(np.abs(now[name] - value).max() <= most for name, value in was.items())
 
 
 def test_the_same_weights_again(assets: Path, new: Path, capsys: pytest.CaptureFixture[str]) -> None:
