@@ -1,13 +1,15 @@
 """The program that made the embedded encoder: ERNIE's masked language model in torch, one process a core, bf16.
 
     pip install torch safetensors numpy
-    MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=17179869184 GLOO_SOCKET_IFNAME=lo \\
-      python docs/record/pretrain_encoder.py --data pretrain_kit/ --init FIRST_ENCODER --out build/encoder --minutes 75
+    export MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=17179869184 GLOO_SOCKET_IFNAME=lo
+    python docs/record/pretrain_encoder.py --data pretrain_kit/ --init FIRST_VERSION --out build/a --minutes 75
+    python docs/record/pretrain_encoder.py --data pretrain_kit/ --init build/a --out build/b --minutes 46 \
+      --learning-rate 6e-4 --mask-rate 0.25 0.15 --long 0.04 --at 136800 3136
 
 A record, not a part of the builders (`ernie-triton build pretrain` is), which do without torch: Paddle 3.3 trains on a
 CPU in float32 alone, and this CPU's AMX multiplies bf16 several times as fast. The folder of --data holds tokens.u16
 (docs/pretraining.md, format `packed`); the objective is the builders': whole words hidden, of their tokens 80% [MASK],
-10% another, 10% kept. The rate of hidden words falls from 30% to 15% (Ankner et al. 2024), the learning rate linearly
+10% another, 10% kept. The rate of hidden words falls (Ankner et al. 2024), the learning rate linearly
 to 0 after the warm-up; windows have 128 tokens, in the last part 512. Stop it, and the same command goes on with the
 last state (every 5 minutes).
 """
@@ -169,7 +171,7 @@ def run(rank: int, args: argparse.Namespace) -> None:
     groups = [{"params": wide, "weight_decay": 0.01}, {"params": thin, "weight_decay": 0.0}]
     optimizer = torch.optim.AdamW(groups, lr=args.learning_rate, betas=(0.9, 0.98), eps=1e-6, fused=True)
     step = tokens = 0
-    before, at, path = 0.0, [0, 0], args.out / "state.pt"
+    before, at, path = 0.0, list(args.at), args.out / "state.pt"
     if path.exists():
         state = torch.load(path, weights_only=False)
         model.load_state_dict(state["model"])
@@ -250,6 +252,7 @@ def main() -> None:
     p.add_argument("--warmup", type=float, default=0.04)
     p.add_argument("--mask-rate", type=float, nargs=2, default=(0.3, 0.15))
     p.add_argument("--long", type=float, default=0.08, help="part of the time with windows of 512 tokens")
+    p.add_argument("--at", type=int, nargs=2, default=(0, 0), help="windows of 128 and of 512 tokens seen before")
     p.add_argument("--micro", type=int, default=1024, help="tokens at once in a process: what fits into its cache")
     p.add_argument("--accumulate", type=int, default=2)
     p.add_argument("--processes", type=int, default=2)
