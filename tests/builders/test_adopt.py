@@ -59,7 +59,7 @@ def test_checkpoints_go_on_working(assets: Path, new: Path, monkeypatch: pytest.
     (old,) = [folder.name for folder in (assets / "encoders").iterdir()]
     assert f"2 checkpoints lean on the encoder before, which stays as encoders/{old}" in lines[0]
     assert verify(assets) == []
-    assert (assets / "encoders" / old / "delta.xz").stat().st_size < 7 << 20, "half of the encoder in full"
+    assert (assets / "encoders" / old / "delta.xz").stat().st_size < 10 << 20, "two thirds of the encoder in full"
     monkeypatch.setattr(weights, "BASES", bases(assets))
     for task in TASKS:
         found = read_checkpoint(assets / "checkpoints" / task)
