@@ -9,8 +9,8 @@
 A record, not a part of the builders (`ernie-triton build pretrain` is), which do without torch: Paddle 3.3 trains on a
 CPU in float32 alone, and this CPU's AMX multiplies bf16 several times as fast. The folder of --data holds tokens.u16
 (docs/pretraining.md, format `packed`); the objective is the builders': whole words hidden, of their tokens 80% [MASK],
-10% another, 10% kept. The rate of hidden words falls (Ankner et al. 2024), the learning rate linearly
-to 0 after the warm-up; windows have 128 tokens, in the last part 512. Stop it, and the same command goes on with the
+10% another, 10% kept. The rate of hidden words falls (Ankner et al. 2024), the learning rate linearly to 0 after the
+warm-up; windows have 128 tokens, in the last part 512. Stop it, and the same command goes on with the
 last state (every 5 minutes).
 """
 
