@@ -26,6 +26,8 @@ class Distiller(Trainer):
     eight_bits: the student rounds as 8-bit kernels do.
     """
 
+    all_tokens = True
+
     def __init__(self, teacher: Checkpoint, job: Job, eight_bits: bool = False) -> None:
         super().__init__(job)
         if eight_bits:

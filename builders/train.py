@@ -69,7 +69,12 @@ class Job:
 
 
 class Trainer:
-    """Fine-tunes one task; `run` leaves the best checkpoint in `folder`/best."""
+    """Fine-tunes one task; `run` leaves the best checkpoint in `folder`/best.
+
+    all_tokens: the loss reads the last layer's states of all tokens, though the task's head may not.
+    """
+
+    all_tokens = False
 
     def __init__(self, job: Job) -> None:
         manifest, config, device = job.manifest, job.config, job.device
@@ -89,6 +94,10 @@ class Trainer:
         # Paddle names parameters and moments by counting and finds saved moments by name: each run counts from 0.
         with self.paddle.utils.unique_name.guard():
             self.model = build_model(self.kind, job.base, manifest, config.dropout, job.seed)
+        if device == "cpu":
+            from .cpu_training import speed_up  # Paddle must be set up before it is imported
+
+            speed_up(self.model, self.all_tokens)
         self.parallel = self.paddle.DataParallel(self.model) if self.ranks > 1 else self.model
         self.half = config.amp and device.startswith("gpu")
         self.scaler = self.paddle.amp.GradScaler(enable=self.half, init_loss_scaling=2**15)
