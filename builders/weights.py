@@ -52,7 +52,8 @@ class Checkpoint:
 def read_checkpoint(folder: Path) -> Checkpoint:
     """A PaddleNLP or Hugging Face directory, or one this project wrote; CheckpointError says what is missing."""
     if not folder.is_dir():
-        raise CheckpointError(f"{folder}: no such directory")
+        what = "a file; give the directory it lies in" if folder.exists() else "no such directory"
+        raise CheckpointError(f"{folder}: {what}")
     check_shipped(folder)
     for name in ("config.json", "model_config.json"):
         if (folder / name).is_file():

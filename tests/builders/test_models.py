@@ -80,8 +80,8 @@ def test_not_a_directory(place: Place, tmp_path: Path, one_line: OneLine) -> Non
     one_line(place.build("--checkpoint", f"topics={tmp_path / 'none'}"), "none: no such directory")
     file = tmp_path / "file"
     file.write_text("")
-    one_line(place.build("--checkpoint", f"topics={file}"), "file: no such directory")
-    one_line(place.build("--base-model", str(file)), "file: no such directory")
+    one_line(place.build("--checkpoint", f"topics={file}"), "file: a file; give the directory it lies in")
+    one_line(place.build("--base-model", str(file)), "file: a file; give the directory it lies in")
     empty = tmp_path / "empty"
     empty.mkdir()
     one_line(place.build("--base-model", str(empty)), "empty: no config.json")

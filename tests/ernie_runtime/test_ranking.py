@@ -116,7 +116,7 @@ BAD = {
     b'["a", ""]': "candidate 1 is empty",
     b'[" \\t", "a"]': "candidate 0 has only spaces or control characters",
     b'["\\ud83d"]': "candidate 0 is not UTF-8: a lone surrogate",
-    b'["a\xff"]': "not UTF-8: invalid start byte at byte 3",
+    b'["a\xff"]': "the list of candidates is not UTF-8: invalid start byte at byte 3",
     item("", *["a"] * 257)[1]: "257 candidates, this task takes at most 256",
     item("", "a", "长" * 301)[1]: "candidate 1 has 301 characters, this task takes at most 300",
 }

@@ -23,6 +23,8 @@ def read_candidates(raw: bytes | str, limits: Limits, most: int = MAX_CANDIDATES
     """The strings of a JSON list; InvalidItem where it is none, too long, or one of them is no text."""
     try:
         found = json.loads(decode_utf8(raw))
+    except InvalidItem as error:
+        raise InvalidItem(f"the list of candidates is {error}") from None
     except (ValueError, RecursionError) as error:
         raise InvalidItem(f"the candidates are not JSON ({error}); send a list of strings") from None
     if not isinstance(found, list):
