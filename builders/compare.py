@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ernie_runtime.manifest import Manifest, Variant
+from ernie_runtime.manifest import Evaluation, Manifest, Variant
 from ernie_runtime.repository import task_manifest
 
 from .command import run_command
@@ -105,15 +105,18 @@ def picked(manifest: Manifest, pick: str, max_drop: float | None) -> str:
 
 def table(manifest: Manifest) -> list[list[str]]:
     """Header and one row a variant; * the recommended one, ! refused by the gate, - not measured."""
-    return [list(COLUMNS), *(_row(manifest, variant) for variant in (*manifest.variants, *manifest.refused))]
+    found = manifest.compared()
+    return [
+        list(COLUMNS),
+        *(_row(manifest, variant, found.get(variant.name)) for variant in (*manifest.variants, *manifest.refused)),
+    ]
 
 
-def _row(manifest: Manifest, variant: Variant) -> list[str]:
-    figures = [e.metrics[manifest.main_metric] for e in variant.evaluations if manifest.main_metric in e.metrics]
+def _row(manifest: Manifest, variant: Variant, figure: Evaluation | None) -> list[str]:
     speed = variant.speed
     mark = " *" if variant.name == manifest.recommended else " !" if variant in manifest.refused else ""
     cells = [f"{variant.name}{mark}", variant.engine]
-    cells.append(f"{figures[-1]:.2f}" if figures else "-")
+    cells.append(f"{figure.metrics[manifest.main_metric]:.2f}" if figure else "-")
     cells.append(f"{variant.gate['drop']:.2f}" if "drop" in variant.gate else "-")
     cells.append(f"{variant.bytes / 1e6:.1f}")
     keys = ("memory", "model_memory", "single_memory")
@@ -128,8 +131,9 @@ def _row(manifest: Manifest, variant: Variant) -> list[str]:
 def remarks(manifest: Manifest) -> list[str]:
     """What the table was measured on, and which variants the gate did not let through."""
     refused = "; ! refused by the gate, not served" if manifest.refused else ""
+    sets = sorted({f"{e.split}, {e.rows:,} rows" for e in manifest.compared().values()})
     lines = [
-        f"* behind the name {manifest.task}{refused}; metric: {manifest.main_metric}",
+        f"* behind the name {manifest.task}{refused}; metric: {manifest.main_metric} ({'; '.join(sets) or 'none'})",
         "process: memory of the encoder's process; model: what of it came with the model; b1 MB: the same before it "
         "ran larger batches; b1: one text a batch, best: at the best batch size; p50 and p99 in ms a batch",
     ]

@@ -17,10 +17,11 @@ def plot(manifest: Manifest, target: Path) -> None:
     """Write the picture; PublishError for another ending, or where nothing was measured."""
     if target.suffix not in FORMATS:
         raise PublishError(f"--plot {target}: expected a name that ends in {' or '.join(FORMATS)}")
+    found = manifest.compared()
     points = [
-        (v, v.evaluations[-1].metrics[manifest.main_metric])
+        (v, found[v.name].metrics[manifest.main_metric])
         for v in (*manifest.variants, *manifest.refused)
-        if v.speed and v.evaluations and manifest.main_metric in v.evaluations[-1].metrics
+        if v.speed and v.name in found
     ]
     if not points:
         raise PublishError(f"task {manifest.task}: nothing was measured; build it with several --variants")
@@ -43,7 +44,8 @@ def plot(manifest: Manifest, target: Path) -> None:
         else:
             axis.set_xlim(left=0)
         axis.grid(alpha=0.3)
-    axes[0].set_ylabel(f"{manifest.main_metric}, dev")
+    sets = sorted({f"{found[v.name].split}, {found[v.name].rows:,} rows" for v, _ in points})
+    axes[0].set_ylabel(f"{manifest.main_metric}, {'; '.join(sets)}")
     refused = "; crosses: refused by the gate" if manifest.refused else ""
     figure.suptitle(f"{manifest.task}: star: recommended{refused}")
     figure.savefig(target, dpi=110)

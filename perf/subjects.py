@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from builders.config import TaskConfig, load_tasks
-from ernie_runtime.manifest import Manifest, Variant
+from ernie_runtime.manifest import Evaluation, Manifest, Variant
 from ernie_runtime.pipeline import Pipeline
 from ernie_runtime.repository import task_manifest
 
@@ -26,7 +26,7 @@ class Subject:
 
     def describe(self) -> dict[str, Any]:
         """For run.json."""
-        manifest = self.manifest
+        manifest, found = self.manifest, self.manifest.compared()
         return {
             "kind": manifest.kind,
             "title": manifest.title,
@@ -35,20 +35,22 @@ class Subject:
             "recommended": manifest.recommended,
             "max_length": manifest.limits.max_length,
             "texts": self.texts.describe(),
-            "variants": {variant.name: _about(variant, manifest.main_metric) for variant in self.variants},
+            "variants": {
+                variant.name: _about(variant, manifest.main_metric, found.get(variant.name))
+                for variant in self.variants
+            },
         }
 
 
-def _about(variant: Variant, metric: str) -> dict[str, Any]:
-    """figure: of the task's metric on its dev set; drop: points lost against fp32; ratio: the encoder's speed-up, as
-    the build measured it at the best batch size."""
-    figures = [e.metrics[metric] for e in variant.evaluations if metric in e.metrics]
+def _about(variant: Variant, metric: str, found: Evaluation | None) -> dict[str, Any]:
+    """figure: of the task's metric on its own rows (Manifest.compared); drop: points lost against fp32; ratio: the
+    encoder's speed-up, as the build measured it at the best batch size."""
     return {
         "engine": variant.engine,
         "precision": variant.made.get("precision", "fp32"),
         "bytes": variant.bytes,
         "sha256": variant.sha256,
-        "figure": figures[-1] if figures else None,
+        "figure": found.metrics[metric] if found else None,
         "drop": variant.gate.get("drop"),
         "ratio": variant.speed.get("best", {}).get("ratio"),
     }

@@ -51,9 +51,15 @@ class Limits:
             raise ManifestError(f"max_chars {self.max_chars} is below 1")
 
 
+OWN_SPLITS = ("dev", "sample")
+
+
 @dataclass(frozen=True)
 class Evaluation:
-    """A measured quality figure: `metrics` on `rows` texts of `split`, through the serving code or as told in `by`."""
+    """A measured quality figure: `metrics` on `rows` texts of `split`, through the serving code or as told in `by`.
+
+    split: one of OWN_SPLITS, or the name of a transfer set, which was never trained on.
+    """
 
     split: str
     rows: int
@@ -122,6 +128,21 @@ class Manifest:
         raise ManifestError(
             f"task {self.task} has no variant {name!r}; it has {', '.join(v.name for v in self.variants)}"
         )
+
+    def compared(self) -> dict[str, Evaluation]:
+        """By variant, the evaluation to show it by: of the main metric, never of a transfer set, and on the largest
+        set that all variants (refused ones too) were measured on; those that were not measured are missing."""
+        found = {
+            variant.name: {(e.split, e.rows): e for e in variant.evaluations if self._is_own(e)}
+            for variant in (*self.variants, *self.refused)
+        }
+        measured = {name: own for name, own in found.items() if own}
+        common = set.intersection(*(set(own) for own in measured.values())) if measured else set()
+        best = max(common, key=lambda key: key[1], default=None)
+        return {name: own[best] if best else list(own.values())[-1] for name, own in measured.items()}
+
+    def _is_own(self, evaluation: Evaluation) -> bool:
+        return evaluation.split in OWN_SPLITS and self.main_metric in evaluation.metrics
 
     def to_json(self) -> str:
         """Deterministic, readable JSON."""

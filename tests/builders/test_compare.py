@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from builders import compare
-from builders.compare import picked
+from builders.compare import picked, remarks, table
 from builders.errors import PublishError
 from builders.lint import lint
 from ernie_runtime.manifest import Evaluation, Manifest, Variant
@@ -47,6 +47,20 @@ def measured() -> Manifest:
         variant("fp32-e8", 89.9, 7_000_000, 90),
     )
     return replace(manifest_with(3), variants=variants, recommended="fp32", main_metric="accuracy")
+
+
+def test_figures_are_of_own_rows_that_all_variants_have(measured: Manifest) -> None:
+    """Never those of a transfer set, which comes last; of the largest set, where there are two."""
+    small, large = (Evaluation("sample", 12, {"accuracy": 66.0}, "a"), Evaluation("dev", 500, {"accuracy": 52.0}, "b"))
+    transfer = Evaluation("elsewhere", 9000, {"accuracy": 42.0}, "this build")
+    full = replace(measured.variants[0], evaluations=(large, small, transfer))
+    eight = replace(measured.variants[1], evaluations=(small, transfer))
+    alone = replace(measured, variants=(full,))
+    assert alone.compared() == {"fp32": large}
+    assert table(alone)[1][2] == "52.00" and "accuracy (dev, 500 rows)" in remarks(alone)[0]
+    together = replace(measured, variants=(full,), refused=(eight, replace(eight, name="w0.5", evaluations=())))
+    assert together.compared() == {"fp32": small, "int8": small}
+    assert [row[2] for row in table(together)[1:]] == ["66.00", "66.00", "-"]
 
 
 def test_what_pick_means(measured: Manifest) -> None:

@@ -143,7 +143,7 @@ def test_more_than_it_can_take(bounds: str, request: pytest.FixtureRequest) -> N
         "slow": ("Exceeds maximum queue size", "timeout expired"),
         "shedding": ("more requests than the service can answer in time",),
     }
-    assert all(any(reason in o.message for reason in reasons[bounds]) for o in refused)
+    assert not {o.message for o in refused if not any(reason in o.message for reason in reasons[bounds])}
     assert len(refused) > len(outcomes) / 4 and len(accepted) > len(outcomes) / 20
     assert percentile(accepted, 99) < 2 * SLO_MS / 1000
     at_once = {"slow": 1, "shedding": 0.1}[bounds]  # without Triton's queues the tokenizer refuses as they come
