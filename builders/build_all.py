@@ -27,6 +27,7 @@ try:
     from builders.locate import data_folder
     from builders.models import find_base_model
     from builders.options import parser
+    from builders.owners import check_all_free
     from builders.presets import choice_for, task_names
     from builders.progress import say
     from builders.saving import check_saving
@@ -167,6 +168,8 @@ def build(args: argparse.Namespace) -> None:
         return
     tasks = chosen_tasks(args)
     check_saving(args, tasks)
+    if args.until == "publish":
+        check_all_free(args.output, tasks)
     checkpoints = _checkpoints(args, tasks)
     if args.tasks == "all" and args.profile == "demo":
         tasks = _ready_made(tasks, checkpoints, args)

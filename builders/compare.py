@@ -47,13 +47,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run(args: argparse.Namespace) -> list[str]:
     """Do what the command line asks for; the lines to show."""
     manifest = published(args.repository, args.task)
-    if args.rollback:
+    if args.rollback or args.pick:
         with locked(args.repository):
-            manifest = roll_back(args.repository, manifest)
-    if args.pick:
-        name = picked(manifest, args.pick, args.max_drop)
-        with locked(args.repository):
-            manifest = recommend(args.repository, manifest, name)
+            manifest = published(args.repository, args.task)  # again: a build may have published meanwhile
+            if args.rollback:
+                manifest = roll_back(args.repository, manifest)
+            if args.pick:
+                manifest = recommend(args.repository, manifest, picked(manifest, args.pick, args.max_drop))
     rows = table(manifest)
     if args.markdown is not None:
         args.markdown.write_text(markdown(manifest), encoding="utf-8")

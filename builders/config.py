@@ -36,7 +36,7 @@ T = TypeVar("T")
 class DataConfig:
     """Where a task's labelled text is and how to read it."""
 
-    format: str  # a reader in builders/readers.py
+    format: str  # a reader in builders/readers
     folder: str  # under --data-dir; NAME.tar.xz beside it will do
     train: str = ""  # none: the task is only evaluated and published
     dev: str = ""  # none: the reader splits `train`

@@ -89,8 +89,8 @@ def _task_on_card(folder: Path) -> Any:
     return card.get("task") if isinstance(card, dict) else None
 
 
-def labelled_rows(run: TaskRun, manifest: Manifest, split: str) -> list[Example]:
-    """The task's training or dev rows; DataError where there are none at hand."""
+def labelled_file(run: TaskRun, split: str) -> Path:
+    """The task's training or dev file; DataError where it is not at hand."""
     data = run.task.data
     folder, _ = data_folder(data, run.data_dir, "demo", run.cache)
     file = data.train if split == "train" else data.dev or data.train
@@ -98,14 +98,25 @@ def labelled_rows(run: TaskRun, manifest: Manifest, split: str) -> list[Example]
         raise DataError(
             f"task {run.task.name}: no {split} rows at hand; give --data-dir with its {data.folder}/ folder"
         )
-    found = read_file(folder / file, split, data, manifest)
+    return folder / file
+
+
+def labelled_rows(run: TaskRun, manifest: Manifest, split: str) -> list[Example]:
+    """The task's training or dev rows."""
+    found = read_file(labelled_file(run, split), split, run.task.data, manifest)
     return found[: run.rows or None] if split == "train" else found
 
 
 def settings_of(run: TaskRun, teacher: Checkpoint | None, student: Checkpoint) -> dict[str, Any]:
     """All that decides the result, as JSON data."""
+    task, splits = run.task, ("train", "dev") if run.labelled else ("dev",)
     return {
-        "task": run.task.name,
+        "task": task.name,
+        "labels": [vars(label) for label in task.labels],
+        "limits": vars(task.limits),
+        "options": task.options,
+        "data": changed_fields(task.data),
+        "files": {name: sha256_of(labelled_file(run, name)) for name in splits},
         "student": fingerprint(student.weights),
         "teacher": fingerprint(teacher.weights) if teacher else None,
         "text": [sha256_of(path) for path in run.text],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from ..readers import Example
 from ..weights import Checkpoint
 from . import Context, Done
 from .data import read_split
-from .finetune import BEST, HISTORY, learn, manifest_of
+from .finetune import BEST, drop_state, learn, manifest_of
 
 
 def training_text(context: Context, before: Mapping[str, Done]) -> list[Example]:
@@ -31,8 +30,11 @@ def training_text(context: Context, before: Mapping[str, Done]) -> list[Example]
 
 def settings_of(context: Context) -> dict[str, Any]:
     """What of the task's settings a distilling hangs on."""
-    settings = vars(context.task.compress)
-    return {name: settings[name] for name in ("epochs", "learning_rate", "batch_size", "importance_rows")}
+    compress, train = vars(context.task.compress), vars(context.task.train)
+    return {
+        **{name: compress[name] for name in ("epochs", "learning_rate", "batch_size", "importance_rows")},
+        **{name: train[name] for name in ("windows_per_text", "dev_rows") if train[name]},  # 0: what was kept stands
+    }
 
 
 def distil(
@@ -73,7 +75,6 @@ def distil(
         context.seed,
     )
     figures = Distiller(teacher, job, eight_bits).run()
-    (folder / "state" / HISTORY).replace(folder / HISTORY)
-    shutil.rmtree(folder / "state")
     learn(context, before["data"], folder / BEST)
+    drop_state(folder)
     return {**figures, "trained": True, "from": teacher.name, "weights": sum(w.size for w in student.weights.values())}

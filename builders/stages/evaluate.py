@@ -17,7 +17,7 @@ from ..progress import bar
 from . import Context, Done, code_key, sha256_of
 from .data import read_file, read_split
 from .export import engine_of
-from .finetune import manifest_of
+from .finetune import changed_fields, manifest_of
 
 NAME = "evaluate"
 WRONG, CLASSES = "wrong.jsonl", "classes.tsv"
@@ -32,7 +32,10 @@ def inputs(context: Context, before: Mapping[str, Done]) -> dict[str, Any]:
         "labels": [vars(label) for label in context.task.labels],
         "limits": vars(context.task.limits),
         "options": context.task.options,
-        "transfer": {name: sha256_of(path) for name, path in _transfer_files(context).items()},
+        "transfer": {
+            name: {"file": sha256_of(path), "data": changed_fields(context.task.transfer[name])}
+            for name, path in _transfer_files(context).items()
+        },
         "code": code_key(),
     }
 

@@ -69,10 +69,18 @@ def run(context: Context, before: Mapping[str, Done], folder: Path) -> dict[str,
     else:
         figures = _launch(context, before, folder) if context.devices else train(context, before["data"], folder)
         figures["trained"] = True
-        (folder / "state" / HISTORY).replace(folder / HISTORY)
-        shutil.rmtree(folder / "state")  # weights and moments, which only a run that goes on needs
     learn(context, before["data"], folder / BEST)
+    if figures["trained"]:
+        drop_state(folder)
     return figures
+
+
+def drop_state(folder: Path) -> None:
+    """Keep a training's history and remove its weights and moments, which only a run that goes on needs: the last
+    thing of a stage, or one that is stopped in `learn` would train again."""
+    shutil.copyfile(folder / "state" / HISTORY, folder / HISTORY)
+    gone = (folder / "state").rename(folder / "state.done")  # a half-removed state would not be read
+    shutil.rmtree(gone)
 
 
 def learn(context: Context, data: Done, folder: Path) -> None:

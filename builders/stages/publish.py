@@ -23,6 +23,7 @@ from ..calibrate import batching_of
 from ..compress.served import TEXTS, check_served
 from ..exchange import move_in
 from ..lint import lint
+from ..owners import check_free
 from ..staging import model_names, models_of, stage_models
 from . import Context, Done, key_of
 from .data import read_split
@@ -92,6 +93,7 @@ def staging_folder(output: Path, name: str) -> Path:
 
 def _publish(context: Context, before: Mapping[str, Done]) -> dict[str, Any]:
     task, present = context.task, _present(context)
+    check_free(context.output, task.name, present)
     tokenizer = ErnieTokenizer.from_file(before["export"].folder / "tokenizer.json")
     found = {name: variant_of(context, before, name) for name in task.variants}
     manifest = replace(

@@ -76,7 +76,9 @@ class LocalTasks:
         for variant in manifest.variants:
             if versions(self.repository / f"{name}_encoder_{variant.name}"):
                 served.append(Ensemble(f"{name}_{variant.name}", inputs, BATCH, text, variant.name))
-        return next(task for task in group_tasks(served) if task.name == name)
+        if (task := next((task for task in group_tasks(served) if task.name == name), None)) is None:
+            raise LocalError(f"{self.repository}: {name} holds a model of task {manifest.task}; publish both again")
+        return task
 
     def _stream(
         self, task: Task, texts: Iterable[Item], variant: str | None, batch_size: int, numeric: bool

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -171,6 +173,22 @@ def test_one_line(two: Place, capsys: pytest.CaptureFixture[str], arguments: tup
     errors = capsys.readouterr().err
     assert says in errors
     assert errors.count("\n") == 1
+
+
+def test_what_a_build_published_meanwhile_counts(two: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rolling back waits for the publisher and then goes back from what that one published."""
+
+    @contextmanager
+    def late(output: Path) -> Iterator[None]:
+        monkeypatch.undo()
+        assert two.build("--variants", "fp32,int8-ort", "--max-drop", "60") == 0
+        yield
+
+    monkeypatch.setattr(compare, "locked", late)
+    before = task_manifest(two.output, "topics").version
+    assert compare.main(["topics", "--repository", str(two.output), "--rollback"]) == 0
+    assert task_manifest(two.output, "topics").version == before
+    assert lint(two.output) == []
 
 
 def test_no_such_task(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

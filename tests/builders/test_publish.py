@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import shutil
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from builders import build_all
+from builders.errors import PublishError
+from builders.owners import check_free
 from builders.stages import Context, Done, data, evaluate, export, finetune, publish, run_stage
 from ernie_runtime.pipeline import Pipeline
 
@@ -183,3 +186,17 @@ def test_what_a_killed_publisher_left_is_cleared(place: Place) -> None:
     assert place.build() == 0
     assert not left.parent.exists()
     assert versions(place) == {name: ["1"] for name in MODELS}
+
+
+def test_a_model_of_another_task_is_not_replaced(place: Place, tmp_path: Path, one_line: Callable[..., str]) -> None:
+    """Of another tasks file, so nothing else can know; before anything is built, and again where it is published."""
+    assert place.build() == 0
+    before = {path: path.stat().st_mtime_ns for path in place.output.rglob("*")}
+    tasks = tmp_path / "other.toml"
+    tasks.write_text(place.tasks_file.read_text(encoding="utf-8").replace("tasks.topics", "tasks.topics_fp32"))
+    other = replace(place, tasks_file=tasks)
+    one_line(other.build(task="topics_fp32"), "topics_fp32: is a model of task topics, and task topics_fp32 would")
+    with pytest.raises(PublishError, match="is a model of task topics"):
+        check_free(place.output, "topics_fp32", ["topics_fp32"])
+    check_free(place.output, "topics", ["topics", "topics_fp32", "topics_encoder_fp32", "no_such_model"])
+    assert {path: path.stat().st_mtime_ns for path in place.output.rglob("*")} == before

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from builders.stages import finetune
+from builders.train import Trainer
 from builders.weights import read_checkpoint
 
 from .places import Place
@@ -88,3 +90,22 @@ def test_interrupted_and_killed_it_goes_on_to_the_same_result(
     ours, theirs = (read_checkpoint(p.stage("fine-tune") / "best").weights for p in (place, finished))
     for name, value in theirs.items():
         np.testing.assert_array_equal(ours[name], value, err_msg=name)
+
+
+def test_stopped_behind_the_last_batch_it_does_not_train_again(
+    place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What a kind learns after training (thresholds) takes its time, and a full disk may end it."""
+
+    def interrupted(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(finetune, "learn", interrupted)
+        assert place.build("--until", "finetune", "--set", "epochs=0.2") == 130
+    assert "batch 3:" in capsys.readouterr().out
+    monkeypatch.setattr(Trainer, "_step", interrupted)
+    assert place.build("--until", "finetune", "--set", "epochs=0.2") == 0
+    assert "resumed after batch" in capsys.readouterr().out
+    kept = {path.name for path in place.stage("fine-tune").iterdir()}
+    assert kept == {"best", "progress.json", "done.json"}

@@ -142,6 +142,19 @@ def test_goes_on_to_the_same_weights(
     assert "finished already" in capsys.readouterr().out
 
 
+def test_other_labelled_rows_are_another_run(
+    distil: Command,
+    tmp_path: Path,
+    data_dir: Path,
+    one_fault: OneLine,  # noqa: F811
+) -> None:
+    assert distil(*SHORT) == 0
+    shutil.copytree(data_dir, tmp_path / "data")
+    dev = tmp_path / "data" / "topics" / "dev.json"
+    dev.write_text("".join(dev.read_text(encoding="utf-8").splitlines(keepends=True)[:30]), encoding="utf-8")
+    one_fault(distil(*SHORT, "--data-dir", str(tmp_path / "data")), "small")
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [
