@@ -30,7 +30,7 @@ try:
     from builders.owners import check_all_free
     from builders.presets import choice_for, task_names
     from builders.progress import say
-    from builders.saving import check_saving
+    from builders.saving import check_comparable, check_saving
     from builders.stages import Context, disk_error, run_stage
     from builders.task_changes import picks_itself, with_changes
     from builders.weights import Checkpoint, read_checkpoint
@@ -173,6 +173,7 @@ def build(args: argparse.Namespace) -> None:
     checkpoints = _checkpoints(args, tasks)
     if args.tasks == "all" and args.profile == "demo":
         tasks = _ready_made(tasks, checkpoints, args)
+    check_comparable(args, tasks, checkpoints, make_context)
     compat = choose(args.compat, tasks, args.until)
     for line in compat.lines():
         say(f"[compat] {line}")

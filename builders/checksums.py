@@ -14,6 +14,7 @@ from pathlib import Path
 
 from .config import ASSETS
 from .errors import CheckpointError
+from .folders import locked
 
 SUMS = "SHA256SUMS"
 PLACES = (
@@ -114,15 +115,16 @@ def _without_cards(files: Mapping[str, Path]) -> Iterator[str]:
 
 def refresh(root: Path = ASSETS, folder: Path | None = None) -> int:
     """Write the checksums of what is there now; folder: of that one's files only. How many entries there are."""
-    sums = {name: digest(path) for name, path in shipped_files(root).items()}
-    if folder is not None:
-        inside = folder.resolve().relative_to(root.resolve()).as_posix() + "/"
-        kept = read_sums(root) if (root / SUMS).is_file() else {}
-        others = {name: value for name, value in kept.items() if not name.startswith(inside)}
-        sums = others | {name: value for name, value in sums.items() if name.startswith(inside)}
-    new = root / f"{SUMS}.new"
-    new.write_text("".join(f"{value}  {name}\n" for name, value in sorted(sums.items())), encoding="utf-8")
-    new.replace(root / SUMS)
+    with locked(root):  # another build may be storing another checkpoint
+        sums = {name: digest(path) for name, path in shipped_files(root).items()}
+        if folder is not None:
+            inside = folder.resolve().relative_to(root.resolve()).as_posix() + "/"
+            kept = read_sums(root) if (root / SUMS).is_file() else {}
+            others = {name: value for name, value in kept.items() if not name.startswith(inside)}
+            sums = others | {name: value for name, value in sums.items() if name.startswith(inside)}
+        new = root / f"{SUMS}.new"
+        new.write_text("".join(f"{value}  {name}\n" for name, value in sorted(sums.items())), encoding="utf-8")
+        new.replace(root / SUMS)
     return len(sums)
 
 

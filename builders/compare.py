@@ -14,7 +14,7 @@ from .command import run_command
 from .compress.measure import rank
 from .compress.recipe import FULL
 from .errors import PublishError
-from .stages.publish import locked
+from .folders import locked
 from .switch import recommend, roll_back
 
 COLUMNS = (

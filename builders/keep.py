@@ -15,7 +15,8 @@ from typing import Any
 from .checksums import refresh, ships
 from .earlier import drop_unused
 from .errors import CheckpointError, ConfigError
-from .folders import replace_folder
+from .exchange import exchange
+from .folders import locked
 from .kinds import get_builder_kind
 from .progress import say
 from .ship import save_checkpoint
@@ -33,17 +34,25 @@ def keep_better(
 
     CheckpointError where the figure of what is there cannot be compared (other dev rows).
     """
+    with locked(context.cache / context.task.name):
+        return _keep_better(place.resolve(), context, done, command, others)
+
+
+def _keep_better(place: Path, context: Context, done: Mapping[str, Done], command: str, others: Evaluate) -> str:
     name, folder = context.task.name, place / context.task.name
-    ledger, new = read_ledger(context.cache), context.cache / name / "retrained"
-    row = ledger.get(name, {})
-    if row.get("key") == done["fine-tune"].key:
+    new = context.cache / name / "retrained"
+    row = read_ledger(context.cache).get(name, {})
+    if row.get("place", str(place)) != str(place):
+        row = {}  # what was decided about another checkpoint
+    gone = row and row["exchanged"] and not folder.is_dir()
+    if row and row["key"] == done["fine-tune"].key and not gone:
         if row["kept"] == "new" and not row["exchanged"]:
-            _exchange(new, folder, context.cache, ledger, name)
+            _exchange(new, folder, context.cache, row, name)
         return f"decided before: {said(row)}"
     if not done["fine-tune"].figures["trained"]:
         return "nothing was trained, so nothing is exchanged"
     main = get_builder_kind(context.task.kind).main_metric
-    before = _before(folder, done, main, name)
+    before = before_of(folder, done["evaluate"].figures["rows"], main, name)
     shutil.rmtree(new, ignore_errors=True)
     say(f"[{name}] {save_checkpoint(new, context, done, command)}")
     card = json.loads((new / "card.json").read_text(encoding="utf-8"))
@@ -53,7 +62,8 @@ def keep_better(
         figures += [_row(task, was[task]["main"], was[task], now[task]) for task in was]
     worse = any(found["before"] is not None and found["after"] < found["before"] for found in figures)
     first = {found["task"]: found["first"] for found in row.get("figures", ())}
-    ledger[name] = {
+    row = {
+        "place": str(place),
         "key": done["fine-tune"].key,
         "kept": "old" if worse else "new",
         "exchanged": False,
@@ -61,10 +71,10 @@ def keep_better(
         "figures": [{**found, "first": first.get(found["task"], found["before"])} for found in figures],
         "minutes": round(card["training_seconds"] / 60),
     }
-    _write(context.cache, ledger)
+    _record(context.cache, name, row)
     if not worse:
-        _exchange(new, folder, context.cache, ledger, name)
-    return said(ledger[name])
+        _exchange(new, folder, context.cache, row, name)
+    return said(row)
 
 
 def _row(task: str, main: str, before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> dict[str, Any]:
@@ -82,8 +92,11 @@ def said(row: Mapping[str, Any]) -> str:
     return f"{figures}: the {row['kept']} checkpoint stays"
 
 
-def _before(folder: Path, done: Mapping[str, Done], main: str, task: str) -> Mapping[str, Any] | None:
-    """The evaluation on the card of what is there; None where nothing is there yet."""
+def before_of(folder: Path, rows: int, main: str, task: str) -> Mapping[str, Any] | None:
+    """The evaluation on the card of what is there; None where nothing is there yet.
+
+    CheckpointError where it is not of so many dev rows.
+    """
     path = folder / "card.json"
     if not folder.is_dir():
         return None
@@ -92,7 +105,6 @@ def _before(folder: Path, done: Mapping[str, Done], main: str, task: str) -> Map
         found["metrics"][main]
     except (OSError, ValueError, LookupError, TypeError):
         raise CheckpointError(f"{path}: has no dev {main}, so the new checkpoint cannot be compared with it") from None
-    rows = done["evaluate"].figures["rows"]
     if found["rows"] != rows:
         raise CheckpointError(
             f"{path}: measured on {found['rows']:,} dev rows, but --data-dir has {rows:,} for {task}: "
@@ -101,10 +113,9 @@ def _before(folder: Path, done: Mapping[str, Done], main: str, task: str) -> Map
     return found
 
 
-def _exchange(new: Path, folder: Path, cache: Path, ledger: dict[str, Any], name: str) -> None:
+def _exchange(new: Path, folder: Path, cache: Path, row: Mapping[str, Any], name: str) -> None:
     put_in_place(new, folder)
-    ledger[name]["exchanged"] = True
-    _write(cache, ledger)
+    _record(cache, name, {**row, "exchanged": True})
 
 
 def put_in_place(new: Path, folder: Path) -> None:
@@ -113,7 +124,11 @@ def put_in_place(new: Path, folder: Path) -> None:
     shutil.rmtree(beside, ignore_errors=True)
     folder.parent.mkdir(parents=True, exist_ok=True)
     shutil.copytree(new, beside)
-    replace_folder(beside, folder)
+    if folder.exists():
+        exchange(beside, folder)
+        shutil.rmtree(beside)
+    else:
+        beside.rename(folder)
     if ships(folder):
         refresh(folder=folder)
         for line in drop_unused():
@@ -132,11 +147,14 @@ def read_ledger(cache: Path) -> dict[str, Any]:
     return found
 
 
-def _write(cache: Path, ledger: Mapping[str, Any]) -> None:
-    for name, text in ((LEDGER, json.dumps(ledger, ensure_ascii=False, indent=1) + "\n"), (TABLE, table(ledger))):
-        new = cache / f"{name}.new"
-        new.write_text(text, encoding="utf-8")
-        new.replace(cache / name)
+def _record(cache: Path, task: str, row: Mapping[str, Any]) -> None:
+    """Write one task's decision among those of the others, which other builds may be deciding now."""
+    with locked(cache):
+        ledger = {**read_ledger(cache), task: row}
+        for name, text in ((LEDGER, json.dumps(ledger, ensure_ascii=False, indent=1) + "\n"), (TABLE, table(ledger))):
+            new = cache / f"{name}.new"
+            new.write_text(text, encoding="utf-8")
+            new.replace(cache / name)
 
 
 def table(ledger: Mapping[str, Any]) -> str:

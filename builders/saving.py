@@ -10,6 +10,7 @@ from typing import Any
 
 from .config import ASSETS, TASKS_FILE, TaskConfig, load_tasks
 from .errors import ConfigError, DataError
+from .kinds import get_builder_kind
 from .progress import say
 from .shipped_preset import SHIPPED
 from .stages import Context, Done, run_stage
@@ -27,6 +28,23 @@ def check_saving(args: argparse.Namespace, tasks: Sequence[TaskConfig]) -> None:
         told = [json.loads(card.read_text(encoding="utf-8")) for card in cards if card.is_file()]
         seconds = sum(card.get("training_seconds", 0) for card in told)
         say(f"{len(told)} checkpoints to train; their cards tell of {seconds / 3600:.1f} hours of training in all")
+
+
+def check_comparable(
+    args: argparse.Namespace, tasks: Sequence[TaskConfig], checkpoints: Mapping[str, Path], make_context: MakeContext
+) -> None:
+    """With --keep-better: CheckpointError, before hours of training, where a task's figure cannot be compared with
+    that of the checkpoint that is there."""
+    if not args.keep_better:
+        return
+    from .keep import before_of
+    from .stages.order import run_task
+
+    for task in tasks:
+        folder, kind = args.save_checkpoint / task.name, get_builder_kind(task.kind)
+        if folder.is_dir() and kind.trains and task.name not in checkpoints:
+            done = run_task(make_context(task, args, None), "data", run_stage)
+            before_of(folder, done["data"].figures["dev"]["rows"], kind.main_metric, task.name)
 
 
 def save(args: argparse.Namespace, context: Context, done: Mapping[str, Done], make_context: MakeContext) -> str:

@@ -8,7 +8,8 @@ from pathlib import Path
 from ..config import TaskConfig
 from ..errors import PublishError
 from ..exchange import exchange
-from ..stages.publish import locked, staging_folder
+from ..folders import locked
+from ..stages.publish import staging_folder
 from ..triton_config import PORTABLE, to_text
 from .models import configs
 from .origin import VERSION, Origin, origin_file, read_origin

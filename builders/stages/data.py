@@ -61,6 +61,9 @@ def run(context: Context, before: Mapping[str, Done], folder: Path) -> dict[str,
         items = [e.texts for e in examples]
         chunks = [kind.documents(items[i : i + 1000], tokenizer, manifest) for i in range(0, len(items), 1000)]
         documents = [document for chunk, _ in chunks for document in chunk]
+        unserved = [f"line {e.line}: {d.error}" for e, d in zip(examples, documents, strict=True) if d.error]
+        if len(unserved) == len(examples):
+            raise DataError(f"{path}: no row can be served; {unserved[0]}")
         ids = np.concatenate([window.input_ids for _, windows in chunks for window in windows])
         lengths = np.array([document.tokens for document in documents])
         figures[split] = {
@@ -72,19 +75,27 @@ def run(context: Context, before: Mapping[str, Done], folder: Path) -> dict[str,
                 100 * float(np.mean([d.windows > 1 or d.truncated for d in documents])), 2
             ),
             "unknown_percent": round(100 * float(np.mean(ids == tokenizer.unk_id)), 3),
+            **({"unserved": len(unserved), "unserved_first": unserved[:3]} if unserved else {}),
         }
     return figures
 
 
 def line(figures: Mapping[str, Any]) -> str:
-    """Rows and lengths."""
+    """Rows and lengths, and which rows are not used: no server would answer them either."""
     if not figures:
         return "no data at hand"
     return "; ".join(
         f"{split} {f['rows']:,} rows, {f['tokens_median']} tokens at the median, {f['tokens_p99']} at p99, "
-        f"{f['unknown_percent']}% unknown"
+        f"{f['unknown_percent']}% unknown{_unserved(f)}"
         for split, f in figures.items()
     )
+
+
+def _unserved(figures: Mapping[str, Any]) -> str:
+    if "unserved" not in figures:
+        return ""
+    more = ", ..." if figures["unserved"] > len(figures["unserved_first"]) else ""
+    return f", {figures['unserved']:,} that cannot be served ({', '.join(figures['unserved_first'])}{more})"
 
 
 def read_split(done: Done, split: str) -> list[Example]:

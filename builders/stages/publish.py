@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +20,7 @@ from ..buckets import expected_waste, histogram
 from ..calibrate import batching_of
 from ..compress.served import TEXTS, check_served
 from ..exchange import move_in
+from ..folders import locked
 from ..lint import lint
 from ..owners import check_free
 from ..staging import model_names, models_of, stage_models
@@ -67,19 +66,9 @@ def _concerns(file: str, manifest: Manifest) -> bool:
 def run(context: Context, before: Mapping[str, Done], folder: Path) -> dict[str, Any]:
     """Stage, then move in: steps first, ensembles last."""
     context.output.mkdir(parents=True, exist_ok=True)
+    # One publisher a repository at a time: each finds its own version number and the versions it must keep.
     with locked(context.output):
         return _publish(context, before)
-
-
-@contextmanager
-def locked(output: Path) -> Iterator[None]:
-    """One publisher a repository at a time: each finds its own version number and the versions it must keep."""
-    repository = os.open(output, os.O_RDONLY)
-    try:
-        fcntl.flock(repository, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(repository)
 
 
 def staging_folder(output: Path, name: str) -> Path:

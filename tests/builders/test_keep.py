@@ -17,6 +17,7 @@ from builders.keep import LEDGER, TABLE, read_ledger, table
 from builders.presets import load_presets
 from builders.saving import sharing
 from builders.shipped_preset import SHIPPED, shipped_preset
+from builders.train import Trainer
 
 from .places import TASKS, Place
 
@@ -113,13 +114,51 @@ def test_an_exchange_that_was_cut_off_is_made_up_for(trained: Place, monkeypatch
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(keep, "replace_folder", stopped)
+        patched.setattr(keep, "exchange", stopped)
         assert saved(trained) == 130
     assert state(trained.root / "shipped" / "topics") == first
     assert saved(trained) == 0
     assert state(trained.root / "shipped" / "topics") != first
     (found,) = read_ledger(trained.cache)["topics"]["figures"]
     assert found["before"] < found["after"], "not compared with itself"
+
+
+def test_what_was_decided_is_of_one_place(trained: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    """Another directory, or one that was removed, gets its checkpoint."""
+    other = ("--save-checkpoint", str(trained.root / "other"))
+    for options in ((), other):
+        assert saved(trained, *options) == 0
+        assert "decided before" not in capsys.readouterr().out
+    assert state(trained.root / "other" / "topics").keys() == state(trained.root / "shipped" / "topics").keys()
+    shutil.rmtree(trained.root / "other")
+    assert saved(trained, *other) == 0
+    assert (trained.root / "other" / "topics" / "card.json").is_file()
+    assert saved(trained, *other) == 0
+    assert "decided before" in capsys.readouterr().out
+
+
+def test_another_build_decides_meanwhile(trained: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the same cache: both decisions are in the ledger."""
+    store = keep.save_checkpoint
+
+    def slow(*arguments: Any) -> str:
+        keep._record(trained.cache, "names", {"kept": "old", "new": False, "figures": [], "minutes": 1})
+        return store(*arguments)
+
+    monkeypatch.setattr(keep, "save_checkpoint", slow)
+    assert saved(trained) == 0
+    assert list(read_ledger(trained.cache)) == ["names", "topics"]
+    assert len(table_rows(trained.cache)) == 1
+
+
+def test_other_dev_rows_are_found_before_training(
+    trained: Place, monkeypatch: pytest.MonkeyPatch, one_line: Callable[..., str]
+) -> None:
+    assert saved(trained) == 0
+    card = trained.root / "shipped" / "topics" / "card.json"
+    card.write_text(card.read_text(encoding="utf-8").replace('"rows": 60', '"rows": 61'), encoding="utf-8")
+    monkeypatch.setattr(Trainer, "run", lambda self: pytest.fail("trained first"))
+    one_line(saved(trained, "--seed", "1"), "measured on 61 dev rows, but --data-dir has 60")
 
 
 def test_faults(trained: Place, one_line: Callable[..., str]) -> None:
@@ -137,6 +176,7 @@ def test_faults(trained: Place, one_line: Callable[..., str]) -> None:
         card.write_text(text)
         one_line(saved(trained), says)
         assert state(card.parent) == {"card.json": text.encode()}
+    card.write_text('{"evaluations": [{"rows": 60, "metrics": {"accuracy": 3}}]}')
     (trained.cache / LEDGER).write_text("{")
     one_line(saved(trained), f"{LEDGER}: not JSON")
 

@@ -153,3 +153,23 @@ def test_two_builds_of_a_stage_wait_for_each_other(
         assert stage.runs == 1
         assert [result.figures for result in results if isinstance(result, Done)] == [{"runs": 1}] * 2
         assert "slow: done (reused)" in printed
+
+
+def test_rows_that_cannot_be_served_are_told(
+    place: Place, tmp_path: Path, characters: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """They are no part of training, so the build says which."""
+    mine = replace(place, data_dir=tmp_path / "data")
+    rows = topic_rows(characters, 20, 9)
+    for name in ("train", "dev"):
+        write_topics(tmp_path / "data" / "topics" / f"{name}.json", rows)
+    train = tmp_path / "data" / "topics" / "train.json"
+    write_topics(train, [*rows, ("", "north"), *[("的" * 30_000, "west")] * 4])
+    assert mine.build("--until", "data") == 0
+    out = capsys.readouterr().out
+    assert "train 25 rows" in out
+    assert "5 that cannot be served (line 21: the text is empty" in out
+    assert ", ...); dev 20 rows" in out
+    write_topics(train, [("", "north")] * 3)
+    assert mine.build("--until", "data") == 1
+    assert "train.json: no row can be served; line 1: the text is empty" in capsys.readouterr().err
