@@ -54,7 +54,7 @@ OTHERS = {
 def chosen_tasks(args: argparse.Namespace) -> list[TaskConfig]:
     """The tasks asked for, with --preset and --set applied."""
     tasks = load_tasks(args.tasks_file)
-    names = [n.strip() for n in args.tasks.split(",") if n.strip()]
+    names = list(dict.fromkeys(n.strip() for n in args.tasks.split(",") if n.strip()))
     if args.tasks == "all" and not (names := task_names(args.preset, tasks)):
         raise ConfigError(
             f"--preset {args.preset}: {args.tasks_file.name} has no task for it; --dry-run says what to add"

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from ernie_runtime.errors import ManifestError
 from ernie_runtime.kinds import get_kind, kind_names
-from ernie_runtime.manifest import Label, Limits, Manifest, Variant
+from ernie_runtime.manifest import OWN_SPLITS, Label, Limits, Manifest, Variant
 
 from .compress.recipe import CompressConfig, check_variants
 from .errors import ConfigError
 from .serving import ServingConfig
+from .typed import are_strings, typed
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -27,9 +28,6 @@ ASSETS = HERE / "assets"
 TASKS_FILE = HERE / "tasks.toml"
 PROFILES = ("demo", "full")
 PIPELINES = ("steps", "fused")
-TOML_NAMES = {"Mapping[str, str]": "a table of strings", "tuple[str, ...]": "a list of strings"}
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -108,43 +106,12 @@ class TaskConfig:
             raise ConfigError(f"pipeline {self.pipeline!r} is none of {', '.join(PIPELINES)}")
 
 
-def typed(cls: type[T], raw: Any, where: str) -> T:
-    """`cls(**raw)` with one clear line for an unknown field, a missing one or a wrong type."""
-    if not isinstance(raw, Mapping):
-        raise ConfigError(f"{where}: expected a table")
-    known = {f.name: f for f in fields(cls)}  # type: ignore[arg-type]
-    for name, value in raw.items():
-        if name not in known:
-            raise ConfigError(f"{where}: unknown field {name!r}; known are {', '.join(known)}")
-        wanted = str(known[name].type)
-        wrong = {
-            "str": not isinstance(value, str),
-            "int": not isinstance(value, int) or isinstance(value, bool),
-            "float": not isinstance(value, (int, float)) or isinstance(value, bool),
-            "bool": not isinstance(value, bool),
-            "Mapping[str, str]": not isinstance(value, Mapping) or not _are_strings(value.values()),
-            "tuple[str, ...]": not isinstance(value, tuple) or not _are_strings(value),
-        }.get(wanted, False)
-        if wrong:
-            raise ConfigError(f"{where}.{name}: expected {TOML_NAMES.get(wanted, wanted)}, found {value!r}")
-    try:
-        return cls(**raw)
-    except TypeError as error:
-        raise ConfigError(f"{where}: {str(error).replace('__init__() ', '')}") from None
-    except (ManifestError, ConfigError) as error:
-        raise ConfigError(f"{where}: {error}") from None
-
-
-def _are_strings(values: Iterable[Any]) -> bool:
-    return all(isinstance(value, str) for value in values)
-
-
 def _examples(raw: Any, where: str) -> tuple[tuple[str, ...], ...]:
     """A text, or a list of texts where the kind has several inputs, each."""
     items: list[tuple[str, ...]] = []
     for item in raw if isinstance(raw, list) else [None]:
         texts = [item] if isinstance(item, str) else item
-        if not isinstance(texts, list) or not _are_strings(texts):
+        if not isinstance(texts, list) or not are_strings(texts):
             raise ConfigError(f"{where}: expected a list of texts")
         items.append(tuple(texts))
     return tuple(items)
@@ -206,13 +173,19 @@ def _task(name: str, raw: Any, where: str) -> TaskConfig:
         raise ConfigError(f"{where}: kind {raw['kind']!r} is none of {', '.join(kind_names())}")
     if not name.replace("_", "").isalnum() or not name.isascii():
         raise ConfigError(f"{where}: a task's name is made of ASCII letters, digits and _")
+    if "name" in raw:
+        raise ConfigError(f"{where}: unknown field 'name': the table's own name is the task's")
     raw["labels"] = _labels(raw["labels"], f"{where}.labels") if "labels" in raw else ()
     raw["limits"] = typed(Limits, raw["limits"], f"{where}.limits")
     raw["data"] = typed(DataConfig, raw["data"], f"{where}.data")
     raw["train"] = typed(TrainConfig, raw.get("train", {}), f"{where}.train")
-    raw["transfer"] = {
-        name: typed(DataConfig, data, f"{where}.transfer.{name}") for name, data in raw.get("transfer", {}).items()
-    }
+    transfer = raw.get("transfer", {})
+    if not isinstance(transfer, Mapping):
+        raise ConfigError(f"{where}.transfer: expected a table of tables")
+    for split in OWN_SPLITS:
+        if split in transfer:
+            raise ConfigError(f"{where}.transfer.{split}: is what the task's own rows are called; choose another name")
+    raw["transfer"] = {split: typed(DataConfig, data, f"{where}.transfer.{split}") for split, data in transfer.items()}
     raw["compress"] = typed(CompressConfig, raw.get("compress", {}), f"{where}.compress")
     raw["serving"] = typed(ServingConfig, raw.get("serving", {}), f"{where}.serving")
     variants = raw.get("variants", ["fp32"])

@@ -15,8 +15,9 @@ if __package__ in (None, ""):  # run as a script: the packages lie beside this f
     sys.path[:1] = [str(root), str(root / "python_backends")]
 
 try:
+    from builders.arguments import seed
     from builders.command import run_command
-    from builders.config import TASKS_FILE, TaskConfig, TrainConfig, load_tasks, typed
+    from builders.config import TASKS_FILE, TaskConfig, TrainConfig, load_tasks
     from builders.distilling.encoder import EncoderRun, distil_encoders
     from builders.distilling.measure import Measurement, measure
     from builders.distilling.recipe import Recipe
@@ -25,6 +26,7 @@ try:
     from builders.errors import ConfigError
     from builders.progress import say
     from builders.stages import disk_error
+    from builders.typed import typed
 except ModuleNotFoundError as missing:
     if __name__ != "__main__":
         raise  # ernie-triton says which extra to install
@@ -127,7 +129,7 @@ def _of_tasks(p: argparse.ArgumentParser) -> None:
 
 def _common(p: argparse.ArgumentParser) -> None:
     p.add_argument("--output", type=Path, required=True, help="the folder to leave the result in")
-    p.add_argument("--seed", type=int, default=0)
+    p.add_argument("--seed", type=seed, default=0)
     p.add_argument("--device", default="cpu", help="cpu, gpu or gpu:N (default: %(default)s)")
 
 

@@ -61,6 +61,8 @@ def _shipped(name: str) -> Checkpoint:
 
 
 def _download(name: str) -> Checkpoint:
+    import atexit
+    import shutil
     import tempfile
 
     transformers = import_paddlenlp()
@@ -73,6 +75,7 @@ def _download(name: str) -> Checkpoint:
             f"--base-model {name}: PaddleNLP cannot download it here ({reason}); give a local directory instead"
         ) from None
     folder = Path(tempfile.mkdtemp(prefix="ernie-vocabulary-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     tokenizer.save_resources(str(folder))
     return Checkpoint(
         name, ernie_config(model.config.to_dict(), name), with_prefix(weights_of(model)), folder / "vocab.txt"

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from .base_models import folder_of, is_download
 from .config import ASSETS, DataConfig
+from .delta_files import PACKED
 from .errors import BuildError
 from .readers import get_reader
 from .stages import Context, Done, Stage, key_of, of_variant, sha256_of, stands_for
@@ -71,8 +72,12 @@ def why_not_looked_up(weights: str, files: Iterable[FileOutlook]) -> str:
     folder = folder_of(weights)
     if is_download(weights):
         return "the base model is not on this machine"
-    if folder is not None and not any(path.stat().st_size <= LARGEST for path in folder.glob("*.safetensors")):
-        return f"{folder} has no .safetensors of at most {LARGEST // 10**6} MB"
+    if folder is not None:
+        sizes = [path.stat().st_size for name in ("*.safetensors", PACKED) for path in folder.glob(name)]
+        if not sizes:
+            return f"the weights in {folder} are of a format that takes Paddle to read"
+        if min(sizes) > LARGEST:
+            return f"the weights in {folder} are larger than {LARGEST // 10**6} MB"
     return "the data is in an archive" if any(file.packed for file in files) else ""
 
 

@@ -21,9 +21,10 @@ from .base_models import (
     nearest,
     unpublished_model,
 )
-from .config import TaskConfig, TrainConfig, typed
+from .config import TaskConfig, TrainConfig
 from .errors import ConfigError
 from .shipped_preset import SHIPPED, ShippedPreset, shipped_preset
+from .typed import typed
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -6,8 +6,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from .config import TaskConfig, TrainConfig, typed
+from .config import TaskConfig, TrainConfig
 from .errors import ConfigError
+from .typed import typed
 
 SHIPPED = "shipped"
 

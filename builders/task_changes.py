@@ -8,11 +8,12 @@ from dataclasses import fields, replace
 from typing import Any
 
 from .compress.recipe import FULL, PICKS, CompressConfig, check_variants
-from .config import TaskConfig, TrainConfig, typed
+from .config import TaskConfig, TrainConfig
 from .errors import ConfigError
 from .kinds import get_builder_kind
 from .presets import choice_for, load_presets
 from .shipped_preset import SHIPPED
+from .typed import typed
 
 CANDIDATES = ("fp32", "fp32-ov", "int8", "int8-e8-ort")  # what --pick chooses among where no variants are named
 TRAINED = ("w0.5", "w0.5-int8-e8-ort")  # more of them where the profile may train

@@ -6,6 +6,7 @@ import argparse
 import math
 from pathlib import Path
 
+from ..arguments import seed
 from .config import AMP, FORMATS, SENTENCE_TASKS, STARTS, PretrainConfig
 from .words import SEGMENTERS
 
@@ -66,7 +67,7 @@ def parser() -> argparse.ArgumentParser:
             f"--{name.replace('_', '-')}", type=float, default=getattr(own, name), help="default: %(default)s"
         )
     learning.add_argument("--amp", choices=AMP, default=own.amp, help="mixed precision on a GPU (default: %(default)s)")
-    learning.add_argument("--seed", type=int, default=0)
+    learning.add_argument("--seed", type=seed, default=0)
     pace = p.add_argument_group("pace")
     pace.add_argument("--device", default="cpu", help="cpu, gpu or gpu:N (default: %(default)s)")
     pace.add_argument("--devices", default="", help="several, e.g. 0,1 (paddle.distributed.launch)")

@@ -17,8 +17,10 @@ _ENSEMBLE = re.compile(r"^in ensemble '[^']*', ")
 
 
 def as_items(texts: str | Iterable[Item]) -> list[Item]:
-    """One text is a list of one."""
-    return [texts] if isinstance(texts, str) else list(texts)
+    """One text is a list of one; so is what is no text, which `encode_item` refuses."""
+    if isinstance(texts, str | bytes) or not isinstance(texts, Iterable):
+        return [texts]
+    return list(texts)
 
 
 def encode_item(item: Item, inputs: Sequence[str]) -> Row | str:
@@ -33,8 +35,10 @@ def encode_item(item: Item, inputs: Sequence[str]) -> Row | str:
     try:
         return tuple(part.encode("utf-8") for part in parts)
     except UnicodeEncodeError as error:
-        found = f"U+{ord(error.object[error.start]):04X}"
-        return f"not UTF-8: a lone surrogate ({found}) at character {error.start}"
+        code = ord(error.object[error.start])
+        # What Python reads as "surrogateescape" was a byte.
+        found = f"byte 0x{code - 0xDC00:02X}" if 0xDC80 <= code <= 0xDCFF else f"a lone surrogate (U+{code:04X})"
+        return f"not UTF-8: {found} at character {error.start}"
 
 
 def cut(entries: Iterable[Row | str], rows: int, size: int = REQUEST_BYTES) -> Iterator[list[Row | str]]:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from errno import EISDIR
 from pathlib import Path
 from typing import IO
 
@@ -38,6 +39,8 @@ class Plan:
         if self.form is None and self._extension not in FORMATS:
             if self.input != STANDARD and not Path(self.input).exists():  # a mistyped name more likely than a format
                 raise FileError(f"{self.input} cannot be read: No such file or directory")
+            if Path(self.input).is_dir():
+                raise FileError(f"{self.input} cannot be read: Is a directory")
             raise FileError(f"{self.name}: --format says what it holds, one of {', '.join(FORMATS)}")
 
     @property
@@ -122,7 +125,9 @@ def open_output(plan: Plan, task: Task, stream: IO[bytes]) -> OutputFile | Strea
     if plan.output == STANDARD:
         return Streamed(sys.stdout.buffer)
     try:
-        if path.exists() and not path.is_file() and not path.is_dir():
+        if path.is_dir():
+            raise IsADirectoryError(EISDIR, os.strerror(EISDIR))
+        if path.exists() and not path.is_file():
             return Streamed(path.open("wb"))
         return OutputFile(path, plan.run_of(task), plan.overwrite)
     except OSError as error:

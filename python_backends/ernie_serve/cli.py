@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import math
 import signal
 import sys
 import time
@@ -11,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
-from ernie_serve import cache, detached
+from ernie_serve import cache, detached, problems
 from ernie_serve.problems import ServeError
 from ernie_serve.server import ServerOptions, TritonServer
 
@@ -52,7 +53,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--metrics-port", type=_port, default=8002)
     made.add_argument(
         "--config-name",
-        default="ragged",
+        default=problems.STAND_INS,
         help="use configs/NAME.pbtxt of each model; '' for the plain config.pbtxt",
     )
     made.add_argument(
@@ -64,8 +65,10 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--auto-complete", action="store_true", help="let Triton complete configurations; slower start")
     made.add_argument("--log-file", type=Path, help="what tritonserver writes; default: a file in the cache folder")
-    made.add_argument("--timeout", type=float, default=180.0, help="seconds until every model must be ready")
-    made.add_argument("--drain", type=int, default=30, help="seconds that requests in flight may take at the end")
+    made.add_argument("--timeout", type=_seconds, default=180.0, help="seconds until every model must be ready")
+    made.add_argument(
+        "--drain", type=_whole_seconds, default=30, help="seconds that requests in flight may take at the end"
+    )
     made.add_argument("--detach", action="store_true", help="run in the background; end it with ernie-triton stop")
     made.add_argument("--verbose", action="store_true", help="repeat the server's log on stderr")
     return made
@@ -191,6 +194,22 @@ def _record(server: TritonServer) -> detached.Record:
 def _port(text: str) -> int:
     if not (text.isdecimal() and int(text) <= 65535):
         raise argparse.ArgumentTypeError(f"{text} is not a port (0 to 65535)")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is not a number of seconds above 0")
+    return seconds
+
+
+def _whole_seconds(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number of seconds, 0 or above")
     return int(text)
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 MIN_GLIBC = (2, 35)
 """The pip server was built on Ubuntu 22.04."""
+STAND_INS = "ragged"
+"""The configuration of each model for our stand-ins of the C++ backends."""
 
 
 class ServeError(Exception):
@@ -77,6 +79,20 @@ def check_repository(repository: Path, *, may_be_empty: bool = False) -> list[st
     if not names and not may_be_empty:
         raise ServeError(f"model repository {repository} holds no model: build or publish a task into it first")
     return names
+
+
+def check_config_name(repository: Path, name: str | None) -> None:
+    """ServeError for a configuration that no model has: Triton would take each model's plain one and say nothing.
+
+    That of the stand-ins may be missing: repositories of other makers have none.
+    """
+    if not name or name == STAND_INS or next(repository.glob(f"*/configs/{name}.pbtxt"), None) is not None:
+        return
+    known = sorted({path.stem for path in repository.glob("*/configs/*.pbtxt")})
+    raise ServeError(
+        f"--config-name {name}: no model of {repository} has configs/{name}.pbtxt; "
+        f"there are {', '.join(known) or 'none'}, and '' for the plain config.pbtxt"
+    )
 
 
 def _check_versions(repository: Path, task: str, names: list[str]) -> None:

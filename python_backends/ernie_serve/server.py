@@ -38,7 +38,7 @@ class ServerOptions:
     """Like the other ports: 0 picks a free one."""
     grpc_port: int = 8001
     metrics_port: int = 8002
-    config_name: str | None = "ragged"
+    config_name: str | None = problems.STAND_INS
     """Models use ``configs/<name>.pbtxt`` where they have one; None: the plain config.pbtxt."""
     log_file: Path | None = None
     """What tritonserver and its models write; None: a file in the cache folder, named by the HTTP port."""
@@ -125,6 +125,7 @@ class TritonServer:
         self._models = problems.check_repository(self.options.repository, may_be_empty=explicit)
         if explicit:
             self._models = []
+        problems.check_config_name(self.options.repository, self.options.config_name)
         wheel.check_environment()
         parts = wheel.find_wheel()
         environment = wheel.environment(parts)

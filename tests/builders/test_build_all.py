@@ -102,6 +102,16 @@ def test_usage_is_argparse_s(capsys: pytest.CaptureFixture[str]) -> None:
         build_all.main(["--profile", "half"])
     assert raised.value.code == 2
     assert "argument --profile: invalid choice: 'half' (choose from" in capsys.readouterr().err
+    for words in ([], ["pretrain"], ["distill", "encoder"]):
+        with pytest.raises(SystemExit) as raised:
+            build_all.main([*words, "--seed", "-1"])
+        assert raised.value.code == 2
+        assert "argument --seed: -1: expected a whole number from 0" in capsys.readouterr().err
+
+
+def test_a_task_that_is_named_twice_is_built_once(place: Place) -> None:
+    args = build_all.parser().parse_args(place.arguments(task="topics, names,topics"))
+    assert [task.name for task in build_all.chosen_tasks(args)] == ["topics", "names"]
 
 
 def test_set_keeps_fractions(place: Place) -> None:

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from builders.config import TrainConfig, load_tasks, typed
+from builders.config import TrainConfig, load_tasks
 from builders.models import find_base_model
 from builders.presets import load_presets, preset_for
+from builders.typed import typed
 
 PRESETS, TASKS = load_presets(), load_tasks()
 ASKED = (

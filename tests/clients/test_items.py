@@ -17,6 +17,8 @@ ONE, TWO = ("TEXT",), ("TEXT", "TEXT_PAIR")
 def test_one_text_is_a_list_of_one() -> None:
     assert as_items("好") == ["好"]
     assert as_items(text for text in "ab") == ["a", "b"]
+    for wrong, kind in ((b"ab", "bytes"), (3, "int"), (None, "NoneType")):
+        assert [encode_item(item, ["TEXT"]) for item in as_items(wrong)] == [f"expected a str, got {kind}"]  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

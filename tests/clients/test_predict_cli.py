@@ -59,7 +59,7 @@ def test_the_parts_of_an_item(capsys: pytest.CaptureFixture[str]) -> None:
     assert told.err.splitlines() == [
         "ernie-triton predict: text 2: expected 2 parts (TEXT, TEXT_PAIR) with a tab between them, got 1",
         "ernie-triton predict: text 3: expected 2 parts (TEXT, TEXT_PAIR) with a tab between them, got 3",
-        "ernie-triton predict: text 4: not UTF-8: a lone surrogate (U+DCFF) at character 0",
+        "ernie-triton predict: text 4: not UTF-8: byte 0xFF at character 0",
     ]
 
 

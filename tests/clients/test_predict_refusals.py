@@ -132,6 +132,8 @@ def test_files_that_cannot_be_used(tmp_path: Path, run: Run, capsys: pytest.Capt
         ({"input": str(tmp_path), "form": "txt"}, "cannot be read: Is a directory"),
         ({"output": str(tmp_path / "no" / "out.jsonl")}, "out.jsonl cannot be written: No such file"),
         ({"output": str(tmp_path)}, "cannot be written: Is a directory"),
+        ({"output": "."}, ". cannot be written: Is a directory"),
+        ({"output": "/"}, "/ cannot be written: Is a directory"),
         ({"input": str(tmp_path / "in.tsv")}, "is no header"),
     ):
         assert run(**options) == 1
@@ -141,6 +143,8 @@ def test_files_that_cannot_be_used(tmp_path: Path, run: Run, capsys: pytest.Capt
     (tmp_path / "in.csv").touch()
     with pytest.raises(FileError, match=r"in\.csv: --format says what it holds"):
         run(input=str(tmp_path / "in.csv"))
+    with pytest.raises(FileError, match=r"cannot be read: Is a directory"):
+        run(input=str(tmp_path))
     with pytest.raises(FileError, match=r"cannot be read: No such file"):  # what it holds is not asked then
         run(input=str(tmp_path / "none.csv"))
 

@@ -46,6 +46,12 @@ def test_repository(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_model(empty, "echo")
     (empty / "notes").mkdir()
     assert problems.check_repository(empty) == ["echo"]
+    (empty / "echo" / "configs").mkdir()
+    (empty / "echo" / "configs" / "tensorrt.pbtxt").touch()
+    for name in ("tensorrt", "", None, problems.STAND_INS):
+        problems.check_config_name(empty, name)
+    with pytest.raises(ServeError, match=r"no model of .* has configs/tensort\.pbtxt; there are tensorrt, and '' for"):
+        problems.check_config_name(empty, "tensort")
     (empty / "echo" / "config.pbtxt").unlink()
     with pytest.raises(ServeError, match=r"echo/config\.pbtxt is missing"):
         problems.check_repository(empty)
@@ -116,6 +122,13 @@ def test_exit_is_explained_from_the_log(log: str, code: int, says: str) -> None:
 def test_wrong_usage_is_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["--http-port", "high"]) == 2
     assert "high is not a port" in capsys.readouterr().err
+    for options, says in (
+        (["--timeout", "nan"], "nan is not a number of seconds above 0"),
+        (["--timeout", "soon"], "soon is not a number of seconds above 0"),
+        (["--drain", "-1"], "-1 is not a whole number of seconds, 0 or above"),
+    ):
+        assert cli.main(options) == 2
+        assert says in capsys.readouterr().err
     assert cli.main(["--help"]) == 0
     assert "model_repository" not in capsys.readouterr().err
 
