@@ -146,13 +146,15 @@ def _check_labels(task: TaskConfig, where: str) -> None:
             )
 
 
-def _labels(raw: Any, where: str) -> tuple[Label, ...]:
-    """Labels are a list of names, a table id = name, or a file under builders/assets (`id` or `id TAB name` a line)."""
+def _labels(raw: Any, where: str, folder: Path) -> tuple[Label, ...]:
+    """Labels are a list of names, a table id = name, or a file (`id` or `id TAB name` a line) beside the tasks file or
+    under builders/assets."""
     if isinstance(raw, str):
+        path = next((path for path in (folder / raw, ASSETS / raw) if path.is_file()), folder / raw)
         try:
-            rows = (ASSETS / raw).read_text(encoding="utf-8").splitlines()
+            rows = path.read_text(encoding="utf-8").splitlines()
         except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{where}: {ASSETS / raw}: cannot be read ({error})") from None
+            raise ConfigError(f"{where}: {path}: cannot be read ({error})") from None
         parts = [row.partition("\t") for row in rows if row.strip()]
         return tuple(Label(id, name or id) for id, _, name in parts)
     if isinstance(raw, Mapping):
@@ -162,7 +164,7 @@ def _labels(raw: Any, where: str) -> tuple[Label, ...]:
     raise ConfigError(f"{where}: expected a list of names or a table id = name")
 
 
-def _task(name: str, raw: Any, where: str) -> TaskConfig:
+def _task(name: str, raw: Any, where: str, folder: Path) -> TaskConfig:
     if not isinstance(raw, Mapping):
         raise ConfigError(f"{where}: expected a table")
     raw = dict(raw)
@@ -175,7 +177,7 @@ def _task(name: str, raw: Any, where: str) -> TaskConfig:
         raise ConfigError(f"{where}: a task's name is made of ASCII letters, digits and _")
     if "name" in raw:
         raise ConfigError(f"{where}: unknown field 'name': the table's own name is the task's")
-    raw["labels"] = _labels(raw["labels"], f"{where}.labels") if "labels" in raw else ()
+    raw["labels"] = _labels(raw["labels"], f"{where}.labels", folder) if "labels" in raw else ()
     raw["limits"] = typed(Limits, raw["limits"], f"{where}.limits")
     raw["data"] = typed(DataConfig, raw["data"], f"{where}.data")
     raw["train"] = typed(TrainConfig, raw.get("train", {}), f"{where}.train")
@@ -215,7 +217,7 @@ def load_tasks(path: Path = TASKS_FILE) -> dict[str, TaskConfig]:
     if not isinstance(tasks, Mapping) or not tasks:
         raise ConfigError(f"{path}: no [tasks.NAME] table")
     _check_names(tasks, path.name)
-    return {name: _task(name, task, f"{path.name}: tasks.{name}") for name, task in tasks.items()}
+    return {name: _task(name, task, f"{path.name}: tasks.{name}", path.parent) for name, task in tasks.items()}
 
 
 def _check_names(tasks: Mapping[str, Any], where: str) -> None:

@@ -97,13 +97,14 @@ def line(figures: Mapping[str, Any]) -> str:
         for name, value in figures["metrics"].items()
         if "_" not in name or name in figures["shown"]
     )
+    shown += f" on {figures['rows']:,} rows"
     shown += "".join(
         f"; {name} {figures['main']} {other['metrics'][figures['main']]:.2f} on {other['rows']:,} rows"
         for name, other in figures.get("transfer", {}).items()
         if figures["main"] in other["metrics"]
     )
     return (
-        f"{figures['split']} {shown} on {figures['rows']:,} rows through the serving code; "
+        f"{figures['split']} {shown}, through the serving code; "
         f"{figures['wrong']:,} wrong in {figures['wrong_file']}"
         + (f"; class by class in {figures['classes_file']}" if "classes_file" in figures else "")
     )

@@ -125,3 +125,13 @@ def test_file_faults(tmp_path: Path) -> None:
 def test_hyperparameters_above_zero(name: str) -> None:
     with pytest.raises(ConfigError, match=f"train.{name} is 0; it must be above 0"):
         TrainConfig(**{name: 0})
+
+
+def test_labels_from_a_file_beside_the_tasks_file(tmp_path: Path) -> None:
+    file = tmp_path / "tasks.toml"
+    file.write_text(TASKS.replace('["north", "south", "west"]', '"places.txt"'), encoding="utf-8")
+    with pytest.raises(ConfigError, match=rf"tasks\.topics\.labels: {tmp_path}/places\.txt: cannot be read"):
+        load_tasks(file)
+    (tmp_path / "places.txt").write_text("n\tnorth\n\ns\tsouth\nwest\n", encoding="utf-8")
+    labels = load_tasks(file)["topics"].labels
+    assert [(label.id, label.name) for label in labels] == [("n", "north"), ("s", "south"), ("west", "west")]
