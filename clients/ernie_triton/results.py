@@ -69,11 +69,16 @@ def _masks(masks: list[list[Raw]]) -> tuple[tuple[Label, ...], ...]:
     return tuple(tuple(Label(one["token"], one["score"]) for one in mask) for mask in masks)
 
 
+def _places(positions: list[list[int]]) -> tuple[tuple[int, int], ...]:
+    return tuple((start, end) for start, end in positions)
+
+
 @dataclass(frozen=True, repr=False)
 class MasksResult(TextResult):
-    """For each [MASK], in the text's order, the likeliest tokens, best first."""
+    """For each [MASK], in the text's order, the likeliest tokens, best first, and its place in the text."""
 
     masks: tuple[tuple[Label, ...], ...] = field(metadata=made_by(_masks))
+    positions: tuple[tuple[int, int], ...] = field(metadata=made_by(_places))  # (start, end), in characters
 
 
 @dataclass(frozen=True)

@@ -67,8 +67,8 @@ KINDS: dict[str, tuple[dict[str, Any], TextResult]] = {
     "similarity": ({"score": -0.5}, SimilarityResult(-0.5, **READ)),
     "embedding": ({}, EmbeddingResult(np.zeros(2), **READ)),
     "fill_mask": (
-        {"masks": [[{"token": "京", "score": 0.5}], []]},
-        MasksResult(((Label("京", 0.5),), ()), **READ),
+        {"masks": [[{"token": "京", "score": 0.5}], []], "positions": [[1, 7], [7, 13]]},
+        MasksResult(((Label("京", 0.5),), ()), ((1, 7), (7, 13)), **READ),
     ),
     "ranking": (
         {"ranking": [{"index": 1, "text": "b", "score": 0.5}]},
