@@ -20,7 +20,7 @@ class Form:
 
     ensemble: str
     kinds: tuple[str, ...]
-    takes: tuple[TensorSpec, ...]  # of the task's outputs
+    takes: tuple[TensorSpec, ...]  # all outputs: Triton's response cache keeps those that the first request asked for
     gives: tuple[TensorSpec, ...]  # dims as PaddleNLP's configurations say; what comes is [N], see ernie_runtime
 
     @property
@@ -39,7 +39,7 @@ FORMS: Mapping[str, Form] = {
         Form(
             "ernie_seqcls",
             ("sequence_classification", "pair_classification"),
-            (TensorSpec("LABEL_ID", "INT64", (1,)), TensorSpec("SCORE", "FP32", (1,))),
+            (TensorSpec("LABEL_ID", "INT64", (1,)), TensorSpec("SCORE", "FP32", (1,)), *_strings("RESULT")),
             (TensorSpec("label", "INT64", (1,)), TensorSpec("confidence", "FP32", (1,))),
         ),
         Form("ernie_tokencls", ("token_classification",), _strings("RESULT"), _strings("OUTPUT")),

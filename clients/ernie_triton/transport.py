@@ -91,7 +91,7 @@ class Transport:
         )
 
     def send(self, model: str, inputs: Sequence[str], rows: Sequence[Row], numeric: Sequence[str] = ()) -> Pending:
-        """Ask a model for the RESULT of some rows, and these numeric outputs; returns at once."""
+        """Ask a model about some rows; the replies have RESULT and these numeric outputs. Returns at once."""
         tensors = []
         for name, column in zip(inputs, zip(*rows, strict=True), strict=True):
             array = np.empty((len(rows), 1), dtype=object)
@@ -111,9 +111,9 @@ class Transport:
             except Exception as failure:  # else the caller would wait for ever
                 future.set_exception(ServerError(f"the answer of model {model} cannot be read ({failure!r})"))
 
-        outputs = [triton.InferRequestedOutput(name) for name in (RESULT, *numeric)]
         with uninterrupted():
-            call = self._client.async_infer(model, tensors, arrived, outputs=outputs, client_timeout=self.timeout)
+            # All outputs: Triton's response cache keeps those that the first request of a text asked for.
+            call = self._client.async_infer(model, tensors, arrived, client_timeout=self.timeout)
         return Pending(future, call)
 
     def _error(self, error: InferenceServerException) -> ErnieTritonError:

@@ -14,6 +14,8 @@ from tritonclient.utils import InferenceServerException
 
 from ernie_runtime.pipeline import Pipeline
 from ernie_serve.server import ServerOptions, TritonServer
+from ernie_triton import Client
+from ernie_triton.flight import Reply
 
 from .test_serving import encoder_counts, expected, real_sentences
 from .wire import close, results, text_input
@@ -28,6 +30,11 @@ def test_repeated_texts_under_concurrency(repository: Path, pipelines: dict[str,
         repository, http_port=0, grpc_port=0, metrics_port=0, log_file=tmp_path / "log", cache=1 << 24
     )
     with TritonServer(options) as server:
+        with Client(server.grpc_address) as ours:  # answers with and without numbers, of the same texts
+            alone = [reply.numeric for reply in ours.stream("topic", texts) if isinstance(reply, Reply)]
+            both = [reply.numeric for reply in ours.stream("topic", texts, numeric=True) if isinstance(reply, Reply)]
+            assert [len(found) for found in (alone, both)] == [len(texts)] * 2
+            assert not any(alone) and all(set(found) == {"LABEL_ID", "SCORE"} for found in both)
 
         def ask(seed: int) -> list[tuple[str, int, bytes]]:
             generator, found = random.Random(seed), []

@@ -84,6 +84,7 @@ def server(arguments: list[str], tmp_path_factory: pytest.TempPathFactory) -> It
         metrics_port=0,
         log_file=tmp_path_factory.mktemp("compat_log") / "triton.log",
         extra=("--model-control-mode=explicit", "--load-model=*"),
+        cache=1 << 24,
     )
     with TritonServer(options) as running:
         yield running
@@ -145,6 +146,15 @@ def test_entities(server: TritonServer, tokencls: PaddleNLPClient) -> None:
         assert [e["pos"] for e in entities] == [[e["start"], e["end"] - 1] for e in own["entities"]]
         total += len(entities)
     assert total >= 5
+
+
+def test_the_response_cache_is_the_tasks_own(server: TritonServer, seqcls: PaddleNLPClient) -> None:
+    """It keeps the outputs that the first request of a text asked for."""
+    texts = ["球队在球队里比赛", "银行银行"]
+    first = seqcls.run(texts)
+    own = texts_of(server, "topic", texts)
+    assert own.as_numpy("RESULT").shape == (2, 1)
+    assert own.as_numpy("LABEL_ID")[:, 0].tolist() == first["label"].tolist()
 
 
 def test_a_text_that_cannot_be_answered(seqcls: PaddleNLPClient, tokencls: PaddleNLPClient) -> None:
