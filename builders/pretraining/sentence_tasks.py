@@ -4,13 +4,16 @@
 - sop, sentence order prediction (ALBERT): 1, in order; 0, swapped.
 - reorder, sentence reordering (ERNIE 2.0): a paragraph in 1 to 3 segments, shuffled; the label is the permutation,
   one of 1! + 2! + 3!.
-- distance, sentence distance (ERNIE 2.0): 0, B follows A; 1, of the same document but not next; 2, of another.
+- distance, sentence distance (ERNIE 2.0): 0, B follows A; 1, of the same document but not next; 2, of another. A
+  third each, as far as documents are long enough for 1.
 
-A segment that finds no partner is a sequence without a label: no text is lost to the masked language model.
+A segment that finds no partner is in a sequence without a label: no text is lost to the masked language model.
 """
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
 from itertools import permutations
 
 import numpy as np
@@ -22,7 +25,7 @@ from .stream import Stream
 PIECES = 3  # ERNIE 2.0's m
 ORDERS = [order for count in range(1, PIECES + 1) for order in permutations(range(count))]
 CLASSES = {"nsp": 2, "sop": 2, "reorder": len(ORDERS), "distance": 3}
-Owned = list[tuple[int, Span]]  # segments, each with its document
+Pair = tuple[int, Span, Span]  # a document's number, two segments of it that follow each other
 
 
 class TextCorpus:
@@ -55,56 +58,65 @@ def _pairs(
     task: int,
     name: str,
 ) -> None:
-    """Neighbouring segments in pairs, of half a sequence each, so that any two fit together."""
-    pairs: list[tuple[int, Span, Span]] = []
-    lone: Owned = []
+    """Neighbouring segments in pairs, of half a sequence each, so that any two fit together.
+
+    All labels come from pairs, so that no length tells them. Last segments without a partner, two of any documents
+    together, have none.
+    """
+    pairs: list[Pair] = []
+    lone: list[Span] = []
     for document in documents.tolist():
         pieces = segments(stream, document, (length - 3) // 2)
         pairs += [(document, a, b) for a, b in zip(pieces[::2], pieces[1::2], strict=False)]
         if len(pieces) % 2:
-            lone.append((document, pieces[-1]))
+            lone.append(pieces[-1])
     if name == "sop":
         for _, a, b in pairs:
             label = int(generator.random() < 0.5)
             found.add((a, b) if label else (b, a), task, label)
+    elif name == "nsp":
+        order = generator.permutation(len(pairs)).tolist()
+        swapped = order[: len(pairs) // 2]
+        for i, j in [
+            *zip(swapped, [*swapped[1:], *swapped[:1]], strict=True),
+            *((i, i) for i in order[len(swapped) :]),
+        ]:
+            found.add((pairs[i][1], pairs[j][2]), task, int(i == j))
     else:
-        _exchange(pairs, lone, generator, found, task, name)
-    if name == "sop" or len(lone) % 2:
-        for _, span in lone if name == "sop" else lone[-1:]:
-            found.add((span,))
+        for i, j in _distances(pairs, generator):
+            apart = _distance(pairs, i, j)
+            found.add((pairs[i][1], pairs[j][2]), *(() if apart is None else (task, apart)))
+    for first in range(0, len(lone), 2):
+        found.add(lone[first : first + 2])
 
 
-def _exchange(
-    pairs: list[tuple[int, Span, Span]],
-    lone: Owned,
-    generator: np.random.Generator,
-    found: Collector,
-    task: int,
-    name: str,
-) -> None:
-    """Lone segments of different documents make strangers; pairs swap their second segments for the rest of them."""
-    near, far = (1, 0) if name == "nsp" else (0, 2)
-    for (_, a), (_, b) in zip(lone[:-1:2], lone[1::2], strict=False):
-        found.add((a, b), task, far)
-    strangers = (len(pairs) + len(lone) // 2) * (0.5 if name == "nsp" else 2 / 3) - len(lone) // 2
-    order = generator.permutation(len(pairs)).tolist()
-    swapped = order[: max(0, round(strangers))]
-    if len(swapped) < 2:
-        swapped = []
-    for i in order[len(swapped) :]:
-        found.add(pairs[i][1:], task, near)
-    # A half of the swapped ones of `distance` among neighbours of one document, where it has several pairs.
-    if name == "distance":
-        swapped.sort(key=lambda i: pairs[i][0])
-        half = len(swapped) // 2
-        groups = [swapped[:half], generator.permutation(swapped[half:]).tolist()]
-    else:
-        groups = [swapped]
-    for group in groups:
-        for i, j in zip(group, [*group[1:], *group[:1]], strict=True):
-            same = pairs[i][0] == pairs[j][0]
-            label = (near if i == j else 1 if name == "distance" else far) if same else far
-            found.add((pairs[i][1], pairs[j][2]), task, label)
+def _distances(pairs: list[Pair], generator: np.random.Generator) -> Iterator[tuple[int, int]]:
+    """(i, j), each once: the first segment of pair i goes with the second of pair j; a third of each label."""
+    third, owner = round(len(pairs) / 3), np.array([document for document, _, _ in pairs])
+    rest = set(range(len(pairs)))
+    for document in generator.permutation(np.unique(owner)).tolist():
+        own = np.flatnonzero(owner == document)
+        wanted = min(len(own), max(3, third - (len(pairs) - len(rest))))
+        if wanted < 3 or len(pairs) - len(rest) >= third:
+            continue
+        same = np.sort(generator.choice(own, wanted, replace=False)).tolist()
+        rest -= set(same)
+        yield from zip(same, [*same[1:], *same[:1]], strict=True)  # of three and more, none is next to its partner
+    order = generator.permutation(sorted(rest)).tolist()
+    near, far = order[:third], order[third:]
+    yield from ((i, i) for i in near)
+    # By document, and on by as many as the longest has: partners are of two documents, where there are two.
+    rank = dict(zip(generator.permutation(np.unique(owner)).tolist(), range(len(pairs)), strict=False))
+    far.sort(key=lambda i: rank[owner[i]])
+    on = max(Counter(owner[far].tolist()).values(), default=0)
+    yield from zip(far, [*far[on:], *far[:on]], strict=True)
+
+
+def _distance(pairs: list[Pair], i: int, j: int) -> int | None:
+    """The label; None for neighbours in the wrong order."""
+    if pairs[i][0] != pairs[j][0]:
+        return 2
+    return 0 if i == j else None if j == i - 1 else 1
 
 
 def _reorder(

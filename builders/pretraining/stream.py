@@ -46,20 +46,29 @@ class Stream:
 def split(stream: Stream, held_out: int, where: str) -> tuple[Stream, Stream]:
     """Training text, and whole documents from the end with about `held_out` tokens, at most a tenth; DataError.
 
-    A single document is cut at a sentence.
+    Where the last documents are longer, a sentence of one is where the cut is.
     """
-    wanted = min(held_out, len(stream) // 10)
-    at = len(stream) - max(1, wanted)
-    bounds = stream.documents if stream.document_count > 1 else stream.sentences
-    place = int(np.searchsorted(bounds, at, side="right")) - 1
-    place = min(max(place, 1), len(bounds) - 2)
-    if place < 1:
+    most = max(1, len(stream) // 10)
+    wanted = max(1, min(held_out, most))
+    cut = _cut(stream.documents, len(stream), wanted, most) or _cut(stream.sentences, len(stream), wanted, most)
+    if not cut and len(stream.sentences) > 2:
+        cut = int(stream.sentences[-2])  # sentences longer than a tenth of the text
+    if not cut:
         raise DataError(f"{where}: a single sentence gives nothing to hold out; give more text, or --held-out FILE")
-    cut = int(bounds[place])
     documents = np.union1d(stream.documents, [cut])
     whole = Stream(stream.ids, stream.starts, stream.sentences, documents)
     number = int(np.searchsorted(documents, cut))
     return whole.part(0, number), whole.part(number, len(documents) - 1)
+
+
+def _cut(bounds: np.ndarray, end: int, wanted: int, most: int) -> int:
+    """The bound that leaves `wanted` tokens behind it, or as few more as there are, up to `most`; else nearly as many,
+    not less than half; 0 where there is none."""
+    left = end - bounds[1:-1]
+    for fit in (left[(left >= wanted) & (left <= most)], -left[(left < wanted) & (2 * left >= wanted)]):
+        if len(fit):
+            return end - abs(int(fit.min()))
+    return 0
 
 
 def sentence_ends(ids: np.ndarray, tokenizer: ErnieTokenizer) -> np.ndarray:

@@ -92,11 +92,44 @@ def test_labels_are_true(task: str) -> None:
             assert same and label == int(follows) and (follows or spans[1][1] == spans[0][0])
         elif task == "distance":
             assert label == (0 if follows else 1 if same else 2)
+            assert spans[1][1] != spans[0][0], "next to each other, in the wrong order"
         else:
             assert [sorted(spans).index(span) for span in spans] == list(ORDERS[label])
     assert set(seen) == set(range(CLASSES[task]))
     if task in ("nsp", "sop"):
         assert 0.4 < seen[1] / seen.total() < 0.6
+
+
+def long_documents(count: int, tokens: int) -> Stream:
+    """Documents of sentences of 20 tokens, all of one length."""
+    bounds = np.arange(0, count * tokens + 1, 20, dtype=np.int64)
+    return Stream(np.arange(count * tokens), np.ones(count * tokens, bool), bounds, bounds[:: tokens // 20])
+
+
+@pytest.mark.parametrize(("count", "tokens"), [(400, 400), (80, 2000), (1, 9000)])
+def test_distances_are_balanced_and_hang_on_no_place(count: int, tokens: int) -> None:
+    stream = long_documents(count, tokens)
+    sequences = TextCorpus(stream, ("distance",)).sequences(64, np.random.default_rng(1))
+    labels = Counter(sequences.labels.tolist())
+    for label in (0, 1, 2) if count > 1 else (0, 1):
+        rows = np.flatnonzero(sequences.labels == label)
+        assert 0.3 < len(rows) / (labels.total() - labels[NONE]) < (0.37 if count > 1 else 0.7)
+        early = sequences.spans[sequences.bounds[rows], 0] < len(stream) // 2
+        assert 0.4 < early.mean() < 0.6, "of one half of the corpus"
+
+
+def test_short_documents_tell_nothing_of_the_next_sentence() -> None:
+    """Half of the labels, and lengths do not tell them; titles without a neighbour have none."""
+    stream = long_documents(600, 60)
+    sequences = TextCorpus(stream, ("nsp",)).sequences(64, np.random.default_rng(1))
+    sizes = sequences.spans[:, 1] - sequences.spans[:, 0]
+    labelled = np.flatnonzero(sequences.labels != NONE)
+    truth = sequences.labels[labelled]
+    assert 0.45 < truth.mean() < 0.55
+    shortest = np.array([sizes[sequences.bounds[row] : sequences.bounds[row] + 2].min() for row in labelled])
+    assert abs(shortest[truth == 0].mean() - shortest[truth == 1].mean()) < 1
+    titles = TextCorpus(long_documents(101, 20), ("nsp",)).sequences(64, np.random.default_rng(1))
+    assert set(titles.labels.tolist()) == {NONE} and len(titles) == 51
 
 
 def test_layout(tokenizer: ErnieTokenizer) -> None:
@@ -144,3 +177,18 @@ def test_held_out_text_is_whole_documents_from_the_end() -> None:
     if len(one.sentences) > 2:
         parts = split(one, 1, "here")
         assert len(parts[0]) + len(parts[1]) == len(one)
+
+
+@pytest.mark.parametrize(
+    "sizes", [[300, 30_000], [1000] * 3, [1000] * 5, [1000] * 30 + [50_000], [9990, 10], [20, 20, 20], [5000] * 100]
+)
+def test_at_most_a_tenth_is_held_out(sizes: list[int]) -> None:
+    documents = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+    total = int(documents[-1])
+    sentences = np.union1d(documents, np.arange(0, total, 5))
+    stream = Stream(np.arange(total), np.ones(total, bool), sentences, documents)
+    train, held = split(stream, 2000, "here")
+    assert held.ids.tolist() == list(range(len(train), total))
+    assert 0.5 * min(2000, total // 10) <= len(held) <= max(5, total // 10)
+    if len(sizes) == 100:
+        assert (len(held), held.document_count) == (5000, 1), "a whole document"
