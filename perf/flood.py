@@ -44,13 +44,18 @@ class Client:
         """End the connection."""
         self._client.close()
 
-    def poisson(self, rate: float, seconds: float, seed: int = 0) -> list[Outcome]:
-        """Send requests at random moments, `rate` a second, for so long; all answers."""
+    def poisson(self, *parts: tuple[float, float], seed: int = 0) -> list[Outcome]:
+        """Send requests at random moments: in each part (rate a second, seconds), one after the other without a
+        pause for answers; all answers."""
         generator, started = random.Random(seed), time.monotonic()
-        due = [started]
-        while due[-1] < started + seconds:
-            due.append(due[-1] + generator.expovariate(rate))
-        return self._run(started, iter(due[:-1]), None)
+        due: list[float] = []
+        begins = started
+        for rate, seconds in parts:
+            moment = begins
+            while (moment := moment + generator.expovariate(rate)) < begins + seconds:
+                due.append(moment)
+            begins += seconds
+        return self._run(started, iter(due), None)
 
     def closed(self, callers: int, seconds: float) -> list[Outcome]:
         """So many callers, each asks again when it has its answer, or a moment after a refusal; all answers."""

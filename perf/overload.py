@@ -4,6 +4,7 @@ soon, what becomes of the others, and how long it takes to be well again."""
 from __future__ import annotations
 
 import argparse
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -117,15 +118,21 @@ def overload(args: argparse.Namespace) -> Figures:
             loop = client.closed(CALLERS, args.seconds / 2)
             sustained = sum(1 for one in loop if not one.status) / max(one.sent + one.seconds for one in loop)
             before, spent = processes.usage(server.pid), time.process_time()
-            flood = client.poisson(args.factor * sustained, args.seconds)
-            spent = time.process_time() - spent
-            used = processes.spent(before, processes.usage(server.pid))
-            after = client.poisson(AFTER * sustained, RECOVERY)
+            ended: list[tuple[Any, float]] = []  # what was used when the flood ended
+            timer = threading.Timer(
+                args.seconds, lambda: ended.append((processes.usage(server.pid), time.process_time()))
+            )
+            timer.start()
+            # What comes after the flood does not wait for its answers: they are part of what the server must get over.
+            both = client.poisson((args.factor * sustained, args.seconds), (AFTER * sustained, RECOVERY))
+            timer.join()
         finally:
             client.close()
-    check_answers([*loop, *flood, *after], expected)
-    cpu = {"client": round(spent, 2), **{role: usage["cpu_s"] for role, usage in used.items()}}
-    return figures_of(task, args.slo, sustained, args.seconds, flood, after, cpu)
+    check_answers([*loop, *both], expected)
+    (usage, spent_then) = ended[0]
+    used = processes.spent(before, usage)
+    cpu = {"client": round(spent_then - spent, 2), **{role: part["cpu_s"] for role, part in used.items()}}
+    return figures_of(task, args.slo, sustained, args.seconds, both, cpu)
 
 
 def figures_of(
@@ -133,16 +140,19 @@ def figures_of(
     slo_ms: float,
     sustained: float,
     seconds: float,
-    flood: Sequence[Outcome],
-    after: Sequence[Outcome],
+    outcomes: Sequence[Outcome],
     cpu_s: Mapping[str, float],
 ) -> Figures:
-    """From what became of the requests. Errors: PerfError where none was answered."""
+    """From what became of the requests, of the flood (sent in the first `seconds`) and after it.
+
+    Errors: PerfError where none of the flood was answered.
+    """
+    flood, after = ([one for one in outcomes if (one.sent < seconds) == first] for first in (True, False))
     answered = [one for one in flood if not one.status]
     refused = [one for one in flood if one.status]
     if not answered:
         raise PerfError(f"{task}: none of {len(flood)} requests was answered")
-    unwell = [one.sent for one in after if one.status or 1000 * one.seconds > slo_ms]
+    unwell = [one.sent - seconds for one in after if one.status or 1000 * one.seconds > slo_ms]
     return Figures(
         task=task,
         slo_ms=slo_ms,

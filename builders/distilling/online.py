@@ -57,10 +57,7 @@ class Online:
         self.train, self.held_out = sequences  # int64 [N, L]
         self.folder, self.recipe, self.seed = folder, recipe, seed
         self.teacher = Teacher(teacher, recipe.teacher_layer)
-        self.students = [
-            Student(name, start, self.teacher, recipe, seed + place)
-            for place, (name, start) in enumerate(students.items())
-        ]
+        self.students = [Student(name, start, self.teacher, recipe, seed) for name, start in students.items()]
         self.progress = Progress()
 
     def run(self) -> dict[str, Any]:

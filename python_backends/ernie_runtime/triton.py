@@ -18,6 +18,7 @@ from .admission import BEHIND, EXECUTION, UNBOUNDED, Admission, Execution, Execu
 from .completions import Inbox, Outbox, address
 from .encoder import EncoderStep
 from .errors import InvalidItem
+from .manifest import Manifest
 from .metrics import TokenCounters
 from .steps import Step
 
@@ -86,7 +87,9 @@ def encoder_step(args: Mapping[str, str], engine: str, pb_utils: Any) -> Encoder
     file = version_folder(args) / (config.get("default_model_filename") or "model.onnx")
     device = "gpu" if args["model_instance_kind"] == "GPU" else "cpu"
     counters = TokenCounters(pb_utils, args["model_name"], args["model_version"])
-    return EncoderStep.load(engine, file, parameters(args), per_token_outputs(args), device, counters)
+    path = version_folder(args) / "manifest.json"
+    manifest = Manifest.load(path) if path.is_file() else None
+    return EncoderStep.load(engine, file, parameters(args), per_token_outputs(args), device, counters, manifest)
 
 
 def execute(step: Step, requests: Sequence[Any], pb_utils: Any, admission: Admission | None = None) -> list[Any]:

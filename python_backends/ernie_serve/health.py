@@ -62,9 +62,14 @@ class Health:
         return sorted(rows, key=lambda row: (row.name, row.version))
 
     def ensembles(self) -> list[str]:
-        """Names of the ready ensembles: what a client sends text to."""
+        """What a client sends text to: the ready ensembles, and tasks in one process (they hold a manifest)."""
         ready = sorted({row.name for row in self.models() if row.state == "READY"})
-        return [name for name in ready if self._config(name).get("platform") == "ensemble"]
+        configs = ((name, self._config(name)) for name in ready)
+        return [
+            n
+            for n, config in configs
+            if config.get("platform") == "ensemble" or "manifest" in config.get("parameters", {})
+        ]
 
     def _config(self, model: str) -> dict[str, Any]:
         status, body = self._request("GET", f"/v2/models/{model}/config")

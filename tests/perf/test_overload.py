@@ -14,8 +14,9 @@ REFUSED = Outcome(0.5, 0.004, 0, UNAVAILABLE, "Exceeds maximum queue size")
 
 def test_figures() -> None:
     flood = [Outcome(0.1 * i, 0.2, 0, "") for i in range(10)] + [REFUSED] * 20
-    after = [Outcome(0.3, 0.01, 0, ""), Outcome(0.4, 0.6, 0, ""), Outcome(1.2, 0.1, 0, "")]
-    found = figures_of("tnews", 500, 10.0, 1.0, flood, after, {"client": 0.5})
+    flood = [*flood[:9], Outcome(0.9, 0.2, 0, ""), *flood[10:]]
+    after = [Outcome(1.3, 0.01, 0, ""), Outcome(1.4, 0.6, 0, ""), Outcome(2.2, 0.1, 0, "")]  # sent from 1.0 s on
+    found = figures_of("tnews", 500, 10.0, 1.0, [*flood, *after], {"client": 0.5})
     assert (found.asked, found.requests, found.answered) == (30, 30, 10)
     assert (found.answered_p99_ms, found.refused_p99_ms, found.recovered_s) == (200, 4, 0.4)
     text = "\n".join(found.lines())
@@ -25,13 +26,13 @@ def test_figures() -> None:
 
 
 def test_nothing_refused() -> None:
-    found = figures_of("tnews", 500, 10.0, 1.0, [Outcome(0, 0.2, 0, "")], [], {})
+    found = figures_of("tnews", 500, 10.0, 1.0, [Outcome(0, 0.2, 0, "")], {})
     assert (found.refused_p50_ms, found.recovered_s, found.answered_rate) == (0, 0, 1)
 
 
 def test_nothing_answered() -> None:
     with pytest.raises(PerfError, match="tnews: none of 1 requests was answered"):
-        figures_of("tnews", 500, 10.0, 1.0, [REFUSED], [], {})
+        figures_of("tnews", 500, 10.0, 1.0, [REFUSED], {})
 
 
 @pytest.mark.parametrize("wrong", [["--factor", "0"], ["--seconds", "-1"], ["--slo", "soon"], ["--limit", "0"]])
