@@ -17,6 +17,7 @@ from .records import Run
 
 HIGHER, LOWER = 1, -1
 FIGURES = {"concurrency": {"throughput": HIGHER, "p99_ms": LOWER}, "rate": {"p50_ms": LOWER, "p99_ms": LOWER}}
+BLIND = 0.75  # a relative loss that one should see; with more noise a comparison says nothing
 UNITS = {"throughput": "texts/s", "p50_ms": "ms p50", "p99_ms": "ms p99"}
 
 Key = tuple[str, str, str, str]  # task, variant, load, figure
@@ -112,6 +113,11 @@ def compare(before: Run, after: Run, least: float) -> Comparison:
             raise RunError(f"{key[2]} was measured once in each run: noise is unknown; sweep with --rounds 3 or more")
         change = math.exp(better * (_log_mean(b) - _log_mean(a))) - 1
         margin = noise.margin(len(a), len(b), len(rows))
+        if margin > BLIND:
+            raise RunError(
+                f"{key[2]}: noise is {100 * margin:.0f}%, known from {noise.freedom} repeated "
+                f"measurement{'s' * (noise.freedom > 1)}: no loss could be seen; sweep with --rounds 3 or more"
+            )
         changes.append(
             Change(key, statistics.median(a), statistics.median(b), change, margin, -change > max(margin, least))
         )

@@ -9,6 +9,7 @@ import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import dropwhile, takewhile
 from pathlib import Path
 
 from .curves import Curve, Point, curves
@@ -89,12 +90,13 @@ def plan(run: Run, task: str, rate: float, p99_ms: float, headroom: float, max_d
 def capacity(curve: Curve, p99_ms: float) -> Capacity | None:
     """The rate at which p99 reaches the limit, on the line between the last measured point within it and the next.
 
-    The open loop where it was measured, else the closed one. Never more than was measured; None where no point is
-    within the limit.
+    The last before any that is not; chance may have lifted ones at smaller loads than the first within. The open loop
+    where it was measured, else the closed one. Never more than was measured; None where no point is within the limit.
     """
     mode = "rate" if curve.of_mode("rate") else "concurrency"
     points = sorted((p for p in curve.of_mode(mode) if p.sustained), key=lambda p: p.throughput)
-    within = [p for p in points if p.median("p99_ms") <= p99_ms]
+    from_first = dropwhile(lambda p: p.median("p99_ms") > p99_ms, points)
+    within = list(takewhile(lambda p: p.median("p99_ms") <= p99_ms, from_first))
     if not within:
         return None
     below = within[-1]
@@ -121,9 +123,9 @@ def assumptions(run: Run, task: str, best: Capacity, headroom: float) -> list[st
             "worse. Sweep with --rates for an open loop, and plan from that"
         )
     if best.above is None:
-        lines.append(
-            f"{best.rate:.0f} texts/s is the most that was measured and kept up ({best.below.label}), not the limit"
-        )
+        more = [p for p in best.curve.of_mode(best.mode) if p.value > best.below.value]
+        then = f"{more[0].label} was not kept up" if more else "more was not measured"
+        lines.append(f"{best.rate:.0f} texts/s is the most that was kept up ({best.below.label}); {then}")
     else:
         lines.append(
             f"{best.rate:.0f} texts/s lies on the line between {best.below.throughput:.0f} (p99 "

@@ -100,7 +100,8 @@ def _rate_note(mine: Sequence[Curve]) -> str:
     if any(curve.of_mode("rate") for curve in mine):
         return (
             "Open loop: Poisson arrivals, whatever the server does. A rate counts where "
-            f"{100 * SUSTAINED:.0f}% of it is answered. The largest of the measured rates, not an interpolation."
+            f"{100 * SUSTAINED:.0f}% of it is answered, less what chance may take (two standard deviations of the "
+            "number of arrivals: much of a low rate). The largest of the measured rates, not an interpolation."
         )
     return (
         "Closed loop only (no --rates were measured): a client waits for its answer before it asks again, so arrivals "

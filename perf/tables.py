@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Sequence
 
 from .curves import Curve, Point
@@ -91,7 +92,7 @@ def engine(curves: Sequence[Curve]) -> Table | None:
             cells = []
             for batch in batches:
                 rates = [r["throughput"] for r in curve.engine.get((order, batch), ())]
-                cells.append(f"{sorted(rates)[len(rates) // 2]:.0f}" if rates else NONE)
+                cells.append(f"{statistics.median(rates):.0f}" if rates else NONE)
             rows.append([f"{curve.variant}, {name}", *cells, f"{best.throughput:.0f} at {best.batch}"])
     return Table(rows)
 

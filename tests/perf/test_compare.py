@@ -110,3 +110,10 @@ def test_runs_that_cannot_be_compared(tmp_path: Path, capsys: pytest.CaptureFixt
     write(tmp_path / "b", both_variants(), faster)
     assert compare.main([str(tmp_path / "a"), str(tmp_path / "b")]) == 0
     assert "note  other machines: cpu Toy CPU and Other CPU" in capsys.readouterr().out
+
+
+def test_too_much_noise_to_see_anything_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One round against two: the noise is known from one repeated measurement, and nothing is ever a loss."""
+    assert outcome(tmp_path, noisy(1.0, 0.3, 1, rounds=1), noisy(0.1, 0.3, 2, rounds=2)) == 2
+    told = capsys.readouterr().err
+    assert "repeated measurement: no loss could be seen; sweep with --rounds 3 or more" in told

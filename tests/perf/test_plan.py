@@ -26,7 +26,7 @@ def test_the_fewest_instances_win(run: Path, capsys: pytest.CaptureFixture[str])
     assert lines[0].startswith("16 instances of news_int8 for 5000 texts/s with p99 within 50 ms")
     assert "  fp32: 100, 63, accuracy 52.50" in lines and "  int8: 400, 16, accuracy 52.10" in lines
     text = "\n".join(lines)
-    for word in ("Toy CPU", "23.4 tokens", "Poisson", "20% of each", "the most that was measured"):
+    for word in ("Toy CPU", "23.4 tokens", "Poisson", "20% of each", "the most that was kept up"):
         assert word in text
 
 
@@ -37,6 +37,15 @@ def test_between_two_measured_points_the_line_joins_them(tmp_path: Path) -> None
     found = plan.capacity(curve, 20.0)
     assert found is not None and found.rate == pytest.approx(150)
     assert found.instances(150, 0.0) == 1 and found.instances(151, 0.0) == 2 and found.instances(150, 0.5) == 2
+
+
+def test_it_stops_where_the_limit_is_first_passed(tmp_path: Path) -> None:
+    """A smaller p99 at a larger load is chance, and one at the smallest loads that is too large, too."""
+    points = ((50, 55), (100, 20), (200, 60), (300, 45), (400, 300))
+    rows = [served("fp32", "rate", rate, 1, rate, p99) for rate, p99 in points]
+    (curve,) = (c for c in curves(Run.load(write(tmp_path, rows))) if c.variant == "fp32")
+    found = plan.capacity(curve, 50.0)
+    assert found is not None and found.rate == pytest.approx(175)
 
 
 def test_accuracy_may_rule_out_the_fastest(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
