@@ -11,7 +11,7 @@ from ernie_runtime.manifest import Evaluation, Manifest, Variant
 from ernie_runtime.repository import task_manifest
 
 from .command import run_command
-from .compress.measure import rank
+from .compress.measure import may_be_chosen, rank
 from .compress.recipe import FULL
 from .errors import PublishError
 from .folders import locked
@@ -92,7 +92,7 @@ def picked(manifest: Manifest, pick: str, max_drop: float | None) -> str:
     }
     if not fit:
         raise PublishError(f"task {manifest.task}: no variant loses at most {max_drop:g} points")
-    name = rank(fit, pick)
+    name = rank({n: v for n, v in fit.items() if may_be_chosen(v)}, pick)
     if name not in fit:
         known = (
             "is none of its variants" if name not in [v.name for v in manifest.variants] else "did not pass the gate"
@@ -153,6 +153,8 @@ def remarks(manifest: Manifest) -> list[str]:
         others = [name for name in passed if name != FULL.name]
         if not others:
             why = "no other passed"
+        elif not any(may_be_chosen(passed[name]) for name in others):
+            why = "the others were measured on no labelled text: give --data-dir, or choose one by its name"
         elif speed and rank(passed, "fastest") == FULL.name:
             why = f"the others that passed ({', '.join(others)}) are not faster here"
         else:

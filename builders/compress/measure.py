@@ -158,6 +158,11 @@ def _figures(name: str, first: str, rates: Any, times: Any, memory: Mapping[str,
     return figures
 
 
+def may_be_chosen(variant: Variant) -> bool:
+    """Whether `fastest` and `smallest` may mean it: it passed the gate, on labelled text (fp32 is the measure)."""
+    return bool(variant.gate.get("passed", True) and variant.gate.get("rows", 1))
+
+
 def rank(variants: Mapping[str, Variant], pick: str) -> str:
     """The variant that `pick` means: `fastest` (at its best batch), `smallest`, or a name."""
     if pick == "smallest":

@@ -19,13 +19,14 @@ from ernie_runtime.tokenization import ErnieTokenizer
 from ernie_runtime.windows import Window
 
 from ..compress import onnx_int8, openvino_ir, vocabulary
-from ..compress.calibration import Feed, calibration_feeds
+from ..compress.calibration import WINDOWS, Feed, calibration_feeds
 from ..compress.qat import insert_ranges, learnt_ranges
 from ..compress.recipe import Recipe
 from ..compress.sensitivity import parts, sensitivity
 from ..readers import Example
 from . import Context, Done, code_key, sha256_of
 from .data import read_split
+from .distil import training_text
 from .export import MODEL
 from .finetune import fine_tuned, manifest_of
 
@@ -34,7 +35,7 @@ STANDS_FOR = "export"  # the later stages take what it leaves for the exported m
 IR, PADDLE, PRUNED = "model.xml", "model.json", "pruned.onnx"
 WEIGHTS = ("model.bin", "model.pdiparams")  # beside the graph, where the format has two files
 RANGES = "ranges.onnx"
-HELD_OUT = 100  # windows that sensitivity is found on
+HELD_OUT = 100  # windows that sensitivity is found on, apart from those for ranges
 
 
 def inputs(context: Context, before: Mapping[str, Done]) -> dict[str, Any]:
@@ -64,10 +65,12 @@ def run(context: Context, before: Mapping[str, Done], folder: Path) -> dict[str,
     feeds, ignored = list[Feed](), list[str]()
     if recipe.precision == "int8":
         train = read_split(before["data"], "train")
-        feeds = calibration_feeds(manifest, tokenizer, train, context.seed)
-        made |= {"calibration": context.task.compress.calibration, "windows": len(feeds)}
+        feeds = calibration_feeds(
+            manifest, tokenizer, train, context.seed, WINDOWS + (HELD_OUT if recipe.floats else 0)
+        )
+        held_out = [feeds.pop() for _ in range(min(HELD_OUT, len(feeds) // 4) if recipe.floats else 0)] or feeds
+        made |= {"calibration": context.task.compress.calibration, "windows": len(feeds), "training_text": bool(train)}
     if recipe.floats:
-        held_out = calibration_feeds(manifest, tokenizer, train, context.seed + 1, HELD_OUT)
         ignored, told = _most_sensitive(context, before, source, folder, partial(write, source, feeds), held_out)
         made |= told
     if recipe.precision == "qat8":
@@ -95,8 +98,12 @@ def run(context: Context, before: Mapping[str, Done], folder: Path) -> dict[str,
 
 
 def line(figures: Mapping[str, Any]) -> str:
-    """Engine and size."""
-    return f"{figures['file']} for {figures['engine']}, {figures['bytes'] / 1e6:.1f} MB"
+    """Engine and size; ranges that are hardly known."""
+    made = figures["made"]
+    told = f"{figures['file']} for {figures['engine']}, {figures['bytes'] / 1e6:.1f} MB"
+    if made.get("training_text", True):
+        return told
+    return f"{told}, ranges from {made['windows']} windows of its examples alone: give --data-dir with training text"
 
 
 def _pruned_vocabulary(
@@ -109,7 +116,8 @@ def _pruned_vocabulary(
         onnx.save(model, str(folder / PRUNED))
         return folder / PRUNED, {"vocabulary": size, "padded": True}
     manifest = manifest_of(context, before["fine-tune"], tokenizer)
-    train, dev = (cut(manifest, tokenizer, read_split(before["data"], split)) for split in ("train", "dev"))
+    train = cut(manifest, tokenizer, training_text(context, before))
+    dev = cut(manifest, tokenizer, read_split(before["data"], "dev"))
     weights = fine_tuned(before["fine-tune"]).weights
     found = vocabulary.counts(train, len(weights["ernie.embeddings.word_embeddings.weight"]))
     kept = vocabulary.kept_entries(found, tokenizer, size, context.task.compress.min_count)

@@ -9,7 +9,7 @@ from typing import Any
 from ernie_runtime.manifest import Evaluation, Manifest, Variant
 
 from ..compress.gate import Verdict, judge
-from ..compress.measure import rank
+from ..compress.measure import may_be_chosen, rank
 from ..compress.recipe import FULL
 from ..errors import PublishError
 from ..kinds import get_builder_kind
@@ -85,5 +85,5 @@ def with_variants(manifest: Manifest, kept: Mapping[str, Variant], pick: str) ->
 
     A variant that was forced is recommended where `pick` is its name only.
     """
-    picked = pick if pick in kept else rank({n: v for n, v in kept.items() if v.gate.get("passed", True)}, pick)
+    picked = pick if pick in kept else rank({n: v for n, v in kept.items() if may_be_chosen(v)}, pick)
     return replace(manifest, variants=tuple(kept.values()), recommended=picked if picked in kept else FULL.name)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,7 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
+from builders.compare import remarks
 from builders.compress.qat import insert_ranges, scale_and_zero
 from ernie_runtime.repository import newest_version, task_manifest
 
@@ -108,3 +111,26 @@ def test_whom_a_shallow_student_is_matched_with() -> None:
     assert matched(["embeddings", 1, 2, 3, 4], 3) == ["embeddings", 2, 4]
     assert matched(["embeddings", 1, 2, 3, 4], 4) == ["embeddings", 1, 3, 4]
     assert matched(["embeddings", 1, 2], 3) == ["embeddings", 1, 2]
+
+
+def test_without_training_text(
+    finished: Place, tmp_path: Path, one_line: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Words cannot be counted, ranges are of the examples alone, and what nobody measured is not chosen."""
+    place = copied(finished, tmp_path)
+    shutil.copytree(finished.data_dir, tmp_path / "data")
+    for name in ("train", "dev"):
+        (tmp_path / "data" / "topics" / f"{name}.json").unlink()
+    best = next((place.cache / "topics" / "fine-tune").glob("*/best"))
+    tasks = tmp_path / "tasks.toml"
+    text = finished.tasks_file.read_text(encoding="utf-8")
+    tasks.write_text(text.replace('train = "train.json"\ndev = "dev.json"\n', ""), encoding="utf-8")
+    alone = replace(place, data_dir=tmp_path / "data", tasks_file=tasks, root=tmp_path / "more")
+    ready = ("--checkpoint", f"topics={best}")
+    one_line(alone.build(*ready, "--variants", "fp32,v60"), "variant v60: no training text; give --data-dir")
+    assert alone.build(*ready, "--variants", "fp32,int8-ort", "--pick", "smallest") == 0
+    assert "ranges from 2 windows of its examples alone" in capsys.readouterr().out
+    manifest = task_manifest(alone.output, "topics")
+    assert [variant.name for variant in manifest.variants] == ["fp32", "int8-ort"]
+    assert manifest.recommended == "fp32"
+    assert any("measured on no labelled text" in line for line in remarks(manifest))
