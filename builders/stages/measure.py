@@ -50,4 +50,4 @@ def line(figures: Mapping[str, Any]) -> str:
         f"{name} {found['best']['texts_per_second']:.0f} ({found['best']['ratio']:.2f}x)"
         for name, found in figures["variants"].items()
     )
-    return f"texts/s at the best batch size: {shown}; medians of {figures['rounds']} rounds in turn"
+    return f"texts/s at the best batch size, ratios: {shown}; medians of each of {figures['rounds']} rounds in turn"
