@@ -92,7 +92,8 @@ def picked(manifest: Manifest, pick: str, max_drop: float | None) -> str:
     }
     if not fit:
         raise PublishError(f"task {manifest.task}: no variant loses at most {max_drop:g} points")
-    name = rank({n: v for n, v in fit.items() if may_be_chosen(v)}, pick)
+    measured = {name: variant for name, variant in fit.items() if may_be_chosen(variant)}
+    name = rank(measured, pick) if measured else pick
     if name not in fit:
         known = (
             "is none of its variants" if name not in [v.name for v in manifest.variants] else "did not pass the gate"
@@ -131,9 +132,8 @@ def _row(manifest: Manifest, variant: Variant, figure: Evaluation | None) -> lis
 def remarks(manifest: Manifest) -> list[str]:
     """What the table was measured on, and which variants the gate did not let through."""
     refused = "; ! refused by the gate, not served" if manifest.refused else ""
-    sets = sorted({f"{e.split}, {e.rows:,} rows" for e in manifest.compared().values()})
     lines = [
-        f"* behind the name {manifest.task}{refused}; metric: {manifest.main_metric} ({'; '.join(sets) or 'none'})",
+        f"* behind the name {manifest.task}{refused}; metric: {manifest.main_metric} ({manifest.compared_on()})",
         "process: memory of the encoder's process; model: what of it came with the model; b1 MB: the same before it "
         "ran larger batches; b1: one text a batch, best: at the best batch size; p50 and p99 in ms a batch",
     ]

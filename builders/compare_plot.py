@@ -44,8 +44,7 @@ def plot(manifest: Manifest, target: Path) -> None:
         else:
             axis.set_xlim(left=0)
         axis.grid(alpha=0.3)
-    sets = sorted({f"{found[v.name].split}, {found[v.name].rows:,} rows" for v, _ in points})
-    axes[0].set_ylabel(f"{manifest.main_metric}, {'; '.join(sets)}")
+    axes[0].set_ylabel(f"{manifest.main_metric}, {manifest.compared_on()}")
     refused = "; crosses: refused by the gate" if manifest.refused else ""
     figure.suptitle(f"{manifest.task}: star: recommended{refused}")
     figure.savefig(target, dpi=110)

@@ -79,7 +79,9 @@ def drop_state(folder: Path) -> None:
     """Keep a training's history and remove its weights and moments, which only a run that goes on needs: the last
     thing of a stage, or one that is stopped in `learn` would train again."""
     shutil.copyfile(folder / "state" / HISTORY, folder / HISTORY)
-    gone = (folder / "state").rename(folder / "state.done")  # a half-removed state would not be read
+    gone = folder / "state.done"  # a state is there whole or not at all
+    shutil.rmtree(gone, ignore_errors=True)  # half of one, where a kill came in between
+    (folder / "state").rename(gone)
     shutil.rmtree(gone)
 
 

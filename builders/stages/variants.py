@@ -85,5 +85,6 @@ def with_variants(manifest: Manifest, kept: Mapping[str, Variant], pick: str) ->
 
     A variant that was forced is recommended where `pick` is its name only.
     """
-    picked = pick if pick in kept else rank({n: v for n, v in kept.items() if may_be_chosen(v)}, pick)
+    fit = {name: variant for name, variant in kept.items() if may_be_chosen(variant)}
+    picked = pick if pick in kept or not fit else rank(fit, pick)
     return replace(manifest, variants=tuple(kept.values()), recommended=picked if picked in kept else FULL.name)

@@ -141,6 +141,10 @@ class Manifest:
         best = max(common, key=lambda key: key[1], default=None)
         return {name: own[best] if best else list(own.values())[-1] for name, own in measured.items()}
 
+    def compared_on(self) -> str:
+        """What the evaluations of `compared` were made on, for a person."""
+        return "; ".join(sorted({f"{e.split}, {e.rows:,} rows" for e in self.compared().values()})) or "not measured"
+
     def _is_own(self, evaluation: Evaluation) -> bool:
         return evaluation.split in OWN_SPLITS and self.main_metric in evaluation.metrics
 
