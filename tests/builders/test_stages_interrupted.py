@@ -104,6 +104,9 @@ def test_stopped_behind_the_last_batch_it_does_not_train_again(
         patched.setattr(finetune, "learn", interrupted)
         assert place.build("--until", "finetune", "--set", "epochs=0.2") == 130
     assert "batch 3:" in capsys.readouterr().out
+    (partial,) = (place.cache / "topics" / "fine-tune").glob("*.partial")
+    (partial / "state.done").mkdir()
+    (partial / "state.done" / "model.pdparams").touch()  # of a clean-up that was killed
     monkeypatch.setattr(Trainer, "_step", interrupted)
     assert place.build("--until", "finetune", "--set", "epochs=0.2") == 0
     assert "resumed after batch" in capsys.readouterr().out
