@@ -124,7 +124,9 @@ def assumptions(run: Run, task: str, best: Capacity, headroom: float) -> list[st
         )
     if best.above is None:
         more = [p for p in best.curve.of_mode(best.mode) if p.value > best.below.value]
-        then = f"{more[0].label} was not kept up" if more else "more was not measured"
+        then = "more was not measured"
+        if more:
+            then = f"{more[0].label} {'gave no more' if more[0].sustained else 'was not kept up'}"
         lines.append(f"{best.rate:.0f} texts/s is the most that was kept up ({best.below.label}); {then}")
     else:
         lines.append(
