@@ -107,15 +107,18 @@ def faults_of(output: Path, expected: dict[str, set[str]]) -> list[str]:
     """What a server would stumble over if it listed the repository now."""
     found = []
     for model in output.iterdir():
+        listed, faults = model.stat().st_ino, []
         if not (model / "config.pbtxt").is_file():
-            found.append(f"{model.name}: no config.pbtxt")
+            faults.append(f"{model.name}: no config.pbtxt")
         there = [p for p in model.iterdir() if p.name.isdigit()]
         if not there:
-            found.append(f"{model.name}: no version")
+            faults.append(f"{model.name}: no version")
         for version in there:
             files = {str(p.relative_to(version)) for p in version.rglob("*") if p.is_file()}
             if files != expected[model.name]:
-                found.append(f"{model.name}/{version.name}: {sorted(files)}")
+                faults.append(f"{model.name}/{version.name}: {sorted(files)}")
+        if model.stat().st_ino == listed:  # else another directory took its place meanwhile; the next look sees that one
+            found += faults
     return found
 
 
@@ -136,12 +139,14 @@ def test_a_reader_never_sees_half_a_model(place: Place, finished: Place) -> None
         "paddle/model.pdiparams",
     }
     place.output.mkdir()
-    stop, faults, looks = threading.Event(), list[str](), [0]
+    stop, faults, looks, seen = threading.Event(), list[str](), [0], set[str]()
 
     def look() -> None:
         while not stop.wait(0.001):
             try:
                 faults.extend(faults_of(place.output, expected))
+                faults.extend(f"{name}: gone" for name in seen if not (place.output / name).is_dir())
+                seen.update(path.name for path in place.output.iterdir())
             except FileNotFoundError:
                 continue  # a directory was swapped while it was being listed; the next look sees the new one
             looks[0] += 1
