@@ -117,7 +117,7 @@ def faults_of(output: Path, expected: dict[str, set[str]]) -> list[str]:
             files = {str(p.relative_to(version)) for p in version.rglob("*") if p.is_file()}
             if files != expected[model.name]:
                 faults.append(f"{model.name}/{version.name}: {sorted(files)}")
-        if model.stat().st_ino == listed:  # else another directory took its place meanwhile; the next look sees that one
+        if model.stat().st_ino == listed:  # else another took its place meanwhile; the next look sees that one
             found += faults
     return found
 

@@ -171,7 +171,7 @@ def test_interactive_requests_overtake_bulk(slow: TritonServer) -> None:
     outcomes = flood(slow, 2 * sustainable(slow), 5, [2, 2, 2, 1])
     answered = {p: [not o.status for o in outcomes if o.priority == p] for p in (1, 2)}
     share = {p: sum(found) / len(found) for p, found in answered.items()}
-    assert share[1] > 0.9 > share[2], share
+    assert share[1] > 0.75 and share[1] > share[2] + 0.25, share  # without priorities: the same share
 
 
 def encoder_inputs(rows: int) -> list[grpc.InferInput]:
