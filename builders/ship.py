@@ -84,11 +84,18 @@ def save_checkpoint(folder: Path, context: Context, done: Mapping[str, Done], co
     return f"checkpoint in {folder}, {stored.told(done)}"
 
 
-def store_smallest(folder: Path, context: Context, done: Mapping[str, Done], base: str | None) -> Stored:
+def store_smallest(
+    folder: Path,
+    context: Context,
+    done: Mapping[str, Done],
+    base: str | None,
+    steps: Sequence[float] = STEPS,
+    tolerance: float = TOLERANCE,
+) -> Stored:
     """Write a finished fine-tuning's weights as a difference from `base` (a name of BASES; None: as they are).
 
-    Every step is tried on some dev rows; one that passes is evaluated on all of them, through the exported model. The
-    last step is taken however it does: the card says what it costs.
+    Every step is tried on some dev rows; one that passes is evaluated on all of them, through the exported model: it
+    may cost `tolerance` points. The last step is taken however it does: the card says what it costs.
     """
     folder.mkdir(parents=True, exist_ok=True)  # a place that cannot be written is told before the work
     before = done["evaluate"].figures
@@ -96,7 +103,7 @@ def store_smallest(folder: Path, context: Context, done: Mapping[str, Done], bas
     trained = shippable(context, fine_tuned(done["fine-tune"]))
     examples = read_split(done["data"], "dev")
     trial = Trial(context, done, examples[:: -(-len(examples) // TRIAL_ROWS)])
-    wanted = trial.measure(trained, "float32") - TOLERANCE
+    wanted = trial.measure(trained, "float32") - tolerance
     with TemporaryDirectory(prefix=f"{context.task.name}-", dir=context.cache) as scratch:
 
         @cache
@@ -110,9 +117,9 @@ def store_smallest(folder: Path, context: Context, done: Mapping[str, Done], bas
             return evaluated(context, stored(step))
 
         step = first_kept(
-            STEPS,
+            steps,
             lambda step: trial.measure(stored(step), f"in steps of {step:g}") >= wanted,
-            lambda step: figures(step)["metrics"][main] >= before["metrics"][main] - TOLERANCE,
+            lambda step: figures(step)["metrics"][main] >= before["metrics"][main] - tolerance,
         )
         after = figures(step)
     return Stored(write_compact(folder, trained.config, trained.weights, trained.vocabulary, step, base), after)

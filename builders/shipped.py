@@ -28,7 +28,7 @@ def parser() -> argparse.ArgumentParser:
     adopting = verbs.add_parser("adopt", help="make a directory's encoder the embedded one; checkpoints go on working")
     adopting.add_argument("encoder", type=Path, help="config.json, vocab.txt, weights, mlm_head.safetensors and a card")
     rebasing = verbs.add_parser(
-        "rebase", help="store checkpoints anew as differences from the embedded encoder of now, within 0.2 points"
+        "rebase", help="store checkpoints anew as differences from the embedded encoder of now, where nothing is lost"
     )
     rebasing.add_argument("tasks", nargs="+", metavar="TASK", help="whose checkpoint ships")
     rebasing.add_argument("--data-dir", type=Path, required=True, help="folder with each task's data folder")

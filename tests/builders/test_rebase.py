@@ -48,10 +48,10 @@ def installed(tmp_path: Path) -> Path:
 def assets(installed: Path) -> Assets:
     """`ernie-triton assets ...` of the copy."""
 
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    def run(*arguments: str, first: str = "from builders import shipped; ") -> subprocess.CompletedProcess[str]:
         path = os.pathsep.join(str(folder) for folder in (installed, ROOT / "python_backends", ROOT / "clients"))
         return subprocess.run(
-            [sys.executable, "-m", "builders.shipped", *arguments],
+            [sys.executable, "-c", first + "raise SystemExit(shipped.main())", *arguments],
             env={**os.environ, "PYTHONPATH": path},
             cwd=installed,
             capture_output=True,
@@ -73,6 +73,10 @@ def test_the_encoder_before_goes(installed: Path, assets: Assets) -> None:
     card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
     card["evaluations"][0]["rows"] = 12
     (folder / "card.json").write_text(json.dumps(card), encoding="utf-8")
+    coarse = "from builders import rebase, shipped; rebase.FINER = (0.5,); "
+    ended = assets("rebase", "tnews", "--data-dir", samples, first=coarse)
+    assert ended.stdout.endswith("worse, so what was there stays\n"), ended.stderr
+    assert read_delta(folder).base != read_delta(ASSETS / "checkpoints" / "tnews").base
     ended = assets("rebase", "tnews", "--data-dir", samples)
     assert ended.returncode == 0, ended.stderr
     assert "no checkpoint leans on it any more" in ended.stdout
