@@ -79,7 +79,7 @@ def save_checkpoint(folder: Path, context: Context, done: Mapping[str, Done], co
     """Store a trained checkpoint with the largest step that keeps its dev metric, and card.json; one line about it."""
     if not done["fine-tune"].figures["trained"]:
         return "nothing was trained, so no checkpoint is written"
-    stored = store_smallest(folder, context, done, base_of(context))
+    stored = store_smallest(folder, context, done, base_of(context), STEPS, TOLERANCE)
     write_card(folder, make_card(context, done, command, stored))
     return f"checkpoint in {folder}, {stored.told(done)}"
 
@@ -89,8 +89,8 @@ def store_smallest(
     context: Context,
     done: Mapping[str, Done],
     base: str | None,
-    steps: Sequence[float] = STEPS,
-    tolerance: float = TOLERANCE,
+    steps: Sequence[float],
+    tolerance: float,
 ) -> Stored:
     """Write a finished fine-tuning's weights as a difference from `base` (a name of BASES; None: as they are).
 
