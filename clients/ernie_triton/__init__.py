@@ -2,7 +2,7 @@
 
 from .client import Client
 from .errors import ErnieTritonError, InvalidText, ServerError, ServerUnavailable, UnknownTask
-from .flight import Reply
+from .replies import Reply
 from .results import (
     Candidate,
     ClassificationResult,

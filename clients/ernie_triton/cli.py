@@ -26,7 +26,17 @@ class Verb:
 
 
 _BUILD = (
-    *("builders", "ernie_runtime", "google", "numpy", "onnx", "onnxruntime", "paddle", "paddle2onnx", "paddlenlp"),
+    *(
+        "ernie_builders",
+        "ernie_runtime",
+        "google",
+        "numpy",
+        "onnx",
+        "onnxruntime",
+        "paddle",
+        "paddle2onnx",
+        "paddlenlp",
+    ),
     *("safetensors", "tokenizers", "tomli", "tritonclient"),
 )
 _CLIENT = ("google", "grpc", "numpy", "tritonclient")
@@ -38,28 +48,33 @@ VERBS = {
         (*_BUILD, "ernie_serve"),
     ),
     "build": Verb(
-        "builders.build_all:main",
+        "ernie_builders.build_all:main",
         "train or take checkpoints, and publish a model repository",
         "build",
         _BUILD,
     ),
-    "lint": Verb("builders.lint:main", "check a model repository before it is served", "build", _BUILD),
-    "assets": Verb("builders.shipped:main", "verify or list the weights that ship", "build", _BUILD),
+    "lint": Verb(
+        "ernie_builders.lint.repository:main", "check a model repository before it is served", "build", _BUILD
+    ),
+    "assets": Verb("ernie_builders.registry.cli:main", "verify or list the weights that ship", "build", _BUILD),
     "compare": Verb(
-        "builders.compare:main", "a task's variants side by side; recommend another, go back a version", "build", _BUILD
+        "ernie_builders.repository.compare:main",
+        "a task's variants side by side; recommend another, go back a version",
+        "build",
+        _BUILD,
     ),
     "perf": Verb(
-        "perf.cli:main",
+        "ernie_perf.cli:main",
         "measure a repository with perf_analyzer; report, compare, plan",
         "build",
-        (*_BUILD, "ernie_serve", "matplotlib", "perf", "pytriton"),
+        (*_BUILD, "ernie_serve", "matplotlib", "ernie_perf", "pytriton"),
     ),
     "serve": Verb("ernie_serve.cli:main", "serve a model repository", "serve", ("ernie_serve", "pytriton")),
     "stop": Verb("ernie_serve.cli:stop_main", "stop a server in the background", "serve", ("ernie_serve", "pytriton")),
     "predict": Verb(
-        "ernie_triton.predict_cli:predict_main", "ask a task about texts or a file of them", "client", _CLIENT
+        "ernie_triton.batch.cli:predict_main", "ask a task about texts or a file of them", "client", _CLIENT
     ),
-    "tasks": Verb("ernie_triton.predict_cli:tasks_main", "list the tasks of a running server", "client", _CLIENT),
+    "tasks": Verb("ernie_triton.batch.cli:tasks_main", "list the tasks of a running server", "client", _CLIENT),
 }
 
 

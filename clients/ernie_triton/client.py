@@ -7,8 +7,9 @@ from types import TracebackType
 from typing import Literal, overload
 
 from .errors import InvalidText, UnknownTask
-from .flight import Outcome, Reply, fly
 from .items import Item, Row, as_items, encode_item
+from .replies import Reply
+from .requests import Outcome, fly
 from .results import Result, TextError, numeric_outputs, parse_result
 from .status import NotFound
 from .tasks import Task, group_tasks

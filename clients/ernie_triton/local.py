@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .errors import ErnieTritonError, LocalError, UnknownTask
-from .flight import Outcome, Reply, settle
 from .items import Item, Row, cut, encode_item
+from .replies import Reply
+from .requests import Outcome, settle
 from .results import TextError
 from .tasks import Ensemble, Task, group_tasks
 
 if TYPE_CHECKING:
-    from ernie_runtime.pipeline import Pipeline
+    from ernie_runtime.steps.pipeline import Pipeline
 
 BATCH = 256  # texts that are read together, so that rows of like length can share a micro-batch
 BATCH_BYTES = 256_000  # of text in them
@@ -98,7 +99,7 @@ class LocalTasks:
     def _pipeline(self, task: str, variant: str | None) -> Pipeline:
         if (task, variant) not in self._pipelines:
             with _as_local_errors():
-                from ernie_runtime.pipeline import Pipeline
+                from ernie_runtime.steps.pipeline import Pipeline
 
                 self._pipelines[task, variant] = Pipeline.load(self.repository, task, variant)
         return self._pipelines[task, variant]

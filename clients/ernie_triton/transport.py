@@ -17,8 +17,8 @@ import tritonclient.grpc as triton
 from tritonclient.utils import InferenceServerException
 
 from .errors import ErnieTritonError, ServerError, ServerUnavailable
-from .flight import Reply
 from .items import Row
+from .replies import Reply
 from .status import NotFound, translate
 from .tasks import Ensemble
 

@@ -1,4 +1,4 @@
-"""Triton backend `ernie_compat`: a thin adapter over the steps of ernie_runtime.paddlenlp."""
+"""Triton backend `ernie_compat`: a thin adapter over the steps of ernie_runtime.triton.paddlenlp."""
 
 import sys
 from pathlib import Path
@@ -7,7 +7,7 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))  # ernie_runtime lies 
 
 import triton_python_backend_utils as pb_utils
 
-from ernie_runtime import paddlenlp, triton
+from ernie_runtime.triton import backend, paddlenlp
 
 
 class TritonPythonModel:
@@ -15,8 +15,8 @@ class TritonPythonModel:
 
     def initialize(self, args: dict[str, str]) -> None:
         """Choose the step that the configuration names; an error here is the reason Triton reports for the model."""
-        self.step = paddlenlp.load_step(triton.parameters(args))
+        self.step = paddlenlp.load_step(backend.parameters(args))
 
     def execute(self, requests: list) -> list:
         """Answer a dynamic batch."""
-        return triton.execute(self.step, requests, pb_utils)
+        return backend.execute(self.step, requests, pb_utils)

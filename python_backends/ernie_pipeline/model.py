@@ -1,4 +1,4 @@
-"""Triton backend `ernie_pipeline`: a whole task in one process, a thin adapter over ernie_runtime.fused."""
+"""Triton backend `ernie_pipeline`: a whole task in one process, a thin adapter over ernie_runtime.steps.fused."""
 
 import sys
 from pathlib import Path
@@ -7,8 +7,9 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))  # ernie_runtime lies 
 
 import triton_python_backend_utils as pb_utils
 
-from ernie_runtime import fused, triton
-from ernie_runtime.metrics import TokenCounters
+from ernie_runtime.steps import fused
+from ernie_runtime.triton import backend
+from ernie_runtime.triton.metrics import TokenCounters
 
 
 class TritonPythonModel:
@@ -18,13 +19,13 @@ class TritonPythonModel:
         """Load the task; an error here is the reason Triton reports for the model."""
         device = "gpu" if args["model_instance_kind"] == "GPU" else "cpu"
         self.counters = TokenCounters(pb_utils, args["model_name"], args["model_version"])
-        folder, parameters = triton.version_folder(args), triton.parameters(args)
+        folder, parameters = backend.version_folder(args), backend.parameters(args)
         self.step = fused.FusedStep.load(folder, parameters, device, self.counters)
-        self.admission = triton.admission(args)
+        self.admission = backend.admission(args)
 
     def execute(self, requests: list) -> list:
         """Answer a dynamic batch."""
-        return triton.execute(self.step, requests, pb_utils, self.admission)
+        return backend.execute(self.step, requests, pb_utils, self.admission)
 
     def finalize(self) -> None:
         """The model is unloaded."""

@@ -1,4 +1,4 @@
-"""Triton backend `ernie_postprocess`: a thin adapter over ernie_runtime.steps.PostprocessStep."""
+"""Triton backend `ernie_postprocess`: a thin adapter over ernie_runtime.steps.steps.PostprocessStep."""
 
 import sys
 from pathlib import Path
@@ -7,8 +7,8 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))  # ernie_runtime lies 
 
 import triton_python_backend_utils as pb_utils
 
-from ernie_runtime import triton
-from ernie_runtime.steps import PostprocessStep
+from ernie_runtime.steps.steps import PostprocessStep
+from ernie_runtime.triton import backend
 
 
 class TritonPythonModel:
@@ -16,8 +16,8 @@ class TritonPythonModel:
 
     def initialize(self, args: dict[str, str]) -> None:
         """Load the version directory; an error here is the reason Triton reports for the model."""
-        self.step = PostprocessStep.load(triton.version_folder(args), triton.parameters(args))
+        self.step = PostprocessStep.load(backend.version_folder(args), backend.parameters(args))
 
     def execute(self, requests: list) -> list:
         """Answer a dynamic batch."""
-        return triton.execute(self.step, requests, pb_utils)
+        return backend.execute(self.step, requests, pb_utils)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from .errors import EngineError
@@ -23,3 +25,8 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     shifted = np.exp(logits - largest)
     result: np.ndarray = shifted / shifted.sum(axis=-1, keepdims=True)
     return result
+
+
+def stack(rows: Sequence[np.ndarray]) -> np.ndarray:
+    """Rows [...] as one array [B, ...]; a view where there is one row."""
+    return rows[0][None] if len(rows) == 1 else np.stack(rows)

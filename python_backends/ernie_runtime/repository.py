@@ -7,7 +7,7 @@ from pathlib import Path
 
 from .errors import ManifestError
 from .manifest import Manifest
-from .tokenization import ErnieTokenizer
+from .text.tokenization import ErnieTokenizer
 
 
 def versions(model: Path) -> list[int]:

@@ -7,7 +7,7 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))  # ernie_runtime lies 
 
 import triton_python_backend_utils as pb_utils
 
-from ernie_runtime import triton
+from ernie_runtime.triton import backend
 
 
 class TritonPythonModel:
@@ -15,12 +15,12 @@ class TritonPythonModel:
 
     def initialize(self, args: dict[str, str]) -> None:
         """Load the encoder; an error here is the reason Triton reports for the model."""
-        self.step = triton.encoder_step(args, "openvino", pb_utils)
-        self.admission = triton.admission(args)
+        self.step = backend.encoder_step(args, "openvino", pb_utils)
+        self.admission = backend.admission(args)
 
     def execute(self, requests: list) -> list:
         """Answer a dynamic batch of ragged requests."""
-        return triton.execute(self.step, requests, pb_utils, self.admission)
+        return backend.execute(self.step, requests, pb_utils, self.admission)
 
     def finalize(self) -> None:
         """The model is unloaded."""

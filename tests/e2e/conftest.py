@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from builders import build_all
-from builders.config import ASSETS
-from builders.weights import write_checkpoint
-from ernie_runtime.pipeline import Pipeline
+from ernie_builders import build_all
+from ernie_builders.checkpoints.checkpoint import write_checkpoint
+from ernie_builders.config.tasks import ASSETS
+from ernie_runtime.steps.pipeline import Pipeline
 from ernie_serve.server import ServerOptions, TritonServer
 
 TOPICS = {

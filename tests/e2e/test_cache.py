@@ -12,10 +12,10 @@ import pytest
 import tritonclient.grpc as grpc
 from tritonclient.utils import InferenceServerException
 
-from ernie_runtime.pipeline import Pipeline
+from ernie_runtime.steps.pipeline import Pipeline
 from ernie_serve.server import ServerOptions, TritonServer
 from ernie_triton import Client
-from ernie_triton.flight import Reply
+from ernie_triton.replies import Reply
 
 from .test_serving import encoder_counts, expected, real_sentences
 from .wire import close, results, text_input

@@ -13,7 +13,7 @@ import pytest
 import tritonclient.grpc as grpc
 from tritonclient.utils import InferenceServerException
 
-from builders import build_all
+from ernie_builders import build_all
 from ernie_serve.server import ServerOptions, TritonServer
 from ernie_triton import Client
 

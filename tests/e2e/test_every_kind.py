@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 import tritonclient.grpc as grpc
 
-from builders import build_all
-from builders.config import ASSETS
-from builders.lint import lint
-from builders.readers.bio_columns import read as read_entities
-from builders.readers.squad_json import read as read_questions
+from ernie_builders import build_all
+from ernie_builders.config.tasks import ASSETS
+from ernie_builders.lint.repository import lint
+from ernie_builders.readers.bio_columns import read as read_entities
+from ernie_builders.readers.squad_json import read as read_questions
 from ernie_runtime.kinds import kind_names
-from ernie_runtime.pipeline import Pipeline
+from ernie_runtime.steps.pipeline import Pipeline
 from ernie_serve.server import ServerOptions, TritonServer
 from ernie_triton import Client
 from ernie_triton.results import CLASSES

@@ -11,8 +11,8 @@ import pytest
 import tritonclient.grpc as grpc
 from tritonclient.utils import InferenceServerException
 
-from builders.lint import lint
-from ernie_runtime.metrics import REAL
+from ernie_builders.lint.repository import lint
+from ernie_runtime.triton.metrics import REAL
 from ernie_serve.server import ServerOptions, TritonServer
 from ernie_triton import Client
 

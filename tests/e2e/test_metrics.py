@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import tritonclient.grpc as grpc
 
-from ernie_runtime.metrics import PADDING, REAL
-from ernie_runtime.pipeline import Pipeline
+from ernie_runtime.steps.pipeline import Pipeline
+from ernie_runtime.triton.metrics import PADDING, REAL
 from ernie_serve.server import TritonServer
 
 from .test_serving import real_sentences

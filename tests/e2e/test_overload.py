@@ -19,10 +19,10 @@ import pytest
 import tritonclient.grpc as grpc
 from tritonclient.utils import InferenceServerException
 
-from builders import build_all
-from ernie_runtime.metrics import REAL
+from ernie_builders import build_all
+from ernie_perf import cli
+from ernie_runtime.triton.metrics import REAL
 from ernie_serve.server import ServerOptions, TritonServer
-from perf import cli
 
 from .conftest import topic_rows, write_base_model
 from .test_metrics import tokens

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from builders import build_all
-from perf.peers.__main__ import main
-from perf.peers.base import unfit
-from perf.peers.infinity_peer import InfinityPeer
-from perf.peers.sentence_transformers_peer import SentenceTransformersPeer
+from ernie_builders import build_all
+from ernie_perf.peers.__main__ import main
+from ernie_perf.peers.base import unfit
+from ernie_perf.peers.infinity_peer import InfinityPeer
+from ernie_perf.peers.sentence_transformers_peer import SentenceTransformersPeer
 
 from .conftest import topic_rows, write_base_model
 

@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from ernie_runtime.pipeline import Pipeline
+from ernie_perf import cli
+from ernie_perf.errors import AnswerError, TargetError
+from ernie_perf.sweep.answers import Answers
+from ernie_perf.sweep.expected import Expected, expected_answers, write_input_data
+from ernie_perf.sweep.load import Analyzer, Load
+from ernie_runtime.steps.pipeline import Pipeline
 from ernie_serve import ServeError, perf_analyzer
 from ernie_serve.server import TritonServer
-from perf import cli
-from perf.answers import Answers
-from perf.errors import AnswerError, TargetError
-from perf.expected import Expected, expected_answers, write_input_data
-from perf.load import Analyzer, Load
 
 pytestmark = pytest.mark.e2e
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from ernie_runtime.pipeline import Pipeline
+from ernie_runtime.steps.pipeline import Pipeline
 from ernie_serve.server import ServerOptions, TritonServer
 from ernie_triton import Client, Reply
 

@@ -15,7 +15,7 @@ import pytest
 import tritonclient.grpc as grpc
 from tritonclient.utils import InferenceServerException
 
-from ernie_runtime.pipeline import Pipeline
+from ernie_runtime.steps.pipeline import Pipeline
 from ernie_serve.server import ServerOptions, TritonServer
 
 from .conftest import topic_rows

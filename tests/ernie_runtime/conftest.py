@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ernie_runtime.manifest import Evaluation, Label, Limits, Manifest, Variant
-from ernie_runtime.tokenization import ErnieTokenizer
+from ernie_runtime.text.tokenization import ErnieTokenizer
 
 from .hard_texts import VOCAB
 

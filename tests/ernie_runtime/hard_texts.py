@@ -6,9 +6,9 @@ import random
 from functools import cache
 from pathlib import Path
 
-from ernie_runtime.tokenization import ErnieTokenizer
+from ernie_runtime.text.tokenization import ErnieTokenizer
 
-VOCAB = Path(__file__).parents[2] / "builders/assets/encoder/vocab.txt"
+VOCAB = Path(__file__).parents[2] / "builders/ernie_assets/encoder/vocab.txt"
 SPECIAL = ["[PAD]", "[CLS]", "[SEP]", "[MASK]", "[UNK]"]
 HARD = [
     "",

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from ernie_runtime.batching import Tensors
+from ernie_runtime.engines import Tensors
 from ernie_runtime.kinds import get_kind
 from ernie_runtime.manifest import Manifest
-from ernie_runtime.pipeline import window_outputs
-from ernie_runtime.tokenization import ErnieTokenizer
-from ernie_runtime.windows import Window
+from ernie_runtime.steps.pipeline import window_outputs
+from ernie_runtime.text.tokenization import ErnieTokenizer
+from ernie_runtime.text.windows import Window
 
 Answers = list[dict[str, Any]]
 KIND = get_kind("question_answering")

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ernie_runtime.batching import Tensors
+from ernie_runtime.engines import Tensors
 from ernie_runtime.manifest import Manifest
-from ernie_runtime.steps import PostprocessStep, strings
+from ernie_runtime.steps.steps import PostprocessStep, strings
 
 CLASSES = tuple(f"class {i}" for i in range(7))
 TAGS = ("O", "B-PER", "B-LOC", "B-ORG")  # every sequence of them is legal

@@ -20,13 +20,13 @@ import numpy as np
 import pytest
 from tokenizers import normalizers
 
-from builders.kinds import IGNORED, get_builder_kind
-from builders.readers import Example
-from ernie_runtime.bio import TagSet
+from ernie_builders.kinds import IGNORED, get_builder_kind
+from ernie_builders.readers import Example
 from ernie_runtime.kinds import WindowOutput, get_kind
 from ernie_runtime.manifest import Manifest
-from ernie_runtime.tokenization import SPECIAL_TOKENS, ErnieTokenizer
-from ernie_runtime.windows import Document, Window
+from ernie_runtime.text.bio import TagSet
+from ernie_runtime.text.tokenization import SPECIAL_TOKENS, ErnieTokenizer
+from ernie_runtime.text.windows import Document, Window
 
 MakeManifest = Callable[..., Manifest]
 Characters = list[tuple[int, int]]

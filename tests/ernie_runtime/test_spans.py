@@ -15,13 +15,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ernie_runtime.batching import Batching, Tensors
-from ernie_runtime.bio import TagSet
-from ernie_runtime.encoder import EncoderStep
+from ernie_runtime.engines import Tensors
 from ernie_runtime.manifest import Manifest
-from ernie_runtime.pipeline import Pipeline
-from ernie_runtime.steps import PostprocessStep, TokenizerStep, strings
-from ernie_runtime.tokenization import ErnieTokenizer, TokenizedText
+from ernie_runtime.steps.batching import Batching
+from ernie_runtime.steps.encoder import EncoderStep
+from ernie_runtime.steps.pipeline import Pipeline
+from ernie_runtime.steps.steps import PostprocessStep, TokenizerStep, strings
+from ernie_runtime.text.bio import TagSet
+from ernie_runtime.text.tokenization import ErnieTokenizer, TokenizedText
 
 TYPES = ("PER", "LOC", "ORG")
 TAGS = TagSet.of_types(TYPES)

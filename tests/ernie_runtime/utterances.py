@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from ernie_runtime.bio import TagSet
 from ernie_runtime.kinds import WindowOutput, get_kind
 from ernie_runtime.manifest import Manifest
-from ernie_runtime.windows import Document, window_starts
+from ernie_runtime.text.bio import TagSet
+from ernie_runtime.text.windows import Document, window_starts
 
 MakeManifest = Callable[..., Manifest]
 INTENTS = ("OTHERS", ("music.play", "play music"), "phone_call")

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..batching import Engine
+import numpy as np
+
 from ..errors import EngineError
 
+Tensors = Mapping[str, np.ndarray]
+"""By tensor name."""
+Engine = Callable[[Tensors], Tensors]
+"""Takes input_ids and token_type_ids, int64 [B, L]; returns the encoder's outputs by name, float32 [B, ...]."""
 MODULES = {"onnxruntime": "ort", "openvino": "ov", "paddle": "paddle_inference"}
 CONCURRENT = ("onnxruntime",)  # engines that may be called from several threads at once
 OUTPUTS = "OUTPUTS"  # setting: names of the outputs in the order of the graph, joined by commas

@@ -1,7 +1,7 @@
 """Task kinds, the serving side: one module each, found by its name.
 
 To add a kind, add one module here with a `KIND` object that has what `Kind` asks for, its twin in builders/kinds,
-and an entry in builders/tasks.toml.
+and an entry in builders/ernie_builders/tasks.toml.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import numpy as np
 
 from ..errors import ManifestError
 from ..manifest import Manifest
-from ..tokenization import ErnieTokenizer
-from ..windows import Document, Window, single_text_documents
+from ..text.tokenization import ErnieTokenizer
+from ..text.windows import Document, Window, single_text_documents
 
 
 @dataclass(frozen=True)

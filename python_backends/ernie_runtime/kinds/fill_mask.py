@@ -15,8 +15,8 @@ import numpy as np
 from ..errors import ManifestError
 from ..manifest import Limits, Manifest
 from ..numeric import check_finite
-from ..tokenization import SPECIAL_TOKENS, ErnieTokenizer, TokenizedText
-from ..windows import Cut, Document, Window, empty_fault, make_windows, read_texts, window_starts
+from ..text.tokenization import SPECIAL_TOKENS, ErnieTokenizer, TokenizedText
+from ..text.windows import Cut, Document, Window, empty_fault, make_windows, read_texts, window_starts
 from . import Answer, TensorSpec, WindowOutput
 
 MASK = "[MASK]"

@@ -12,7 +12,7 @@ import numpy as np
 from ..errors import ManifestError
 from ..manifest import Manifest
 from ..numeric import check_finite
-from ..windows import Document
+from ..text.windows import Document
 from . import Answer, OneText, TensorSpec, WindowOutput
 
 SEPARATOR = "##"

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from ..bio import IMPOSSIBLE, TagSet, joined_tokens, log_probabilities, tagged_spans
 from ..errors import ManifestError
 from ..manifest import Manifest
 from ..numeric import softmax
-from ..windows import Document
+from ..text.bio import IMPOSSIBLE, TagSet, joined_tokens, log_probabilities, tagged_spans
+from ..text.windows import Document
 from . import Answer, OneText, TensorSpec, WindowOutput, check_option_names
 from .sequence_classification import mean_probabilities
 from .token_classification import stitch, tag_set

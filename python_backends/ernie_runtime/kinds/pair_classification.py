@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..manifest import Manifest
-from ..pairs import check_pair_limits, pair_documents
-from ..tokenization import ErnieTokenizer
-from ..windows import Document, Window
+from ..text.pairs import check_pair_limits, pair_documents
+from ..text.tokenization import ErnieTokenizer
+from ..text.windows import Document, Window
 from . import TensorSpec
 from .sequence_classification import SequenceClassification
 

@@ -10,11 +10,11 @@ import numpy as np
 from ..errors import ManifestError
 from ..manifest import Manifest
 from ..numeric import check_finite
-from ..pairs import SPECIAL, check_pair_limits, pair_documents
-from ..script import SCRIPTS, check_script, convert_item
-from ..tokenization import ErnieTokenizer
-from ..windows import Document, Window, decode_utf8
-from ..words import word_bounds
+from ..text.pairs import SPECIAL, check_pair_limits, pair_documents
+from ..text.script import SCRIPTS, check_script, convert_item
+from ..text.tokenization import ErnieTokenizer
+from ..text.windows import Document, Window, decode_utf8
+from ..text.words import word_bounds
 from . import Answer, TensorSpec, WindowOutput
 
 STARTS = 20  # likeliest first tokens of a window that are looked at, each with all ends in reach

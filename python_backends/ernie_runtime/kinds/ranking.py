@@ -10,9 +10,9 @@ import numpy as np
 from ..errors import InvalidItem, ManifestError
 from ..manifest import Limits, Manifest
 from ..numeric import softmax
-from ..pairs import check_pair_limits, pair_windows
-from ..tokenization import ErnieTokenizer
-from ..windows import MAX_WINDOWS, Cut, Document, Window, decode_utf8, empty_fault, read_text
+from ..text.pairs import check_pair_limits, pair_windows
+from ..text.tokenization import ErnieTokenizer
+from ..text.windows import MAX_WINDOWS, Cut, Document, Window, decode_utf8, empty_fault, read_text
 from . import Answer, TensorSpec, WindowOutput
 
 MAX_CANDIDATES = 256

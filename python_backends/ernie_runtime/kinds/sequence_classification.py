@@ -6,11 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..batching import stack
 from ..errors import ManifestError
 from ..manifest import Manifest
-from ..numeric import softmax
-from ..windows import Document
+from ..numeric import softmax, stack
+from ..text.windows import Document
 from . import Answer, OneText, TensorSpec, WindowOutput, check_option_names
 
 TOP = 5

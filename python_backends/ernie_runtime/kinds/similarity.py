@@ -8,9 +8,9 @@ import numpy as np
 
 from ..errors import ManifestError
 from ..manifest import Manifest
-from ..pairs import good_pairs
-from ..tokenization import ErnieTokenizer
-from ..windows import Cut, Document, Window, make_windows
+from ..text.pairs import good_pairs
+from ..text.tokenization import ErnieTokenizer
+from ..text.windows import Cut, Document, Window, make_windows
 from . import Answer, TensorSpec, WindowOutput
 from .embedding import OUTPUT, check_options, text_vectors, unit
 

@@ -7,10 +7,10 @@ from functools import lru_cache
 
 import numpy as np
 
-from ..bio import TagSet, joined_tokens, log_probabilities, tagged_spans
 from ..manifest import Limits, Manifest
 from ..numeric import softmax
-from ..windows import Document, window_starts
+from ..text.bio import TagSet, joined_tokens, log_probabilities, tagged_spans
+from ..text.windows import Document, window_starts
 from . import Answer, OneText, TensorSpec, WindowOutput, check_option_names
 
 

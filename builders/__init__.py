@@ -1,1 +1,0 @@
-"""From labelled text to a published task; one module a stage."""

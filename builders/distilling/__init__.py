@@ -1,4 +1,0 @@
-"""Distillation from plain text: a fine-tuned teacher into a small task model, an encoder into smaller encoders.
-
-Not to be mixed up with builders/distillation.py, which compresses a task's model on its own training rows.
-"""

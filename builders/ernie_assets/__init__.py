@@ -1,0 +1,1 @@
+"""Data only: the encoder, checkpoints, samples, labels and vocabularies that ship."""

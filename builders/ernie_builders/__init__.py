@@ -1,0 +1,1 @@
+"""Train, compress, export and publish ERNIE tasks; everything here runs offline."""

@@ -1,0 +1,1 @@
+"""Weights on disk: formats, checksums, base models, and the compact form that ships."""

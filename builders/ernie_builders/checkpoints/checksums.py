@@ -1,0 +1,147 @@
+"""Checksums of the weights and vocabularies that ship, in one file beside them that `sha256sum -c` reads too.
+
+Cards (card.json, README.md) are prose and figures about those files and have no checksum of their own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+
+from ..config.tasks import ASSETS
+from ..errors import CheckpointError
+from ..filesystem import locked
+
+SUMS = "SHA256SUMS"
+PLACES = (
+    "encoder",
+    "encoders/*",
+    "checkpoints/*",
+    "vocab",
+)  # folders of ASSETS whose files are weights or vocabularies
+CARDS = ("card.json", "README.md")
+WEIGHTS = (".safetensors", ".xz", ".pdparams", ".bin")
+REFRESH = "ernie-triton assets refresh"
+
+
+def shipped_files(root: Path = ASSETS) -> dict[str, Path]:
+    """Every file that has a checksum, by its path under `root`, sorted."""
+    found = (path for place in PLACES for folder in root.glob(place) for path in folder.glob("*"))
+    files = {path.relative_to(root).as_posix(): path for path in found if path.is_file() and path.name not in CARDS}
+    return dict(sorted(files.items()))
+
+
+def digest(path: Path) -> str:
+    """sha256 of a file's bytes, in hexadecimal; computed once a process while the file stays as it is."""
+    state = path.stat()
+    return _digest(path, state.st_mtime_ns, state.st_size, state.st_ino)
+
+
+@cache
+def _digest(path: Path, *_state: int) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def read_sums(root: Path = ASSETS) -> dict[str, str]:
+    """The listed checksums by path; CheckpointError (file, line) where there is no such file, or it is malformed."""
+    path, sums = root / SUMS, {}
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        raise CheckpointError(f"{path}: no such file, so nothing that ships can be checked; put it back") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise CheckpointError(f"{path}: cannot be read ({error})") from None
+    for number, line in enumerate(lines, 1):
+        found = re.fullmatch(r"([0-9a-f]{64})  (\S+)", line)
+        if not found:
+            raise CheckpointError(f"{path}:{number}: expected SHA256 and PATH with two spaces between, found {line!r}")
+        sums[found[2]] = found[1]
+    return sums
+
+
+def verify(root: Path = ASSETS) -> list[str]:
+    """What is wrong, one clear line each: a missing card, a missing file, a wrong sum, a file without an entry."""
+    try:
+        sums = read_sums(root)
+    except CheckpointError as error:
+        return [str(error)]
+    files = shipped_files(root)
+    faults = [
+        f"{root / name}: missing, but {SUMS} lists it: put it back, or `{REFRESH}`" for name in sums.keys() - files
+    ]
+    for name, path in files.items():
+        if name not in sums:
+            faults.append(f"{path}: has no entry in {SUMS}: `{REFRESH}` adds it")
+        elif digest(path) != sums[name]:
+            faults.append(_wrong(path, sums[name]))
+    return sorted([*faults, *_without_cards(files)])
+
+
+def _wrong(path: Path, listed: str) -> str:
+    return (
+        f"{path}: damaged or exchanged: its sha256 is {digest(path)[:12]}, {SUMS} says {listed[:12]}; put the file "
+        f"back, or after a change on purpose `{REFRESH}`"
+    )
+
+
+def card_of(path: Path) -> Path | None:
+    """The card of a file: its folder's card.json, or a README.md there that names it."""
+    card, readme = (path.with_name(name) for name in CARDS)
+    if card.is_file():
+        return card
+    return readme if readme.is_file() and path.name in readme.read_text(encoding="utf-8") else None
+
+
+def _without_cards(files: Mapping[str, Path]) -> Iterator[str]:
+    for name, path in files.items():
+        if path.suffix not in WEIGHTS and not name.startswith("vocab/"):
+            continue
+        card = card_of(path)
+        if card is None:
+            yield f"{path}: has no card: no card.json beside it, and no README.md there that names it"
+        elif card.name == CARDS[0]:
+            try:
+                told = json.loads(card.read_text(encoding="utf-8"))
+            except ValueError as error:
+                yield f"{card}: not JSON ({error})"
+            else:
+                if not isinstance(told, dict) or not told.get("title"):
+                    yield f"{card}: has no title: not a card"
+
+
+def refresh(root: Path = ASSETS, folder: Path | None = None) -> int:
+    """Write the checksums of what is there now; folder: of that one's files only. How many entries there are."""
+    with locked(root):  # another build may be storing another checkpoint
+        sums = {name: digest(path) for name, path in shipped_files(root).items()}
+        if folder is not None:
+            inside = folder.resolve().relative_to(root.resolve()).as_posix() + "/"
+            kept = read_sums(root) if (root / SUMS).is_file() else {}
+            others = {name: value for name, value in kept.items() if not name.startswith(inside)}
+            sums = others | {name: value for name, value in sums.items() if name.startswith(inside)}
+        new = root / f"{SUMS}.new"
+        new.write_text("".join(f"{value}  {name}\n" for name, value in sorted(sums.items())), encoding="utf-8")
+        new.replace(root / SUMS)
+    return len(sums)
+
+
+def ships(path: Path, root: Path = ASSETS) -> bool:
+    """Whether a file or folder lies among the assets."""
+    return path.resolve().is_relative_to(root.resolve())
+
+
+def check_shipped(path: Path, root: Path = ASSETS) -> None:
+    """CheckpointError where a file, or one of a folder, ships and is not what its checksum says.
+
+    What lies elsewhere, and what has no entry yet, passes: `verify` names the latter.
+    """
+    if not ships(path, root) or not (root / SUMS).is_file():
+        return
+    sums, place = read_sums(root), path.resolve().relative_to(root.resolve()).as_posix()
+    for name, listed in sums.items():
+        file = root / name
+        if (name == place or name.startswith(f"{place}/")) and file.is_file() and digest(file) != listed:
+            raise CheckpointError(_wrong(file, listed))

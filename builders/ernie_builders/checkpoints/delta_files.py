@@ -1,0 +1,67 @@
+"""Packed weights (checkpoints/delta.py) on disk: a header that a person can read, and the bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from dataclasses import asdict, astuple
+from pathlib import Path
+from typing import Any
+
+from ..errors import CheckpointError
+from .delta import MOST_VALUES, Delta, Reference, Tensor
+
+HEADER, PACKED = "delta.json", "delta.xz"
+FORMAT = 1  # raise it when the same files would be read as other weights
+
+
+def write_delta(folder: Path, delta: Delta) -> None:
+    """Leave HEADER and PACKED in the folder."""
+    head = {
+        "format": FORMAT,
+        "base": delta.base and asdict(delta.base),
+        "vocabulary": delta.vocabulary and asdict(delta.vocabulary),
+        "step": delta.step,
+        "bytes": len(delta.packed),
+        "sha256": hashlib.sha256(delta.packed).hexdigest(),
+    }
+    lines = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in head.items()]
+    rows = ",\n  ".join(json.dumps(astuple(tensor)) for tensor in delta.tensors)
+    lines.append(f'"tensors": [\n  {rows}\n ]')
+    (folder / PACKED).write_bytes(delta.packed)
+    (folder / HEADER).write_text("{\n " + ",\n ".join(lines) + "\n}\n", encoding="utf-8")
+
+
+def read_delta(folder: Path) -> Delta:
+    """What `write_delta` left; CheckpointError where a file is missing, damaged or of another kind."""
+    path, data = folder / HEADER, folder / PACKED
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+        if raw["format"] != FORMAT:
+            raise CheckpointError(f"{path}: has format {raw['format']!r}, this version reads {FORMAT}")
+        base, vocabulary = (raw[key] and Reference(**raw[key]) for key in ("base", "vocabulary"))
+        tensors = tuple(_tensor(*row) for row in raw["tensors"])
+        size, sha256, step = int(raw["bytes"]), str(raw["sha256"]), float(raw["step"])
+    except (ValueError, TypeError, KeyError) as error:
+        raise CheckpointError(f"{path}: not a header of packed weights ({type(error).__name__}: {error})") from None
+    if sum(tensor.size for tensor in tensors) > MOST_VALUES:
+        raise CheckpointError(f"{path}: tells of more than {MOST_VALUES:,} weights")
+    if not data.is_file():
+        raise CheckpointError(f"{data}: no such file, but {HEADER} is there")
+    found = data.stat().st_size
+    if found != size:
+        raise CheckpointError(f"{data}: has {found:,} bytes, {HEADER} tells of {size:,}; copy the checkpoint again")
+    packed = data.read_bytes()
+    if hashlib.sha256(packed).hexdigest() != sha256:
+        raise CheckpointError(f"{data}: damaged, its hash is not the one in {HEADER}; copy the checkpoint again")
+    return Delta(base, vocabulary, step, tensors, packed)
+
+
+def _tensor(name: Any, shape: Any, step: Any, sorted_rows: Any) -> Tensor:
+    tensor = Tensor(str(name), tuple(int(size) for size in shape), float(step), int(sorted_rows))
+    if min(tensor.shape, default=1) < 0 or not 0 < tensor.step < math.inf or tensor.sorted_rows < 0:
+        raise ValueError(f"tensor {name} has shape {shape}, step {step}, sorted rows {sorted_rows}")
+    if tensor.sorted_rows and not tensor.shape:
+        raise ValueError(f"tensor {name} has no rows to be sorted")
+    return tensor

@@ -1,0 +1,107 @@
+"""Encoders without any pre-training, of a stated shape: `random:LAYERSxHIDDENxHEADS[:VOCABULARY]`.
+
+They prove the way from text to answers in a language or with a vocabulary for which no weights are at hand, and show
+what pre-training is worth. Weights are drawn as PaddleNLP initializes ERNIE (`initializer_range` 0.02), here by
+numpy's PCG64, so that a seed means the same weights on every machine.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ernie_runtime.text.tokenization import ErnieTokenizer
+
+from ..config.tasks import ASSETS
+from ..errors import CheckpointError
+from .checkpoint import Checkpoint, Weights
+from .checksums import check_shipped
+
+PREFIX = "random:"
+VOCABULARIES = ASSETS / "vocab"
+INITIALIZER_RANGE = 0.02
+POSITIONS, TOKEN_TYPES = 512, 4  # as ERNIE 1.0 and 2.0 have them
+
+
+def random_encoder(name: str, seed: int = 0) -> Checkpoint:
+    """The encoder that `name` states, its feed-forward layers 4 x HIDDEN wide, without a pooler; CheckpointError.
+
+    VOCABULARY is a file, or the name of one that ships (`ernie_2.0_en`); by default the embedded encoder's.
+    """
+    found = re.fullmatch(r"random:(\d+)x(\d+)x(\d+)(?::(.+))?", name)
+    if not found:
+        raise CheckpointError(
+            f"--base-model {name}: expected random:LAYERSxHIDDENxHEADS, and :VOCABULARY if it is another than the "
+            "embedded encoder's, such as random:2x128x2:ernie_2.0_en"
+        )
+    layers, hidden, heads = (int(number) for number in found.group(1, 2, 3))
+    if not (layers and hidden and heads) or hidden % heads:
+        raise CheckpointError(f"--base-model {name}: LAYERS must be above 0, and HIDDEN a multiple of HEADS")
+    vocabulary = find_vocabulary(found[4] or "", name)
+    config: dict[str, Any] = {
+        "vocab_size": ErnieTokenizer.from_vocab(vocabulary).vocab_size,
+        "hidden_size": hidden,
+        "num_hidden_layers": layers,
+        "num_attention_heads": heads,
+        "intermediate_size": 4 * hidden,
+        "hidden_act": "gelu",
+        "max_position_embeddings": POSITIONS,
+        "type_vocab_size": TOKEN_TYPES,
+        "use_task_id": False,
+        "initializer_range": INITIALIZER_RANGE,
+        "layer_norm_eps": 1e-12,
+        "pad_token_id": 0,
+    }
+    shown = f"{PREFIX}{layers}x{hidden}x{heads}" + (f":{vocabulary.stem}" if found[4] else "")  # never a path
+    return Checkpoint(shown, config, random_weights(config, seed), vocabulary)
+
+
+def find_vocabulary(asked: str, name: str) -> Path:
+    """The file asked for, one that ships, or the embedded encoder's; `name` is the base model's, for the message."""
+    if not asked:
+        return ASSETS / "encoder" / "vocab.txt"
+    for path in (VOCABULARIES / f"{asked}.txt", Path(asked)):
+        if path.is_file():
+            check_shipped(path)
+            return path
+    ships = ", ".join(sorted(path.stem for path in VOCABULARIES.glob("*.txt")))
+    raise CheckpointError(f"--base-model {name}: {asked} is no vocabulary file, and none that ships ({ships})")
+
+
+def random_weights(config: dict[str, Any], seed: int) -> Weights:
+    """All weights of an ErnieModel but the pooler's, under PaddleNLP's names, float32.
+
+    Matrices and tables are normal around 0; biases 0; layer norms 1 and 0.
+    """
+    generator = np.random.default_rng(seed)
+    hidden, inner = config["hidden_size"], config["intermediate_size"]
+    weights: Weights = {}
+
+    def draw(name: str, *shape: int) -> None:
+        values = generator.standard_normal(shape, np.float32)
+        weights[f"ernie.{name}.weight"] = values * np.float32(config["initializer_range"])
+
+    def linear(name: str, inputs: int, outputs: int) -> None:
+        draw(name, inputs, outputs)
+        weights[f"ernie.{name}.bias"] = np.zeros(outputs, np.float32)
+
+    def norm(name: str) -> None:
+        weights[f"ernie.{name}.weight"] = np.ones(hidden, np.float32)
+        weights[f"ernie.{name}.bias"] = np.zeros(hidden, np.float32)
+
+    draw("embeddings.word_embeddings", config["vocab_size"], hidden)
+    draw("embeddings.position_embeddings", config["max_position_embeddings"], hidden)
+    draw("embeddings.token_type_embeddings", config["type_vocab_size"], hidden)
+    norm("embeddings.layer_norm")
+    for layer in range(config["num_hidden_layers"]):
+        at = f"encoder.layers.{layer}"
+        for part in ("q_proj", "k_proj", "v_proj", "out_proj"):
+            linear(f"{at}.self_attn.{part}", hidden, hidden)
+        linear(f"{at}.linear1", hidden, inner)
+        linear(f"{at}.linear2", inner, hidden)
+        norm(f"{at}.norm1")
+        norm(f"{at}.norm2")
+    return weights

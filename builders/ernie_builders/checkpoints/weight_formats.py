@@ -1,0 +1,138 @@
+"""Float weights as PaddleNLP and Hugging Face store them, under PaddleNLP's names."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import CheckpointError
+
+Weights = dict[str, np.ndarray]
+WEIGHT_FILES = ("model_state.pdparams", "model.safetensors", "encoder.safetensors", "pytorch_model.bin")
+
+# Hugging Face -> PaddleNLP, in this order.
+RENAMES = (
+    (r"\bembeddings\.LayerNorm\b", "embeddings.layer_norm"),
+    (r"\bencoder\.layer\.", "encoder.layers."),
+    (r"\battention\.self\.(query|key|value)\b", lambda m: f"self_attn.{m.group(1)[0]}_proj"),
+    (r"\battention\.output\.dense\b", "self_attn.out_proj"),
+    (r"\battention\.output\.LayerNorm\b", "norm1"),
+    (r"\bintermediate\.dense\b", "linear1"),
+    (r"(layers\.\d+\.)output\.dense\b", r"\1linear2"),
+    (r"(layers\.\d+\.)output\.LayerNorm\b", r"\1norm2"),
+)
+QKV = {"q": "query", "k": "key", "v": "value"}
+# PaddleNLP -> Hugging Face; names of layers.N.linear2 and norm2 are unlike any above.
+NAMES_BACK = (
+    (r"\bembeddings\.layer_norm\b", "embeddings.LayerNorm"),
+    (r"\bencoder\.layers\.", "encoder.layer."),
+    (r"\bself_attn\.([qkv])_proj\b", lambda m: f"attention.self.{QKV[m.group(1)]}"),
+    (r"\bself_attn\.out_proj\b", "attention.output.dense"),
+    (r"\bnorm1\b", "attention.output.LayerNorm"),
+    (r"\blinear1\b", "intermediate.dense"),
+    (r"\blinear2\b", "output.dense"),
+    (r"\bnorm2\b", "output.LayerNorm"),
+    (r"^cls\.predictions\.transform\.(weight|bias)$", r"cls.predictions.transform.dense.\1"),
+    (r"^cls\.predictions\.layer_norm\b", "cls.predictions.transform.LayerNorm"),
+    (r"^cls\.predictions\.decoder_bias$", "cls.predictions.bias"),
+)
+DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4"}
+ENCODER = ("embeddings", "encoder", "pooler")  # modules of ErnieModel; all others are heads, kept by name
+
+
+def is_hugging_face(names: list[str]) -> bool:
+    """Whether the weight names are Hugging Face's."""
+    return any("encoder.layer." in name for name in names)
+
+
+def from_hugging_face(weights: Weights) -> Weights:
+    """Hugging Face ERNIE weights under PaddleNLP's names, exactly: 2-D weights outside the embeddings transposed."""
+    result = {}
+    for name, value in weights.items():
+        new = name
+        for pattern, replacement in RENAMES:
+            new = re.sub(pattern, replacement, new)
+        if new.endswith("position_ids"):
+            continue
+        new = re.sub(r"^(bert|ernie)\.", "", new)
+        new = with_ernie(new)
+        result[new] = value.T.copy() if value.ndim == 2 and "embeddings" not in new else value
+    return result
+
+
+def to_hugging_face(weights: Weights) -> Weights:
+    """The other way, as exactly: the encoder's weights and the pre-training head's under Hugging Face's names."""
+    result = {}
+    for name, value in weights.items():
+        new = name
+        for pattern, replacement in NAMES_BACK:
+            new = re.sub(pattern, replacement, new)
+        result[new] = value.T.copy() if value.ndim == 2 and "embeddings" not in name else value
+    return result
+
+
+def with_prefix(weights: Weights) -> Weights:
+    """PaddleNLP weights of a bare ErnieModel get the `ernie.` that task models have."""
+    return {with_ernie(name): value for name, value in weights.items()}
+
+
+def with_ernie(name: str) -> str:
+    """The name as it is in a task model."""
+    return f"ernie.{name}" if name.split(".")[0] in ENCODER else name
+
+
+def read_weights(path: Path) -> Weights:
+    """Arrays of a .safetensors, .pdparams or .bin file, as stored; CheckpointError where it cannot be read.
+
+    bfloat16 comes as float32: numpy lacks it, and Paddle and PaddleNLP hand it out as its bits, in uint16.
+    """
+    stored = _read(path)
+    return {name: _from_bfloat16(value) if value.dtype == np.uint16 else value for name, value in stored.items()}
+
+
+def _from_bfloat16(bits: np.ndarray) -> np.ndarray:
+    return (bits.astype(np.uint32) << 16).view(np.float32)
+
+
+def _read(path: Path) -> Weights:
+    try:
+        if path.suffix == ".safetensors":
+            return _read_safetensors(path)
+        if path.suffix == ".pdparams":
+            from ..framework import import_paddle
+
+            state = import_paddle().load(str(path), return_numpy=True)
+            return {name: np.asarray(value) for name, value in state.items() if not name.endswith("@@")}
+        from ..framework import import_paddlenlp
+
+        import_paddlenlp()
+        from paddlenlp.utils.serialization import load_torch
+
+        return {name: np.asarray(value) for name, value in load_torch(str(path)).items()}
+    except CheckpointError:
+        raise
+    except Exception as error:  # three readers, each with its own classes for a broken file
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        raise CheckpointError(f"{path}: cannot be read as weights ({reason[0]})") from None
+
+
+def _read_safetensors(path: Path) -> Weights:
+    from safetensors import deserialize  # safe_open knows bfloat16 only where another package has taught it to numpy
+
+    found = {}
+    for name, tensor in sorted(deserialize(path.read_bytes()), key=lambda item: item[0]):
+        if tensor["dtype"] not in DTYPES:
+            raise CheckpointError(f"{path}: {name} is {tensor['dtype']}: save it as float32, float16 or bfloat16")
+        found[name] = np.frombuffer(tensor["data"], DTYPES[tensor["dtype"]]).reshape(tensor["shape"])
+    return found
+
+
+def read_float(folder: Path) -> tuple[Path, Weights]:
+    """The weights file in a directory, and its weights as float32 under PaddleNLP's names; CheckpointError."""
+    found = next((folder / name for name in WEIGHT_FILES if (folder / name).is_file()), None)
+    if found is None:
+        raise CheckpointError(f"{folder}: no weights; looked for {', '.join(WEIGHT_FILES)}")
+    stored = {name: value.astype(np.float32) for name, value in read_weights(found).items()}
+    return found, from_hugging_face(stored) if is_hugging_face(list(stored)) else with_prefix(stored)

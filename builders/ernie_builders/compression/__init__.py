@@ -1,0 +1,1 @@
+"""Smaller and faster variants: quantization, vocabulary pruning, measurement, the accuracy gate."""

@@ -1,0 +1,127 @@
+"""Quantisation-aware training: linear layers that round as 8-bit kernels do, and learn to live with it.
+
+Weights are int8, symmetric, a scale a column; inputs uint8 with a range that follows the batches' (moving average). The
+rounding has gradient 1 (straight-through estimator, Bengio et al. 2013). Source: Jacob et al. 2018, "Quantization and
+Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from ..modeling.width import layer_count
+
+BUFFER = "input_range"
+PRODUCTS = (*(f"self_attn.{name}_proj" for name in ("q", "k", "v", "out")), "linear1", "linear2")
+MOMENTUM = 0.95  # of the moving average of an input's extremes
+LEVELS = 255  # of uint8
+WEIGHT_LEVELS = 127  # of int8, symmetric
+
+Range = tuple[float, float]
+
+
+def make_quantized(model: Any) -> int:
+    """Let the encoder's Linears compute as in 8 bits (heads stay in float); how many there are.
+
+    model: a Paddle layer with the encoder as `.ernie`. Parameters and their names stay; each Linear gets a buffer
+    `input_range`, float32 [3]: low, high, and whether anything was seen.
+    """
+    import paddle
+
+    linears = [layer for layer in model.ernie.encoder.sublayers() if isinstance(layer, paddle.nn.Linear)]
+    for layer in linears:
+        layer.register_buffer(BUFFER, paddle.zeros([3]))
+        layer.forward = partial(_forward, layer)
+    return len(linears)
+
+
+def learnt_ranges(weights: Mapping[str, np.ndarray]) -> list[Range]:
+    """The ranges that a checkpoint holds, in the order in which an encoder's layers compute."""
+    found = []
+    for layer in range(layer_count(weights)):
+        for part in PRODUCTS:
+            low, high, _ = (float(x) for x in weights[f"ernie.encoder.layers.{layer}.{part}.{BUFFER}"])
+            found.append((min(low, 0.0), max(high, 0.0)))
+    return found
+
+
+def _forward(layer: Any, inputs: Any) -> Any:
+    """What a Linear gives with inputs and weights in 8 bits."""
+    import paddle
+
+    kept = getattr(layer, BUFFER)
+    if layer.training:
+        kept.set_value(_followed(kept.numpy(), float(inputs.min()), float(inputs.max())))
+    low, high, seen = (float(x) for x in kept.numpy())
+    weight = layer.weight
+    step = paddle.maximum(weight.detach().abs().max(0, keepdim=True), paddle.to_tensor(1e-8)) / WEIGHT_LEVELS
+    rounded = paddle.round(weight.detach() / step) * step
+    weight = weight + (rounded - weight).detach()
+    if seen:
+        step, zero = scale_and_zero((min(low, 0.0), max(high, 0.0)))
+        inputs = inputs.clip(-zero * step, (LEVELS - zero) * step)  # what is outside the range has no gradient
+        inputs = inputs + (paddle.round(inputs.detach() / step) * step - inputs).detach()
+    return paddle.nn.functional.linear(inputs, weight, layer.bias)
+
+
+def _followed(kept: np.ndarray, low: float, high: float) -> np.ndarray:
+    if not kept[2]:
+        return np.array([low, high, 1], np.float32)
+    rest = 1 - MOMENTUM
+    return np.array([MOMENTUM * kept[0] + rest * low, MOMENTUM * kept[1] + rest * high, 1], np.float32)
+
+
+def scale_and_zero(of: Range) -> tuple[float, int]:
+    """Step and zero point of uint8 for a range that holds 0."""
+    low, high = of
+    step = max(high - low, 1e-8) / LEVELS
+    return step, int(np.clip(round(-low / step), 0, LEVELS))
+
+
+def insert_ranges(model: Any, ranges: dict[str, Range]) -> int:
+    """Put QuantizeLinear and DequantizeLinear with learnt ranges around the products of an exported graph; how many.
+
+    model: onnx.ModelProto, changed in place. ranges: by the name of the product's node. Weights become int8, a scale
+    a column; ONNX Runtime and OpenVINO run such products in 8 bits.
+    """
+    from onnx import helper, numpy_helper
+
+    graph = model.graph
+    held = {tensor.name: tensor for tensor in graph.initializer}
+    quantized: dict[tuple[str, Range], str] = {}
+    count = 0
+    for node in [node for node in graph.node if node.name in ranges]:
+        source, weight = node.input[0], numpy_helper.to_array(held[node.input[1]])
+        found = ranges[node.name]
+        key = (source, found)
+        new = []
+        if key not in quantized:
+            step, zero = scale_and_zero(found)
+            base = f"{node.name}_input"
+            graph.initializer.append(numpy_helper.from_array(np.float32(step), f"{base}_scale"))
+            graph.initializer.append(numpy_helper.from_array(np.uint8(zero), f"{base}_zero"))
+            parts = [f"{base}_scale", f"{base}_zero"]
+            new.append(helper.make_node("QuantizeLinear", [source, *parts], [f"{base}_8"], f"{base}_quantize"))
+            new.append(helper.make_node("DequantizeLinear", [f"{base}_8", *parts], [f"{base}_f"], f"{base}_dequantize"))
+            quantized[key] = f"{base}_f"
+        scale = np.maximum(np.abs(weight).max(0), 1e-8).astype(np.float32) / np.float32(WEIGHT_LEVELS)
+        packed = np.clip(np.rint(weight / scale), -WEIGHT_LEVELS, WEIGHT_LEVELS).astype(np.int8)
+        base = f"{node.name}_weight"
+        graph.initializer.append(numpy_helper.from_array(packed, f"{base}_8"))
+        graph.initializer.append(numpy_helper.from_array(scale, f"{base}_scale"))
+        graph.initializer.append(numpy_helper.from_array(np.zeros(len(scale), np.int8), f"{base}_zero"))
+        parts = [f"{base}_8", f"{base}_scale", f"{base}_zero"]
+        new.append(helper.make_node("DequantizeLinear", parts, [f"{base}_f"], f"{base}_dequantize", axis=1))
+        place = list(graph.node).index(node)
+        for step_node in reversed(new):
+            graph.node.insert(place, step_node)
+        node.input[0], node.input[1] = quantized[key], f"{base}_f"
+        count += 1
+    used = {name for node in graph.node for name in node.input}
+    for tensor in [tensor for tensor in graph.initializer if tensor.name not in used]:
+        graph.initializer.remove(tensor)
+    return count

@@ -1,0 +1,1 @@
+"""What people write: tasks, hyperparameters, variants, serving; read from TOML and checked."""

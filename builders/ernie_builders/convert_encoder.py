@@ -1,0 +1,95 @@
+"""Convert an encoder between Hugging Face's (torch) format and Paddle's: `ernie-triton build convert-encoder`.
+
+    ernie-triton build convert-encoder build/encoder hf_encoder --to huggingface
+    ernie-triton build convert-encoder hf_encoder paddle_encoder --to paddle
+
+Both directions keep every weight to the last digit, and the pre-training head where there is one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from ernie_builders.checkpoints.checkpoint import Checkpoint, write_checkpoint
+from ernie_builders.checkpoints.weight_formats import to_hugging_face
+from ernie_builders.console import run_command
+from ernie_builders.errors import ConfigError
+from ernie_builders.filesystem import disk_error
+from ernie_builders.modeling.model import find_base_model
+from ernie_builders.pretraining.corpus.prepare import with_own_head
+from ernie_builders.pretraining.encoder import write_encoder
+from ernie_builders.pretraining.state import write_whole
+
+NAME = "ernie-triton build convert-encoder"
+FORMATS = ("huggingface", "paddle")
+PADDLE_ONLY = ("id2label", "task_options", "task_id")
+
+
+def to_folder(source: Checkpoint, target: Path, form: str, bits: int) -> None:
+    """Write the encoder, and its pre-training head, as a directory of that format, whole or not at all."""
+    encoder = {name: value for name, value in source.weights.items() if name.startswith("ernie.")}
+    heads = {name: value for name, value in source.weights.items() if name.startswith("cls.predictions.")}
+    config: dict[str, Any] = {k: v for k, v in source.config.items() if k not in PADDLE_ONLY}
+
+    def write(folder: Path) -> None:
+        if form == "paddle":
+            write_encoder(folder, config, encoder, heads, source.vocabulary, bits)
+            return
+        write_checkpoint(
+            folder, hugging_face_config(config, bool(heads)), _named(encoder, heads), source.vocabulary, bits
+        )
+
+    write_whole(target, write)
+
+
+def _named(encoder: dict[str, Any], heads: dict[str, Any]) -> dict[str, Any]:
+    named = to_hugging_face({**encoder, **heads})
+    if heads:  # torch's classes have the bias under both names
+        named["cls.predictions.decoder.bias"] = named["cls.predictions.bias"]
+    return named
+
+
+def hugging_face_config(config: dict[str, Any], has_head: bool) -> dict[str, Any]:
+    """config.json for transformers' ErnieModel and ErnieForMaskedLM."""
+    return {
+        "architectures": ["ErnieForMaskedLM" if has_head else "ErnieModel"],
+        "model_type": "ernie",
+        "hidden_dropout_prob": 0.1,
+        "attention_probs_dropout_prob": 0.1,
+        "layer_norm_eps": 1e-12,
+        **config,
+    }
+
+
+def convert(source: str, target: Path, form: str, bits: int) -> None:
+    """source: what --base-model takes. CheckpointError, ConfigError."""
+    if target.exists() and not (target / "config.json").is_file() and (not target.is_dir() or any(target.iterdir())):
+        raise ConfigError(f"{target}: exists and is no model directory; give another folder")
+    found = with_own_head(find_base_model(source))
+    to_folder(found, target, form, bits)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Exit codes: 0 done, 1 a fault (one line), 2 usage."""
+    p = argparse.ArgumentParser(prog=NAME, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("source", help="a PaddleNLP or Hugging Face directory, `embedded`, shipped:TASK")
+    p.add_argument(
+        "target", type=Path, help="the folder to write; an older model there is replaced when all is written"
+    )
+    p.add_argument("--to", choices=FORMATS, required=True)
+    p.add_argument(
+        "--bits", type=int, choices=(16, 32), default=32, help="of the stored weights (default: %(default)s)"
+    )
+    args = p.parse_args(argv)
+    return run_command(
+        NAME,
+        lambda: convert(args.source, args.target, args.to, args.bits),
+        lambda error: disk_error(error, args.target),
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

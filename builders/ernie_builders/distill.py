@@ -1,0 +1,228 @@
+"""Distil a model into smaller ones: `ernie-triton build distill`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from ernie_builders.config.schema import typed
+from ernie_builders.config.tasks import TASKS_FILE, TaskConfig, TrainConfig, load_tasks
+from ernie_builders.console import run_command, say, seed
+from ernie_builders.distillation.encoder import EncoderRun, distil_encoders
+from ernie_builders.distillation.measure import Measurement, measure
+from ernie_builders.distillation.recipe import Recipe
+from ernie_builders.distillation.student import FORM
+from ernie_builders.distillation.task import TaskRun, distil_task
+from ernie_builders.errors import ConfigError
+from ernie_builders.filesystem import disk_error
+
+NAME = "ernie-triton build distill"
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    p = argparse.ArgumentParser(prog=NAME, description=__doc__)
+    verbs = p.add_subparsers(dest="verb", required=True, metavar="task | encoder | measure")
+    task = verbs.add_parser(
+        "task", help="a fine-tuned teacher labels plain text for a small student: a checkpoint to publish"
+    )
+    task.set_defaults(work=_task)
+    task.add_argument("--task", required=True, help="a name from the tasks file")
+    _text(task, "a text a line (texts of a pair: a tab between)")
+    task.add_argument("--student", required=True, help=f"{FORM}; or an encoder as --base-model names it")
+    task.add_argument(
+        "--teacher", default="", help="a fine-tuned checkpoint: a directory, or the name of one that ships"
+    )
+    task.add_argument("--labelled", action="store_true", help="learn from the labels of the task's training rows too")
+    task.add_argument("--steps", type=int, default=0, help="train so many batches (default: epochs, see --set)")
+    task.add_argument("--rows", type=int, default=0, help="so many texts and training rows at most (default: all)")
+    _of_tasks(task)
+    _common(task)
+    encoder = verbs.add_parser(
+        "encoder", help="an encoder teaches smaller ones over plain text, all in one pass: base models"
+    )
+    encoder.set_defaults(work=_encoder)
+    _text(encoder, "a paragraph a line; or packed tokens, .u16 or .u16.xz")
+    encoder.add_argument(
+        "--student", required=True, action="append", help=f"{FORM}; or an encoder as --base-model names it; repeatable"
+    )
+    encoder.add_argument("--teacher", default="embedded", help="as --base-model names it (default: %(default)s)")
+    _recipe(encoder)
+    _common(encoder)
+    compare = verbs.add_parser(
+        "measure", help="one student shape on several tasks, with and without both distillations: a table"
+    )
+    compare.set_defaults(work=_measure)
+    compare.add_argument("--tasks", default="tnews,msra_ner", help="joined by commas (default: %(default)s)")
+    compare.add_argument("--student", default="2x156x6", help="a shape (default: %(default)s)")
+    compare.add_argument("--text", type=Path, nargs="+", default=[], help="plain text (default: the tasks' own)")
+    compare.add_argument("--labelled", type=int, default=5000, help="training rows with labels (default: %(default)s)")
+    compare.add_argument("--texts", type=int, default=50_000, help="texts for the teacher (default: %(default)s)")
+    compare.add_argument("--task-steps", type=int, default=1000, help="of each run on a task (default: %(default)s)")
+    _recipe(compare)
+    _of_tasks(compare)
+    _common(compare)
+    return p
+
+
+def _recipe(p: argparse.ArgumentParser) -> None:
+    """Options of the task-agnostic distillation."""
+    for field in fields(Recipe):
+        kind: Any = type(field.default)
+        p.add_argument(f"--{field.name.replace('_', '-')}", type=kind, default=field.default, help=HELP[field.name])
+
+
+def recipe_of(args: argparse.Namespace) -> Recipe:
+    """The recipe that the options say."""
+    return Recipe(**{field.name: getattr(args, field.name) for field in fields(Recipe)})
+
+
+HELP = {
+    "steps": "of the optimizers (default: %(default)s)",
+    "batch_size": "sequences a step (default: %(default)s)",
+    "length": "tokens a sequence (default: %(default)s)",
+    "learning_rate": "at its peak (default: %(default)s)",
+    "warmup": "part of all steps (default: %(default)s)",
+    "weight_decay": "of AdamW (default: %(default)s)",
+    "max_grad_norm": "gradients are cut at this norm (default: %(default)s)",
+    "relation": "weight of the attention relations (default: %(default)s)",
+    "hidden": "weight of the hidden states (default: %(default)s)",
+    "relation_heads": "of the attention relations (default: as many as divide all hidden sizes, up to 16)",
+    "teacher_layer": "whose attention relations are copied, from 1 (default: the last)",
+    "log_every": "steps between lines of log.jsonl (default: %(default)s)",
+    "evaluate_every": "steps between held-out losses (default: %(default)s)",
+    "save_seconds": "between saved states, besides one at each evaluation (default: %(default)s)",
+}
+
+
+def _text(p: argparse.ArgumentParser, form: str) -> None:
+    p.add_argument("--text", type=Path, nargs="+", required=True, help=f"plain text, UTF-8, {form}")
+
+
+def _of_tasks(p: argparse.ArgumentParser) -> None:
+    p.add_argument("--tasks-file", type=Path, default=TASKS_FILE, help="TOML file with the tasks")
+    p.add_argument("--data-dir", type=Path, help="folder with the task's data folder; else the sample that ships")
+    p.add_argument(
+        "--cache", type=Path, default=Path("build"), help="where archives are unpacked (default: %(default)s)"
+    )
+    p.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a hyperparameter, e.g. epochs=5")
+
+
+def _common(p: argparse.ArgumentParser) -> None:
+    p.add_argument("--output", type=Path, required=True, help="the folder to leave the result in")
+    p.add_argument("--seed", type=seed, default=0)
+    p.add_argument("--device", default="cpu", help="cpu, gpu or gpu:N (default: %(default)s)")
+
+
+def task_of(name: str, file: Path) -> TaskConfig:
+    """The task of that name; ConfigError where there is none."""
+    tasks = load_tasks(file)
+    if name not in tasks:
+        raise ConfigError(f"--task: {name!r} is not in {file.name}; it has {', '.join(tasks)}")
+    return tasks[name]
+
+
+def changes(sets: Sequence[str]) -> dict[str, Any]:
+    """What --set says, as fields of TrainConfig; ConfigError for one that is none."""
+    known, found = [field.name for field in fields(TrainConfig)], {}
+    for item in sets:
+        key, sign, value = item.partition("=")
+        if not sign or key not in known:
+            raise ConfigError(f"--set {item}: expected NAME=VALUE with NAME one of {', '.join(known)}")
+        try:
+            found[key] = json.loads(value)
+        except ValueError:
+            raise ConfigError(f"--set {item}: {value!r} is not a number") from None
+    return found
+
+
+def hyperparameters(task: TaskConfig, sets: Sequence[str]) -> TrainConfig:
+    """The task's own, as --set changes them; run to the end, and without dropout: a teacher's outputs are no noise."""
+    own = {"dropout": 0.0, "patience": 1_000_000}
+    return typed(TrainConfig, {**vars(task.train), **own, **changes(sets)}, "--set")
+
+
+def _encoder(args: argparse.Namespace) -> None:
+    recipe = recipe_of(args)
+    run = EncoderRun(tuple(args.student), tuple(args.text), args.output, args.teacher, recipe, args.seed, args.device)
+    card = distil_encoders(run)
+    for name, found in card["students"].items():
+        before, after = (found[key]["loss"] for key in ("held_out_before", "held_out"))
+        size = f"{found['parameters'] / 1e6:.1f} M parameters"
+        say(f"{args.output / name}: {size}, held-out loss {before:.4f} before, {after:.4f} after")
+    say(
+        f"fine-tune one: ernie-triton build --profile full --base-model {args.output}/NAME --tasks TASK --data-dir DATA"
+    )
+
+
+def _measure(args: argparse.Namespace) -> None:
+    tasks = tuple(task_of(name.strip(), args.tasks_file) for name in args.tasks.split(",") if name.strip())
+    if args.data_dir is None:
+        raise ConfigError("--data-dir: give the folder with the tasks' data")
+    for name in ("labelled", "texts", "task_steps"):
+        if getattr(args, name) < 1:
+            raise ConfigError(f"--{name.replace('_', '-')} {getattr(args, name)}: must be above 0")
+    table = measure(
+        Measurement(
+            tasks,
+            args.student,
+            args.output,
+            args.data_dir,
+            tuple(args.text),
+            args.labelled,
+            args.texts,
+            args.task_steps,
+            changes(args.set),
+            recipe_of(args),
+            args.cache,
+            args.seed,
+            args.device,
+        )
+    )
+    say(table)
+
+
+def _task(args: argparse.Namespace) -> None:
+    task = task_of(args.task, args.tasks_file)
+    for name in ("rows", "steps"):
+        if getattr(args, name) < 0:
+            raise ConfigError(f"--{name} {getattr(args, name)}: must be 0 or above")
+    run = TaskRun(
+        task,
+        args.student,
+        args.output,
+        tuple(args.text),
+        args.teacher,
+        args.labelled,
+        args.rows,
+        args.data_dir,
+        args.steps,
+        args.cache,
+        hyperparameters(task, args.set),
+        args.seed,
+        args.device,
+    )
+    card = distil_task(run)
+    main = card["main_metric"]
+    taught = f", the teacher {card['teacher'][main]:.2f}" if card["teacher"] else ""
+    say(f"{args.output}: {card['parameters'] / 1e6:.1f} M parameters, dev {main} {card['metrics'][main]:.2f}{taught}")
+    say(f"publish it: ernie-triton build --tasks {task.name} --checkpoint {task.name}={args.output}")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit codes: 0 done, 1 a fault (one line), 2 usage, 130 interrupted."""
+    args = parser().parse_args(argv)
+    try:
+        return run_command(NAME, lambda: args.work(args), lambda error: disk_error(error, args.output))
+    except KeyboardInterrupt:
+        sys.stderr.write(f"\n{NAME}: interrupted; the same command goes on from where it was\n")
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,145 @@
+"""What both distillations are worth: one student shape on several tasks, every run with the same number of steps."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from ..config.tasks import TaskConfig
+from ..console import say
+from ..errors import ConfigError
+from ..readers import get_reader
+from ..stages.locate import data_folder
+from .encoder import EncoderRun, distil_encoders
+from .recipe import Recipe
+from .student import parse_shape
+from .task import TaskRun, distil_task
+
+# Column: (what the student starts as, whether a teacher labels text for it).
+COLUMNS = {
+    "labels only": ("shape", False),
+    "teacher's outputs": ("shape", True),
+    "random, labels only": ("random", False),
+    "distilled encoder, labels only": ("distilled", False),
+    "distilled encoder, teacher's outputs": ("distilled", True),
+}
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What to compare, and on how much."""
+
+    tasks: tuple[TaskConfig, ...]
+    student: str  # a shape
+    output: Path
+    data_dir: Path
+    text: tuple[Path, ...] = ()  # for the task-agnostic distillation; none: the tasks' own texts
+    labelled: int = 5000  # training rows whose labels are used
+    texts: int = 50_000  # training rows whose text the teacher labels
+    steps: int = 1000  # of every fine-tuning and task distillation
+    train: Mapping[str, Any] = field(default_factory=dict)  # fields of TrainConfig
+    recipe: Recipe = field(default_factory=Recipe)  # of the task-agnostic distillation
+    cache: Path = Path("build")
+    seed: int = 0
+    device: str = "cpu"
+
+
+def measure(m: Measurement) -> str:
+    """Run all that is not finished yet; a table in Markdown with its conditions, also in `output`/table.md."""
+    if parse_shape(m.student) is None:
+        raise ConfigError(f"--student {m.student}: give a shape, such as 2x156x6")
+    if len(m.tasks) < 1:
+        raise ConfigError("--tasks: give at least one")
+    m.output.mkdir(parents=True, exist_ok=True)
+    texts = {task.name: _texts(m, task) for task in m.tasks}
+    say(f"[encoder] {m.student} from the embedded encoder, {m.recipe.steps:,} steps")
+    encoder = EncoderRun(
+        (m.student,),
+        m.text or tuple(texts.values()),
+        m.output / "encoder",
+        recipe=m.recipe,
+        seed=m.seed,
+        device=m.device,
+    )
+    agnostic = distil_encoders(encoder)
+    starts = {"shape": m.student, "random": f"random:{m.student}", "distilled": str(m.output / "encoder" / m.student)}
+    found: dict[str, dict[str, Any]] = {}
+    for task in m.tasks:
+        for number, (column, (start, taught)) in enumerate(COLUMNS.items()):
+            say(f"[{task.name}] {column}")
+            run = TaskRun(
+                task,
+                starts[start],
+                m.output / task.name / f"{number}-{start}-{'taught' if taught else 'labels'}",
+                (texts[task.name],) if taught else (),
+                labelled=not taught,
+                rows=m.texts if taught else m.labelled,
+                steps=m.steps,
+                data_dir=m.data_dir,
+                cache=m.cache,
+                train=replace(task.train, **{"dropout": 0.0, "patience": 1_000_000, **m.train}),
+                seed=m.seed,
+                device=m.device,
+            )
+            run.output.parent.mkdir(parents=True, exist_ok=True)
+            found.setdefault(task.name, {})[column] = distil_task(run)
+    table = "\n".join([*_table(found), "", *_conditions(m, found, agnostic), ""])
+    (m.output / "table.md").write_text(table, encoding="utf-8")
+    return table
+
+
+def _texts(m: Measurement, task: TaskConfig) -> Path:
+    """The texts of a task's training rows without their labels, a line each."""
+    path = m.output / f"{task.name}.txt"
+    folder, _ = data_folder(task.data, m.data_dir, "full", m.cache)
+    if folder is None or not task.data.train:
+        raise ConfigError(f"task {task.name}: has no training text")
+    rows = get_reader(task.data.format)(folder / task.data.train, task.data.fields, "train")
+    lines = ["\t".join(" ".join(text.split()) for text in row.texts) for row in rows]
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    return path
+
+
+def _table(found: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    head = ["task", "dev figure", *COLUMNS, "teacher"]
+    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    for task, cards in found.items():
+        taught = next(card for card in cards.values() if card["teacher"])
+        main = taught["main_metric"]
+        figures = [f"{card['metrics'][main]:.2f}" for card in cards.values()]
+        lines.append(f"| {' | '.join([task, main, *figures, format(taught['teacher'][main], '.2f')])} |")
+    return lines
+
+
+def _conditions(m: Measurement, found: Mapping[str, Mapping[str, Any]], agnostic: Mapping[str, Any]) -> list[str]:
+    cards = [card for of_task in found.values() for card in of_task.values()]
+    size = agnostic["students"][m.student]
+    rows = "; ".join(
+        f"{task}: {max(card['labelled_rows'] for card in of_task.values()):,} rows with labels, "
+        f"{max(card['texts'] for card in of_task.values()):,} texts without, "
+        f"{next(iter(of_task.values()))['dev_rows']:,} dev rows"
+        for task, of_task in found.items()
+    )
+    seconds = agnostic["training_seconds"] + sum(card["training_seconds"] for card in cards)
+    changed = ", ".join(f"{name}={value}" for name, value in m.train.items()) or "the tasks file's"
+    return [
+        f"Student {m.student}, {size['parameters'] / 1e6:.1f} M parameters, {m.steps:,} batches each. {rows}; "
+        f"hyperparameters: {changed}; dropout 0, seed {m.seed}.",
+        f"Task-agnostic: {m.recipe.steps:,} steps of {m.recipe.batch_size} x {m.recipe.length} tokens, learning rate "
+        f"{m.recipe.learning_rate:g}; held-out loss {size['held_out_before']['loss']:.3f} before, "
+        f"{size['held_out']['loss']:.3f} after.",
+        f"{_processor()}, {os.environ.get('OMP_NUM_THREADS', 'all')} threads, device {m.device}: "
+        f"{seconds / 60:.0f} minutes of training in all.",
+    ]
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.machine()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())

@@ -1,0 +1,104 @@
+"""Task distillation: a student of any shape learns the outputs that a fine-tuned teacher gives to plain text.
+
+Source: Hinton et al. 2015; outputs are matched by their squared error before softmax (Ba and Caruana 2014), as Tang
+et al. 2019 do for small students on unlabelled text. Rows with labels may be among them, which then count too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ernie_runtime.kinds import get_kind
+from ernie_runtime.manifest import Manifest
+from ernie_runtime.text.tokenization import ErnieTokenizer
+
+from ..checkpoints.checkpoint import Checkpoint
+from ..errors import ConfigError, DataError
+from ..kinds import Row
+from ..modeling.model import build_model
+from ..training.distiller import squared_error
+from ..training.trainer import Job, Trainer
+
+HARD, SOFT = 0.5, 1.0  # weights of the labels' loss and of the outputs' error
+KINDS = (
+    *("sequence_classification", "pair_classification", "hierarchical_classification"),
+    *("token_classification", "intent_slots", "question_answering"),
+)
+CHUNK = 1000
+
+
+def check_kind(manifest: Manifest) -> None:
+    """ConfigError for a kind whose outputs a student of another width cannot copy."""
+    if manifest.kind not in KINDS:
+        raise ConfigError(f"--task {manifest.task}: distils {', '.join(KINDS)}; it is {manifest.kind}")
+
+
+def unlabelled_rows(
+    manifest: Manifest, tokenizer: ErnieTokenizer, texts: Sequence[tuple[str, ...]], windows_per_text: int = 0
+) -> list[Row]:
+    """A row a window, cut as the serving code cuts, without targets; texts that cannot be served are left out."""
+    kind, rows = get_kind(manifest.kind), []
+    for start in range(0, len(texts), CHUNK):
+        documents, windows = kind.documents(texts[start : start + CHUNK], tokenizer, manifest)
+        taken = [0] * len(documents)
+        for window in windows:
+            taken[window.owner] += 1
+            if documents[window.owner].error is None and taken[window.owner] <= (windows_per_text or len(windows)):
+                rows.append(Row((window,), {}))
+    return rows
+
+
+class SoftTrainer(Trainer):
+    """Fine-tunes `job.base` on plain text with a teacher of the same task, and on `job.train` with its labels.
+
+    texts: what the teacher labels, a text an input of the kind. Both models have one vocabulary.
+    """
+
+    def __init__(self, teacher: Checkpoint, texts: Sequence[tuple[str, ...]], job: Job) -> None:
+        self.texts = texts
+        self._labelled: list[int] = []
+        super().__init__(job)
+        self.specs = get_kind(job.manifest.kind).encoder_outputs(job.manifest)
+        with self.paddle.utils.unique_name.guard("teacher_"):
+            self.teacher = build_model(self.kind, teacher, job.manifest, ready=True)
+        self.teacher.eval()
+
+    def _rows(self, job: Job) -> list[Row]:
+        soft = unlabelled_rows(job.manifest, job.tokenizer, self.texts, job.config.windows_per_text)
+        if not soft:
+            raise DataError(f"task {job.manifest.task}: none of the {len(self.texts):,} texts can be served")
+        return [*super()._rows(job), *soft] if job.train else soft
+
+    def _targets(self, rows: Sequence[Row]) -> dict[str, Any]:
+        """Of the labelled rows only; `_labelled` says which of the batch's windows are theirs."""
+        self._labelled, place = [], 0
+        for row in rows:
+            if row.targets:
+                self._labelled += range(place, place + len(row.windows))
+            place += len(row.windows)
+        labelled = [row for row in rows if row.targets]
+        return super()._targets(labelled) if labelled else {}
+
+    def _loss(self, outputs: Mapping[str, Any], targets: Mapping[str, Any], ids: Any, types: Any) -> Any:
+        paddle = self.paddle
+        with paddle.no_grad():
+            wanted = self.kind.outputs(self.teacher(ids, token_type_ids=types))
+        real = (ids != 0).astype("float32")  # [B, L]
+        loss = paddle.zeros([])
+        for spec in self.specs:
+            tokens = real if spec.per_token else None
+            loss = loss + SOFT * squared_error(outputs[spec.name], wanted[spec.name], tokens)
+        if targets:
+            loss = loss + HARD * self.kind.loss(self._of_labelled(outputs, real), targets)
+        return loss
+
+    def _of_labelled(self, outputs: Mapping[str, Any], real: Any) -> dict[str, Any]:
+        """The labelled windows' outputs, those a token cut to the longest of them, as their targets are."""
+        places = self.paddle.to_tensor(self._labelled)
+        longest = int(self.paddle.index_select(real, places).sum(-1).max())
+        chosen = {}
+        for spec in self.specs:
+            value = self.paddle.index_select(outputs[spec.name], places)
+            chosen[spec.name] = value[:, :longest] if spec.per_token else value
+        return chosen

@@ -1,0 +1,227 @@
+"""One task distillation: from a teacher, a student and text to a checkpoint that `ernie-triton build` publishes."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from ernie_runtime.kinds import get_kind
+from ernie_runtime.manifest import Manifest
+from ernie_runtime.steps.pipeline import Pipeline
+from ernie_runtime.text.tokenization import ErnieTokenizer
+
+from ..checkpoints.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from ..config.tasks import ASSETS, TaskConfig, TrainConfig
+from ..console import bar, say
+from ..errors import CheckpointError, ConfigError, DataError
+from ..filesystem import sha256_of
+from ..framework import import_paddle
+from ..kinds import get_builder_kind
+from ..modeling.compatibility import check_fit
+from ..modeling.model import TASK_OPTIONS, PaddleEngine, build_model
+from ..readers import Example
+from ..stages.data import read_file
+from ..stages.draft import draft_manifest
+from ..stages.finetune import BEST, HISTORY, changed_fields
+from ..stages.locate import data_folder
+from ..training.trainer import Job, Trainer
+from .run import CARD, LOG, fingerprint, finished, leave, workplace
+from .soft import SoftTrainer, check_kind
+from .student import make_student
+from .text import read_texts
+
+EVALUATIONS = 4  # of a run that is given its steps, at least where it has so many
+
+
+@dataclass(frozen=True)
+class TaskRun:
+    """What to distil, from what, into what."""
+
+    task: TaskConfig
+    student: str  # a shape, or an encoder as --base-model names it
+    output: Path
+    text: tuple[Path, ...] = ()  # none: no teacher, the student learns from labelled rows alone
+    teacher: str = ""  # a directory, or the name of a checkpoint that ships; empty: the task's own
+    labelled: bool = False  # learn from the labels of the task's training rows too
+    rows: int = 0  # so many texts at most, and so many training rows; 0: all
+    data_dir: Path | None = None
+    steps: int = 0  # so many batches whatever the number of rows; 0: train.epochs
+    cache: Path = Path("build")
+    train: TrainConfig = field(default_factory=TrainConfig)
+    seed: int = 0
+    device: str = "cpu"
+
+
+def find_teacher(asked: str, task: TaskConfig) -> Checkpoint:
+    """A fine-tuned checkpoint of the task; CheckpointError or ConfigError where it is none, or of another task."""
+    shipped = ASSETS / "checkpoints"
+    folder = Path(asked) if asked else ASSETS / task.checkpoint
+    if asked and not folder.is_dir() and (shipped / asked).is_dir():
+        folder = shipped / asked
+    if not folder.is_dir() or (not asked and not task.checkpoint):
+        known = ", ".join(sorted(path.name for path in shipped.iterdir() if path.is_dir()))
+        what = f"--teacher {asked}: no directory, and no checkpoint that ships ({known})"
+        raise CheckpointError(what if asked else f"task {task.name}: no checkpoint ships for it; give --teacher DIR")
+    found = read_checkpoint(folder)
+    told = _task_on_card(folder)
+    own = ASSETS / task.checkpoint if task.checkpoint else None
+    if told not in (None, task.name) and folder.resolve() != own:
+        raise ConfigError(f"--teacher {asked}: is fine-tuned for {told}, not for {task.name}")
+    check_fit(task, found, ready=True)
+    if not found.has_head:
+        raise ConfigError(f"--teacher {asked}: has no task head, so it is not fine-tuned for {task.name}")
+    return found
+
+
+def _task_on_card(folder: Path) -> Any:
+    """The task that a checkpoint's card names; None where it has no card, or one that names none."""
+    path = folder / CARD
+    if not path.is_file():
+        return None
+    try:
+        card = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise CheckpointError(f"{path}: not JSON ({error})") from None
+    return card.get("task") if isinstance(card, dict) else None
+
+
+def labelled_file(run: TaskRun, split: str) -> Path:
+    """The task's training or dev file; DataError where it is not at hand."""
+    data = run.task.data
+    folder, _ = data_folder(data, run.data_dir, "demo", run.cache)
+    file = data.train if split == "train" else data.dev or data.train
+    if folder is None or not file or not (folder / file).is_file():
+        raise DataError(
+            f"task {run.task.name}: no {split} rows at hand; give --data-dir with its {data.folder}/ folder"
+        )
+    return folder / file
+
+
+def labelled_rows(run: TaskRun, manifest: Manifest, split: str) -> list[Example]:
+    """The task's training or dev rows."""
+    found = read_file(labelled_file(run, split), split, run.task.data, manifest)
+    return found[: run.rows or None] if split == "train" else found
+
+
+def settings_of(run: TaskRun, teacher: Checkpoint | None, student: Checkpoint) -> dict[str, Any]:
+    """All that decides the result, as JSON data."""
+    task, splits = run.task, ("train", "dev") if run.labelled else ("dev",)
+    return {
+        "task": task.name,
+        "labels": [vars(label) for label in task.labels],
+        "limits": vars(task.limits),
+        "options": task.options,
+        "data": changed_fields(task.data),
+        "files": {name: sha256_of(labelled_file(run, name)) for name in splits},
+        "student": fingerprint(student.weights),
+        "teacher": fingerprint(teacher.weights) if teacher else None,
+        "text": [sha256_of(path) for path in run.text],
+        "labelled": run.labelled,
+        "rows": run.rows,
+        "steps": run.steps,
+        "train": changed_fields(run.train),
+        "seed": run.seed,
+    }
+
+
+def distil_task(run: TaskRun) -> dict[str, Any]:
+    """Leave the student's best checkpoint in `run.output`, with card.json and log.jsonl; the card.
+
+    What an interrupted run of the same settings did is taken up. Without text there is no teacher: the same student
+    trained on the task's labelled rows alone, to compare with.
+    """
+    taught = bool(run.text)
+    if not taught and not run.labelled:
+        raise ConfigError("--text: give plain text for the teacher to label")
+    for path in run.text:
+        if not path.is_file():
+            raise DataError(f"--text {path}: no such file")
+    teacher = find_teacher(run.teacher, run.task)
+    student = replace(make_student(run.student, teacher, run.seed), where=run.student)
+    settings = settings_of(run, teacher if taught else None, student)
+    if finished(run.output, settings):
+        say(f"  {run.output}: finished already")
+        card: dict[str, Any] = json.loads((run.output / CARD).read_text(encoding="utf-8"))
+        return card
+    tokenizer = ErnieTokenizer.from_vocab(teacher.vocabulary)
+    inputs = len(get_kind(run.task.kind).inputs)
+    manifest = draft_manifest(run.task, tokenizer, teacher.config.get(TASK_OPTIONS))
+    check_kind(manifest)
+    kind = get_builder_kind(run.task.kind)
+    texts = read_texts(run.text, inputs, run.rows)
+    train = labelled_rows(run, manifest, "train") if run.labelled else []
+    dev = labelled_rows(run, manifest, "dev")
+    with workplace(run.output, settings) as folder:
+        job = Job(manifest, run.train, student, tokenizer, train, dev, folder, run.device, run.seed)
+        trainer = SoftTrainer(teacher, texts, job) if taught else Trainer(job)
+        if run.steps:
+            trainer.config = of_steps(run.train, run.steps, len(trainer.rows))
+        figures = trainer.run()
+        if run.labelled:
+            _learn(folder / BEST, manifest, train, dev, run.device)
+        else:
+            _take_options(folder / BEST, teacher)
+        history = json.loads((folder / "state" / HISTORY).read_text(encoding="utf-8"))["history"]
+        lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in history]
+        (folder / BEST / LOG).write_text("".join(lines), encoding="utf-8")
+        card = {
+            "title": f"{run.task.title}, {'distilled into' if taught else 'fine-tuned from'} {Path(run.student).name}",
+            "task": run.task.name,
+            "teacher": {"name": teacher.name, **score(teacher, manifest, dev[: run.train.dev_rows or None], run.device)}
+            if taught
+            else None,
+            "parameters": sum(value.size for value in read_checkpoint(folder / BEST).weights.values()),
+            "texts": len(texts),
+            "labelled_rows": len(train),
+            "dev_rows": len(dev[: run.train.dev_rows or None]),
+            "batches": figures["batches"],
+            "best_at_batch": figures["batch"],
+            "training_seconds": figures["seconds"],
+            "metrics": {name: figures[name] for name in history[-1] if name not in ("batch", "loss")},
+            "main_metric": kind.main_metric,
+            "settings": settings,
+        }
+        leave(folder / BEST, run.output, card)
+    return card
+
+
+def of_steps(train: TrainConfig, steps: int, rows: int) -> TrainConfig:
+    """Epochs that come to so many batches over so many rows, with at least EVALUATIONS evaluations."""
+    epochs = (steps + 0.5) / math.ceil(rows / train.batch_size)
+    return replace(train, epochs=epochs, evals_per_epoch=max(1, math.ceil(EVALUATIONS / epochs)))
+
+
+def pipeline_of(checkpoint: Checkpoint, manifest: Manifest, device: str) -> Pipeline:
+    """The serving code over a checkpoint, run by Paddle."""
+    import_paddle(device)
+    kind = get_builder_kind(manifest.kind)
+    model = build_model(kind, checkpoint, manifest, ready=True)
+    model.eval()
+    return Pipeline(manifest, ErnieTokenizer.from_vocab(checkpoint.vocabulary), PaddleEngine(model, kind))
+
+
+def score(checkpoint: Checkpoint, manifest: Manifest, dev: Sequence[Example], device: str) -> dict[str, float]:
+    """Dev figures in percent."""
+    with bar(len(dev), "teacher") as shown:
+        answers = pipeline_of(checkpoint, manifest, device).predict([e.texts for e in dev], progress=shown.update)
+    return get_builder_kind(manifest.kind).score(dev, answers, manifest)
+
+
+def _learn(folder: Path, manifest: Manifest, train: Sequence[Example], dev: Sequence[Example], device: str) -> None:
+    """Store what the kind learns from labelled data besides weights."""
+    found = read_checkpoint(folder)
+    learnt = get_builder_kind(manifest.kind).learn(manifest, train, dev, lambda: pipeline_of(found, manifest, device))
+    if learnt:
+        write_checkpoint(folder, {**found.config, TASK_OPTIONS: learnt}, found.weights, found.vocabulary)
+
+
+def _take_options(folder: Path, teacher: Checkpoint) -> None:
+    """Without labels, what the teacher learnt besides weights is the student's too."""
+    if TASK_OPTIONS in teacher.config:
+        found = read_checkpoint(folder)
+        options = teacher.config[TASK_OPTIONS]
+        write_checkpoint(folder, {**found.config, TASK_OPTIONS: options}, found.weights, found.vocabulary)

@@ -1,0 +1,1 @@
+"""`--dry-run`: what a build would do."""

@@ -1,0 +1,158 @@
+"""The rows of a plan about one task: model, preset, lengths, hyperparameters, data, steps."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from ernie_runtime.kinds import kind_names
+
+from ..checkpoints.base_models import folder_of, is_download, is_random
+from ..config.tasks import TaskConfig, TrainConfig
+from ..errors import BuildError
+from ..kinds import get_builder_kind
+from ..presets.presets import Choice, load_presets
+from ..presets.shipped import SHIPPED
+from .outlook import FileOutlook
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+Rows = Iterator[tuple[str, str]]
+"""(label, text); without a label the text goes on with what stands above it."""
+SHOWN = 8  # labels
+
+
+@dataclass(frozen=True)
+class Source:
+    """The weights that a task starts from."""
+
+    name: str  # a base model, or a checkpoint's directory
+    checkpoint: Path | None  # given with --checkpoint
+    ready: bool  # fine-tuned: nothing is trained
+
+
+def task_rows(args: argparse.Namespace, task: TaskConfig, choice: Choice | None, source: Source) -> Rows:
+    """The model, the preset, labels, lengths and hyperparameters."""
+    yield from model_rows(source)
+    if choice is not None:
+        yield from preset_rows(args, choice)
+    elif args.preset == SHIPPED:
+        changed = load_presets().shipped.train.get(task.name, {})
+        more = f", but {', '.join(f'{name}={value}' for name, value in changed.items())}" if changed else ""
+        yield "preset", f"{SHIPPED}: as {args.tasks_file.name} has it{more}"
+    elif args.preset:
+        yield "preset", f"none is published for {task.name}: {args.tasks_file.name} decides"
+    yield "kind", task.kind
+    names = [label.name for label in task.labels]
+    more = f", ... ({len(names) - SHOWN} more)" if len(names) > SHOWN else ""
+    yield "labels", f"{len(names)}: {', '.join(names[:SHOWN])}{more}" if names else "none"
+    if task.options:
+        shown = (f"{k} {len(v)} values" if isinstance(v, list) else f"{k} {v}" for k, v in task.options.items())
+        yield "options", ", ".join(shown)
+    limits, origin = task.limits, f"preset {choice.preset.name}" if choice else args.tasks_file.name
+    stride = "in proportion" if choice and not choice.preset.doc_stride else origin
+    yield (
+        "lengths",
+        f"max_length {limits.max_length} tokens ({origin}), doc_stride {limits.doc_stride} ({stride}), "
+        f"longer texts: {limits.overflow}",
+    )
+    if not trains(task):
+        yield "training", "none: the kind has nothing to fine-tune; the weights are published as they are"
+    elif source.ready:
+        yield "training", "none: the checkpoint is published as it is (--base-model, --preset or --profile full train)"
+    else:
+        origins = origins_of(args, task.name, choice)
+        for number, field in enumerate(fields(TrainConfig)):
+            value = getattr(task.train, field.name)
+            yield "" if number else "hyperparameters", f"{field.name:<17}{value!s:<9}{origins[field.name]}"
+
+
+def trains(task: TaskConfig) -> bool:
+    """Whether the kind has something to fine-tune; a kind that this version lacks is taken to."""
+    return task.kind not in kind_names() or get_builder_kind(task.kind).trains
+
+
+def model_rows(source: Source) -> Rows:
+    """Shape and parameters, of a name from presets.toml, of a directory from its configuration."""
+    label, folder = "checkpoint" if source.ready else "base model", folder_of(source.name)
+    where = f", {folder}" if folder and folder != Path(source.name) else ""
+    where = ", downloaded by PaddleNLP when the build runs" if is_download(source.name) else where
+    yield label, source.name + (", drawn from --seed" if is_random(source.name) else where)
+    try:
+        model = load_presets().model(source.name)
+    except BuildError as error:
+        yield "shape", f"not known: {error}"
+        return
+    encoder, tables = model.encoder, model.embeddings
+    language = f", language {model.language}" if model.language else ""
+    used = f" ({tables.entries:,} used)" if tables.entries else ""
+    yield (
+        "shape",
+        f"{model.shape} (layers x hidden x heads), feed-forward {encoder.intermediate}, "
+        f"vocabulary {tables.vocabulary:,}{used}, {tables.positions} positions{language}",
+    )
+    words = tables.vocabulary * encoder.hidden
+    yield "parameters", f"{model.parameters / 1e6:.1f} M ({words / 1e6:.1f} M of them word embeddings), and the head"
+
+
+def preset_rows(args: argparse.Namespace, choice: Choice) -> Rows:
+    """Whose figures they are, what came of them there, and what the preset does not set."""
+    preset, model = choice.preset, choice.model
+    yield "preset", f"{preset.name}: {choice.origin}"
+    yield "", f"source: {choice.source}"
+    if model.language and model.language != preset.language:
+        yield "", f"the preset is for models of language {preset.language}, {model.name} is {model.language}"
+    figure = model.figures.get(preset.name)
+    if figure is not None:
+        shown = " / ".join(f"{value:.2f}" for value in (figure if isinstance(figure, list | tuple) else [figure]))
+        own = "" if choice.exact else ", with hyperparameters that are not published"
+        yield "", f"{preset.metric} of {model.name} there: {shown} on the dev set, full training set{own}"
+    if preset.seed and preset.seed != args.seed:
+        yield "", f"seed {preset.seed} there; here --seed {args.seed}"
+    for note in preset.notes:
+        yield "", f"besides: {note}"
+    sets = (p for task in preset.tasks for p in load_presets().all_of_task(task))
+    others = [p.name for p in sets if p is not preset]
+    if others:
+        yield "", f"other presets for this task: {', '.join(others)}"
+
+
+def origins_of(args: argparse.Namespace, task: str, choice: Choice | None) -> dict[str, str]:
+    """Where the value of each hyperparameter comes from: --set, the preset, the tasks file or the default."""
+    raw = tomllib.loads(args.tasks_file.read_text(encoding="utf-8"))["tasks"].get(task, {}).get("train", {})
+    origins = dict.fromkeys((field.name for field in fields(TrainConfig)), "default")
+    origins.update(dict.fromkeys(raw, args.tasks_file.name))
+    if choice is not None:
+        origins.update(dict.fromkeys(choice.train, f"preset {choice.preset.name}"))
+    return {**origins, **{item.partition("=")[0]: "--set" for item in args.set}}
+
+
+def data_rows(args: argparse.Namespace, task: TaskConfig, source: Source, files: Sequence[FileOutlook]) -> Rows:
+    """Data files, and the steps of training where rows are known."""
+    for number, file in enumerate(files):
+        yield "" if number else "data", f"{file.split:<6}{file.path}: {file.state}"
+    if not files:
+        yield "data", "no files known"
+    if not source.ready and trains(task):
+        rows = next((file.rows for file in files if file.split == "train"), None)
+        yield "steps", steps(task.train, rows, len(args.devices.split(",")))
+
+
+def steps(train: TrainConfig, rows: int | None, devices: int) -> str:
+    """Batches and optimizer steps, as the trainer counts them."""
+    together = train.accumulate * devices
+    size = f"{train.batch_size} rows" + (f" x {together}" if together > 1 else "")
+    if rows is None:
+        return f"of {size}; how many is known once the training rows are"
+    per_epoch = math.ceil(rows / train.batch_size)
+    total = max(together, int(train.epochs * per_epoch) // together * together)
+    epochs = "epoch" if train.epochs == 1 else "epochs"
+    windows = "" if train.windows_per_text == 1 else "; more where texts are longer than a window"
+    return f"{total // together:,} of {size} ({train.epochs:g} {epochs} of {per_epoch:,} batches){windows}"

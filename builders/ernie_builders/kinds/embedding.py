@@ -1,0 +1,77 @@
+"""Sentence embeddings, the building side: published from the weights of a similarity task, not trained themselves.
+
+Evaluated as a similarity task is, on pairs whose texts follow each other (the format pair_texts).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ernie_runtime.kinds import Answer
+from ernie_runtime.kinds.embedding import unit
+from ernie_runtime.manifest import Manifest
+from ernie_runtime.text.windows import Document, Window
+
+from ..errors import ConfigError
+from ..readers import Example
+from . import Row
+from .similarity import SimilarityBuilder, pair_metrics, score_of
+
+
+class EmbeddingBuilder(SimilarityBuilder):
+    """Target: how alike this text and the one beside it are. The layer is the similarity kind's."""
+
+    trains = False
+
+    def check(self, example: Example, manifest: Manifest) -> str | None:
+        """The score is a number."""
+        try:
+            finite = math.isfinite(score_of(example))
+        except (TypeError, ValueError):
+            finite = False
+        return None if finite else f"the score {example.target!r} is not a number"
+
+    def rows(self, example: Example, document: Document, windows: Sequence[Window], manifest: Manifest) -> list[Row]:
+        """None: the similarity kind trains."""
+        return []
+
+    def loss(self, outputs: Mapping[str, Any], targets: Mapping[str, Any]) -> Any:
+        """There is nothing to train on."""
+        raise NotImplementedError
+
+    def score(
+        self, examples: Sequence[Example], answers: Sequence[Answer | str], manifest: Manifest
+    ) -> dict[str, float]:
+        """Figures of the cosines of neighbours; a pair with a text that has no answer counts as the opposite.
+
+        ConfigError where examples are not the two texts of each pair, one after the other.
+        """
+        lines = [example.line for example in examples]
+        if lines[::2] != lines[1::2]:
+            raise ConfigError(
+                f"task {manifest.task}: an embedding is evaluated on pairs: set data.format to pair_texts, and "
+                "data.fields.pairs to the format of the file"
+            )
+        vectors = unit(np.array([self._vector(answer, manifest) for answer in answers], np.float64))
+        cosines = (vectors[::2] * vectors[1::2]).sum(axis=1)
+        unanswered = [
+            isinstance(a, str) or isinstance(b, str) for a, b in zip(answers[::2], answers[1::2], strict=True)
+        ]
+        found = [None if missing else float(cosine) for missing, cosine in zip(unanswered, cosines, strict=True)]
+        return pair_metrics(found, [score_of(example) for example in examples[::2]])
+
+    def wrong(self, example: Example, answer: Answer | str, manifest: Manifest) -> dict[str, Any] | None:
+        """A vector by itself is neither right nor wrong: only texts without one."""
+        return {"text": example.texts[0], "error": answer} if isinstance(answer, str) else None
+
+    @staticmethod
+    def _vector(answer: Answer | str, manifest: Manifest) -> np.ndarray:
+        size = manifest.options["dimension"]
+        return np.zeros(size) if isinstance(answer, str) else np.asarray(answer.numeric["EMBEDDING"], np.float64)
+
+
+KIND = EmbeddingBuilder()

@@ -1,0 +1,149 @@
+"""Reading comprehension, the building side. Metrics: exact match and F1 as CMRC2018 defines them."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ernie_runtime.kinds import Answer
+from ernie_runtime.manifest import Manifest
+from ernie_runtime.text.windows import Document, Window
+
+from ..metrics.cmrc import exact_match, f1
+from ..readers import Example
+from . import IGNORED, BuilderKind, Row
+
+CLS = 0  # the position that means "not in this window"
+SHARE = 0.15  # of the windows without the answer that are trained on: one in seven, chosen by their text
+MASKED = -1e4  # a logit that means never, in half precision too
+
+
+def answer_span(example: Example) -> tuple[int, int] | None:
+    """Characters of the first reference that lies in the context, without outer blanks; None where none does."""
+    for answer in example.target["answers"]:
+        if answer["start"] >= 0:
+            start = answer["start"] + len(answer["text"]) - len(answer["text"].lstrip())
+            return start, start + len(answer["text"].strip())
+    return None
+
+
+def answer_tokens(
+    windows: Sequence[Window], number: int, span: tuple[int, int], whole: bool = True
+) -> tuple[int, int] | None:
+    """First and last token of the span in window `number`; None where the window does not hold all of it.
+
+    A token that only begins or ends inside the span (half of a number, say) belongs to it. whole: whether the last
+    window reaches the end of the context.
+    """
+    offsets = windows[number].offsets
+    places = np.flatnonzero(offsets[:, 1] > 0)
+    if number > 0 and offsets[places[0], 0] > span[0]:
+        return None
+    if (number < len(windows) - 1 or not whole) and offsets[places[-1], 1] < span[1]:
+        return None
+    inside = places[(offsets[places, 1] > span[0]) & (offsets[places, 0] < span[1])]
+    return (int(inside[0]), int(inside[-1])) if len(inside) else None
+
+
+class QuestionAnsweringBuilder(BuilderKind):
+    """Target: {"id", "answers": [{"text", "start"}]}, as squad_json gives it."""
+
+    main_metric = "f1"
+    unused = ("pooler",)
+
+    def check(self, example: Example, manifest: Manifest) -> str | None:
+        """References that claim a place in the context are there."""
+        if not isinstance(example.target, dict) or "answers" not in example.target:
+            return "expected a question with answers, as the format squad_json gives them"
+        for answer in example.target["answers"]:
+            if answer["start"] >= 0 and not example.texts[1].startswith(answer["text"], answer["start"]):
+                return f"question {example.target['id']}: the answer is not at character {answer['start']}"
+        return None
+
+    def rows(self, example: Example, document: Document, windows: Sequence[Window], manifest: Manifest) -> list[Row]:
+        """All windows that hold the answer, and SHARE of the others (the same ones each time), labelled [CLS].
+
+        A question whose references are all no part of the context teaches nothing.
+        """
+        span = answer_span(example)
+        if span is None and example.target["answers"]:
+            return []
+        cut_off = manifest.limits.overflow == "truncate" and document.truncated
+        whole = len(windows) == document.windows and not cut_off
+        rows = []
+        for number, window in enumerate(windows):
+            found = answer_tokens(windows, number, span, whole) if span is not None else None
+            if found is None and not _sampled(example, number):
+                continue
+            start, end = found or (CLS, CLS)
+            allowed = (window.offsets[:, 1] > 0).astype(np.int64)
+            allowed[CLS] = 1
+            targets = {"start": np.array(start, np.int64), "end": np.array(end, np.int64), "allowed": allowed}
+            rows.append(Row((window,), targets))
+        return rows
+
+    def model(self, config: Any, manifest: Manifest) -> Any:
+        """PaddleNLP's head: linear, two logits a token."""
+        from paddlenlp.transformers import ErnieForQuestionAnswering
+
+        return ErnieForQuestionAnswering(config)
+
+    def outputs(self, raw: Any) -> dict[str, Any]:
+        """start_logits, end_logits [B, L]."""
+        return {"start_logits": raw[0], "end_logits": raw[1]}
+
+    def loss(self, outputs: Mapping[str, Any], targets: Mapping[str, Any]) -> Any:
+        """Mean cross entropy of the first and the last token, over [CLS] and the context as in decoding."""
+        import paddle
+        import paddle.nn.functional as F
+
+        allowed = targets["allowed"] == 1  # padding is IGNORED
+        losses = []
+        for name in ("start", "end"):
+            logits = outputs[f"{name}_logits"].astype("float32")
+            logits = paddle.where(allowed, logits, paddle.full_like(logits, MASKED))
+            losses.append(F.cross_entropy(logits, targets[name], ignore_index=IGNORED))
+        return (losses[0] + losses[1]) / 2
+
+    def score(
+        self, examples: Sequence[Example], answers: Sequence[Answer | str], manifest: Manifest
+    ) -> dict[str, float]:
+        """Exact match and F1 in percent."""
+        pairs = [(_given(a), _references(e)) for e, a in zip(examples, answers, strict=True)]
+        count = max(len(pairs), 1)
+        exact = sum(_exact(given, references) for given, references in pairs)
+        overlap = sum(f1(given, references) if references else _exact(given, references) for given, references in pairs)
+        return {"em": round(100 * exact / count, 3), "f1": round(100 * overlap / count, 3)}
+
+    def wrong(self, example: Example, answer: Answer | str, manifest: Manifest) -> dict[str, Any] | None:
+        """Question, references and what was answered, where it is not an exact match."""
+        given, references = _given(answer), _references(example)
+        if not isinstance(answer, str) and _exact(given, references):
+            return None
+        row = {"id": example.target["id"], "question": example.texts[0], "expected": references}
+        return {**row, "error": answer} if isinstance(answer, str) else {**row, "predicted": given}
+
+
+def _sampled(example: Example, number: int) -> bool:
+    """Whether a window without the answer is trained on; hangs on nothing but the question and the window's number."""
+    return zlib.crc32(f"{example.texts[0]}\n{number}".encode()) < SHARE * 2**32
+
+
+def _given(answer: Answer | str) -> str:
+    """The best answer; nothing where there is none."""
+    return "" if isinstance(answer, str) or not answer.result["answers"] else answer.result["answers"][0]["text"]
+
+
+def _references(example: Example) -> list[str]:
+    return [answer["text"] for answer in example.target["answers"]]
+
+
+def _exact(given: str, references: Sequence[str]) -> bool:
+    """No answer is right where there is no reference (SQuAD 2.0)."""
+    return exact_match(given, references) if references else not given
+
+
+KIND = QuestionAnsweringBuilder()

@@ -1,0 +1,82 @@
+"""Ranking, the building side: a query with each of its candidates is a pair to classify.
+
+Metric: mean reciprocal rank of the best candidate that fits (MRR, Voorhees 1999).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ernie_runtime.errors import InvalidItem
+from ernie_runtime.kinds import Answer
+from ernie_runtime.kinds.ranking import MAX_CANDIDATES, read_candidates
+from ernie_runtime.manifest import Manifest
+from ernie_runtime.text.windows import Window
+
+from ..metrics.class_report import ClassRow
+from ..readers import Example
+from . import Targets
+from .sequence_classification import SequenceClassificationBuilder
+
+
+def first_right(example: Example, answer: Answer | str) -> int:
+    """Rank, from 1, of the best candidate that fits; 0 where the item has no answer."""
+    if isinstance(answer, str):
+        return 0
+    return next(rank for rank, one in enumerate(answer.result["ranking"], 1) if one["index"] in example.target)
+
+
+class RankingBuilder(SequenceClassificationBuilder):
+    """Target: the indices of the candidates that fit, one or more. Head and loss: those of a classifier of pairs."""
+
+    main_metric = "mrr"
+
+    def check(self, example: Example, manifest: Manifest) -> str | None:
+        """The candidates can be read, and the target names some of them."""
+        most = manifest.options.get("max_candidates", MAX_CANDIDATES)
+        try:
+            count = len(read_candidates(example.texts[1], manifest.limits, most))
+        except InvalidItem as error:
+            return str(error)
+        target = example.target
+        if not isinstance(target, list) or not target:
+            return "expected at least one candidate that fits, by its index, as the formats ranking_... give it"
+        wrong = [index for index in target if type(index) is not int or not 0 <= index < count]
+        return f"{wrong[0]!r} is no index of one of {count} candidates" if wrong else None
+
+    def targets(self, example: Example, windows: Sequence[Window], manifest: Manifest) -> list[Targets]:
+        """Label 1 for a candidate that fits, else 0; a window is a candidate."""
+        return [{"label": np.array(index in example.target, np.int64)} for index in range(len(windows))]
+
+    def score(
+        self, examples: Sequence[Example], answers: Sequence[Answer | str], manifest: Manifest
+    ) -> dict[str, float]:
+        """MRR, and how often the first candidate fits, in percent; an item without an answer counts 0."""
+        found = [first_right(example, answer) for example, answer in zip(examples, answers, strict=True)]
+        count = max(len(found), 1)
+        return {
+            "mrr": round(100 * sum(1 / rank for rank in found if rank) / count, 3),
+            "accuracy_at_1": round(100 * sum(rank == 1 for rank in found) / count, 3),
+        }
+
+    def report(
+        self, examples: Sequence[Example], answers: Sequence[Answer | str], manifest: Manifest
+    ) -> list[ClassRow]:
+        """None: candidates are ranked, not classified."""
+        return []
+
+    def wrong(self, example: Example, answer: Answer | str, manifest: Manifest) -> dict[str, Any] | None:
+        """The query, what fits, what came first, and the rank of what fits."""
+        candidates = json.loads(example.texts[1])
+        row = {"query": example.texts[0], "expected": [candidates[index] for index in example.target]}
+        if isinstance(answer, str):
+            return {**row, "error": answer}
+        rank, best = first_right(example, answer), answer.result["ranking"][0]
+        return None if rank == 1 else {**row, "predicted": best["text"], "score": best["score"], "rank": rank}
+
+
+KIND = RankingBuilder()

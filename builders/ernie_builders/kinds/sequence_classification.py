@@ -1,0 +1,94 @@
+"""Sequence classification, the building side. Metric: accuracy (CLUE)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ernie_runtime.kinds import Answer
+from ernie_runtime.manifest import Manifest
+from ernie_runtime.text.windows import Window
+
+from ..metrics.class_report import ClassRow, class_row
+from ..readers import Example
+from . import BuilderKind, Targets
+
+
+def shown(example: Example) -> str | list[str]:
+    """The text, or the texts of an example that has several."""
+    return example.texts[0] if len(example.texts) == 1 else list(example.texts)
+
+
+class SequenceClassificationBuilder(BuilderKind):
+    """Target: the label's id."""
+
+    main_metric = "accuracy"
+
+    def check(self, example: Example, manifest: Manifest) -> str | None:
+        """The label is one of the task's."""
+        ids = [label.id for label in manifest.labels]
+        return None if example.target in ids else f"label {example.target!r} is none of {', '.join(ids)}"
+
+    def targets(self, example: Example, windows: Sequence[Window], manifest: Manifest) -> list[Targets]:
+        """Every window of a long text learns the text's label."""
+        column = [label.id for label in manifest.labels].index(example.target)
+        return [{"label": np.array(column, np.int64)} for _ in windows]
+
+    def model(self, config: Any, manifest: Manifest) -> Any:
+        """PaddleNLP's head: pooler, dropout, linear."""
+        from paddlenlp.transformers import ErnieForSequenceClassification
+
+        return ErnieForSequenceClassification(config)
+
+    def outputs(self, raw: Any) -> dict[str, Any]:
+        """logits [B, classes]."""
+        return {"logits": raw}
+
+    def loss(self, outputs: Mapping[str, Any], targets: Mapping[str, Any]) -> Any:
+        """Cross entropy."""
+        import paddle.nn.functional as F
+
+        return F.cross_entropy(outputs["logits"], targets["label"])
+
+    def score(
+        self, examples: Sequence[Example], answers: Sequence[Answer | str], manifest: Manifest
+    ) -> dict[str, float]:
+        """Accuracy; a text that could not be answered counts as wrong."""
+        right = sum(self.wrong(e, a, manifest) is None for e, a in zip(examples, answers, strict=True))
+        return {"accuracy": round(100 * right / max(len(examples), 1), 3)}
+
+    def report(
+        self, examples: Sequence[Example], answers: Sequence[Answer | str], manifest: Manifest
+    ) -> list[ClassRow]:
+        """A row a label."""
+        expected, predicted, right = Counter[str](), Counter[str](), Counter[str]()
+        for example, answer in zip(examples, answers, strict=True):
+            expected[example.target] += 1
+            if not isinstance(answer, str):
+                found = manifest.labels[int(answer.numeric["LABEL_ID"])].id
+                predicted[found] += 1
+                right[found] += found == example.target
+        return [
+            class_row(label.name, right[label.id], predicted[label.id], expected[label.id]) for label in manifest.labels
+        ]
+
+    def wrong(self, example: Example, answer: Answer | str, manifest: Manifest) -> dict[str, Any] | None:
+        """Text, expected and predicted label."""
+        if isinstance(answer, str):
+            return {"text": shown(example), "expected": example.target, "error": answer}
+        predicted = manifest.labels[int(answer.numeric["LABEL_ID"])]
+        if predicted.id == example.target:
+            return None
+        expected = next(label.name for label in manifest.labels if label.id == example.target)
+        return {
+            "text": shown(example),
+            "expected": expected,
+            "predicted": predicted.name,
+            "score": answer.result["score"],
+        }
+
+
+KIND = SequenceClassificationBuilder()

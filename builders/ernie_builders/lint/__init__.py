@@ -1,0 +1,1 @@
+"""`ernie-triton lint`: is a model repository sound?"""

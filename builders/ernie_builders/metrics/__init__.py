@@ -1,0 +1,1 @@
+"""Dev metrics and how thresholds are fitted."""

@@ -1,0 +1,1 @@
+"""Paddle models and ONNX graphs: heads, layers, pruning, what fits what."""

@@ -1,0 +1,43 @@
+"""Whether weights can be those of a task and of its variants: told before anything is trained."""
+
+from __future__ import annotations
+
+import re
+
+from ..checkpoints.checkpoint import Checkpoint
+from ..config.tasks import TaskConfig
+from ..config.variants import parse
+from ..errors import ConfigError
+from .width import check_width, layers_kept
+
+
+def check_fit(task: TaskConfig, source: Checkpoint, ready: bool) -> None:
+    """ConfigError for too few positions, labels in another order, a width or depth that the encoder cannot have."""
+    positions = len(source.weights["ernie.embeddings.position_embeddings.weight"])
+    if task.limits.max_length > positions:
+        raise ConfigError(
+            f"tasks.{task.name}.limits.max_length is {task.limits.max_length}, {source.where} has {positions} positions"
+        )
+    for name in task.variants:
+        _check_variant(name, task, source)
+    given = source.config.get("id2label") or {}
+    names = [str(given[key]) for key in sorted(given, key=int)]
+    if not ready or all(re.fullmatch(r"LABEL_\d+", name) for name in names):
+        return  # no names of its own: the order of the tasks file is taken
+    if names not in ([label.id for label in task.labels], [label.name for label in task.labels]):
+        raise ConfigError(
+            f"{source.where}: its labels are {', '.join(names[:20])}; "
+            f"tasks.{task.name}.labels must be these, in this order"
+        )
+
+
+def _check_variant(name: str, task: TaskConfig, source: Checkpoint) -> None:
+    recipe, config = parse(name), source.config
+    try:
+        if recipe.depth:
+            layers_kept(config["num_hidden_layers"], recipe.depth)
+        if recipe.width < 1:
+            neurons = source.weights["ernie.encoder.layers.0.linear1.weight"].shape[1]
+            check_width(recipe.width, config["num_attention_heads"], neurons)
+    except ConfigError as error:
+        raise ConfigError(f"tasks.{task.name}: variant {name}: {error}") from None

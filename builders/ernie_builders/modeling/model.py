@@ -1,0 +1,190 @@
+"""From a base model or checkpoint to a Paddle layer with a task head."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ernie_runtime.manifest import Manifest
+
+from ..checkpoints.base_models import SHIPPED, folder_of
+from ..checkpoints.checkpoint import Checkpoint, Weights, ernie_config, read_checkpoint
+from ..checkpoints.random_encoder import PREFIX, random_encoder
+from ..checkpoints.weight_formats import with_prefix
+from ..config.tasks import ASSETS
+from ..errors import CheckpointError
+from ..framework import import_paddle, import_paddlenlp
+from ..kinds import BuilderKind
+from .width import fit_width
+
+EMBEDDED = ASSETS / "encoder"
+TASK_OPTIONS = "task_options"  # in a checkpoint's config.json: what training learnt for the manifest
+
+
+def find_base_model(name: str, seed: int = 0) -> Checkpoint:
+    """`embedded`, `shipped:TASK`, a local PaddleNLP or Hugging Face directory, `random:...`, or a PaddleNLP name.
+
+    shipped:TASK is the encoder of a checkpoint that ships, without its head. A PaddleNLP name downloads.
+
+    seed: what the weights of a random encoder are drawn from.
+    """
+    if name == "embedded":
+        return replace(read_checkpoint(EMBEDDED), where=name)
+    if name.startswith(SHIPPED):
+        return _shipped(name)
+    if Path(name).exists():
+        return read_checkpoint(Path(name))
+    if name.startswith(PREFIX):
+        return random_encoder(name, seed)
+    if re.fullmatch(r"ernie[\w.-]*", name):
+        return _download(name)
+    raise CheckpointError(f"--base-model {name}: neither `embedded`, nor a directory, nor a PaddleNLP name (ernie-...)")
+
+
+def _shipped(name: str) -> Checkpoint:
+    folder = folder_of(name)
+    if folder is None:
+        known = sorted(path.name for path in (ASSETS / "checkpoints").iterdir() if path.is_dir())
+        raise CheckpointError(f"--base-model {name}: no such checkpoint ships; there are {', '.join(known)}")
+    found = read_checkpoint(folder)
+    return Checkpoint(
+        name,
+        {key: value for key, value in found.config.items() if key not in ("id2label", TASK_OPTIONS)},
+        {key: value for key, value in found.weights.items() if key.startswith("ernie.")},
+        found.vocabulary,
+    )
+
+
+def _download(name: str) -> Checkpoint:
+    import atexit
+    import shutil
+    import tempfile
+
+    transformers = import_paddlenlp()
+    try:
+        model = transformers.ErnieModel.from_pretrained(name)
+        tokenizer = transformers.ErnieTokenizer.from_pretrained(name)
+    except Exception as error:  # PaddleNLP raises whatever its downloader met
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise CheckpointError(
+            f"--base-model {name}: PaddleNLP cannot download it here ({reason}); give a local directory instead"
+        ) from None
+    folder = Path(tempfile.mkdtemp(prefix="ernie-vocabulary-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    tokenizer.save_resources(str(folder))
+    return Checkpoint(
+        name, ernie_config(model.config.to_dict(), name), with_prefix(weights_of(model)), folder / "vocab.txt"
+    )
+
+
+def build_model(
+    kind: BuilderKind,
+    checkpoint: Checkpoint,
+    manifest: Manifest,
+    dropout: float = 0.0,
+    seed: int = 0,
+    ready: bool = False,
+) -> Any:
+    """The task's Paddle layer with the checkpoint's weights; what a base model lacks (the head) starts from `seed`.
+
+    ready: the checkpoint is fine-tuned, so it may lack only what the kind does not use. Raises CheckpointError where
+    another weight is missing, or one has another shape.
+    """
+    return build_layer(
+        lambda config: kind.model(config, manifest),
+        checkpoint,
+        labels=max(len(manifest.labels), 1),
+        dropout=dropout,
+        seed=seed,
+        may_lack=kind.unused if ready else None,
+    )
+
+
+def build_layer(
+    make: Callable[[Any], Any],
+    checkpoint: Checkpoint,
+    labels: int = 1,
+    dropout: float = 0.0,
+    seed: int = 0,
+    may_lack: Sequence[str] | None = None,
+) -> Any:
+    """What `make` builds from an ErnieConfig (the encoder as `.ernie`), with the checkpoint's weights.
+
+    may_lack: as `load_weights` has it. CheckpointError as there.
+    """
+    paddle = import_paddle()
+    transformers = import_paddlenlp()
+    config = {k: v for k, v in checkpoint.config.items() if k not in ("id2label", TASK_OPTIONS)}
+    epsilon = config.pop("layer_norm_eps", 1e-12)
+    paddle.seed(seed)
+    model = make(
+        transformers.ErnieConfig(
+            **config, num_labels=labels, hidden_dropout_prob=dropout, attention_probs_dropout_prob=dropout
+        )
+    )
+    fit_width(model, checkpoint.weights)
+    for layer in model.sublayers():
+        if isinstance(layer, paddle.nn.LayerNorm):
+            layer._epsilon = epsilon  # PaddleNLP's ERNIE fixes 1e-12 whatever the configuration says
+    load_weights(model, checkpoint.weights, checkpoint.where, may_lack)
+    return model
+
+
+def is_head(name: str) -> bool:
+    """Whether a weight is the task's own and not the encoder's (a base model may lack the pooler too)."""
+    return not name.startswith("ernie.") or "pooler" in name
+
+
+def load_weights(
+    model: Any, weights: Mapping[str, np.ndarray], where: str, may_lack: Sequence[str] | None = None
+) -> None:
+    """Copy weights into the layer by name; what need not be there keeps the layer's own values.
+
+    may_lack: parts of the names of weights that need not be there; None: those of heads.
+    """
+    own = model.state_dict()
+    for name, value in weights.items():
+        if name in own and list(own[name].shape) != list(value.shape):
+            what = "the number of labels differs" if is_head(name) else "the checkpoint has another shape"
+            raise CheckpointError(
+                f"{where}: {name} is {list(value.shape)}, the task needs {list(own[name].shape)}: {what}"
+            )
+    missing = [
+        name
+        for name in own
+        if name not in weights and not (is_head(name) if may_lack is None else any(part in name for part in may_lack))
+    ]
+    if missing:
+        heads = [name for name in missing if is_head(name)]
+        if heads:
+            raise CheckpointError(
+                f"{where}: has no {heads[0]}, so it is not fine-tuned for such a task; give it as --base-model"
+            )
+        raise CheckpointError(f"{where}: {len(missing)} encoder weights are missing, the first is {missing[0]}")
+    model.set_state_dict({name: weights.get(name, value) for name, value in own.items()})
+
+
+def weights_of(model: Any) -> Weights:
+    """The layer's weights as float32 arrays."""
+    return {name: np.asarray(value.numpy(), np.float32) for name, value in model.state_dict().items()}
+
+
+class PaddleEngine:
+    """A Paddle layer as an engine of the serving code (`ernie_runtime.steps.batching.Engine`)."""
+
+    def __init__(self, model: Any, kind: BuilderKind) -> None:
+        self.model, self.kind = model, kind
+
+    def __call__(self, tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Outputs by contract name, float32 [B, ...]."""
+        paddle = import_paddle()
+        with paddle.no_grad():
+            raw = self.model(
+                paddle.to_tensor(tensors["input_ids"]), token_type_ids=paddle.to_tensor(tensors["token_type_ids"])
+            )
+        return {name: value.numpy() for name, value in self.kind.outputs(raw).items()}

@@ -1,0 +1,1 @@
+"""Published hyperparameters, and how they apply to a task."""

@@ -1,0 +1,82 @@
+"""Plain text to a stream: UTF-8 files, a paragraph a line, a blank line or a file's end between documents."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ernie_runtime.text.tokenization import ErnieTokenizer
+
+from ...console import bar
+from ...errors import DataError
+from .plain import read_lines
+from .stream import Stream, sentence_ends
+from .words import Segment, unit_starts
+
+LINES = 1000  # tokenized together
+
+
+def text_files(data: Iterable[Path]) -> list[Path]:
+    """The files that --data names: files as given, of a folder all *.txt (.gz, .xz) by name; DataError where none."""
+    found: list[Path] = []
+    for path in data:
+        if path.is_dir():
+            inside = sorted(p for p in path.rglob("*") if p.is_file() and ".txt" in p.suffixes[-2:])
+            if not inside:
+                raise DataError(f"--data {path}: the folder has no .txt file")
+            found += inside
+        elif path.is_file():
+            found.append(path)
+        else:
+            raise DataError(f"--data {path}: no such file or folder")
+    return found
+
+
+def paragraphs(files: Iterable[Path]) -> Iterator[str]:
+    """Paragraphs in order, an empty string behind each document; DataError where all files hold none."""
+    any_text = False
+    for path in files:
+        open_document = False
+        for _, line in read_lines(path):
+            paragraph = line.strip()
+            if paragraph:
+                any_text = open_document = True
+                yield paragraph
+            elif open_document:
+                open_document = False
+                yield ""
+        if open_document:
+            yield ""
+    if not any_text:
+        raise DataError("--data: the corpus is empty; expected UTF-8 text, a paragraph a line")
+
+
+def read_text(files: Sequence[Path], tokenizer: ErnieTokenizer, cut: Segment) -> Stream:
+    """The stream of text files. A sentence ends behind 。！？； and with its paragraph."""
+    kind = np.uint16 if tokenizer.vocab_size <= 2**16 else np.int32
+    ids: list[np.ndarray] = []
+    starts: list[np.ndarray] = []
+    ends: list[np.ndarray] = []
+    documents, length, lines = [0], 0, list(paragraphs(files))
+    with bar(len(lines), "segment", "paragraph") as shown:
+        for first in range(0, len(lines), LINES):
+            chunk = lines[first : first + LINES]
+            for text, tokenized in zip(chunk, tokenizer(chunk), strict=True):
+                if not text and length > documents[-1]:
+                    documents.append(length)
+                if len(tokenized.ids):
+                    ids.append(tokenized.ids.astype(kind))
+                    starts.append(unit_starts(text, tokenized.ids, tokenized.offsets, tokenizer, cut))
+                    ends.append(np.append(sentence_ends(tokenized.ids, tokenizer), len(tokenized.ids)) + length)
+                    length += len(tokenized.ids)
+            shown.update(len(chunk))
+    if not length:
+        raise DataError("--data: the corpus holds no character that the vocabulary's tokenizer keeps")
+    return Stream(
+        np.concatenate(ids),
+        np.concatenate(starts),
+        np.unique(np.concatenate([np.zeros(1, np.int64), *ends])),
+        np.array(documents, np.int64),
+    )

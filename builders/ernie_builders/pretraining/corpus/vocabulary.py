@@ -1,0 +1,65 @@
+"""Vocabularies: one that is given, the most frequent entries of a large one, and weights cut to either."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from ernie_runtime.text.tokenization import ErnieTokenizer
+
+from ...checkpoints.checkpoint import Checkpoint
+from ...compression.vocabulary import kept_entries
+from ...errors import CheckpointError, ConfigError
+from .text import LINES
+
+TABLE = "ernie.embeddings.word_embeddings.weight"
+BIAS = "cls.predictions.decoder_bias"
+
+
+def most_frequent(texts: Iterable[str], tokenizer: ErnieTokenizer, size: int, target: Path) -> Path:
+    """Write the `size` entries that the texts use most, in the large vocabulary's order, special ones always.
+
+    Entries that never occur fill it up. ConfigError where the vocabulary is no larger than `size`.
+    """
+    if not 5 < size < tokenizer.vocab_size:
+        raise ConfigError(f"--vocab-size {size}: the vocabulary has {tokenizer.vocab_size:,} entries; give fewer")
+    found, chunk = np.zeros(tokenizer.vocab_size, np.int64), list[str]()
+
+    def count() -> None:
+        for tokenized in tokenizer(chunk):
+            np.add.at(found, tokenized.ids, 1)
+        chunk.clear()
+
+    for text in texts:
+        chunk.append(text)
+        if len(chunk) == LINES:
+            count()
+    count()
+    kept = kept_entries(found, tokenizer, size, least=0)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    new = target.with_name(f"{os.getpid()}_{target.name}")
+    new.write_text("".join(f"{tokenizer.token(int(id))}\n" for id in kept), encoding="utf-8")
+    new.replace(target)
+    return target
+
+
+def with_vocabulary(start: Checkpoint, vocabulary: Path) -> Checkpoint:
+    """The checkpoint with the rows of that vocabulary's entries, by their text; CheckpointError where some lack."""
+    if start.vocabulary.read_bytes() == vocabulary.read_bytes():
+        return start
+    own, wanted = (ErnieTokenizer.from_vocab(path) for path in (start.vocabulary, vocabulary))
+    names = [wanted.token(id) for id in range(wanted.vocab_size)]
+    rows = [own.id(name) for name in names]
+    missing = [name for name, row in zip(names, rows, strict=True) if row is None]
+    if missing:
+        raise CheckpointError(
+            f"--init {start.where}: its vocabulary lacks {len(missing):,} of the {len(names):,} entries of "
+            f"{vocabulary}, the first is {missing[0]!r}: take the checkpoint's own vocabulary, or start without --init"
+        )
+    index = np.array(rows, np.int64)
+    weights = {name: value[index] if name in (TABLE, BIAS) else value for name, value in start.weights.items()}
+    return replace(start, config={**start.config, "vocab_size": len(names)}, weights=weights, vocabulary=vocabulary)

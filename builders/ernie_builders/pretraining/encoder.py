@@ -1,0 +1,135 @@
+"""The encoder that a run leaves: a checkpoint directory that builders take as base model, with its card."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..checkpoints.base_models import folder_of
+from ..checkpoints.checkpoint import Weights, write_checkpoint
+from ..checkpoints.pretraining_head import FILE as HEAD_FILE
+from . import log
+from .config import About
+from .model import trained_weights
+from .state import ENCODER, write_whole
+
+CARD, README = "card.json", "README.md"
+OF_A_RUN = ("steps", "tokens", "lengths", "objective", "mask_rate", "learning_rate", "batch_tokens", "seed", "command")
+
+
+def write_encoder(
+    folder: Path, config: Mapping[str, Any], encoder: Weights, heads: Weights, vocabulary: Path, bits: int
+) -> None:
+    """config.json, model.safetensors, vocab.txt, and mlm_head.safetensors where there are heads; bits: 16 or 32."""
+    from safetensors.numpy import save
+
+    write_checkpoint(folder, dict(config), encoder, vocabulary, bits)
+    if not heads:
+        return
+    stored = {name.removeprefix("cls."): np.ascontiguousarray(value, f"float{bits}") for name, value in heads.items()}
+    (folder / HEAD_FILE).write_bytes(save(stored))
+
+
+def save_encoder(trainer: Any, about: About, vocabulary: Path, bits: int) -> None:
+    """The trainer's encoder as it is now, whole or not at all, and the picture of the log."""
+    job, output = trainer.job, trainer.job.output
+    encoder, heads = trained_weights(trainer.model, job.config.sentence_tasks)
+    config = {key: value for key, value in job.start.config.items() if key not in ("id2label", "task_options")}
+    card = make_card(trainer, about, encoder)
+
+    def write(folder: Path) -> None:
+        write_encoder(folder, config, encoder, heads, vocabulary, bits)
+        (folder / CARD).write_text(json.dumps(card, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+        (folder / README).write_text(readme(card), encoding="utf-8")
+
+    write_whole(output / ENCODER, write)
+    log.plot(output, f"{card['shape']}, step {card['steps']:,}")
+
+
+def make_card(trainer: Any, about: About, encoder: Weights) -> dict[str, Any]:
+    """Where the encoder comes from: what was trained, on what, how far, with what figures."""
+    job, progress = trainer.job, trainer.progress
+    config, held = job.config, [row for row in log.rows(job.output) if "held_loss" in row]
+    shape = job.start.config
+    figures = {name: value for name, value in held[-1].items() if name.startswith("held_")} if held else {}
+    return {
+        "shape": f"{shape['num_hidden_layers']} layers, hidden {shape['hidden_size']}, "
+        f"{shape['num_attention_heads']} heads",
+        "parameters": int(sum(value.size for value in encoder.values())),
+        "vocabulary": f"{job.tokenizer.vocab_size:,} entries",
+        "from": job.start.name,
+        "before": runs_before(job.start.where),
+        "text": about.text,
+        "licence": about.licence,
+        "steps": progress.step,
+        "of_steps": config.steps,
+        "tokens": progress.tokens,
+        "seconds": round(progress.seconds),
+        "lengths": [[stretch.length, stretch.share] for stretch in config.lengths],
+        "objective": ["mlm", *config.sentence_tasks],
+        "mask_rate": config.mask_rate,
+        "learning_rate": config.learning_rate,
+        "batch_tokens": config.batch_tokens * config.accumulate * trainer.ranks,
+        "amp": config.amp,
+        "seed": config.seed,
+        **figures,
+        "hardware": hardware(trainer.paddle, job.device, trainer.ranks),
+        "command": about.command,
+    }
+
+
+def runs_before(where: str) -> list[dict[str, Any]]:
+    """The runs that made what this one begins with, as its card tells of them, the first one first."""
+    folder = folder_of(where)
+    path = None if folder is None else folder / CARD
+    if path is None or not path.is_file():
+        return []
+    try:
+        card = json.loads(path.read_text(encoding="utf-8"))
+        figures = {name: value for name, value in card.items() if name in OF_A_RUN or name.startswith("held_")}
+        return [*card.get("before", ()), {"from": card.get("from", ""), **figures}] if figures else []
+    except (ValueError, AttributeError, TypeError):
+        return []  # another tool's card
+
+
+def hardware(paddle: Any, device: str, ranks: int) -> str:
+    """The device by its name."""
+    if device.startswith("gpu"):
+        return f"{ranks} x {paddle.device.cuda.get_device_name()}"
+    model = ""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        model = next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        model = platform.processor() or platform.machine()
+    return f"CPU {model}, {os.environ.get('OMP_NUM_THREADS', '1')} threads, {ranks} process{'es' * (ranks > 1)}"
+
+
+def readme(card: Mapping[str, Any]) -> str:
+    """The card as a page."""
+    rows = [
+        ("shape", f"ERNIE: {card['shape']}; {card['parameters'] / 1e6:.2f} million parameters"),
+        ("vocabulary", card["vocabulary"]),
+        ("started from", card["from"]),
+        ("trained on", f"{card['text']}; licence: {card['licence']}"),
+        (
+            "how far",
+            f"{card['steps']:,} of {card['of_steps']:,} steps, {card['tokens']:,} tokens, {card['seconds']:,} s",
+        ),
+        ("objective", f"{', '.join(card['objective'])}; {100 * card['mask_rate']:.0f}% of the units hidden"),
+        ("hardware", card["hardware"]),
+        ("command", f"`{card['command']}`"),
+    ]
+    if "held_loss" in card:
+        rows.insert(6, ("held-out", f"loss {card['held_loss']:.3f}, masked accuracy {card['held_accuracy']:.1f}%"))
+    if told := [run for run in card["before"] if "tokens" in run]:
+        tokens = sum(run["tokens"] for run in told)
+        rows.insert(3, ("before that", f"{len(told)} run{'s' * (len(told) > 1)}, {tokens:,} tokens (card.json)"))
+    lines = [f"| {name} | {str(value).replace('|', '/')} |" for name, value in rows]
+    return "\n".join(["# Pre-trained encoder", "", "| | |", "|---|---|", *lines, ""])

@@ -1,0 +1,1 @@
+"""The Triton model repository: configurations, calibration, warm-up, staging, versions, comparison."""

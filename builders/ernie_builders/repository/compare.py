@@ -1,0 +1,176 @@
+"""`ernie-triton compare TASK`: a published task's variants side by side; which one is recommended; back a version."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from ernie_runtime.manifest import Evaluation, Manifest, Variant
+from ernie_runtime.repository import task_manifest
+
+from ..compression.measure import may_be_chosen, rank
+from ..config.variants import FULL
+from ..console import run_command
+from ..errors import PublishError
+from ..filesystem import locked
+from .rollback import recommend, roll_back
+
+COLUMNS = (
+    *("variant", "engine", "metric", "drop", "file MB", "process MB", "model MB", "b1 MB"),
+    *("b1 texts/s", "p50", "p99", "x fp32", "best texts/s", "p50", "p99", "x fp32"),
+)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    p = argparse.ArgumentParser(prog="ernie-triton compare", description=__doc__)
+    p.add_argument("task")
+    p.add_argument("--repository", type=Path, default=Path("model_repository"))
+    p.add_argument("--pick", metavar="NAME", help="recommend this variant from now on: a name, fastest or smallest")
+    p.add_argument("--max-drop", type=float, help="with --pick: only among variants that lose at most so many points")
+    p.add_argument("--rollback", action="store_true", help="go back to the version before the newest")
+    p.add_argument("--markdown", type=Path, metavar="FILE", help="write the table as Markdown")
+    p.add_argument("--plot", type=Path, metavar="FILE", help="write accuracy against latency and size (.svg or .png)")
+    return p
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit codes: 0 done, 1 a fault (one line), 2 usage."""
+    args = parser().parse_args(argv)
+    if args.max_drop is not None and not args.pick:
+        parser().error("--max-drop goes with --pick")
+    return run_command("ernie-triton compare", lambda: sys.stdout.writelines(f"{line}\n" for line in run(args)))
+
+
+def run(args: argparse.Namespace) -> list[str]:
+    """Do what the command line asks for; the lines to show."""
+    manifest = published(args.repository, args.task)
+    if args.rollback or args.pick:
+        with locked(args.repository):
+            manifest = published(args.repository, args.task)  # again: a build may have published meanwhile
+            if args.rollback:
+                manifest = roll_back(args.repository, manifest)
+            if args.pick:
+                manifest = recommend(args.repository, manifest, picked(manifest, args.pick, args.max_drop))
+    rows = table(manifest)
+    if args.markdown is not None:
+        args.markdown.write_text(markdown(manifest), encoding="utf-8")
+    if args.plot is not None:
+        from .compare_plot import plot
+
+        plot(manifest, args.plot)
+    return [f"{manifest.task}, version {manifest.version}: {manifest.title}", *aligned(rows), *remarks(manifest)]
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows as lines; names to the left, figures to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(
+            f"{cell:>{width}}" if i > 1 else f"{cell:<{width}}"
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def published(repository: Path, task: str) -> Manifest:
+    """The newest manifest of a task, as its ensemble has it (the recommended variant is that one's to say)."""
+    if not (repository / task).is_dir():
+        raise PublishError(f"{repository} has no task {task!r}: build it first, or give --repository")
+    return task_manifest(repository, task)
+
+
+def picked(manifest: Manifest, pick: str, max_drop: float | None) -> str:
+    """The variant that `pick` means among those that may be recommended; PublishError where there is none."""
+    fit = {
+        variant.name: variant
+        for variant in manifest.variants
+        if variant.gate.get("passed", True) and (max_drop is None or variant.gate.get("drop", 0) <= max_drop)
+    }
+    if not fit:
+        raise PublishError(f"task {manifest.task}: no variant loses at most {max_drop:g} points")
+    measured = {name: variant for name, variant in fit.items() if may_be_chosen(variant)}
+    name = rank(measured, pick) if measured else pick
+    if name not in fit:
+        known = (
+            "is none of its variants" if name not in [v.name for v in manifest.variants] else "did not pass the gate"
+        )
+        raise PublishError(
+            f"task {manifest.task}: {name!r} {known}; --pick takes {', '.join(fit)}, fastest or smallest"
+        )
+    return name
+
+
+def table(manifest: Manifest) -> list[list[str]]:
+    """Header and one row a variant; * the recommended one, ! refused by the gate, - not measured."""
+    found = manifest.compared()
+    return [
+        list(COLUMNS),
+        *(_row(manifest, variant, found.get(variant.name)) for variant in (*manifest.variants, *manifest.refused)),
+    ]
+
+
+def _row(manifest: Manifest, variant: Variant, figure: Evaluation | None) -> list[str]:
+    speed = variant.speed
+    mark = " *" if variant.name == manifest.recommended else " !" if variant in manifest.refused else ""
+    cells = [f"{variant.name}{mark}", variant.engine]
+    cells.append(f"{figure.metrics[manifest.main_metric]:.2f}" if figure else "-")
+    cells.append(f"{variant.gate['drop']:.2f}" if "drop" in variant.gate else "-")
+    cells.append(f"{variant.bytes / 1e6:.1f}")
+    keys = ("memory", "model_memory", "single_memory")
+    cells += [f"{speed[key] / 1e6:.0f}" if key in speed else "-" for key in keys]
+    for name in ("batch_1", "best"):
+        part = speed.get(name)
+        cells += [f"{part[key]:.1f}" for key in ("texts_per_second", "p50_ms", "p99_ms")] if part else ["-"] * 3
+        cells.append(f"{part['ratio']:.2f}" if part else "-")
+    return cells
+
+
+def remarks(manifest: Manifest) -> list[str]:
+    """What the table was measured on, and which variants the gate did not let through."""
+    refused = "; ! refused by the gate, not served" if manifest.refused else ""
+    lines = [
+        f"* behind the name {manifest.task}{refused}; metric: {manifest.main_metric} ({manifest.compared_on()})",
+        "process: memory of the encoder's process; model: what of it came with the model; b1 MB: the same before it "
+        "ran larger batches; b1: one text a batch, best: at the best batch size; p50 and p99 in ms a batch",
+    ]
+    speed = next((variant.speed for variant in manifest.variants if variant.speed), None)
+    if speed:
+        on = speed["machine"]
+        lines.append(
+            f"measured on {on['cpu']} ({', '.join(on['instructions']) or 'no vector instructions known'}), "
+            f"{on['threads']} threads, {speed['texts']} texts, medians of {speed['rounds']} rounds in turn"
+        )
+    if not_run := manifest.made_by.get("not_run"):
+        lines.append(f"written by this build, never run by it: {', '.join(not_run)} (FP16 on a GPU)")
+    lines += [f"{v.name} was forced: {v.gate['reason']}" for v in manifest.variants if not v.gate.get("passed", True)]
+    lines += [f"{v.name} was refused: {v.gate['reason']}" for v in manifest.refused]
+    if manifest.recommended == FULL.name and len(manifest.variants) + len(manifest.refused) > 1:
+        passed = {v.name: v for v in manifest.variants if v.gate.get("passed", True)}
+        others = [name for name in passed if name != FULL.name]
+        if not others:
+            why = "no other passed"
+        elif not any(may_be_chosen(passed[name]) for name in others):
+            why = "the others were measured on no labelled text: give --data-dir, or choose one by its name"
+        elif speed and rank(passed, "fastest") == FULL.name:
+            why = f"the others that passed ({', '.join(others)}) are not faster here"
+        else:
+            why = f"none was picked (--pick fastest, smallest or {', '.join(others)})"
+        lines.append(f"fp32 is recommended: {why}")
+    return lines
+
+
+def markdown(manifest: Manifest) -> str:
+    """The table for a page."""
+    rows = table(manifest)
+    lines = [f"| {' | '.join(row)} |" for row in rows]
+    lines.insert(1, "|---|---" + "|---:" * (len(COLUMNS) - 2) + "|")
+    notes = [f"- {line.replace('*', chr(92) + '*', 1)}" for line in remarks(manifest)]
+    return "\n".join([f"### {manifest.task}: {manifest.title}", "", *lines, "", *notes]) + "\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,141 @@
+"""Every model directory of a task, written complete into a folder that is itself a model repository."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from google.protobuf.message import Message
+
+from ernie_runtime.engines import load_engine
+from ernie_runtime.errors import ManifestError
+from ernie_runtime.manifest import Manifest
+from ernie_runtime.repository import newest_version
+from ernie_runtime.text.tokenization import ErnieTokenizer
+
+from ..config.serving import ServingConfig
+from ..config.tasks import TaskConfig
+from ..errors import PublishError
+from . import model_config as tc
+from .queues import bound_queues, set_instances
+from .warmup import warmup_requests, write_warmup
+
+PUBLISHED = "published"  # in a version directory: the model's configuration as it was published with the version
+
+
+def model_names(task: str, variants: Mapping[str, Any] | list[str], fused: bool = False) -> list[str]:
+    """The task's models in the order of publishing: steps, then what reads them, ensembles, the plain name last."""
+    return [
+        tc.tokenizer_name(task),
+        *(tc.encoder_name(task, name) for name in variants),
+        tc.postprocess_name(task),
+        *([tc.fused_name(task)] if fused else []),
+        *(f"{task}_{name}" for name in variants),
+        task,
+    ]
+
+
+def models_of(manifest: Manifest) -> list[str]:
+    """The models that a version was published as, in the order of publishing."""
+    return model_names(manifest.task, [variant.name for variant in manifest.variants], tc.is_fused(manifest))
+
+
+def keep_configuration(model: Path, target: Path) -> None:
+    """Copy a model's configurations and warm-up requests beside a version, which may be gone back to."""
+    own = [path for path in model.iterdir() if not path.name.isdigit()]
+    target.mkdir()
+    for path in own:
+        (shutil.copytree if path.is_dir() else shutil.copyfile)(path, target / path.name)
+
+
+def stage_models(
+    staging: Path,
+    manifest: Manifest,
+    exported: Mapping[str, Path],
+    examples: list[tuple[str, ...]],
+    serving: ServingConfig,
+) -> None:
+    """Write the task's models under `staging`; exported: variant -> folder with its files and tokenizer.json."""
+    task, recommended = manifest.task, manifest.variant(manifest.recommended)
+    tokenizer = ErnieTokenizer.from_file(exported[recommended.name] / "tokenizer.json")
+    flavours: dict[str, tuple[Message, ...]] = {
+        tc.tokenizer_name(task): (tc.tokenizer_config(manifest, False), tc.tokenizer_config(manifest, True)),
+        tc.postprocess_name(task): (tc.postprocess_config(manifest, False), tc.postprocess_config(manifest, True)),
+        task: (tc.ensemble_config(manifest, task, recommended),),
+    }
+    warm: dict[str, Any] = {}
+    for variant in manifest.variants:
+        name, encoder, source = f"{task}_{variant.name}", tc.encoder_name(task, variant.name), exported[variant.name]
+        flavours[name] = (tc.ensemble_config(manifest, name, variant),)
+        flavours[encoder] = (
+            tc.encoder_config(manifest, variant, False),
+            tc.encoder_config(manifest, variant, True),
+            *((tc.tensorrt_config(manifest, variant),) if variant.engine == "onnxruntime" else ()),
+        )
+        engine = load_engine(variant.engine, source / variant.file, variant.settings)
+        warm |= warmup_requests(manifest, tokenizer, engine, examples, variant.name)
+    rates = {tc.encoder_name(task, v.name): v.batching.get("texts_per_second", 0) for v in manifest.variants}
+    if tc.is_fused(manifest):
+        flavours[tc.fused_name(task)] = (tc.fused_config(manifest, recommended),)
+        warm[tc.fused_name(task)] = warm[tc.tokenizer_name(task)]
+    for name, configs in flavours.items():
+        folder = staging / name
+        home = folder / str(manifest.version)
+        home.mkdir(parents=True)
+        for config, file in zip(configs, (tc.PORTABLE, tc.RAGGED, tc.TENSORRT), strict=False):
+            set_instances(config, serving)
+            stand_in = file == tc.RAGGED or name == tc.fused_name(task)
+            bound_queues(config, serving, rates.get(name, max(rates.values())), stand_in, tc.tokenizer_name(task))
+            write_warmup(config, folder, warm.get(name, []))
+            (folder / file).parent.mkdir(exist_ok=True)
+            (folder / file).write_text(tc.to_text(config), encoding="utf-8")
+        (home / "manifest.json").write_text(manifest.to_json(), encoding="utf-8")
+        keep_configuration(folder, home / PUBLISHED)
+    at = str(manifest.version)
+    tokenizer.save(staging / tc.tokenizer_name(task) / at / "tokenizer.json")
+    for variant in manifest.variants:
+        home, source = staging / tc.encoder_name(task, variant.name) / at, exported[variant.name]
+        for file in filter(None, (variant.file, variant.weights)):
+            shutil.copyfile(source / file, home / file)
+        if (source / "paddle").is_dir():
+            shutil.copytree(source / "paddle", home / "paddle")
+
+
+def check_free(repository: Path, task: str, models: Iterable[str]) -> None:
+    """PublishError where one of a task's models has the name of a model of another task that is published."""
+    for model in models:
+        owner = owner_of(repository / model)
+        if owner not in ("", task):
+            raise PublishError(
+                f"{repository / model}: is a model of task {owner}, and task {task} would publish one of that name; "
+                "rename one of the tasks, leave that variant out, or give another --output"
+            )
+
+
+def check_all_free(repository: Path, tasks: Iterable[TaskConfig]) -> None:
+    """The same before anything is built: for all models that the tasks may be published as."""
+    for task in tasks:
+        check_free(repository, task.name, model_names(task.name, list(task.variants), fused=True))
+
+
+def owner_of(model: Path) -> str:
+    """The task that a model directory was published for; empty where there is none, or none that can be told."""
+    try:
+        path = newest_version(model) / "manifest.json"
+        found = json.loads(path.read_text(encoding="utf-8"))["task"]
+    except (ManifestError, OSError, ValueError, LookupError, TypeError):
+        return ""
+    return str(found)
+
+
+def staging_folder(output: Path, name: str) -> Path:
+    """Beside the repository; inside it where its parent is another disk or not ours to write (a mount)."""
+    output = output.resolve()
+    beside = (
+        os.access(output.parent, os.W_OK, effective_ids=True) and output.parent.stat().st_dev == output.stat().st_dev
+    )
+    return output.parent / f".{output.name}.{name}.new" if beside else output / f".{name}.new"

@@ -1,0 +1,151 @@
+"""Read and check the labelled text; one normal form for the stages after it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ernie_runtime.kinds import get_kind
+from ernie_runtime.manifest import Manifest
+from ernie_runtime.text.tokenization import ErnieTokenizer
+
+from ..config.tasks import DataConfig
+from ..config.variants import parse
+from ..console import bar
+from ..errors import ConfigError, DataError
+from ..filesystem import sha256_of
+from ..kinds import get_builder_kind
+from ..readers import Example, get_reader
+from . import Context, Done
+from .draft import draft_manifest
+
+NAME = "data"
+FORMAT = 1  # raise it when the same files are read in another way
+
+
+def inputs(context: Context, before: Mapping[str, Done]) -> dict[str, Any]:
+    """The files' bytes, how they are read, the labels, the vocabulary."""
+    data = context.task.data
+    files = {split: sha256_of(path) for split, path in _files(context).items()}
+    return {
+        "files": files,
+        "format": data.format,
+        "fields": dict(data.fields),
+        "labels": [label.id for label in context.task.labels],
+        **({"options": context.task.options} if context.task.options else {}),
+        "kind": context.task.kind,
+        "limits": vars(context.task.limits),
+        "vocabulary": sha256_of(context.source.vocabulary),
+        "reading": FORMAT,
+    }
+
+
+def run(context: Context, before: Mapping[str, Done], folder: Path) -> dict[str, Any]:
+    """Write train.jsonl and dev.jsonl; rows, token lengths and the unknown-word rate."""
+    tokenizer = ErnieTokenizer.from_vocab(context.source.vocabulary)
+    kind, manifest = get_kind(context.task.kind), draft_manifest(context.task, tokenizer)
+    for example, document in zip(
+        context.task.examples, kind.documents(context.task.examples, tokenizer, manifest)[0], strict=True
+    ):
+        if document.error is not None:
+            raise ConfigError(f"tasks.{context.task.name}.examples: {example!r}: {document.error}")
+    figures: dict[str, Any] = {}
+    for split, path in _files(context).items():
+        examples = read_file(path, split, context.task.data, manifest)
+        with (folder / f"{split}.jsonl").open("w", encoding="utf-8") as out:
+            for e in examples:
+                out.write(json.dumps([e.texts, e.target, e.line], ensure_ascii=False) + "\n")
+        items = [e.texts for e in examples]
+        chunks = [kind.documents(items[i : i + 1000], tokenizer, manifest) for i in range(0, len(items), 1000)]
+        documents = [document for chunk, _ in chunks for document in chunk]
+        unserved = [f"line {e.line}: {d.error}" for e, d in zip(examples, documents, strict=True) if d.error]
+        if len(unserved) == len(examples):
+            raise DataError(f"{path}: no row can be served; {unserved[0]}")
+        ids = np.concatenate([window.input_ids for _, windows in chunks for window in windows])
+        lengths = np.array([document.tokens for document in documents])
+        figures[split] = {
+            "rows": len(examples),
+            "tokens_median": int(np.median(lengths)),
+            "tokens_p99": int(np.percentile(lengths, 99)),
+            "tokens_max": int(lengths.max()),
+            "over_one_window_percent": round(
+                100 * float(np.mean([d.windows > 1 or d.truncated for d in documents])), 2
+            ),
+            "unknown_percent": round(100 * float(np.mean(ids == tokenizer.unk_id)), 3),
+            **({"unserved": len(unserved), "unserved_first": unserved[:3]} if unserved else {}),
+        }
+    return figures
+
+
+def line(figures: Mapping[str, Any]) -> str:
+    """Rows and lengths, and which rows are not used: no server would answer them either."""
+    if not figures:
+        return "no data at hand"
+    return "; ".join(
+        f"{split} {f['rows']:,} rows, {f['tokens_median']} tokens at the median, {f['tokens_p99']} at p99, "
+        f"{f['unknown_percent']}% unknown{_unserved(f)}"
+        for split, f in figures.items()
+    )
+
+
+def _unserved(figures: Mapping[str, Any]) -> str:
+    if "unserved" not in figures:
+        return ""
+    more = ", ..." if figures["unserved"] > len(figures["unserved_first"]) else ""
+    return f", {figures['unserved']:,} that cannot be served ({', '.join(figures['unserved_first'])}{more})"
+
+
+def read_split(done: Done, split: str) -> list[Example]:
+    """The examples of a finished data stage; an empty list where it has no such split."""
+    path = done.folder / f"{split}.jsonl"
+    if not path.is_file():
+        return []
+    with path.open(encoding="utf-8") as rows:
+        return [Example(tuple(texts), target, line) for texts, target, line in map(json.loads, rows)]
+
+
+def _files(context: Context) -> dict[str, Path]:
+    """The files to read; a checkpoint that is ready needs training text for variants only, where it is at hand."""
+    data, trains = context.task.data, not context.ready and get_builder_kind(context.task.kind).trains
+    if context.data_folder is None or not (trains or data.train or data.dev):
+        return {}
+    files = {"dev": context.data_folder / (data.dev or data.train)}
+    if trains:
+        if not data.train:
+            raise DataError(
+                f"task {context.task.name} has no training text ([tasks.{context.task.name}.data] train): "
+                f"publish a fine-tuned checkpoint with --checkpoint {context.task.name}=DIR"
+            )
+        files = {"train": context.data_folder / data.train, **files}
+    elif data.train and any(parse(name).needs_text for name in context.task.variants):
+        train = context.data_folder / data.train
+        files = {"train": train, **files} if train.is_file() else files
+    for path in files.values():
+        if not path.is_file():
+            raise DataError(f"{path}: no such file; [tasks.{context.task.name}.data] names it")
+    return files
+
+
+def read_file(path: Path, split: str, data: DataConfig, manifest: Manifest) -> list[Example]:
+    """The examples of one file, read as `data` says and checked; split: "train" or "dev", for readers that split."""
+    read = get_reader(data.format)
+    kind, wanted = get_builder_kind(manifest.kind), len(get_kind(manifest.kind).inputs)
+    examples = []
+    with bar(0, path.name, "row") as shown:
+        for example in read(path, data.fields, split):
+            if len(example.texts) != wanted:
+                raise DataError(
+                    f"{path}:{example.line}: {len(example.texts)} texts, the kind {manifest.kind} takes {wanted}"
+                )
+            fault = kind.check(example, manifest)
+            if fault is not None:
+                raise DataError(f"{path}:{example.line}: {fault}")
+            examples.append(example)
+            shown.update()
+    if not examples:
+        raise DataError(f"{path}: no rows")
+    return examples

@@ -1,0 +1,117 @@
+"""Evaluate the exported model through the serving code: tokenize, window, engine, decode."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ernie_runtime.steps.pipeline import Pipeline
+from ernie_runtime.text.tokenization import ErnieTokenizer
+
+from ..console import bar
+from ..filesystem import sha256_of
+from ..kinds import get_builder_kind
+from ..metrics.class_report import write_classes
+from . import Context, Done, code_key
+from .data import read_file, read_split
+from .export import engine_of
+from .finetune import changed_fields, manifest_of
+
+NAME = "evaluate"
+WRONG, CLASSES = "wrong.jsonl", "classes.tsv"
+
+
+def inputs(context: Context, before: Mapping[str, Done]) -> dict[str, Any]:
+    """The exported model, the dev texts and the way they are cut."""
+    return {
+        "export": before["export"].key,
+        "data": before["data"].key,
+        "split": context.data_split,
+        "labels": [vars(label) for label in context.task.labels],
+        "limits": vars(context.task.limits),
+        "options": context.task.options,
+        "transfer": {
+            name: {"file": sha256_of(path), "data": changed_fields(context.task.transfer[name])}
+            for name, path in _transfer_files(context).items()
+        },
+        "code": code_key(),
+    }
+
+
+def run(context: Context, before: Mapping[str, Done], folder: Path) -> dict[str, Any]:
+    """Write wrong.jsonl (texts with what was expected and predicted) and, where there are classes, classes.tsv.
+
+    Returns metrics, rows, texts a second.
+    """
+    examples = read_split(before["data"], "dev")
+    if not examples:
+        return {"rows": 0, "split": context.data_split, "metrics": {}}
+    exported = before["export"].folder
+    tokenizer = ErnieTokenizer.from_file(exported / "tokenizer.json")
+    manifest = manifest_of(context, before["fine-tune"], tokenizer)
+    kind = get_builder_kind(context.task.kind)
+    pipeline = Pipeline(manifest, tokenizer, engine_of(before["export"]))
+    started = time.monotonic()
+    with bar(len(examples), "evaluate") as shown:
+        answers = pipeline.predict([e.texts for e in examples], progress=shown.update)
+    seconds = time.monotonic() - started
+    transfer = {}
+    for name, path in _transfer_files(context).items():
+        others = read_file(path, "dev", context.task.transfer[name], manifest)
+        with bar(len(others), name) as shown:
+            replies = pipeline.predict([e.texts for e in others], progress=shown.update)
+        transfer[name] = {"rows": len(others), "metrics": kind.score(others, replies, manifest)}
+    wrong = 0
+    with (folder / WRONG).open("w", encoding="utf-8") as out:
+        for example, answer in zip(examples, answers, strict=True):
+            row = kind.wrong(example, answer, manifest)
+            if row is not None:
+                wrong += 1
+                out.write(json.dumps({"line": example.line, **row}, ensure_ascii=False) + "\n")
+    classes = kind.report(examples, answers, manifest)
+    if classes:
+        write_classes(folder / CLASSES, classes)
+    home = folder.with_name(folder.name.removesuffix(".partial"))
+    return {
+        "rows": len(examples),
+        "split": context.data_split,
+        "main": kind.main_metric,
+        "shown": [kind.main_metric, *kind.headline],
+        "metrics": kind.score(examples, answers, manifest),
+        "transfer": transfer,
+        "wrong": wrong,
+        "wrong_file": str(home / WRONG),
+        **({"classes_file": str(home / CLASSES)} if classes else {}),
+        "texts_per_second": round(len(examples) / max(seconds, 1e-9)),
+    }
+
+
+def line(figures: Mapping[str, Any]) -> str:
+    """The main metrics, and where the wrong predictions are."""
+    if not figures["rows"]:
+        return "no labelled text at hand, not evaluated"
+    shown = ", ".join(
+        f"{name} {value:.2f}"
+        for name, value in figures["metrics"].items()
+        if "_" not in name or name in figures["shown"]
+    )
+    shown += f" on {figures['rows']:,} rows"
+    shown += "".join(
+        f"; {name} {figures['main']} {other['metrics'][figures['main']]:.2f} on {other['rows']:,} rows"
+        for name, other in figures.get("transfer", {}).items()
+        if figures["main"] in other["metrics"]
+    )
+    return (
+        f"{figures['split']} {shown}, through the serving code; "
+        f"{figures['wrong']:,} wrong in {figures['wrong_file']}"
+        + (f"; class by class in {figures['classes_file']}" if "classes_file" in figures else "")
+    )
+
+
+def _transfer_files(context: Context) -> dict[str, Path]:
+    """The further sets that are at hand."""
+    found = {name: folder / context.task.transfer[name].dev for name, folder in context.transfer_folders.items()}
+    return {name: path for name, path in found.items() if path.is_file()}

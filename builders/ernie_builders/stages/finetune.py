@@ -1,0 +1,206 @@
+"""Fine-tune the base model, on one device or several; or take a checkpoint that is fine-tuned already."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import pickle
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import ernie_assets
+import ernie_builders
+import ernie_runtime
+from ernie_runtime.manifest import Manifest
+from ernie_runtime.steps.pipeline import Pipeline
+from ernie_runtime.text.tokenization import ErnieTokenizer
+
+from ..checkpoints.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from ..console import say
+from ..errors import BuildError, ConfigError
+from ..filesystem import key_of
+from ..framework import import_paddle
+from ..kinds import get_builder_kind
+from ..modeling.model import TASK_OPTIONS, PaddleEngine, build_model
+from ..training.launch import end_with_parent
+from . import Context, Done
+from .data import read_split
+from .draft import draft_manifest
+
+NAME = "fine-tune"
+FORMAT = 1  # raise it when the same hyperparameters train in another way
+BEST, RESULT, HISTORY = "best", "result.json", "progress.json"
+WORKER = Path(__file__).with_name("worker.py")
+
+
+def inputs(context: Context, before: Mapping[str, Done]) -> dict[str, Any]:
+    """The weights to start from, the data and the hyperparameters; only the weights where they are ready."""
+    kind = get_builder_kind(context.task.kind)
+    start = key_of({name: _fingerprint(value) for name, value in sorted(context.source.weights.items())})
+    if context.ready:
+        return {"weights": start, "config": context.source.config, "vocabulary": before["data"].key}
+    return {
+        "weights": start,
+        "config": context.source.config,
+        "data": before["data"].key,
+        "train": changed_fields(context.task.train),
+        "seed": context.seed,
+        "training": FORMAT if kind.training == 1 else f"{FORMAT}.{kind.training}",
+        "processes": max(1, len(context.devices.split(",")) if context.devices else 1),
+    }
+
+
+def changed_fields(config: Any) -> dict[str, Any]:
+    """A dataclass's fields that are not at their defaults: a hyperparameter that is new keeps what was trained."""
+    return {f.name: value for f in fields(config) if (value := getattr(config, f.name)) != f.default}
+
+
+def run(context: Context, before: Mapping[str, Done], folder: Path) -> dict[str, Any]:
+    """Leave a checkpoint in `folder`/best."""
+    source = context.source
+    figures: dict[str, Any] = {"from": source.name, "trained": False}
+    if context.ready or not get_builder_kind(context.task.kind).trains:
+        write_checkpoint(folder / BEST, source.config, source.weights, source.vocabulary)
+    else:
+        figures = _launch(context, before, folder) if context.devices else train(context, before["data"], folder)
+        figures["trained"] = True
+    learn(context, before["data"], folder / BEST)
+    if figures["trained"]:
+        drop_state(folder)
+    return figures
+
+
+def drop_state(folder: Path) -> None:
+    """Keep a training's history and remove its weights and moments, which only a run that goes on needs: the last
+    thing of a stage, or one that is stopped in `learn` would train again."""
+    shutil.copyfile(folder / "state" / HISTORY, folder / HISTORY)
+    gone = folder / "state.done"  # a state is there whole or not at all
+    shutil.rmtree(gone, ignore_errors=True)  # half of one, where a kill came in between
+    (folder / "state").rename(gone)
+    shutil.rmtree(gone)
+
+
+def learn(context: Context, data: Done, folder: Path) -> None:
+    """Store with the checkpoint what the kind learns from data besides weights, unless it is there already."""
+    found = read_checkpoint(folder)
+    if TASK_OPTIONS in found.config:
+        return
+    kind, tokenizer = get_builder_kind(context.task.kind), ErnieTokenizer.from_vocab(found.vocabulary)
+    manifest = draft_manifest(context.task, tokenizer)
+
+    def pipeline() -> Pipeline:
+        import_paddle(context.device)
+        model = build_model(kind, found, manifest, ready=True)
+        model.eval()
+        return Pipeline(manifest, tokenizer, PaddleEngine(model, kind))
+
+    learnt = kind.learn(manifest, read_split(data, "train"), read_split(data, "dev"), pipeline)
+    if learnt:
+        write_checkpoint(folder, {**found.config, TASK_OPTIONS: learnt}, found.weights, found.vocabulary)
+
+
+def manifest_of(context: Context, done: Done, tokenizer: ErnieTokenizer) -> Manifest:
+    """The task's manifest with what fine-tuning learnt, before anything is exported."""
+    return draft_manifest(context.task, tokenizer, fine_tuned(done).config.get(TASK_OPTIONS))
+
+
+def line(figures: Mapping[str, Any]) -> str:
+    """The best dev figure and what it took."""
+    if not figures["trained"]:
+        return f"checkpoint {figures['from']} taken as it is"
+    return (
+        f"dev {figures['main']} {figures[figures['main']]:.2f} at batch {figures['batch']} of {figures['batches']}, "
+        f"{figures['seconds']} s of training"
+    )
+
+
+def train(context: Context, data: Done, folder: Path) -> dict[str, Any]:
+    """Fine-tune in this process (one of several under paddle.distributed.launch)."""
+    from ..training.trainer import Job, Trainer
+
+    tokenizer = ErnieTokenizer.from_vocab(context.source.vocabulary)
+    manifest: Manifest = draft_manifest(context.task, tokenizer)
+    job = Job(
+        manifest,
+        context.task.train,
+        context.source,
+        tokenizer,
+        read_split(data, "train"),
+        read_split(data, "dev"),
+        folder,
+        context.device,
+        context.seed,
+    )
+    return Trainer(job).run()
+
+
+def fine_tuned(done: Done) -> Checkpoint:
+    """The checkpoint of a finished stage."""
+    return read_checkpoint(done.folder / BEST)
+
+
+def _launch(context: Context, before: Mapping[str, Done], folder: Path) -> dict[str, Any]:
+    """`paddle.distributed.launch` runs stages/worker.py once a device; results come back in a file."""
+    devices = context.devices.split(",")
+    if not all(number.isdigit() for number in devices):
+        raise ConfigError(f"--devices {context.devices}: expected numbers joined by commas, such as 0,1")
+    import_paddle(context.device)  # a device that is not there is told here, not in a log
+    job, result = folder / "job.pickle", folder / RESULT
+    result.unlink(missing_ok=True)
+    with job.open("wb") as file:
+        pickle.dump((context, before["data"], folder), file)
+    count = len(devices)
+    command = [sys.executable, "-m", "paddle.distributed.launch", "--log_dir", str(folder / "logs")]
+    command += ["--devices", context.devices] if context.device.startswith("gpu") else ["--nproc_per_node", str(count)]
+    say(f"    on {count} devices; each one's log is in {folder / 'logs'}")
+    packages = [
+        str(Path(module.__file__).parents[1])
+        for module in (ernie_builders, ernie_assets, ernie_runtime)
+        if module.__file__
+    ]
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([*packages, os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep),
+    }
+    with (folder / "launch.log").open("w", encoding="utf-8") as log:
+        # In a session of its own: Ctrl-C comes here alone, and the launcher is asked to stop its processes.
+        launcher = subprocess.Popen(
+            [*command, str(WORKER), str(job)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            env=environment,
+            start_new_session=True,
+            preexec_fn=end_with_parent,
+        )
+        assert launcher.stdout is not None
+        try:
+            for row in launcher.stdout:  # the launcher passes on what the first process writes
+                log.write(row)
+                if row.startswith(("    batch", "    resumed", "  fine-tune", "  dev")):
+                    say(row.rstrip())
+            code = launcher.wait()
+        finally:
+            if launcher.poll() is None:
+                launcher.terminate()
+            launcher.wait()
+            launcher.stdout.close()
+    figures: dict[str, Any] = json.loads(result.read_text(encoding="utf-8")) if result.is_file() else {}
+    if "error" in figures:
+        raise BuildError(figures["error"])
+    if not figures:  # a process that fails when all is done (Paddle's communicator at its exit) loses nothing
+        raise BuildError(
+            f"fine-tuning on {count} devices failed (exit {code}); the reason is in {folder}: launch.log, logs/"
+        )
+    return figures
+
+
+def _fingerprint(value: Any) -> str:
+    return hashlib.sha256(value.tobytes()).hexdigest()[:16]

@@ -1,0 +1,174 @@
+"""Publish: a new version of every model of the task, each visible to a server whole or not at all."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ernie_runtime.errors import ManifestError
+from ernie_runtime.kinds import get_kind
+from ernie_runtime.manifest import Manifest
+from ernie_runtime.repository import newest_version, task_manifest, versions
+from ernie_runtime.text.tokenization import ErnieTokenizer
+
+from ..filesystem import key_of, locked, move_in
+from ..lint.repository import lint
+from ..repository import model_config as tc
+from ..repository.buckets import expected_waste, histogram
+from ..repository.calibrate import batching_of
+from ..repository.served import TEXTS, check_served
+from ..repository.staging import check_free, model_names, models_of, stage_models, staging_folder
+from . import Context, Done
+from .data import read_split
+from .finetune import manifest_of
+from .names import done_of
+from .variants.verdicts import passed, variant_of, with_variants, with_verdict
+
+NAME = "publish"
+LENGTHS = 1000  # dev texts whose windows' lengths are told
+
+
+def inputs(context: Context, before: Mapping[str, Done]) -> dict[str, Any]:
+    """All that ends up in the repository, and which repository."""
+    return {"build": _build_key(context, before), "output": str(context.output.resolve())}
+
+
+def holds(context: Context, before: Mapping[str, Done]) -> bool:
+    """Whether this very build is still the newest version of every model of the task."""
+    try:
+        newest = task_manifest(context.output, context.task.name)
+        names = models_of(newest)
+        manifests = [Manifest.load(newest_version(context.output / name) / "manifest.json") for name in names]
+    except ManifestError:
+        return False
+    if set(_present(context)) - set(names):
+        return False  # stopped before it took away what the build before had
+    build = _build_key(context, before)
+    if len({m.version for m in manifests}) != 1 or any(m.made_by.get("build") != build for m in manifests):
+        return False
+    return not any(_concerns(finding.file, manifests[0]) for finding in lint(context.output, names)[0])
+
+
+def _concerns(file: str, manifest: Manifest) -> bool:
+    """Whether a file of the repository belongs to the task's models and to their newest version, or to all versions."""
+    model, _, inside = file.partition("/")
+    part = inside.partition("/")[0]
+    names = models_of(manifest)
+    return model in names and (not part.isdigit() or int(part) == manifest.version)
+
+
+def run(context: Context, before: Mapping[str, Done], folder: Path) -> dict[str, Any]:
+    """Stage, then move in: steps first, ensembles last."""
+    context.output.mkdir(parents=True, exist_ok=True)
+    # One publisher a repository at a time: each finds its own version number and the versions it must keep.
+    with locked(context.output):
+        return _publish(context, before)
+
+
+def _publish(context: Context, before: Mapping[str, Done]) -> dict[str, Any]:
+    task, present = context.task, _present(context)
+    check_free(context.output, task.name, present)
+    tokenizer = ErnieTokenizer.from_file(before["export"].folder / "tokenizer.json")
+    found = {name: variant_of(context, before, name) for name in task.variants}
+    manifest = replace(
+        manifest_of(context, before["fine-tune"], tokenizer),
+        version=1 + max((v for name in present for v in versions(context.output / name)), default=0),
+        made_by={
+            "build": _build_key(context, before),
+            "base_model": context.card.get("base_model", context.source.name),
+            "trained": before["fine-tune"].figures["trained"],
+            "profile": context.profile,
+            "seed": context.seed,
+            "not_run": tc.NOT_RUN,
+            "serving": vars(task.serving),
+            **({tc.PIPELINE: tc.FUSED} if task.pipeline == tc.FUSED else {}),
+        },
+    )
+    items = [e.texts for e in read_split(before["data"], "dev")[:LENGTHS]] or list(task.examples)
+    if lengths := window_lengths(manifest, tokenizer, items):
+        manifest = replace(manifest, made_by={**manifest.made_by, tc.WINDOW_LENGTHS: lengths})
+        waste = expected_waste(lengths, tc.buckets(manifest))
+        manifest = replace(manifest, made_by={**manifest.made_by, "expected_padding": round(waste, 3)})
+    folders = {name: before[done_of(name, "export")].folder for name in found}
+    known = manifest.made_by.get(tc.WINDOW_LENGTHS, {})
+    found = {
+        name: replace(variant, batching=batching_of(variant, folders[name], known, task.serving))
+        for name, variant in found.items()
+    }
+    staging = staging_folder(context.output, task.name)
+    try:
+        kept, refused = passed(found, context.force)
+        if len(kept) > 1:
+            manifest = with_variants(manifest, kept, context.pick)
+            _stage(staging, manifest, folders, context)
+            served = check_served(staging, manifest, items[:TEXTS])
+            found = {name: with_verdict(variant, served.get(name)) for name, variant in found.items()}
+            kept, refused = passed(found, context.force)
+        manifest = with_variants(manifest, kept, context.pick)
+        manifest = replace(manifest, refused=tuple(v for name, v in found.items() if name not in kept))
+        _stage(staging, manifest, folders, context)
+        names = models_of(manifest)
+        for name in names:
+            move_in(staging / name, context.output / name, manifest.version)
+        for name in set(present) - set(names):
+            shutil.rmtree(context.output / name)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return {
+        "task": task.name,
+        "version": manifest.version,
+        "models": names,
+        "output": str(context.output),
+        "recommended": manifest.recommended,
+        "refused": refused,
+    }
+
+
+def line(figures: Mapping[str, Any]) -> str:
+    """Where and as what."""
+    return f"version {figures['version']} of {', '.join(figures['models'])} in {figures['output']}"
+
+
+def window_lengths(manifest: Manifest, tokenizer: ErnieTokenizer, items: Sequence[tuple[str, ...]]) -> dict[str, int]:
+    """Lengths in tokens of the texts' windows -> how many there are; empty without texts."""
+    _, windows = get_kind(manifest.kind).documents(items, tokenizer, manifest)
+    return histogram(len(window.input_ids) for window in windows)
+
+
+def _stage(staging: Path, manifest: Manifest, folders: Mapping[str, Path], context: Context) -> None:
+    shutil.rmtree(staging, ignore_errors=True)
+    stage_models(staging, manifest, folders, list(context.task.examples)[:4], context.task.serving)
+
+
+def _present(context: Context) -> list[str]:
+    """The task's models in the repository, of whatever variants."""
+    try:
+        known = task_manifest(context.output, context.task.name).variants
+    except ManifestError:
+        known = ()
+    names = dict.fromkeys([*(variant.name for variant in known), *context.task.variants])
+    models = model_names(context.task.name, list(names), fused=True)
+    return [name for name in models if (context.output / name).is_dir()]
+
+
+def _build_key(context: Context, before: Mapping[str, Done]) -> str:
+    return key_of(
+        {
+            "stages": [done.key for done in before.values()],
+            "title": context.task.title,
+            "labels": [vars(label) for label in context.task.labels],
+            "limits": vars(context.task.limits),
+            "examples": context.task.examples,
+            "options": context.task.options,
+            "card": context.card,
+            "variants": context.task.variants,
+            "max_drop": context.task.compress.max_drop,
+            "serving": vars(context.task.serving),
+            "force": context.force,
+            "pick": context.pick,
+            "pipeline": context.task.pipeline,
+        }
+    )

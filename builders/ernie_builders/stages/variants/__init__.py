@@ -1,0 +1,1 @@
+"""The stages that make, measure and gate a task's variants."""

@@ -1,0 +1,107 @@
+"""Prune: the fine-tuned model made narrower or shallower, and distilled from the full one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ernie_runtime.steps.batching import pad_rows
+from ernie_runtime.text.tokenization import ErnieTokenizer
+
+from ...checkpoints.checkpoint import Checkpoint
+from ...framework import import_paddle
+from ...kinds import get_builder_kind
+from ...modeling.model import build_model
+from ...modeling.width import Importance, add_importance, check_width, layers_kept, narrowed, shallower
+from .. import Context, Done
+from ..finetune import fine_tuned, manifest_of
+from .distil import distil, settings_of, training_text
+
+NAME = "prune"
+STANDS_FOR = "fine-tune"
+FORMAT = 2  # raise it when the same recipe prunes or trains in another way
+
+
+def inputs(context: Context, before: Mapping[str, Done]) -> dict[str, Any]:
+    """The fine-tuned checkpoint, the training text, the shape, how it is distilled."""
+    return {
+        "checkpoint": before["fine-tune"].key,
+        "data": before["data"].key,
+        "width": context.recipe.width,
+        "depth": context.recipe.depth,
+        "settings": settings_of(context),
+        "seed": context.seed,
+        "pruning": FORMAT,
+    }
+
+
+def run(context: Context, before: Mapping[str, Done], folder: Path) -> dict[str, Any]:
+    """Leave a checkpoint in `folder`/best; figures as fine-tuning's."""
+    import_paddle(context.device)
+    recipe = context.recipe
+    full = fine_tuned(before["fine-tune"])
+    train = training_text(context, before)
+    size = full.config["hidden_size"] // full.config["num_attention_heads"]
+    weights, config = full.weights, dict(full.config)
+    if recipe.depth:
+        layers_kept(config["num_hidden_layers"], recipe.depth)
+        weights, config["num_hidden_layers"] = shallower(weights, recipe.depth), recipe.depth
+    if recipe.width < 1:
+        inner = weights["ernie.encoder.layers.0.linear1.weight"].shape[1]
+        check_width(recipe.width, config["num_attention_heads"], inner)
+        found = importance(context, before, replace(full, weights=weights, config=config), train)
+        weights = narrowed(weights, found, recipe.width, size)
+    student = Checkpoint(full.where, config, weights, full.vocabulary)
+    return distil(context, before, folder, full, student)
+
+
+def line(figures: Mapping[str, Any]) -> str:
+    """The dev figure after distilling, and the size."""
+    return (
+        f"{figures['weights'] / 1e6:.1f} million weights; dev {figures['main']} {figures[figures['main']]:.2f} at "
+        f"batch {figures['batch']} of {figures['batches']}, {figures['seconds']} s of distilling"
+    )
+
+
+def importance(context: Context, before: Mapping[str, Done], model: Checkpoint, train: list[Any]) -> Importance:
+    """Of every head and FFN neuron, from gradients of the task's loss on part of the training text."""
+    import paddle
+
+    from ...training.dataset import training_rows
+
+    kind, settings = get_builder_kind(context.task.kind), context.task.compress
+    tokenizer = ErnieTokenizer.from_vocab(model.vocabulary)
+    manifest = manifest_of(context, before["fine-tune"], tokenizer)
+    chosen = np.random.default_rng(context.seed).permutation(len(train))[: max(1, settings.importance_rows)]
+    rows = training_rows(manifest, tokenizer, [train[i] for i in sorted(chosen)], context.task.train.windows_per_text)
+    layer = build_model(kind, model, manifest, ready=True)
+    layer.eval()  # no dropout: the gradients are those of the model as it is served
+    size = model.config["hidden_size"] // model.config["num_attention_heads"]
+    total: Importance = []
+    rows = sorted(rows, key=lambda row: max(len(window.input_ids) for window in row.windows))
+    for start in range(0, len(rows), settings.batch_size):
+        batch = rows[start : start + settings.batch_size]
+        windows = [window for row in batch for window in row.windows]
+        outputs = kind.outputs(
+            layer(
+                paddle.to_tensor(pad_rows([window.input_ids for window in windows])),
+                token_type_ids=paddle.to_tensor(pad_rows([window.token_type_ids for window in windows])),
+            )
+        )
+        kind.loss(outputs, batch_targets(batch)).backward()
+        add_importance(total, layer.ernie.encoder.layers, size)
+        layer.clear_gradients()
+    return total
+
+
+def batch_targets(batch: list[Any]) -> dict[str, Any]:
+    """A batch's targets as Paddle tensors, by name."""
+    import paddle
+
+    from ...training.dataset import pad_targets
+
+    return {name: paddle.to_tensor(pad_targets(batch, name)) for name in batch[0].targets}

@@ -1,0 +1,90 @@
+"""What is published of a task's variants: their figures, the gate's verdicts, and which of them is recommended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from ernie_runtime.manifest import Evaluation, Manifest, Variant
+
+from ...compression.gate import Verdict, judge
+from ...compression.measure import may_be_chosen, rank
+from ...config.variants import FULL
+from ...errors import PublishError
+from ...kinds import get_builder_kind
+from .. import Context, Done
+from ..names import done_of
+
+
+def variant_of(context: Context, before: Mapping[str, Done], name: str) -> Variant:
+    """The variant with what its stages found: files, settings, figures, speed, and whether it lost too much."""
+    figures, evaluated = before[done_of(name, "export")].figures, before[done_of(name, "evaluate")].figures
+    verdict = judge(before["evaluate"].figures, evaluated, context.task.compress.max_drop)
+    return Variant(
+        name,
+        figures["engine"],
+        figures["file"],
+        figures["bytes"],
+        figures["sha256"],
+        figures["max_abs_error"],
+        evaluations(context, before, name),
+        figures.get("weights", ""),
+        figures.get("weights_sha256", ""),
+        figures["settings"],
+        figures.get("made", {}),
+        verdict.to_manifest() if name != FULL.name else {},
+        _speed(before, name),
+    )
+
+
+def _speed(before: Mapping[str, Done], name: str) -> dict[str, Any]:
+    if "measure" not in before:
+        return {}
+    figures = before["measure"].figures
+    return {**figures["variants"][name], **{key: figures[key] for key in ("machine", "rounds", "texts")}}
+
+
+def evaluations(context: Context, before: Mapping[str, Done], variant: str) -> tuple[Evaluation, ...]:
+    """This build's figures, and those on the card of a checkpoint that ships, where they are such as this kind has.
+
+    A checkpoint may serve a second task: a pair classifier's accuracy says nothing of a ranking.
+    """
+    main = get_builder_kind(context.task.kind).main_metric
+    card = context.card.get("evaluations", []) if variant == FULL.name else []
+    found = [Evaluation(**e) for e in card if main in e["metrics"]]
+    own = before[done_of(variant, "evaluate")].figures
+    if own["rows"]:
+        by = "this build, through the serving code"
+        found.append(Evaluation(own["split"], own["rows"], own["metrics"], by))
+        found += [Evaluation(name, other["rows"], other["metrics"], by) for name, other in own["transfer"].items()]
+    return tuple(found)
+
+
+def passed(found: Mapping[str, Variant], force: bool) -> tuple[dict[str, Variant], list[str]]:
+    """The variants to publish, and a line for each that the gate refuses; force: these too, the manifest says so."""
+    failed = [name for name, variant in found.items() if not variant.gate.get("passed", True)]
+    refused = [f"{name}: {found[name].gate['reason']}" for name in failed]
+    if FULL.name in failed and not force:
+        raise PublishError(f"nothing was published; {'; '.join(refused)} (--force publishes it nevertheless)")
+    return {name: variant for name, variant in found.items() if force or name not in failed}, refused
+
+
+def with_verdict(variant: Variant, verdict: Verdict | None) -> Variant:
+    """The variant with one more verdict of the gate; the first refusal stands."""
+    if verdict is None:
+        return variant
+    gate = {**verdict.to_manifest(), **variant.gate}
+    if not verdict.passed and variant.gate.get("passed", True):
+        gate |= {"passed": False, "reason": verdict.reason}
+    return replace(variant, gate=gate)
+
+
+def with_variants(manifest: Manifest, kept: Mapping[str, Variant], pick: str) -> Manifest:
+    """The manifest with these variants; recommended: what `pick` means among those that passed, else fp32.
+
+    A variant that was forced is recommended where `pick` is its name only.
+    """
+    fit = {name: variant for name, variant in kept.items() if may_be_chosen(variant)}
+    picked = pick if pick in kept or not fit else rank(fit, pick)
+    return replace(manifest, variants=tuple(kept.values()), recommended=picked if picked in kept else FULL.name)

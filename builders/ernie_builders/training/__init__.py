@@ -1,0 +1,1 @@
+"""Fine-tuning: data set, loop, distillation loss, and one process per device."""

@@ -1,0 +1,1 @@
+"""Prediction from files: resumable, in order, bad lines aside."""

@@ -1,0 +1,29 @@
+"""The mosec server, which takes mosec's own arguments and serves the case that the environment names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mosec import Server, Worker
+
+from ernie_perf.peers.model import PlainModel
+from ernie_perf.peers.mosec_peer import BATCH, WAIT
+from ernie_perf.peers.plain import load
+
+
+class Model(Worker):
+    """Lives in a process of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.model = PlainModel(load())
+
+    def forward(self, data: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Answers to a batch."""
+        return self.model([request["texts"] for request in data])
+
+
+if __name__ == "__main__":
+    server = Server()
+    server.append_worker(Model, num=1, max_batch_size=BATCH, max_wait_time=WAIT)
+    server.run()

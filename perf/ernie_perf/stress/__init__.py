@@ -1,0 +1,1 @@
+"""Beyond a steady load: overload, and growth in length and callers."""

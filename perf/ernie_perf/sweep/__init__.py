@@ -1,0 +1,1 @@
+"""Sweeps: a served repository measured with perf_analyzer, every answer checked."""

@@ -1,0 +1,1 @@
+"""The three steps (tokenize, encode, postprocess), alone and in one process."""

@@ -1,0 +1,74 @@
+"""A whole task as one step: tokenizer, encoder and postprocessor in one process, without Triton between them.
+
+Three processes cost a request three hops through Triton's queues and shared memory; for a small encoder that is a
+large part of its time. The steps are the same objects that the three models run, so the answers are the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+
+from ..errors import InvalidItem, ManifestError
+from ..manifest import Manifest
+from .batching import Observe
+from .encoder import EncoderStep
+from .steps import Arrays, PostprocessStep, TokenizerStep
+
+VARIANT = "variant"  # parameter of the model
+
+
+class FusedStep:
+    """TEXT... BYTES [N, 1] -> RESULT and the kind's numeric outputs, N rows.
+
+    The windows of all requests of one call share the encoder's micro-batches.
+    """
+
+    costly = True  # so that it is worth asking whether a large request was cancelled
+
+    def __init__(self, tokenizer: TokenizerStep, encoder: EncoderStep, postprocess: PostprocessStep) -> None:
+        self.tokenizer, self.encoder, self.postprocess = tokenizer, encoder, postprocess
+        self.inputs = tokenizer.inputs
+
+    @classmethod
+    def load(
+        cls, folder: Path, parameters: Mapping[str, str], device: str = "cpu", observe: Observe | None = None
+    ) -> FusedStep:
+        """From a version directory of `<task>_fused`.
+
+        Vocabulary and weights are read from the same version of the task's tokenizer and of the encoder of parameter
+        `variant`, beside this model in the repository. Other parameters: those of `EncoderStep.load`. observe: see
+        EncoderStep. ManifestError where a file is missing or is not of this build.
+        """
+        manifest = Manifest.load(folder / "manifest.json")
+        variant = manifest.variant(parameters.get(VARIANT, manifest.recommended))
+        repository, task = folder.parents[1], manifest.task
+        encoder = repository / f"{task}_encoder_{variant.name}" / folder.name
+        words = repository / f"{task}_tokenizer" / folder.name
+        for file in (words / "tokenizer.json", encoder / variant.file):
+            if not file.exists():
+                raise ManifestError(
+                    f"{file}: no such file; {folder.parent.name} reads it from there: publish {task} again, and copy "
+                    "or mount the whole model repository"
+                )
+        settings = {**variant.settings, **parameters}
+        postprocess = PostprocessStep(manifest)
+        per_token = [spec.name for spec in postprocess.specs if spec.per_token]
+        step = EncoderStep.load(variant.engine, encoder / variant.file, settings, per_token, device, observe)
+        return cls(TokenizerStep.load(words, {}), step, postprocess)
+
+    def run(self, requests: Sequence[Arrays]) -> list[dict[str, np.ndarray] | InvalidItem]:
+        """One tokenizer call, micro-batches over all windows, one decode call."""
+        results = self.tokenizer.run(requests)
+        good = [i for i, outcome in enumerate(results) if not isinstance(outcome, InvalidItem)]
+        if good:
+            tokens = [cast(dict[str, np.ndarray], results[i]) for i in good]
+            # The encoder refuses nothing; a failure of it is an exception.
+            logits = [cast(dict[str, np.ndarray], outputs) for outputs in self.encoder.run(tokens)]
+            both = [{**left, **right} for left, right in zip(tokens, logits, strict=True)]
+            for i, outcome in zip(good, self.postprocess.run(both), strict=True):
+                results[i] = outcome
+        return results

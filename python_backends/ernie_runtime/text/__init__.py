@@ -1,0 +1,1 @@
+"""Text in: tokenization, windows, word boundaries, tag sequences."""

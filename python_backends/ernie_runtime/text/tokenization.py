@@ -1,0 +1,265 @@
+"""Text to token ids and character offsets, with the ids ERNIE models were trained with.
+
+The reference is PaddleNLP 2.8.1, `ErnieTokenizer(vocab_file, do_lower_case=True)`: the ids here are those of
+its `__call__` less [CLS] and [SEP]. The work is done by Hugging Face `tokenizers` (Rust), built from explicit
+Unicode tables because its own BertNormalizer and BertPreTokenizer differ on symbols and emoji. A saved
+tokenizer.json carries the tables of the Python it was built with; newer ones know more characters.
+
+Kept as the reference has them, odd or not, because the models were trained with them:
+- Private-use and unassigned characters, zero-width joiners, U+00AD, U+FFFD and vertical tabs are deleted, so
+  the words on both sides of one become one word; U+2028 and U+2029 separate words.
+- Non-spacing marks are deleted in every script, not only accents: "が" is read as "か".
+- A capital sigma always becomes "σ", never the final "ς": the reference lowers a character at a time.
+- "²", "º", "µ", "ŋ" and "〇" stand alone like symbols; "³", "ª", "①" and ideographs from U+2CEB0 do not.
+- Hangul falls apart into its letters; full-width letters are lowered but stay full-width.
+- Of a token that is on two lines of the vocabulary, the last line counts ("$" in ERNIE 3.0's).
+
+Different on purpose: special tokens typed in a text are ordinary characters. The reference takes a user's
+"[SEP]" for a separator and so cuts the input. And `vocab_size` counts lines, so that it is one more than the
+highest id; the reference counts distinct tokens.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import unicodedata
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property
+from itertools import accumulate, chain, pairwise
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from tokenizers import Encoding, Regex, Tokenizer, normalizers, pre_tokenizers
+from tokenizers.models import WordPiece
+
+from ..errors import VocabularyError
+from .character_table import CharacterTable
+
+POOL = 16  # texts from which Rust's thread pool is worth waking: 8 titles took twice as long through it
+MAX_WORD_CHARS = 100  # longer words are one [UNK]
+SPECIAL_TOKENS = ("[PAD]", "[CLS]", "[SEP]", "[UNK]", "[MASK]")
+_IDEOGRAPHS = (
+    (0x3400, 0x4DBF),
+    (0x4E00, 0x9FFF),
+    (0xF900, 0xFAFF),
+    (0x20000, 0x2A6DF),
+    (0x2A700, 0x2CEAF),
+    (0x2F800, 0x2FA1F),
+)
+_LIKE_SYMBOLS = frozenset("\u00b2\u00b5\u00ba\u00d8\u014b\u01b1\u3007")
+
+
+@dataclass(frozen=True)
+class TokenizedText:
+    """One text's tokens, without special tokens.
+
+    Offsets index the text as sent (Python slicing). 0 <= start < end <= len(text), and neither starts nor
+    ends ever decrease; tokens overlap only where one character gives several. A combining mark belongs to
+    the character it follows, though it gives no token.
+    """
+
+    ids: npt.NDArray[np.int64]  # [n]
+    offsets: npt.NDArray[np.int32]  # [n, 2]
+
+
+class ErnieTokenizer:
+    """ERNIE's tokenizer; calls may come from several threads."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        """Use `from_vocab` or `from_file`. VocabularyError where `tokenizer` is not one that they made."""
+        if tokenizer.get_added_tokens_decoder():
+            raise VocabularyError("it has registered special tokens: make it with ErnieTokenizer.save")
+        entries = tokenizer.get_vocab(with_added_tokens=False)
+        names = sorted(entries, key=entries.__getitem__)
+        if [entries[name] for name in names] != list(range(len(names))):
+            raise VocabularyError("its ids are not 0 to n - 1: make it with ErnieTokenizer.save")
+        self._tokenizer = tokenizer
+        self._tokens: list[str] = [name.rstrip("\n") for name in names]
+        self._ids = {token: index for index, token in enumerate(self._tokens)}
+        _check_special_tokens(self._ids)
+        special_ids = [self._ids[token] for token in SPECIAL_TOKENS]
+        self.pad_id, self.cls_id, self.sep_id, self.unk_id, self.mask_id = special_ids
+        self.vocab_size = len(self._tokens)
+        """Rows an embedding table needs: the highest id + 1."""
+        self.fingerprint = hashlib.sha256("".join(f"{t}\n" for t in self._tokens).encode()).hexdigest()
+        """SHA-256 of the vocabulary, a token a line in the order of their ids."""
+
+    @classmethod
+    def from_vocab(cls, path: str | Path) -> ErnieTokenizer:
+        """Build from vocab.txt: UTF-8, a token a line, id = line number from 0. Raises VocabularyError."""
+        try:
+            with open(path, encoding="utf-8") as file:
+                tokens = [line.rstrip("\n") for line in file]
+        except (OSError, UnicodeDecodeError) as error:
+            reason = "not UTF-8" if isinstance(error, UnicodeDecodeError) else error.strerror
+            raise VocabularyError(f"{path}: {reason}") from None
+        if not any(tokens):
+            raise VocabularyError(f"{path}: the vocabulary is empty")
+        last = {token: index for index, token in enumerate(tokens)}
+        try:
+            _check_special_tokens(last)
+            return cls(_build(tokens, last))
+        except VocabularyError as error:
+            raise VocabularyError(f"{path}: {error}") from None
+
+    @classmethod
+    def from_file(cls, path: str | Path) -> ErnieTokenizer:
+        """Load what `save` wrote. Raises VocabularyError."""
+        try:
+            tokenizer = Tokenizer.from_file(str(path))
+        except Exception as error:  # tokenizers raises bare Exception
+            raise VocabularyError(f"{path}: not a tokenizer.json: {error}") from None
+        try:
+            return cls(tokenizer)
+        except VocabularyError as error:
+            raise VocabularyError(f"{path}: {error}") from None
+
+    def save(self, path: str | Path) -> None:
+        """Write tokenizer.json, which Hugging Face `tokenizers` loads as it is; the same bytes every time."""
+        Path(path).write_bytes(self._tokenizer.to_str().encode() + b"\n")
+
+    def token(self, id: int) -> str:
+        """The token of an id; IndexError where there is none."""
+        if id < 0:
+            raise IndexError(f"token id {id} is negative")
+        return self._tokens[id]
+
+    def id(self, token: str) -> int | None:
+        """The id of a token, None where the vocabulary has none."""
+        return self._ids.get(token)
+
+    def __call__(self, texts: Sequence[str]) -> list[TokenizedText]:
+        """Tokenize texts, those of plain characters by a table, the others in one Rust call.
+
+        Lone surrogates are deleted like others of category C.
+        """
+        texts = list(texts)
+        found = [self._table.tokenize(text) for text in texts]
+        rest = [text for text, tokens in zip(texts, found, strict=True) if tokens is None]
+        others = iter(self._by_rust(rest) if rest else ())
+        return [
+            next(others)
+            if tokens is None
+            else TokenizedText(np.array(tokens[0], np.int64), np.array(tokens[1], np.int32).reshape(-1, 2))
+            for tokens in found
+        ]
+
+    @cached_property
+    def _table(self) -> CharacterTable:
+        return CharacterTable(self._tokenizer, self._ids, self.unk_id)
+
+    def _by_rust(self, texts: list[str]) -> list[TokenizedText]:
+        try:
+            encodings = self._encode(texts)
+        except (TypeError, UnicodeEncodeError):
+            # U+FFFD is deleted too, and keeps the offsets of all else.
+            visible = [text.encode("utf-16", "surrogatepass").decode("utf-16", "replace") for text in texts]
+            encodings = self._encode(visible)
+        ids = [encoding.ids for encoding in encodings]
+        bounds = list(accumulate(map(len, ids), initial=0))
+        all_ids = np.fromiter(chain.from_iterable(ids), np.int64, bounds[-1])
+        pairs = chain.from_iterable(encoding.offsets for encoding in encodings)
+        offsets = np.fromiter(chain.from_iterable(pairs), np.int32, 2 * bounds[-1]).reshape(-1, 2)
+        _take_marks(texts, bounds, offsets)
+        return [TokenizedText(all_ids[start:end], offsets[start:end]) for start, end in pairwise(bounds)]
+
+    def _encode(self, texts: list[str]) -> list[Encoding]:
+        if len(texts) < POOL:
+            return [self._tokenizer.encode(text, add_special_tokens=False) for text in texts]
+        encodings: list[Encoding] = self._tokenizer.encode_batch(texts, add_special_tokens=False)
+        return encodings
+
+
+def _take_marks(texts: Sequence[str], bounds: list[int], offsets: npt.NDArray[np.int32]) -> None:
+    """Move the end of each token over the combining marks right after it, in place.
+
+    The marks were deleted before the words were cut, so the last token of "cafe\\u0301" ends at "e". Text i
+    has the tokens bounds[i] to bounds[i + 1]. Only tokens that leave a gap to the next one are looked at.
+    """
+    limits = np.empty(len(offsets), np.int32)
+    limits[:-1] = offsets[1:, 0]
+    for text, (start, end) in zip(texts, pairwise(bounds), strict=True):
+        if start < end:
+            limits[end - 1] = len(text)
+    ends = offsets[:, 1]
+    for token in (ends < limits).nonzero()[0].tolist():
+        text, limit = texts[bisect_right(bounds, token) - 1], limits[token]
+        end = int(ends[token])
+        while end < limit and _is_mark(text[end]):
+            end += 1
+        ends[token] = end
+
+
+def _is_mark(char: str) -> bool:
+    # NFD may swap a spacing mark that has a combining class with a deleted one; offsets do not follow.
+    return unicodedata.category(char) == "Mn" or unicodedata.combining(char) > 0
+
+
+def _check_special_tokens(ids: dict[str, int]) -> None:
+    missing = [token for token in SPECIAL_TOKENS if token not in ids]
+    if missing:
+        raise VocabularyError(f"the vocabulary lacks {', '.join(missing)}")
+    if ids["[PAD]"] != 0:
+        raise VocabularyError(f"[PAD] has id {ids['[PAD]']}, it must have 0: ERNIE takes id 0 for padding")
+
+
+def _build(tokens: list[str], last: dict[str, int]) -> Tokenizer:
+    # A line that does not count keeps its id under a name with line breaks, which no word ever has.
+    vocab: dict[str, int] = {}
+    for index, token in enumerate(tokens):
+        name = token
+        while last[token] != index and (name == token or name in vocab):
+            name += "\n"
+        vocab[name] = index
+    deleted, marks, isolated, isolated_or_space, unknown_to_rust = _character_classes()
+    tokenizer = Tokenizer(WordPiece(vocab, unk_token="[UNK]", max_input_chars_per_word=MAX_WORD_CHARS))
+    # Deletion comes first: Rust lowers and decomposes some characters that this Python does not know yet.
+    tokenizer.normalizer = normalizers.Sequence(
+        [
+            normalizers.Replace(Regex(deleted), ""),
+            normalizers.Lowercase(),
+            *(normalizers.Replace(char, unicodedata.normalize("NFD", char)) for char in unknown_to_rust),
+            normalizers.NFD(),
+            normalizers.Replace(Regex(marks), ""),
+        ]
+    )
+    words = Regex(f"{isolated}|[^{isolated_or_space[1:-1]}]+")
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(words, "removed", invert=True)
+    return tokenizer
+
+
+@cache
+def _character_classes() -> tuple[str, str, str, str, str]:
+    """Regex classes: deleted characters, combining marks, words of one character, those and spaces.
+
+    And, as a plain string, the characters that Rust's NFD does not decompose (one as of tokenizers 0.23).
+    """
+    nfd, unknown_to_rust = normalizers.NFD(), ""
+    deleted, marks, isolated, spaces = [], [], [], []
+    for code in chain(range(0xD800), range(0xE000, 0x110000)):
+        char = chr(code)
+        category = unicodedata.category(char)
+        decomposition = unicodedata.decomposition(char)
+        if decomposition and decomposition[0] != "<" and nfd.normalize_str(char) == char:
+            unknown_to_rust += char
+        if category == "Mn":
+            marks.append(code)
+        elif char in "\t\n\r" or category[0] == "Z":
+            spaces.append(code)
+        elif category[0] == "C" or code == 0xFFFD:
+            deleted.append(code)
+        elif category[0] in "PS" or char in _LIKE_SYMBOLS or any(a <= code <= b for a, b in _IDEOGRAPHS):
+            isolated.append(code)
+    isolated_or_space = sorted(isolated + spaces)
+    return _regex(deleted), _regex(marks), _regex(isolated), _regex(isolated_or_space), unknown_to_rust
+
+
+def _regex(codes: list[int]) -> str:
+    """Character class of ascending code points, as ranges, in the syntax of `tokenizers` (Oniguruma)."""
+    array = np.array(codes)
+    breaks = np.flatnonzero(np.diff(array) > 1)
+    firsts, lasts = array[np.r_[0, breaks + 1]], array[np.r_[breaks, len(array) - 1]]
+    return "[" + "".join(f"\\x{{{a:X}}}-\\x{{{b:X}}}" for a, b in zip(firsts, lasts, strict=True)) + "]"

@@ -1,0 +1,172 @@
+"""From texts to windows: what one row of the encoder's input is, and which text it belongs to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import InvalidItem
+from ..manifest import Limits
+
+if TYPE_CHECKING:
+    from .tokenization import ErnieTokenizer, TokenizedText
+
+
+MAX_WINDOWS = 1024  # of one request; also the encoder's max_batch_size
+
+
+@dataclass(frozen=True)
+class Document:
+    """One item of a request: what the postprocessor must know of it besides its windows.
+
+    `error` is None, or why the item cannot be answered; such an item still has one (empty) window, so that rows
+    and items keep their order on the way through the encoder.
+    """
+
+    text: str
+    tokens: int  # without special tokens
+    windows: int
+    truncated: bool
+    error: str | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)  # JSON data that the kind's decode needs besides
+
+
+@dataclass(frozen=True)
+class Window:
+    """One row for the encoder: [CLS] tokens [SEP], or [CLS] tokens [SEP] tokens [SEP]."""
+
+    owner: int  # index of the document in its request
+    input_ids: np.ndarray  # int64 [L]
+    token_type_ids: np.ndarray  # int64 [L]
+    offsets: np.ndarray  # int32 [L, 2], character offsets into the text; (0, 0) for special tokens
+
+
+def decode_utf8(raw: bytes | str) -> str:
+    """The text of a BYTES element; InvalidItem where it is not UTF-8."""
+    if isinstance(raw, bytes):
+        try:
+            return raw.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise InvalidItem(f"not UTF-8: {error.reason} at byte {error.start}") from None
+    if any("\ud800" <= c <= "\udfff" for c in raw):
+        raise InvalidItem("not UTF-8: a lone surrogate")
+    return raw
+
+
+def window_starts(tokens: int, room: int, doc_stride: int, overflow: str) -> list[int]:
+    """First tokens of the windows that cover `tokens` tokens, `room` tokens at most in each.
+
+    Windows start `doc_stride` apart (Devlin et al. 2018, appendix of the SQuAD recipe); the last is moved back so
+    that it is full, which gives its first tokens as much context as the text has.
+    """
+    if tokens <= room or overflow == "truncate":
+        return [0]
+    starts = list(range(0, tokens - room, doc_stride))
+    return [*starts, tokens - room]
+
+
+def make_windows(owner: int, text: TokenizedText, tokenizer: ErnieTokenizer, limits: Limits) -> list[Window]:
+    """The windows of one single-text document, in order."""
+    room = limits.max_length - 2
+    windows = []
+    for start in window_starts(len(text.ids), room, limits.doc_stride, limits.overflow):
+        ids = text.ids[start : start + room]
+        input_ids = np.empty(len(ids) + 2, np.int64)
+        input_ids[0], input_ids[1:-1], input_ids[-1] = tokenizer.cls_id, ids, tokenizer.sep_id
+        offsets = np.zeros((len(ids) + 2, 2), np.int32)
+        offsets[1:-1] = text.offsets[start : start + room]
+        windows.append(Window(owner, input_ids, np.zeros_like(input_ids), offsets))
+    return windows
+
+
+def empty_window(owner: int, tokenizer: ErnieTokenizer) -> Window:
+    """The placeholder row of an item that cannot be answered: [CLS] [SEP]."""
+    ids = np.array([tokenizer.cls_id, tokenizer.sep_id], np.int64)
+    return Window(owner, ids, np.zeros_like(ids), np.zeros((2, 2), np.int32))
+
+
+def read_texts(
+    items: Sequence[tuple[bytes | str, ...]], limits: Limits, names: Sequence[str] = ("the text",)
+) -> tuple[list[tuple[str, ...]], list[str | None]]:
+    """Each item's texts, and None or why they cannot be read (the texts are then empty); nothing is raised.
+
+    names: what messages call the texts of an item.
+    """
+    texts: list[tuple[str, ...]] = []
+    errors: list[str | None] = []
+    for item in items:
+        try:
+            texts.append(tuple(read_text(raw, limits, name) for raw, name in zip(item, names, strict=True)))
+            errors.append(None)
+        except InvalidItem as error:
+            texts.append(("",) * len(item))
+            errors.append(str(error))
+    return texts, errors
+
+
+def read_text(raw: bytes | str, limits: Limits, name: str) -> str:
+    """A text as it was sent; InvalidItem (which begins with its name) where it is not UTF-8 or too long."""
+    try:
+        text = decode_utf8(raw)
+    except InvalidItem as error:
+        raise InvalidItem(f"{name} is {error}") from None
+    if len(text) > limits.max_chars:
+        raise InvalidItem(f"{name} has {len(text):,} characters, this task takes at most {limits.max_chars:,}")
+    return text
+
+
+def empty_fault(text: str, what: str = "the text") -> str:
+    """Why a text without tokens cannot be answered."""
+    return f"{what} is empty" if not text else f"{what} has only spaces or control characters"
+
+
+class Cut:
+    """Documents and windows of the items of one or many requests, collected in order."""
+
+    def __init__(self, tokenizer: ErnieTokenizer) -> None:
+        self.tokenizer = tokenizer
+        self.documents: list[Document] = []
+        self.windows: list[Window] = []
+
+    @property
+    def owner(self) -> int:
+        """Index of the next document."""
+        return len(self.documents)
+
+    def refuse(self, text: str, fault: str) -> None:
+        """An item that cannot be answered."""
+        self.windows.append(empty_window(self.owner, self.tokenizer))
+        self.documents.append(Document(text, 0, 0, False, fault))
+
+    def add(
+        self, text: str, tokens: int, windows: Sequence[Window], truncated: bool, extra: Mapping[str, Any] | None = None
+    ) -> None:
+        """A good item; refused here if it needs more windows than a request can have."""
+        if len(windows) > MAX_WINDOWS:
+            self.refuse(text, f"the text needs {len(windows):,} windows, a request can have {MAX_WINDOWS:,}")
+            return
+        self.documents.append(Document(text, tokens, len(windows), truncated, None, extra or {}))
+        self.windows.extend(windows)
+
+
+def single_text_documents(
+    items: Sequence[tuple[bytes | str, ...]], tokenizer: ErnieTokenizer, limits: Limits
+) -> tuple[list[Document], list[Window]]:
+    """Tokenize and cut the items of one or many requests; one Rust call for all of them.
+
+    items: one-element tuples, UTF-8 bytes or str. Returns a document an item and at least one window a document,
+    windows ordered by owner. A bad item becomes a document with `error`; nothing is raised for it.
+    """
+    texts, errors = read_texts(items, limits)
+    cut = Cut(tokenizer)
+    for (text,), tokenized, fault in zip(texts, tokenizer([text for (text,) in texts]), errors, strict=True):
+        tokens = len(tokenized.ids)
+        if fault is not None or tokens == 0:
+            cut.refuse(text, fault or empty_fault(text))
+            continue
+        windows = make_windows(cut.owner, tokenized, tokenizer, limits)
+        cut.add(text, tokens, windows, limits.overflow == "truncate" and tokens > limits.max_length - 2)
+    return cut.documents, cut.windows

@@ -1,0 +1,167 @@
+"""Glue between the steps and Triton's Python backend; what model.py of each backend calls.
+
+`pb_utils` (triton_python_backend_utils) exists only inside the server, so it is handed in.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import traceback
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import InvalidItem
+from ..manifest import Manifest
+from ..steps.encoder import EncoderStep
+from ..steps.steps import Step
+from .admission import BEHIND, EXECUTION, UNBOUNDED, Admission, Execution, ExecutionLimit, InFlightLimit
+from .completions import Inbox, Outbox, address
+from .metrics import TokenCounters
+
+WORTH_ASKING = 8
+"""Rows from which a request is asked whether its client cancelled it. The question is a message to the server, some
+60 microseconds, and Triton itself drops what is cancelled in its queue or between the steps of an ensemble. What is
+left are requests whose batch was formed already: few, and dear only where they are large."""
+
+
+def parameters(args: Mapping[str, str]) -> dict[str, str]:
+    """The `parameters` of the model's configuration."""
+    config = json.loads(args["model_config"])
+    return {name: value["string_value"] for name, value in config.get("parameters", {}).items()}
+
+
+def admission(args: Mapping[str, str]) -> ExecutionLimit | None:
+    """An encoder's or a whole task's, by the model's parameters; None without `slo_ms`.
+
+    `reports_to`: the tokenizer that refuses in its stead. Then its own bound is a wide one, for those who
+    ask the encoder by itself.
+    """
+    given = parameters(args)
+    slo_ms, tokenizer = float(given.get("slo_ms", 0)), given.get("reports_to")
+    if slo_ms <= 0:
+        return None
+    if not tokenizer:
+        return ExecutionLimit(slo_ms, EXECUTION)
+    config = json.loads(args["model_config"])
+    groups = config.get("instance_group", ())
+    instances = sum(int(group.get("count", 1)) * max(1, len(group.get("gpus", ()))) for group in groups) or 1
+    outbox = Outbox(address(tokenizer, args["model_version"]), instances)
+    return ExecutionLimit(slo_ms, BEHIND, outbox)
+
+
+def first_admission(args: Mapping[str, str], pb_utils: Any) -> InFlightLimit | None:
+    """A tokenizer's, by its parameter `slo_ms`; None without."""
+    slo_ms = float(parameters(args).get("slo_ms", 0))
+    if slo_ms <= 0:
+        return None
+    name = args["model_name"]
+
+    def warn(told: str) -> None:
+        pb_utils.Logger.log_warn(f"{name}: {told}")
+
+    return InFlightLimit(slo_ms, Inbox(address(name, args["model_version"]), warn))
+
+
+def per_token_outputs(args: Mapping[str, str]) -> list[str]:
+    """Names of the outputs that the model's configuration gives a length that varies."""
+    outputs = json.loads(args["model_config"])["output"]
+    return [tensor["name"] for tensor in outputs if int(tensor["dims"][0]) == -1]
+
+
+def version_folder(args: Mapping[str, str]) -> Path:
+    """The version directory that Triton is loading."""
+    return Path(args["model_repository"], args["model_version"])
+
+
+def encoder_step(args: Mapping[str, str], engine: str, pb_utils: Any) -> EncoderStep:
+    """An encoder in one of the engine stand-ins, which batch ragged requests by a token budget.
+
+    Parameters of the model: see `EncoderStep.load`. Tokens are counted in Triton's metrics. It runs ERNIE encoders
+    (input_ids, token_type_ids), not any model.
+    """
+    config = json.loads(args["model_config"])
+    file = version_folder(args) / (config.get("default_model_filename") or "model.onnx")
+    device = "gpu" if args["model_instance_kind"] == "GPU" else "cpu"
+    counters = TokenCounters(pb_utils, args["model_name"], args["model_version"])
+    path = version_folder(args) / "manifest.json"
+    manifest = Manifest.load(path) if path.is_file() else None
+    return EncoderStep.load(engine, file, parameters(args), per_token_outputs(args), device, counters, manifest)
+
+
+def execute(step: Step, requests: Sequence[Any], pb_utils: Any, admission: Admission | None = None) -> list[Any]:
+    """Responses for requests, in order; a bad request fails alone and never shows a traceback to its sender.
+
+    admission: says how many rows are taken; what comes after them is refused with UNAVAILABLE. A large request that was
+    cancelled costs no work where the step says that it is `costly`.
+    """
+    responses: list[Any] = [None] * len(requests)
+    costly = getattr(step, "costly", False)
+    good: list[int] = []
+    inputs: list[dict[str, np.ndarray]] = []
+    sizes: list[int] = []
+    taken, dropped, room = 0, 0, admission.room() if admission else UNBOUNDED
+    for i, request in enumerate(requests):
+        tensors = [pb_utils.get_input_tensor_by_name(request, name) for name in step.inputs]
+        missing = [name for name, tensor in zip(step.inputs, tensors, strict=True) if tensor is None]
+        if missing:
+            responses[i] = _failed(pb_utils, "INVALID_ARG", f"input {', '.join(missing)} is missing")
+            continue
+        arrays = {name: tensor.as_numpy() for name, tensor in zip(step.inputs, tensors, strict=True)}
+        shape = next(iter(arrays.values())).shape
+        if 0 in shape:
+            responses[i] = _failed(pb_utils, "INVALID_ARG", "the request holds no items")
+            continue
+        if costly and shape[0] >= WORTH_ASKING and request.is_cancelled():
+            responses[i] = _failed(pb_utils, "CANCELLED", "the request was cancelled")
+            dropped += shape[0]
+            continue
+        if room == 0 or (good and taken + shape[0] > room):
+            responses[i] = _failed(pb_utils, "UNAVAILABLE", "more requests than the service can answer in time")
+            dropped += shape[0]
+            continue
+        taken += shape[0]
+        sizes.append(shape[0])
+        good.append(i)
+        inputs.append(arrays)
+    began = time.monotonic()
+    outcomes = _run(step, inputs, pb_utils) if good else []
+    if admission and (good or dropped):
+        admission.over(_execution(sizes, outcomes, dropped, time.monotonic() - began))
+    for i, outcome in zip(good, outcomes, strict=True):
+        if isinstance(outcome, InvalidItem):
+            responses[i] = _failed(pb_utils, "INVALID_ARG", str(outcome))
+        elif isinstance(outcome, Exception):
+            responses[i] = _failed(
+                pb_utils, "INTERNAL", f"internal error ({type(outcome).__name__}); see the server's log"
+            )
+        else:
+            responses[i] = pb_utils.InferenceResponse(
+                [pb_utils.Tensor(n, np.ascontiguousarray(a)) for n, a in outcome.items()]
+            )
+    return responses
+
+
+def _execution(sizes: Sequence[int], outcomes: Sequence[Any], dropped: int, seconds: float) -> Execution:
+    """sizes: rows of each request that was worked on."""
+    answered = [(size, outcome) for size, outcome in zip(sizes, outcomes, strict=True) if isinstance(outcome, dict)]
+    made = sum(len(next(iter(outcome.values()))) for _, outcome in answered)
+    return Execution(sum(sizes), sum(size for size, _ in answered), made, dropped, seconds)
+
+
+def _run(step: Step, inputs: Sequence[dict[str, np.ndarray]], pb_utils: Any) -> list[dict[str, np.ndarray] | Exception]:
+    """All requests together; one by one where that fails, so that only the guilty one is refused."""
+    try:
+        return list(step.run(inputs))
+    except Exception as error:
+        if len(inputs) == 1:
+            pb_utils.Logger.log_error(f"{type(step).__name__}: {traceback.format_exc()}")
+            return [error]
+        return [outcome for one in inputs for outcome in _run(step, [one], pb_utils)]
+
+
+def _failed(pb_utils: Any, code: str, message: str) -> Any:
+    return pb_utils.InferenceResponse(error=pb_utils.TritonError(message, getattr(pb_utils.TritonError, code)))

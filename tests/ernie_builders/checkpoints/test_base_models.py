@@ -1,0 +1,27 @@
+"""`--base-model shipped:TASK`: the encoder of a checkpoint that ships."""
+
+from __future__ import annotations
+
+import pytest
+
+from ernie_builders.checkpoints.base_models import folder_of, is_download
+from ernie_builders.checkpoints.checkpoint import read_checkpoint
+from ernie_builders.config.tasks import ASSETS
+from ernie_builders.errors import CheckpointError
+from ernie_builders.modeling.model import TASK_OPTIONS, find_base_model
+
+
+def test_the_encoder_without_head_and_labels() -> None:
+    found = find_base_model("shipped:tnews")
+    whole = read_checkpoint(ASSETS / "checkpoints" / "tnews")
+    assert not found.has_head
+    assert found.name == "shipped:tnews"
+    assert not {"id2label", TASK_OPTIONS} & found.config.keys()
+    assert {name for name in whole.weights if name.startswith("ernie.")} == set(found.weights)
+    assert folder_of("shipped:tnews") == ASSETS / "checkpoints" / "tnews"
+    assert not is_download("shipped:tnews")
+
+
+def test_one_that_does_not_ship() -> None:
+    with pytest.raises(CheckpointError, match=r"shipped:poems: no such checkpoint ships; there are .*tnews"):
+        find_base_model("shipped:poems")

@@ -1,0 +1,143 @@
+"""What ships is what was made: checksums, cards, and a refusal to load a file that is not what its checksum says."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from ernie_builders.checkpoints import checkpoint as weights
+from ernie_builders.checkpoints import checksums
+from ernie_builders.checkpoints.checkpoint import BASES, read_checkpoint
+from ernie_builders.checkpoints.checksums import SUMS, check_shipped, read_sums, refresh, verify
+from ernie_builders.checkpoints.random_encoder import find_vocabulary
+from ernie_builders.checkpoints.weight_formats import WEIGHT_FILES
+from ernie_builders.config.tasks import ASSETS
+from ernie_builders.errors import CheckpointError
+from ernie_builders.registry import cli as shipped
+from ernie_builders.registry import ship
+
+from ..places import Place
+
+ENCODER = next(name for name in WEIGHT_FILES if (ASSETS / "encoder" / name).is_file())
+
+
+def test_the_assets_are_whole() -> None:
+    assert verify() == []
+
+
+@pytest.fixture
+def assets(tmp_path: Path) -> Path:
+    """A copy of some of the assets, with its checksums."""
+    for name in ("encoder", "vocab", "checkpoints/tnews", "checkpoints/ocnli"):
+        shutil.copytree(ASSETS / name, tmp_path / name)
+    refresh(tmp_path)
+    return tmp_path
+
+
+def flip(path: Path, place: int = -100) -> None:
+    """Change one bit."""
+    data = bytearray(path.read_bytes())
+    data[place] ^= 1
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    "name", [f"encoder/{ENCODER}", "checkpoints/tnews/delta.xz", "vocab/ernie_2.0_en.txt", "encoder/vocab.txt"]
+)
+def test_a_flipped_bit_is_found(assets: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert shipped.main(["--assets", str(assets), "verify"]) == 0
+    assert "every checksum is right" in capsys.readouterr().out
+    flip(assets / name)
+    assert shipped.main(["--assets", str(assets), "verify"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"{assets / name}: damaged or exchanged" in line
+    assert "ernie-triton assets refresh" in line
+    assert shipped.main(["--assets", str(assets), "refresh"]) == 0
+    assert shipped.main(["--assets", str(assets), "verify"]) == 0
+
+
+def test_each_fault_has_its_line(assets: Path) -> None:
+    (assets / "checkpoints/tnews/card.json").unlink()
+    (assets / "checkpoints/ocnli/delta.xz").unlink()
+    (assets / "encoder/more.safetensors").write_bytes(b"weights")
+    (assets / "vocab/README.md").write_text("nothing named")
+    faults = verify(assets)
+    assert len(faults) == 5, faults
+    for says in (
+        "checkpoints/ocnli/delta.xz: missing, but SHA256SUMS lists it",
+        "checkpoints/tnews/delta.xz: has no card",
+        "encoder/more.safetensors: has no entry in SHA256SUMS",
+        "encoder/more.safetensors: has no card",
+        "vocab/ernie_2.0_en.txt: has no card",
+    ):
+        assert sum(says in fault for fault in faults) == 1, says
+
+
+def test_a_card_that_is_none(assets: Path) -> None:
+    card = assets / "checkpoints/ocnli/card.json"
+    for text, says in (("[]", "has no title: not a card"), ("{", "not JSON")):
+        card.write_text(text)
+        (fault,) = verify(assets)
+        assert says in fault and str(card) in fault
+
+
+@pytest.mark.parametrize(
+    ("text", "says"), [("abc  encoder/vocab.txt\n", r"SHA256SUMS:1: expected SHA256 and PATH"), (None, "no such file")]
+)
+def test_checksums_that_cannot_be_read(assets: Path, text: str | None, says: str) -> None:
+    (assets / SUMS).unlink()
+    if text is not None:
+        (assets / SUMS).write_text(text)
+    (fault,) = verify(assets)
+    assert says in fault
+    with pytest.raises(CheckpointError, match=says):
+        read_sums(assets)
+
+
+def test_list(assets: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert shipped.main(["--assets", str(assets), "list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == len(read_sums(assets))
+    title = json.loads((assets / "checkpoints/tnews/card.json").read_text(encoding="utf-8"))["title"]
+    assert any("checkpoints/tnews/delta.xz" in line and line.endswith(title) for line in lines)
+    assert shipped.main(["--assets", str(assets / "nowhere"), "verify"]) == 1
+
+
+def test_a_damaged_asset_is_not_loaded(assets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checksums, "ASSETS", assets)
+    monkeypatch.setattr(checksums.check_shipped, "__defaults__", (assets,))
+    monkeypatch.setattr(checksums.ships, "__defaults__", (assets,))
+    monkeypatch.setattr(weights, "BASES", {"embedded": assets / "encoder"})
+    check_shipped(assets / "encoder")
+    config = assets / "checkpoints/tnews/config.json"
+    config.write_bytes(config.read_bytes().replace(b'"vocab_size"', b'"vocab_size" '))
+    with pytest.raises(CheckpointError, match=r"tnews/config\.json: damaged or exchanged"):
+        read_checkpoint(assets / "checkpoints/tnews")
+    flip(assets / "encoder" / ENCODER)
+    with pytest.raises(CheckpointError, match=r"encoder\.safetensors: damaged or exchanged"):
+        read_checkpoint(assets / "encoder")
+    flip(assets / "vocab/ernie_2.0_en.txt")
+    with pytest.raises(CheckpointError, match=r"ernie_2\.0_en\.txt: damaged or exchanged"):
+        find_vocabulary(str(assets / "vocab/ernie_2.0_en.txt"), "random")
+
+
+def test_a_saved_checkpoint_has_its_entry(
+    finished: Place, place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is written among the assets is listed at once; what others had stays."""
+    shutil.copytree(finished.cache, place.cache)
+    shutil.copytree(finished.output, place.output)
+    assets = tmp_path / "assets"
+    shutil.copytree(ASSETS / "vocab", assets / "vocab")
+    refresh(assets)
+    flip(assets / "vocab/ernie_2.0_en.txt")  # not this command's business
+    monkeypatch.setattr(ship, "ships", lambda folder: checksums.ships(folder, assets))
+    monkeypatch.setattr(ship, "refresh", lambda folder: refresh(assets, folder))
+    monkeypatch.setitem(BASES, str(place.base_model), place.base_model)
+    assert place.build("--save-checkpoint", str(assets / "checkpoints")) == 0
+    assert {"checkpoints/topics/delta.xz", "checkpoints/topics/config.json"} <= read_sums(assets).keys()
+    (fault,) = verify(assets)
+    assert "vocab/ernie_2.0_en.txt: damaged" in fault

@@ -1,0 +1,213 @@
+"""The compact form on disk: read like any other checkpoint, or refused by one line that says what is wrong."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ernie_builders.checkpoints import checkpoint as weights_module
+from ernie_builders.checkpoints.checkpoint import BASES, Checkpoint, read_checkpoint, write_checkpoint, write_compact
+from ernie_builders.checkpoints.delta_files import HEADER, PACKED
+from ernie_builders.checkpoints.weight_formats import from_hugging_face
+from ernie_builders.config.tasks import ASSETS, load_tasks
+from ernie_builders.errors import CheckpointError
+from ernie_builders.kinds import get_builder_kind
+
+from ..tiny import CONFIG, HIDDEN, Weights, random_hugging_face, write_hugging_face
+
+STEP = 0.02
+OPTIONS = {"thresholds": [0.5, 0.25], "names": {"上海": "shanghai"}}
+
+
+@pytest.fixture
+def base(tmp_path: Path, vocabulary: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The one encoder that ships, for this test."""
+    folder = write_hugging_face(tmp_path / "encoder", random_hugging_face(), CONFIG, vocabulary)
+    monkeypatch.setattr(weights_module, "BASES", {"tiny": folder})
+    return folder
+
+
+@pytest.fixture
+def trained(base: Path) -> Weights:
+    """The encoder's weights, all changed a little, and two heads."""
+    generator = np.random.default_rng(3)
+    weights = read_checkpoint(base).weights
+    weights |= {"intent.weight": np.zeros((HIDDEN, 4), np.float32), "slots.weight": np.ones((HIDDEN, 9), np.float32)}
+    return {name: value + 0.01 * generator.standard_normal(value.shape, np.float32) for name, value in weights.items()}
+
+
+@pytest.fixture
+def folder(tmp_path: Path, trained: Weights, vocabulary: Path) -> Path:
+    """A checkpoint in the compact form."""
+    write_compact(tmp_path / "c", {**CONFIG, "task_options": OPTIONS}, trained, vocabulary, STEP, "tiny")
+    return tmp_path / "c"
+
+
+def refusal(folder: Path) -> str:
+    with pytest.raises(CheckpointError) as raised:
+        read_checkpoint(folder)
+    assert "\n" not in str(raised.value)
+    return str(raised.value)
+
+
+def change_header(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    header = json.loads((folder / HEADER).read_text(encoding="utf-8"))
+    change(header)
+    (folder / HEADER).write_text(json.dumps(header), encoding="utf-8")
+
+
+def test_read_like_any_other(folder: Path, base: Path, trained: Weights) -> None:
+    found = read_checkpoint(folder)
+    assert found.weights.keys() == trained.keys()
+    for name, value in trained.items():
+        assert found.weights[name].dtype == np.float32
+        assert np.abs(found.weights[name] - value).max() <= 1.4 * STEP / 2 + 1e-6, name
+    assert found.config == {k: v for k, v in CONFIG.items() if k != "model_type"} | {"task_options": OPTIONS}
+    assert found.vocabulary == base / "vocab.txt"
+    assert sorted(path.name for path in folder.iterdir()) == ["config.json", HEADER, PACKED]
+
+
+def test_small(folder: Path, trained: Weights) -> None:
+    """Less than a third of a byte a weight, at this size of changes and with a tiny model's many fine steps."""
+    size = (folder / PACKED).stat().st_size
+    assert size < sum(value.size for value in trained.values()) / 3
+
+
+def test_the_same_bytes_again(folder: Path, trained: Weights, vocabulary: Path, tmp_path: Path) -> None:
+    write_compact(tmp_path / "d", {**CONFIG, "task_options": OPTIONS}, trained, vocabulary, STEP, "tiny")
+    for path in folder.iterdir():
+        assert (tmp_path / "d" / path.name).read_bytes() == path.read_bytes()
+
+
+def test_no_base(tmp_path: Path, trained: Weights, vocabulary: Path, base: Path) -> None:
+    """Trained from what does not ship: complete in itself, but for a vocabulary that ships."""
+    write_compact(tmp_path / "c", CONFIG, trained, vocabulary, STEP, None)
+    assert json.loads((tmp_path / "c" / HEADER).read_text())["base"] is None
+    (base / "model.safetensors").unlink()
+    found = read_checkpoint(tmp_path / "c")
+    for name, value in trained.items():
+        assert np.abs(found.weights[name] - value).max() <= 1.4 * STEP / 2 + 1e-6, name
+
+
+def test_own_vocabulary(tmp_path: Path, trained: Weights, vocabulary: Path) -> None:
+    other = tmp_path / "other.txt"
+    other.write_bytes(vocabulary.read_bytes().replace(b"\n", b"\r\n"))
+    write_compact(tmp_path / "c", CONFIG, trained, other, STEP, "tiny")
+    assert read_checkpoint(tmp_path / "c").vocabulary == tmp_path / "c" / "vocab.txt"
+    assert (tmp_path / "c" / "vocab.txt").read_bytes() == other.read_bytes()
+    (tmp_path / "c" / "vocab.txt").unlink()
+    assert refusal(tmp_path / "c").endswith("c: no vocab.txt")
+
+
+def test_a_vocabulary_that_ships_alone(tmp_path: Path, vocabulary: Path) -> None:
+    english = ASSETS / "vocab" / "ernie_2.0_en.txt"
+    config = {**CONFIG, "vocab_size": len(english.read_bytes().split(b"\n"))}
+    weights = from_hugging_face(random_hugging_face(config=config))
+    write_compact(tmp_path / "c", config, weights, english, STEP, None)
+    assert read_checkpoint(tmp_path / "c").vocabulary == english
+    assert not (tmp_path / "c" / "vocab.txt").exists()
+
+
+def test_one_form_replaces_the_other(folder: Path, trained: Weights, vocabulary: Path) -> None:
+    write_checkpoint(folder, CONFIG, trained, vocabulary)
+    assert sorted(path.name for path in folder.iterdir()) == ["config.json", "model.safetensors", "vocab.txt"]
+    np.testing.assert_array_equal(read_checkpoint(folder).weights["slots.weight"], trained["slots.weight"])
+    write_compact(folder, CONFIG, trained, vocabulary, STEP, "tiny")
+    assert sorted(path.name for path in folder.iterdir()) == ["config.json", HEADER, PACKED]
+
+
+def test_another_base(folder: Path, base: Path, vocabulary: Path) -> None:
+    write_hugging_face(base, random_hugging_face(seed=8), CONFIG, vocabulary)
+    said = refusal(folder)
+    assert f"{folder}: holds what training changed in the encoder tiny " in said
+    assert f"but {base} is " in said
+    assert said.endswith(": put that encoder back, or train again from this one")
+
+
+def test_no_such_base(folder: Path, base: Path) -> None:
+    shutil.move(base, base.with_name("elsewhere"))
+    assert refusal(folder) == f"{folder}: holds what training changed in the encoder tiny, but it is not at {base}"
+    change_header(folder, lambda header: header["base"].update(name="ernie-9"))
+    assert refusal(folder) == f"{folder}: holds what training changed in the encoder ernie-9, but known are tiny"
+
+
+def test_another_vocabulary(folder: Path, base: Path) -> None:
+    path = base / "vocab.txt"
+    path.write_bytes(path.read_bytes().replace(b"[MASK]", b"[mask]"))
+    said = refusal(folder)
+    assert said.startswith(f"{folder}: needs the vocabulary tiny ")
+    assert said.endswith(f", and {path} is another: put that file back")
+    path.unlink()
+    with pytest.raises(CheckpointError, match=r"no vocab\.txt$"):
+        read_checkpoint(folder)
+    change_header(folder, lambda header: header.update(base=None))
+    assert refusal(folder).endswith(", which is not there: put that file back")
+
+
+def test_damage(folder: Path) -> None:
+    data = (folder / PACKED).read_bytes()
+    (folder / PACKED).write_bytes(data[:-9])
+    assert refusal(folder) == (
+        f"{folder / PACKED}: has {len(data) - 9:,} bytes, {HEADER} tells of {len(data):,}; copy the checkpoint again"
+    )
+    middle = len(data) // 2
+    (folder / PACKED).write_bytes(data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :])
+    assert refusal(folder) == (
+        f"{folder / PACKED}: damaged, its hash is not the one in {HEADER}; copy the checkpoint again"
+    )
+    (folder / PACKED).unlink()
+    assert refusal(folder) == f"{folder / PACKED}: no such file, but {HEADER} is there"
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda h: h.update(format=2), "has format 2, this version reads 1"),
+        (lambda h: h.pop("tensors"), "not a header of packed weights (KeyError: 'tensors')"),
+        (lambda h: h.update(base="tiny"), "not a header of packed weights (TypeError: "),
+        (lambda h: h["tensors"].append(["w"]), "not a header of packed weights (TypeError: "),
+        (lambda h: h["tensors"].append(["w", [-1], 0.1, 0]), "tensor w has shape [-1], step 0.1, sorted rows 0"),
+        (lambda h: h["tensors"].append(["w", [1], 0, 0]), "tensor w has shape [1], step 0, sorted rows 0"),
+        (lambda h: h["tensors"].append(["w", [], 0.1, 9]), "tensor w has no rows to be sorted"),
+        (lambda h: h["tensors"].append(["w", [1 << 20, 1 << 20], 0.1, 0]), "tells of more than 536,870,912 weights"),
+    ],
+)
+def test_a_header_that_makes_no_sense(folder: Path, change: Callable[[dict[str, Any]], object], says: str) -> None:
+    change_header(folder, change)
+    said = refusal(folder)
+    assert said.startswith(f"{folder / HEADER}: ")
+    assert says in said
+
+
+def test_a_header_that_is_no_json(folder: Path) -> None:
+    (folder / HEADER).write_bytes(b"\xff")
+    assert refusal(folder).startswith(f"{folder / HEADER}: not a header of packed weights (UnicodeDecodeError: ")
+    (folder / HEADER).write_text("[]")
+    assert refusal(folder).startswith(f"{folder / HEADER}: not a header of packed weights (TypeError: ")
+
+
+def test_a_header_of_other_tensors(folder: Path) -> None:
+    change_header(folder, lambda header: header["tensors"].pop())
+    assert refusal(folder).startswith(f"{folder / PACKED}: not the weights that the header beside it tells of (")
+
+
+@pytest.mark.parametrize(
+    "folder", sorted(path for path in (ASSETS / "checkpoints").iterdir() if path.is_dir()), ids=lambda path: path.name
+)
+def test_what_ships(folder: Path) -> None:
+    """Every checkpoint belongs to the encoder that ships, holds no second vocabulary, and its card tells its size."""
+    found = read_checkpoint(folder)
+    assert isinstance(found, Checkpoint)
+    of_tasks = [task for task in load_tasks().values() if task.checkpoint == f"checkpoints/{folder.name}"]
+    assert of_tasks
+    assert found.has_head == get_builder_kind(of_tasks[0].kind).needs_head
+    assert found.vocabulary.parent in (BASES["embedded"], ASSETS / "vocab")
+    card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
+    assert card["weights"]["bytes"] == (folder / PACKED).stat().st_size < 2.5e6
+    assert card["evaluations"][0]["rows"] > 0

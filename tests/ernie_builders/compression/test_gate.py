@@ -1,0 +1,77 @@
+"""What the gate lets through, and what it says where it does not."""
+
+from __future__ import annotations
+
+import pytest
+
+from ernie_builders.compression.gate import judge
+from ernie_builders.repository.served import alike, compare
+
+FP32 = {"rows": 500, "main": "accuracy", "split": "dev", "metrics": {"accuracy": 90.0}}
+
+
+def own(accuracy: float) -> dict[str, object]:
+    return {**FP32, "metrics": {"accuracy": accuracy}}
+
+
+@pytest.mark.parametrize("accuracy", [89.5, 90.0, 91.0])
+def test_within_the_bar(accuracy: float) -> None:
+    verdict = judge(FP32, own(accuracy), 0.5)
+    assert verdict.passed
+    assert verdict.to_manifest() == {
+        "passed": True,
+        "max_drop": 0.5,
+        "drop": round(90.0 - accuracy, 3),
+        "metric": "accuracy",
+        "rows": 500,
+    }
+
+
+def test_past_the_bar_names_the_figure_and_the_bar() -> None:
+    verdict = judge(FP32, own(89.4), 0.5)
+    assert not verdict.passed
+    assert verdict.reason == "dev accuracy is 89.40, fp32 has 90.00: 0.60 points lost, allowed are 0.5"
+    assert verdict.to_manifest()["passed"] is False
+
+
+def test_nothing_measured_nothing_said() -> None:
+    assert judge({"rows": 0}, {"rows": 0, "metrics": {}}, 0.5).to_manifest() == {
+        "passed": True,
+        "max_drop": 0.5,
+        "rows": 0,
+    }
+
+
+def test_served_answers() -> None:
+    offline = [{"label": "a", "score": 0.5, "top": [1]}, "item 0: empty"]
+    assert compare(offline, [{"label": "a", "score": 0.501, "top": [2]}, {"error": {"code": "INVALID_ARG"}}]).passed
+    verdict = compare(offline, [{"label": "b", "score": 0.5}, "refused"])
+    assert verdict.figures == {"served_texts": 2, "served_different": 1}
+    assert verdict.reason.startswith("the server answers 1 of 2 texts otherwise")
+    assert '{"label": "b", "score": 0.5} where {"label": "a"' in verdict.reason
+
+
+def test_ranges_by_call_may_move_a_text_in_a_hundred() -> None:
+    offline = [{"label": "a", "score": 0.5}] * 100
+    served = [*offline[1:], {"label": "b", "score": 0.5}]
+    assert not compare(offline, served).passed
+    assert compare(offline, served, by_call=True).passed
+    assert not compare(offline, [*served[1:], {"label": "b", "score": 0.5}], by_call=True).passed
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "same"),
+    [
+        (1, 1, True),
+        (1, 2, False),
+        (0.5, 0.5005, True),
+        (0.5, 0.6, False),
+        (0.5, None, False),
+        ("a", "b", False),
+        ([1, [0.25]], [1, [0.2501]], True),
+        ([1], [1, 2], False),
+        ({"a": 1}, {"b": 1}, False),
+    ],
+)
+def test_alike(ours: object, theirs: object, same: bool) -> None:
+    assert alike(ours, theirs, 1e-3) is same

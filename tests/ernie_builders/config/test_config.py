@@ -1,0 +1,137 @@
+"""tasks.toml: what is wrong is named with file, task and field."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ernie_builders.config.tasks import TrainConfig, load_tasks
+from ernie_builders.errors import ConfigError
+
+from ..places import TASKS
+
+
+def fault(tmp_path: Path, text: str | bytes) -> str:
+    path = tmp_path / "tasks.toml"
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    with pytest.raises(ConfigError) as raised:
+        load_tasks(path)
+    assert "\n" not in str(raised.value)
+    return str(raised.value)
+
+
+def test_the_tasks_that_ship() -> None:
+    tasks = load_tasks()
+    assert list(tasks)[:2] == ["tnews", "msra_ner"]
+    assert len(tasks["iflytek"].labels) == 119 and tasks["iflytek"].labels[10].name == "社区服务"
+    assert tasks["tnews"].labels[7].name == "news_edu"
+    assert tasks["tnews"].labels[7].id == "108"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        (
+            'title = "Topics"',
+            "colour = 1",
+            "tasks.topics: unknown field 'colour'; known are name, kind, title",
+        ),
+        ('title = "Topics"', 'name = "../other"', "tasks.topics: unknown field 'name': the table's own name is"),
+        ('title = "Topics"', "options = 3", "tasks.topics.options: expected a table, found 3"),
+        ('title = "Topics"', 'transfer = "x"', "tasks.topics.transfer: expected a table of tables"),
+        (
+            'title = "Topics"',
+            'transfer.dev = { format = "clue_json", folder = "x" }',
+            "tasks.topics.transfer.dev: is what the task's own rows are called; choose another name",
+        ),
+        ("epochs = 2", "epoch = 2", "tasks.topics.train: unknown field 'epoch'; known are epochs"),
+        ("epochs = 2", 'epochs = "2"', "tasks.topics.train.epochs: expected float, found '2'"),
+        ("epochs = 2", "epochs = 0", "tasks.topics.train: train.epochs is 0; it must be above 0"),
+        ("epochs = 2", "epochs = nan", "tasks.topics.train: train.epochs is nan; it must be above 0"),
+        ("epochs = 2", "epochs = inf", "tasks.topics.train: train.epochs is inf; it must be above 0"),
+        (
+            "epochs = 2",
+            "warmup = 1",
+            "tasks.topics.train: train.warmup is 1; it must be at least 0 and below 1",
+        ),
+        ("batch_size = 16", "batch_size = 1.5", "tasks.topics.train.batch_size: expected int, found 1.5"),
+        ("batch_size = 16", "batch_size = true", "tasks.topics.train.batch_size: expected int, found True"),
+        ("batch_size = 16", "amp = 1", "tasks.topics.train.amp: expected bool, found 1"),
+        ('title = "Topics"', 'pipeline = "one"', "tasks.topics: pipeline 'one' is none of steps, fused"),
+        ('title = "Topics"', "title = 5", "tasks.topics.title: expected str, found 5"),
+        ('kind = "sequence_classification"', 'kind = "poetry"', "tasks.topics: kind 'poetry' is none of "),
+        ('kind = "sequence_classification"', "kind = []", "tasks.topics: kind [] is none of "),
+        ('kind = "sequence_classification"', "", "tasks.topics: field 'kind' is missing"),
+        ('folder = "topics"', "", "tasks.topics.data: "),
+        ('format = "clue_json"', "format = 1", "tasks.topics.data.format: expected str, found 1"),
+        ('text = "sentence"', "text = 1", "tasks.topics.data.fields: expected a table of strings"),
+        ("max_length = 32", "max_length = 3", "tasks.topics.limits: max_length 3 is outside 4..4096"),
+        ("max_length = 32", 'max_length = "32"', "tasks.topics.limits.max_length: expected int, found '32'"),
+        ("doc_stride = 24", "doc_stride = 31", "tasks.topics.limits: doc_stride 31 is outside 1..30"),
+        (
+            "doc_stride = 24",
+            'overflow = "cut"\ndoc_stride = 24',
+            "tasks.topics.limits: overflow 'cut' is none of",
+        ),
+        ("doc_stride = 24", "", "tasks.topics.limits: "),
+        (
+            '["north", "south", "west"]',
+            "5",
+            "tasks.topics.labels: expected a list of names or a table id = name",
+        ),
+        ('["north", "south", "west"]', "[]", "tasks.topics.labels: expected a list of names"),
+        (
+            '["north", "south", "west"]',
+            '["north"]',
+            "tasks.topics: task topics: sequence_classification needs at least two",
+        ),
+        ('["north", "south", "west"]', '["a", "a"]', "tasks.topics: two labels have the same id"),
+        ('["O", "B-PER", "I-PER"]', '["O", "I-PER"]', "tasks.names: "),
+        ('["的一不是", "有人了在用"]', "[5]", "tasks.topics.examples: expected a list of texts"),
+        ('["的一不是", "有人了在用"]', '"的"', "tasks.topics.examples: expected a list of texts"),
+        (
+            '["的一不是", "有人了在用"]',
+            '[["a", "b"]]',
+            "tasks.topics.examples: ('a', 'b') has 2 texts, the kind takes 1",
+        ),
+        ('title = "Topics"', 'variants = "fp32"', "tasks.topics.variants: expected a list of strings"),
+        ("[tasks.topics]", "[tasks.'a/b']", "tasks.a/b: "),
+    ],
+)
+def test_faults(tmp_path: Path, old: str, new: str, says: str) -> None:
+    assert TASKS.count(old) >= 1
+    found = fault(
+        tmp_path,
+        TASKS.replace(old, new, 1) if "a/b" not in new else TASKS.replace("tasks.topics", "tasks.'a/b'"),
+    )
+    assert found.startswith(f"tasks.toml: {says}")
+
+
+def test_file_faults(tmp_path: Path) -> None:
+    assert "tasks.toml: not TOML: " in fault(tmp_path, "[tasks.a\n")
+    assert "tasks.toml: cannot be read ('utf-8' codec" in fault(tmp_path, b"\xff")
+    assert fault(tmp_path, "").endswith("tasks.toml: no [tasks.NAME] table")
+    assert fault(tmp_path, "tasks = 5").endswith("tasks.toml: no [tasks.NAME] table")
+    assert fault(tmp_path, "[tasks]\na = 5") == "tasks.toml: tasks.a: expected a table"
+    assert fault(tmp_path, "[tasks.a]\nkind = 5") == "tasks.toml: tasks.a: field 'limits' is missing"
+    with pytest.raises(ConfigError, match=r"none\.toml: no such file \(--tasks-file\)"):
+        load_tasks(tmp_path / "none.toml")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load_tasks(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["max_grad_norm", "patience", "accumulate", "evals_per_epoch", "learning_rate"])
+def test_hyperparameters_above_zero(name: str) -> None:
+    with pytest.raises(ConfigError, match=f"train.{name} is 0; it must be above 0"):
+        TrainConfig(**{name: 0})
+
+
+def test_labels_from_a_file_beside_the_tasks_file(tmp_path: Path) -> None:
+    file = tmp_path / "tasks.toml"
+    file.write_text(TASKS.replace('["north", "south", "west"]', '"places.txt"'), encoding="utf-8")
+    with pytest.raises(ConfigError, match=rf"tasks\.topics\.labels: {tmp_path}/places\.txt: cannot be read"):
+        load_tasks(file)
+    (tmp_path / "places.txt").write_text("n\tnorth\n\ns\tsouth\nwest\n", encoding="utf-8")
+    labels = load_tasks(file)["topics"].labels
+    assert [(label.id, label.name) for label in labels] == [("n", "north"), ("s", "south"), ("west", "west")]

@@ -1,0 +1,77 @@
+"""A variant's name is its recipe."""
+
+from __future__ import annotations
+
+import pytest
+
+from ernie_builders.config.variants import FULL, CompressConfig, check_variants, parse
+from ernie_builders.errors import ConfigError
+
+
+@pytest.mark.parametrize(
+    ("name", "engine", "precision", "embeddings"),
+    [
+        ("fp32", "onnxruntime", "fp32", False),
+        ("fp32-ov", "openvino", "fp32", False),
+        ("int8", "openvino", "int8", False),
+        ("int8-ort", "onnxruntime", "int8", False),
+        ("e8-int8-ort", "onnxruntime", "int8", True),
+        ("dynamic8-e8", "onnxruntime", "dynamic8", True),
+        ("bf16", "openvino", "bf16", False),
+    ],
+)
+def test_names(name: str, engine: str, precision: str, embeddings: bool) -> None:
+    recipe = parse(name)
+    assert (recipe.name, recipe.engine, recipe.precision, recipe.embeddings) == (name, engine, precision, embeddings)
+    assert recipe.converted == (name != "fp32")
+    assert recipe.settings == ({"HINT_BF16": "YES"} if name == "bf16" else {})
+
+
+def test_plain_fp32_is_the_full_model() -> None:
+    assert parse("fp32") == FULL
+
+
+def test_strategies_as_paddlenlp_calls_them() -> None:
+    assert parse("ptq+embeddings") == parse("int8-e8")
+    assert parse("ptq").name == "int8"
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("int9", "'int9' is none of"),
+        ("", "'' is none of"),
+        ("int8-", "'' is none of"),
+        ("int8-bf16", "names its precision twice"),
+        ("dynamic8-ov", "dynamic8 runs in ort, not in ov"),
+        ("bf16-ort", "bf16 runs in ov, not in ort"),
+    ],
+)
+def test_what_is_no_recipe(name: str, says: str) -> None:
+    with pytest.raises(ConfigError, match=says) as error:
+        parse(name)
+    assert repr(name) in str(error.value)
+
+
+def test_lists() -> None:
+    check_variants(["fp32", "int8", "int8-ort"])
+    check_variants(["fp32", "int8-ort"], "entropy")
+    with pytest.raises(ConfigError, match="`entropy` is ONNX Runtime's: int8-ort"):
+        check_variants(["fp32", "int8"], "entropy")
+    for names, says in (([], "names none"), (["int8"], "fp32 must be the first"), (["fp32", "int8", "ptq"], "twice")):
+        with pytest.raises(ConfigError, match=says):
+            check_variants(names)
+
+
+def test_settings() -> None:
+    with pytest.raises(ConfigError, match=r"max_drop is -1; it must be at least 0"):
+        CompressConfig(max_drop=-1)
+    with pytest.raises(ConfigError, match=r"calibration 'magic' is none of min-max, .*, entropy"):
+        CompressConfig(calibration="magic")
+
+
+def test_parts_in_float() -> None:
+    assert parse("int8-f2").floats == 2
+    assert parse("int8").floats == 0
+    with pytest.raises(ConfigError, match="f2 goes with int8"):
+        parse("bf16-f2")

@@ -1,0 +1,222 @@
+"""Task-agnostic distillation: several students in one pass, exact resume, nothing lost on a full disk."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ernie_builders.checkpoints.checkpoint import Weights, read_checkpoint
+from ernie_builders.distillation import online
+from ernie_builders.distillation.online import Online, read_log
+from ernie_builders.distillation.student import make_student
+from ernie_builders.modeling.model import find_base_model
+
+from ..places import small_files
+from .conftest import Command
+
+OneLine = Callable[..., str]
+BOTH = ("--student", "1x16x2", "--student", "2x24x3")
+
+
+@pytest.fixture
+def one_fault(capsys: pytest.CaptureFixture[str]) -> OneLine:
+    """Check that the command failed with one line on standard error."""
+
+    def check(code: int, *says: str) -> str:
+        line = capsys.readouterr().err
+        assert code == 1
+        assert line.startswith("ernie-triton build distill: ")
+        assert line.count("\n") == 1
+        for text in says:
+            assert text in line
+        return line
+
+    return check
+
+
+def weights_in(folder: Path) -> Weights:
+    return read_checkpoint(folder).weights
+
+
+def same(left: Weights, right: Weights) -> bool:
+    return left.keys() == right.keys() and all((value == right[name]).all() for name, value in left.items())
+
+
+def steady(log: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Without what a clock says."""
+    return [{name: value for name, value in row.items() if name != "seconds"} for row in log]
+
+
+def test_several_students_in_one_pass(
+    distil_encoder: Command, tmp_path: Path, encoder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The teacher sees each batch once; each student learns as if it were alone; both are base models."""
+    seen = []
+    see = online.Teacher.see
+    monkeypatch.setattr(online.Teacher, "see", lambda self, ids: seen.append(1) or see(self, ids))
+    assert distil_encoder(*BOTH) == 0
+    folder = tmp_path / "encoders"
+    assert len(seen) == 40 + 3, "40 steps and three evaluations of one batch"
+    card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
+    for name, shape in (("1x16x2", (1, 16, 2)), ("2x24x3", (2, 24, 3))):
+        found = card["students"][name]
+        for loss in ("loss", "relation", "hidden"):
+            assert found["held_out"][loss] < 0.95 * found["held_out_before"][loss], (name, loss)
+        learnt = find_base_model(str(folder / name))
+        config = learnt.config
+        assert (config["num_hidden_layers"], config["hidden_size"], config["num_attention_heads"]) == shape
+        assert not learnt.has_head
+        assert learnt.vocabulary.read_bytes() == (encoder / "vocab.txt").read_bytes()
+    training = [row["students"]["2x24x3"]["loss"] for row in read_log(folder / "log.jsonl") if "students" in row]
+    assert len(training) == 4 and training[-1] < training[0]
+    assert sorted(path.name for path in tmp_path.iterdir() if "encoders" in path.name) == ["encoders"]
+
+    for name in BOTH[1::2]:
+        assert distil_encoder("--student", name, "--output", str(tmp_path / name)) == 0
+        assert same(weights_in(tmp_path / name / name), weights_in(folder / name))
+    start = make_student("1x16x2", read_checkpoint(encoder))
+    assert not same(start.weights, weights_in(folder / "1x16x2")), "something was learnt"
+
+
+def test_goes_on_to_the_same_weights(
+    distil_encoder: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Killed between a save and the next, twice: the same weights and the same log as without."""
+    assert distil_encoder(*BOTH) == 0
+    other, step = tmp_path / "again", Online._step
+    done: list[int] = []
+
+    def killed_at(number: int) -> None:
+        def run(self: Online, place: int) -> None:
+            if place == number:
+                raise KeyboardInterrupt
+            done.append(place)
+            step(self, place)
+
+        monkeypatch.setattr(Online, "_step", run)
+
+    for number in (7, 27):
+        killed_at(number)
+        assert distil_encoder(*BOTH, "--output", str(other), "--save-seconds", "0") == 130
+        with (tmp_path / "again.partial/result/log.jsonl").open("a") as log:
+            log.write('{"step": 99}\n{"step": 2')
+    killed_at(-1)
+    assert distil_encoder(*BOTH, "--output", str(other)) == 0
+    assert done == list(range(40)), "no step is done twice"
+    assert "resumed after step 27" in capsys.readouterr().out
+    for name in BOTH[1::2]:
+        assert same(weights_in(other / name), weights_in(tmp_path / "encoders" / name))
+    assert steady(read_log(other / "log.jsonl")) == steady(read_log(tmp_path / "encoders/log.jsonl"))
+    monkeypatch.setattr(Online, "_run", lambda self: pytest.fail("done again"))
+    assert distil_encoder(*BOTH) == 0
+    assert "finished already" in capsys.readouterr().out
+
+
+def test_the_last_good_state_survives_a_full_disk(
+    distil_encoder: Command, tmp_path: Path, one_fault: OneLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    student = ("--student", "1x24x2")
+    assert distil_encoder(*student, "--output", str(tmp_path / "whole")) == 0
+    state, save = tmp_path / "encoders.partial/result/state", Online._save
+
+    def fills(self: Online) -> None:
+        if self.progress.done < 40:
+            save(self)
+            return
+        with small_files(20_000):
+            save(self)
+
+    monkeypatch.setattr(Online, "_save", fills)
+    one_fault(distil_encoder(*student), "File too large")
+    assert json.loads((state / "progress.json").read_text())["done"] == 20
+    assert not (tmp_path / "encoders").exists()
+    monkeypatch.setattr(Online, "_save", save)
+    assert distil_encoder(*student) == 0
+    assert same(weights_in(tmp_path / "encoders/1x24x2"), weights_in(tmp_path / "whole/1x24x2"))
+
+
+def test_only_what_is_asked_for_is_copied(distil_encoder: Command, tmp_path: Path) -> None:
+    """Without hidden states there are no projections; relations of another layer are others."""
+    losses = []
+    for place, more in enumerate((["--hidden", "0"], ["--hidden", "0", "--teacher-layer", "1"], ["--relation", "0"])):
+        output = tmp_path / str(place)
+        assert distil_encoder("--student", "1x16x2", "--steps", "1", "--output", str(output), *more) == 0
+        losses.append(read_log(output / "log.jsonl")[0]["held_out"]["1x16x2"])
+    assert losses[0]["hidden"] == losses[1]["hidden"] == losses[2]["relation"] == 0
+    assert losses[0]["relation"] != losses[1]["relation"]
+    assert losses[0]["loss"] == losses[0]["relation"]
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--student", "1x16x3"], "--student 1x16x3: 3 heads do not divide 16 hidden units"),
+        (["--student", "3x16x2"], "--student 3x16x2: 3 layers, the teacher has 2; take no more"),
+        (["--student", "1x16x2", "--student", "1x16x2"], "--student 1x16x2: given twice"),
+        (["--student", "1x16x2", "--relation-heads", "5"], "--relation-heads 5: does not divide"),
+        (["--student", "1x16x2", "--teacher-layer", "3"], "--teacher-layer 3: the teacher has layers 1 to 2"),
+        (["--student", "1x16x2", "--length", "65"], "--length 65: the teacher has 64 positions"),
+        (["--student", "1x16x2", "--steps", "0"], "--steps 0: must be above 0"),
+        (["--student", "1x16x2", "--warmup", "1"], "--warmup 1.0: must be at least 0 and below 1"),
+        (["--student", "1x16x2", "--hidden", "0", "--relation", "0"], "not both 0"),
+        (["--student", "1x16x2", "--text", "nowhere.txt"], "--text nowhere.txt: no such file"),
+        (["--student", "1x16x2", "--teacher", "nowhere"], "nowhere"),
+        (["--student", "1x16x2", "--learning-rate", "inf"], "--learning-rate inf: must be above 0"),
+    ],
+)
+def test_faults(distil_encoder: Command, tmp_path: Path, one_fault: OneLine, options: list[str], says: str) -> None:
+    one_fault(distil_encoder(*options), says)
+    assert not (tmp_path / "encoders").exists()
+
+
+def test_text_that_is_none(distil_encoder: Command, tmp_path: Path, one_fault: OneLine) -> None:
+    file = tmp_path / "x.txt"
+    for content, says in (
+        (b"", "holds no text"),
+        ("中文".encode("utf-16"), "x.txt:1: not UTF-8"),
+        (b"a\n", "--length"),
+    ):
+        file.write_bytes(content)
+        one_fault(distil_encoder("--student", "1x16x2", "--text", str(file)), says)
+
+
+def test_places_of_others(distil_encoder: Command, tmp_path: Path, one_fault: OneLine) -> None:
+    student = ("--student", "1x16x2", "--steps", "2")
+    (tmp_path / "encoders").mkdir()
+    one_fault(distil_encoder(*student), "is there already; remove it")
+    (tmp_path / "encoders").rmdir()
+    (tmp_path / "encoders.partial").mkdir()
+    (tmp_path / "encoders.partial" / "mine").write_text("")
+    one_fault(distil_encoder(*student), "holds no run of this command")
+    shutil.rmtree(tmp_path / "encoders.partial")
+    assert distil_encoder(*student) == 0
+    one_fault(distil_encoder(*student, "--seed", "1"), "is the result of other settings")
+
+
+def test_another_run_s_remains(
+    distil_encoder: Command, one_fault: OneLine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stop(self: Online) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Online, "_run", stop)
+        assert distil_encoder("--student", "1x16x2") == 130
+    capsys.readouterr()
+    one_fault(distil_encoder("--student", "1x16x2", "--steps", "41"), "a run with another recipe was interrupted there")
+
+
+def test_a_loss_that_is_no_number(distil_encoder: Command, encoder: Path, tmp_path: Path, one_fault: OneLine) -> None:
+    broken = shutil.copytree(encoder, tmp_path / "broken")
+    from safetensors.numpy import load_file, save_file
+
+    weights = load_file(str(broken / "model.safetensors"))
+    weights["embeddings.word_embeddings.weight"] = np.full_like(weights["embeddings.word_embeddings.weight"], np.inf)
+    save_file(weights, str(broken / "model.safetensors"))
+    one_fault(distil_encoder("--student", "1x32x4", "--teacher", str(broken)), "the loss became nan at step 0")

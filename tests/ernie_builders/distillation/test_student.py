@@ -1,0 +1,85 @@
+"""Students: their shapes, what they start with, what cannot be one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ernie_builders.checkpoints.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from ernie_builders.distillation.student import TABLES, Shape, make_student, parse_shape
+from ernie_builders.errors import BuildError, CheckpointError, ConfigError
+from ernie_builders.modeling.model import find_base_model
+
+
+@pytest.fixture
+def teacher(base_model: Path) -> Checkpoint:
+    return read_checkpoint(base_model)
+
+
+def test_parse_shape() -> None:
+    assert parse_shape("2x156x6") == Shape(2, 156, 6, 624)
+    assert parse_shape("2x156x6x300") == Shape(2, 156, 6, 300)
+    assert [str(parse_shape(text)) for text in ("2x156x6x624", "2x156x6x300")] == ["2x156x6", "2x156x6x300"]
+    assert parse_shape("embedded") is None
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        ("2x156x5", "--student 2x156x5: 5 heads do not divide 156 hidden units"),
+        ("2x156", "--student 2x156: expected LAYERSxHIDDENxHEADS"),
+        ("0x32x2", "every number must be above 0"),
+        ("nowhere", "--student nowhere: neither"),
+    ],
+)
+def test_what_is_no_student(teacher: Checkpoint, asked: str, says: str) -> None:
+    with pytest.raises(BuildError) as raised:
+        make_student(asked, teacher)
+    assert says in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_of_the_teacher_s_width(teacher: Checkpoint) -> None:
+    """Its embeddings and its last layer: nothing is random."""
+    student = make_student("1x32x2x64", teacher)
+    for name, value in student.weights.items():
+        if name.startswith("ernie.embeddings."):
+            np.testing.assert_array_equal(value, teacher.weights[name])
+    at = "ernie.encoder.layers.{}.linear1.weight"
+    np.testing.assert_array_equal(student.weights[at.format(0)], teacher.weights[at.format(1)])
+    other = make_student("1x32x4", teacher)
+    assert (other.weights[TABLES[0]] == teacher.weights[TABLES[0]]).all()
+    assert other.weights[at.format(0)].shape == (32, 128)
+
+
+def test_narrower(teacher: Checkpoint) -> None:
+    """What is alike in the teacher's table is alike in the student's; its scale is kept."""
+    student = make_student("1x24x2", teacher, seed=3)
+    table, wide = student.weights[TABLES[0]], teacher.weights[TABLES[0]]
+    assert table.shape == (len(wide), 24)
+    assert table.std() == pytest.approx(wide.std(), rel=1e-3)
+    near, far = ((t - t.mean(0)) @ (t - t.mean(0)).T for t in (table, wide))
+    assert np.corrcoef(near.reshape(-1), far.reshape(-1))[0, 1] > 0.85
+    assert (make_student("1x24x2", teacher, seed=3).weights[TABLES[0]] == table).all()
+
+
+def test_wider_starts_at_random(teacher: Checkpoint) -> None:
+    student = make_student("1x48x2", teacher)
+    assert student.weights[TABLES[0]].shape == (len(teacher.weights[TABLES[0]]), 48)
+    assert not student.config["use_task_id"]
+
+
+def test_an_encoder_with_another_vocabulary(teacher: Checkpoint, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="its vocabulary is not that of the teacher"):
+        make_student("embedded", teacher)
+    write_checkpoint(tmp_path, teacher.config, teacher.weights, teacher.vocabulary)
+    found = make_student(str(tmp_path), teacher)
+    assert not found.has_head
+    assert find_base_model(str(tmp_path)).config == found.config
+
+
+def test_a_shape_out_of_reach_is_refused_by_name(teacher: Checkpoint) -> None:
+    with pytest.raises(ConfigError, match="2x156x6x1x1: expected"):
+        make_student("2x156x6x1x1", teacher)

@@ -1,0 +1,106 @@
+"""--dry-run leaves everything as it is, and the build then does what it told."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ernie_builders import build_all
+
+from ..places import Place
+from ..plans import row
+
+SCRIPT = Path(build_all.__file__)
+# Runs the command line where a file that is opened for writing, a new directory or a look at the network ends it.
+STRICT = """
+import os, sys
+from builders import build_all
+from ernie_builders.stages import data, evaluate, export, finetune, publish
+
+WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
+NEVER = ("socket.connect", "socket.getaddrinfo", "os.mkdir", "os.rename", "os.remove", "shutil.rmtree", "tempfile.")
+
+def watch(event, arguments):
+    if event.startswith(NEVER) or (event == "open" and arguments[2] & WRITING):
+        raise RuntimeError(f"a plan must not do this: {event} {arguments}")
+
+sys.addaudithook(watch)
+code = build_all.main(sys.argv[1:])
+found = [name for name in sys.modules if name.split(".")[0] in ("paddle", "paddlenlp", "paddle2onnx")]
+sys.exit(f"imported: {found}" if found else code)
+"""
+
+
+def test_it_tells_what_the_build_then_does(finished: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    """The same command line after its build: every stage is found, and the steps were those."""
+    before = sorted((path, path.stat().st_mtime_ns) for path in finished.root.rglob("*"))
+    assert finished.build("--dry-run") == 0
+    text = capsys.readouterr().out
+    figures = json.loads((finished.stage("fine-tune") / "done.json").read_text(encoding="utf-8"))["figures"]
+    assert row(text, "steps").startswith(f"{figures['batches']} of 16 rows")
+    assert len(re.findall(r"(data|fine-tune|export|evaluate|publish) +finished: ", text)) == 5
+    assert f"{figures['accuracy']:.2f} at batch" in text
+    assert row(text, "output").endswith("version 2, after version 1")
+
+    assert finished.build("--dry-run", "--set", "epochs=3") == 0
+    text = capsys.readouterr().out
+    assert re.search(r"data +finished: ", text) and re.search(r"fine-tune +runs$", text, re.M)
+    assert re.search(r"publish +runs$", text, re.M)
+    assert finished.build("--dry-run", "--until", "finetune") == 0
+    assert "export" not in capsys.readouterr().out
+    assert before == sorted((path, path.stat().st_mtime_ns) for path in finished.root.rglob("*"))
+
+
+def test_a_stage_that_was_interrupted(finished: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cache = tmp_path / "cache"
+    shutil.copytree(finished.cache, cache)
+    (done,) = (cache / "topics" / "fine-tune").glob("*/done.json")
+    done.parent.rename(done.parent.with_name(f"{done.parent.name}.partial"))
+    assert finished.build("--dry-run", "--cache", str(cache)) == 0
+    assert re.search(r"fine-tune +goes on$", capsys.readouterr().out, re.M)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--preset", "published", "--base-model", "ernie-3.0-base-zh", "--profile", "full"],
+        ["--preset", "cola", "--base-model", "ernie-2.0-large-en"],
+        ["--tasks", "tnews,msra_ner"],
+        ["--preset", "all"],
+    ],
+)
+def test_nothing_is_downloaded_written_or_imported(arguments: list[str], tmp_path: Path) -> None:
+    packages = [SCRIPT.parents[1], SCRIPT.parents[1] / "python_backends"]
+    done = subprocess.run(
+        [sys.executable, "-B", "-c", STRICT, "--dry-run", *arguments],
+        env={"PYTHONPATH": ":".join(map(str, packages)), "PATH": "/usr/bin:/bin"},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_closed_pipe() -> None:
+    """`| head`: no complaint."""
+    process = subprocess.Popen(
+        [sys.executable, str(SCRIPT), "--dry-run", "--preset", "all"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None and process.stderr is not None
+    with process.stdout, process.stderr:
+        assert process.stdout.readline().startswith("PRESET")
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.wait(60) == 0

@@ -1,0 +1,134 @@
+"""--dry-run: what it tells of a task's data, model and steps."""
+
+from __future__ import annotations
+
+import re
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ernie_builders.config.tasks import load_tasks
+from ernie_builders.kinds import get_builder_kind
+
+from ..places import Place
+from ..plans import Plan, command, row
+
+OneLine = Callable[..., str]
+SHIPPED = load_tasks()
+
+
+def test_a_task(plan: Plan, place: Place) -> None:
+    text = plan("--set", "dropout=0.2")
+    assert text.splitlines()[0] == "Plan: nothing is downloaded, trained or written."
+    assert "[topics] Topics" in text
+    assert row(text, "base model") == str(place.base_model)
+    assert row(text, "shape").startswith("2 x 32 x 2 (layers x hidden x heads), feed-forward 64, vocabulary 400, ")
+    assert row(text, "labels") == "3: north, south, west"
+    assert row(text, "lengths").startswith("max_length 32 tokens (tasks.toml), doc_stride 24 (tasks.toml)")
+    assert re.search(r"epochs +2 +tasks\.toml$", text, re.M)
+    assert re.search(r"dropout +0\.2 +--set$", text, re.M)
+    assert re.search(r"patience +4 +default$", text, re.M)
+    assert row(text, "data") == f"train {place.data_dir}/topics/train.json: 240 rows"
+    assert f"dev   {place.data_dir}/topics/dev.json: 60 rows" in text
+    assert row(text, "steps").startswith("30 of 16 rows (2 epochs of 15 batches)")
+    stages = ["data", "fine-tune", "export", "evaluate", "publish"]
+    assert re.findall(r"(data|fine-tune|export|evaluate|publish) +runs$", text, re.M) == stages
+    assert row(text, "output") == f"{place.output}/topics and its steps, version 1"
+    assert not any(len(line) != len(line.rstrip()) for line in text.splitlines())
+
+
+def test_a_checkpoint_is_not_trained(finished: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    best = finished.stage("fine-tune") / "best"
+    assert finished.build("--dry-run", "--checkpoint", f"topics={best}") == 0
+    text = capsys.readouterr().out
+    assert row(text, "checkpoint") == str(best)
+    assert row(text, "training").startswith("none: the checkpoint is published as it is")
+    assert "steps" not in text.replace("its steps", "") and "hyperparameters" not in text
+
+
+def test_the_checkpoints_and_samples_that_ship(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = command("--tasks", "tnews,msra_ner", "--cache", str(tmp_path / "cache"), capsys=capsys)
+    assert text.count("\n  checkpoint ") == text.count("none: the checkpoint is published as it is") == 2
+    assert re.search(r"builders/ernie_assets/samples/msra_ner/dev\.txt: \d+ rows$", text, re.M)
+    assert "not looked up" not in text, "differences from an encoder are read without Paddle"
+    text = command("--tasks", "tnews", "--preset", "tnews", "--cache", str(tmp_path / "cache"), capsys=capsys)
+    assert row(text, "base model").startswith("embedded, "), "a preset trains"
+    assert re.search(
+        r"samples/tnews/train\.json: (not in the sample that ships: give --data-dir|\d+ rows)$", text, re.M
+    )
+    assert re.search(r"learning_rate +5e-05 +preset tnews$", text, re.M)
+
+
+def test_data_that_is_not_there(plan: Plan, place: Place, tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    (empty / "topics").mkdir(parents=True)
+    text = plan("--data-dir", str(empty))
+    assert row(text, "data") == f"train {empty}/topics/train.json: missing"
+    assert "how many is known once the training rows are" in row(text, "steps")
+    assert row(text, "stages").startswith(f"stops  {empty}/topics/train.json: no such file")
+    (empty / "topics" / "train.json").write_text("{}\n", encoding="utf-8")
+    assert "train.json: cannot be read: " in row(plan("--data-dir", str(empty)), "data")
+    assert "no such directory" in row(plan("--data-dir", str(tmp_path / "none")), "stages")
+
+
+def test_data_in_an_archive(plan: Plan, place: Place, tmp_path: Path) -> None:
+    packed = tmp_path / "packed"
+    packed.mkdir()
+    with tarfile.open(packed / "topics.tar.xz", "w:xz") as tar:
+        tar.add(place.data_dir / "topics", "topics")
+    text = plan("--data-dir", str(packed))
+    assert row(text, "data").endswith("train.json: in topics.tar.xz; a build unpacks it")
+    assert "(not looked up: the data is in an archive)" in text
+
+
+def test_an_archive_that_was_unpacked(place: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Found where a build leaves it."""
+    packed = tmp_path / "packed"
+    packed.mkdir()
+    with tarfile.open(packed / "topics.tar.xz", "w:xz") as tar:
+        tar.add(place.data_dir / "topics", "topics")
+    assert place.build("--data-dir", str(packed), "--until", "data") == 0
+    capsys.readouterr()
+    assert place.build("--dry-run", "--data-dir", str(packed)) == 0
+    text = capsys.readouterr().out
+    assert row(text, "data").endswith("train.json: 240 rows")
+    assert re.search(r"data +finished: train 240 rows", text)
+
+
+def test_a_kind_without_training(capsys: pytest.CaptureFixture[str]) -> None:
+    names = [name for name, task in SHIPPED.items() if not get_builder_kind(task.kind).trains]
+    for name in names:
+        text = command("--tasks", name, "--profile", "full", capsys=capsys)
+        assert row(text, "training").startswith("none: the kind has nothing to fine-tune")
+        assert "hyperparameters" not in text
+    assert names, "sentence_embedding, fill-mask"
+
+
+def test_devices_and_accumulation(plan: Plan) -> None:
+    text = plan("--devices", "0,1", "--set", "accumulate=2", "--set", "epochs=1")
+    assert row(text, "steps").startswith("3 of 16 rows x 4 (1 epoch of 15 batches)")
+
+
+def test_base_models(plan: Plan) -> None:
+    assert row(plan("--base-model", "random:2x64x2"), "base model") == "random:2x64x2, drawn from --seed"
+    text = plan("--base-model", "ernie-3.0-bas-zh")
+    assert "did you mean ernie-3.0-base-zh or ernie-3.0-xbase-zh?" in row(text, "shape")
+    text = plan("--base-model", "poetry")
+    assert row(text, "stages").startswith("stops  --base-model poetry: neither `embedded`, nor a directory")
+
+
+def test_faults(place: Place, one_line: OneLine) -> None:
+    def build(*arguments: str, task: str = "topics") -> int:
+        return place.build("--dry-run", *arguments, task=task)
+
+    one_line(build(task="poetry"), "--tasks: 'poetry' is not in tasks.toml; it has topics, names")
+    one_line(build(task="cmnli"), "--tasks: 'cmnli' is not in tasks.toml; presets.toml has it: add --preset cmnli")
+    one_line(build("--preset", "tnews", task="cmnli"), "presets.toml has it: add --preset cmnli")
+    one_line(build(task=","), "--tasks: names no task; tasks.toml has topics, names")
+    one_line(build("--preset", "tnew"), "--preset tnew: no such preset; did you mean tnews")
+    one_line(build("--set", "epoch=1"), "--set epoch=1: expected NAME=VALUE")
+    one_line(build("--checkpoint", "somewhere"), "--checkpoint somewhere: expected TASK=DIR")
+    one_line(build("--tasks-file", "no/such.toml"), "no/such.toml: no such file (--tasks-file)")
+    one_line(build("--preset", "all", "--base-model", "poetry"), "--base-model poetry: no directory")

@@ -1,0 +1,163 @@
+"""Similarity and embeddings, the building side: figures, loss and training rows by hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ernie_builders.errors import ConfigError
+from ernie_builders.framework import import_paddle
+from ernie_builders.kinds import get_builder_kind
+from ernie_builders.kinds.similarity import best_threshold, pair_metrics, ranks, spearman
+from ernie_builders.readers import Example
+from ernie_builders.training.dataset import training_rows
+from ernie_runtime.kinds import Answer
+from ernie_runtime.manifest import Limits, Manifest
+from ernie_runtime.text.tokenization import ErnieTokenizer
+
+from ..tiny import HIDDEN, manifest_with
+
+KIND = get_builder_kind("similarity")
+
+
+def manifest_of(kind: str = "similarity", dimension: int = HIDDEN, **options: Any) -> Manifest:
+    return manifest_with(0, kind, options={"dimension": dimension, **options}, main_metric="spearman")
+
+
+def test_ranks() -> None:
+    assert ranks([10, 30, 20]).tolist() == [0, 2, 1]
+    assert ranks([5, 1, 5, 5, 0]).tolist() == [3, 1, 3, 3, 0]
+    assert ranks([7, 7]).tolist() == [0.5, 0.5]
+
+
+@pytest.mark.parametrize(
+    ("found", "gold", "expected"),
+    [
+        ([1, 2, 3], [10, 20, 30], 1),
+        ([1, 2, 30], [0.1, 0.2, 0.3], 1),  # only the order counts
+        ([3, 2, 1], [1, 2, 3], -1),
+        ([1, 2, 3, 4, 5], [2, 1, 4, 3, 5], 0.8),  # 1 - 6 * 4 / (5 * 24)
+        # ranks 0 1 2 3 and 0 1.5 1.5 3: 4.5 / sqrt(5 * 4.5)
+        ([1, 2, 3, 4], [0, 2, 2, 4], 0.9486833),
+        # ranks 0.5 0.5 2.5 2.5 and 0.5 2.5 0.5 2.5: 0 / 4
+        ([1, 1, 2, 2], [0, 1, 0, 1], 0),
+        ([1, 1, 1], [0, 1, 2], 0),
+        ([], [], 0),
+    ],
+)
+def test_spearman(found: list[float], gold: list[float], expected: float) -> None:
+    assert spearman(found, gold) == pytest.approx(expected, abs=1e-7)
+    assert spearman(gold, found) == pytest.approx(expected, abs=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("found", "same", "accuracy", "threshold"),
+    [
+        ([0.9, 0.1, 0.8, 0.3], [True, False, True, False], 1, 0.55),
+        ([0.9, 0.1, 0.8, 0.3], [False, False, True, True], 0.75, 0.2),
+        ([0.4, 0.2], [True, True], 1, -1),
+        ([0.4, 0.2], [False, False], 1, 2),
+        ([0.5, 0.5, 0.5], [True, False, False], 2 / 3, 2),  # equal scores cannot be told apart
+    ],
+)
+def test_best_threshold(found: list[float], same: list[bool], accuracy: float, threshold: float) -> None:
+    assert best_threshold(found, same) == pytest.approx((accuracy, threshold))
+
+
+def test_best_threshold_is_the_best_of_all() -> None:
+    generator = np.random.default_rng(0)
+    for _ in range(100):
+        found = generator.integers(0, 6, 12) / 5
+        same = generator.random(12) < found
+        accuracy, threshold = best_threshold(found.tolist(), same.tolist())
+        assert accuracy == pytest.approx(np.mean((found >= threshold) == same))
+        assert accuracy >= max(np.mean((found >= t) == same) for t in np.linspace(-0.5, 1.5, 41)) - 1e-9
+
+
+def test_metrics() -> None:
+    assert pair_metrics([0.9, 0.5, 0.1], [5, 3, 0]) == {"spearman": 100}
+    binary = pair_metrics([0.9, 0.5, 0.1], [1, 1, 0])
+    assert binary == {"spearman": 86.603, "accuracy_best_threshold": 100, "threshold": 0.3}
+    # Without an answer a pair that means the same counts as unlike, and the other way round.
+    assert pair_metrics([0.9, None, 0.1], [1, 1, 0]) == pair_metrics([0.9, -1.0, 0.1], [1, 1, 0])
+    assert pair_metrics([0.9, 0.5, None], [1, 1, 0]) == pair_metrics([0.9, 0.5, 1.0], [1, 1, 0])
+
+
+def test_scores_of_answers() -> None:
+    examples = [Example(("a", "b"), target, 1) for target in (5.0, 3.0, "0")]
+    answers: list[Answer | str] = [Answer({"score": s}, {"SCORE": s}) for s in (0.9, 0.4, -0.2)]
+    assert KIND.score(examples, answers, manifest_of(max_score=5)) == {"spearman": 100}
+    embedding = get_builder_kind("embedding")
+    pairs = [Example((text,), target, 1) for target in (5.0, 3.0, "0") for text in ("a", "b")]
+    vectors = [(2, 0), (9, 1), (0, 1), (1, 1), (1, 0), (0, 1)]
+    found: list[Answer | str] = [Answer({}, {"EMBEDDING": np.array(v, np.float32)}) for v in vectors]
+    manifest = manifest_of("embedding", 2)
+    assert embedding.score(pairs, found, manifest) == {"spearman": 100}
+    assert embedding.score(pairs, ["the text is empty", *found[1:]], manifest) == {"spearman": -50}
+    assert embedding.wrong(pairs[0], found[0], manifest) is None
+    assert embedding.wrong(pairs[0], "too long", manifest) == {"text": "a", "error": "too long"}
+
+
+def test_wrong_is_what_is_far_off() -> None:
+    manifest, example = manifest_of(max_score=5), Example(("a", "b"), 4.0, 1)
+    for score in (0.3, 0.8, 1.0):
+        assert KIND.wrong(example, Answer({"score": score}, {}), manifest) is None
+    assert KIND.wrong(example, Answer({"score": 0.29}, {}), manifest) == {
+        "text": ["a", "b"],
+        "expected": 0.8,
+        "score": 0.29,
+    }
+    assert KIND.wrong(example, "empty", manifest) == {"text": ["a", "b"], "expected": 0.8, "error": "empty"}
+
+
+@pytest.mark.parametrize(
+    ("target", "says"),
+    [
+        ("5", None),
+        (0, None),
+        (5.1, "the score 5.1 is outside 0 to 5 (options.max_score)"),
+        (-1, "the score -1 is outside 0 to 5"),
+        ("nan", "the score nan is outside 0 to 5"),
+        ("same", "the score 'same' is not a number"),
+        (None, "the score None is not a number"),
+        ([1], "the score [1] is not a number"),
+    ],
+)
+def test_targets_that_are_no_scores(target: Any, says: str | None) -> None:
+    found = KIND.check(Example(("a", "b"), target, 1), manifest_of(max_score=5))
+    assert (found is None) if says is None else (found is not None and says in found)
+    if "outside" not in (says or ""):
+        alone = get_builder_kind("embedding").check(Example(("a",), target, 1), manifest_of("embedding"))
+        assert (alone is None) is (says is None)
+
+
+def loss_of(pairs: list[tuple[float, float]]) -> float:
+    """The loss of pairs given as (cosine, score); the vectors of a pair follow each other and differ in length."""
+    paddle = import_paddle()
+    vectors = [row for cosine, _ in pairs for row in ((3.0, 0.0), (cosine, (1 - cosine**2) ** 0.5))]
+    targets = {"score": paddle.to_tensor(np.array([score for _, score in pairs], np.float32))}
+    return float(KIND.loss({"embedding": paddle.to_tensor(np.array(vectors, np.float32))}, targets))
+
+
+def test_loss() -> None:
+    assert loss_of([(0.5, 0.5), (1, 1), (0, 0)]) == pytest.approx(0, abs=1e-9)
+    assert loss_of([(0.5, 1)]) == pytest.approx(0.25, abs=1e-6)
+    assert loss_of([(-1, 1), (0.8, 0.2)]) == pytest.approx((4 + 0.36) / 2, abs=1e-5)
+
+
+def test_rows_hold_the_first_window_of_each_text(vocabulary: Path, characters: list[str]) -> None:
+    tokenizer, manifest = ErnieTokenizer.from_vocab(vocabulary), replace(manifest_of(max_score=5), limits=Limits(8, 4))
+    long, short = "".join(characters[:15]), "".join(characters[20:23])
+    examples = [Example(pair, 4.0, 1) for pair in ((long, short), (short, long), (short, short), ("", short))]
+    rows = training_rows(manifest, tokenizer, examples)
+    assert [float(row.targets["score"]) for row in rows] == pytest.approx([0.8] * 3)  # the empty text cannot be served
+    for row, example in zip(rows, examples, strict=False):
+        expected = [tokenizer([text])[0].ids[:6].tolist() for text in example.texts]
+        assert [window.input_ids[1:-1].tolist() for window in row.windows] == expected
+        assert not any(window.token_type_ids.any() for window in row.windows)
+    with pytest.raises(ConfigError, match=r"train\.windows_per_text must be 0"):
+        training_rows(manifest, tokenizer, examples, windows_per_text=1)

@@ -1,0 +1,75 @@
+"""Pooling: the same vectors by hand, in Paddle and in the exported graph, whatever the padding."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ernie_builders.checkpoints.checkpoint import read_checkpoint
+from ernie_builders.framework import import_paddle
+from ernie_builders.kinds import get_builder_kind
+from ernie_builders.modeling.model import PaddleEngine, build_model
+from ernie_builders.stages import export
+from ernie_runtime.engines.ort import OrtEngine
+from ernie_runtime.kinds import get_kind
+from ernie_runtime.manifest import Manifest
+
+from ..tiny import HIDDEN, manifest_with
+
+KIND = get_builder_kind("similarity")
+POOLINGS = ("cls", "mean", "first_last_mean")
+
+
+def manifest_of(kind: str = "similarity", dimension: int = HIDDEN, **options: Any) -> Manifest:
+    return manifest_with(0, kind, options={"dimension": dimension, **options}, main_metric="spearman")
+
+
+def random_ids(generator: np.random.Generator, lengths: list[int], width: int) -> np.ndarray:
+    ids = np.zeros((len(lengths), width), np.int64)
+    for row, length in zip(ids, lengths, strict=True):
+        row[:length] = generator.integers(5, 400, length)
+    return ids
+
+
+@pytest.mark.parametrize("pooling", POOLINGS)
+def test_pooling(base_model: Path, pooling: str) -> None:
+    """Against the hidden states of each row alone: padding never counts."""
+    paddle = import_paddle()
+    model = build_model(KIND, read_checkpoint(base_model), manifest_of(pooling=pooling), seed=3)
+    model.eval()
+    lengths = [3, 17, 9]
+    ids = random_ids(np.random.default_rng(0), lengths, 20)
+    found = PaddleEngine(model, KIND)({"input_ids": ids, "token_type_ids": np.zeros_like(ids)})["embedding"]
+    assert found.shape == (3, HIDDEN)
+    for row, length, vector in zip(ids, lengths, found, strict=True):
+        with paddle.no_grad():
+            last, _, states = model.ernie(paddle.to_tensor(row[None, :length]), output_hidden_states=True)
+        assert len(states) == 3  # the embeddings and two layers
+        final, first = last.numpy()[0], states[1].numpy()[0]
+        expected = {"cls": final[0], "mean": final.mean(0), "first_last_mean": (final.mean(0) + first.mean(0)) / 2}
+        assert np.abs(vector - expected[pooling]).max() <= 1e-5
+        others = [expected[name] for name in POOLINGS if name != pooling]
+        assert all(np.abs(vector - other).max() > 1e-3 for other in others)
+
+
+@pytest.mark.parametrize(("pooling", "dimension"), [("cls", HIDDEN), ("mean", HIDDEN), ("first_last_mean", 20)])
+def test_onnx_says_what_paddle_says(base_model: Path, tmp_path: Path, pooling: str, dimension: int) -> None:
+    manifest = manifest_of(dimension=dimension, pooling=pooling)
+    model = build_model(KIND, read_checkpoint(base_model), manifest, seed=3)
+    model.eval()
+    assert (model.projection is None) is (dimension == HIDDEN)
+    outputs = get_kind("similarity").encoder_outputs(manifest)
+    export.to_onnx(export.to_static(model, tmp_path / "paddle"), tmp_path / "model.onnx", outputs)
+    engine, generator = OrtEngine(tmp_path / "model.onnx"), np.random.default_rng(1)
+    for lengths, width in (([1], 1), ([64], 64), ([4, 30, 2, 11], 32), ([7, 7], 7)):
+        ids = random_ids(generator, lengths, width)
+        tensors = {"input_ids": ids, "token_type_ids": np.zeros_like(ids)}
+        ours, theirs = engine(tensors)["embedding"], PaddleEngine(model, KIND)(tensors)["embedding"]
+        assert ours.shape == (len(lengths), dimension)
+        assert np.abs(ours - theirs).max() <= 1e-5
+        for row, length, vector in zip(ids, lengths, ours, strict=True):
+            alone = engine({"input_ids": row[None, :length], "token_type_ids": np.zeros((1, length), np.int64)})
+            assert np.abs(alone["embedding"][0] - vector).max() <= 1e-5

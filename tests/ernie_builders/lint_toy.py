@@ -1,0 +1,83 @@
+"""A model repository of two tasks as the builder writes it; nobody runs its graphs."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from onnx import TensorProto, helper
+
+from ernie_builders.repository import model_config as tc
+from ernie_builders.repository.warmup import write_warmup
+from ernie_runtime.manifest import Label, Limits, Manifest, Variant
+from ernie_runtime.steps.steps import strings
+from ernie_runtime.text.tokenization import ErnieTokenizer
+
+LABELS = {
+    "news": ("sequence_classification", ("100", "101", "102")),
+    "ner": ("token_classification", ("O", "B-PER", "I-PER")),
+}
+
+
+def onnx_bytes(labels: int, per_token: bool, output: str = "logits", id_type: int = TensorProto.INT64) -> bytes:
+    """A graph with the contract's inputs and outputs; nobody runs it."""
+    dims = ["batch", "length"]
+    ids = [helper.make_tensor_value_info(n, id_type, dims) for n in ("input_ids", "token_type_ids")]
+    shape = [*dims, labels] if per_token else ["batch", labels]
+    logits = helper.make_tensor_value_info(output, TensorProto.FLOAT, shape)
+    node = helper.make_node("Cast", ["input_ids"], [output], to=TensorProto.FLOAT)
+    data: bytes = helper.make_model(helper.make_graph([node], "tiny", ids, [logits])).SerializeToString()
+    return data
+
+
+def make_manifest(task: str, tokenizer: ErnieTokenizer, graph: bytes, version: int = 1) -> Manifest:
+    kind, labels = LABELS[task]
+    variant = Variant("fp32", "onnxruntime", "model.onnx", len(graph), hashlib.sha256(graph).hexdigest(), 0.0)
+    return Manifest(
+        task=task,
+        kind=kind,
+        title=f"{task} of 中国",
+        version=version,
+        labels=tuple(Label(name, f"name {name}") for name in labels),
+        limits=Limits(32, 24),
+        vocabulary_size=tokenizer.vocab_size,
+        vocabulary_sha256=tokenizer.fingerprint,
+        variants=(variant,),
+        recommended="fp32",
+        main_metric="accuracy",
+    )
+
+
+def publish(root: Path, manifest: Manifest, tokenizer: ErnieTokenizer, graph: bytes) -> None:
+    """The models of one task."""
+    variant, task = manifest.variants[0], manifest.task
+    per_token = manifest.kind == "token_classification"
+    ids, text = np.ones((1, 5), np.int64), strings(["新闻".encode()])
+    logits = np.zeros((1, 5, 3) if per_token else (1, 3), np.float32)
+    passed = {"WINDOW": np.array([[0, 5]], np.int32), "ITEM": strings([b"{}"]), "logits": logits}
+    if per_token:
+        passed["OFFSETS"] = np.zeros((1, 5, 2), np.int32)
+    warm: dict[str, dict[str, Any]] = {
+        f"{task}_tokenizer": {"TEXT": text},
+        f"{task}_encoder_fp32": {"input_ids": ids, "token_type_ids": ids},
+        f"{task}_postprocess": passed,
+    }
+    configs = {
+        f"{task}_tokenizer": [tc.tokenizer_config(manifest, ragged) for ragged in (False, True)],
+        f"{task}_encoder_fp32": [tc.encoder_config(manifest, variant, ragged) for ragged in (False, True)],
+        f"{task}_postprocess": [tc.postprocess_config(manifest, ragged) for ragged in (False, True)],
+        task: [tc.ensemble_config(manifest, task, variant)],
+        f"{task}_fp32": [tc.ensemble_config(manifest, f"{task}_fp32", variant)],
+    }
+    for name, flavours in configs.items():
+        home = root / name / str(manifest.version)
+        home.mkdir(parents=True)
+        (home / "manifest.json").write_text(manifest.to_json(), encoding="utf-8")
+        for config, file in zip(flavours, (tc.PORTABLE, tc.RAGGED), strict=False):
+            write_warmup(config, root / name, [warm[name]] if name in warm else [])
+            (root / name / file).parent.mkdir(exist_ok=True)
+            (root / name / file).write_text(tc.to_text(config), encoding="utf-8")
+    tokenizer.save(root / f"{task}_tokenizer" / str(manifest.version) / "tokenizer.json")
+    (root / f"{task}_encoder_fp32" / str(manifest.version) / "model.onnx").write_bytes(graph)

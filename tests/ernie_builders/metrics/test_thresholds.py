@@ -1,0 +1,106 @@
+"""Thresholds fitted on rows, and how many of them: judged on rows that they were not fitted on."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ernie_builders.metrics.thresholds import FEWEST, GRID, WAYS, choose, counts_of, fit, micro_f1
+from ernie_runtime.kinds.hierarchical_classification import LabelTree
+
+
+def scattered(shift: dict[int, float], rows: int = 400, seed: int = 0) -> tuple[np.ndarray, np.ndarray, LabelTree]:
+    """Scores of flat labels that part right from wrong around a threshold of each label's own, not quite cleanly."""
+    rng = np.random.default_rng(seed)
+    tree = LabelTree.of(tuple(f"l{i}" for i in range(6)))
+    gold = rng.random((rows, 6)) < 0.3
+    scores = np.where(gold, 0.12, -0.12) + rng.normal(0, 0.06, gold.shape)
+    for label, middle in shift.items():
+        scores[:, label] += middle
+    return np.clip(scores, 0, 1).astype(np.float32), gold, tree
+
+
+def f1_at(scores: np.ndarray, gold: np.ndarray, tree: LabelTree, thresholds: np.ndarray) -> float:
+    return micro_f1(counts_of(scores, gold, tree, thresholds))
+
+
+def test_thresholds_beat_one_half_where_scores_are_low() -> None:
+    scores, gold, tree = scattered(dict.fromkeys(range(6), 0.3))
+    fitted, held = slice(0, 200), slice(200, 400)
+    half = np.full(6, 0.5)
+    chosen = choose(scores[fitted], gold[fitted], tree)
+    assert chosen.way != "default"
+    np.testing.assert_allclose(chosen.values, 0.3, atol=0.08)
+    before, after = (f1_at(scores[held], gold[held], tree, values) for values in (half, chosen.values))
+    assert before < 20 < 90 < after, "on rows that were not fitted on"
+    assert chosen.held_out["task"] == pytest.approx(after, abs=5)
+
+
+def test_each_label_gets_its_own_where_that_pays() -> None:
+    middles = {i: 0.2 + 0.12 * i for i in range(6)}
+    chosen = choose(*scattered(middles))
+    assert chosen.way == "label"
+    np.testing.assert_allclose(chosen.values, list(middles.values()), atol=0.08)
+    assert chosen.held_out["label"] > chosen.held_out["level"] + 10
+
+
+def test_levels_get_their_own_where_that_pays() -> None:
+    rng = np.random.default_rng(0)
+    tree = LabelTree.of(("a", "b", "a##x", "a##y", "b##x", "b##y"))
+    gold = tree.close(np.concatenate([np.zeros((600, 2), bool), rng.random((600, 4)) < 0.15], axis=1))
+    middles = np.array([0.7, 0.7, 0.2, 0.2, 0.2, 0.2])
+    scores = (middles + np.where(gold, 0.12, -0.12) + rng.normal(0, 0.06, gold.shape)).astype(np.float32)
+    values = fit(scores, gold, tree)["level"]
+    assert len(set(values[:2])) == len(set(values[2:])) == 1
+    np.testing.assert_allclose(values, middles, atol=0.1)
+    chosen = choose(scores, gold, tree)
+    assert chosen.way in ("level", "label")
+    assert chosen.held_out["level"] > chosen.held_out["task"] + 5
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_fitting_never_loses_on_what_it_is_fitted_on(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    tree = LabelTree.of(("a", "a##b", "a##b##c", "a##d", "e", "e##f"))
+    gold = tree.close(rng.random((60, 6)) < 0.2)
+    scores = tree.close(np.clip(rng.random((60, 6)) * 0.6 + gold * rng.random((60, 6)), 0, 1).astype(np.float32))
+    found = fit(scores, gold, tree)
+    assert tuple(found) == WAYS
+    figures = [f1_at(scores, gold, tree, values) for values in found.values()]
+    assert figures == sorted(figures)
+    assert figures[-1] > figures[0]
+    assert all(set(values.tolist()) <= {0.5, *GRID.tolist()} for values in found.values())
+
+
+def test_thresholds_of_labels_that_only_fit_noise_are_not_taken() -> None:
+    """Scores without a difference between labels: what a label's own threshold gains is gone on other rows."""
+    rng = np.random.default_rng(1)
+    names = tuple(f"l{i}" for i in range(30))
+    gold = rng.random((300, 30)) < 0.06
+    scores = np.clip(0.2 + np.where(gold, 0.1, -0.1) + rng.normal(0, 0.1, gold.shape), 0, 1).astype(np.float32)
+    tree = LabelTree.of(names)
+    chosen, found = choose(scores, gold, tree), fit(scores, gold, tree)
+    assert f1_at(scores, gold, tree, found["label"]) > f1_at(scores, gold, tree, found["task"]) + 2
+    assert chosen.way == "task"
+    assert len(set(chosen.values)) == 1
+
+
+def test_a_rare_label_keeps_its_level_s_threshold() -> None:
+    scores, gold, tree = scattered(dict.fromkeys(range(6), 0.3))
+    gold[:, 5] = False
+    gold[: FEWEST - 1, 5] = True
+    scores[:, 5] = np.where(gold[:, 5], 0.9, 0.7)  # 0.8 would be perfect
+    found = fit(scores, gold, tree)
+    assert found["label"][5] == found["level"][5] != 0.8
+    gold[FEWEST - 1, 5] = True
+    scores[FEWEST - 1, 5] = 0.9
+    assert 0.7 < fit(scores, gold, tree)["label"][5] <= 0.9, "with one text more it has its own"
+
+
+def test_one_half_stays_where_nothing_is_better() -> None:
+    scores, gold, tree = scattered(dict.fromkeys(range(6), 0.5))
+    scores = np.where(gold, 0.9, 0.1).astype(np.float32)
+    chosen = choose(scores, gold, tree)
+    assert (chosen.way, set(chosen.values)) == ("default", {0.5})
+    assert set(chosen.held_out.values()) == {100}
+    assert choose(scores[:1], gold[:1], tree).way == "default"

@@ -1,0 +1,105 @@
+"""A small corpus as text and as ids, and runs over them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ernie_builders.checkpoints.checkpoint import Weights, read_checkpoint
+from ernie_runtime.text.tokenization import ErnieTokenizer
+
+from ..tiny import CONFIG, random_hugging_face, write_hugging_face
+from .texts import SMALL, Run, documents, ids_line, write_text
+
+
+@pytest.fixture(scope="session")
+def tokenizer(vocabulary: Path) -> ErnieTokenizer:
+    return ErnieTokenizer.from_vocab(vocabulary)
+
+
+@pytest.fixture(scope="session")
+def text_file(tmp_path_factory: pytest.TempPathFactory, characters: list[str]) -> Path:
+    return write_text(tmp_path_factory.mktemp("text") / "topics.txt", documents(characters, 200))
+
+
+@pytest.fixture(scope="session")
+def id_files(
+    tmp_path_factory: pytest.TempPathFactory, characters: list[str], tokenizer: ErnieTokenizer
+) -> tuple[Path, Path]:
+    """Training and held-out lines: B goes on with A's topic, or is of another."""
+    folder = tmp_path_factory.mktemp("ids")
+    for name, count, seed in (("train.txt", 160, 1), ("held_out.txt", 40, 2)):
+        found, lines = documents(characters, count, seed), []
+        for number, sentences in enumerate(found):
+            other = sentences if number % 2 else found[number - 1]
+            first, second = ([int(i) for i in part.ids] for part in tokenizer([sentences[0], other[1]]))
+            lines.append(ids_line(first, second, number % 2))
+        (folder / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return folder / "train.txt", folder / "held_out.txt"
+
+
+@pytest.fixture(scope="session")
+def lively(tmp_path_factory: pytest.TempPathFactory, vocabulary: Path) -> Path:
+    """A random encoder with large weights: so tiny a one leaves the level of single characters soon only from these."""
+    weights = random_hugging_face(seed=1, std=0.15)
+    return write_hugging_face(tmp_path_factory.mktemp("lively") / "lively", weights, CONFIG, vocabulary)
+
+
+@pytest.fixture
+def text_run(text_file: Path, vocabulary: Path, tmp_path: Path) -> Callable[..., Run]:
+    """Name of the run -> a run over text."""
+
+    def make(name: str, *more: str) -> Run:
+        return Run(tmp_path / name, ("--data", str(text_file), "--vocab", str(vocabulary), *SMALL, *more))
+
+    return make
+
+
+@pytest.fixture
+def id_run(id_files: tuple[Path, Path], vocabulary: Path, tmp_path: Path) -> Callable[..., Run]:
+    """Name of the run -> a run over ids."""
+    train, held_out = map(str, id_files)
+
+    def make(name: str, *more: str) -> Run:
+        arguments = ("--format", "ids", "--data", train, "--held-out", held_out, "--vocab", str(vocabulary))
+        return Run(tmp_path / name, (*arguments, *SMALL, *more))
+
+    return make
+
+
+@pytest.fixture
+def one_line(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Check that a run failed with exit code 1 and one line on standard error; returns the line."""
+
+    def check(code: int, *says: str) -> str:
+        errors = capsys.readouterr().err
+        assert code == 1
+        assert errors.startswith("ernie-triton build pretrain: ")
+        assert errors.count("\n") == 1
+        for text in says:
+            assert text in errors
+        return errors
+
+    return check
+
+
+@pytest.fixture
+def same_weights() -> Callable[[Path, Path], None]:
+    """Check that two encoders are the same to the last bit."""
+
+    def check(left: Path, right: Path) -> None:
+        one, other = (read_checkpoint(path).weights for path in (left, right))
+        assert one.keys() == other.keys()
+        for name in one:
+            np.testing.assert_array_equal(one[name], other[name], err_msg=name)
+
+    return check
+
+
+def largest_difference(left: Weights, right: Weights) -> float:
+    """Of any weight."""
+    assert left.keys() == right.keys()
+    return max(float(np.abs(left[name] - right[name]).max()) for name in left)

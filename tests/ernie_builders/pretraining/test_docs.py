@@ -1,0 +1,40 @@
+"""The commands of docs/pretraining.md are ones that the command line takes."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import pytest
+
+from ernie_builders.options import parser as build_parser
+from ernie_builders.pretraining.options import parser
+from ernie_builders.pretraining.run import config_of, shown_command
+
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "pretraining.md"
+
+
+def commands() -> list[list[str]]:
+    text = PAGE.read_text(encoding="utf-8").replace("\\\n", " ")
+    return [shlex.split(line.strip()) for line in text.splitlines() if line.startswith("    ernie-triton build ")]
+
+
+@pytest.mark.parametrize("words", [words for words in commands() if words[2] == "pretrain"], ids=" ".join)
+def test_pretrain(words: list[str]) -> None:
+    args = parser().parse_args(words[3:])
+    config = config_of(args)
+    assert config.steps > 0 and args.output.parts[0] == "build"
+
+
+def test_there_are_commands_of_each_kind() -> None:
+    found = commands()
+    assert {words[2] for words in found} >= {"pretrain", "convert-encoder", "--tasks"}
+    assert {word for words in found for word in words} >= {"ids", "packed", "bf16", "embedded"}
+    for words in found:
+        if words[2] == "--tasks":
+            build_parser().parse_args(words[2:])
+
+
+def test_the_card_has_no_path_of_this_machine() -> None:
+    words = ["--data", "/home/me/a.txt", "/home/me/b", "--output=/home/me/out", "--steps", "5", "--text", "a/b"]
+    assert shown_command(words) == "ernie-triton build pretrain --data a.txt b --output=out --steps 5 --text a/b"

@@ -1,0 +1,203 @@
+"""Pre-training learns, goes on exactly after a stop or a kill, and leaves an encoder that builders take."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ernie_builders.checkpoints.checkpoint import read_checkpoint
+from ernie_builders.checkpoints.pretraining_head import with_pretraining_head
+from ernie_builders.modeling.model import find_base_model
+from ernie_builders.pretraining.state import find_state, read_progress
+from ernie_builders.pretraining.trainer import Trainer
+from ernie_builders.training import launch
+
+from ..places import Place
+from .conftest import largest_difference
+from .texts import Run
+
+Make = Callable[..., Run]
+PACE = ["--log-every", "8", "--eval-every", "20", "--save-every", "30"]
+
+
+def test_text_is_learnt_and_the_encoder_is_a_base_model(
+    text_run: Make, lively: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    more = ["--steps", "100", "--lengths", "32:0.8,64:0.2", *PACE, "--bits", "32", "--text", "made up"]
+    run = text_run("run", *more, "--init", str(lively))
+    assert run("--licence", "none") == 0
+    rows = run.log()
+    losses = [row["held_loss"] for row in rows if "held_loss" in row]
+    assert len(losses) == 5 and losses[0] > losses[2] > losses[-1]
+    assert losses[-1] < rows[0]["loss"] - 1.5
+    assert losses[-1] < 4.0, "no better than the frequencies of single characters, whose loss is 4.5"
+    assert rows[-1]["held_accuracy"] > 2 * rows[0]["accuracy"]
+    assert {row["length"] for row in rows} == {32, 64}
+    assert "<svg" in (run.output / "log.svg").read_text(encoding="utf-8")
+
+    base = with_pretraining_head(find_base_model(str(run.output / "encoder")))
+    assert not read_checkpoint(run.output / "encoder").has_head
+    assert base.weights["cls.predictions.transform.weight"].shape == (32, 32)
+    card = json.loads((run.output / "encoder" / "card.json").read_text(encoding="utf-8"))
+    assert (card["steps"], card["text"], card["licence"]) == (100, "made up", "none")
+    assert card["held_loss"] == losses[-1] and card["tokens"] == rows[-1]["tokens"]
+    assert str(run.output) not in json.dumps(card), "a path of this machine"
+    assert "goes on" not in capsys.readouterr().out
+    files = {path.name: path.read_bytes() for path in (run.output / "encoder").iterdir()}
+    shutil.rmtree(run.output / "encoder")  # as where the disk was full just then
+    assert run("--licence", "none") == 0  # finished: nothing is trained again
+    assert run.log() == rows
+    assert files == {path.name: path.read_bytes() for path in (run.output / "encoder").iterdir()}
+
+    again = text_run("again", "--steps", "5", "--lengths", "64", *PACE, "--init", str(run.output / "encoder"))
+    assert again("--eval-every", "1", "--learning-rate", "1e-9") == 0
+    assert abs(again.log()[0]["held_loss"] - losses[-1]) < 1e-3, "it does not begin where the other ended"
+    (before,) = json.loads((again.output / "encoder" / "card.json").read_text(encoding="utf-8"))["before"]
+    assert (before["from"], before["steps"], before["tokens"]) == (card["from"], 100, card["tokens"])
+    page = (again.output / "encoder" / "README.md").read_text(encoding="utf-8")
+    assert f"| before that | 1 run, {card['tokens']:,} tokens" in page
+
+
+def test_a_task_is_fine_tuned_from_it(text_run: Make, place: Place) -> None:
+    run = text_run("encoder", "--steps", "2", "--lengths", "32")
+    assert run() == 0
+    place = replace(place, base_model=run.output / "encoder")
+    assert place.build("--until", "finetune", "--set", "epochs=1", "--set", "evals_per_epoch=1") == 0
+    tuned = read_checkpoint(place.stage("fine-tune") / "best").weights
+    start = read_checkpoint(run.output / "encoder").weights
+    assert tuned.keys() > start.keys() and "classifier.weight" in tuned
+    assert largest_difference({name: tuned[name] for name in start}, start) < 0.2, "it began from other weights"
+
+
+@pytest.mark.parametrize("form", ["text", "ids"])
+def test_a_run_in_pieces_is_the_run_in_one(
+    form: str, text_run: Make, id_run: Make, same_weights: Callable[[Path, Path], None]
+) -> None:
+    make = text_run if form == "text" else id_run
+    tasks = "sop,reorder,distance" if form == "text" else "nsp"
+    more = ["--steps", "16", "--lengths", "32:0.5,64:0.5", "--dropout", "0.1", "--accumulate", "2", *PACE]
+    whole, pieces = (make(name, *more, "--sentence-tasks", tasks) for name in ("whole", "pieces"))
+    assert whole() == 0
+    stops = []
+    while not stops or stops[-1] < 16:
+        assert pieces("--stop-after", "0.005") == 0
+        state = find_state(pieces.output)
+        assert state is not None
+        stops.append(read_progress(state)[0].step)
+    assert len(stops) > 1, "it was never stopped"
+    assert pieces.log() == whole.log()
+    assert whole.log()[0]["loss"] > whole.log()[-1]["held_loss"]
+    assert any(name.endswith("_accuracy") for name in whole.log()[-1] if name not in ("accuracy", "held_accuracy"))
+    same_weights(pieces.output / "encoder", whole.output / "encoder")
+
+
+def test_killed_it_goes_on_to_the_same_loss(
+    text_run: Make, same_weights: Callable[[Path, Path], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    more = ["--steps", "30", "--lengths", "32", "--log-every", "4", "--eval-every", "30", "--save-every", "12"]
+    whole, killed = (text_run(name, *more) for name in ("whole", "killed"))
+    assert whole() == 0
+    with _slow(killed) as child:
+        deadline = time.monotonic() + 60
+        while (state := find_state(killed.output)) is None or read_progress(state)[0].step < 12:
+            assert child.poll() is None and time.monotonic() < deadline, child.communicate()
+            time.sleep(0.01)
+        child.kill()
+        child.communicate(timeout=30)
+    assert child.returncode == -signal.SIGKILL
+    capsys.readouterr()
+    assert killed() == 0
+    assert 12 <= int(capsys.readouterr().out.partition("goes on from step ")[2].split()[0]) < 30
+    assert killed.log() == whole.log()
+    same_weights(killed.output / "encoder", whole.output / "encoder")
+
+
+def test_interrupted_it_says_what_is_kept(
+    text_run: Make, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = text_run("run", "--steps", "9", "--lengths", "32", "--save-every", "2")
+    step = Trainer._step
+
+    def until(last: int) -> Callable[[Trainer], None]:
+        def one(self: Trainer) -> None:
+            if self.progress.step == last:
+                raise KeyboardInterrupt
+            step(self)
+
+        return one
+
+    for last, kept in ((1, "nothing was saved yet"), (5, f"the state of step 4 is kept in {run.output}")):
+        monkeypatch.setattr(Trainer, "_step", until(last))
+        capsys.readouterr()
+        assert run() == 130
+        line = f"ernie-triton build pretrain: interrupted; {kept}; the same command goes on from there"
+        assert capsys.readouterr().err.strip() == line
+
+
+def _slow(run: Run) -> subprocess.Popen[str]:
+    """The run in a process of its own, slow enough to be met half way."""
+    code = (
+        "import sys, time\n"
+        "from builders import pretrain\n"
+        "from ernie_builders.pretraining import trainer\n"
+        "step = trainer.Trainer._step\n"
+        "trainer.Trainer._step = lambda self: (time.sleep(0.1), step(self))[1]\n"
+        "sys.exit(pretrain.main(sys.argv[1:]))\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONWARNINGS": "ignore"}
+    command = [sys.executable, "-c", code, *run.arguments, "--output", str(run.output)]
+    return subprocess.Popen(command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def test_two_processes_train_as_one_with_accumulation(text_run: Make, capsys: pytest.CaptureFixture[str]) -> None:
+    """paddle.distributed.launch for real, on CPU."""
+    more = ["--steps", "6", "--lengths", "32", "--bits", "32", *PACE, "--sentence-tasks", "sop"]
+    two, one = text_run("two", *more, "--devices", "0,1"), text_run("one", *more, "--accumulate", "2")
+    assert two() == 0, capsys.readouterr().err
+    assert "on 2 devices" in capsys.readouterr().out
+    assert one() == 0
+    both, alone = (read_checkpoint(run.output / "encoder").weights for run in (two, one))
+    assert largest_difference(both, alone) <= 1e-5
+    start = find_base_model(f"random:2x32x2:{two.arguments[3]}").weights
+    assert largest_difference({n: both[n] for n in start}, start) > 1e-3
+    assert abs(two.log()[-1]["held_loss"] - one.log()[-1]["held_loss"]) < 1e-3
+
+
+def test_processes_that_fail(
+    text_run: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, one_line: Callable[..., str]
+) -> None:
+    """Killed from outside, after an earlier piece was saved; and with a fault of their own."""
+    run, script = text_run("run", "--steps", "2", "--lengths", "32"), tmp_path / "worker.py"
+    assert run("--stop-after", "0") == 0
+    monkeypatch.setattr(launch, "SCRIPT", script)
+    script.write_text("import sys\nsys.exit(9)\n", encoding="utf-8")
+    one_line(run("--devices", "0,1"), "pre-training on 2 devices failed (exit 9); the reason is in", "logs")
+    tell = "import os, pathlib\npathlib.Path(os.environ['ERNIE_PRETRAIN_FAULT']).write_text('it rains')\n"
+    script.write_text(tell + "raise SystemExit(1)\n", encoding="utf-8")
+    one_line(run("--devices", "0,1"), "ernie-triton build pretrain: it rains")
+
+
+def test_the_vocabulary_is_cut_by_frequency_with_the_weights_of_what_stays(
+    text_run: Make, base_model: Path, vocabulary: Path, characters: list[str]
+) -> None:
+    run = text_run("run", "--steps", "2", "--lengths", "32", *PACE, "--vocab-size", "120", "--init", str(base_model))
+    assert run("--learning-rate", "1e-12", "--bits", "32", "--weight-decay", "0") == 0
+    encoder, base = read_checkpoint(run.output / "encoder"), read_checkpoint(base_model)
+    entries = encoder.vocabulary.read_text(encoding="utf-8").splitlines()
+    assert len(entries) == 120 and entries[:5] == ["[PAD]", "[CLS]", "[SEP]", "[MASK]", "[UNK]"]
+    assert set(characters[:96]) < set(entries), "characters of the text were left out"
+    all_entries = vocabulary.read_text(encoding="utf-8").splitlines()
+    table = "ernie.embeddings.word_embeddings.weight"
+    rows = [all_entries.index(entry) for entry in entries]
+    np.testing.assert_allclose(encoder.weights[table], base.weights[table][rows], atol=1e-6)

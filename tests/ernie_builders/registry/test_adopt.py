@@ -1,0 +1,147 @@
+"""Another embedded encoder: what ships goes on giving the same answers, and the old one goes when nothing needs it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ernie_builders.checkpoints import checkpoint as weights
+from ernie_builders.checkpoints.checkpoint import read_checkpoint, write_checkpoint, write_compact
+from ernie_builders.checkpoints.checksums import refresh, verify
+from ernie_builders.config.tasks import ASSETS
+from ernie_builders.errors import CheckpointError
+from ernie_builders.registry import cli as shipped
+from ernie_builders.registry.adopt import adopt
+from ernie_builders.registry.earlier import STEP, drop_unused, leaning_on
+
+TASKS = ("cluewsc2020", "stsb_zh")
+
+
+@pytest.fixture
+def assets(tmp_path: Path) -> Path:
+    """A copy of some of the assets, the checkpoints as differences from the embedded encoder."""
+    root = tmp_path / "assets"
+    for name in ("encoder", "vocab", *(f"checkpoints/{task}" for task in TASKS)):
+        shutil.copytree(ASSETS / name, root / name)
+    for task in TASKS:
+        folder, found = root / "checkpoints" / task, read_checkpoint(ASSETS / "checkpoints" / task)
+        write_compact(folder, found.config, found.weights, found.vocabulary, 0.02, "embedded")
+        card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
+        card["weights"]["base"]["name"] = "embedded"
+        (folder / "card.json").write_text(json.dumps(card))
+    refresh(root)
+    return root
+
+
+@pytest.fixture
+def new(tmp_path: Path) -> Path:
+    """An encoder of the same shape and vocabulary, with other weights."""
+    old, generator = read_checkpoint(ASSETS / "encoder"), np.random.default_rng(0)
+    noisy = {n: v + 0.01 * generator.standard_normal(v.shape, np.float32) for n, v in old.weights.items()}
+    folder = tmp_path / "new"
+    write_checkpoint(folder, old.config, noisy, old.vocabulary, bits=16)
+    shutil.copy(ASSETS / "encoder" / "mlm_head.safetensors", folder)
+    (folder / "card.json").write_text('{"title": "Another encoder"}')
+    return folder
+
+
+def bases(root: Path) -> dict[str, Path]:
+    """As a process that starts now has them."""
+    return {"embedded": root / "encoder", **{path.name: path for path in (root / "encoders").glob("*")}}
+
+
+def test_checkpoints_go_on_working(assets: Path, new: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = {task: read_checkpoint(assets / "checkpoints" / task) for task in TASKS}
+    lines = adopt(new, assets)
+    (old,) = [folder.name for folder in (assets / "encoders").iterdir()]
+    assert f"2 checkpoints lean on the encoder before, which stays as encoders/{old}" in lines[0]
+    assert verify(assets) == []
+    assert (assets / "encoders" / old / "delta.xz").stat().st_size < 10 << 20, "two thirds of the encoder in full"
+    monkeypatch.setattr(weights, "BASES", bases(assets))
+    for task in TASKS:
+        found = read_checkpoint(assets / "checkpoints" / task)
+        assert all(np.abs(found.weights[name] - value).max() <= STEP for name, value in before[task].weights.items())
+        card = json.loads((assets / "checkpoints" / task / "card.json").read_text(encoding="utf-8"))
+        assert card["weights"]["base"]["name"] == old
+    ours, theirs = (read_checkpoint(folder).weights for folder in (assets / "encoder", new))
+    assert all((ours[name] == value).all() for name, value in theirs.items())
+    assert not (assets / "encoder" / "README.md").exists(), "the card of another encoder"
+
+    for number, task in enumerate(TASKS):  # trained again, from the new one
+        assert drop_unused(assets) == []
+        folder, found = assets / "checkpoints" / task, before[task]
+        write_compact(folder, found.config, found.weights, assets / "encoder" / "vocab.txt", 0.05, "embedded")
+        refresh(assets, folder)
+        assert len(leaning_on("embedded", assets)) == number + 1
+    (line,) = drop_unused(assets)
+    assert f"{old}: removed, no checkpoint leans on it any more" in line
+    assert not (assets / "encoders").exists()
+    assert verify(assets) == []
+
+
+def test_a_third_encoder_while_checkpoints_lean_on_the_first(
+    assets: Path, new: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = {task: read_checkpoint(assets / "checkpoints" / task).weights for task in TASKS}
+    adopt(new, assets)
+    monkeypatch.setattr(weights, "BASES", bases(assets))
+    first, second = TASKS
+    write_compact(
+        assets / "checkpoints" / second,
+        read_checkpoint(new).config,
+        before[second],
+        new / "vocab.txt",
+        0.05,
+        "embedded",
+    )
+    refresh(assets, assets / "checkpoints" / second)
+    middle = read_checkpoint(assets / "checkpoints" / second).weights
+
+    found = read_checkpoint(new)
+    third = tmp_path / "third"
+    shutil.copytree(new, third)
+    write_checkpoint(
+        third, found.config, {n: v * np.float32(1.01) for n, v in found.weights.items()}, found.vocabulary, 16
+    )
+    lines = adopt(third, assets)
+    assert len([line for line in lines if "1 checkpoints lean" in line]) == 2
+    assert len(list((assets / "encoders").iterdir())) == 2
+    assert verify(assets) == []
+    monkeypatch.setattr(weights, "BASES", bases(assets))
+    for task, was, most in ((first, before[first], 2 * STEP), (second, middle, STEP)):
+        now = read_checkpoint(assets / "checkpoints" / task).weights
+        assert all(np.abs(now[name] - value).max() <= most for name, value in was.items())
+
+
+def test_the_same_weights_again(assets: Path, new: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """After an interruption, or with another card."""
+    assert shipped.main(["--assets", str(assets), "adopt", str(new)]) == 0
+    (new / "card.json").write_text('{"title": "A better card"}')
+    capsys.readouterr()
+    assert shipped.main(["--assets", str(assets), "adopt", str(new)]) == 0
+    assert "its weights are those of the embedded encoder already" in capsys.readouterr().out
+    assert "A better card" in (assets / "encoder" / "card.json").read_text()
+    assert verify(assets) == []
+
+
+@pytest.mark.parametrize(
+    ("broken", "says"),
+    [
+        ("mlm_head.safetensors", "no mlm_head.safetensors"),
+        ("card.json", "has no card"),
+        ("vocab.txt", "no vocab.txt"),
+        ("model.safetensors", "no weights"),
+        ("config.json", "no config.json"),
+    ],
+)
+def test_what_is_no_encoder_changes_nothing(assets: Path, new: Path, broken: str, says: str) -> None:
+    (new / broken).unlink()
+    with pytest.raises(CheckpointError, match=says):
+        adopt(new, assets)
+    assert verify(assets) == []
+    assert read_checkpoint(assets / "encoder").config["hidden_size"] == 312
+    assert not (assets / "encoders").exists()

@@ -1,0 +1,226 @@
+"""--keep-better: what ships gives way only where no task gets worse, once, and a table tells of all."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ernie_builders.checkpoints import checkpoint as weights
+from ernie_builders.config.tasks import load_tasks
+from ernie_builders.errors import ConfigError
+from ernie_builders.presets.presets import load_presets
+from ernie_builders.presets.shipped import SHIPPED, shipped_preset
+from ernie_builders.registry import keep, saving
+from ernie_builders.registry.keep import LEDGER, TABLE, read_ledger, table
+from ernie_builders.registry.saving import sharing
+from ernie_builders.training.trainer import Trainer
+
+from ..places import TASKS, Place
+
+WORSE = ("--set", "learning_rate=1e-7", "--set", "epochs=0.2")
+
+
+@pytest.fixture
+def trained(place: Place, finished: Place, monkeypatch: pytest.MonkeyPatch) -> Place:
+    """A finished fine-tuning from an encoder that ships, and one more task that has the same weights."""
+    shutil.copytree(finished.cache, place.cache)
+    monkeypatch.setattr(weights, "BASES", {str(place.base_model): place.base_model})
+    return place
+
+
+def saved(place: Place, *more: str) -> int:
+    options = ("--until", "evaluate", "--save-checkpoint", str(place.root / "shipped"), "--keep-better")
+    return place.build(*options, *more)
+
+
+def state(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+def table_rows(cache: Path) -> list[list[str]]:
+    """The cells of the table, a list a task."""
+    lines = (cache / TABLE).read_text(encoding="utf-8").split("\n\n")[0].splitlines()[2:]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+def test_better_replaces_worse_and_not_the_other_way(trained: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    folder, cache = trained.root / "shipped" / "topics", trained.cache
+    assert saved(trained, *WORSE) == 0
+    first = state(folder)
+    assert json.loads(first["card.json"])["task"] == "topics"
+    assert [row[3] for row in table_rows(cache)] == ["none"]
+    assert saved(trained) == 0
+    second = state(folder)
+    assert second != first
+    row = read_ledger(cache)["topics"]
+    (found,) = row["figures"]
+    assert (row["kept"], found["before"] < found["after"]) == ("new", True)
+    assert saved(trained) == 0
+    assert f"decided before: topics accuracy {found['after']:.2f} after, {found['before']:.2f} before" in (
+        capsys.readouterr().out
+    )
+    assert saved(trained, *WORSE) == 0
+    assert state(folder) == second, "the old one stays, byte for byte"
+    last, (line,) = read_ledger(cache)["topics"], table_rows(cache)
+    (again,) = last["figures"]
+    values = [f"{value:.2f}" for value in (again["after"], found["after"])]
+    assert line[3:8] == ["none", *values, "", "new"], "before all, the last try, what ships"
+    assert [path.name for path in folder.parent.iterdir()] == ["topics"]
+
+
+def test_another_task_with_the_weights_counts(
+    trained: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Better for its own task and worse for another: the old one stays."""
+    one = TASKS.split("[tasks.names]")[0].replace("title =", 'checkpoint = "checkpoints/topics"\ntitle =')
+    file = tmp_path / "shared.toml"
+    file.write_text(one + one.replace("tasks.topics", "tasks.again"), encoding="utf-8")
+    assert sharing(load_tasks(file)["topics"], file) == ["again"]
+    named = ("--tasks-file", str(file))
+    assert saved(trained, *named, *WORSE) == 0
+    before = state(trained.root / "shipped" / "topics")
+    real = saving._evaluated
+
+    def evaluated(name: str, folder: Path, *more: Any) -> dict[str, Any]:
+        found = real(name, folder, *more)
+        less = 100 if folder.name == "retrained" else 0
+        return {**found, "metrics": {"accuracy": found["metrics"]["accuracy"] - less}}
+
+    with monkeypatch.context() as patched:
+        patched.setattr(saving, "_evaluated", evaluated)
+        assert saved(trained, *named) == 0
+    assert state(trained.root / "shipped" / "topics") == before
+    row = read_ledger(trained.cache)["topics"]
+    assert [found["task"] for found in row["figures"]] == ["topics", "again"]
+    assert row["kept"] == "old"
+    (trained.cache / LEDGER).unlink()
+    assert saved(trained, *named) == 0
+    row = read_ledger(trained.cache)["topics"]
+    assert row["kept"] == "new"
+    own, other = row["figures"]
+    assert (own["before"], own["after"]) == (other["before"], other["after"]), "the same data, the same weights"
+    assert [line[7] for line in table_rows(trained.cache)] == ["new", "that of topics"]
+
+
+def test_an_exchange_that_was_cut_off_is_made_up_for(trained: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert saved(trained, *WORSE) == 0
+    first = state(trained.root / "shipped" / "topics")
+
+    def stopped(new: Path, old: Path) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(keep, "exchange", stopped)
+        assert saved(trained) == 130
+    assert state(trained.root / "shipped" / "topics") == first
+    assert saved(trained) == 0
+    assert state(trained.root / "shipped" / "topics") != first
+    (found,) = read_ledger(trained.cache)["topics"]["figures"]
+    assert found["before"] < found["after"], "not compared with itself"
+
+
+def test_what_was_decided_is_of_one_place(trained: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    """Another directory, or one that was removed, gets its checkpoint."""
+    other = ("--save-checkpoint", str(trained.root / "other"))
+    for options in ((), other):
+        assert saved(trained, *options) == 0
+        assert "decided before" not in capsys.readouterr().out
+    assert state(trained.root / "other" / "topics").keys() == state(trained.root / "shipped" / "topics").keys()
+    shutil.rmtree(trained.root / "other")
+    assert saved(trained, *other) == 0
+    assert (trained.root / "other" / "topics" / "card.json").is_file()
+    assert saved(trained, *other) == 0
+    assert "decided before" in capsys.readouterr().out
+
+
+def test_another_build_decides_meanwhile(trained: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the same cache: both decisions are in the ledger."""
+    store = keep.save_checkpoint
+
+    def slow(*arguments: Any) -> str:
+        keep._record(trained.cache, "names", {"kept": "old", "new": False, "figures": [], "minutes": 1})
+        return store(*arguments)
+
+    monkeypatch.setattr(keep, "save_checkpoint", slow)
+    assert saved(trained) == 0
+    assert list(read_ledger(trained.cache)) == ["names", "topics"]
+    assert len(table_rows(trained.cache)) == 1
+
+
+def test_other_dev_rows_are_found_before_training(
+    trained: Place, monkeypatch: pytest.MonkeyPatch, one_line: Callable[..., str]
+) -> None:
+    assert saved(trained) == 0
+    card = trained.root / "shipped" / "topics" / "card.json"
+    card.write_text(card.read_text(encoding="utf-8").replace('"rows": 60', '"rows": 61'), encoding="utf-8")
+    monkeypatch.setattr(Trainer, "run", lambda self: pytest.fail("trained first"))
+    one_line(saved(trained, "--seed", "1"), "measured on 61 dev rows, but --data-dir has 60")
+
+
+def test_faults(trained: Place, one_line: Callable[..., str]) -> None:
+    one_line(trained.build("--keep-better"), "--keep-better: says what --save-checkpoint DIR may replace")
+    card = trained.root / "shipped" / "topics" / "card.json"
+    card.parent.mkdir(parents=True)
+    for text, says in (
+        ("{", "has no dev accuracy"),
+        ('{"evaluations": [{"rows": 60, "metrics": {"f1": 3}}]}', "has no dev accuracy"),
+        (
+            '{"evaluations": [{"rows": 61, "metrics": {"accuracy": 3}}]}',
+            "measured on 61 dev rows, but --data-dir has 60",
+        ),
+    ):
+        card.write_text(text)
+        one_line(saved(trained), says)
+        assert state(card.parent) == {"card.json": text.encode()}
+    card.write_text('{"evaluations": [{"rows": 60, "metrics": {"accuracy": 3}}]}')
+    (trained.cache / LEDGER).write_text("{")
+    one_line(saved(trained), f"{LEDGER}: not JSON")
+
+
+def test_the_table() -> None:
+    row = {"task": "a", "metric": "f1", "rows": 1200, "before": 70.0, "after": 72.5, "first": 70.0}
+    other = {**row, "task": "b", "before": 71.0, "after": 70.5}
+    text = table({"a": {"kept": "new", "new": True, "figures": [row, other], "minutes": 90}})
+    assert "| a | 1,200 | f1 | 70.00 | 72.50 | 72.50 | +2.50 | new | 90 |" in text
+    assert "| b | 1,200 | f1 | 70.00 | 70.50 | 70.50 | +0.50 | that of a |  |" in text
+    assert text.endswith("1.5 hours of training; the old checkpoint was kept for: none.\n")
+    text = table({"b": {"kept": "old", "new": False, "figures": [{**other, "first": 71.0}], "minutes": 0}})
+    assert "| b | 1,200 | f1 | 71.00 | 70.50 | 71.00 | +0.00 | old | 0 |" in text
+    assert "the old checkpoint was kept for: b." in text
+
+
+def test_the_preset_is_what_ships_from_the_embedded_encoder() -> None:
+    """What begins from another's checkpoint comes after it; every one has its own checkpoint."""
+    tasks, names = load_tasks(), load_presets().shipped.tasks
+    for place, name in enumerate(names):
+        assert tasks[name].checkpoint == f"checkpoints/{name}"
+        base = tasks[name].base_model
+        assert base == "embedded" or base.removeprefix("shipped:") in names[:place]
+    left = {task.checkpoint for task in tasks.values()} - {f"checkpoints/{name}" for name in names} - {""}
+    assert left == {"checkpoints/sst2"}
+
+
+def test_the_preset_changes_hyperparameters(tasks_file: Path) -> None:
+    task = load_tasks(tasks_file)["topics"]
+    preset = shipped_preset({"tasks": ["topics"], "train": {"topics": {"epochs": 9.0}}}, SHIPPED)
+    assert (preset.apply(task).train.epochs, preset.apply(task).train.batch_size) == (9, task.train.batch_size)
+    assert preset.names(["names", "topics"]) == ["topics"]
+    for raw, says in (
+        ({"tasks": "topics"}, "shipped.tasks: expected a list of strings"),
+        ({"tasks": [], "train": {"topics": {}}}, "shipped.train.topics: shipped.tasks has no such task"),
+        ({"tasks": ["topics"], "train": {"topics": {"epoch": 1}}}, "shipped.train.topics: unknown field 'epoch'"),
+        ({"task": []}, "shipped: unknown field 'task'"),
+    ):
+        with pytest.raises(ConfigError, match=says):
+            shipped_preset(raw, SHIPPED)
+
+
+def test_the_command_tells_how_long_it_took(place: Place, capsys: pytest.CaptureFixture[str], one_line: Any) -> None:
+    one_line(place.build("--preset", SHIPPED, task="all"), "tasks.toml has no task for it")
+    assert place.build("--preset", SHIPPED, "--until", "data") == 0
+    assert "0 checkpoints to train" in capsys.readouterr().out

@@ -1,0 +1,170 @@
+"""Calibration finds what an engine costs, on a clock that the engine itself moves; noise leaves the defaults."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ernie_builders.config.serving import ServingConfig
+from ernie_builders.repository import calibrate
+from ernie_builders.repository.calibrate import Calibration, batching_of
+from ernie_runtime.engines import Engine, load_single
+from ernie_runtime.errors import EngineError
+from ernie_runtime.manifest import Variant
+from ernie_runtime.steps.batching import ON_CPU, Batching, run_rows
+
+LENGTHS = {"32": 100}
+
+
+class Machine:
+    """A clock, and engines whose calls move it by call + token x tokens (x noise)."""
+
+    def __init__(self, noise: Callable[[], float] = lambda: 1.0) -> None:
+        self.now, self.noise, self.calls = 0.0, noise, 0
+
+    def engine(self, call: float, token: float, large: float = 1.0) -> Engine:
+        """large: how much dearer a token is in calls of more than 1,024 tokens."""
+
+        def run(tensors: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+            tokens = tensors["input_ids"].size
+            self.calls += 1
+            self.now += (call + token * tokens * (large if tokens > 1024 else 1)) * self.noise()
+            return {"sums": tensors["input_ids"].sum(1)}
+
+        return run
+
+    def calibrate(self, *costs: float, single: tuple[float, ...] = (1.0, 1.0), cores: int = 2) -> Calibration:
+        engines = {0: self.engine(*costs), 1: self.engine(*single)}
+        return calibrate.calibrate(engines.__getitem__, LENGTHS, cores, clock=lambda: self.now)
+
+
+def test_costs_are_found() -> None:
+    found = Machine().calibrate(1e-3, 5e-5)
+    assert found.call_ms == pytest.approx(1.0) and found.token_us == pytest.approx(50)
+    assert found.batching == Batching(call_tokens=20) and found.threads == 0
+    assert found.texts_per_second == pytest.approx(8 / (1e-3 + 8 * 32 * 5e-5))
+    assert found.to_manifest()["call_tokens"] == 20
+
+
+def test_a_smaller_budget_where_large_calls_are_dearer() -> None:
+    assert Machine().calibrate(1e-3, 5e-5, 1.2).batching.token_budget == 1024
+    assert Machine().calibrate(1e-3, 5e-5, 1.02).batching.token_budget == ON_CPU.token_budget
+
+
+@pytest.mark.parametrize(("single", "cores", "threads"), [(0.9, 2, 1), (1.1, 2, 0), (0.9, 1, 0)])
+def test_one_thread_where_it_is_faster(single: float, cores: int, threads: int) -> None:
+    assert Machine().calibrate(1e-3, 5e-5, single=(1e-3 * single, 5e-5 * single), cores=cores).threads == threads
+
+
+@pytest.mark.parametrize(("whole", "faster"), [(0.02, True), (0.008, False)])
+def test_several_calls_at_once_where_they_are_faster(whole: float, faster: bool) -> None:
+    def sleeper(seconds: float) -> Engine:
+        def run(tensors: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+            time.sleep(seconds)
+            return {}
+
+        return run
+
+    assert calibrate.faster_at_once(sleeper(0.01), sleeper(whole), 2, 32, time.perf_counter) is faster
+
+
+@pytest.mark.parametrize(
+    ("serving", "calls"),
+    [(ServingConfig(), 2), (ServingConfig(calls=3), 3), (ServingConfig(instances=2), 1), (ServingConfig(threads=1), 1)],
+)
+def test_calls_are_one_where_the_cores_are_shared_out(
+    monkeypatch: pytest.MonkeyPatch, serving: ServingConfig, calls: int
+) -> None:
+    monkeypatch.setattr(calibrate, "calibrate", lambda *_: Calibration(1.0, 50.0, Batching(calls=2)))
+    monkeypatch.setattr(calibrate.OtherWork, "share", lambda _: 0.0)
+    found = batching_of(Variant("fp32", "onnxruntime", "m", 0, "", 0.0), Path(), {}, serving)
+    assert found["calls"] == calls
+
+
+def test_calls_at_once_are_not_asked_of_an_engine_that_cannot() -> None:
+    """A tasks file says `calls` for all variants of a task, and OpenVINO's stand-in makes one at a time."""
+    serving = ServingConfig(calibrate=False, calls=2)
+    assert batching_of(Variant("fp32-ov", "openvino", "m", 0, "", 0.0), Path(), {}, serving)["calls"] == 1
+    with pytest.raises(EngineError, match="calls is above 1, but openvino runs one call at a time"):
+        load_single("openvino", "model.xml")
+
+
+def test_noise_decides_nothing() -> None:
+    generator = np.random.default_rng(0)
+    machine = Machine(lambda: float(generator.choice([1.0, 3.0])))
+    found = machine.calibrate(1e-3, 5e-5, 1.2, single=(1e-3, 5e-5))
+    assert found == Calibration()
+
+
+def test_a_slow_engine_is_not_waited_for() -> None:
+    machine = Machine()
+    found = machine.calibrate(0.0, 1e-2, single=(0.0, 1e-2))
+    assert found.batching == ON_CPU and found.call_ms == 0
+    assert machine.calls < 20
+
+
+def test_call_tokens_stay_sane() -> None:
+    assert Machine().calibrate(1e-2, 1e-6).batching.call_tokens == calibrate.MOST_CALL_TOKENS
+    assert Machine().calibrate(0.0, 1e-5).batching.call_tokens == 0
+
+
+def test_the_tasks_file_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(*_: Any) -> Engine:
+        raise AssertionError("nothing is to be measured")
+
+    monkeypatch.setattr(calibrate, "load_engine", load)
+    serving = ServingConfig(calibrate=False, token_budget=512, call_tokens=0, threads=3)
+    found = batching_of(Variant("fp32", "onnxruntime", "m", 0, "", 0.0), Path(), {}, serving)
+    assert found == {
+        "token_budget": 512,
+        "max_rows": ON_CPU.max_rows,
+        "call_tokens": 0,
+        "max_padding": ON_CPU.max_padding,
+        "calls": 1,
+        "intra_op_thread_count": 3,
+    }
+
+
+@pytest.mark.parametrize(("share", "kept"), [(0.5, False), (0.05, True)])
+def test_what_a_busy_machine_measures_is_not_kept(monkeypatch: pytest.MonkeyPatch, share: float, kept: bool) -> None:
+    monkeypatch.setattr(calibrate, "load_engine", lambda *_: Machine().engine(0, 0))
+    monkeypatch.setattr(calibrate, "calibrate", lambda *_: Calibration(1.0, 50.0, Batching(call_tokens=99)))
+    monkeypatch.setattr(calibrate.OtherWork, "share", lambda _: share)
+    found = batching_of(Variant("fp32", "onnxruntime", "m", 0, "", 0.0), Path(), {}, ServingConfig())
+    assert (found["call_tokens"] == 99) is kept
+
+
+def test_other_work_is_seen() -> None:
+    """A process that only counts, on one of our cores, is much of it."""
+    one = min(os.sched_getaffinity(0))
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {one})
+    try:
+        with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as other:  # it inherits the core
+            work = calibrate.OtherWork()
+            time.sleep(1)
+            share = work.share()
+            other.kill()
+    finally:
+        os.sched_setaffinity(0, before)
+    assert share > 0.5
+
+
+def test_no_answer_hangs_on_what_is_calibrated() -> None:
+    rng = np.random.default_rng(1)
+    ids = [rng.integers(1, 50, n) for n in rng.integers(1, 90, 40)]
+    engine = Machine().engine(0, 0)
+    answers = [
+        [int(row["sums"]) for row in run_rows(engine, ids, ids, replace(ON_CPU, call_tokens=c, token_budget=b))]
+        for c, b in ((0, 2048), (256, 1024), (20, 512))
+    ]
+    assert answers[0] == answers[1] == answers[2] == [int(row.sum()) for row in ids]

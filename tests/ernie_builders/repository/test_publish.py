@@ -1,0 +1,207 @@
+"""Publishing: a server that looks at any moment sees whole models only; old versions stay."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ernie_builders import build_all
+from ernie_builders.errors import PublishError
+from ernie_builders.repository.staging import check_free
+from ernie_builders.stages import Context, Done, data, evaluate, export, finetune, publish, run_stage
+from ernie_runtime.steps.pipeline import Pipeline
+
+from ..places import Place
+
+MODELS = ("topics", "topics_encoder_fp32", "topics_fp32", "topics_postprocess", "topics_tokenizer")
+
+
+@pytest.fixture
+def place(finished: Place, tmp_path: Path) -> Place:
+    """A finished build with a repository of its own, not published to yet."""
+    shutil.copytree(finished.cache, tmp_path / "cache")
+    return replace(finished, root=tmp_path)
+
+
+def ready_to_publish(place: Place) -> tuple[Context, dict[str, Done]]:
+    args = build_all.parser().parse_args(place.arguments())
+    (task,) = build_all.chosen_tasks(args)
+    context = build_all.make_context(task, args, None)
+    done: dict[str, Done] = {}
+    for stage in (data, finetune, export, evaluate):
+        run_stage(stage, context, done)
+    return context, done
+
+
+def versions(place: Place) -> dict[str, list[str]]:
+    return {m.name: sorted(v.name for v in m.iterdir() if v.name.isdigit()) for m in place.output.iterdir()}
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def test_what_is_published_answers(place: Place, characters: list[str]) -> None:
+    assert place.build() == 0
+    assert versions(place) == {name: ["1"] for name in MODELS}
+    (answer,) = Pipeline.load(place.output, "topics").predict([("".join(characters[:9]),)])
+    assert not isinstance(answer, str)
+    assert answer.result["label"] in ("north", "south", "west")
+    manifests = {(place.output / name / "1" / "manifest.json").read_bytes() for name in MODELS}
+    (manifest,) = map(json.loads, manifests)
+    assert manifest["made_by"]["trained"] is True
+    assert manifest["variants"][0]["evaluations"][0]["rows"] == 60
+
+
+def test_the_same_build_again_changes_nothing(place: Place) -> None:
+    assert place.build() == 0
+    before = tree(place.output)
+    times = {p: p.stat().st_mtime_ns for p in place.output.rglob("*")}
+    assert place.build() == 0
+    assert tree(place.output) == before
+    assert {p: p.stat().st_mtime_ns for p in place.output.rglob("*")} == times
+
+
+def test_another_build_is_a_new_version_beside_the_old(place: Place) -> None:
+    assert place.build() == 0
+    before = tree(place.output)
+    text = place.tasks_file.read_text(encoding="utf-8").replace('title = "Topics"', 'title = "Topics, again"')
+    (place.root / "tasks.toml").write_text(text, encoding="utf-8")
+    again = replace(place, tasks_file=place.root / "tasks.toml")
+    assert again.build() == 0
+    assert versions(place) == {name: ["1", "2"] for name in MODELS}
+    after = tree(place.output)
+    old = {name: content for name, content in before.items() if "/1/" in name}
+    assert len(old) >= 7
+    assert {name: after[name] for name in old} == old
+    assert json.loads(after["topics/2/manifest.json"])["title"] == "Topics, again"
+    assert b"Topics, again" in after["topics/config.pbtxt"]
+    assert place.build() == 0, "and back again"
+    assert versions(place) == {name: ["1", "2", "3"] for name in MODELS}
+
+
+@pytest.mark.parametrize(
+    "lost",
+    ["topics_encoder_fp32", "topics", "topics_tokenizer/1/tokenizer.json", "topics_postprocess/config.pbtxt"],
+)
+def test_what_was_deleted_is_published_again(place: Place, lost: str) -> None:
+    assert place.build() == 0
+    path = place.output / lost
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    assert place.build() == 0
+    assert {found[-1] for found in versions(place).values()} == {"2"}
+    assert path.exists() or path.parent.name == "1"
+    assert not isinstance(Pipeline.load(place.output, "topics").predict([("的",)])[0], str)
+    before = tree(place.output)
+    assert place.build() == 0
+    assert tree(place.output) == before
+
+
+def faults_of(output: Path, expected: dict[str, set[str]]) -> list[str]:
+    """What a server would stumble over if it listed the repository now."""
+    found = []
+    for model in output.iterdir():
+        listed, faults = model.stat().st_ino, []
+        if not (model / "config.pbtxt").is_file():
+            faults.append(f"{model.name}: no config.pbtxt")
+        there = [p for p in model.iterdir() if p.name.isdigit()]
+        if not there:
+            faults.append(f"{model.name}: no version")
+        for version in there:
+            files = {str(p.relative_to(version)) for p in version.rglob("*") if p.is_file()}
+            if files != expected[model.name]:
+                faults.append(f"{model.name}/{version.name}: {sorted(files)}")
+        if model.stat().st_ino == listed:  # else another took its place meanwhile; the next look sees that one
+            found += faults
+    return found
+
+
+def test_a_reader_never_sees_half_a_model(place: Place, finished: Place) -> None:
+    context, done = ready_to_publish(place)
+    expected = {
+        m.name: {str(p.relative_to(m / "1")) for p in (m / "1").rglob("*") if p.is_file()}
+        for m in finished.output.iterdir()
+    }
+    own = {file for file in expected["topics_encoder_fp32"] if not file.startswith("published/warmup/")}
+    assert own == {
+        "manifest.json",
+        "published/config.pbtxt",
+        "published/configs/ragged.pbtxt",
+        "published/configs/tensorrt.pbtxt",
+        "model.onnx",
+        "paddle/model.json",
+        "paddle/model.pdiparams",
+    }
+    place.output.mkdir()
+    stop, faults, looks, seen = threading.Event(), list[str](), [0], set[str]()
+
+    def look() -> None:
+        while not stop.wait(0.001):
+            try:
+                faults.extend(faults_of(place.output, expected))
+                faults.extend(f"{name}: gone" for name in seen if not (place.output / name).is_dir())
+                seen.update(path.name for path in place.output.iterdir())
+            except FileNotFoundError:
+                continue  # a directory was swapped while it was being listed; the next look sees the new one
+            looks[0] += 1
+
+    reader = threading.Thread(target=look)
+    reader.start()
+    try:
+        for _ in range(20):
+            publish.run(context, done, place.root)
+    finally:
+        stop.set()
+        reader.join(20)
+    assert faults == []
+    assert looks[0] > 20
+    assert versions(place) == dict.fromkeys(MODELS, sorted(map(str, range(1, 21))))
+    assert [p.name for p in place.root.iterdir() if p.name.startswith(".")] == []
+
+
+def test_builds_that_publish_at_once_lose_no_version(place: Place) -> None:
+    context, done = ready_to_publish(place)
+    faults = []
+
+    def work() -> None:
+        try:
+            for _ in range(4):
+                publish.run(context, done, place.root)
+        except Exception as error:
+            faults.append(error)
+
+    workers = [threading.Thread(target=work) for _ in range(3)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(60)
+    assert faults == []
+    assert versions(place) == dict.fromkeys(MODELS, sorted(map(str, range(1, 13))))
+
+
+def test_what_a_killed_publisher_left_is_cleared(place: Place) -> None:
+    left = place.root / f".{place.output.name}.topics.new" / "topics"
+    left.mkdir(parents=True)
+    assert place.build() == 0
+    assert not left.parent.exists()
+    assert versions(place) == {name: ["1"] for name in MODELS}
+
+
+def test_a_model_of_another_task_is_not_replaced(place: Place, tmp_path: Path, one_line: Callable[..., str]) -> None:
+    """Of another tasks file, so nothing else can know; before anything is built, and again where it is published."""
+    assert place.build() == 0
+    before = {path: path.stat().st_mtime_ns for path in place.output.rglob("*")}
+    tasks = tmp_path / "other.toml"
+    tasks.write_text(place.tasks_file.read_text(encoding="utf-8").replace("tasks.topics", "tasks.topics_fp32"))
+    other = replace(place, tasks_file=tasks)
+    one_line(other.build(task="topics_fp32"), "topics_fp32: is a model of task topics, and task topics_fp32 would")
+    with pytest.raises(PublishError, match="is a model of task topics"):
+        check_free(place.output, "topics_fp32", ["topics_fp32"])
+    check_free(place.output, "topics", ["topics", "topics_fp32", "topics_encoder_fp32", "no_such_model"])
+    assert {path: path.stat().st_mtime_ns for path in place.output.rglob("*")} == before

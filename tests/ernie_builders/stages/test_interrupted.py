@@ -1,0 +1,114 @@
+"""A build that is interrupted or killed goes on to the same result."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ernie_builders.checkpoints.checkpoint import read_checkpoint
+from ernie_builders.stages import finetune
+from ernie_builders.training.trainer import Trainer
+
+from ..places import Place
+
+SLOW_BUILD = """
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from builders import build_all, train
+train.SAVE_SECONDS = 0
+step = train.Trainer._step
+train.Trainer._step = lambda *arguments: (time.sleep(0.05), step(*arguments))[1]
+sys.exit(build_all.main(sys.argv[1:]))
+"""
+
+
+def wait_for_batch(place: Place, child: subprocess.Popen[str], batch: int) -> None:
+    """Until the state of fine-tuning that is on disk is at that batch or later."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        for state in (place.cache / "topics" / "fine-tune").glob("*.partial/state/progress.json"):
+            with contextlib.suppress(OSError, ValueError):
+                if json.loads(state.read_text(encoding="utf-8"))["done"] >= batch:
+                    return
+        if child.poll() is not None:
+            raise AssertionError(f"the build ended first: {child.communicate()}")
+        time.sleep(0.01)
+    raise AssertionError("no state was saved")
+
+
+def start_slow_build(place: Place) -> subprocess.Popen[str]:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONWARNINGS": "ignore"}
+    command = [sys.executable, "-c", SLOW_BUILD, *place.arguments("--until", "finetune")]
+    return subprocess.Popen(command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def test_interrupted_and_killed_it_goes_on_to_the_same_result(
+    place: Place, finished: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with start_slow_build(place) as child:
+        wait_for_batch(place, child, 3)
+        child.send_signal(signal.SIGINT)
+        out, errors = child.communicate(timeout=60)
+    assert child.returncode == 130
+    assert (
+        errors.strip()
+        == "ernie-triton build: interrupted; finished stages are kept, the same command goes on from here"
+    )
+    assert "Traceback" not in out
+
+    with start_slow_build(place) as child:
+        wait_for_batch(place, child, 11)
+        child.kill()
+        out, errors = child.communicate(timeout=60)
+    assert child.returncode == -signal.SIGKILL
+    assert "fine-tune: going on" in out
+    assert "resumed after batch" in out
+
+    assert place.build("--until", "finetune") == 0
+    printed = capsys.readouterr().out
+    assert "resumed after batch" in printed
+    resumed_at = int(printed.partition("resumed after batch ")[2].split()[0])
+    assert 11 <= resumed_at < 30
+
+    def state(of: Place) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        folder = of.stage("fine-tune")
+        figures = json.loads((folder / "done.json").read_text(encoding="utf-8"))["figures"]
+        history = json.loads((folder / "progress.json").read_text(encoding="utf-8"))["history"]
+        return {name: value for name, value in figures.items() if name != "seconds"}, history
+
+    assert state(place) == state(finished)
+    assert place.stage("fine-tune").name == finished.stage("fine-tune").name
+    ours, theirs = (read_checkpoint(p.stage("fine-tune") / "best").weights for p in (place, finished))
+    for name, value in theirs.items():
+        np.testing.assert_array_equal(ours[name], value, err_msg=name)
+
+
+def test_stopped_behind_the_last_batch_it_does_not_train_again(
+    place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What a kind learns after training (thresholds) takes its time, and a full disk may end it."""
+
+    def interrupted(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(finetune, "learn", interrupted)
+        assert place.build("--until", "finetune", "--set", "epochs=0.2") == 130
+    assert "batch 3:" in capsys.readouterr().out
+    (partial,) = (place.cache / "topics" / "fine-tune").glob("*.partial")
+    (partial / "state.done").mkdir()
+    (partial / "state.done" / "model.pdparams").touch()  # of a clean-up that was killed
+    monkeypatch.setattr(Trainer, "_step", interrupted)
+    assert place.build("--until", "finetune", "--set", "epochs=0.2") == 0
+    assert "resumed after batch" in capsys.readouterr().out
+    kept = {path.name for path in place.stage("fine-tune").iterdir()}
+    assert kept == {"best", "progress.json", "done.json"}

@@ -1,0 +1,156 @@
+"""The command line: what is wrong with it is one line; Ctrl-C is no traceback."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ernie_builders import build_all
+from ernie_builders.config.tasks import load_tasks
+from ernie_builders.errors import ConfigError
+from ernie_builders.modeling.compatibility import check_fit
+from ernie_builders.modeling.model import find_base_model
+
+from .places import Place
+
+OneLine = Callable[..., str]
+SCRIPT = Path(build_all.__file__)
+
+
+def script(*arguments: str, python: str = sys.executable, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """builders/build_all.py as a person runs it, from any folder, without PYTHONPATH."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    command = [*python.split(), str(SCRIPT), *arguments]
+    return subprocess.run(command, env=environment, cwd=cwd, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_help_from_any_folder(tmp_path: Path) -> None:
+    done = script("--help", cwd=tmp_path)
+    assert done.returncode == 0
+    assert done.stderr == ""
+    for option in (
+        "--tasks",
+        "--profile {demo,full}",
+        "--data-dir",
+        "--base-model",
+        "--checkpoint TASK=DIR",
+        "--set NAME=VALUE",
+    ):
+        assert option in done.stdout
+
+
+def test_a_python_without_the_packages(tmp_path: Path) -> None:
+    done = script("--help", python=f"{sys.executable} -S -E", cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.startswith("build_all: Python package ")
+    assert done.stderr.endswith(" is missing; run `make setup`, then .venv/bin/python builders/build_all.py\n")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--tasks", "poetry"], "--tasks: 'poetry' is not in tasks.toml; it has topics, names"),
+        (["--tasks", "topics,poetry"], "--tasks: 'poetry' is not in tasks.toml"),
+        (["--tasks", ","], "--tasks: names no task; tasks.toml has topics, names"),
+        (["--set", "epochs"], "--set epochs: expected NAME=VALUE with NAME one of epochs, batch_size"),
+        (["--set", "epoch=1"], "--set epoch=1: expected NAME=VALUE with NAME one of epochs"),
+        (["--set", "epochs=many"], "--set epochs=many: 'many' is not a number"),
+        (["--set", "epochs="], "--set epochs=: '' is not a number"),
+        (["--set", "epochs=[1]"], "--set.epochs: expected float, found [1]"),
+        (["--set", "epochs=null"], "--set.epochs: expected float, found None"),
+        (["--set", "epochs=-1"], "--set: train.epochs is -1; it must be above 0"),
+        (["--set", "epochs=NaN"], "--set: train.epochs is nan; it must be above 0"),
+        (["--set", "batch_size=1.5"], "--set.batch_size: expected int, found 1.5"),
+        (["--checkpoint", "somewhere"], "--checkpoint somewhere: expected TASK=DIR"),
+        (["--checkpoint", "topics="], "--checkpoint topics=: expected TASK=DIR"),
+        (["--checkpoint", "names=x"], "--checkpoint names=x: task 'names' is not among --tasks"),
+        (["--data-dir", "no/such"], "--data-dir no/such: no such directory"),
+        (["--tasks-file", "no/such.toml"], "no/such.toml: no such file (--tasks-file)"),
+        (
+            ["--base-model", "poetry"],
+            "--base-model poetry: neither `embedded`, nor a directory, nor a PaddleNLP name",
+        ),
+    ],
+)
+def test_faults(place: Place, one_line: OneLine, arguments: list[str], says: str) -> None:
+    one_line(place.build(*arguments), says)
+    assert not place.cache.exists()
+    assert not place.output.exists()
+
+
+def test_full_needs_data(place: Place, one_line: OneLine) -> None:
+    arguments = place.arguments()
+    at = arguments.index("--data-dir")
+    one_line(
+        build_all.main(arguments[:at] + arguments[at + 2 :]),
+        "--profile full trains on real data: give --data-dir",
+    )
+    demo = [argument.replace("full", "demo") for argument in arguments[:at] + arguments[at + 2 :]]
+    one_line(build_all.main(demo), "task topics: no sample ships for it; give --data-dir with its topics/ folder")
+
+
+def test_usage_is_argparse_s(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as raised:
+        build_all.main(["--profile", "half"])
+    assert raised.value.code == 2
+    assert "argument --profile: invalid choice: 'half' (choose from" in capsys.readouterr().err
+    for words in ([], ["pretrain"], ["distill", "encoder"]):
+        with pytest.raises(SystemExit) as raised:
+            build_all.main([*words, "--seed", "-1"])
+        assert raised.value.code == 2
+        assert "argument --seed: -1: expected a whole number from 0" in capsys.readouterr().err
+
+
+def test_a_task_that_is_named_twice_is_built_once(place: Place) -> None:
+    args = build_all.parser().parse_args(place.arguments(task="topics, names,topics"))
+    assert [task.name for task in build_all.chosen_tasks(args)] == ["topics", "names"]
+
+
+def test_set_keeps_fractions(place: Place) -> None:
+    """`epochs = 2` in the file is a whole number; --set epochs=0.5 is not rounded to one."""
+    args = build_all.parser().parse_args(place.arguments("--set", "epochs=0.5", "--set", "amp=false"))
+    (task,) = build_all.chosen_tasks(args)
+    assert task.train.epochs == 0.5
+    assert task.train.amp is False
+    args = build_all.parser().parse_args(place.arguments("--set", "epochs=2"))
+    (task,) = build_all.chosen_tasks(args)
+    assert repr(task.train.epochs) == "2", "the same key as the file's"
+
+
+def test_ctrl_c(place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """In the middle of fine-tuning for real: test_stages."""
+
+    def interrupted(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(build_all, "run_stage", interrupted)
+    assert place.build() == 130
+    errors = capsys.readouterr().err
+    assert errors == "\nernie-triton build: interrupted; finished stages are kept, the same command goes on from here\n"
+
+
+def test_windows_longer_than_the_encoder_can_read() -> None:
+    task = load_tasks()["tnews"]
+    check_fit(replace(task, limits=replace(task.limits, max_length=512)), find_base_model("embedded"), False)
+    with pytest.raises(ConfigError, match="max_length is 513, embedded has 512 positions"):
+        check_fit(replace(task, limits=replace(task.limits, max_length=513)), find_base_model("embedded"), False)
+
+
+def test_variants_that_the_encoder_cannot_have() -> None:
+    """Told before hours of training, not after them."""
+    task, embedded = load_tasks()["tnews"], find_base_model("embedded")
+    check_fit(replace(task, variants=("fp32", "d3-w0.83-int8")), embedded, False)
+    for variant, says in (
+        ("w0.7-int8", "0.7 of 12 attention heads is no whole number"),
+        ("d5", "the model has 4 layers"),
+    ):
+        with pytest.raises(ConfigError, match=rf"tasks.tnews: variant {variant}: .*{says}"):
+            check_fit(replace(task, variants=("fp32", variant)), embedded, False)

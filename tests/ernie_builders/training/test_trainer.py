@@ -1,0 +1,253 @@
+"""Fine-tuning: schedule, order, accumulation, early stopping, the best checkpoint, several processes."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ernie_builders.checkpoints.checkpoint import Weights, read_checkpoint
+from ernie_builders.config.tasks import TaskConfig, TrainConfig, load_tasks
+from ernie_builders.errors import CheckpointError
+from ernie_builders.modeling.model import weights_of
+from ernie_builders.readers import Example
+from ernie_builders.stages import finetune, worker
+from ernie_builders.stages.draft import draft_manifest
+from ernie_builders.training import trainer as train
+from ernie_builders.training.dataset import epoch_order
+from ernie_builders.training.trainer import Job, Trainer, learning_rate
+from ernie_runtime.text.tokenization import ErnieTokenizer
+
+from ..places import Place, topic_rows
+
+LABELS = ("north", "south", "west")
+
+
+def test_learning_rate_rises_and_falls() -> None:
+    found = [learning_rate(step, 20, 8.0, 0.2) for step in range(20)]
+    assert found[:4] == [2.0, 4.0, 6.0, 8.0]
+    assert found[4:] == [8.0 * (20 - step) / 16 for step in range(4, 20)]
+    assert learning_rate(0, 10, 1.0, 0.0) == 1.0
+    assert [learning_rate(step, 1, 1.0, 0.9) for step in (0, 1)] == [1.0, 0.0]
+
+
+def test_epoch_order() -> None:
+    lengths = np.random.default_rng(0).integers(3, 60, 1000)
+    batches = epoch_order(lengths, 8, seed=3, epoch=1)
+    assert Counter(np.concatenate(batches).tolist()) == Counter(range(1000))
+    assert {len(batch) for batch in batches} == {8}
+    again, other_epoch, other_seed = (epoch_order(lengths, 8, s, e) for s, e in ((3, 1), (3, 2), (4, 1)))
+    assert all((a == b).all() for a, b in zip(batches, again, strict=True))
+    for other in (other_epoch, other_seed):
+        assert any((a != b).any() for a, b in zip(batches, other, strict=True))
+    padded = sum(lengths[batch].max() * len(batch) for batch in batches)
+    assert padded < 1.1 * lengths.sum(), "batches mix lengths"
+
+
+class Tiny:
+    """Trainers over the topics task."""
+
+    def __init__(self, tasks_file: Path, base_model: Path, folder: Path) -> None:
+        self.task: TaskConfig = load_tasks(tasks_file)["topics"]
+        self.base, self.folder = read_checkpoint(base_model), folder
+        self.tokenizer = ErnieTokenizer.from_vocab(self.base.vocabulary)
+
+    def trainer(self, rows: Sequence[tuple[str, str]], dev: Sequence[tuple[str, str]], **changes: Any) -> Trainer:
+        config = replace(TrainConfig(learning_rate=5e-3, batch_size=16, dropout=0.0), **changes)
+        train_rows, dev_rows = ([Example((text,), label, 1) for text, label in part] for part in (rows, dev))
+        manifest = draft_manifest(self.task, self.tokenizer)
+        return Trainer(Job(manifest, config, self.base, self.tokenizer, train_rows, dev_rows, self.folder))
+
+
+@pytest.fixture
+def tiny(tasks_file: Path, base_model: Path, tmp_path: Path) -> Tiny:
+    return Tiny(tasks_file, base_model, tmp_path)
+
+
+def largest_difference(a: Weights, b: Weights) -> float:
+    assert a.keys() == b.keys()
+    return max(float(np.abs(a[name] - b[name]).max()) for name in a)
+
+
+def test_accumulation_equals_a_larger_batch(tiny: Tiny, characters: list[str]) -> None:
+    rows = [("".join(characters[i : i + 6]), LABELS[i % 3]) for i in range(16)]  # equal lengths
+    small = tiny.trainer(rows, rows, batch_size=8, accumulate=2)
+    large = tiny.trainer(rows, rows, batch_size=16)
+    before = weights_of(small.model)
+    assert largest_difference(before, weights_of(large.model)) == 0
+    small._step([np.arange(8), np.arange(8, 16)], 0)
+    large._step([np.arange(16)], 0)
+    assert largest_difference(before, weights_of(large.model)) > 1e-3
+    assert largest_difference(weights_of(small.model), weights_of(large.model)) <= 1e-5
+
+
+@pytest.mark.parametrize(
+    ("rows", "accumulate"), [(16, 8), (40, 7)], ids=["one batch an epoch", "three batches an epoch"]
+)
+def test_accumulation_over_more_than_an_epoch(
+    tiny: Tiny, characters: list[str], monkeypatch: pytest.MonkeyPatch, rows: int, accumulate: int
+) -> None:
+    taken = []
+    monkeypatch.setattr(Trainer, "_step", lambda self, batches, step: taken.append(len(batches)) or 0.0)
+    monkeypatch.setattr(Trainer, "_save", lambda self: None)  # the optimizer has nothing to save
+    trainer = tiny.trainer(topic_rows(characters, rows, 0), [("的", "north")], accumulate=accumulate, epochs=30)
+    trainer.run()
+    assert len(taken) >= 3
+    assert set(taken) == {accumulate}
+
+
+def test_dropout_is_the_step_s_own(tiny: Tiny, characters: list[str]) -> None:
+    """The same after a resume, and another at each step."""
+    rows = topic_rows(characters, 16, 0)
+    results = []
+    for step in (5, 5, 6):
+        trainer = tiny.trainer(rows, rows, dropout=0.5)
+        trainer._step([np.arange(16)], step)
+        results.append(weights_of(trainer.model))
+    assert largest_difference(results[0], results[1]) == 0
+    assert largest_difference(results[0], results[2]) > 0
+
+
+@pytest.fixture
+def scripted(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Dev accuracies that evaluations of a run give, in turn; steps add 1 to the classifier's bias."""
+    scores: list[float] = []
+
+    def step(self: Trainer, batches: Sequence[np.ndarray], number: int) -> float:
+        bias = self.model.classifier.bias
+        bias.set_value(bias + 1.0)
+        return 0.5
+
+    class Kind:
+        main_metric = "accuracy"
+
+        def __init__(self, real: Any) -> None:
+            self.real = real
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.real, name)
+
+        def score(self, *arguments: Any) -> dict[str, float]:
+            return {"accuracy": scores.pop(0)}
+
+    real = train.get_builder_kind
+    monkeypatch.setattr(train, "get_builder_kind", lambda name: Kind(real(name)))
+    monkeypatch.setattr(Trainer, "_step", step)
+    monkeypatch.setattr(Trainer, "_save", lambda self: None)  # the optimizer has nothing to save
+    return scores
+
+
+def test_the_best_checkpoint_is_kept_not_the_last(tiny: Tiny, characters: list[str], scripted: list[float]) -> None:
+    scripted += [10.0, 60.0, 40.0, 60.0]
+    trainer = tiny.trainer(topic_rows(characters, 64, 0), [("的", "north")], epochs=2, patience=9)  # 4 batches an epoch
+    figures = trainer.run()
+    assert (figures["accuracy"], figures["batch"], figures["batches"]) == (60.0, 4, 8)
+    assert not scripted
+    start = (
+        read_checkpoint(tiny.folder / "best").weights["classifier.bias"] - weights_of(trainer.model)["classifier.bias"]
+    )
+    np.testing.assert_allclose(start, -4.0)  # taken after 4 of 8 steps
+
+
+def test_early_stopping(tiny: Tiny, characters: list[str], scripted: list[float]) -> None:
+    scripted += [10.0, 60.0, 50.0, 60.0, 40.0, 99.0]
+    trainer = tiny.trainer(topic_rows(characters, 64, 0), [("的", "north")], epochs=9, patience=3)
+    figures = trainer.run()
+    assert scripted == [99.0]
+    assert (figures["accuracy"], figures["batches"]) == (60.0, 10)
+
+
+def test_training_beats_the_majority_class(tiny: Tiny, characters: list[str]) -> None:
+    rows, dev = topic_rows(characters, 320, 0), topic_rows(characters, 60, 1)
+    majority = 100 * Counter(label for _, label in dev).most_common(1)[0][1] / len(dev)
+    figures = tiny.trainer(rows, dev, epochs=8, dropout=0.1, evals_per_epoch=1).run()
+    assert figures["accuracy"] >= majority + 20
+    assert figures["accuracy"] == max(
+        row["accuracy"]
+        for row in json.loads((tiny.folder / "state" / "progress.json").read_text(encoding="utf-8"))["history"]
+    )
+
+
+def test_a_loss_that_is_no_number_ends_the_run(tiny: Tiny, characters: list[str]) -> None:
+    rows = topic_rows(characters, 32, 0)
+    trainer = tiny.trainer(rows, rows)
+    trainer.model.classifier.bias.set_value(np.full(3, np.nan, np.float32))
+    with pytest.raises(CheckpointError, match=r"the loss became nan at step 0: lower train\.learning_rate"):
+        trainer.run()
+    assert not (tiny.folder / "best").exists()
+    with pytest.raises(CheckpointError, match="nothing to train on"):
+        tiny.trainer([("", "north")], rows)
+
+
+def test_two_processes_train_as_one_with_accumulation(
+    place: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """paddle.distributed.launch for real, on CPU; the tagger's pooler takes no part in its loss."""
+    sets = ["--until", "finetune", "--set", "dropout=0", "--set", "epochs=2", "--set", "evals_per_epoch=1"]
+    assert place.build("--devices", "0,1", *sets, task="names") == 0
+    printed = capsys.readouterr().out
+    assert "on 2 devices" in printed
+    assert "    batch 12: loss" in printed
+    one = replace(place, root=tmp_path / "one")
+    assert one.build("--set", "accumulate=2", *sets, task="names") == 0
+    both, alone = (read_checkpoint(p.stage("fine-tune", "names") / "best").weights for p in (place, one))
+    assert largest_difference(both, alone) <= 1e-5
+    assert (
+        largest_difference(
+            both,
+            read_checkpoint(place.base_model).weights
+            | {name: value for name, value in both.items() if "classifier" in name},
+        )
+        > 1e-3
+    )
+
+
+def test_a_fault_in_one_process_reaches_the_person(
+    place: Place, monkeypatch: pytest.MonkeyPatch, one_line: Callable[..., str]
+) -> None:
+    """builders/ernie_builders/stages/worker.py writes it where the build that started it looks."""
+    launches = []
+
+    class Launcher:
+        """Runs the worker in this process."""
+
+        def __init__(self, command: list[str], **options: Any) -> None:
+            launches.append(command)
+            self.stdout = io.StringIO("LAUNCH INFO\n  from the first process\n")
+            with pytest.raises(SystemExit) as raised:
+                worker.main(command[-1])
+            self.code = raised.value.code
+
+        def wait(self) -> Any:
+            return self.code
+
+        poll = wait
+
+    def fail(*arguments: Any) -> None:
+        raise CheckpointError("the loss became nan at step 3: lower train.learning_rate")
+
+    monkeypatch.setattr(worker, "end_with_parent", lambda: None)
+    monkeypatch.setattr(worker, "train", fail)
+    monkeypatch.setattr(finetune.subprocess, "Popen", Launcher)
+    one_line(place.build("--devices", "0,1"), "the loss became nan at step 3: lower train.learning_rate")
+    assert launches[0][-4:-1] == ["--nproc_per_node", "2", str(finetune.WORKER)]
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--device", "gpu"], "--device gpu: this PaddlePaddle is built for CPUs"),
+        (["--device", "gpu:1", "--devices", "0,1"], "--device gpu:1: this PaddlePaddle is built for CPUs"),
+        (["--device", "tpu"], "--device tpu: "),
+        (["--devices", "0;1"], "--devices 0;1: expected numbers joined by commas, such as 0,1"),
+    ],
+)
+def test_devices_that_are_not_there(place: Place, one_line: Callable[..., str], options: list[str], says: str) -> None:
+    one_line(place.build(*options, "--until", "finetune"), says)

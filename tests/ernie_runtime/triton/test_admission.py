@@ -1,0 +1,130 @@
+"""Who is let in: by what an execution takes, and by what is under way past the tokenizer."""
+
+from __future__ import annotations
+
+from ernie_runtime.triton.admission import (
+    EXECUTION,
+    FIRST_ROWS,
+    IN_FLIGHT,
+    UNBOUNDED,
+    Execution,
+    ExecutionLimit,
+    InFlightLimit,
+)
+
+
+def done(texts: int, rows: int, seconds: float, dropped: int = 0) -> Execution:
+    """All of it passed."""
+    return Execution(texts, texts, rows, dropped, seconds)
+
+
+def test_an_execution_follows_the_speed() -> None:
+    limit = ExecutionLimit(0.1 / EXECUTION * 1000)  # a tenth of a second for an execution
+    assert limit.room() == FIRST_ROWS
+    limit.over(done(10, 10, 0.05))
+    assert limit.room() == 20
+    for _ in range(60):
+        limit.over(done(10, 10, 0.5))
+    assert limit.room() in (1, 2)
+    limit.over(done(1, 1, 10.0))
+    assert limit.room() == 1
+
+
+class Past:
+    """What is past a tokenizer whose SLO lets a second's worth of rows be under way; the clock stands still."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.told: list[tuple[int, float]] = []
+        self.limit = InFlightLimit(1000 / IN_FLIGHT, self, lambda: self.now)
+
+    def receive(self) -> list[tuple[int, float]]:
+        told, self.told = self.told, []
+        return told
+
+    def room(self, *told: tuple[int, float]) -> int:
+        self.told += told
+        return self.limit.room()
+
+
+def test_nothing_is_refused_before_the_speed_is_known() -> None:
+    past = Past()
+    for _ in range(50):
+        assert past.room() == UNBOUNDED
+        past.limit.over(done(100, 100, 0.0))
+
+
+def test_as_much_is_let_in_as_is_finished() -> None:
+    past = Past()
+    assert past.room((0, 0.1)) == 10
+    past.limit.over(done(7, 7, 0.0))
+    assert past.room() == 3
+    past.limit.over(done(5, 5, 0.0))  # one request of five texts
+    assert past.room() == 0
+    assert past.room((1, 0.1)) == 0
+    assert past.room((8, 0.1)) == 7
+    assert past.room((100, 0.1)) == 10  # of encoders that are asked past the tokenizer: no credit
+
+
+def test_texts_of_several_windows() -> None:
+    past = Past()
+    past.room((0, 0.1))
+    past.limit.over(done(2, 8, 0.0))
+    assert past.room() < 2
+    assert past.room((8, 0.1)) < 10
+
+
+def test_a_slower_encoder_lets_fewer_in() -> None:
+    past = Past()
+    assert past.room((0, 0.1)) == 10
+    for _ in range(60):
+        past.room((0, 0.5))
+    assert past.room() in (1, 2)
+    assert past.room(*[(0, 9.0)] * 60) == 1  # nothing is under way: somebody is always let in
+    past.limit.over(done(1, 1, 0.0))
+    assert past.room() == 0
+
+
+def test_what_nobody_reports_is_forgotten_after_the_slo() -> None:
+    past = Past()
+    past.room((0, 0.1))
+    past.limit.over(done(10, 10, 0.0))
+    past.now += 1.9
+    assert past.room() == 0
+    past.now += 0.2
+    assert past.room() == 10
+
+
+def test_what_takes_longer_than_the_slo_is_not_forgotten() -> None:
+    """300 rows of one request are 30 seconds of work; a report of a part of them leaves the rest."""
+    past = Past()
+    past.room((0, 0.1))
+    past.limit.over(done(1, 300, 0.0))
+    past.now += 59
+    assert past.room() == 0
+    past.now += 2
+    assert past.room() > 0
+
+
+def test_bad_texts_are_not_under_way_and_tell_nothing_of_windows() -> None:
+    past = Past()
+    past.room((0, 0.1))
+    past.limit.over(Execution(6, 0, 0, 0, 0.0))
+    assert past.room() == 10
+    past.limit.over(Execution(101, 1, 1, 0, 0.0))
+    assert past.room() == 9
+
+
+def test_rows_that_an_encoder_drops_are_told_before_its_speed_is_known() -> None:
+    class Told(list[tuple[int, float]]):
+        def send(self, rows: int, row_seconds: float) -> None:
+            self.append((rows, row_seconds))
+
+    outbox, past = Told(), Past()
+    encoder = ExecutionLimit(1000, outbox=outbox)
+    encoder.over(Execution(0, 0, 0, 7, 0.0))
+    encoder.over(Execution(2, 2, 2, 3, 0.5))
+    assert outbox == [(7, 0.0), (5, 0.25)]
+    past.limit.over(done(9, 9, 0.0))
+    assert past.room(outbox[0]) == UNBOUNDED
+    assert past.room((0, 0.1)) == 8

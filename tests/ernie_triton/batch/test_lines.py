@@ -1,0 +1,64 @@
+"""Lines of a file: what counts as one, and the proof that a file begins as before."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+
+import pytest
+
+from ernie_triton.batch import lines as module
+from ernie_triton.batch.lines import Lines
+from ernie_triton.errors import FileError
+
+
+def read(raw: bytes) -> list[tuple[int, bytes]]:
+    return [(line.number, line.raw) for line in Lines(io.BytesIO(raw), "in")]
+
+
+def test_line_ends_empty_lines_and_a_byte_order_mark() -> None:
+    lines = Lines(io.BytesIO("\ufeff一\r\n\n  \r\n二\t\n\t\n\ufeff三".encode()), "in")
+    assert [(line.number, line.text) for line in lines] == [(1, "一"), (4, "二\t"), (5, "\t"), (6, "\ufeff三")]
+    assert lines.empty == 2 and lines.mark.lines == 6
+    assert read(b"") == [] and read(b"a\rb\n") == [(1, b"a\rb")]
+
+
+def test_marks_hash_the_bytes_as_they_are() -> None:
+    raw = b"\xef\xbb\xbfa\r\n\nb\n"
+    marks = [line.mark for line in Lines(io.BytesIO(raw), "in")]
+    assert [(mark.lines, mark.bytes) for mark in marks] == [(1, 6), (3, 9)]
+    assert [mark.sha256 for mark in marks] == [hashlib.sha256(raw[:n]).hexdigest() for n in (6, 9)]
+
+
+def test_a_line_without_end_does_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LARGEST_LINE", 1 << 20)
+    raw = b"short\n" + b"x" * (3 << 20) + b"\nafter\n"
+    first, long, last = Lines(io.BytesIO(raw), "in")
+    assert (first.raw, last.raw, last.number, last.fault) == (b"short", b"after", 3, None)
+    assert len(long.raw) == module.KEPT_OF_IT and long.fault is not None and "longer than 1 MiB" in long.fault
+    assert last.mark.sha256 == hashlib.sha256(raw).hexdigest()
+
+
+def test_a_file_that_begins_otherwise_is_refused() -> None:
+    raw = b"one\ntwo\nthree\n"
+    proof = (8, hashlib.sha256(raw[:8]).hexdigest())
+    assert len(list(Lines(io.BytesIO(raw), "in", proof))) == 3
+    assert len(list(Lines(io.BytesIO(raw[:8]), "in", proof))) == 2
+    half = (5, hashlib.sha256(raw[:5]).hexdigest())  # "one", "t"
+    assert len(list(Lines(io.BytesIO(b"one\nt\nwo\n"), "in", half))) == 3
+    with pytest.raises(FileError, match="first 2 lines differ"):
+        list(Lines(io.BytesIO(raw), "in", half))
+    for other, why in ((b"one\ntwa\nthree\n", "first 2 lines differ"), (b"one\n", "it has 4 bytes, and 8")):
+        with pytest.raises(FileError, match=f"in is not the input .*{why}.*--overwrite"):
+            list(Lines(io.BytesIO(other), "in", proof))
+
+
+@pytest.mark.parametrize(
+    ("raw", "told"),
+    [("一\n".encode("utf-16"), "in is UTF-16"), (gzip.compress(b"one\n"), "in is compressed; zcat in")],
+    ids=["utf-16", "gzip"],
+)
+def test_files_of_another_form_are_named(raw: bytes, told: str) -> None:
+    with pytest.raises(FileError, match=told):
+        list(Lines(io.BytesIO(raw), "in"))

@@ -1,0 +1,116 @@
+"""Texts on their way out, refusals and gRPC errors on their way back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from ernie_triton.errors import ErnieTritonError, ServerError, ServerUnavailable
+from ernie_triton.items import as_items, cut, encode_item, reason, refusals
+from ernie_triton.requests import ask_again
+from ernie_triton.status import NotFound, Refused, translate
+
+ONE, TWO = ("TEXT",), ("TEXT", "TEXT_PAIR")
+
+
+def test_one_text_is_a_list_of_one() -> None:
+    assert as_items("好") == ["好"]
+    assert as_items(text for text in "ab") == ["a", "b"]
+    for wrong, kind in ((b"ab", "bytes"), (3, "int"), (None, "NoneType")):
+        assert [encode_item(item, ["TEXT"]) for item in as_items(wrong)] == [f"expected a str, got {kind}"]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("item", "inputs", "row"),
+    [
+        ("好", ONE, ("好".encode(),)),
+        ("", ONE, (b"",)),
+        (("好",), ONE, ("好".encode(),)),
+        (("a", "b"), TWO, (b"a", b"b")),
+        (["a", "b"], TWO, (b"a", b"b")),
+    ],
+)
+def test_rows(item: object, inputs: tuple[str, ...], row: tuple[bytes, ...]) -> None:
+    assert encode_item(item, inputs) == row  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("item", "inputs", "why"),
+    [
+        (None, ONE, "expected a str, got NoneType"),
+        (float("nan"), ONE, "expected a str, got float"),
+        (b"bytes", ONE, "expected a str, got bytes"),
+        (("a", "b"), ONE, "expected a str, got tuple of (str, str)"),
+        ("a", TWO, "expected a tuple of 2 str (TEXT, TEXT_PAIR), got str"),
+        (("a", 1), TWO, "expected a tuple of 2 str (TEXT, TEXT_PAIR), got tuple of (str, int)"),
+        ("好\ud83d", ONE, "not UTF-8: a lone surrogate (U+D83D) at character 1"),
+    ],
+)
+def test_reasons_why_there_is_nothing_to_send(item: object, inputs: tuple[str, ...], why: str) -> None:
+    assert encode_item(item, inputs) == why  # type: ignore[arg-type]
+
+
+def test_requests_keep_the_order_and_both_limits() -> None:
+    rows: list[tuple[bytes, ...] | str] = [(b"x" * n,) for n in (1, 1, 1, 9, 2)]
+    a, b, c, long, d = rows
+    assert list(cut(rows, 2, 100)) == [[a, b], [c, long], [d]]
+    assert list(cut(rows, 9, 4)) == [[a, b, c], [long], [d]]
+    assert list(cut([a, "empty", b, "empty", c], 3, 100)) == [[a, "empty", b], ["empty", c]]
+    assert list(cut([], 9, 4)) == []
+
+
+def test_no_text_is_read_before_its_turn() -> None:
+    """A full request is sent without waiting for the next line of a slow input."""
+    read = []
+
+    def entries() -> Iterator[tuple[bytes, ...]]:
+        for n in range(9):
+            read.append(n)
+            yield (b"x",)
+
+    next(cut(entries(), 2))
+    assert read == [0, 1]
+
+
+REFUSED = "in ensemble 'tnews', item 0: the text is empty; item 2: not UTF-8: a; b; and 2 more"
+
+
+def test_reasons_of_a_refused_request() -> None:
+    assert refusals(REFUSED, 5) == {0: "the text is empty", 2: "not UTF-8: a; b"}
+    assert refusals("in ensemble 'tnews', item 0: the text is empty", 1) == {0: "the text is empty"}
+    too_large = "in ensemble 'tnews', the request needs 1,980 windows, at most 1,024: send fewer texts at once"
+    assert refusals(too_large, 10) == {}
+    assert refusals(too_large, 1)[0].startswith("the request needs 1,980 windows")
+    assert reason("item 12: the text is empty") == "the text is empty"
+
+
+def test_what_is_asked_again_after_a_refusal() -> None:
+    assert ask_again([4, 7, 9], {4: "empty"}) == [[7, 9]]
+    assert ask_again([4, 7], {4: "empty", 7: "empty"}) == []
+    assert ask_again([4, 7, 9], {}) == [[4], [7, 9]]
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "kind", "words"),
+    [
+        ("NOT_FOUND", "Request for unknown model: 'x' is not found", NotFound, "unknown"),
+        ("UNAVAILABLE", "Request for unknown model: 'x' has no available versions", NotFound, "no available"),
+        ("INVALID_ARGUMENT", "item 0: the text is empty", Refused, "empty"),
+        ("DEADLINE_EXCEEDED", "Deadline Exceeded", ServerUnavailable, "within 2.5 s"),
+        (
+            "UNAVAILABLE",
+            "failed to connect to all addresses; last error: UNKNOWN: ipv4:127.0.0.1:9: Failed to connect "
+            "to remote host: Connection refused",
+            ServerUnavailable,
+            r"no Triton server answers at host:1, .*gRPC port \(Connection refused\)",
+        ),
+        ("UNAVAILABLE", "Exceeds maximum queue size", ServerUnavailable, "unavailable: Exceeds maximum"),
+        ("INTERNAL", "broken\npipe", ServerError, r"broken pipe \(INTERNAL\)"),
+    ],
+)
+def test_grpc_errors(status: str, message: str, kind: type[ErnieTritonError], words: str) -> None:
+    error = translate(f"StatusCode.{status}", message, "host:1", 2.5)
+    assert type(error) is kind
+    with pytest.raises(kind, match=words):
+        raise error

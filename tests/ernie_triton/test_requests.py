@@ -1,0 +1,140 @@
+"""Requests on their way: order, how far is read ahead, and who is lost when a request fails whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pytest
+
+from ernie_triton.errors import ServerError, ServerUnavailable
+from ernie_triton.items import Row
+from ernie_triton.replies import Reply
+from ernie_triton.requests import IN_FLIGHT, IN_FLIGHT_BYTES, Outcome, fly, settle
+from ernie_triton.status import Refused
+
+
+class Server:
+    """Answers a row with its own text; `crash` fails a request whole with no reason, `empty` refuses it."""
+
+    def __init__(self) -> None:
+        self.requests: list[list[bytes]] = []
+        self.waiting = self.most = self.cancelled = 0
+        self.down = False
+
+    def send(self, rows: Sequence[Row]) -> Any:
+        self.requests.append([row[0] for row in rows])
+        self.waiting += 1
+        self.most = max(self.most, self.waiting)
+        return Request(self, [row[0] for row in rows])
+
+    def ask(self, rows: Sequence[Row]) -> list[Outcome]:
+        return list(self.send(rows).result())
+
+
+class Request:
+    def __init__(self, server: Server, texts: list[bytes]) -> None:
+        self.server, self.texts = server, texts
+
+    def result(self) -> list[Reply]:
+        self.server.waiting -= 1
+        if self.server.down:
+            raise ServerUnavailable("gone")
+        if any(text.startswith(b"crash") for text in self.texts):
+            raise ServerError("internal error")
+        if all(text == b"empty" for text in self.texts):
+            raise Refused("; ".join(f"item {i}: the text is empty" for i in range(len(self.texts))))
+        if len(self.texts) > 2 and b"large" in self.texts:
+            raise Refused("the request needs 2,000 windows, at most 1,024: send fewer texts at once")
+        bad = {"error": {"message": "item 1: bad"}}
+        return [Reply(bad if text == b"empty" else {"text": text.decode()}) for text in self.texts]
+
+    def cancel(self) -> None:
+        self.server.cancelled += 1
+
+
+def rows(*texts: str) -> list[Row | str]:
+    return [(text.encode(),) for text in texts]
+
+
+def told(outcomes: Sequence[Outcome]) -> list[str]:
+    return [one if isinstance(one, str) else one.raw["text"] for one in outcomes]
+
+
+GOOD: Row = (b"good",)
+
+
+def test_outcomes_come_in_order_with_reasons_between() -> None:
+    server = Server()
+    entries = [*rows("a", "b"), "no str", *rows("c", "empty", "d")]
+    assert told(list(fly(server.send, entries, 2))) == ["a", "b", "no str", "c", "bad", "d"]
+    assert server.requests == [[b"a", b"b"], [b"c"], [b"empty", b"d"]]
+
+
+def test_only_so_many_requests_fly_and_so_much_is_read() -> None:
+    server, read = Server(), 0
+
+    def entries() -> Iterator[Row]:
+        nonlocal read
+        for n in range(1000):
+            read += 1
+            yield (str(n).encode(),)
+
+    outcomes = fly(server.send, entries(), 4)
+    assert told([next(outcomes)]) == ["0"]
+    assert read == (IN_FLIGHT + 1) * 4
+    assert told(list(outcomes)) == [str(n) for n in range(1, 1000)]
+    assert server.most == IN_FLIGHT
+
+
+def test_long_texts_wait_for_each_other() -> None:
+    server = Server()
+    large = "x" * (IN_FLIGHT_BYTES // 2)
+    assert len(list(fly(server.send, rows(*[large] * 6), 1))) == 6
+    assert server.most == 2
+
+
+def test_bad_lines_alone_ask_nothing() -> None:
+    server = Server()
+    assert list(fly(server.send, ["why"] * 50, 8)) == ["why"] * 50
+    assert server.requests == []
+
+
+def test_a_refused_request_is_asked_again_in_halves() -> None:
+    server = Server()
+    assert told(settle(rows("a", "b", "large", "c", "d"), server.ask)) == ["a", "b", "large", "c", "d"]
+    assert told(settle(rows("empty", "empty"), server.ask)) == ["the text is empty"] * 2
+
+
+def test_a_text_that_makes_the_server_fail_is_lost_alone() -> None:
+    server = Server()
+    texts = [*"abcde", "crash", *"fgh"]
+    outcomes = told(settle(rows(*texts), server.ask, known_good=GOOD))
+    assert outcomes == [*"abcde", "internal error", *"fgh"]
+    assert told(settle(rows("crash"), server.ask, known_good=GOOD)) == ["internal error"]
+
+
+def test_a_server_that_always_fails_is_not_the_texts_fault() -> None:
+    server = Server()
+    with pytest.raises(ServerError, match="internal error"):
+        settle(rows("crash", "b"), server.ask, known_good=(b"crash too",))
+    with pytest.raises(ServerError):
+        settle(rows("crash", "b"), server.ask)
+
+
+def test_a_lost_server_ends_it_and_leaves_nothing_in_flight() -> None:
+    server = Server()
+    outcomes = fly(server.send, rows(*"abcdefghij"), 1, GOOD)
+    assert told([next(outcomes)]) == ["a"]
+    server.down = True
+    with pytest.raises(ServerUnavailable):
+        list(outcomes)
+    assert server.cancelled == IN_FLIGHT
+
+
+def test_who_stops_listening_cancels() -> None:
+    server = Server()
+    outcomes = fly(server.send, rows(*"abcdefghij"), 1)
+    next(outcomes)
+    outcomes.close()  # type: ignore[attr-defined]
+    assert server.cancelled == IN_FLIGHT
