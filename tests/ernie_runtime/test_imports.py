@@ -72,6 +72,12 @@ def test_a_room_imports_only_what_it_may(room: str) -> None:
     assert [f"{where} imports {module}" for where, module in found if module not in allowed] == []
 
 
+def test_the_names_need_the_standard_library_only() -> None:
+    """So that a client needs neither numpy nor tokenizers for them."""
+    for path in (RUNTIME / "names.py", RUNTIME / "__init__.py"):
+        assert {module for _, module in imports(path.read_text("utf-8"), 1)} <= sys.stdlib_module_names
+
+
 def test_builders_do_not_import_what_serves_or_asks() -> None:
     """But for the gate, which asks the staged models through the real server."""
     found = list(imports_of("builders/ernie_builders"))
