@@ -1,4 +1,4 @@
-"""Triton backend `ernie_postprocess`: a thin adapter over ernie_runtime.steps.steps.PostprocessStep."""
+"""Triton backend `ernie_postprocess`: a thin adapter over ernie_runtime.steps.postprocessor.PostprocessStep."""
 
 import sys
 from pathlib import Path
@@ -7,7 +7,7 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))  # ernie_runtime lies 
 
 import triton_python_backend_utils as pb_utils
 
-from ernie_runtime.steps.steps import PostprocessStep
+from ernie_runtime.steps.postprocessor import PostprocessStep
 from ernie_runtime.triton import backend
 
 

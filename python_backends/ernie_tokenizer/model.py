@@ -1,4 +1,4 @@
-"""Triton backend `ernie_tokenizer`: a thin adapter over ernie_runtime.steps.steps.TokenizerStep."""
+"""Triton backend `ernie_tokenizer`: a thin adapter over ernie_runtime.steps.tokenizer.TokenizerStep."""
 
 import sys
 from pathlib import Path
@@ -7,7 +7,7 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))  # ernie_runtime lies 
 
 import triton_python_backend_utils as pb_utils
 
-from ernie_runtime.steps.steps import TokenizerStep
+from ernie_runtime.steps.tokenizer import TokenizerStep
 from ernie_runtime.triton import backend
 
 

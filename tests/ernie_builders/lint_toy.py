@@ -12,7 +12,7 @@ from onnx import TensorProto, helper
 from ernie_builders.repository import model_config as tc
 from ernie_builders.repository.warmup import write_warmup
 from ernie_runtime.manifest import Label, Limits, Manifest, Variant
-from ernie_runtime.steps.steps import strings
+from ernie_runtime.steps.step import strings
 from ernie_runtime.text.tokenization import ErnieTokenizer
 
 LABELS = {

@@ -8,7 +8,8 @@ import numpy as np
 
 from ernie_runtime.engines import Tensors
 from ernie_runtime.manifest import Manifest
-from ernie_runtime.steps.steps import PostprocessStep, strings
+from ernie_runtime.steps.postprocessor import PostprocessStep
+from ernie_runtime.steps.step import strings
 
 CLASSES = tuple(f"class {i}" for i in range(7))
 TAGS = ("O", "B-PER", "B-LOC", "B-ORG")  # every sequence of them is legal

@@ -101,7 +101,7 @@ def test_importing_the_runtime_imports_nothing_heavy() -> None:
     code = f"""
 import sys
 sys.path.insert(0, {str(RUNTIME.parent)!r})
-import ernie_runtime.steps.pipeline, ernie_runtime.repository, ernie_runtime.steps.steps, ernie_runtime.triton.backend
+import ernie_runtime.repository, ernie_runtime.steps.fused, ernie_runtime.triton.backend
 from ernie_runtime.kinds import get_kind, kind_names
 kinds = [get_kind(name) for name in kind_names()]
 print(len(kinds), *(name for name in {HEAVY!r} if name in sys.modules))

@@ -20,7 +20,9 @@ from ernie_runtime.manifest import Manifest
 from ernie_runtime.steps.batching import Batching
 from ernie_runtime.steps.encoder import EncoderStep
 from ernie_runtime.steps.pipeline import Pipeline
-from ernie_runtime.steps.steps import PostprocessStep, TokenizerStep, strings
+from ernie_runtime.steps.postprocessor import PostprocessStep
+from ernie_runtime.steps.step import strings
+from ernie_runtime.steps.tokenizer import TokenizerStep
 from ernie_runtime.text.bio import TagSet
 from ernie_runtime.text.tokenization import ErnieTokenizer, TokenizedText
 

@@ -14,7 +14,9 @@ from ernie_runtime.errors import InvalidItem
 from ernie_runtime.manifest import Manifest
 from ernie_runtime.steps.batching import ON_CPU
 from ernie_runtime.steps.encoder import EncoderStep
-from ernie_runtime.steps.steps import PostprocessStep, Step, TokenizerStep, strings
+from ernie_runtime.steps.postprocessor import PostprocessStep
+from ernie_runtime.steps.step import Step, strings
+from ernie_runtime.steps.tokenizer import TokenizerStep
 from ernie_runtime.text.tokenization import ErnieTokenizer
 
 from .model_config import add_warmup, encoder_name, postprocess_name, tokenizer_name

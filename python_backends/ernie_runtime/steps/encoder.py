@@ -13,7 +13,7 @@ from ..errors import InvalidItem
 from ..manifest import Manifest
 from ..numeric import stack
 from .batching import Batching, Observe, pad_rows, run_rows
-from .steps import Arrays
+from .step import Arrays
 
 THREADS = "intra_op_thread_count"  # parameter of the model, named as the C++ onnxruntime backend does; 0: all cores
 

@@ -16,7 +16,9 @@ from ..errors import InvalidItem, ManifestError
 from ..manifest import Manifest
 from .batching import Observe
 from .encoder import EncoderStep
-from .steps import Arrays, PostprocessStep, TokenizerStep
+from .postprocessor import PostprocessStep
+from .step import Arrays
+from .tokenizer import TokenizerStep
 
 VARIANT = "variant"  # parameter of the model
 

@@ -17,7 +17,7 @@ import numpy as np
 from ..errors import InvalidItem
 from ..manifest import Manifest
 from ..steps.encoder import EncoderStep
-from ..steps.steps import Step
+from ..steps.step import Step
 from .admission import BEHIND, EXECUTION, UNBOUNDED, Admission, Execution, ExecutionLimit, InFlightLimit
 from .completions import Inbox, Outbox, address
 from .metrics import TokenCounters

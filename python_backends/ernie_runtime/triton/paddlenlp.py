@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InvalidItem, ManifestError
-from ..steps.steps import Arrays, Step
+from ..steps.step import Arrays, Step
 
 FORM_PARAMETER = "form"
 

@@ -25,7 +25,9 @@ from ernie_runtime.kinds.fill_mask import MASK
 from ernie_runtime.manifest import Manifest
 from ernie_runtime.steps.encoder import EncoderStep
 from ernie_runtime.steps.pipeline import Pipeline
-from ernie_runtime.steps.steps import PostprocessStep, TokenizerStep, strings
+from ernie_runtime.steps.postprocessor import PostprocessStep
+from ernie_runtime.steps.step import strings
+from ernie_runtime.steps.tokenizer import TokenizerStep
 
 KIND = get_builder_kind("fill_mask")
 SAMPLE = ASSETS / "samples/chnsenticorp/dev.tsv"

@@ -24,7 +24,9 @@ from ernie_runtime.manifest import Manifest
 from ernie_runtime.steps.batching import ON_CPU
 from ernie_runtime.steps.encoder import EncoderStep
 from ernie_runtime.steps.pipeline import Pipeline
-from ernie_runtime.steps.steps import PostprocessStep, TokenizerStep, strings
+from ernie_runtime.steps.postprocessor import PostprocessStep
+from ernie_runtime.steps.step import strings
+from ernie_runtime.steps.tokenizer import TokenizerStep
 from ernie_runtime.text.tokenization import ErnieTokenizer
 
 from ..cmrc_sample import sample, with_limits

@@ -18,7 +18,7 @@ from ernie_runtime.errors import InvalidItem, ManifestError
 from ernie_runtime.manifest import Manifest
 from ernie_runtime.steps.fused import FusedStep
 from ernie_runtime.steps.pipeline import Pipeline
-from ernie_runtime.steps.steps import strings
+from ernie_runtime.steps.step import strings
 
 from ..places import Place, copied
 

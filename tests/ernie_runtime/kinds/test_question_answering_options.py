@@ -11,7 +11,7 @@ import pytest
 from ernie_runtime.errors import ManifestError
 from ernie_runtime.manifest import Manifest
 from ernie_runtime.steps.pipeline import Pipeline
-from ernie_runtime.steps.steps import PostprocessStep
+from ernie_runtime.steps.postprocessor import PostprocessStep
 from ernie_runtime.text import script
 from ernie_runtime.text.tokenization import ErnieTokenizer
 

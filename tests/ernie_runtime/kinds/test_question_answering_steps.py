@@ -13,7 +13,9 @@ from ernie_runtime.errors import InvalidItem
 from ernie_runtime.steps.batching import Batching
 from ernie_runtime.steps.encoder import EncoderStep
 from ernie_runtime.steps.pipeline import Pipeline
-from ernie_runtime.steps.steps import PostprocessStep, TokenizerStep, strings
+from ernie_runtime.steps.postprocessor import PostprocessStep
+from ernie_runtime.steps.step import strings
+from ernie_runtime.steps.tokenizer import TokenizerStep
 from ernie_runtime.text.tokenization import ErnieTokenizer
 
 from ..reading import HARD, TRADITIONAL, ManifestOf, engine

@@ -19,7 +19,8 @@ from ernie_runtime.manifest import Manifest
 from ernie_runtime.steps.batching import Batching
 from ernie_runtime.steps.encoder import EncoderStep, real_lengths
 from ernie_runtime.steps.pipeline import Pipeline
-from ernie_runtime.steps.steps import PostprocessStep, TokenizerStep
+from ernie_runtime.steps.postprocessor import PostprocessStep
+from ernie_runtime.steps.tokenizer import TokenizerStep
 from ernie_runtime.text.tokenization import ErnieTokenizer
 from ernie_runtime.text.windows import MAX_WINDOWS
 

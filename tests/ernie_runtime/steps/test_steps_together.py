@@ -15,7 +15,8 @@ from ernie_runtime.manifest import Manifest
 from ernie_runtime.steps.batching import Batching
 from ernie_runtime.steps.encoder import EncoderStep
 from ernie_runtime.steps.pipeline import Pipeline
-from ernie_runtime.steps.steps import PostprocessStep, TokenizerStep
+from ernie_runtime.steps.postprocessor import PostprocessStep
+from ernie_runtime.steps.tokenizer import TokenizerStep
 from ernie_runtime.text.tokenization import ErnieTokenizer
 
 from ..requests_toy import BUCKETS, CLASSES, GOOD, TAGS, engine_of, per_token_of, request_of

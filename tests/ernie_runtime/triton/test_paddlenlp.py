@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ernie_runtime.errors import ManifestError
-from ernie_runtime.steps.steps import dumps, strings
+from ernie_runtime.steps.step import dumps, strings
 from ernie_runtime.triton.paddlenlp import EntityStep, LabelStep, entity_literal, load_step
 
 

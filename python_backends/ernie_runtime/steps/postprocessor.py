@@ -1,0 +1,111 @@
+"""The last step of a served task: the encoder's outputs in, finished answers out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import InvalidItem
+from ..kinds import Answer, Kind, TensorSpec, WindowOutput, get_kind
+from ..manifest import Manifest
+from ..names import ITEM, MANIFEST_FILE, OFFSETS, RESULT, WINDOW
+from ..text.windows import Document
+from .pipeline import answer_documents
+from .step import Arrays, dumps, strings
+
+NO_LABEL = -1
+NO_OFFSETS = np.zeros((4096, 2), np.int32)  # of any window: Limits allows no longer one
+
+
+class PostprocessStep:
+    """Encoder outputs, WINDOW, ITEM (and OFFSETS), W rows -> RESULT and the kind's numeric outputs, N rows.
+
+    A bad item among good ones gets RESULT {"error": {"code", "message"}}, label -1 and score 0.
+    """
+
+    def __init__(self, manifest: Manifest) -> None:
+        self.manifest = manifest
+        self.kind: Kind = get_kind(manifest.kind)
+        self.kind.check(manifest)
+        self.specs = self.kind.encoder_outputs(manifest)
+        self.numeric = self.kind.numeric_outputs(manifest)
+        self.inputs = (
+            WINDOW,
+            ITEM,
+            *((OFFSETS,) if self.kind.offsets else ()),
+            *(spec.name for spec in self.specs),
+        )
+
+    @classmethod
+    def load(cls, folder: Path, parameters: Mapping[str, str]) -> PostprocessStep:
+        """From a version directory."""
+        del parameters
+        return cls(Manifest.load(folder / MANIFEST_FILE))
+
+    def run(self, requests: Sequence[Arrays]) -> list[dict[str, np.ndarray] | InvalidItem]:
+        """One decode call for all requests."""
+        documents: list[Document] = []
+        outputs: list[list[WindowOutput]] = []
+        sizes = []
+        for request in requests:
+            before = len(documents)
+            items, owners = request[ITEM][:, 0].tolist(), request[WINDOW].tolist()
+            for row, (item, (owner, length)) in enumerate(zip(items, owners, strict=True)):
+                if item and owner == len(documents) - before:
+                    documents.append(_document(json.loads(item.decode())))  # of bytes it would guess the encoding
+                    outputs.append([])
+                elif owner != len(documents) - before - 1 or owner < 0:  # else it would go to another's text
+                    raise ValueError(f"row {row} belongs to text {owner}, out of order")
+                offsets = request[OFFSETS][row, :length] if self.kind.offsets else NO_OFFSETS[:length]
+                tensors = {
+                    spec.name: request[spec.name][row, :length] if spec.per_token else request[spec.name][row]
+                    for spec in self.specs
+                }
+                outputs[-1].append(WindowOutput(offsets, tensors))
+            sizes.append(len(documents) - before)
+        answers = answer_documents(self.kind, documents, outputs, self.manifest)
+        results: list[dict[str, np.ndarray] | InvalidItem] = []
+        first = 0
+        for size in sizes:
+            mine = answers[first : first + size]
+            first += size
+            out = {spec.name: _numeric(spec, mine) for spec in self.numeric}
+            out[RESULT] = strings(
+                [
+                    dumps(
+                        {"error": {"code": "INVALID_ARG", "message": f"item {i}: {a}"}}
+                        if isinstance(a, str)
+                        else a.result
+                    )
+                    for i, a in enumerate(mine)
+                ]
+            )
+            results.append(out)
+        return results
+
+
+def _numeric(spec: TensorSpec, answers: Sequence[Answer | str]) -> np.ndarray:
+    """One numeric output, [N, *dims]; -1 (INT64) or 0 (FP32) for an item without an answer."""
+    dtype, none = (np.int64, NO_LABEL) if spec.dtype == "INT64" else (np.float32, 0)
+    values = [none if isinstance(a, str) else a.numeric[spec.name] for a in answers]
+    if spec.dims == (1,) and all(isinstance(value, int | float) for value in values):
+        return np.array(values, dtype)[:, None]
+    return np.array(
+        [
+            np.full(spec.dims, none) if isinstance(a, str) else np.reshape(v, spec.dims)
+            for a, v in zip(answers, values, strict=True)
+        ],
+        dtype,
+    )
+
+
+def _document(item: Mapping[str, Any]) -> Document:
+    if "error" in item:
+        return Document("", 0, 0, False, item["error"])
+    return Document(
+        item.get("text", ""), item["tokens"], item["windows"], item["truncated"], None, item.get("extra", {})
+    )

@@ -1,0 +1,115 @@
+"""The first step of a served task: texts in, token ids of their windows out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import InvalidItem
+from ..kinds import Kind, get_kind
+from ..manifest import Manifest
+from ..names import INPUT_IDS, ITEM, MANIFEST_FILE, OFFSETS, TOKEN_TYPE_IDS, WINDOW
+from ..repository import load_tokenizer
+from ..text.tokenization import ErnieTokenizer
+from ..text.windows import MAX_WINDOWS, Document, Window
+from .batching import pad_rows
+from .step import Arrays, dumps, strings
+
+NAMED_FAULTS = 20  # reasons in one message: gRPC carries a few kilobytes
+
+
+class TokenizerStep:
+    """TEXT... BYTES [N, 1] -> input_ids, token_type_ids, WINDOW, ITEM (and OFFSETS) with W >= N rows.
+
+    buckets: lengths to pad a request's rows to, ascending; empty to pad to the longest row of the request. A request
+    with no item that can be answered fails with all the reasons; else a bad item travels on as its error.
+    """
+
+    def __init__(self, manifest: Manifest, tokenizer: ErnieTokenizer, buckets: Sequence[int] = ()) -> None:
+        self.manifest, self.tokenizer, self.buckets = manifest, tokenizer, tuple(buckets)
+        self.kind: Kind = get_kind(manifest.kind)
+        self.kind.check(manifest)
+        self.inputs = tuple(spec.name for spec in self.kind.inputs)
+
+    @classmethod
+    def load(cls, folder: Path, parameters: Mapping[str, str]) -> TokenizerStep:
+        """From a version directory; parameter `buckets` is a comma-separated list of lengths."""
+        buckets = [int(b) for b in parameters.get("buckets", "").split(",") if b]
+        manifest = Manifest.load(folder / MANIFEST_FILE)
+        return cls(manifest, load_tokenizer(folder, manifest), buckets)
+
+    def run(self, requests: Sequence[Arrays]) -> list[dict[str, np.ndarray] | InvalidItem]:
+        """One Rust call tokenizes the texts of all requests."""
+        items: list[tuple[bytes | str, ...]] = []
+        sizes = []
+        for request in requests:
+            columns = [request[name].reshape(-1) for name in self.inputs]
+            sizes.append(len(columns[0]))
+            items += zip(*columns, strict=True)
+        documents, windows = self.kind.documents(items, self.tokenizer, self.manifest)
+        results: list[dict[str, np.ndarray] | InvalidItem] = []
+        first_item = first_window = 0
+        for size in sizes:
+            last_item, last_window = first_item + size, first_window
+            while last_window < len(windows) and windows[last_window].owner < last_item:
+                last_window += 1
+            results.append(
+                self._outputs(documents[first_item:last_item], windows[first_window:last_window], first_item)
+            )
+            first_item, first_window = last_item, last_window
+        return results
+
+    def _outputs(
+        self, documents: list[Document], windows: list[Window], base: int
+    ) -> dict[str, np.ndarray] | InvalidItem:
+        faults = [f"item {i}: {d.error}" for i, d in enumerate(documents) if d.error is not None]
+        if len(faults) == len(documents):
+            more = len(faults) - NAMED_FAULTS
+            return InvalidItem("; ".join(faults[:NAMED_FAULTS]) + (f"; and {more} more" if more > 0 else ""))
+        if len(windows) > MAX_WINDOWS:
+            return InvalidItem(
+                f"the request needs {len(windows):,} windows, at most {MAX_WINDOWS:,}: send fewer texts at once"
+            )
+        lengths = [len(w.input_ids) for w in windows]
+        longest = max(lengths)
+        length = next((b for b in self.buckets if b >= longest), longest)
+        outputs = {
+            INPUT_IDS: pad_rows([w.input_ids for w in windows], length),
+            TOKEN_TYPE_IDS: pad_rows([w.token_type_ids for w in windows], length),
+            WINDOW: np.array([[w.owner - base, n] for w, n in zip(windows, lengths, strict=True)], np.int32),
+            ITEM: strings(self._items(documents, windows, base)),
+        }
+        if self.kind.offsets:
+            outputs[OFFSETS] = pad_rows([w.offsets for w in windows], length)
+        return outputs
+
+    def _items(self, documents: Sequence[Document], windows: Sequence[Window], base: int) -> list[bytes]:
+        """The document's JSON on its first window, nothing on the others."""
+        rows, seen = [], -1
+        for window in windows:
+            owner = window.owner - base
+            if owner == seen:
+                rows.append(b"")
+                continue
+            seen, document = owner, documents[owner]
+            if document.error is not None:
+                rows.append(dumps({"error": document.error}))
+                continue
+            if not self.kind.offsets and not document.extra:
+                told = document.tokens, document.windows, b"true" if document.truncated else b"false"
+                rows.append(b'{"tokens":%d,"windows":%d,"truncated":%b}' % told)  # what dumps would write
+                continue
+            item: dict[str, Any] = {
+                "tokens": document.tokens,
+                "windows": document.windows,
+                "truncated": document.truncated,
+            }
+            if self.kind.offsets:
+                item["text"] = document.text
+            if document.extra:
+                item["extra"] = document.extra
+            rows.append(dumps(item))
+        return rows
