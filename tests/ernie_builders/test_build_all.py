@@ -20,7 +20,7 @@ from ernie_builders.modeling.model import find_base_model
 from .places import Place
 
 OneLine = Callable[..., str]
-SCRIPT = Path(build_all.__file__)
+SCRIPT = Path(__file__).parents[2] / "builders" / "build_all.py"
 
 
 def script(*arguments: str, python: str = sys.executable, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:

@@ -136,7 +136,7 @@ def test_no_server(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_closed_pipe_and_no_heavy_import() -> None:
     reader, writer = os.pipe()
     os.close(reader)
-    heavy = "{'tritonclient', 'numpy', 'builders', 'ernie_serve', 'ernie_runtime'}"
+    heavy = "{'tritonclient', 'numpy', 'ernie_builders', 'ernie_serve', 'ernie_runtime'}"
     script = (
         "import sys; from ernie_triton.cli import main; code = main(['--help']); "
         f"sys.exit(code or bool({heavy} & set(sys.modules)))"

@@ -11,16 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from ernie_builders import build_all
-
 from ..places import Place
 from ..plans import row
 
-SCRIPT = Path(build_all.__file__)
+ROOT = Path(__file__).parents[3]
+SCRIPT = ROOT / "builders" / "build_all.py"
 # Runs the command line where a file that is opened for writing, a new directory or a look at the network ends it.
 STRICT = """
 import os, sys
-from builders import build_all
+from ernie_builders import build_all
 from ernie_builders.stages import data, evaluate, export, finetune, publish
 
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
@@ -76,7 +75,7 @@ def test_a_stage_that_was_interrupted(finished: Place, tmp_path: Path, capsys: p
     ],
 )
 def test_nothing_is_downloaded_written_or_imported(arguments: list[str], tmp_path: Path) -> None:
-    packages = [SCRIPT.parents[1], SCRIPT.parents[1] / "python_backends"]
+    packages = [ROOT / "builders", ROOT / "python_backends"]
     done = subprocess.run(
         [sys.executable, "-B", "-c", STRICT, "--dry-run", *arguments],
         env={"PYTHONPATH": ":".join(map(str, packages)), "PATH": "/usr/bin:/bin"},

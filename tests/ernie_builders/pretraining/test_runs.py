@@ -149,7 +149,7 @@ def _slow(run: Run) -> subprocess.Popen[str]:
     """The run in a process of its own, slow enough to be met half way."""
     code = (
         "import sys, time\n"
-        "from builders import pretrain\n"
+        "from ernie_builders import pretrain\n"
         "from ernie_builders.pretraining import trainer\n"
         "step = trainer.Trainer._step\n"
         "trainer.Trainer._step = lambda self: (time.sleep(0.1), step(self))[1]\n"

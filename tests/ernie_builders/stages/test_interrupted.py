@@ -23,7 +23,8 @@ from ..places import Place
 SLOW_BUILD = """
 import signal, sys, time
 signal.signal(signal.SIGINT, signal.default_int_handler)
-from builders import build_all, train
+from ernie_builders import build_all
+from ernie_builders.training import trainer as train
 train.SAVE_SECONDS = 0
 step = train.Trainer._step
 train.Trainer._step = lambda *arguments: (time.sleep(0.05), step(*arguments))[1]
