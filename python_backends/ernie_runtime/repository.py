@@ -7,6 +7,7 @@ from pathlib import Path
 
 from .errors import ManifestError
 from .manifest import Manifest
+from .names import MANIFEST_FILE, TOKENIZER_FILE
 from .text.tokenization import ErnieTokenizer
 
 
@@ -27,12 +28,12 @@ def newest_version(model: Path) -> Path:
 
 def task_manifest(repository: Path, task: str) -> Manifest:
     """The newest manifest of a task as its ensemble has it: the recommended variant is that one's to say."""
-    return Manifest.load(newest_version(repository / task) / "manifest.json")
+    return Manifest.load(newest_version(repository / task) / MANIFEST_FILE)
 
 
 def load_tokenizer(folder: Path, manifest: Manifest) -> ErnieTokenizer:
     """The tokenizer of a version directory; ManifestError where its vocabulary is not the manifest's."""
-    tokenizer = ErnieTokenizer.from_file(folder / "tokenizer.json")
+    tokenizer = ErnieTokenizer.from_file(folder / TOKENIZER_FILE)
     if tokenizer.fingerprint != manifest.vocabulary_sha256:
         raise ManifestError(
             f"{folder / 'tokenizer.json'}: not the vocabulary of manifest.json; publish {manifest.task} again"

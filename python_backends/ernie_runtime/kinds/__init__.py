@@ -16,6 +16,7 @@ import numpy as np
 
 from ..errors import ManifestError
 from ..manifest import Manifest
+from ..names import TEXT
 from ..text.tokenization import ErnieTokenizer
 from ..text.windows import Document, Window, single_text_documents
 
@@ -44,10 +45,10 @@ class WindowOutput:
 
 @dataclass(frozen=True)
 class Answer:
-    """The answer to one text: the RESULT object, and the kind's numeric outputs by name."""
+    """The answer to one text: the RESULT object (ernie_runtime.results), and the kind's numeric outputs by name."""
 
-    result: dict[str, Any]
-    numeric: dict[str, Any]  # a scalar, or an array of the spec's dims
+    result: Mapping[str, Any]
+    numeric: Mapping[str, Any]  # a scalar, or an array of the spec's dims
 
 
 class Kind(Protocol):
@@ -82,7 +83,7 @@ class Kind(Protocol):
 class OneText:
     """What kinds of one text have in common: the input TEXT, cut into windows."""
 
-    inputs: tuple[TensorSpec, ...] = (TensorSpec("TEXT", "BYTES", (1,)),)
+    inputs: tuple[TensorSpec, ...] = (TensorSpec(TEXT, "BYTES", (1,)),)
 
     def documents(
         self, items: Sequence[tuple[bytes | str, ...]], tokenizer: ErnieTokenizer, manifest: Manifest

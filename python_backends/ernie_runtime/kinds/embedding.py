@@ -8,12 +8,13 @@ import numpy as np
 
 from ..errors import ManifestError
 from ..manifest import Manifest
+from ..names import EMBEDDING, ENCODER_EMBEDDING
 from ..numeric import check_finite
+from ..results import EmbeddingResult
 from ..text.windows import Document
 from . import Answer, OneText, TensorSpec, WindowOutput, check_option_names
 
 POOLINGS = ("cls", "mean", "first_last_mean")
-OUTPUT = "embedding"
 
 
 def check_options(manifest: Manifest, known: Sequence[str]) -> None:
@@ -37,7 +38,9 @@ def text_vectors(texts: Sequence[Sequence[WindowOutput]]) -> np.ndarray:
 
     texts: the windows of each text, at least one. EngineError where a number is not finite.
     """
-    stacked = np.stack([window.tensors[OUTPUT] for windows in texts for window in windows]).astype(np.float64)
+    stacked = np.stack([window.tensors[ENCODER_EMBEDDING] for windows in texts for window in windows]).astype(
+        np.float64
+    )
     check_finite(stacked)
     counts = [len(windows) for windows in texts]
     weights = np.array([max(len(w.offsets) - 2, 1) for windows in texts for w in windows], np.float64)
@@ -66,11 +69,11 @@ class Embedding(OneText):
 
     def numeric_outputs(self, manifest: Manifest) -> tuple[TensorSpec, ...]:
         """EMBEDDING FP32 [dimension]."""
-        return (TensorSpec("EMBEDDING", "FP32", (manifest.options["dimension"],)),)
+        return (TensorSpec(EMBEDDING, "FP32", (manifest.options["dimension"],)),)
 
     def encoder_outputs(self, manifest: Manifest) -> tuple[TensorSpec, ...]:
         """embedding FP32 [dimension], not yet at length 1."""
-        return (TensorSpec(OUTPUT, "FP32", (manifest.options["dimension"],)),)
+        return (TensorSpec(ENCODER_EMBEDDING, "FP32", (manifest.options["dimension"],)),)
 
     def decode(
         self, documents: Sequence[Document], outputs: Sequence[Sequence[WindowOutput]], manifest: Manifest
@@ -81,8 +84,8 @@ class Embedding(OneText):
         vectors = text_vectors(outputs)
         if manifest.options.get("normalize", True):
             vectors = unit(vectors)
-        result = {"dimension": vectors.shape[1]}
-        return [Answer(dict(result), {"EMBEDDING": vector}) for vector in vectors.astype(np.float32)]
+        result: EmbeddingResult = {"dimension": vectors.shape[1]}
+        return [Answer(result, {EMBEDDING: vector}) for vector in vectors.astype(np.float32)]
 
 
 KIND = Embedding()

@@ -14,7 +14,9 @@ import numpy as np
 
 from ..errors import ManifestError
 from ..manifest import Limits, Manifest
+from ..names import TEXT
 from ..numeric import check_finite
+from ..results import MasksResult, ScoredToken
 from ..text.tokenization import SPECIAL_TOKENS, ErnieTokenizer, TokenizedText
 from ..text.windows import Cut, Document, Window, empty_fault, make_windows, read_texts, window_starts
 from . import Answer, TensorSpec, WindowOutput
@@ -77,7 +79,7 @@ class FillMask:
     """
 
     name = "fill_mask"
-    inputs: tuple[TensorSpec, ...] = (TensorSpec("TEXT", "BYTES", (1,)),)
+    inputs: tuple[TensorSpec, ...] = (TensorSpec(TEXT, "BYTES", (1,)),)
     offsets = False  # `Document.extra` says where the masks are
 
     def check(self, manifest: Manifest) -> None:
@@ -148,11 +150,12 @@ class FillMask:
                 tensors = windows[window].tensors
                 masks.append(best(tensors["top_scores"][row], tensors["top_ids"][row], words)[:top_k])
             positions = [[start, end] for _, _, start, end in document.extra["masks"]]
-            answers.append(Answer({"masks": masks, "positions": positions}, {}))
+            result: MasksResult = {"masks": masks, "positions": positions}
+            answers.append(Answer(result, {}))
         return answers
 
 
-def best(scores: np.ndarray, ids: np.ndarray, words: Sequence[str | None]) -> list[dict[str, Any]]:
+def best(scores: np.ndarray, ids: np.ndarray, words: Sequence[str | None]) -> list[ScoredToken]:
     """The answers for one mask; two tokens that read the same ("ing", "##ing") are one, with both scores.
 
     scores: float32 [K]; ids: int64 [K]. EngineError where a score is no number.

@@ -11,7 +11,9 @@ import numpy as np
 
 from ..errors import ManifestError
 from ..manifest import Manifest
+from ..names import LOGITS
 from ..numeric import check_finite
+from ..results import HierarchyResult
 from ..text.windows import Document
 from . import Answer, OneText, TensorSpec, WindowOutput
 
@@ -120,7 +122,7 @@ class HierarchicalClassification(OneText):
 
     def encoder_outputs(self, manifest: Manifest) -> tuple[TensorSpec, ...]:
         """logits FP32 [labels]."""
-        return (TensorSpec("logits", "FP32", (len(manifest.labels),)),)
+        return (TensorSpec(LOGITS, "FP32", (len(manifest.labels),)),)
 
     def decode(
         self, documents: Sequence[Document], outputs: Sequence[Sequence[WindowOutput]], manifest: Manifest
@@ -133,7 +135,7 @@ class HierarchicalClassification(OneText):
         if not outputs:
             return []
         tree = tree_of(manifest)
-        probabilities = sigmoid(np.stack([w.tensors["logits"] for windows in outputs for w in windows]))
+        probabilities = sigmoid(np.stack([w.tensors[LOGITS] for windows in outputs for w in windows]))
         starts = np.cumsum([0, *(len(windows) for windows in outputs[:-1])])
         scores = tree.close(np.maximum.reduceat(probabilities, starts, axis=0))
         kept = keep(scores, thresholds_of(manifest), tree)
@@ -154,7 +156,7 @@ def _check_options(options: Mapping[str, Any], known: set[str]) -> None:
             raise ManifestError(f"thresholds: {name!r} is {value!r}; a threshold is a number from 0 to 1")
 
 
-def _result(tree: LabelTree, scores: np.ndarray, kept: np.ndarray) -> dict[str, Any]:
+def _result(tree: LabelTree, scores: np.ndarray, kept: np.ndarray) -> HierarchyResult:
     """RESULT of one text; scores float32 [C], kept bool [C]."""
     values = scores.tolist()
     found = np.flatnonzero(kept).tolist()

@@ -7,13 +7,14 @@ answers are chosen together, so that they fit each other: the likeliest pair of 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
 from ..errors import ManifestError
 from ..manifest import Manifest
+from ..names import INTENT_LOGITS, LABEL_ID, SCORE, SLOT_LOGITS
 from ..numeric import softmax
+from ..results import IntentResult, SlotSpan
 from ..text.bio import IMPOSSIBLE, TagSet, joined_tokens, log_probabilities, tagged_spans
 from ..text.windows import Document
 from . import Answer, OneText, TensorSpec, WindowOutput, check_option_names
@@ -99,13 +100,13 @@ class IntentSlots(OneText):
 
     def numeric_outputs(self, manifest: Manifest) -> tuple[TensorSpec, ...]:
         """The intent's LABEL_ID INT64 [1], SCORE FP32 [1]."""
-        return (TensorSpec("LABEL_ID", "INT64", (1,)), TensorSpec("SCORE", "FP32", (1,)))
+        return (TensorSpec(LABEL_ID, "INT64", (1,)), TensorSpec(SCORE, "FP32", (1,)))
 
     def encoder_outputs(self, manifest: Manifest) -> tuple[TensorSpec, ...]:
         """intent_logits FP32 [intents], slot_logits FP32 [tokens, tags]."""
         return (
-            TensorSpec("intent_logits", "FP32", (len(manifest.labels),)),
-            TensorSpec("slot_logits", "FP32", (-1, len(slot_tags(manifest).tags))),
+            TensorSpec(INTENT_LOGITS, "FP32", (len(manifest.labels),)),
+            TensorSpec(SLOT_LOGITS, "FP32", (-1, len(slot_tags(manifest).tags))),
         )
 
     def decode(
@@ -116,8 +117,8 @@ class IntentSlots(OneText):
             return []
         tags, values = slot_tags(manifest), manifest.options.get("values", {})
         allowed = allowed_tags(tags, manifest)
-        intents = mean_probabilities(outputs, "intent_logits")
-        stitched = [stitch(d, w, "slot_logits", manifest.limits) for d, w in zip(documents, outputs, strict=True)]
+        intents = mean_probabilities(outputs, INTENT_LOGITS)
+        stitched = [stitch(d, w, SLOT_LOGITS, manifest.limits) for d, w in zip(documents, outputs, strict=True)]
         # One call for all texts: on short ones numpy's calls cost more than its work.
         everything = softmax(np.concatenate([logits for logits, _ in stitched]))
         logarithms = log_probabilities(everything)
@@ -126,13 +127,17 @@ class IntentSlots(OneText):
             first, last = last, last + len(offsets)
             probabilities, scores = everything[first:last], logarithms[first:last]
             best, path = choose(intent, tags, allowed, scores, joined_tokens(document.text, offsets))
-            slots: list[dict[str, Any]] = []
+            slots: list[SlotSpan] = []
             for start, end, slot, score in tagged_spans(tags, path, probabilities, offsets):
                 text = document.text[start:end]
                 value = values.get(slot, {}).get(text, text)
                 slots.append({"slot": slot, "text": text, "value": value, "start": start, "end": end, "score": score})
-            result = {"intent": manifest.labels[best].name, "score": round(float(intent[best]), 6), "slots": slots}
-            answers.append(Answer(result, {"LABEL_ID": best, "SCORE": float(intent[best])}))
+            result: IntentResult = {
+                "intent": manifest.labels[best].name,
+                "score": round(float(intent[best]), 6),
+                "slots": slots,
+            }
+            answers.append(Answer(result, {LABEL_ID: best, SCORE: float(intent[best])}))
         return answers
 
 

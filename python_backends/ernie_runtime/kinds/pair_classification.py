@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..manifest import Manifest
+from ..names import TEXT, TEXT_PAIR
 from ..text.pairs import check_pair_limits, pair_documents
 from ..text.tokenization import ErnieTokenizer
 from ..text.windows import Document, Window
@@ -16,7 +17,7 @@ class PairClassification(SequenceClassification):
     """TEXT, TEXT_PAIR -> LABEL_ID, SCORE, RESULT; outputs and decoding are those of sequence classification."""
 
     name = "pair_classification"
-    inputs = (TensorSpec("TEXT", "BYTES", (1,)), TensorSpec("TEXT_PAIR", "BYTES", (1,)))
+    inputs = (TensorSpec(TEXT, "BYTES", (1,)), TensorSpec(TEXT_PAIR, "BYTES", (1,)))
 
     def check(self, manifest: Manifest) -> None:
         """At least two labels, and room for both texts; there are no options."""

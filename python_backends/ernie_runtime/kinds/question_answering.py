@@ -9,7 +9,9 @@ import numpy as np
 
 from ..errors import ManifestError
 from ..manifest import Manifest
+from ..names import CONTEXT, END_LOGITS, QUESTION, START_LOGITS
 from ..numeric import check_finite
+from ..results import AnswerSpan, AnswersResult
 from ..text.pairs import SPECIAL, check_pair_limits, pair_documents
 from ..text.script import SCRIPTS, check_script, convert_item
 from ..text.tokenization import ErnieTokenizer
@@ -63,7 +65,7 @@ class QuestionAnswering:
     """
 
     name = "question_answering"
-    inputs: tuple[TensorSpec, ...] = (TensorSpec("QUESTION", "BYTES", (1,)), TensorSpec("CONTEXT", "BYTES", (1,)))
+    inputs: tuple[TensorSpec, ...] = (TensorSpec(QUESTION, "BYTES", (1,)), TensorSpec(CONTEXT, "BYTES", (1,)))
     offsets = True
 
     def check(self, manifest: Manifest) -> None:
@@ -87,7 +89,7 @@ class QuestionAnswering:
 
     def encoder_outputs(self, manifest: Manifest) -> tuple[TensorSpec, ...]:
         """start_logits, end_logits FP32 [tokens]."""
-        return (TensorSpec("start_logits", "FP32", (-1,)), TensorSpec("end_logits", "FP32", (-1,)))
+        return (TensorSpec(START_LOGITS, "FP32", (-1,)), TensorSpec(END_LOGITS, "FP32", (-1,)))
 
     def documents(
         self, items: Sequence[tuple[bytes | str, ...]], tokenizer: ErnieTokenizer, manifest: Manifest
@@ -147,8 +149,8 @@ def best_spans(windows: Sequence[WindowOutput], max_tokens: int) -> Spans:
     for number, window in enumerate(windows):
         size = len(window.offsets)
         offsets[number, :size] = window.offsets
-        logits[0, number, :size] = window.tensors["start_logits"]
-        logits[1, number, :size] = window.tensors["end_logits"]
+        logits[0, number, :size] = window.tensors[START_LOGITS]
+        logits[1, number, :size] = window.tensors[END_LOGITS]
     real = offsets[:, :, 1] > 0
     starts, ends = _log_softmax(logits, real)
     none = starts[:, 0] + ends[:, 0]
@@ -198,8 +200,11 @@ def _answer(text: str, spans: Spans, mine: slice, none: float, options: Options)
     limit = options.no_answer_threshold
     count = 0 if limit is not None and scores[-1] > limit else options.n_best
     rows = zip(start[:count].tolist(), end[:count].tolist(), scores[:-1][:count].tolist(), strict=True)
-    answers = [{"text": text[s:e], "start": s, "end": e, "score": round(score, 6)} for s, e, score in rows]
-    return Answer({"answers": answers, "no_answer_score": round(float(scores[-1]), 6)}, {})
+    answers: list[AnswerSpan] = [
+        {"text": text[s:e], "start": s, "end": e, "score": round(score, 6)} for s, e, score in rows
+    ]
+    result: AnswersResult = {"answers": answers, "no_answer_score": round(float(scores[-1]), 6)}
+    return Answer(result, {})
 
 
 KIND = QuestionAnswering()

@@ -9,14 +9,16 @@ import numpy as np
 
 from ..errors import InvalidItem, ManifestError
 from ..manifest import Limits, Manifest
+from ..names import CANDIDATES, LOGITS, QUERY
 from ..numeric import softmax
+from ..results import RankedCandidate, RankingResult
 from ..text.pairs import check_pair_limits, pair_windows
 from ..text.tokenization import ErnieTokenizer
 from ..text.windows import MAX_WINDOWS, Cut, Document, Window, decode_utf8, empty_fault, read_text
 from . import Answer, TensorSpec, WindowOutput
 
 MAX_CANDIDATES = 256
-CANDIDATES = "candidates"  # in Document.extra: the candidates' texts, one a window
+EXTRA_CANDIDATES = "candidates"  # in Document.extra: the candidates' texts, one a window
 
 
 def read_candidates(raw: bytes | str, limits: Limits, most: int = MAX_CANDIDATES) -> list[str]:
@@ -44,7 +46,7 @@ class Ranking:
     """QUERY, CANDIDATES (a JSON list of strings) -> RESULT with `ranking`: `index`, `text` and `score` of each."""
 
     name = "ranking"
-    inputs: tuple[TensorSpec, ...] = (TensorSpec("QUERY", "BYTES", (1,)), TensorSpec("CANDIDATES", "BYTES", (1,)))
+    inputs: tuple[TensorSpec, ...] = (TensorSpec(QUERY, "BYTES", (1,)), TensorSpec(CANDIDATES, "BYTES", (1,)))
     offsets = False
 
     def check(self, manifest: Manifest) -> None:
@@ -72,7 +74,7 @@ class Ranking:
 
     def encoder_outputs(self, manifest: Manifest) -> tuple[TensorSpec, ...]:
         """logits FP32 [2] of a query with one candidate."""
-        return (TensorSpec("logits", "FP32", (2,)),)
+        return (TensorSpec(LOGITS, "FP32", (2,)),)
 
     def documents(
         self, items: Sequence[tuple[bytes | str, ...]], tokenizer: ErnieTokenizer, manifest: Manifest
@@ -102,7 +104,7 @@ class Ranking:
             pairs = [pair_windows(cut.owner, read[0], candidate, tokenizer, limits) for candidate in read[1:]]
             windows = [window for found, _ in pairs for window in found]
             tokens = sum(len(one.ids) for one in read)
-            cut.add(item[0], tokens, windows, any(short for _, short in pairs), {CANDIDATES: item[1:]})
+            cut.add(item[0], tokens, windows, any(short for _, short in pairs), {EXTRA_CANDIDATES: item[1:]})
         return cut.documents, cut.windows
 
     def decode(
@@ -111,13 +113,16 @@ class Ranking:
         """Sorted by the probability of the second label; equal ones keep the order they were sent in."""
         answers = []
         for document, windows in zip(documents, outputs, strict=True):
-            logits = np.stack([window.tensors["logits"] for window in windows]).astype(np.float64)
+            logits = np.stack([window.tensors[LOGITS] for window in windows]).astype(np.float64)
             scores = softmax(logits)[:, 1].tolist()
             # By the logits' distance: near 1 many probabilities are the same number.
             order = np.argsort(logits[:, 0] - logits[:, 1], kind="stable").tolist()
-            texts = document.extra[CANDIDATES]
-            ranking = [{"index": i, "text": texts[i], "score": round(scores[i], 6)} for i in order]
-            answers.append(Answer({"ranking": ranking}, {}))
+            texts = document.extra[EXTRA_CANDIDATES]
+            ranking: list[RankedCandidate] = [
+                {"index": i, "text": texts[i], "score": round(scores[i], 6)} for i in order
+            ]
+            result: RankingResult = {"ranking": ranking}
+            answers.append(Answer(result, {}))
         return answers
 
 

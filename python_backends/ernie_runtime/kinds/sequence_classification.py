@@ -8,7 +8,9 @@ import numpy as np
 
 from ..errors import ManifestError
 from ..manifest import Manifest
+from ..names import LABEL_ID, LOGITS, SCORE
 from ..numeric import softmax, stack
+from ..results import LabelResult, ScoredLabel
 from ..text.windows import Document
 from . import Answer, OneText, TensorSpec, WindowOutput, check_option_names
 
@@ -48,11 +50,11 @@ class SequenceClassification(OneText):
 
     def numeric_outputs(self, manifest: Manifest) -> tuple[TensorSpec, ...]:
         """LABEL_ID INT64 [1], SCORE FP32 [1]."""
-        return (TensorSpec("LABEL_ID", "INT64", (1,)), TensorSpec("SCORE", "FP32", (1,)))
+        return (TensorSpec(LABEL_ID, "INT64", (1,)), TensorSpec(SCORE, "FP32", (1,)))
 
     def encoder_outputs(self, manifest: Manifest) -> tuple[TensorSpec, ...]:
         """logits FP32 [classes]."""
-        return (TensorSpec("logits", "FP32", (len(manifest.labels),)),)
+        return (TensorSpec(LOGITS, "FP32", (len(manifest.labels),)),)
 
     def decode(
         self, documents: Sequence[Document], outputs: Sequence[Sequence[WindowOutput]], manifest: Manifest
@@ -61,13 +63,16 @@ class SequenceClassification(OneText):
         if not outputs:
             return []
         names = [label.name for label in manifest.labels]
-        scores = mean_probabilities(outputs, "logits")
+        scores = mean_probabilities(outputs, LOGITS)
         best = np.argsort(-scores, axis=1, kind="stable")[:, :TOP]
         answers = []
         rows = np.arange(len(scores))[:, None]  # numpy's take_along_axis costs a single text four times as much
         for order, values in zip(best.tolist(), scores[rows, best].tolist(), strict=True):
-            top = [{"label": names[i], "score": round(value, 6)} for i, value in zip(order, values, strict=True)]
-            answers.append(Answer({**top[0], "top": top}, {"LABEL_ID": order[0], "SCORE": values[0]}))
+            top: list[ScoredLabel] = [
+                {"label": names[i], "score": round(value, 6)} for i, value in zip(order, values, strict=True)
+            ]
+            result: LabelResult = {**top[0], "top": top}
+            answers.append(Answer(result, {LABEL_ID: order[0], SCORE: values[0]}))
         return answers
 
 

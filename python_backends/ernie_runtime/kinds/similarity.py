@@ -8,11 +8,13 @@ import numpy as np
 
 from ..errors import ManifestError
 from ..manifest import Manifest
+from ..names import ENCODER_EMBEDDING, SCORE, TEXT, TEXT_PAIR
+from ..results import SimilarityResult
 from ..text.pairs import good_pairs
 from ..text.tokenization import ErnieTokenizer
 from ..text.windows import Cut, Document, Window, make_windows
 from . import Answer, TensorSpec, WindowOutput
-from .embedding import OUTPUT, check_options, text_vectors, unit
+from .embedding import check_options, text_vectors, unit
 
 NAMES = ("the text", "the second text")  # what messages call the inputs
 FIRST = "first"  # in Document.extra: how many of its windows are the first text's
@@ -22,7 +24,7 @@ class Similarity:
     """TEXT, TEXT_PAIR -> SCORE (cosine, -1 to 1), RESULT with `score`."""
 
     name = "similarity"
-    inputs: tuple[TensorSpec, ...] = (TensorSpec("TEXT", "BYTES", (1,)), TensorSpec("TEXT_PAIR", "BYTES", (1,)))
+    inputs: tuple[TensorSpec, ...] = (TensorSpec(TEXT, "BYTES", (1,)), TensorSpec(TEXT_PAIR, "BYTES", (1,)))
     offsets = False
 
     def check(self, manifest: Manifest) -> None:
@@ -37,11 +39,11 @@ class Similarity:
 
     def numeric_outputs(self, manifest: Manifest) -> tuple[TensorSpec, ...]:
         """SCORE FP32 [1]."""
-        return (TensorSpec("SCORE", "FP32", (1,)),)
+        return (TensorSpec(SCORE, "FP32", (1,)),)
 
     def encoder_outputs(self, manifest: Manifest) -> tuple[TensorSpec, ...]:
         """embedding FP32 [dimension], of one window of one of the texts."""
-        return (TensorSpec(OUTPUT, "FP32", (manifest.options["dimension"],)),)
+        return (TensorSpec(ENCODER_EMBEDDING, "FP32", (manifest.options["dimension"],)),)
 
     def documents(
         self, items: Sequence[tuple[bytes | str, ...]], tokenizer: ErnieTokenizer, manifest: Manifest
@@ -69,7 +71,8 @@ class Similarity:
         vectors = unit(text_vectors(texts))
         # Rounding can carry the product of two unit vectors past 1.
         scores = np.clip((vectors[::2] * vectors[1::2]).sum(axis=1), -1, 1).tolist()
-        return [Answer({"score": round(score, 6)}, {"SCORE": score}) for score in scores]
+        results: list[SimilarityResult] = [{"score": round(score, 6)} for score in scores]
+        return [Answer(result, {SCORE: score}) for result, score in zip(results, scores, strict=True)]
 
 
 KIND = Similarity()

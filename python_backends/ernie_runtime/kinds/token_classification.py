@@ -8,7 +8,9 @@ from functools import lru_cache
 import numpy as np
 
 from ..manifest import Limits, Manifest
+from ..names import LOGITS
 from ..numeric import softmax
+from ..results import EntitiesResult, EntitySpan
 from ..text.bio import TagSet, joined_tokens, log_probabilities, tagged_spans
 from ..text.windows import Document, window_starts
 from . import Answer, OneText, TensorSpec, WindowOutput, check_option_names
@@ -64,7 +66,7 @@ class TokenClassification(OneText):
 
     def encoder_outputs(self, manifest: Manifest) -> tuple[TensorSpec, ...]:
         """logits FP32 [tokens, tags]."""
-        return (TensorSpec("logits", "FP32", (-1, len(manifest.labels))),)
+        return (TensorSpec(LOGITS, "FP32", (-1, len(manifest.labels))),)
 
     def decode(
         self, documents: Sequence[Document], outputs: Sequence[Sequence[WindowOutput]], manifest: Manifest
@@ -73,14 +75,15 @@ class TokenClassification(OneText):
         tags = tag_set(tuple(label.id for label in manifest.labels))
         answers = []
         for document, windows in zip(documents, outputs, strict=True):
-            logits, offsets = stitch(document, windows, "logits", manifest.limits)
+            logits, offsets = stitch(document, windows, LOGITS, manifest.limits)
             probabilities = softmax(logits)
             path = tags.best_path(log_probabilities(probabilities), joined_tokens(document.text, offsets))
-            entities = [
+            entities: list[EntitySpan] = [
                 {"label": kind, "text": document.text[start:end], "start": start, "end": end, "score": score}
                 for start, end, kind, score in tagged_spans(tags, path, probabilities, offsets)
             ]
-            answers.append(Answer({"entities": entities}, {}))
+            result: EntitiesResult = {"entities": entities}
+            answers.append(Answer(result, {}))
         return answers
 
 

@@ -14,6 +14,7 @@ from functools import cache
 import numpy as np
 
 from ..engines import Engine
+from ..names import INPUT_IDS, TOKEN_TYPE_IDS
 
 Observe = Callable[[int, int], None]
 """Takes the numbers of real and of padding tokens that an engine was given."""
@@ -108,7 +109,7 @@ def run_rows(
         for batch in batches:
             ids = pad_rows([input_ids[i] for i in batch])
             outputs = engine(
-                {"input_ids": ids, "token_type_ids": pad_rows([token_type_ids[i] for i in batch], ids.shape[1])}
+                {INPUT_IDS: ids, TOKEN_TYPE_IDS: pad_rows([token_type_ids[i] for i in batch], ids.shape[1])}
             )
             padded += ids.size
             for name, values in outputs.items():

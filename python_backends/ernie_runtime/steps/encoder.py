@@ -11,6 +11,7 @@ import numpy as np
 from ..engines import Engine, load_engine, load_single
 from ..errors import InvalidItem
 from ..manifest import Manifest
+from ..names import INPUT_IDS, TOKEN_TYPE_IDS
 from ..numeric import stack
 from .batching import Batching, Observe, pad_rows, run_rows
 from .step import Arrays
@@ -26,7 +27,7 @@ class EncoderStep:
     run. single: see `run_rows`. longest, words: bounds of L and of ids, which our tokenizers keep; 0: unknown.
     """
 
-    inputs: tuple[str, ...] = ("input_ids", "token_type_ids")
+    inputs: tuple[str, ...] = (INPUT_IDS, TOKEN_TYPE_IDS)
     costly = True  # so that it is worth asking whether a large request was cancelled
 
     def __init__(
@@ -73,7 +74,7 @@ class EncoderStep:
 
     def _fault(self, request: Arrays) -> str | None:
         """What an engine would fail at, or answer nonsense to."""
-        ids, types = request["input_ids"], request["token_type_ids"]
+        ids, types = request[INPUT_IDS], request[TOKEN_TYPE_IDS]
         if ids.shape != types.shape:
             return f"input_ids is {list(ids.shape)}, token_type_ids {list(types.shape)}; they must be alike"
         if self.longest and ids.shape[1] > self.longest:
@@ -86,14 +87,14 @@ class EncoderStep:
         ids: list[np.ndarray] = []
         types: list[np.ndarray] = []
         for request in requests:
-            lengths = real_lengths(request["input_ids"]).tolist()
-            ids += [row[:n] for row, n in zip(request["input_ids"], lengths, strict=True)]
-            types += [row[:n] for row, n in zip(request["token_type_ids"], lengths, strict=True)]
+            lengths = real_lengths(request[INPUT_IDS]).tolist()
+            ids += [row[:n] for row, n in zip(request[INPUT_IDS], lengths, strict=True)]
+            types += [row[:n] for row, n in zip(request[TOKEN_TYPE_IDS], lengths, strict=True)]
         rows = run_rows(self.engine, ids, types, self.batching, self.observe, self.single)
         results: list[dict[str, np.ndarray]] = []
         first = 0
         for request in requests:
-            count, length = request["input_ids"].shape
+            count, length = request[INPUT_IDS].shape
             mine, real = rows[first : first + count], [len(row) for row in ids[first : first + count]]
             first += count
             results.append(

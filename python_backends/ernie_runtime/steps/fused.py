@@ -14,13 +14,12 @@ import numpy as np
 
 from ..errors import InvalidItem, ManifestError
 from ..manifest import Manifest
+from ..names import MANIFEST_FILE, TOKENIZER_FILE, VARIANT_PARAMETER, encoder_model, tokenizer_model
 from .batching import Observe
 from .encoder import EncoderStep
 from .postprocessor import PostprocessStep
 from .step import Arrays
 from .tokenizer import TokenizerStep
-
-VARIANT = "variant"  # parameter of the model
 
 
 class FusedStep:
@@ -45,12 +44,12 @@ class FusedStep:
         `variant`, beside this model in the repository. Other parameters: those of `EncoderStep.load`. observe: see
         EncoderStep. ManifestError where a file is missing or is not of this build.
         """
-        manifest = Manifest.load(folder / "manifest.json")
-        variant = manifest.variant(parameters.get(VARIANT, manifest.recommended))
+        manifest = Manifest.load(folder / MANIFEST_FILE)
+        variant = manifest.variant(parameters.get(VARIANT_PARAMETER, manifest.recommended))
         repository, task = folder.parents[1], manifest.task
-        encoder = repository / f"{task}_encoder_{variant.name}" / folder.name
-        words = repository / f"{task}_tokenizer" / folder.name
-        for file in (words / "tokenizer.json", encoder / variant.file):
+        encoder = repository / encoder_model(task, variant.name) / folder.name
+        tokenizer = repository / tokenizer_model(task) / folder.name
+        for file in (tokenizer / TOKENIZER_FILE, encoder / variant.file):
             if not file.exists():
                 raise ManifestError(
                     f"{file}: no such file; {folder.parent.name} reads it from there: publish {task} again, and copy "
@@ -60,7 +59,7 @@ class FusedStep:
         postprocess = PostprocessStep(manifest)
         per_token = [spec.name for spec in postprocess.specs if spec.per_token]
         step = EncoderStep.load(variant.engine, encoder / variant.file, settings, per_token, device, observe)
-        return cls(TokenizerStep.load(words, {}), step, postprocess)
+        return cls(TokenizerStep.load(tokenizer, {}), step, postprocess)
 
     def run(self, requests: Sequence[Arrays]) -> list[dict[str, np.ndarray] | InvalidItem]:
         """One tokenizer call, micro-batches over all windows, one decode call."""

@@ -9,6 +9,8 @@ from typing import Any
 from ..engines import Engine
 from ..kinds import Answer, Kind, TensorSpec, WindowOutput, get_kind
 from ..manifest import Manifest
+from ..names import encoder_model, tokenizer_model
+from ..results import Reading
 from ..text.tokenization import ErnieTokenizer
 from ..text.windows import Document, Window
 from .batching import ON_CPU, Batching, run_rows
@@ -35,8 +37,8 @@ def answer_documents(
     decoded = kind.decode([documents[i] for i in good], [outputs[i] for i in good], manifest)
     for i, answer in zip(good, decoded, strict=True):
         document = documents[i]
-        answer.result.update(tokens=document.tokens, windows=document.windows, truncated=document.truncated)
-        answers[i] = answer
+        reading: Reading = {"tokens": document.tokens, "windows": document.windows, "truncated": document.truncated}
+        answers[i] = Answer({**answer.result, **reading}, answer.numeric)
     return answers
 
 
@@ -65,10 +67,10 @@ class Pipeline:
         from ..engines import load_engine
         from ..repository import load_tokenizer, newest_version, task_manifest
 
-        version = newest_version(Path(repository, f"{task}_tokenizer"))
+        version = newest_version(Path(repository, tokenizer_model(task)))
         manifest = task_manifest(Path(repository), task)
         chosen = manifest.variant(variant or manifest.recommended)
-        encoder = newest_version(Path(repository, f"{task}_encoder_{chosen.name}"))
+        encoder = newest_version(Path(repository, encoder_model(task, chosen.name)))
         engine = load_engine(chosen.engine, encoder / chosen.file, chosen.settings)
         return cls(manifest, load_tokenizer(version, manifest), engine)
 

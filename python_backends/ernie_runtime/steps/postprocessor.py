@@ -13,6 +13,7 @@ from ..errors import InvalidItem
 from ..kinds import Answer, Kind, TensorSpec, WindowOutput, get_kind
 from ..manifest import Manifest
 from ..names import ITEM, MANIFEST_FILE, OFFSETS, RESULT, WINDOW
+from ..results import INVALID_ARG, ErrorResult
 from ..text.windows import Document
 from .pipeline import answer_documents
 from .step import Arrays, dumps, strings
@@ -71,21 +72,20 @@ class PostprocessStep:
         results: list[dict[str, np.ndarray] | InvalidItem] = []
         first = 0
         for size in sizes:
-            mine = answers[first : first + size]
+            request_answers = answers[first : first + size]
             first += size
-            out = {spec.name: _numeric(spec, mine) for spec in self.numeric}
-            out[RESULT] = strings(
-                [
-                    dumps(
-                        {"error": {"code": "INVALID_ARG", "message": f"item {i}: {a}"}}
-                        if isinstance(a, str)
-                        else a.result
-                    )
-                    for i, a in enumerate(mine)
-                ]
-            )
+            out = {spec.name: _numeric(spec, request_answers) for spec in self.numeric}
+            out[RESULT] = strings([_result(i, answer) for i, answer in enumerate(request_answers)])
             results.append(out)
         return results
+
+
+def _result(index: int, answer: Answer | str) -> bytes:
+    """RESULT as JSON: of an answer, or of the reason why the text at `index` of its request has none."""
+    if not isinstance(answer, str):
+        return dumps(answer.result)
+    error: ErrorResult = {"error": {"code": INVALID_ARG, "message": f"item {index}: {answer}"}}
+    return dumps(error)
 
 
 def _numeric(spec: TensorSpec, answers: Sequence[Answer | str]) -> np.ndarray:

@@ -16,6 +16,7 @@ import numpy as np
 
 from ..errors import InvalidItem
 from ..manifest import Manifest
+from ..names import MANIFEST_FILE
 from ..steps.encoder import EncoderStep
 from ..steps.step import Step
 from .admission import BEHIND, EXECUTION, UNBOUNDED, Admission, Execution, ExecutionLimit, InFlightLimit
@@ -87,7 +88,7 @@ def encoder_step(args: Mapping[str, str], engine: str, pb_utils: Any) -> Encoder
     file = version_folder(args) / (config.get("default_model_filename") or "model.onnx")
     device = "gpu" if args["model_instance_kind"] == "GPU" else "cpu"
     counters = TokenCounters(pb_utils, args["model_name"], args["model_version"])
-    path = version_folder(args) / "manifest.json"
+    path = version_folder(args) / MANIFEST_FILE
     manifest = Manifest.load(path) if path.is_file() else None
     return EncoderStep.load(engine, file, parameters(args), per_token_outputs(args), device, counters, manifest)
 

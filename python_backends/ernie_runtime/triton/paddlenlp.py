@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InvalidItem, ManifestError
+from ..names import LABEL_ID, RESULT, SCORE
 from ..steps.step import Arrays, Step
 
 FORM_PARAMETER = "form"
@@ -39,23 +40,23 @@ class LabelStep:
     A text that could not be answered keeps its label -1 and its confidence 0.
     """
 
-    inputs: tuple[str, ...] = ("LABEL_ID", "SCORE")
+    inputs: tuple[str, ...] = (LABEL_ID, SCORE)
 
     def run(self, requests: Sequence[Arrays]) -> list[dict[str, np.ndarray] | InvalidItem]:
         """The same numbers in another shape."""
-        return [{"label": r["LABEL_ID"].reshape(-1), "confidence": r["SCORE"].reshape(-1)} for r in requests]
+        return [{"label": r[LABEL_ID].reshape(-1), "confidence": r[SCORE].reshape(-1)} for r in requests]
 
 
 class EntityStep:
     """RESULT BYTES [N, 1] -> OUTPUT BYTES [N], see `entity_literal`."""
 
-    inputs: tuple[str, ...] = ("RESULT",)
+    inputs: tuple[str, ...] = (RESULT,)
 
     def run(self, requests: Sequence[Arrays]) -> list[dict[str, np.ndarray] | InvalidItem]:
         """One list a text."""
         outputs: list[dict[str, np.ndarray] | InvalidItem] = []
         for request in requests:
-            rows = request["RESULT"].reshape(-1)
+            rows = request[RESULT].reshape(-1)
             values = np.empty(len(rows), dtype=object)
             values[:] = [entity_literal(json.loads(row)) for row in rows]
             outputs.append({"OUTPUT": values})
