@@ -5,7 +5,6 @@ Cards (card.json, README.md) are prose and figures about those files and have no
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -14,7 +13,7 @@ from pathlib import Path
 
 from ..config.tasks import ASSETS
 from ..errors import CheckpointError
-from ..filesystem import locked
+from ..filesystem import locked, sha256_of, write_file
 
 SUMS = "SHA256SUMS"
 PLACES = (
@@ -31,8 +30,13 @@ REFRESH = "ernie-triton assets refresh"
 def shipped_files(root: Path = ASSETS) -> dict[str, Path]:
     """Every file that has a checksum, by its path under `root`, sorted."""
     found = (path for place in PLACES for folder in root.glob(place) for path in folder.glob("*"))
-    files = {path.relative_to(root).as_posix(): path for path in found if path.is_file() and path.name not in CARDS}
+    files = {path.relative_to(root).as_posix(): path for path in found if _has_sum(path)}
     return dict(sorted(files.items()))
+
+
+def _has_sum(path: Path) -> bool:
+    """Not a card, and not what a killed write left (a hidden file)."""
+    return path.is_file() and path.name not in CARDS and not path.name.startswith(".")
 
 
 def digest(path: Path) -> str:
@@ -43,7 +47,7 @@ def digest(path: Path) -> str:
 
 @cache
 def _digest(path: Path, *_state: int) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    return sha256_of(path)
 
 
 def read_sums(root: Path = ASSETS) -> dict[str, str]:
@@ -122,9 +126,7 @@ def refresh(root: Path = ASSETS, folder: Path | None = None) -> int:
             kept = read_sums(root) if (root / SUMS).is_file() else {}
             others = {name: value for name, value in kept.items() if not name.startswith(inside)}
             sums = others | {name: value for name, value in sums.items() if name.startswith(inside)}
-        new = root / f"{SUMS}.new"
-        new.write_text("".join(f"{value}  {name}\n" for name, value in sorted(sums.items())), encoding="utf-8")
-        new.replace(root / SUMS)
+        write_file(root / SUMS, "".join(f"{value}  {name}\n" for name, value in sorted(sums.items())))
     return len(sums)
 
 

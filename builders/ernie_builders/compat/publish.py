@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..config.tasks import TaskConfig
 from ..errors import PublishError
-from ..filesystem import exchange, locked
+from ..filesystem import locked, put_in_place
 from ..repository.model_config import PORTABLE, to_text
 from ..repository.origin import VERSION, Origin, origin_file, read_origin
 from ..repository.staging import staging_folder
@@ -33,7 +33,7 @@ def publish(form: Form, task: TaskConfig, output: Path) -> str:
                 _stage(staging / name, to_text(config), origin)
             changed = [name for name in models if _contents(staging / name) != _contents(output / name)]
             for name in changed:
-                _replace(staging / name, output / name)
+                put_in_place(staging / name, output / name)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
     was = f", before by {before.task}" if before is not None and before.task != task.name else ""
@@ -52,13 +52,6 @@ def _stage(model: Path, config: str, origin: Origin) -> None:
 def _check_replaceable(model: Path) -> None:
     if model.exists() and read_origin(model) is None:
         raise PublishError(f"{model}: not made by --compat, so it is not replaced; move it away, or drop --compat")
-
-
-def _replace(staged: Path, model: Path) -> None:
-    if model.exists():
-        exchange(staged, model)
-    else:
-        staged.rename(model)
 
 
 def _contents(model: Path) -> dict[str, bytes]:

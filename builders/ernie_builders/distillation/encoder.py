@@ -69,7 +69,7 @@ def distil_encoders(run: EncoderRun) -> dict[str, Any]:
         work = folder / RESULT
         work.mkdir(exist_ok=True)
         figures = Online(teacher, students, (train, held_out), work, run.recipe, run.seed, run.device).run()
-        for left in ("state", "state.old", "state.new"):
+        for left in ("state", "state.old"):
             shutil.rmtree(work / left, ignore_errors=True)
         card = {
             "title": f"Encoders distilled from {teacher.name}: {', '.join(students)}",

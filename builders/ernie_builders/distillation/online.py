@@ -19,7 +19,7 @@ import numpy as np
 from ..checkpoints.checkpoint import Checkpoint, write_checkpoint
 from ..console import bar, say
 from ..errors import CheckpointError, ConfigError
-from ..filesystem import replace_folder
+from ..filesystem import find_whole, whole_folder, write_file
 from ..framework import import_paddle
 from ..training.trainer import learning_rate
 from .copying import Student, Teacher
@@ -151,29 +151,23 @@ class Online:
 
     def _save(self) -> None:
         """Weights, optimizers and progress, complete or not at all."""
-        new = self.folder / "state.new"
-        new.mkdir(parents=True, exist_ok=True)
-        for student in self.students:
-            for name, part in student.parts().items():
-                self.paddle.save(part.state_dict(), str(new / f"{student.name}.{name}"))
-        (new / PROGRESS).write_text(json.dumps(vars(self.progress)), encoding="utf-8")
-        replace_folder(new, self.folder / "state")
+        with whole_folder(self.folder / "state") as new:
+            for student in self.students:
+                for name, part in student.parts().items():
+                    self.paddle.save(part.state_dict(), str(new / f"{student.name}.{name}"))
+            (new / PROGRESS).write_text(json.dumps(vars(self.progress)), encoding="utf-8")
 
     def _restore(self) -> None:
-        # A kill between the two renames of a save leaves the state before under its old name.
-        found = [p for p in (self.folder / "state", self.folder / "state.old") if (p / PROGRESS).is_file()]
-        log = self.folder / LOG
-        if not found:
+        state, log = find_whole(self.folder / "state"), self.folder / LOG
+        if state is None:
             log.unlink(missing_ok=True)
             return
-        self.progress = Progress(**json.loads((found[0] / PROGRESS).read_text(encoding="utf-8")))
+        self.progress = Progress(**json.loads((state / PROGRESS).read_text(encoding="utf-8")))
         for student in self.students:
             for name, part in student.parts().items():
-                part.set_state_dict(self.paddle.load(str(found[0] / f"{student.name}.{name}")))
+                part.set_state_dict(self.paddle.load(str(state / f"{student.name}.{name}")))
         kept = [row for row in read_log(log) if row["step"] <= self.progress.done]
-        new = log.with_name(f"{LOG}.new")
-        new.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
-        new.replace(log)
+        write_file(log, "".join(json.dumps(row) + "\n" for row in kept))
         say(f"    resumed after step {self.progress.done}")
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..console import say
 from ..errors import ConfigError
-from ..filesystem import key_of
+from ..filesystem import key_of, put_in_place, write_json
 
 CARD, SETTINGS, LOG = "card.json", "settings.json", "log.jsonl"
 
@@ -68,17 +68,15 @@ def workplace(output: Path, settings: Mapping[str, Any]) -> Iterator[Path]:
                     "to go on, remove it, or name another --output"
                 )
             say(f"  going on in {folder}")
-        elif there and any(item.name not in ("lock", f"{SETTINGS}.new") for item in folder.iterdir()):
+        elif there and any(item.name != "lock" and item.suffix != ".new" for item in folder.iterdir()):
             raise ConfigError(f"{folder}: holds no run of this command; remove it, or name another --output")
         else:
-            new = folder / f"{SETTINGS}.new"
-            new.write_text(json.dumps(now, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-            new.replace(path)
+            write_json(path, now)
         yield folder
 
 
 def leave(folder: Path, output: Path, card: Mapping[str, Any]) -> None:
     """Put a finished result folder at OUTPUT, with its card, in one step."""
-    (folder / CARD).write_text(json.dumps(card, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-    folder.rename(output)
+    write_json(folder / CARD, card)
+    put_in_place(folder, output)
     shutil.rmtree(partial_of(output), ignore_errors=True)

@@ -8,6 +8,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from ..filesystem import write_file
+
 LOG, PLOT = "log.jsonl", "log.svg"
 
 
@@ -33,9 +35,7 @@ def cut_back(output: Path, step: int) -> None:
     """Leave out what came behind the step that a run goes on from: it comes again."""
     kept = [row for row in rows(output) if row["step"] <= step]
     if kept or (output / LOG).exists():
-        new = output / f"{LOG}.new"
-        new.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
-        new.replace(output / LOG)
+        write_file(output / LOG, "".join(json.dumps(row) + "\n" for row in kept))
 
 
 def plot(output: Path, title: str) -> None:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import errno
 import json
 import os
-import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ..errors import BuildError, CheckpointError, ConfigError
-from ..filesystem import exchange
+from ..filesystem import find_whole, whole_folder
 from .batches import Cursor
 
 STATE, ENCODER, PROGRESS = "state", "encoder", "progress.json"
@@ -35,26 +34,12 @@ class Progress:
 
 
 def write_whole(folder: Path, write: Callable[[Path], None]) -> None:
-    """Make `folder` anew: `write` fills a folder beside it, all is synced, and the two are exchanged in one step.
-
-    What was there stays there until then, whatever happens. BuildError where the disk is full, with what is kept.
-    """
-    new = folder.with_name(f"{folder.name}.new")
+    """Replace `folder` in one step by what `write` puts into an empty one; BuildError, with what is kept, where the
+    disk is full."""
     try:
-        shutil.rmtree(new, ignore_errors=True)
-        new.mkdir(parents=True)
-        write(new)
-        for path in sorted(new.rglob("*")):
-            if path.is_file():
-                _sync(path)
-        _sync(new)
-        if folder.exists():
-            exchange(new, folder)
-        else:
-            new.rename(folder)
-        _sync(folder.parent)
+        with whole_folder(folder) as new:
+            write(new)
     except OSError as error:
-        shutil.rmtree(new, ignore_errors=True)
         if error.errno not in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
             raise
         kept = f"{folder} is kept as it was" if folder.exists() else "nothing was saved before"
@@ -62,23 +47,12 @@ def write_whole(folder: Path, write: Callable[[Path], None]) -> None:
             f"{folder}: cannot be saved, {os.strerror(error.errno).lower()}: free some space and run the same command "
             f"again; {kept}"
         ) from None
-    shutil.rmtree(new, ignore_errors=True)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def find_state(output: Path) -> Path | None:
-    """The last whole state of a run; a file system that cannot exchange may leave it under the old name."""
-    for folder in (output / STATE, output / f"{STATE}.old"):
-        if (folder / PROGRESS).is_file():
-            return folder
-    return None
+    """The last whole state of a run; None where there is none."""
+    folder = find_whole(output / STATE)
+    return folder if folder is not None and (folder / PROGRESS).is_file() else None
 
 
 def save_state(output: Path, parts: dict[str, Any], progress: Progress, settings: dict[str, Any], paddle: Any) -> None:

@@ -15,7 +15,6 @@ Everything is trained on from there.
 from __future__ import annotations
 
 import math
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +23,7 @@ import numpy as np
 from ..checkpoints.checkpoint import Checkpoint, Weights
 from ..console import say
 from ..errors import ConfigError
+from ..filesystem import whole_file
 from .corpus.sequences import Corpus
 from .corpus.stream import Stream, save_array
 from .corpus.vocabulary import BIAS, TABLE
@@ -54,9 +54,8 @@ def warm_start(start: Checkpoint, corpus: Corpus, special: np.ndarray, seed: int
         say("    word vectors from co-occurrences, for the start")
         vectors = word_vectors(cooccurrences(corpus.stream, entries), hidden - places, seed)
         kept.mkdir(parents=True, exist_ok=True)
-        new = file.with_name(f"{os.getpid()}_{file.name}")
-        save_array(new, vectors)
-        new.replace(file)
+        with whole_file(file) as new:
+            save_array(new, vectors)
     weights = {name: value.copy() for name, value in start.weights.items()}
     table = weights[TABLE]
     table[:, hidden - places :] = 0

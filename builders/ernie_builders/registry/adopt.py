@@ -17,7 +17,7 @@ from ..checkpoints.pretraining_head import FILE as HEAD
 from ..checkpoints.weight_formats import WEIGHT_FILES
 from ..config.tasks import ASSETS
 from ..errors import CheckpointError
-from ..filesystem import replace_folder
+from ..filesystem import whole_folder
 from .earlier import CURRENT, EARLIER, called, drop_unused, keep_earlier, lean_on_current
 
 
@@ -53,11 +53,8 @@ def adopt(new: Path, root: Path = ASSETS) -> list[str]:
 
 def _copy(new: Path, weights: Path, target: Path) -> None:
     """An encoder's files, there as a whole or not at all."""
-    beside = target.with_name(f".{target.name}.new")
-    shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir(parents=True)
     config = next(new / name for name in ("config.json", "model_config.json") if (new / name).is_file())
-    for path in (weights, config, new / HEAD, new / VOCABULARY, *(new / card for card in CARDS)):
-        if path.is_file():
-            shutil.copy(path, beside)
-    replace_folder(beside, target)
+    with whole_folder(target) as copy:
+        for path in (weights, config, new / HEAD, new / VOCABULARY, *(new / card for card in CARDS)):
+            if path.is_file():
+                shutil.copy(path, copy)

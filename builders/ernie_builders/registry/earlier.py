@@ -19,7 +19,7 @@ from ..checkpoints.delta import Delta, Reference, decode, encode, fingerprint
 from ..checkpoints.delta_files import HEADER, PACKED, read_delta, write_delta
 from ..checkpoints.weight_formats import Weights, read_float
 from ..config.tasks import ASSETS
-from ..filesystem import replace_folder
+from ..filesystem import whole_folder, write_json
 
 CURRENT, EARLIER = "encoder", "encoders"
 NAME = "embedded"
@@ -106,13 +106,15 @@ def _weights(folder: Path, root: Path) -> Weights:
 
 def _store(target: Path, of: Path, delta: Delta, moved: float) -> None:
     """The compact form with a card, there as a whole or not at all."""
-    beside = target.with_name(f".{target.name}.new")
-    shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir(parents=True)
-    write_delta(beside, delta)
+    with whole_folder(target) as new:
+        _fill(new, of, delta, moved)
+
+
+def _fill(folder: Path, of: Path, delta: Delta, moved: float) -> None:
+    write_delta(folder, delta)
     for name in ("config.json", VOCABULARY, CARDS[1]):
         if (of / name).is_file():
-            shutil.copy(of / name, beside)
+            shutil.copy(of / name, folder)
     card = {
         "title": "An encoder that was embedded before: what its successor changed, taken back",
         "kept_for": "the checkpoints whose delta.json names it",
@@ -122,8 +124,7 @@ def _store(target: Path, of: Path, delta: Delta, moved: float) -> None:
     }
     if (of / CARDS[0]).is_file():
         card["earlier_card"] = json.loads((of / CARDS[0]).read_text(encoding="utf-8"))
-    (beside / CARDS[0]).write_text(json.dumps(card, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-    replace_folder(beside, target)
+    write_json(folder / CARDS[0], card)
 
 
 def _lean(folder: Path, base: Reference, same_vocabulary: bool) -> None:
@@ -139,4 +140,4 @@ def _lean(folder: Path, base: Reference, same_vocabulary: bool) -> None:
         card = json.loads(path.read_text(encoding="utf-8"))
         if isinstance(card.get("weights"), dict) and card["weights"].get("base"):
             card["weights"]["base"] = {"name": base.name, "sha256": base.sha256}
-            path.write_text(json.dumps(card, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+            write_json(path, card)

@@ -15,7 +15,7 @@ from typing import Any
 from ..checkpoints.checksums import refresh, ships
 from ..console import say
 from ..errors import CheckpointError, ConfigError
-from ..filesystem import exchange, locked
+from ..filesystem import locked, whole_folder, write_file, write_json
 from ..kinds import get_builder_kind
 from ..stages import Context, Done
 from .earlier import drop_unused
@@ -119,15 +119,8 @@ def _exchange(new: Path, folder: Path, cache: Path, row: Mapping[str, Any], name
 
 def put_in_place(new: Path, folder: Path) -> None:
     """Exchange a checkpoint for a copy of `new` in one step; its checksums are then among those of what ships."""
-    beside = folder.with_name(f".{folder.name}.new")
-    shutil.rmtree(beside, ignore_errors=True)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copytree(new, beside)
-    if folder.exists():
-        exchange(beside, folder)
-        shutil.rmtree(beside)
-    else:
-        beside.rename(folder)
+    with whole_folder(folder) as copy:
+        shutil.copytree(new, copy, dirs_exist_ok=True)
     if ships(folder):
         refresh(folder=folder)
         for line in drop_unused():
@@ -150,10 +143,8 @@ def _record(cache: Path, task: str, row: Mapping[str, Any]) -> None:
     """Write one task's decision among those of the others, which other builds may be deciding now."""
     with locked(cache):
         ledger = {**read_ledger(cache), task: row}
-        for name, text in ((LEDGER, json.dumps(ledger, ensure_ascii=False, indent=1) + "\n"), (TABLE, table(ledger))):
-            new = cache / f"{name}.new"
-            new.write_text(text, encoding="utf-8")
-            new.replace(cache / name)
+        write_json(cache / LEDGER, ledger)
+        write_file(cache / TABLE, table(ledger))
 
 
 def table(ledger: Mapping[str, Any]) -> str:

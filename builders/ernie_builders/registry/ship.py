@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache
@@ -22,6 +21,7 @@ from ..checkpoints.delta import Delta
 from ..checkpoints.delta_files import read_delta
 from ..checkpoints.random_encoder import PREFIX
 from ..console import bar, say
+from ..filesystem import write_json
 from ..framework import import_paddle
 from ..kinds import get_builder_kind
 from ..modeling.model import PaddleEngine, build_model
@@ -127,7 +127,7 @@ def store_smallest(
 
 def write_card(folder: Path, card: Mapping[str, Any]) -> None:
     """card.json, and the folder's checksums where it is among what ships."""
-    (folder / CARDS[0]).write_text(json.dumps(card, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    write_json(folder / CARDS[0], card)
     if ships(folder):
         refresh(folder=folder)
 

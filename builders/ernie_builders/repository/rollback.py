@@ -12,7 +12,7 @@ from ernie_runtime.repository import versions
 
 from ..config.serving import SLO
 from ..errors import PublishError
-from ..filesystem import exchange
+from ..filesystem import whole_folder
 from . import model_config as tc
 from .staging import PUBLISHED, models_of
 
@@ -41,17 +41,12 @@ def _as_published(repository: Path, config: Any) -> Any:
 
 def _change(repository: Path, manifest: Manifest, model: str, config: str) -> None:
     """Exchange one model's directory for the same with another configuration and manifest."""
-    folder, new = repository / model, repository / f".{model}.new"
-    shutil.rmtree(new, ignore_errors=True)
-    shutil.copytree(folder, new)
-    try:
-        home = new / str(manifest.version)
-        for at in (new, home / PUBLISHED):
-            (at / tc.PORTABLE).write_text(config, encoding="utf-8")
-        (home / "manifest.json").write_text(manifest.to_json(), encoding="utf-8")
-        exchange(new, folder)
-    finally:
-        shutil.rmtree(new, ignore_errors=True)
+    with whole_folder(repository / model) as new:
+        shutil.copytree(repository / model, new, dirs_exist_ok=True)
+        version = new / str(manifest.version)
+        for folder in (new, version / PUBLISHED):
+            (folder / tc.PORTABLE).write_text(config, encoding="utf-8")
+        (version / "manifest.json").write_text(manifest.to_json(), encoding="utf-8")
 
 
 def roll_back(repository: Path, manifest: Manifest) -> Manifest:
@@ -74,14 +69,12 @@ def roll_back(repository: Path, manifest: Manifest) -> Manifest:
             )
     # Ensembles last: until then the old ones go on with steps of either version.
     for name in names:
-        folder, new = repository / name, repository / f".{name}.new"
-        shutil.rmtree(new, ignore_errors=True)
-        shutil.copytree(folder / str(before) / PUBLISHED, new)
-        for number in earlier:
-            if (folder / str(number)).is_dir():
-                shutil.copytree(folder / str(number), new / str(number))
-        exchange(new, folder)
-        shutil.rmtree(new)
+        folder = repository / name
+        with whole_folder(folder) as new:
+            shutil.copytree(folder / str(before) / PUBLISHED, new, dirs_exist_ok=True)
+            for number in earlier:
+                if (folder / str(number)).is_dir():
+                    shutil.copytree(folder / str(number), new / str(number))
     for name in models_of(manifest):
         if name not in names:
             shutil.rmtree(repository / name, ignore_errors=True)

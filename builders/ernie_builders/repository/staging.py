@@ -14,12 +14,13 @@ from google.protobuf.message import Message
 from ernie_runtime.engines import load_engine
 from ernie_runtime.errors import ManifestError
 from ernie_runtime.manifest import Manifest
-from ernie_runtime.repository import newest_version
+from ernie_runtime.repository import newest_version, versions
 from ernie_runtime.text.tokenization import ErnieTokenizer
 
 from ..config.serving import ServingConfig
 from ..config.tasks import TaskConfig
 from ..errors import PublishError
+from ..filesystem import put_in_place
 from . import model_config as tc
 from .queues import bound_queues, set_instances
 from .warmup import warmup_requests, write_warmup
@@ -103,6 +104,18 @@ def stage_models(
             shutil.copyfile(source / file, home / file)
         if (source / "paddle").is_dir():
             shutil.copytree(source / "paddle", home / "paddle")
+
+
+def move_in(staged: Path, model: Path, version: int) -> None:
+    """Put one staged model into the repository in one step.
+
+    The versions that the repository has stay in the new directory, as hard links: nothing is copied.
+    """
+    if (model / str(version)).exists():
+        raise PublishError(f"{model / str(version)}: exists already; another build is publishing the same task")
+    for number in versions(model) if model.exists() else ():
+        shutil.copytree(model / str(number), staged / str(number), copy_function=os.link)
+    put_in_place(staged, model)
 
 
 def check_free(repository: Path, task: str, models: Iterable[str]) -> None:

@@ -28,6 +28,7 @@ from ernie_runtime.repository import newest_version, task_manifest
 
 from ..console import run_command
 from ..errors import PublishError
+from ..filesystem import write_file
 from . import model_config as tc
 
 PLAN = "configs/plan.pbtxt"
@@ -78,7 +79,7 @@ def run(args: argparse.Namespace) -> None:
         raise PublishError(f"{plan}: trtexec failed; its last lines above say why")
     (model / "configs").mkdir(exist_ok=True)
     text = plan_config(manifest, variant, {**known_plans(model), args.compute: plan.name})
-    (model / PLAN).write_text(text, encoding="utf-8")
+    write_file(model / PLAN, text)
 
 
 def arguments(manifest: Manifest, onnx: Path, plan: Path, precision: str) -> list[str]:

@@ -25,7 +25,7 @@ from ..checkpoints.checkpoint import Checkpoint
 from ..config.tasks import TaskConfig
 from ..config.variants import FULL, Recipe
 from ..console import say
-from ..filesystem import disk_error, key_of, sha256_of
+from ..filesystem import disk_error, key_of, put_in_place, sha256_of
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ def run_stage(stage: Stage, context: Context, before: dict[str, Done]) -> Done:
                     json.dumps({"figures": figures, "inputs": inputs}, ensure_ascii=False, indent=1, default=str),
                     encoding="utf-8",
                 )
-                partial.rename(folder)
+                put_in_place(partial, folder)
     except OSError as error:
         raise disk_error(error, home) from None
     figures = json.loads((folder / "done.json").read_text(encoding="utf-8"))["figures"]

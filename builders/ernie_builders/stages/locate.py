@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import lzma
-import os
-import shutil
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -13,7 +10,7 @@ from typing import Any
 from ..config.tasks import ASSETS, DataConfig
 from ..console import say
 from ..errors import ConfigError, DataError
-from ..filesystem import sha256_of
+from ..filesystem import locked, sha256_of, whole_folder
 
 
 def data_folder(data: DataConfig, data_dir: Path | None, profile: str, cache: Path) -> tuple[Path | None, str]:
@@ -37,21 +34,18 @@ def data_folder(data: DataConfig, data_dir: Path | None, profile: str, cache: Pa
 def _unpack(archive: Path, cache: Path, inside: str) -> Path:
     """Unpack NAME.tar.xz (one folder NAME) once; archives are told apart by their bytes."""
     home = cache / f"{inside}-{sha256_of(archive)[:12]}"
-    if (home / inside).is_dir():
-        return home / inside
-    say(f"  unpacking {archive.name}")
-    new = home.with_name(f"{home.name}.{os.getpid()}.new")
     # The safe filter came with 3.11.4 and 3.10.12.
     safe: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
     try:
-        with tarfile.open(archive) as tar:
-            tar.extractall(new, **safe)
-        if not (new / inside).is_dir():
-            raise DataError(f"{archive}: holds no folder {inside}/")
-        with contextlib.suppress(OSError):  # another build was faster
-            new.rename(home)
+        cache.mkdir(parents=True, exist_ok=True)
+        with locked(cache):  # another build may be unpacking the same archive
+            if (home / inside).is_dir():
+                return home / inside
+            say(f"  unpacking {archive.name}")
+            with whole_folder(home) as new, tarfile.open(archive) as tar:
+                tar.extractall(new, **safe)
+                if not (new / inside).is_dir():
+                    raise DataError(f"{archive}: holds no folder {inside}/")
     except (tarfile.TarError, lzma.LZMAError, EOFError, OSError) as error:
         raise DataError(f"{archive}: cannot be unpacked ({str(error).splitlines()[0]})") from None
-    finally:
-        shutil.rmtree(new, ignore_errors=True)
     return home / inside

@@ -14,13 +14,13 @@ from ernie_runtime.manifest import Manifest
 from ernie_runtime.repository import newest_version, task_manifest, versions
 from ernie_runtime.text.tokenization import ErnieTokenizer
 
-from ..filesystem import key_of, locked, move_in
+from ..filesystem import key_of, locked
 from ..lint.repository import lint
 from ..repository import model_config as tc
 from ..repository.buckets import expected_waste, histogram
 from ..repository.calibrate import batching_of
 from ..repository.served import TEXTS, check_served
-from ..repository.staging import check_free, model_names, models_of, stage_models, staging_folder
+from ..repository.staging import check_free, model_names, models_of, move_in, stage_models, staging_folder
 from . import Context, Done
 from .data import read_split
 from .finetune import manifest_of

@@ -26,7 +26,7 @@ from ..checkpoints.checkpoint import Checkpoint, write_checkpoint
 from ..config.tasks import TrainConfig
 from ..console import bar, say
 from ..errors import CheckpointError
-from ..filesystem import replace_folder
+from ..filesystem import find_whole, whole_folder
 from ..framework import import_paddle
 from ..kinds import Row, get_builder_kind
 from ..modeling.model import TASK_OPTIONS, PaddleEngine, build_model, weights_of
@@ -203,8 +203,8 @@ class Trainer:
         if value > progress.best or len(progress.history) == 1:
             progress.best, progress.since_best = value, 0
             if self.rank == 0:
-                write_checkpoint(self.folder / "best.new", self._config(), weights_of(self.model), self.base.vocabulary)
-                replace_folder(self.folder / "best.new", self.folder / "best")
+                with whole_folder(self.folder / "best") as new:
+                    write_checkpoint(new, self._config(), weights_of(self.model), self.base.vocabulary)
         if self.rank == 0:
             say(
                 f"    batch {progress.done}: loss {loss:.3f}, dev {main} {metrics[main]:.2f} (best {progress.best:.2f})"
@@ -227,21 +227,17 @@ class Trainer:
         """Weights, optimizer and progress, complete or not at all."""
         if self.rank != 0:
             return
-        new = self.folder / "state.new"
-        new.mkdir(parents=True, exist_ok=True)
-        self.paddle.save(self.model.state_dict(), str(new / "model.pdparams"))
-        self.paddle.save(self.optimizer.state_dict(), str(new / "optimizer.pdopt"))
-        if self.half:
-            self.paddle.save(self.scaler.state_dict(), str(new / "scaler.pdopt"))
-        (new / "progress.json").write_text(json.dumps(vars(self.progress)), encoding="utf-8")
-        replace_folder(new, self.folder / "state")
+        with whole_folder(self.folder / "state") as new:
+            self.paddle.save(self.model.state_dict(), str(new / "model.pdparams"))
+            self.paddle.save(self.optimizer.state_dict(), str(new / "optimizer.pdopt"))
+            if self.half:
+                self.paddle.save(self.scaler.state_dict(), str(new / "scaler.pdopt"))
+            (new / "progress.json").write_text(json.dumps(vars(self.progress)), encoding="utf-8")
 
     def _restore(self) -> None:
-        # A kill between the two renames of a save leaves the state before under its old name.
-        found = [p for p in (self.folder / "state", self.folder / "state.old") if (p / "progress.json").is_file()]
-        if not found:
+        state = find_whole(self.folder / "state")
+        if state is None:
             return
-        state = found[0]
         self.progress = Progress(**json.loads((state / "progress.json").read_text(encoding="utf-8")))
         self.model.set_state_dict(self.paddle.load(str(state / "model.pdparams")))
         self.optimizer.set_state_dict(self.paddle.load(str(state / "optimizer.pdopt")))

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ernie_builders.filesystem import write_file, write_json
+
 from ..errors import RunError
 
 SCHEMA = 1
@@ -112,7 +114,7 @@ class Recorder:
         self.records = read_records(folder)
         (folder / RAW).mkdir(parents=True, exist_ok=True)
         if before is None:
-            _write(folder / SETTINGS, json.dumps(about, ensure_ascii=False, indent=1) + "\n")
+            write_json(folder / SETTINGS, about)
         else:
             _drop_torn_line(folder / RECORDS)
 
@@ -147,13 +149,7 @@ def _difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
 
 def _drop_torn_line(path: Path) -> None:
     if path.is_file() and (data := path.read_bytes()) and not data.endswith(b"\n"):
-        _write(path, data[: data.rfind(b"\n") + 1].decode("utf-8"))
-
-
-def _write(path: Path, text: str) -> None:
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.new")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
+        write_file(path, data[: data.rfind(b"\n") + 1])
 
 
 SUSTAINED = 0.95

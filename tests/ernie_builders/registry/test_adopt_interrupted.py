@@ -54,7 +54,7 @@ def stopped(new: Path, root: Path, writes: int) -> bool:
     left = [writes]
     with pytest.MonkeyPatch.context() as patch:
         for module in (adopting, earlier):
-            for name in ("refresh", "replace_folder", "write_delta"):
+            for name in ("refresh", "whole_folder", "write_delta"):
                 if hasattr(module, name):
                     patch.setattr(module, name, Stopping(getattr(module, name), left))
         try:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +18,7 @@ from ...checkpoints.random_encoder import PREFIX
 from ...config.tasks import ASSETS
 from ...console import say
 from ...errors import ConfigError, DataError
+from ...filesystem import locked, sha256_of, whole_folder
 from ...modeling.model import find_base_model
 from ..config import PretrainConfig, Source
 from ..sentence_tasks import TextCorpus
@@ -97,20 +96,15 @@ def prepare(source: Source, config: PretrainConfig, vocabulary: Path, output: Pa
 
 def _kept(output: Path, key: str, name: str, files: list[Path], source: Source, tokenizer: ErnieTokenizer) -> Stream:
     folder = output / FOLDER / key / name
-    if not folder.is_dir():
-        if source.format == "packed":
-            found = read_packed(files[0], tokenizer)
-        else:
-            found = read_text(files, tokenizer, find_segmenter(source.segmenter, source.phrases))
-        new = folder.with_name(f"{name}.{os.getpid()}")
-        try:
-            streams.save(found, new)
-            new.rename(folder)
-        except OSError:
-            if not folder.is_dir():  # else another process was faster
-                raise
-        finally:
-            shutil.rmtree(new, ignore_errors=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with locked(folder.parent):  # another process may be reading the same text
+        if not folder.is_dir():
+            if source.format == "packed":
+                found = read_packed(files[0], tokenizer)
+            else:
+                found = read_text(files, tokenizer, find_segmenter(source.segmenter, source.phrases))
+            with whole_folder(folder) as new:
+                streams.save(found, new)
     return streams.load(folder)
 
 
@@ -157,6 +151,6 @@ def _key(marks: Any) -> str:
 
 def _sha256(path: Path) -> str:
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        return sha256_of(path)
     except OSError as error:
         raise DataError(f"{path}: {error.strerror}") from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from ernie_runtime.text.tokenization import ErnieTokenizer
 from ...checkpoints.checkpoint import Checkpoint
 from ...compression.vocabulary import kept_entries
 from ...errors import CheckpointError, ConfigError
+from ...filesystem import write_file
 from .text import LINES
 
 TABLE = "ernie.embeddings.word_embeddings.weight"
@@ -41,9 +41,7 @@ def most_frequent(texts: Iterable[str], tokenizer: ErnieTokenizer, size: int, ta
     count()
     kept = kept_entries(found, tokenizer, size, least=0)
     target.parent.mkdir(parents=True, exist_ok=True)
-    new = target.with_name(f"{os.getpid()}_{target.name}")
-    new.write_text("".join(f"{tokenizer.token(int(id))}\n" for id in kept), encoding="utf-8")
-    new.replace(target)
+    write_file(target, "".join(f"{tokenizer.token(int(id))}\n" for id in kept))
     return target
 
 
