@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from ernie_builders.lint.repository import main
-from ernie_builders.repository import model_config as tc
+from ernie_builders.repository import model_config
 
 from .lint_toy import onnx_bytes
 
@@ -37,9 +37,9 @@ def config(file: str, change: Callable[[Any], object]) -> Break:
     """Change a configuration as a message."""
 
     def apply(root: Path) -> None:
-        message = tc.from_text((root / file).read_text(encoding="utf-8"))
+        message = model_config.from_text((root / file).read_text(encoding="utf-8"))
         change(message)
-        (root / file).write_text(tc.to_text(message), encoding="utf-8")
+        (root / file).write_text(model_config.to_text(message), encoding="utf-8")
 
     return apply
 

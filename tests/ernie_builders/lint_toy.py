@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from onnx import TensorProto, helper
 
-from ernie_builders.repository import model_config as tc
+from ernie_builders.repository import model_config
 from ernie_builders.repository.warmup import write_warmup
 from ernie_runtime.manifest import Label, Limits, Manifest, Variant
+from ernie_runtime.names import postprocess_model, tokenizer_model
 from ernie_runtime.steps.step import strings
 from ernie_runtime.text.tokenization import ErnieTokenizer
 
@@ -60,24 +61,24 @@ def publish(root: Path, manifest: Manifest, tokenizer: ErnieTokenizer, graph: by
     if per_token:
         passed["OFFSETS"] = np.zeros((1, 5, 2), np.int32)
     warm: dict[str, dict[str, Any]] = {
-        f"{task}_tokenizer": {"TEXT": text},
+        tokenizer_model(task): {"TEXT": text},
         f"{task}_encoder_fp32": {"input_ids": ids, "token_type_ids": ids},
-        f"{task}_postprocess": passed,
+        postprocess_model(task): passed,
     }
     configs = {
-        f"{task}_tokenizer": [tc.tokenizer_config(manifest, ragged) for ragged in (False, True)],
-        f"{task}_encoder_fp32": [tc.encoder_config(manifest, variant, ragged) for ragged in (False, True)],
-        f"{task}_postprocess": [tc.postprocess_config(manifest, ragged) for ragged in (False, True)],
-        task: [tc.ensemble_config(manifest, task, variant)],
-        f"{task}_fp32": [tc.ensemble_config(manifest, f"{task}_fp32", variant)],
+        tokenizer_model(task): [model_config.tokenizer_config(manifest, ragged) for ragged in (False, True)],
+        f"{task}_encoder_fp32": [model_config.encoder_config(manifest, variant, ragged) for ragged in (False, True)],
+        postprocess_model(task): [model_config.postprocess_config(manifest, ragged) for ragged in (False, True)],
+        task: [model_config.ensemble_config(manifest, task, variant)],
+        f"{task}_fp32": [model_config.ensemble_config(manifest, f"{task}_fp32", variant)],
     }
     for name, flavours in configs.items():
         home = root / name / str(manifest.version)
         home.mkdir(parents=True)
         (home / "manifest.json").write_text(manifest.to_json(), encoding="utf-8")
-        for config, file in zip(flavours, (tc.PORTABLE, tc.RAGGED), strict=False):
+        for config, file in zip(flavours, (model_config.PORTABLE, model_config.RAGGED), strict=False):
             write_warmup(config, root / name, [warm[name]] if name in warm else [])
             (root / name / file).parent.mkdir(exist_ok=True)
-            (root / name / file).write_text(tc.to_text(config), encoding="utf-8")
-    tokenizer.save(root / f"{task}_tokenizer" / str(manifest.version) / "tokenizer.json")
+            (root / name / file).write_text(model_config.to_text(config), encoding="utf-8")
+    tokenizer.save(root / tokenizer_model(task) / str(manifest.version) / "tokenizer.json")
     (root / f"{task}_encoder_fp32" / str(manifest.version) / "model.onnx").write_bytes(graph)

@@ -69,11 +69,8 @@ def read():
     if what == "file":
         return {"old": "old", "new" * 1000: "new"}.get((place / "file").read_text())
     folder = filesystem.find_whole(place / "folder")
-    found = {str(p.relative_to(folder)): p.read_text() for p in folder.rglob("*") if p.is_file()}
-    old = {"a": "old a", "sub/b": "old b"}
-    return {str(old): "old", str({**{k: v.replace("old", "new") for k, v in old.items()}, "c": "new c"}): "new"}.get(
-        str(dict(sorted(found.items(), key=lambda item: (item[0] == "c", item[0]))))
-    )
+    texts = sorted(p.read_text() for p in folder.rglob("*") if p.is_file())
+    return {"old a,old b": "old", "new a,new b,new c": "new"}.get(",".join(texts))
 
 
 for line in range(1000):
@@ -185,11 +182,12 @@ def test_a_disk_that_is_full_when_it_is_synced(tmp_path: Path, monkeypatch: pyte
 def test_everything_is_synced_before_it_is_put_in_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     steps: list[str] = []
     sync, rename = os.fsync, Path.rename
-    monkeypatch.setattr(
-        filesystem.os,
-        "fsync",
-        lambda handle: (steps.append(Path(f"/proc/self/fd/{handle}").resolve().name), sync(handle)),
-    )
+
+    def synced(handle: int) -> None:
+        steps.append(Path(f"/proc/self/fd/{handle}").resolve().name)
+        sync(handle)
+
+    monkeypatch.setattr(filesystem.os, "fsync", synced)
     monkeypatch.setattr(Path, "rename", lambda self, target: (steps.append("rename"), rename(self, target))[1])
     with whole_folder(tmp_path / "folder") as new:
         fill(new, NEW)

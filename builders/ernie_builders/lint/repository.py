@@ -17,7 +17,7 @@ from ernie_runtime.kinds import get_kind
 from ernie_runtime.manifest import Manifest
 from ernie_runtime.repository import versions
 
-from ..repository import model_config as tc
+from ..repository import model_config
 from .compat import compat_rules, find_compat
 from .rules import BACKENDS, Finding, Model, config_rules, ensemble_rules
 from .steps import warmup_rules
@@ -33,7 +33,7 @@ def lint(root: Path, only: Collection[str] | None = None) -> tuple[list[Finding]
     findings, models = set(stray_rules(root)), dict[str, Model]()
     faults: dict[str, list[tuple[str, str]]] = {}
     for folder in (p for p in root.iterdir() if p.is_dir() and not stray(p) and (only is None or p.name in only)):
-        if versions(folder) or (folder / tc.PORTABLE).exists():
+        if versions(folder) or (folder / model_config.PORTABLE).exists():
             models[folder.name], faults[folder.name] = read_model(folder)
         else:
             what = "no config.pbtxt and no version directory"
@@ -49,7 +49,7 @@ def lint(root: Path, only: Collection[str] | None = None) -> tuple[list[Finding]
         findings.update(file_rules(model))
         for file, config in model.configs.items():
             findings.update(config_rules(model, file, config))
-    for flavour in sorted({tc.PORTABLE, *(file for model in models.values() for file in model.configs)}):
+    for flavour in sorted({model_config.PORTABLE, *(file for model in models.values() for file in model.configs)}):
         for model in models.values():
             findings.update(ensemble_rules(model, models, flavour))
     try:
@@ -75,9 +75,9 @@ def read_model(folder: Path) -> tuple[Model, list[tuple[str, str]]]:
         except ManifestError as error:
             manifests.pop(number, None)
             faults.append((f"{number}/{MANIFEST}", str(error).removeprefix(f"{path}: ")))
-    for file in (tc.PORTABLE, *(f"configs/{p.name}" for p in sorted(folder.glob("configs/*.pbtxt")))):
+    for file in (model_config.PORTABLE, *(f"configs/{p.name}" for p in sorted(folder.glob("configs/*.pbtxt")))):
         try:
-            configs[file] = tc.from_text((folder / file).read_text(encoding="utf-8"))
+            configs[file] = model_config.from_text((folder / file).read_text(encoding="utf-8"))
         except FileNotFoundError:
             faults.append((file, "missing"))
         except UnicodeDecodeError as error:
@@ -113,7 +113,7 @@ def file_rules(model: Model) -> Iterator[Finding]:
     """Version directories, model files, warm-up files, and nothing else."""
     if not model.versions:
         yield Finding(model.name, "no version directory whose name is a number from 1", model.again)
-    expected = {tc.PORTABLE, "configs", "warmup", *map(str, model.versions)}
+    expected = {model_config.PORTABLE, "configs", "warmup", *map(str, model.versions)}
     for path in (*model.folder.iterdir(), *model.folder.glob("configs/*")):
         known = path.suffix == ".pbtxt" if path.parent != model.folder else path.name in expected
         if not known and not stray(path):
@@ -128,7 +128,7 @@ def file_rules(model: Model) -> Iterator[Finding]:
         for request in config.model_warmup:
             warm.update(data.input_data_file for data in request.inputs.values())
             yield from warmup_rules(model, f"{model.name}/{file}", config, request)
-    if tc.PORTABLE in model.configs:
+    if model_config.PORTABLE in model.configs:
         for path in model.folder.glob("warmup/*"):
             if path.name not in warm and not stray(path):
                 yield Finding(f"{model.name}/warmup/{path.name}", "no model_warmup names it", "delete it")
@@ -141,7 +141,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     p.add_argument("--json", action="store_true", help="one object: findings (file, problem, fix) and skipped")
     args = p.parse_args(argv)
     root: Path = args.repository
-    if not any((*root.glob(f"*/{tc.PORTABLE}"), *root.glob(f"*/[1-9]*/{MANIFEST}"))):
+    if not any((*root.glob(f"*/{model_config.PORTABLE}"), *root.glob(f"*/[1-9]*/{MANIFEST}"))):
         reason = "no folder in it holds a config.pbtxt" if root.is_dir() else "no such folder"
         hint = "`ernie-triton build` makes one"
         sys.stderr.write(f"ernie-triton lint: {root} is no model repository: {reason}; {hint}\n")

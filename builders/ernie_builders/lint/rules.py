@@ -16,7 +16,7 @@ from typing import Any
 from ernie_runtime.manifest import Manifest
 from ernie_runtime.repository import versions
 
-from ..repository import model_config as tc
+from ..repository import model_config
 from ..repository.origin import read_origin
 
 BACKENDS: Mapping[str, tuple[str, ...]] = {  # backend -> files it loads from a version directory by default
@@ -78,13 +78,13 @@ class Model:
 
     def served(self, flavour: str) -> tuple[str, Any] | None:
         """File and configuration under `--model-config-name`; Triton falls back to the portable one."""
-        file = flavour if (self.folder / flavour).is_file() else tc.PORTABLE
+        file = flavour if (self.folder / flavour).is_file() else model_config.PORTABLE
         return (f"{self.name}/{file}", self.configs[file]) if file in self.configs else None
 
 
 def dtype(number: int) -> str:
     """INT64 for pb.TYPE_INT64."""
-    return tc.pb.DataType.Name(number).removeprefix("TYPE_")
+    return model_config.pb.DataType.Name(number).removeprefix("TYPE_")
 
 
 def agree(left: Sequence[int], right: Sequence[int]) -> bool:

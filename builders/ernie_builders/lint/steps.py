@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ernie_runtime.manifest import Manifest
+from ernie_runtime.names import MANIFEST_PARAMETER, encoder_model, tokenizer_model
 
-from ..repository import model_config as tc
+from ..repository import model_config
 from .rules import Finding, Model, agree, config_tensors, contract_rules
 
 SIZES = {"BOOL": 1, "INT8": 1, "UINT8": 1, "FP16": 2, "BF16": 2, "INT32": 4, "FP32": 4, "INT64": 8, "FP64": 8}
@@ -20,7 +21,7 @@ def warmup_rules(model: Model, where: str, config: Any, request: Any) -> Iterato
     for name in tensors.keys() - set(request.inputs) - {t.name for t in config.input if t.optional}:
         yield Finding(where, f"model_warmup {request.name} lacks input {name}", fix)
     for name, data in request.inputs.items():
-        what, kind = f"model_warmup {request.name}, input {name}", tc.pb.DataType.Name(data.data_type)
+        what, kind = f"model_warmup {request.name}, input {name}", model_config.pb.DataType.Name(data.data_type)
         its = tensors.get(name)
         if its is None or its.data_type != data.data_type or not agree(its.dims, data.dims):
             yield Finding(
@@ -52,7 +53,7 @@ def warmup_fault(content: bytes, kind: str, dims: Sequence[int]) -> str:
 def fused_rules(model: Model, models: Mapping[str, Model], manifest: Manifest) -> Iterator[Finding]:
     """The configurations and versions of T_fused against the task's newest manifest, which is its ensemble's."""
     variant, by = manifest.variant(manifest.recommended), f"the manifest ({len(manifest.labels)} labels)"
-    wanted = tc.fused_config(manifest, variant)
+    wanted = model_config.fused_config(manifest, variant)
     for file, config in model.configs.items():
         where = f"{model.name}/{file}"
         if config.backend != wanted.backend:
@@ -62,12 +63,12 @@ def fused_rules(model: Model, models: Mapping[str, Model], manifest: Manifest) -
             fix = f"`ernie-triton compare {manifest.task} --pick {variant.name}`"
             yield Finding(where, f"runs variant {named!r}, the task recommends {variant.name}", fix)
         own = model.manifests.get(max(model.versions, default=0))
-        if own and config.parameters[tc.MANIFEST_PARAMETER].string_value != tc.fused_manifest(own).to_json():
+        if own and config.parameters[MANIFEST_PARAMETER].string_value != model_config.fused_manifest(own).to_json():
             problem = f"parameter manifest is not {model.versions[-1]}/manifest.json as task {model.name}"
             yield Finding(where, problem, model.again)
         yield from contract_rules(where, config_tensors(config), config_tensors(wanted), by, model.again)
-    encoder = tc.encoder_name(manifest.task, variant.name)
-    read = {tc.tokenizer_name(manifest.task): "tokenizer.json", encoder: variant.file}
+    encoder = encoder_model(manifest.task, variant.name)
+    read = {tokenizer_model(manifest.task): "tokenizer.json", encoder: variant.file}
     for name, file in read.items():
         at = f"{name}/{manifest.version}/{file}"
         if name in models and not (models[name].folder / str(manifest.version) / file).exists():

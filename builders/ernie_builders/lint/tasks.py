@@ -13,9 +13,17 @@ from google.protobuf.message import DecodeError
 
 from ernie_runtime.errors import VocabularyError
 from ernie_runtime.manifest import Manifest, Variant
+from ernie_runtime.names import (
+    MANIFEST_PARAMETER,
+    encoder_model,
+    fused_model,
+    postprocess_model,
+    tokenizer_model,
+    variant_ensemble,
+)
 from ernie_runtime.text.tokenization import ErnieTokenizer
 
-from ..repository import model_config as tc
+from ..repository import model_config
 from .rules import Finding, Model, Tensors, config_tensors, contract_rules, name_rules
 from .steps import fused_rules
 
@@ -26,11 +34,11 @@ ONNX_TYPES = {"FLOAT": "FP32", "FLOAT16": "FP16", "DOUBLE": "FP64", "BFLOAT16": 
 def task_models(manifest: Manifest) -> dict[str, Variant | None]:
     """Names of the models a task is published as; encoders and ensembles with their variant."""
     task = manifest.task
-    names: dict[str, Variant | None] = {tc.tokenizer_name(task): None, tc.postprocess_name(task): None}
+    names: dict[str, Variant | None] = {tokenizer_model(task): None, postprocess_model(task): None}
     for variant in manifest.variants:
-        names |= {tc.encoder_name(task, variant.name): variant, f"{task}_{variant.name}": variant}
-    if tc.is_fused(manifest):
-        names[tc.fused_name(task)] = manifest.variant(manifest.recommended)
+        names |= {encoder_model(task, variant.name): variant, variant_ensemble(task, variant.name): variant}
+    if model_config.is_fused(manifest):
+        names[fused_model(task)] = manifest.variant(manifest.recommended)
     return {**names, task: manifest.variant(manifest.recommended)}
 
 
@@ -86,7 +94,7 @@ def task_rules(models: Mapping[str, Model], members: Mapping[str, Manifest], onn
                 yield from version_rules(model, model.manifests[number], number, onnx)
             elif not (model.folder / str(number) / MANIFEST).exists():
                 yield Finding(at, "missing", model.again)
-        if name == tc.fused_name(manifest.task):
+        if name == fused_model(manifest.task):
             yield from fused_rules(model, models, manifest)
         else:
             yield from member_rules(model, manifest, task_models(manifest)[name])
@@ -97,18 +105,18 @@ def member_rules(model: Model, manifest: Manifest, variant: Variant | None) -> I
     fix, by = model.again, f"the manifest ({len(manifest.labels)} labels)"
     for file, config in model.configs.items() if variant else ():
         assert variant is not None
-        where, encoder = f"{model.name}/{file}", tc.encoder_name(manifest.task, variant.name)
+        where, encoder = f"{model.name}/{file}", encoder_model(manifest.task, variant.name)
         if model.name == encoder:
-            wanted = tc.encoder_config(manifest, variant, False)
+            wanted = model_config.encoder_config(manifest, variant, False)
             for field in ("backend", "default_model_filename"):
                 is_, asked = getattr(config, field), getattr(wanted, field)
                 if is_ != asked:
                     yield Finding(where, f"{field} is {is_!r}, the manifest says {asked!r}", fix)
         else:
-            wanted = tc.ensemble_config(manifest, model.name, variant)
+            wanted = model_config.ensemble_config(manifest, model.name, variant)
             if encoder not in {step.model_name for step in config.ensemble_scheduling.step}:
                 yield Finding(where, f"has no step {encoder}, the manifest's variant {variant.name}", fix)
-            text = config.parameters[tc.MANIFEST_PARAMETER].string_value
+            text = config.parameters[MANIFEST_PARAMETER].string_value
             number = max(model.versions, default=0)
             if number in model.manifests and text != manifest_text(model, number):
                 yield Finding(where, f"parameter manifest is not {number}/{MANIFEST}", fix)
@@ -118,7 +126,7 @@ def member_rules(model: Model, manifest: Manifest, variant: Variant | None) -> I
 def version_rules(model: Model, manifest: Manifest, number: int, onnx: Any) -> Iterator[Finding]:
     """Vocabulary and encoder file of one version against its manifest."""
     home, where, fix = model.folder / str(number), f"{model.name}/{number}", model.again
-    if model.name == tc.tokenizer_name(manifest.task) and (home / TOKENIZER).is_file():
+    if model.name == tokenizer_model(manifest.task) and (home / TOKENIZER).is_file():
         at = f"{where}/{TOKENIZER}"
         try:
             tokenizer = ErnieTokenizer.from_file(home / TOKENIZER)
@@ -132,7 +140,7 @@ def version_rules(model: Model, manifest: Manifest, number: int, onnx: Any) -> I
             yield Finding(at, "its tokens are not those of the manifest's vocabulary_sha256", fix)
     for variant in manifest.variants:
         path, at = home / variant.file, f"{where}/{variant.file}"
-        if model.name != tc.encoder_name(manifest.task, variant.name) or not path.is_file():
+        if model.name != encoder_model(manifest.task, variant.name) or not path.is_file():
             continue
         hashes = {
             variant.file: variant.sha256,
@@ -154,7 +162,7 @@ def version_rules(model: Model, manifest: Manifest, number: int, onnx: Any) -> I
                 yield Finding(at, "no ONNX graph", fix)
                 continue
             yield from name_rules(at, found, fix)
-            wanted = config_tensors(tc.encoder_config(manifest, variant, False))
+            wanted = config_tensors(model_config.encoder_config(manifest, variant, False))
             yield from contract_rules(at, found, wanted, f"the manifest ({len(manifest.labels)} labels)", fix)
 
 

@@ -15,6 +15,16 @@ from tritonclient.grpc import model_config_pb2 as pb
 
 from ernie_runtime.kinds import TensorSpec, get_kind
 from ernie_runtime.manifest import Manifest, Variant
+from ernie_runtime.names import (
+    INPUT_IDS,
+    MANIFEST_PARAMETER,
+    TOKEN_TYPE_IDS,
+    VARIANT_PARAMETER,
+    encoder_model,
+    fused_model,
+    postprocess_model,
+    tokenizer_model,
+)
 from ernie_runtime.steps.batching import ON_CPU
 from ernie_runtime.text.windows import MAX_WINDOWS
 
@@ -26,34 +36,13 @@ WINDOW_LENGTHS = "window_lengths"  # in made_by: length in tokens -> how many of
 THREADS = "intra_op_thread_count"  # not written where it is 0: all cores
 STAND_IN = (*asdict(ON_CPU), THREADS)  # parameters of the engine stand-ins
 MAX_TEXTS = 256  # texts in one request
-MANIFEST_PARAMETER = "manifest"
 PIPELINE, STEPS, FUSED = "pipeline", "steps", "fused"  # in made_by: whether T_fused is published beside the ensembles
 EIGHT_BITS = ("int8", "qat8")  # precisions whose graph has QuantizeLinear nodes
 
-ENCODER_INPUTS = (TensorSpec("input_ids", "INT64", (-1,)), TensorSpec("token_type_ids", "INT64", (-1,)))
+ENCODER_INPUTS = (TensorSpec(INPUT_IDS, "INT64", (-1,)), TensorSpec(TOKEN_TYPE_IDS, "INT64", (-1,)))
 WINDOW, ITEM = TensorSpec("WINDOW", "INT32", (2,)), TensorSpec("ITEM", "BYTES", (1,))
 OFFSETS = TensorSpec("OFFSETS", "INT32", (-1, 2))
 RESULT = TensorSpec("RESULT", "BYTES", (1,))
-
-
-def tokenizer_name(task: str) -> str:
-    """Model name of a task's tokenizer."""
-    return f"{task}_tokenizer"
-
-
-def encoder_name(task: str, variant: str) -> str:
-    """Model name of one variant of a task's encoder."""
-    return f"{task}_encoder_{variant}"
-
-
-def postprocess_name(task: str) -> str:
-    """Model name of a task's postprocessor."""
-    return f"{task}_postprocess"
-
-
-def fused_name(task: str) -> str:
-    """Model name of the task in one process."""
-    return f"{task}_fused"
 
 
 def is_fused(manifest: Manifest) -> bool:
@@ -63,7 +52,7 @@ def is_fused(manifest: Manifest) -> bool:
 
 def fused_manifest(manifest: Manifest) -> Manifest:
     """What clients are told of T_fused: a task of that name, so that they ask it as they ask any."""
-    return replace(manifest, task=fused_name(manifest.task))
+    return replace(manifest, task=fused_model(manifest.task))
 
 
 def hand_over(manifest: Manifest) -> tuple[TensorSpec, ...]:
@@ -88,7 +77,7 @@ def profile(manifest: Manifest) -> dict[str, tuple[int, int]]:
 def tokenizer_config(manifest: Manifest, ragged: bool) -> pb.ModelConfig:
     """T_tokenizer."""
     kind = get_kind(manifest.kind)
-    config = _model(tokenizer_name(manifest.task), "ernie_tokenizer", MAX_TEXTS)
+    config = _model(tokenizer_model(manifest.task), "ernie_tokenizer", MAX_TEXTS)
     _tensors(config.input, kind.inputs)
     _tensors(config.output, (*ENCODER_INPUTS, *hand_over(manifest)))
     if not ragged:
@@ -99,7 +88,7 @@ def tokenizer_config(manifest: Manifest, ragged: bool) -> pb.ModelConfig:
 
 def encoder_config(manifest: Manifest, variant: Variant, ragged: bool) -> pb.ModelConfig:
     """T_encoder_V."""
-    config = _model(encoder_name(manifest.task, variant.name), variant.engine, MAX_WINDOWS)
+    config = _model(encoder_model(manifest.task, variant.name), variant.engine, MAX_WINDOWS)
     config.default_model_filename = variant.file
     _tensors(config.input, ENCODER_INPUTS, ragged)
     _tensors(config.output, get_kind(manifest.kind).encoder_outputs(manifest))
@@ -133,7 +122,7 @@ def tensorrt_config(manifest: Manifest, variant: Variant) -> pb.ModelConfig:
 def postprocess_config(manifest: Manifest, ragged: bool) -> pb.ModelConfig:
     """T_postprocess."""
     kind = get_kind(manifest.kind)
-    config = _model(postprocess_name(manifest.task), "ernie_postprocess", MAX_WINDOWS)
+    config = _model(postprocess_model(manifest.task), "ernie_postprocess", MAX_WINDOWS)
     _tensors(config.input, (*hand_over(manifest), *kind.encoder_outputs(manifest)), ragged)
     _tensors(config.output, (*kind.numeric_outputs(manifest), RESULT))
     _cpu(config)
@@ -152,11 +141,11 @@ def ensemble_config(manifest: Manifest, name: str, variant: Variant) -> pb.Model
     _tensors(config.output, (*kind.numeric_outputs(manifest), RESULT))
     passed = hand_over(manifest)
     logits = kind.encoder_outputs(manifest)
-    _step(config, tokenizer_name(manifest.task), kind.inputs, (*ENCODER_INPUTS, *passed))
-    _step(config, encoder_name(manifest.task, variant.name), ENCODER_INPUTS, logits)
-    _step(config, postprocess_name(manifest.task), (*passed, *logits), (*kind.numeric_outputs(manifest), RESULT))
+    _step(config, tokenizer_model(manifest.task), kind.inputs, (*ENCODER_INPUTS, *passed))
+    _step(config, encoder_model(manifest.task, variant.name), ENCODER_INPUTS, logits)
+    _step(config, postprocess_model(manifest.task), (*passed, *logits), (*kind.numeric_outputs(manifest), RESULT))
     config.parameters[MANIFEST_PARAMETER].string_value = manifest.to_json()
-    config.parameters["variant"].string_value = variant.name
+    config.parameters[VARIANT_PARAMETER].string_value = variant.name
     return config
 
 
@@ -166,13 +155,13 @@ def fused_config(manifest: Manifest, variant: Variant) -> pb.ModelConfig:
     It holds no weights: it reads those of T_encoder_V and the vocabulary of T_tokenizer, of its own version.
     """
     kind = get_kind(manifest.kind)
-    config = _model(fused_name(manifest.task), "ernie_pipeline", MAX_TEXTS)
+    config = _model(fused_model(manifest.task), "ernie_pipeline", MAX_TEXTS)
     config.response_cache.enable = True
     _tensors(config.input, kind.inputs)
     _tensors(config.output, (*kind.numeric_outputs(manifest), RESULT))
     _micro_batches(config, variant)
     config.parameters[MANIFEST_PARAMETER].string_value = fused_manifest(manifest).to_json()
-    config.parameters["variant"].string_value = variant.name
+    config.parameters[VARIANT_PARAMETER].string_value = variant.name
     return config
 
 

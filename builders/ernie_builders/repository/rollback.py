@@ -13,7 +13,7 @@ from ernie_runtime.repository import versions
 from ..config.serving import SLO
 from ..errors import PublishError
 from ..filesystem import whole_folder
-from . import model_config as tc
+from . import model_config
 from .staging import PUBLISHED, models_of
 
 
@@ -21,16 +21,16 @@ def recommend(repository: Path, manifest: Manifest, name: str) -> Manifest:
     """Put the variant `name` behind the task's plain name: that ensemble's directory is exchanged, T_fused's before."""
     changed, task = replace(manifest, recommended=name), manifest.task
     variant = changed.variant(name)
-    if tc.is_fused(manifest):
-        fused = _as_published(repository, tc.fused_config(changed, variant))
-        _change(repository, changed, fused.name, tc.to_text(fused))
-    _change(repository, changed, task, tc.to_text(tc.ensemble_config(changed, task, variant)))
+    if model_config.is_fused(manifest):
+        fused = _as_published(repository, model_config.fused_config(changed, variant))
+        _change(repository, changed, fused.name, model_config.to_text(fused))
+    _change(repository, changed, task, model_config.to_text(model_config.ensemble_config(changed, task, variant)))
     return changed
 
 
 def _as_published(repository: Path, config: Any) -> Any:
     """The configuration with what was published beside it and suits any variant: warm-up, queues, instances, SLO."""
-    published = tc.from_text((repository / config.name / tc.PORTABLE).read_text(encoding="utf-8"))
+    published = model_config.from_text((repository / config.name / model_config.PORTABLE).read_text(encoding="utf-8"))
     config.model_warmup.extend(published.model_warmup)
     config.dynamic_batching.CopyFrom(published.dynamic_batching)
     config.instance_group.extend(published.instance_group)
@@ -45,7 +45,7 @@ def _change(repository: Path, manifest: Manifest, model: str, config: str) -> No
         shutil.copytree(repository / model, new, dirs_exist_ok=True)
         version = new / str(manifest.version)
         for folder in (new, version / PUBLISHED):
-            (folder / tc.PORTABLE).write_text(config, encoding="utf-8")
+            (folder / model_config.PORTABLE).write_text(config, encoding="utf-8")
         (version / "manifest.json").write_text(manifest.to_json(), encoding="utf-8")
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from ernie_runtime.kinds import get_kind
 from ernie_runtime.manifest import Manifest
+from ernie_runtime.names import variant_ensemble
 from ernie_runtime.steps.pipeline import Pipeline
 
 from ..compression.gate import Verdict
@@ -41,7 +42,13 @@ def check_served(staged: Path, manifest: Manifest, items: Items) -> dict[str, Ve
             for variant in manifest.variants:
                 offline = Pipeline.load(staged, manifest.task, variant.name).predict(items)
                 with bar(len(items), f"ask {variant.name}") as shown:
-                    served = ask(server.grpc_address, f"{manifest.task}_{variant.name}", manifest, items, shown.update)
+                    served = ask(
+                        server.grpc_address,
+                        variant_ensemble(manifest.task, variant.name),
+                        manifest,
+                        items,
+                        shown.update,
+                    )
                 verdicts[variant.name] = compare(
                     [a if isinstance(a, str) else a.result for a in offline],
                     served,

@@ -14,6 +14,7 @@ from google.protobuf.message import Message
 from ernie_runtime.engines import load_engine
 from ernie_runtime.errors import ManifestError
 from ernie_runtime.manifest import Manifest
+from ernie_runtime.names import encoder_model, fused_model, postprocess_model, tokenizer_model, variant_ensemble
 from ernie_runtime.repository import newest_version, versions
 from ernie_runtime.text.tokenization import ErnieTokenizer
 
@@ -21,7 +22,19 @@ from ..config.serving import ServingConfig
 from ..config.tasks import TaskConfig
 from ..errors import PublishError
 from ..filesystem import put_in_place
-from . import model_config as tc
+from .model_config import (
+    PORTABLE,
+    RAGGED,
+    TENSORRT,
+    encoder_config,
+    ensemble_config,
+    fused_config,
+    is_fused,
+    postprocess_config,
+    tensorrt_config,
+    to_text,
+    tokenizer_config,
+)
 from .queues import bound_queues, set_instances
 from .warmup import warmup_requests, write_warmup
 
@@ -31,18 +44,18 @@ PUBLISHED = "published"  # in a version directory: the model's configuration as 
 def model_names(task: str, variants: Mapping[str, Any] | list[str], fused: bool = False) -> list[str]:
     """The task's models in the order of publishing: steps, then what reads them, ensembles, the plain name last."""
     return [
-        tc.tokenizer_name(task),
-        *(tc.encoder_name(task, name) for name in variants),
-        tc.postprocess_name(task),
-        *([tc.fused_name(task)] if fused else []),
-        *(f"{task}_{name}" for name in variants),
+        tokenizer_model(task),
+        *(encoder_model(task, name) for name in variants),
+        postprocess_model(task),
+        *([fused_model(task)] if fused else []),
+        *(variant_ensemble(task, name) for name in variants),
         task,
     ]
 
 
 def models_of(manifest: Manifest) -> list[str]:
     """The models that a version was published as, in the order of publishing."""
-    return model_names(manifest.task, [variant.name for variant in manifest.variants], tc.is_fused(manifest))
+    return model_names(manifest.task, [variant.name for variant in manifest.variants], is_fused(manifest))
 
 
 def keep_configuration(model: Path, target: Path) -> None:
@@ -64,42 +77,52 @@ def stage_models(
     task, recommended = manifest.task, manifest.variant(manifest.recommended)
     tokenizer = ErnieTokenizer.from_file(exported[recommended.name] / "tokenizer.json")
     flavours: dict[str, tuple[Message, ...]] = {
-        tc.tokenizer_name(task): (tc.tokenizer_config(manifest, False), tc.tokenizer_config(manifest, True)),
-        tc.postprocess_name(task): (tc.postprocess_config(manifest, False), tc.postprocess_config(manifest, True)),
-        task: (tc.ensemble_config(manifest, task, recommended),),
+        tokenizer_model(task): (
+            tokenizer_config(manifest, False),
+            tokenizer_config(manifest, True),
+        ),
+        postprocess_model(task): (
+            postprocess_config(manifest, False),
+            postprocess_config(manifest, True),
+        ),
+        task: (ensemble_config(manifest, task, recommended),),
     }
     warm: dict[str, Any] = {}
     for variant in manifest.variants:
-        name, encoder, source = f"{task}_{variant.name}", tc.encoder_name(task, variant.name), exported[variant.name]
-        flavours[name] = (tc.ensemble_config(manifest, name, variant),)
+        name, encoder, source = (
+            variant_ensemble(task, variant.name),
+            encoder_model(task, variant.name),
+            exported[variant.name],
+        )
+        flavours[name] = (ensemble_config(manifest, name, variant),)
         flavours[encoder] = (
-            tc.encoder_config(manifest, variant, False),
-            tc.encoder_config(manifest, variant, True),
-            *((tc.tensorrt_config(manifest, variant),) if variant.engine == "onnxruntime" else ()),
+            encoder_config(manifest, variant, False),
+            encoder_config(manifest, variant, True),
+            *((tensorrt_config(manifest, variant),) if variant.engine == "onnxruntime" else ()),
         )
         engine = load_engine(variant.engine, source / variant.file, variant.settings)
         warm |= warmup_requests(manifest, tokenizer, engine, examples, variant.name)
-    rates = {tc.encoder_name(task, v.name): v.batching.get("texts_per_second", 0) for v in manifest.variants}
-    if tc.is_fused(manifest):
-        flavours[tc.fused_name(task)] = (tc.fused_config(manifest, recommended),)
-        warm[tc.fused_name(task)] = warm[tc.tokenizer_name(task)]
+    rates = {encoder_model(task, v.name): v.batching.get("texts_per_second", 0) for v in manifest.variants}
+    if is_fused(manifest):
+        flavours[fused_model(task)] = (fused_config(manifest, recommended),)
+        warm[fused_model(task)] = warm[tokenizer_model(task)]
     for name, configs in flavours.items():
         folder = staging / name
         home = folder / str(manifest.version)
         home.mkdir(parents=True)
-        for config, file in zip(configs, (tc.PORTABLE, tc.RAGGED, tc.TENSORRT), strict=False):
+        for config, file in zip(configs, (PORTABLE, RAGGED, TENSORRT), strict=False):
             set_instances(config, serving)
-            stand_in = file == tc.RAGGED or name == tc.fused_name(task)
-            bound_queues(config, serving, rates.get(name, max(rates.values())), stand_in, tc.tokenizer_name(task))
+            stand_in = file == RAGGED or name == fused_model(task)
+            bound_queues(config, serving, rates.get(name, max(rates.values())), stand_in, tokenizer_model(task))
             write_warmup(config, folder, warm.get(name, []))
             (folder / file).parent.mkdir(exist_ok=True)
-            (folder / file).write_text(tc.to_text(config), encoding="utf-8")
+            (folder / file).write_text(to_text(config), encoding="utf-8")
         (home / "manifest.json").write_text(manifest.to_json(), encoding="utf-8")
         keep_configuration(folder, home / PUBLISHED)
     at = str(manifest.version)
-    tokenizer.save(staging / tc.tokenizer_name(task) / at / "tokenizer.json")
+    tokenizer.save(staging / tokenizer_model(task) / at / "tokenizer.json")
     for variant in manifest.variants:
-        home, source = staging / tc.encoder_name(task, variant.name) / at, exported[variant.name]
+        home, source = staging / encoder_model(task, variant.name) / at, exported[variant.name]
         for file in filter(None, (variant.file, variant.weights)):
             shutil.copyfile(source / file, home / file)
         if (source / "paddle").is_dir():

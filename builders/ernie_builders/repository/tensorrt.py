@@ -24,12 +24,13 @@ from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as pb
 
 from ernie_runtime.manifest import Manifest, Variant
+from ernie_runtime.names import encoder_model
 from ernie_runtime.repository import newest_version, task_manifest
 
 from ..console import run_command
 from ..errors import PublishError
 from ..filesystem import write_file
-from . import model_config as tc
+from . import model_config
 
 PLAN = "configs/plan.pbtxt"
 
@@ -65,7 +66,7 @@ def run(args: argparse.Namespace) -> None:
     variant = manifest.variant(args.variant)
     if variant.engine != "onnxruntime":
         raise PublishError(f"task {args.task}, variant {variant.name}: runs in {variant.engine}, a plan needs ONNX")
-    model = args.repository / tc.encoder_name(args.task, variant.name)
+    model = args.repository / encoder_model(args.task, variant.name)
     home = newest_version(model)
     plan = home / f"model_cc{args.compute.replace('.', '')}.plan"
     command = [args.trtexec, *arguments(manifest, home / variant.file, plan, args.precision)]
@@ -85,20 +86,22 @@ def run(args: argparse.Namespace) -> None:
 def arguments(manifest: Manifest, onnx: Path, plan: Path, precision: str) -> list[str]:
     """What trtexec is given: one profile, see `triton_config.profile`."""
     found = [f"--onnx={onnx}", f"--saveEngine={plan}"]
-    for name, (rows, length) in tc.profile(manifest).items():
-        found.append(f"--{name}Shapes=" + ",".join(f"{tensor.name}:{rows}x{length}" for tensor in tc.ENCODER_INPUTS))
+    for name, (rows, length) in model_config.profile(manifest).items():
+        found.append(
+            f"--{name}Shapes=" + ",".join(f"{tensor.name}:{rows}x{length}" for tensor in model_config.ENCODER_INPUTS)
+        )
     return found + {"fp32": [], "fp16": ["--fp16"], "int8": ["--int8", "--fp16"]}[precision]
 
 
 def plan_config(manifest: Manifest, variant: Variant, plans: dict[str, str]) -> str:
     """config.pbtxt of the encoder as TensorRT plans; plans: compute capability -> file."""
-    config = tc.encoder_config(manifest, variant, False)
+    config = model_config.encoder_config(manifest, variant, False)
     config.backend, config.platform = "tensorrt", "tensorrt_plan"
     config.default_model_filename = plans[max(plans, key=float)]
     config.instance_group.add(kind=pb.ModelInstanceGroup.KIND_GPU, count=1)
     for capability, file in sorted(plans.items()):
         config.cc_model_filenames[capability] = file
-    return tc.to_text(config)
+    return model_config.to_text(config)
 
 
 def known_plans(model: Path) -> dict[str, str]:

@@ -12,6 +12,7 @@ import numpy as np
 from ernie_runtime.engines import Engine
 from ernie_runtime.errors import InvalidItem
 from ernie_runtime.manifest import Manifest
+from ernie_runtime.names import encoder_model, postprocess_model, tokenizer_model
 from ernie_runtime.steps.batching import ON_CPU
 from ernie_runtime.steps.encoder import EncoderStep
 from ernie_runtime.steps.postprocessor import PostprocessStep
@@ -19,7 +20,7 @@ from ernie_runtime.steps.step import Step, strings
 from ernie_runtime.steps.tokenizer import TokenizerStep
 from ernie_runtime.text.tokenization import ErnieTokenizer
 
-from .model_config import add_warmup, encoder_name, postprocess_name, tokenizer_name
+from .model_config import add_warmup
 
 Arrays = Mapping[str, np.ndarray]
 FALLBACK = "今天天气很好"  # where a task has no example that fits one window
@@ -39,7 +40,7 @@ def warmup_requests(
     post = PostprocessStep(manifest)
     encoder = EncoderStep(engine, [spec.name for spec in post.specs if spec.per_token], ON_CPU)
     steps: tuple[Step, ...] = (TokenizerStep(manifest, tokenizer), encoder, post)
-    names = (tokenizer_name(manifest.task), encoder_name(manifest.task, variant), postprocess_name(manifest.task))
+    names = (tokenizer_model(manifest.task), encoder_model(manifest.task, variant), postprocess_model(manifest.task))
     requests: dict[str, list[Arrays]] = {name: [] for name in names}
     for example in [*examples, (FALLBACK,) * len(steps[0].inputs)]:
         if example[0] == FALLBACK and requests[names[-1]]:

@@ -16,7 +16,7 @@ from ernie_runtime.text.tokenization import ErnieTokenizer
 
 from ..filesystem import key_of, locked
 from ..lint.repository import lint
-from ..repository import model_config as tc
+from ..repository import model_config
 from ..repository.buckets import expected_waste, histogram
 from ..repository.calibrate import batching_of
 from ..repository.served import TEXTS, check_served
@@ -82,18 +82,18 @@ def _publish(context: Context, before: Mapping[str, Done]) -> dict[str, Any]:
             "trained": before["fine-tune"].figures["trained"],
             "profile": context.profile,
             "seed": context.seed,
-            "not_run": tc.NOT_RUN,
+            "not_run": model_config.NOT_RUN,
             "serving": vars(task.serving),
-            **({tc.PIPELINE: tc.FUSED} if task.pipeline == tc.FUSED else {}),
+            **({model_config.PIPELINE: model_config.FUSED} if task.pipeline == model_config.FUSED else {}),
         },
     )
     items = [e.texts for e in read_split(before["data"], "dev")[:LENGTHS]] or list(task.examples)
     if lengths := window_lengths(manifest, tokenizer, items):
-        manifest = replace(manifest, made_by={**manifest.made_by, tc.WINDOW_LENGTHS: lengths})
-        waste = expected_waste(lengths, tc.buckets(manifest))
+        manifest = replace(manifest, made_by={**manifest.made_by, model_config.WINDOW_LENGTHS: lengths})
+        waste = expected_waste(lengths, model_config.buckets(manifest))
         manifest = replace(manifest, made_by={**manifest.made_by, "expected_padding": round(waste, 3)})
     folders = {name: before[done_of(name, "export")].folder for name in found}
-    known = manifest.made_by.get(tc.WINDOW_LENGTHS, {})
+    known = manifest.made_by.get(model_config.WINDOW_LENGTHS, {})
     found = {
         name: replace(variant, batching=batching_of(variant, folders[name], known, task.serving))
         for name, variant in found.items()

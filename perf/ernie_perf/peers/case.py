@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ernie_runtime.kinds import get_kind
+from ernie_runtime.names import encoder_model, tokenizer_model
 from ernie_runtime.repository import newest_version, task_manifest
 
 from .answers import EMBEDDING, KINDS
@@ -51,8 +52,8 @@ def read_case(repository: Path, task: str, variant: str = "", checkpoint: str = 
     if chosen.engine != "onnxruntime":
         fit = [v.name for v in manifest.variants if v.engine == "onnxruntime"]
         raise PeerError(f"variant {chosen.name} runs in {chosen.engine}; peers share an ONNX model: {', '.join(fit)}")
-    encoder = newest_version(repository / f"{task}_encoder_{chosen.name}")
-    tokenizer = newest_version(repository / f"{task}_tokenizer") / "tokenizer.json"
+    encoder = newest_version(repository / encoder_model(task, chosen.name))
+    tokenizer = newest_version(repository / tokenizer_model(task)) / "tokenizer.json"
     kind, options = get_kind(manifest.kind), manifest.options
     output = kind.encoder_outputs(manifest)[0]
     return Case(

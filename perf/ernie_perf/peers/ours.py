@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from ernie_runtime.errors import ManifestError
+from ernie_runtime.names import encoder_model, fused_model, postprocess_model, tokenizer_model, variant_ensemble
 from ernie_runtime.repository import task_manifest
 
 from .answers import Answer, answers_of
@@ -33,8 +34,8 @@ class OurEnsemble(TritonPeer):
     def models(self, case: Case) -> tuple[str, ...]:
         """Steps and ensemble."""
         task = case.task
-        steps = (f"{task}_tokenizer", f"{task}_encoder_{case.variant}", f"{task}_postprocess")
-        return (*steps, f"{task}_{case.variant}")
+        steps = (tokenizer_model(task), encoder_model(task, case.variant), postprocess_model(task))
+        return (*steps, variant_ensemble(task, case.variant))
 
     def answer(self, body: bytes) -> Answer:
         """From the one output that was asked for."""
@@ -49,7 +50,7 @@ class OurFused(OurEnsemble):
 
     def models(self, case: Case) -> tuple[str, ...]:
         """PeerError where it is not published, or runs another variant."""
-        model = f"{case.task}_fused"
+        model = fused_model(case.task)
         if not (self.repository / model).is_dir():
             raise PeerError(f"{model} is not published: build the task with --fused")
         try:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 
+from ernie_runtime.names import encoder_model
+
 from .curves import Curve, Point
 from .page import Table
 from .plots import stage_of
@@ -142,7 +144,7 @@ def _encoder_memory(curve: Curve) -> str:
         size
         for point in curve.served()
         for role, size in point.memory().items()
-        if role == f"{curve.task}_encoder_{curve.variant}"
+        if role == encoder_model(curve.task, curve.variant)
     ]
     return f"{max(sizes) / 1e6:.0f}" if sizes else NONE
 

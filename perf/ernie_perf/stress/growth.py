@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ernie_builders.config.tasks import TASKS_FILE
+from ernie_runtime.names import variant_ensemble
 from ernie_runtime.steps.pipeline import Pipeline
 
 from ..errors import PerfError
@@ -95,7 +96,7 @@ def growth(args: argparse.Namespace) -> list[Growth]:
     longest = subject.manifest.limits.max_length
     lengths = args.lengths or [n for n in LENGTHS if n <= longest]
     sets = {n: of_length(pipeline, subject.texts.items, n, args.limit) for n in lengths}
-    model = f"{args.task}_{subject.variants[0].name}"
+    model = variant_ensemble(args.task, subject.variants[0].name)
     engine: dict[tuple[int, int], list[float]] = {}
     served: dict[tuple[int, int], list[tuple[float, float]]] = {}
     with server_of(args.repository, model) as server:

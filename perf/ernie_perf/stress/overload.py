@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ernie_builders.config.tasks import TASKS_FILE
+from ernie_runtime.names import variant_ensemble
 from ernie_runtime.steps.pipeline import Pipeline
 
 from .. import processes
@@ -109,7 +110,7 @@ def overload(args: argparse.Namespace) -> Figures:
     (variant,) = subject.variants
     task = subject.manifest.task
     pipeline = Pipeline.load(args.repository, task, variant.name)
-    model = f"{task}_{variant.name}"
+    model = variant_ensemble(task, variant.name)
     with server_of(args.repository, model) as server:
         expected = expected_answers(server.grpc_address, pipeline, variant, subject.texts.items)
         client = Client(server.grpc_address, model, expected.inputs, expected.items)

@@ -23,6 +23,7 @@ from ernie_perf.sweep.rounds import Sweep, prepare
 from ernie_perf.sweep.subjects import Subject, find_subjects
 from ernie_perf.sweep.target import Target
 from ernie_runtime.errors import ErnieError
+from ernie_runtime.names import variant_ensemble
 from ernie_serve import ServeError, ServerOptions, TritonServer, perf_analyzer
 
 
@@ -83,7 +84,7 @@ def _target(stack: ExitStack, args: argparse.Namespace, subjects: Sequence[Subje
     """The server of --url; else one of our own with the models that are measured and no others."""
     if args.url:
         return Target(args.url, args.http_url, args.metrics_url)
-    models = [f"{s.manifest.task}_{v.name}" for s in subjects for v in s.variants]
+    models = [variant_ensemble(s.manifest.task, v.name) for s in subjects for v in s.variants]
     options = ServerOptions(
         args.repository,
         http_port=0,

@@ -22,6 +22,7 @@ import numpy as np
 from ernie_builders.repository.served import BY_CALL, PART_BY_CALL, SCORE, SCORE_BY_CALL, alike, ask, compare
 from ernie_runtime.kinds import TensorSpec, get_kind
 from ernie_runtime.manifest import Manifest, Variant
+from ernie_runtime.names import variant_ensemble
 from ernie_runtime.steps.pipeline import Pipeline
 
 from ..errors import AnswerError
@@ -72,7 +73,7 @@ def expected_answers(address: str, pipeline: Pipeline, variant: Variant, items: 
     """
     manifest, by_call = pipeline.manifest, variant.made.get("precision") in BY_CALL
     offline = pipeline.predict(items)
-    served = ask(address, f"{manifest.task}_{variant.name}", manifest, items)
+    served = ask(address, variant_ensemble(manifest.task, variant.name), manifest, items)
     plain = [answer if isinstance(answer, str) else answer.result for answer in offline]
     verdict = compare(plain, served, by_call)
     if not verdict.passed:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ernie_builders.console import say
+from ernie_runtime.names import variant_ensemble
 from ernie_runtime.steps.pipeline import Pipeline
 
 from .. import processes
@@ -42,7 +43,7 @@ class Prepared:
     @property
     def model(self) -> str:
         """The ensemble."""
-        return f"{self.subject.manifest.task}_{self.variant}"
+        return variant_ensemble(self.subject.manifest.task, self.variant)
 
 
 def prepare(

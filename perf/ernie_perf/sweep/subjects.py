@@ -9,6 +9,7 @@ from typing import Any
 
 from ernie_builders.config.tasks import TaskConfig, load_tasks
 from ernie_runtime.manifest import Evaluation, Manifest, Variant
+from ernie_runtime.names import tokenizer_task
 from ernie_runtime.repository import task_manifest
 from ernie_runtime.steps.pipeline import Pipeline
 
@@ -93,9 +94,8 @@ def task_names(repository: Path) -> list[str]:
     """The tasks published in a repository. Errors: PerfError where there is no such folder."""
     if not repository.is_dir():
         raise PerfError(f"{repository}: no such directory; build tasks first, or give --repository")
-    suffix = "_tokenizer"
-    found = [path.name.removesuffix(suffix) for path in repository.iterdir() if path.name.endswith(suffix)]
-    return sorted(name for name in found if (repository / name).is_dir())
+    names = (tokenizer_task(path.name) for path in repository.iterdir())
+    return sorted(name for name in names if name and (repository / name).is_dir())
 
 
 def _names(text: str) -> list[str]:

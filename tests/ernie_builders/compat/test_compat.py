@@ -15,7 +15,8 @@ from ernie_builders.compat.publish import publish
 from ernie_builders.config.tasks import TaskConfig, load_tasks
 from ernie_builders.errors import PublishError
 from ernie_builders.lint.repository import lint
-from ernie_builders.repository import model_config as tc
+from ernie_builders.repository import model_config
+from ernie_runtime.names import MANIFEST_PARAMETER
 from ernie_runtime.text.tokenization import ErnieTokenizer
 from ernie_serve.problems import check_repository
 
@@ -42,14 +43,14 @@ def test_a_build(finished: Place, tmp_path: Path, capsys: pytest.CaptureFixture[
     assert sorted(p.name for p in place.output.iterdir() if p.name.startswith("ernie_")) == MODELS[:2]
     assert lint(place.output) == ([], [])
     assert set(MODELS[:2]) <= set(check_repository(place.output))
-    config = tc.from_text((place.output / "ernie_seqcls/config.pbtxt").read_text(encoding="utf-8"))
+    config = model_config.from_text((place.output / "ernie_seqcls/config.pbtxt").read_text(encoding="utf-8"))
     assert [(t.name, t.data_type, list(t.dims)) for t in (*config.input, *config.output)] == [
-        ("INPUT", tc.pb.TYPE_STRING, [1]),
-        ("label", tc.pb.TYPE_INT64, [1]),
-        ("confidence", tc.pb.TYPE_FP32, [1]),
+        ("INPUT", model_config.pb.TYPE_STRING, [1]),
+        ("label", model_config.pb.TYPE_INT64, [1]),
+        ("confidence", model_config.pb.TYPE_FP32, [1]),
     ]
     assert config.max_batch_size == 64
-    assert tc.MANIFEST_PARAMETER not in config.parameters, "a client would take it for a task"
+    assert MANIFEST_PARAMETER not in config.parameters, "a client would take it for a task"
     first = config.ensemble_scheduling.step[0]
     assert (first.model_name, first.model_version, dict(first.input_map)) == ("topics", -1, {"TEXT": "INPUT"})
     before, times = tree(place.output), {p: p.stat().st_mtime_ns for p in place.output.rglob("*")}
@@ -93,7 +94,7 @@ def test_pairs_have_two_inputs_in_order(root: Path) -> None:
     line = publish(SEQCLS, named("same"), root)
     assert line.startswith("version 1 of ernie_seqcls (INPUT_0, INPUT_1 -> label, confidence), answered by same,")
     assert ", before by news, in " in line
-    config = tc.from_text((root / "ernie_seqcls/config.pbtxt").read_text(encoding="utf-8"))
+    config = model_config.from_text((root / "ernie_seqcls/config.pbtxt").read_text(encoding="utf-8"))
     assert [tensor.name for tensor in config.input] == ["INPUT_0", "INPUT_1"]
     assert dict(config.ensemble_scheduling.step[0].input_map) == {"TEXT": "INPUT_0", "TEXT_PAIR": "INPUT_1"}
     assert json.loads((root / "ernie_seqcls/1/compat.json").read_bytes())["task"] == "same"
@@ -143,11 +144,11 @@ def swap_inputs(root: Path) -> None:
     """Of a task with two."""
     publish(SEQCLS, named("same"), root)
     file = root / "ernie_seqcls/config.pbtxt"
-    config = tc.from_text(file.read_text(encoding="utf-8"))
+    config = model_config.from_text(file.read_text(encoding="utf-8"))
     first, second = list(config.input)
     del config.input[:]
     config.input.extend([second, first])
-    file.write_text(tc.to_text(config), encoding="utf-8")
+    file.write_text(model_config.to_text(config), encoding="utf-8")
 
 
 def change_the_kind(root: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ernie_builders.repository import model_config as tc
+from ernie_builders.repository import model_config
 
 from ..lint_breaks import AGAIN, CONFIG, ENSEMBLE, ONNX, POST, RAGGED, Case, config, edit, move, remove, write
 
@@ -73,7 +73,9 @@ CASES: dict[str, Case] = {
         AGAIN,
     ),
     "warm-up dtype": Case(
-        config(CONFIG, lambda c: setattr(c.model_warmup[0].inputs["input_ids"], "data_type", tc.pb.TYPE_INT32)),
+        config(
+            CONFIG, lambda c: setattr(c.model_warmup[0].inputs["input_ids"], "data_type", model_config.pb.TYPE_INT32)
+        ),
         CONFIG,
         "model_warmup gives input input_ids TYPE_INT32 [5]",
         AGAIN,

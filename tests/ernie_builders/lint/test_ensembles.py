@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ernie_builders.repository import model_config as tc
+from ernie_builders.repository import model_config
 
 from ..lint_breaks import AGAIN, ENSEMBLE, POST, TOKENIZER, Case, both, config, edit, remove, step, tensor
 
@@ -51,7 +51,7 @@ CASES: dict[str, Case] = {
         AGAIN,
     ),
     "unused input": Case(
-        config(ENSEMBLE, lambda c: c.input.add(name="MORE", data_type=tc.pb.TYPE_STRING, dims=[1])),
+        config(ENSEMBLE, lambda c: c.input.add(name="MORE", data_type=model_config.pb.TYPE_STRING, dims=[1])),
         ENSEMBLE,
         "tensor MORE of ensemble news is used by nothing",
         AGAIN,
@@ -90,13 +90,13 @@ CASES: dict[str, Case] = {
         "publish ner again",
     ),
     "dtype between steps": Case(
-        tensor(POST, "input", "WINDOW", data_type=tc.pb.TYPE_INT64),
+        tensor(POST, "input", "WINDOW", data_type=model_config.pb.TYPE_INT64),
         POST,
         "input WINDOW is INT64, news_tokenizer gives INT32",
         AGAIN,
     ),
     "dtype into the first step": Case(
-        tensor(TOKENIZER, "input", "TEXT", data_type=tc.pb.TYPE_UINT8),
+        tensor(TOKENIZER, "input", "TEXT", data_type=model_config.pb.TYPE_UINT8),
         TOKENIZER,
         "input TEXT is UINT8, ensemble news gives STRING",
         AGAIN,

@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 
 from ernie_builders.lint.repository import lint
-from ernie_builders.repository import compare
-from ernie_builders.repository import model_config as tc
+from ernie_builders.repository import compare, model_config
 from ernie_builders.stages import publish
 from ernie_runtime.errors import InvalidItem, ManifestError
 from ernie_runtime.manifest import Manifest
@@ -44,7 +43,7 @@ def place(published: Place, tmp_path: Path) -> Place:
 def step_of(place: Place, version: int = 1) -> FusedStep:
     """The model as its backend loads it."""
     folder = place.output / FUSED
-    config = tc.from_text((folder / "config.pbtxt").read_text(encoding="utf-8"))
+    config = model_config.from_text((folder / "config.pbtxt").read_text(encoding="utf-8"))
     parameters = {name: value.string_value for name, value in config.parameters.items()}
     return FusedStep.load(folder / str(version), parameters)
 
@@ -61,8 +60,8 @@ def test_what_is_written(published: Place) -> None:
     assert problems(published) == []
     home = published.output / FUSED
     assert sorted(path.name for path in (home / "1").iterdir()) == ["manifest.json", "published"]
-    config = tc.from_text((home / "config.pbtxt").read_text(encoding="utf-8"))
-    ensemble = tc.from_text((published.output / "topics" / "config.pbtxt").read_text(encoding="utf-8"))
+    config = model_config.from_text((home / "config.pbtxt").read_text(encoding="utf-8"))
+    ensemble = model_config.from_text((published.output / "topics" / "config.pbtxt").read_text(encoding="utf-8"))
     assert (config.backend, config.max_batch_size) == ("ernie_pipeline", ensemble.max_batch_size)
     assert (list(config.input), list(config.output)) == (list(ensemble.input), list(ensemble.output))
     assert len(config.model_warmup) == 2
@@ -94,7 +93,7 @@ def test_pick_changes_it_with_the_ensemble(place: Place) -> None:
     changed = {path.relative_to(place.output).parts[0] for path in before if path.read_bytes() != before[path]}
     assert changed == {"topics", FUSED}
     assert problems(place) == []
-    config = tc.from_text((place.output / FUSED / "config.pbtxt").read_text(encoding="utf-8"))
+    config = model_config.from_text((place.output / FUSED / "config.pbtxt").read_text(encoding="utf-8"))
     assert config.parameters["variant"].string_value == "int8-ort" and len(config.model_warmup) == 2
     assert Manifest.load(place.output / FUSED / "1" / "manifest.json").recommended == "int8-ort"
     (answer,) = step_of(place).run([{"TEXT": strings(["的一不是".encode()])}])
@@ -105,11 +104,11 @@ def test_pick_changes_it_with_the_ensemble(place: Place) -> None:
 
 def test_pick_keeps_the_slo_and_the_instances(place: Place) -> None:
     file = place.output / FUSED / "config.pbtxt"
-    config = tc.from_text(file.read_text(encoding="utf-8"))
+    config = model_config.from_text(file.read_text(encoding="utf-8"))
     config.parameters["slo_ms"].string_value, config.instance_group[0].count = "400", 3
-    file.write_text(tc.to_text(config), encoding="utf-8")
+    file.write_text(model_config.to_text(config), encoding="utf-8")
     assert run(place, "--pick", "int8-ort") == 0
-    config = tc.from_text(file.read_text(encoding="utf-8"))
+    config = model_config.from_text(file.read_text(encoding="utf-8"))
     assert (config.parameters["slo_ms"].string_value, config.instance_group[0].count) == ("400", 3)
 
 
@@ -156,9 +155,9 @@ def test_rollback_takes_it_back_and_away(place: Place, finished: Place, capsys: 
 def test_lint(place: Place) -> None:
     file = place.output / FUSED / "config.pbtxt"
     whole = file.read_text(encoding="utf-8")
-    config = tc.from_text(whole)
+    config = model_config.from_text(whole)
     config.parameters["variant"].string_value = "int8-ort"
-    file.write_text(tc.to_text(config), encoding="utf-8")
+    file.write_text(model_config.to_text(config), encoding="utf-8")
     wanted = "runs variant 'int8-ort', the task recommends fp32: `ernie-triton compare topics --pick fp32`"
     assert problems(place) == [f"{FUSED}/config.pbtxt: {wanted}"]
     file.write_text(whole.replace("ernie_pipeline", "python").replace('"SCORE"', '"SCORES"'), encoding="utf-8")
