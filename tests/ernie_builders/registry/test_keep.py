@@ -111,11 +111,11 @@ def test_an_exchange_that_was_cut_off_is_made_up_for(trained: Place, monkeypatch
     assert saved(trained, *WORSE) == 0
     first = state(trained.root / "shipped" / "topics")
 
-    def stopped(new: Path, old: Path) -> None:
+    def stopped(folder: Path) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(keep, "exchange", stopped)
+        patched.setattr(keep, "whole_folder", stopped)
         assert saved(trained) == 130
     assert state(trained.root / "shipped" / "topics") == first
     assert saved(trained) == 0
