@@ -21,10 +21,11 @@ demo: setup ## build the tasks that ship, serve them, ask them real texts; PORTS
 test: lint ## lint, then every test (the end-to-end ones start the real server)
 	@$(PY) -m pytest -q --durations=10
 
-lint: setup ## ruff and mypy
+lint: setup ## ruff, mypy, and the order of the rooms (import-linter)
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
 	@$(PY) -m mypy
+	@.venv/bin/lint-imports --no-logo --cache-dir .cache/import-linter
 
 clean: ## remove .venv, caches and build leftovers; model_repository/ stays
 	rm -rf .venv .cache build .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -11,7 +11,7 @@ from ..checkpoints.checkpoint import Checkpoint, Weights
 from ..errors import CheckpointError
 from ..framework import import_paddle, import_paddlenlp
 from ..modeling.model import TASK_OPTIONS, weights_of
-from .sentence_tasks import CLASSES
+from .corpus.sentence_tasks import CLASSES
 
 
 def pretraining_model(start: Checkpoint, tasks: Sequence[str], dropout: float, seed: int) -> Any:

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ernie_builders.pretraining.batches import Cursor, Feeder, lay_out
+from ernie_builders.pretraining.corpus.sentence_tasks import CLASSES, ORDERS, TextCorpus
 from ernie_builders.pretraining.corpus.sequences import NONE, Sequences
 from ernie_builders.pretraining.corpus.stream import Stream, split
-from ernie_builders.pretraining.sentence_tasks import CLASSES, ORDERS, TextCorpus
 from ernie_runtime.text.tokenization import ErnieTokenizer
 
 

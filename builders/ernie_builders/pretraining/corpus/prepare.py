@@ -21,10 +21,10 @@ from ...errors import ConfigError, DataError
 from ...filesystem import locked, sha256_of, whole_folder
 from ...modeling.model import find_base_model
 from ..config import PretrainConfig, Source
-from ..sentence_tasks import TextCorpus
 from . import stream as streams
 from .id_format import read_ids
 from .packed import packed_file, read_packed
+from .sentence_tasks import TextCorpus
 from .sequences import NONE, Corpus
 from .stream import Stream
 from .text import paragraphs, read_text, text_files

@@ -18,9 +18,9 @@ from itertools import permutations
 
 import numpy as np
 
-from .corpus.packing import fill, segments
-from .corpus.sequences import Collector, Sequences, Span
-from .corpus.stream import Stream
+from .packing import fill, segments
+from .sequences import Collector, Sequences, Span
+from .stream import Stream
 
 PIECES = 3  # ERNIE 2.0's m
 ORDERS = [order for count in range(1, PIECES + 1) for order in permutations(range(count))]
