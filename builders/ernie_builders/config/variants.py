@@ -18,20 +18,22 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ernie_runtime.engines import ENGINES, engines_for
+
 from ..errors import ConfigError
 
-ENGINES = {"ort": "onnxruntime", "ov": "openvino", "paddle": "paddle"}
-PRECISIONS = {  # what can run it, the first by default
-    "fp32": ("ort", "ov", "paddle"),
-    "bf16": ("ov",),
-    "int8": ("ov", "ort"),  # ranges from calibration texts
-    "qat8": ("ov", "ort"),  # ranges learnt in training
-    "dynamic8": ("ort",),
-}
+SHORT_NAMES = {spec.short_name: spec for spec in ENGINES.values()}
+PRECISIONS = (
+    "fp32",
+    "bf16",
+    "int8",  # ranges from calibration texts
+    "qat8",  # ranges learnt in training
+    "dynamic8",
+)
 STRATEGIES = {"dynabert": "w0.75", "ptq": "int8", "qat": "qat8", "embeddings": "e8"}
 PARTS = re.compile(
     r"(?P<width>w0?\.\d+)|(?P<depth>d[1-9]\d*)|(?P<vocabulary>v[1-9]\d*)"
-    rf"|(?P<precision>{'|'.join(PRECISIONS)})|(?P<engine>{'|'.join(ENGINES)})"
+    rf"|(?P<precision>{'|'.join(PRECISIONS)})|(?P<engine>{'|'.join(SHORT_NAMES)})"
     r"|(?P<embeddings>e8)|(?P<floats>f[1-9]\d*)"
 )
 
@@ -93,7 +95,7 @@ class Recipe:
     @property
     def settings(self) -> dict[str, str]:
         """Parameters of the engine's model."""
-        return {"HINT_BF16": "YES"} if self.precision == "bf16" else {}
+        return dict(ENGINES[self.engine].settings.get(self.precision, {}))
 
 
 FULL = Recipe()
@@ -108,13 +110,13 @@ def parse(name: str) -> Recipe:
         if match is None or match.lastgroup is None:
             raise ConfigError(
                 f"variant {name!r}: {part!r} is none of w0.75 (width), d3 (layers), v6000 (vocabulary), "
-                f"{', '.join(PRECISIONS)}, e8, {', '.join(ENGINES)}, {', '.join(STRATEGIES)} (joined by +)"
+                f"{', '.join(PRECISIONS)}, e8, {', '.join(SHORT_NAMES)}, {', '.join(STRATEGIES)} (joined by +)"
             )
         if match.lastgroup in found:
             raise ConfigError(f"variant {name!r}: names its {match.lastgroup} twice")
         found[match.lastgroup] = part
     precision = found.get("precision", "fp32")
-    engines = PRECISIONS[precision]
+    engines = [spec.short_name for spec in engines_for(precision)]
     engine = found.get("engine", engines[0])
     if engine not in engines:
         raise ConfigError(f"variant {name!r}: {precision} runs in {' or '.join(engines)}, not in {engine}")
@@ -132,7 +134,7 @@ def parse(name: str) -> Recipe:
         precision,
         "embeddings" in found,
         floats,
-        ENGINES[engine],
+        SHORT_NAMES[engine].backend,
     )
 
 
@@ -149,7 +151,7 @@ def check_variants(names: Sequence[str], calibration: str = CALIBRATIONS[0]) -> 
     if len({recipe.name for recipe in recipes}) != len(recipes):
         raise ConfigError(f"{', '.join(names)}: one of them twice")
     for recipe in recipes:
-        if calibration == "entropy" and recipe.precision == "int8" and recipe.engine == "openvino":
+        if calibration == "entropy" and recipe.precision == "int8" and recipe.engine != FULL.engine:
             raise ConfigError(
                 f"variant {recipe.name!r}: compress.calibration `entropy` is ONNX Runtime's: {recipe.name}-ort"
             )

@@ -13,6 +13,7 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
 
+from ernie_runtime.engines import ENGINES
 from ernie_runtime.manifest import Manifest
 from ernie_runtime.repository import versions
 
@@ -24,9 +25,7 @@ BACKENDS: Mapping[str, tuple[str, ...]] = {  # backend -> files it loads from a 
     "ernie_postprocess": (),
     "ernie_compat": (),
     "ernie_pipeline": (),
-    "onnxruntime": ("model.onnx",),
-    "openvino": ("model.xml", "model.bin"),
-    "paddle": ("model.json", "model.pdiparams"),
+    **{engine.backend: engine.files for engine in ENGINES.values()},
     "tensorrt": ("model.plan",),
     "python": ("model.py",),
 }

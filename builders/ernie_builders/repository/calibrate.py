@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from ernie_runtime.engines import CONCURRENT, Engine, load_engine
+from ernie_runtime.engines import ENGINES, Engine, load_engine
 from ernie_runtime.manifest import Variant
 from ernie_runtime.steps.batching import ON_CPU, Batching
 
@@ -64,7 +64,7 @@ def batching_of(variant: Variant, folder: Path, lengths: Mapping[str, int], serv
     cores = len(os.sched_getaffinity(0))
     calibration, busy = Calibration(), OtherWork()
     if serving.calibrate:
-        parallel = cores if variant.engine in CONCURRENT else 1
+        parallel = cores if ENGINES[variant.engine].concurrent else 1
         calibration = calibrate(load, lengths, cores, parallel)
         if busy.share() > QUIET:  # what was measured is what the others left
             calibration = Calibration()
@@ -76,7 +76,7 @@ def batching_of(variant: Variant, folder: Path, lengths: Mapping[str, int], serv
     if serving.threads or serving.instances > 1:
         found[THREADS] = serving.threads or max(1, cores // serving.instances)
         found["calls"] = 1  # the cores are shared out already
-    if serving.calls and variant.engine in CONCURRENT:
+    if serving.calls and ENGINES[variant.engine].concurrent:
         found["calls"] = serving.calls
     return found
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from google.protobuf.message import Message
 
-from ernie_runtime.engines import load_engine
+from ernie_runtime.engines import ENGINES, load_engine
 from ernie_runtime.errors import ManifestError
 from ernie_runtime.manifest import Manifest
 from ernie_runtime.names import encoder_model, fused_model, postprocess_model, tokenizer_model, variant_ensemble
@@ -98,7 +98,7 @@ def stage_models(
         flavours[encoder] = (
             encoder_config(manifest, variant, False),
             encoder_config(manifest, variant, True),
-            *((tensorrt_config(manifest, variant),) if variant.engine == "onnxruntime" else ()),
+            *((tensorrt_config(manifest, variant),) if ENGINES[variant.engine].reads_onnx else ()),
         )
         engine = load_engine(variant.engine, source / variant.file, variant.settings)
         warm |= warmup_requests(manifest, tokenizer, engine, examples, variant.name)

@@ -23,6 +23,7 @@ from pathlib import Path
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as pb
 
+from ernie_runtime.engines import engine_spec
 from ernie_runtime.manifest import Manifest, Variant
 from ernie_runtime.names import encoder_model
 from ernie_runtime.repository import newest_version, task_manifest
@@ -64,7 +65,7 @@ def run(args: argparse.Namespace) -> None:
         raise PublishError(f"--compute {args.compute}: expected a number such as 7.5")
     manifest = task_manifest(args.repository, args.task)
     variant = manifest.variant(args.variant)
-    if variant.engine != "onnxruntime":
+    if not engine_spec(variant.engine).reads_onnx:
         raise PublishError(f"task {args.task}, variant {variant.name}: runs in {variant.engine}, a plan needs ONNX")
     model = args.repository / encoder_model(args.task, variant.name)
     home = newest_version(model)

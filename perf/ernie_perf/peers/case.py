@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from ernie_runtime.engines import ENGINES
 from ernie_runtime.kinds import get_kind
 from ernie_runtime.names import encoder_model, tokenizer_model
 from ernie_runtime.repository import newest_version, task_manifest
@@ -49,8 +50,8 @@ def read_case(repository: Path, task: str, variant: str = "", checkpoint: str = 
     chosen = manifest.variant(variant or manifest.recommended)
     if manifest.kind not in KINDS:
         raise PeerError(f"task {task} is {manifest.kind}; the peers here serve {', '.join(KINDS)}")
-    if chosen.engine != "onnxruntime":
-        fit = [v.name for v in manifest.variants if v.engine == "onnxruntime"]
+    if not ENGINES[chosen.engine].reads_onnx:
+        fit = [v.name for v in manifest.variants if ENGINES[v.engine].reads_onnx]
         raise PeerError(f"variant {chosen.name} runs in {chosen.engine}; peers share an ONNX model: {', '.join(fit)}")
     encoder = newest_version(repository / encoder_model(task, chosen.name))
     tokenizer = newest_version(repository / tokenizer_model(task)) / "tokenizer.json"

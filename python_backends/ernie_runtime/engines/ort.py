@@ -12,6 +12,12 @@ import onnxruntime as ort
 from ..errors import EngineError
 
 
+def load(path: Path, settings: Mapping[str, str], threads: int, device: str) -> OrtEngine:
+    """It has no settings."""
+    del settings
+    return OrtEngine(path, threads, device)
+
+
 class OrtEngine:
     """An ONNX encoder in an ONNX Runtime session; callable on int64 [B, L] inputs.
 

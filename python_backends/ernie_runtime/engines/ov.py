@@ -12,6 +12,12 @@ from ..errors import EngineError
 from .signal_stack import kept_signal_stack
 
 
+def load(path: Path, settings: Mapping[str, str], threads: int, device: str) -> OpenVinoEngine:
+    """settings: HINT_BF16, YES or NO. It runs on the CPU whatever the device."""
+    del device
+    return OpenVinoEngine(path, threads, settings.get("HINT_BF16", "NO").upper() == "YES")
+
+
 class OpenVinoEngine:
     """An encoder in OpenVINO IR (model.xml beside model.bin) or ONNX; callable on int64 [B, L] inputs.
 

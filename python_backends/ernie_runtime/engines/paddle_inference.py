@@ -9,8 +9,14 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import EngineError
+from . import OUTPUTS
 
 GPU_MEMORY_MB = 256  # that Paddle takes at first
+
+
+def load(path: Path, settings: Mapping[str, str], threads: int, device: str) -> PaddleInferenceEngine:
+    """settings: OUTPUTS."""
+    return PaddleInferenceEngine(path, settings[OUTPUTS].split(","), threads, device)
 
 
 class PaddleInferenceEngine:

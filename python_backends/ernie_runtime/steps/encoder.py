@@ -8,15 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from ..engines import Engine, load_engine, load_single
+from ..engines import THREADS, Engine, load_engine, load_single
 from ..errors import InvalidItem
 from ..manifest import Manifest
 from ..names import INPUT_IDS, TOKEN_TYPE_IDS
 from ..numeric import stack
 from .batching import Batching, Observe, pad_rows, run_rows
 from .step import Arrays
-
-THREADS = "intra_op_thread_count"  # parameter of the model, named as the C++ onnxruntime backend does; 0: all cores
 
 
 class EncoderStep:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from ..engines import engine_spec
 from ..errors import InvalidItem
 from ..manifest import Manifest
 from ..names import MANIFEST_FILE
@@ -85,7 +86,7 @@ def encoder_step(args: Mapping[str, str], engine: str, pb_utils: Any) -> Encoder
     (input_ids, token_type_ids), not any model.
     """
     config = json.loads(args["model_config"])
-    file = version_folder(args) / (config.get("default_model_filename") or "model.onnx")
+    file = version_folder(args) / (config.get("default_model_filename") or engine_spec(engine).file)
     device = "gpu" if args["model_instance_kind"] == "GPU" else "cpu"
     counters = TokenCounters(pb_utils, args["model_name"], args["model_version"])
     path = version_folder(args) / MANIFEST_FILE

@@ -11,7 +11,7 @@ from typing import Any
 
 import onnx
 
-from ernie_runtime.engines import OUTPUTS, Engine, load_engine
+from ernie_runtime.engines import ENGINES, OUTPUTS, Engine, load_engine
 from ernie_runtime.kinds import get_kind
 from ernie_runtime.manifest import Manifest
 from ernie_runtime.text.tokenization import ErnieTokenizer
@@ -32,8 +32,7 @@ from .distil import training_text
 
 NAME = "convert"
 STANDS_FOR = "export"  # the later stages take what it leaves for the exported model
-IR, PADDLE, PRUNED = "model.xml", "model.json", "pruned.onnx"
-WEIGHTS = ("model.bin", "model.pdiparams")  # beside the graph, where the format has two files
+PRUNED = "pruned.onnx"
 RANGES = "ranges.onnx"
 HELD_OUT = 100  # windows that sensitivity is found on, apart from those for ranges
 
@@ -78,12 +77,12 @@ def run(context: Context, before: Mapping[str, Done], folder: Path) -> dict[str,
     file = write(source, feeds, folder, ignored)
     (folder / RANGES).unlink(missing_ok=True)
     (folder / PRUNED).unlink(missing_ok=True)
-    settings = recipe.settings
-    if recipe.engine == "paddle":
+    settings, engine = recipe.settings, ENGINES[recipe.engine]
+    if engine.needs_output_names:
         specs = get_kind(context.task.kind).encoder_outputs(manifest)
         settings |= {OUTPUTS: ",".join(spec.name for spec in specs)}
     load_engine(recipe.engine, file, settings)  # a graph that no engine takes is told here
-    weights = next((path for path in folder.iterdir() if path.name in WEIGHTS), None)
+    weights = next((folder / name for name in engine.files[1:]), None)
     return {
         **{name: exported.figures[name] for name in ("max_abs_error", "texts")},
         "engine": recipe.engine,
@@ -182,8 +181,9 @@ def _openvino(
         model = openvino_ir.quantize(model, feeds, calibration, ignored)
     elif recipe.embeddings:
         model = openvino_ir.compress_weights(model)
-    openvino_ir.save(model, folder / IR)
-    return folder / IR
+    target = folder / ENGINES["openvino"].file
+    openvino_ir.save(model, target)
+    return target
 
 
 def _onnx(
@@ -210,7 +210,7 @@ def _paddle(
     del recipe, calibration, feeds, ignored
     for path in (source.parent / "paddle").iterdir():
         shutil.copyfile(path, folder / path.name)
-    return folder / PADDLE
+    return folder / ENGINES["paddle"].file
 
 
 WRITERS = {"onnxruntime": _onnx, "openvino": _openvino, "paddle": _paddle}
