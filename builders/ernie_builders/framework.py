@@ -10,6 +10,8 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+from ernie_runtime.install import install_hint
+
 from .errors import ConfigError
 
 
@@ -44,7 +46,7 @@ def import_paddle(device: str | None = None) -> Any:
             import paddle
         except ImportError as error:
             raise ConfigError(
-                f"PaddlePaddle cannot be imported ({error}): install the build environment with `make setup`"
+                f"PaddlePaddle cannot be imported ({error}): install the build environment: {install_hint('build')}"
             ) from None
     if device is None:
         return paddle
@@ -72,7 +74,7 @@ def import_paddlenlp() -> Any:
             ) from None
         except ImportError as error:
             raise ConfigError(
-                f"PaddleNLP cannot be imported ({error}): install the build environment with `make setup`"
+                f"PaddleNLP cannot be imported ({error}): install the build environment: {install_hint('build')}"
             ) from None
     logger.set_level("ERROR")
     logging.getLogger("paddle").setLevel(logging.ERROR)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import metadata
 
-PROJECT = "ernie-triton"
+from ernie_runtime.install import PROJECT, install_hint
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ def run(name: str, verb: Verb, arguments: list[str]) -> int:
             raise
         sys.stderr.write(
             f"{PROJECT} {name}: Python package {missing.name!r} is missing; the extra {verb.extra!r} "
-            f"brings it: pip install '{PROJECT}[{verb.extra}]', or make setup in a checkout\n"
+            f"brings it: {install_hint(verb.extra)}\n"
         )
         return 1
     except SystemExit as leaving:  # argparse, and modules that say for themselves what is missing

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ernie_runtime.install import install_hint
+
 from .errors import ErnieTritonError, LocalError, UnknownTask
 from .items import Item, Row, cut, encode_item
 from .replies import Reply
@@ -135,8 +137,7 @@ def _as_local_errors() -> Iterator[None]:
         if (missing.name or "").partition(".")[0] not in PACKAGES:
             raise
         raise LocalError(
-            f"--local needs the Python package {missing.name!r}; the extra 'serve' brings it: "
-            "pip install 'ernie-triton[serve]', or make setup in a checkout"
+            f"--local needs the Python package {missing.name!r}; the extra 'serve' brings it: {install_hint('serve')}"
         ) from None
     except Exception as error:
         from ernie_runtime.errors import ErnieError

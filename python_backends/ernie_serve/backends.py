@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import tempfile
 from pathlib import Path
 
+import ernie_runtime
+from ernie_runtime.install import checkout
 from ernie_serve.problems import ServeError
 from ernie_serve.wheel import Wheel, python_version
 
-SOURCE = Path(__file__).resolve().parents[1]
-if SOURCE.name != "python_backends":  # an installed copy: they are where we run, if anywhere
-    SOURCE = Path("python_backends").absolute()
-"""Our own backends: python_backends/ of the checkout."""
-LIBRARY = "ernie_runtime"
-"""The package that the model.py files put on sys.path, as a folder beside theirs."""
+LIBRARY = Path(ernie_runtime.__file__).parent
+"""The package that the model.py files import, as a folder beside theirs."""
+INSTALLED = Path(__file__).parent / "adapters"
+"""Our own backends as package data; in a checkout links to the folders in python_backends/."""
 CACHE_VARIABLE = "ERNIE_TRITON_CACHE"
 
 
@@ -27,28 +28,38 @@ def cache_root() -> Path:
     named = os.environ.get(CACHE_VARIABLE)
     if named:
         return Path(named).absolute()
-    if SOURCE.is_dir() and os.access(SOURCE.parent, os.W_OK):
-        return SOURCE.parent / ".cache"
+    root = checkout()
+    if root and os.access(root, os.W_OK):
+        return root / ".cache"
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "ernie-triton"
 
 
-def assemble(wheel: Wheel, source: Path = SOURCE, cache: Path | None = None) -> Path:
+def adapters() -> Path:
+    """The folder of our own backends, each a folder with a model.py: python_backends/, or the installed package's."""
+    root = checkout()
+    return root / "python_backends" if root else INSTALLED
+
+
+def assemble(wheel: Wheel, source: Path | None = None, cache: Path | None = None) -> Path:
     """Make or bring up to date the backend directory and return it.
 
     ``python/`` holds copies of the wheel's files, because Triton resolves links there and then misses the
     files beside them; our backends are links, so edits of a model.py count from the next start on. Each
     entry is put in place by one rename, so several processes may do this at once, and under a running server.
-    Errors: ServeError when the cache directory cannot be written.
+    source: the folder of our backends, by default `adapters()`. Errors: ServeError when the cache directory cannot be
+    written.
     """
-    target = (cache or cache_root()) / f"triton-backends-{wheel.version}-py{python_version()}"
+    source = source or adapters()
+    # Environments share the user's cache folder; each has backends of its own there.
+    mark = "" if checkout() else f"-{hashlib.sha256(str(source).encode()).hexdigest()[:8]}"
+    target = (cache or cache_root()) / f"triton-backends-{wheel.version}-py{python_version()}{mark}"
     try:
         (target / "python").mkdir(parents=True, exist_ok=True)
         for file in wheel.python_backend:
             _copy(file, target / "python" / file.name)
         ours = {path.parent.name: path.parent for path in source.glob("*/model.py")}
-        if (source / LIBRARY).is_dir():
-            ours[LIBRARY] = source / LIBRARY
+        ours[LIBRARY.name] = LIBRARY
         for name, folder in ours.items():
             _link(folder, target / name)
         for entry in target.iterdir():

@@ -11,9 +11,8 @@ import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
 
+from ernie_runtime.install import install_hint
 from ernie_serve.problems import ServeError, check_platform
-
-INSTALL = "pip install nvidia-pytriton==0.7.0"
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ def find_wheel() -> Wheel:
     except importlib.metadata.PackageNotFoundError:
         spec = None
     if spec is None or spec.origin is None:
-        raise ServeError(f"tritonserver is not installed in this Python ({sys.executable}): {INSTALL}")
+        raise ServeError(f"tritonserver is not installed in this Python ({sys.executable}): {install_hint('serve')}")
     package = Path(spec.origin).parent
     wheel = Wheel(version, package / "tritonserver", package.parent / "nvidia_pytriton.libs")
     stubs = wheel.root / "python_backend_stubs"
@@ -72,7 +71,10 @@ def find_wheel() -> Wheel:
         raise ServeError(f"nvidia-pytriton {version} has no stub for Python {python_version()}, only for {have}")
     for path in [wheel.server, wheel.libraries, *wheel.python_backend]:
         if not path.exists():
-            raise ServeError(f"nvidia-pytriton {version} lacks {path.name}: {INSTALL} --force-reinstall")
+            raise ServeError(
+                f"nvidia-pytriton {version} lacks {path.name}: "
+                f"pip install --force-reinstall --no-deps nvidia-pytriton=={version}"
+            )
     return wheel
 
 

@@ -8,6 +8,7 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))  # ernie_runtime lies 
 import triton_python_backend_utils as pb_utils
 
 from ernie_runtime.triton import backend
+from ernie_runtime.triton.metrics import TokenCounters
 
 
 class TritonPythonModel:
@@ -15,7 +16,8 @@ class TritonPythonModel:
 
     def initialize(self, args: dict[str, str]) -> None:
         """Load the encoder; an error here is the reason Triton reports for the model."""
-        self.step = backend.encoder_step(args, "paddle", pb_utils)
+        self.counters = TokenCounters(pb_utils, args["model_name"], args["model_version"])
+        self.step = backend.encoder_step(args, "paddle", self.counters)
         self.admission = backend.admission(args)
 
     def execute(self, requests: list) -> list:
@@ -24,4 +26,4 @@ class TritonPythonModel:
 
     def finalize(self) -> None:
         """The model is unloaded."""
-        self.step.observe.close()
+        self.counters.close()

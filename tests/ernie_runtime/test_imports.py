@@ -35,7 +35,7 @@ ROOMS = {
     "python_backends/onnxruntime": {"ernie_runtime", "triton_python_backend_utils"},
     "python_backends/openvino": {"ernie_runtime", "triton_python_backend_utils"},
     "python_backends/paddle": {"ernie_runtime", "triton_python_backend_utils"},
-    "python_backends/ernie_serve": {"ernie_serve"},
+    "python_backends/ernie_serve": {"ernie_serve", "ernie_runtime"},
     "clients/ernie_triton": {"ernie_triton", "ernie_runtime", "numpy", "tritonclient"},
 }
 

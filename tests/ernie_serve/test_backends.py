@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
+import shutil
 import subprocess
+import sys
 import sysconfig
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,11 +15,13 @@ import pytest
 
 from ernie_serve import ServeError, backends, detached, perf_analyzer, wheel
 
+ROOT = Path(__file__).parents[2]
+
 
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
-    """A python_backends folder of our own: one backend, the library, and a folder that is neither."""
-    for name in ("mine/model.py", "ernie_runtime/__init__.py", "other/notes.txt"):
+    """A python_backends folder of our own: one backend, and a folder that is none."""
+    for name in ("mine/model.py", "other/notes.txt"):
         path = tmp_path / "python_backends" / name
         path.parent.mkdir(parents=True)
         path.write_text("first")
@@ -64,6 +68,29 @@ def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         backends.assemble(wheel.find_wheel(), cache=tmp_path / "file")
 
 
+def test_an_installed_copy_brings_the_backends(tmp_path: Path) -> None:
+    ours = {path.parent.name for path in (ROOT / "python_backends").glob("*/model.py")}
+    assert {path.parent.name for path in backends.INSTALLED.glob("*/model.py")} == ours
+    site = tmp_path / "site-packages"
+    for package in ("ernie_serve", "ernie_runtime"):
+        shutil.copytree(ROOT / "python_backends" / package, site / package)  # links become folders, as in a wheel
+    code = f"""
+import sys
+sys.path.insert(0, {str(site)!r})
+from ernie_serve import backends, wheel
+print(backends.cache_root(), backends.assemble(wheel.find_wheel()), sep="\\n")
+"""
+    env = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    env.pop(backends.CACHE_VARIABLE, None)
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=True)
+    cache, made = map(Path, done.stdout.split())
+    assert cache == tmp_path / "cache" / "ernie-triton" and made.parent == cache
+    assert {path.name for path in made.iterdir()} == {*ours, "ernie_runtime", "python"}
+    assert (made / "onnxruntime").readlink() == site / "ernie_serve/adapters/onnxruntime"
+    assert (made / "ernie_runtime/kinds/__init__.py").is_file()
+
+
 def test_missing_parts_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(wheel, "python_version", lambda: "3.7")
@@ -77,7 +104,7 @@ def test_missing_parts_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
         raise importlib.metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(importlib.metadata, "version", absent)
-    with pytest.raises(ServeError, match=r"tritonserver is not installed .*pip install nvidia-pytriton"):
+    with pytest.raises(ServeError, match=r"tritonserver is not installed .*: make (-C \S+ )?setup$"):
         wheel.find_wheel()
 
 

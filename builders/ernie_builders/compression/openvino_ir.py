@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ernie_runtime.engines.signal_stack import kept_signal_stack
+from ernie_runtime.install import install_hint
 
 from ..errors import BuildError
 from .calibration import Feed
@@ -29,7 +30,9 @@ def import_nncf() -> Any:
     try:
         import nncf
     except ImportError:
-        raise BuildError("8-bit OpenVINO variants need the Python packages nncf and openvino: `make setup`") from None
+        raise BuildError(
+            f"8-bit OpenVINO variants need the Python packages nncf and openvino: {install_hint('build')}"
+        ) from None
     nncf.set_log_level(logging.ERROR)
     return nncf
 

@@ -13,6 +13,7 @@ from typing import Any
 from google.protobuf.text_format import ParseError
 
 from ernie_runtime.errors import ManifestError
+from ernie_runtime.install import install_hint
 from ernie_runtime.kinds import get_kind
 from ernie_runtime.manifest import Manifest
 from ernie_runtime.repository import versions
@@ -24,7 +25,7 @@ from .steps import warmup_rules
 from .tasks import MANIFEST, find_members, task_rules
 
 ROOT_FILES = ("README.md", ".gitignore", ".gitkeep")
-NO_ONNX = "ONNX graphs, because the onnx package is missing (pip install 'ernie-triton[build]')"
+NO_ONNX = f"ONNX graphs, because the onnx package is missing ({install_hint('build')})"
 
 
 def lint(root: Path, only: Collection[str] | None = None) -> tuple[list[Finding], list[str]]:

@@ -17,6 +17,7 @@ from typing import Protocol
 
 import ernie_perf
 import ernie_runtime
+from ernie_runtime.install import install_hint
 
 from .answers import KINDS, Answer
 from .case import Case, Item
@@ -55,7 +56,7 @@ def unfit(peer: Peer, kind: str) -> str:
     if kind not in peer.kinds:
         return f"serves {', '.join(peer.kinds)} only; the task is {kind}"
     lacking = [name for name in peer.packages if importlib.util.find_spec(name) is None]
-    return f"not installed ({', '.join(lacking)}): pip install '.[{peer.extra}]'" if lacking else ""
+    return f"not installed ({', '.join(lacking)}): {install_hint(peer.extra)}" if lacking else ""
 
 
 def free_port() -> int:

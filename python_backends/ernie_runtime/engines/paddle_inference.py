@@ -30,7 +30,7 @@ class PaddleInferenceEngine:
         try:
             from paddle import inference
         except ImportError:
-            raise EngineError(f"{path}: needs the Python package paddlepaddle") from None
+            raise EngineError(f"{path}: needs the Python package paddlepaddle (pip install paddlepaddle)") from None
         path = Path(path)
         config = inference.Config(str(path), str(path.with_suffix(".pdiparams")))
         if device == "gpu":

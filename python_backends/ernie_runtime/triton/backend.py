@@ -79,16 +79,14 @@ def version_folder(args: Mapping[str, str]) -> Path:
     return Path(args["model_repository"], args["model_version"])
 
 
-def encoder_step(args: Mapping[str, str], engine: str, pb_utils: Any) -> EncoderStep:
+def encoder_step(args: Mapping[str, str], engine: str, counters: TokenCounters) -> EncoderStep:
     """An encoder in one of the engine stand-ins, which batch ragged requests by a token budget.
 
-    Parameters of the model: see `EncoderStep.load`. Tokens are counted in Triton's metrics. It runs ERNIE encoders
-    (input_ids, token_type_ids), not any model.
+    Parameters of the model: see `EncoderStep.load`. It runs ERNIE encoders (input_ids, token_type_ids), not any model.
     """
     config = json.loads(args["model_config"])
     file = version_folder(args) / (config.get("default_model_filename") or engine_spec(engine).file)
     device = "gpu" if args["model_instance_kind"] == "GPU" else "cpu"
-    counters = TokenCounters(pb_utils, args["model_name"], args["model_version"])
     path = version_folder(args) / MANIFEST_FILE
     manifest = Manifest.load(path) if path.is_file() else None
     return EncoderStep.load(engine, file, parameters(args), per_token_outputs(args), device, counters, manifest)

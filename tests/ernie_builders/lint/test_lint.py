@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from ernie_builders.lint.repository import lint, main
+from ernie_runtime.install import install_hint
 from ernie_runtime.text.tokenization import ErnieTokenizer
 
 from ..lint_breaks import AGAIN, ONNX, POST, graph, remove, tensor
@@ -46,7 +47,7 @@ def test_without_onnx_the_graphs_are_skipped(
     graph(output="x0")(lint_root)
     assert main([str(lint_root)]) == 0
     skipped, count = capsys.readouterr().out.splitlines()
-    assert skipped.startswith("skipped: ONNX graphs") and "pip install" in skipped
+    assert skipped.startswith("skipped: ONNX graphs") and install_hint("build") in skipped
     assert count == "findings: 0"
 
 

@@ -19,7 +19,7 @@ def test_an_engine_has_all_its_parts(spec: ernie_runtime.engines.EngineSpec) -> 
     module = PYTHON_BACKENDS / "ernie_runtime/engines" / f"{spec.module}.py"
     assert "def load(path: Path, settings: Mapping[str, str], threads: int, device: str)" in module.read_text("utf-8")
     adapter = (PYTHON_BACKENDS / spec.backend / "model.py").read_text("utf-8")
-    assert f'encoder_step(args, "{spec.backend}", pb_utils)' in adapter
+    assert f'encoder_step(args, "{spec.backend}", self.counters)' in adapter
     assert spec.backend in convert.WRITERS
     assert set(spec.default_for) | set(spec.settings) <= set(spec.precisions)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ernie_runtime.install import install_hint
 from ernie_runtime.text.tokenization import ErnieTokenizer
 
 from ...errors import ConfigError
@@ -46,7 +47,9 @@ def _jieba() -> Segment:
         try:
             import jieba
         except ImportError as error:
-            raise ConfigError(f"jieba cannot be imported ({error}): `make setup`, or --segmenter none") from None
+            raise ConfigError(
+                f"jieba cannot be imported ({error}): {install_hint('build')}, or --segmenter none"
+            ) from None
     jieba.setLogLevel(logging.WARNING)
     tokenizer = jieba.Tokenizer()
     with tempfile.TemporaryDirectory() as folder:  # it would leave its cache in the shared temporary folder
