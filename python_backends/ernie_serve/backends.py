@@ -16,7 +16,7 @@ from ernie_serve.wheel import Wheel, python_version
 LIBRARY = Path(ernie_runtime.__file__).parent
 """The package that the model.py files import, as a folder beside theirs."""
 INSTALLED = Path(__file__).parent / "adapters"
-"""Our own backends as package data; in a checkout links to the folders in python_backends/."""
+"""Our own backends as package data; in a checkout links to those in python_backends/."""
 CACHE_VARIABLE = "ERNIE_TRITON_CACHE"
 
 

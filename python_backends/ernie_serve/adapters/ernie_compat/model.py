@@ -1,0 +1,1 @@
+../../../ernie_compat/model.py

@@ -1,0 +1,1 @@
+../../../ernie_pipeline/model.py

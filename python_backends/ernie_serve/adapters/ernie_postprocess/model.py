@@ -1,0 +1,1 @@
+../../../ernie_postprocess/model.py

@@ -1,0 +1,1 @@
+../../../ernie_tokenizer/model.py

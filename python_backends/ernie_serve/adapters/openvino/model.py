@@ -1,0 +1,1 @@
+../../../openvino/model.py
