@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ernie_builders.checkpoints.checkpoint import Checkpoint, write_checkpoint
+from ernie_builders.checkpoints.encoder_config import EncoderConfig
 from ernie_builders.checkpoints.weight_formats import to_hugging_face
 from ernie_builders.console import run_command
 from ernie_builders.errors import ConfigError
@@ -25,14 +27,13 @@ from ernie_builders.pretraining.state import write_whole
 
 NAME = "ernie-triton build convert-encoder"
 FORMATS = ("huggingface", "paddle")
-PADDLE_ONLY = ("id2label", "task_options", "task_id")
 
 
 def to_folder(source: Checkpoint, target: Path, form: str, bits: int) -> None:
     """Write the encoder, and its pre-training head, as a directory of that format, whole or not at all."""
     encoder = {name: value for name, value in source.weights.items() if name.startswith("ernie.")}
     heads = {name: value for name, value in source.weights.items() if name.startswith("cls.predictions.")}
-    config: dict[str, Any] = {k: v for k, v in source.config.items() if k not in PADDLE_ONLY}
+    config = replace(source.config.without_task(), task_id=None)  # PaddleNLP alone knows these
 
     def write(folder: Path) -> None:
         if form == "paddle":
@@ -52,7 +53,7 @@ def _named(encoder: dict[str, Any], heads: dict[str, Any]) -> dict[str, Any]:
     return named
 
 
-def hugging_face_config(config: dict[str, Any], has_head: bool) -> dict[str, Any]:
+def hugging_face_config(config: EncoderConfig, has_head: bool) -> dict[str, Any]:
     """config.json for transformers' ErnieModel and ErnieForMaskedLM."""
     return {
         "architectures": ["ErnieForMaskedLM" if has_head else "ErnieModel"],
@@ -60,7 +61,7 @@ def hugging_face_config(config: dict[str, Any], has_head: bool) -> dict[str, Any
         "hidden_dropout_prob": 0.1,
         "attention_probs_dropout_prob": 0.1,
         "layer_norm_eps": 1e-12,
-        **config,
+        **config.to_json(),
     }
 
 

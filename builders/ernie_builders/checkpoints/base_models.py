@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import json
 import math
 import re
 from collections.abc import Iterable, Mapping
@@ -12,18 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from ..config.tasks import ASSETS
-from ..errors import CheckpointError
-from .checkpoint import ernie_config
-from .random_encoder import PREFIX, random_encoder
+from .encoder_config import EncoderConfig, read_config
+from .random_encoder import PREFIX, random_config
 
 EMBEDDED = "embedded"
 SHIPPED = "shipped:"  # the encoder of a checkpoint that ships: shipped:ocnli
-CONFIGS = ("config.json", "model_config.json")
 # What ErnieConfig takes where a configuration says nothing.
-DEFAULTS = {"intermediate_size": 3072, "max_position_embeddings": 512, "type_vocab_size": 2, "task_type_vocab_size": 3}
+INTERMEDIATE, POSITIONS, TOKEN_TYPES, TASK_TYPES = 3072, 512, 2, 3
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Encoder:
     """Transformer layers."""
 
@@ -40,7 +37,7 @@ class Encoder:
         return self.layers * (attention + feed_forward + norms) + self.hidden * (self.hidden + 1)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Embeddings:
     """Rows of the embedding tables."""
 
@@ -55,7 +52,7 @@ class Embeddings:
         return (self.vocabulary + self.positions + self.token_types + self.task_types + 2) * hidden
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class BaseModel:
     """A pre-trained encoder: its shape, and what is published about it."""
 
@@ -99,29 +96,27 @@ def folder_of(name: str) -> Path | None:
 
 def unpublished_model(name: str, folder: Path | None) -> BaseModel:
     """The shape of `random:...`, or of a directory by its configuration; CheckpointError where there is none."""
-    if folder is None:
-        return _model(name, random_encoder(name).config, name)
-    path = next((folder / config for config in CONFIGS if (folder / config).is_file()), None)
-    if path is None:
-        raise CheckpointError(f"{folder}: no config.json (or PaddleNLP's older model_config.json)")
-    try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path}: cannot be read ({error})") from None
-    return _model(name, ernie_config(raw, path), path)
+    return _model(name, random_config(name).config if folder is None else read_config(folder))
 
 
-def _model(name: str, config: Mapping[str, Any], where: Path | str) -> BaseModel:
-    config = {**DEFAULTS, **config}
-    wrong = [key for key in DEFAULTS if not isinstance(config[key], int)]
-    if wrong:
-        raise CheckpointError(f"{where}: {wrong[0]} is {config[wrong[0]]!r}, expected a whole number")
+def _model(name: str, config: EncoderConfig) -> BaseModel:
     encoder = Encoder(
-        config["num_hidden_layers"], config["hidden_size"], config["num_attention_heads"], config["intermediate_size"]
+        layers=config.num_hidden_layers,
+        hidden=config.hidden_size,
+        heads=config.num_attention_heads,
+        intermediate=_stated(config.intermediate_size, INTERMEDIATE),
     )
-    task_types = config["task_type_vocab_size"] if config.get("use_task_id") else 0
-    tables = Embeddings(config["vocab_size"], config["max_position_embeddings"], config["type_vocab_size"], task_types)
-    return BaseModel(name, encoder, tables)
+    embeddings = Embeddings(
+        vocabulary=config.vocab_size,
+        positions=_stated(config.max_position_embeddings, POSITIONS),
+        token_types=_stated(config.type_vocab_size, TOKEN_TYPES),
+        task_types=_stated(config.task_type_vocab_size, TASK_TYPES) if config.use_task_id else 0,
+    )
+    return BaseModel(name=name, encoder=encoder, embeddings=embeddings)
+
+
+def _stated(value: int | None, default: int) -> int:
+    return default if value is None else value
 
 
 def nearest(model: BaseModel, others: Iterable[BaseModel]) -> BaseModel:

@@ -6,8 +6,8 @@ Inside the builder a checkpoint is a dict of float32 arrays under PaddleNLP's na
 
 from __future__ import annotations
 
-import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,11 @@ import numpy as np
 
 from ..config.tasks import ASSETS
 from ..errors import CheckpointError
+from ..filesystem import sha256_of
 from .checksums import check_shipped
 from .delta import Delta, Reference, decode, encode, fingerprint
-from .delta_files import HEADER, PACKED, read_delta, write_delta
+from .delta_files import HEADER, PACKED, read_delta, read_header, write_delta
+from .encoder_config import EncoderConfig, read_config
 from .weight_formats import WEIGHT_FILES, Weights, read_float
 
 # Encoders that ship: a checkpoint may hold only what training changed. Those under encoders/ are earlier embedded ones.
@@ -29,14 +31,14 @@ BASES = {
 VOCABULARY = "vocab.txt"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Checkpoint:
     """A model directory: its configuration, weights and vocabulary."""
 
-    where: str
-    config: dict[str, Any]
+    where: str  # the directory, or the name of a base model
+    config: EncoderConfig
     weights: Weights
-    vocabulary: Path
+    vocabulary: Path  # vocab.txt, one entry a line
 
     @property
     def name(self) -> str:
@@ -50,56 +52,55 @@ class Checkpoint:
 
 
 def read_checkpoint(folder: Path) -> Checkpoint:
-    """A PaddleNLP or Hugging Face directory, or one this project wrote; CheckpointError says what is missing."""
-    if not folder.is_dir():
-        what = "a file; give the directory it lies in" if folder.exists() else "no such directory"
-        raise CheckpointError(f"{folder}: {what}")
-    check_shipped(folder)
-    for name in ("config.json", "model_config.json"):
-        if (folder / name).is_file():
-            try:
-                raw = json.loads((folder / name).read_text(encoding="utf-8"))
-            except ValueError as error:
-                raise CheckpointError(f"{folder / name}: not JSON ({error})") from None
-            config = ernie_config(raw, folder / name)
-            break
-    else:
-        raise CheckpointError(f"{folder}: no config.json (or PaddleNLP's older model_config.json)")
+    """A PaddleNLP or Hugging Face directory, or one that this project wrote; CheckpointError says what is missing.
+
+    Where the weights are not needed, `read_config` and `vocabulary_of` are faster.
+    """
+    if folder.is_dir():
+        check_shipped(folder)
+    config = read_config(folder)
     if (folder / HEADER).is_file():
-        found, (weights, vocabulary) = folder / PACKED, _read_delta(folder)
+        source, weights = folder / PACKED, _read_delta(folder)
     else:
-        found, weights = read_float(folder)
-        vocabulary = folder / VOCABULARY
+        source, weights = read_float(folder)
+    vocabulary = vocabulary_of(folder)
     if not vocabulary.is_file():
         raise CheckpointError(f"{folder}: no {VOCABULARY}")
     if not any(name.startswith("ernie.encoder.layers.") for name in weights):
-        raise CheckpointError(f"{found}: not an ERNIE encoder (found {', '.join(list(weights)[:3])}, ...)")
+        raise CheckpointError(f"{source}: not an ERNIE encoder (found {', '.join(list(weights)[:3])}, ...)")
     _check_vocabulary(vocabulary, weights)
-    return Checkpoint(str(folder), config, weights, vocabulary)
+    return Checkpoint(where=str(folder), config=config, weights=weights, vocabulary=vocabulary)
 
 
-def _read_delta(folder: Path) -> tuple[Weights, Path]:
-    """Weights and vocabulary of the compact form, which may lean on an encoder and a vocabulary that ship."""
-    found = read_delta(folder)
-    base = None
-    if found.base is not None:
-        base = _base_weights(found.base.name, folder)
-        has = fingerprint(base)
-        if has != found.base.sha256:
-            raise CheckpointError(
-                f"{folder}: holds what training changed in the encoder {found.base.name} {found.base.sha256[:12]}, "
-                f"but {BASES[found.base.name]} is {has[:12]}: put that encoder back, or train again from this one"
-            )
-    weights = decode(found, base, folder / PACKED)
-    if found.vocabulary is None:
-        return weights, folder / VOCABULARY
-    vocabulary = _shipped_vocabularies().get(found.vocabulary.name)
-    if vocabulary is None or _sha256(vocabulary) != found.vocabulary.sha256:
+def vocabulary_of(folder: Path) -> Path:
+    """The vocabulary of a model directory: its own file, or one that ships and that the compact form names."""
+    if not (folder / HEADER).is_file():
+        return folder / VOCABULARY
+    reference = read_header(folder).vocabulary
+    if reference is None:
+        return folder / VOCABULARY
+    path = _shipped_vocabularies().get(reference.name)
+    if path is None or sha256_of(path) != reference.sha256:
         raise CheckpointError(
-            f"{folder}: needs the vocabulary {found.vocabulary.name} {found.vocabulary.sha256[:12]}, "
-            f"{'which is not there' if vocabulary is None else f'and {vocabulary} is another'}: put that file back"
+            f"{folder}: needs the vocabulary {reference.name} {reference.sha256[:12]}, "
+            f"{'which is not there' if path is None else f'and {path} is another'}: put that file back"
         )
-    return weights, vocabulary
+    return path
+
+
+def _read_delta(folder: Path) -> Weights:
+    """Weights of the compact form, which may be a difference from an encoder that ships."""
+    delta = read_delta(folder)
+    base = None
+    if delta.base is not None:
+        base = _base_weights(delta.base.name, folder)
+        sha256 = fingerprint(base)
+        if sha256 != delta.base.sha256:
+            raise CheckpointError(
+                f"{folder}: holds what training changed in the encoder {delta.base.name} {delta.base.sha256[:12]}, "
+                f"but {BASES[delta.base.name]} is {sha256[:12]}: put that encoder back, or train again from this one"
+            )
+    return decode(delta, base, folder / PACKED)
 
 
 def _base_weights(name: str, folder: Path) -> Weights:
@@ -115,10 +116,6 @@ def _shipped_vocabularies() -> dict[str, Path]:
     return alone | {name: path for name, folder in BASES.items() if (path := folder / VOCABULARY).is_file()}
 
 
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
 def _check_vocabulary(vocabulary: Path, weights: Weights) -> None:
     """Every entry has a row of the embeddings; spare rows are fine (ERNIE 3.0: 40,000 for 39,980 entries)."""
     table = weights.get("ernie.embeddings.word_embeddings.weight")
@@ -130,36 +127,12 @@ def _check_vocabulary(vocabulary: Path, weights: Weights) -> None:
         )
 
 
-def ernie_config(raw: Any, where: Path | str) -> dict[str, Any]:
-    """The fields of ErnieConfig from any of the configurations there are; PaddleNLP 2.3 nested them in `init_args`."""
-    while isinstance(raw, dict) and isinstance(raw.get("init_args"), list) and raw["init_args"]:
-        raw = raw["init_args"][0]
-    if not isinstance(raw, dict):
-        raise CheckpointError(f"{where}: expected a JSON object")
-    needed = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads")
-    missing = [name for name in needed if name not in raw]
-    if missing:
-        raise CheckpointError(f"{where}: has no {', '.join(missing)}")
-    wrong = [name for name in needed if not isinstance(raw[name], int) or raw[name] < 1]
-    if wrong or raw["hidden_size"] % raw["num_attention_heads"]:
-        name = wrong[0] if wrong else "hidden_size"
-        raise CheckpointError(
-            f"{where}: {name} is {raw[name]!r}, expected a whole number above 0"
-            + ("" if wrong else f" that num_attention_heads ({raw['num_attention_heads']}) divides")
-        )
-    kept = (
-        *needed,
-        *("intermediate_size", "hidden_act", "max_position_embeddings", "type_vocab_size", "task_type_vocab_size"),
-        *("use_task_id", "task_id", "initializer_range", "layer_norm_eps", "pad_token_id", "id2label"),
-        "task_options",  # what training learnt besides weights (`BuilderKind.learn`)
-    )
-    return {name: raw[name] for name in kept if name in raw}
+def write_checkpoint(
+    folder: Path, config: EncoderConfig | Mapping[str, Any], weights: Weights, vocabulary: Path, bits: int = 32
+) -> None:
+    """A directory that `read_checkpoint` (and, at 32 bits, PaddleNLP) reads; bits of a weight: 32 or 16.
 
-
-def write_checkpoint(folder: Path, config: dict[str, Any], weights: Weights, vocabulary: Path, bits: int = 32) -> None:
-    """A directory that `read_checkpoint` (and, at 32 bits, PaddleNLP) reads; bits: 32 or 16.
-
-    What the folder has in the compact form is removed.
+    config: a mapping is written as it is. Files of the compact form are removed from the folder.
     """
     from safetensors.numpy import save
 
@@ -174,7 +147,12 @@ def write_checkpoint(folder: Path, config: dict[str, Any], weights: Weights, voc
 
 
 def write_compact(
-    folder: Path, config: dict[str, Any], weights: Weights, vocabulary: Path, step: float, base: str | None
+    folder: Path,
+    config: EncoderConfig | Mapping[str, Any],
+    weights: Weights,
+    vocabulary: Path,
+    step: float,
+    base: str | None,
 ) -> Delta:
     """The compact form (checkpoints/delta.py), which `read_checkpoint` alone reads; other weights there are removed.
 
@@ -182,7 +160,7 @@ def write_compact(
     """
     same = (name for name, path in _shipped_vocabularies().items() if path.read_bytes() == vocabulary.read_bytes())
     shipped = next(same, None)
-    reference = shipped and Reference(shipped, _sha256(vocabulary))
+    reference = shipped and Reference(shipped, sha256_of(vocabulary))
     start = _base_weights(base, folder) if base else None
     packed = encode(weights, step, start, base or "", reference or None)
     folder.mkdir(parents=True, exist_ok=True)
@@ -197,5 +175,6 @@ def write_compact(
     return packed
 
 
-def _write_config(folder: Path, config: dict[str, Any]) -> None:
-    (folder / "config.json").write_text(json.dumps(config, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+def _write_config(folder: Path, config: EncoderConfig | Mapping[str, Any]) -> None:
+    values = config.to_json() if isinstance(config, EncoderConfig) else dict(config)
+    (folder / "config.json").write_text(json.dumps(values, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")

@@ -94,7 +94,7 @@ class Tensor:
         return np.random.RandomState(zlib.crc32(self.name.encode())).random_sample(self.shape) - 0.5
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Delta:
     """Packed weights and all that is needed to read them."""
 
@@ -153,7 +153,7 @@ def encode(
         at += tensor.size
     packed = lzma.compress(_to_bytes(folded), lzma.FORMAT_XZ, lzma.CHECK_NONE, filters=FILTERS)
     reference = None if base is None else Reference(base_name, fingerprint(base))
-    return Delta(reference, vocabulary, step, tensors, packed)
+    return Delta(base=reference, vocabulary=vocabulary, step=step, tensors=tensors, packed=packed)
 
 
 def decode(delta: Delta, base: Mapping[str, np.ndarray] | None, where: Path | str) -> dict[str, np.ndarray]:

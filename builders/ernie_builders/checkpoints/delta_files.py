@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from dataclasses import asdict, astuple
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +33,21 @@ def write_delta(folder: Path, delta: Delta) -> None:
     (folder / HEADER).write_text("{\n " + ",\n ".join(lines) + "\n}\n", encoding="utf-8")
 
 
-def read_delta(folder: Path) -> Delta:
-    """What `write_delta` left; CheckpointError where a file is missing, damaged or of another kind."""
-    path, data = folder / HEADER, folder / PACKED
+@dataclass(frozen=True, kw_only=True)
+class Header:
+    """What HEADER says."""
+
+    base: Reference | None
+    vocabulary: Reference | None
+    step: float
+    size: int  # of PACKED, in bytes
+    sha256: str  # of PACKED
+    tensors: tuple[Tensor, ...]
+
+
+def read_header(folder: Path) -> Header:
+    """HEADER alone; CheckpointError where it cannot be read or has another format."""
+    path = folder / HEADER
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
         if raw["format"] != FORMAT:
@@ -47,15 +59,25 @@ def read_delta(folder: Path) -> Delta:
         raise CheckpointError(f"{path}: not a header of packed weights ({type(error).__name__}: {error})") from None
     if sum(tensor.size for tensor in tensors) > MOST_VALUES:
         raise CheckpointError(f"{path}: tells of more than {MOST_VALUES:,} weights")
-    if not data.is_file():
-        raise CheckpointError(f"{data}: no such file, but {HEADER} is there")
-    found = data.stat().st_size
-    if found != size:
-        raise CheckpointError(f"{data}: has {found:,} bytes, {HEADER} tells of {size:,}; copy the checkpoint again")
-    packed = data.read_bytes()
-    if hashlib.sha256(packed).hexdigest() != sha256:
-        raise CheckpointError(f"{data}: damaged, its hash is not the one in {HEADER}; copy the checkpoint again")
-    return Delta(base, vocabulary, step, tensors, packed)
+    return Header(base=base, vocabulary=vocabulary, step=step, size=size, sha256=sha256, tensors=tensors)
+
+
+def read_delta(folder: Path) -> Delta:
+    """What `write_delta` wrote; CheckpointError where a file is missing, damaged or of another kind."""
+    header, path = read_header(folder), folder / PACKED
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such file, but {HEADER} is there")
+    size = path.stat().st_size
+    if size != header.size:
+        raise CheckpointError(
+            f"{path}: has {size:,} bytes, {HEADER} tells of {header.size:,}; copy the checkpoint again"
+        )
+    packed = path.read_bytes()
+    if hashlib.sha256(packed).hexdigest() != header.sha256:
+        raise CheckpointError(f"{path}: damaged, its hash is not the one in {HEADER}; copy the checkpoint again")
+    return Delta(
+        base=header.base, vocabulary=header.vocabulary, step=header.step, tensors=header.tensors, packed=packed
+    )
 
 
 def _tensor(name: Any, shape: Any, step: Any, sorted_rows: Any) -> Tensor:

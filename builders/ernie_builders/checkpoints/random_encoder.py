@@ -8,8 +8,8 @@ numpy's PCG64, so that a seed means the same weights on every machine.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from ..config.tasks import ASSETS
 from ..errors import CheckpointError
 from .checkpoint import Checkpoint, Weights
 from .checksums import check_shipped
+from .encoder_config import EncoderConfig
 
 PREFIX = "random:"
 VOCABULARIES = ASSETS / "vocab"
@@ -26,37 +27,53 @@ INITIALIZER_RANGE = 0.02
 POSITIONS, TOKEN_TYPES = 512, 4  # as ERNIE 1.0 and 2.0 have them
 
 
+@dataclass(frozen=True, kw_only=True)
+class RandomConfig:
+    """What a name `random:...` states."""
+
+    shown: str  # the name without a path of this machine
+    config: EncoderConfig
+    vocabulary: Path
+
+
 def random_encoder(name: str, seed: int = 0) -> Checkpoint:
-    """The encoder that `name` states, its feed-forward layers 4 x HIDDEN wide, without a pooler; CheckpointError.
+    """The encoder that `name` states, its feed-forward layers 4 x HIDDEN wide, without a pooler; CheckpointError."""
+    stated = random_config(name)
+    weights = random_weights(stated.config, seed)
+    return Checkpoint(where=stated.shown, config=stated.config, weights=weights, vocabulary=stated.vocabulary)
+
+
+def random_config(name: str) -> RandomConfig:
+    """The shape and the vocabulary, before any weight is drawn; CheckpointError.
 
     VOCABULARY is a file, or the name of one that ships (`ernie_2.0_en`); by default the embedded encoder's.
     """
-    found = re.fullmatch(r"random:(\d+)x(\d+)x(\d+)(?::(.+))?", name)
-    if not found:
+    match = re.fullmatch(r"random:(\d+)x(\d+)x(\d+)(?::(.+))?", name)
+    if not match:
         raise CheckpointError(
             f"--base-model {name}: expected random:LAYERSxHIDDENxHEADS, and :VOCABULARY if it is another than the "
             "embedded encoder's, such as random:2x128x2:ernie_2.0_en"
         )
-    layers, hidden, heads = (int(number) for number in found.group(1, 2, 3))
+    layers, hidden, heads = (int(number) for number in match.group(1, 2, 3))
     if not (layers and hidden and heads) or hidden % heads:
         raise CheckpointError(f"--base-model {name}: LAYERS must be above 0, and HIDDEN a multiple of HEADS")
-    vocabulary = find_vocabulary(found[4] or "", name)
-    config: dict[str, Any] = {
-        "vocab_size": ErnieTokenizer.from_vocab(vocabulary).vocab_size,
-        "hidden_size": hidden,
-        "num_hidden_layers": layers,
-        "num_attention_heads": heads,
-        "intermediate_size": 4 * hidden,
-        "hidden_act": "gelu",
-        "max_position_embeddings": POSITIONS,
-        "type_vocab_size": TOKEN_TYPES,
-        "use_task_id": False,
-        "initializer_range": INITIALIZER_RANGE,
-        "layer_norm_eps": 1e-12,
-        "pad_token_id": 0,
-    }
-    shown = f"{PREFIX}{layers}x{hidden}x{heads}" + (f":{vocabulary.stem}" if found[4] else "")  # never a path
-    return Checkpoint(shown, config, random_weights(config, seed), vocabulary)
+    vocabulary = find_vocabulary(match[4] or "", name)
+    config = EncoderConfig(
+        vocab_size=ErnieTokenizer.from_vocab(vocabulary).vocab_size,
+        hidden_size=hidden,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        intermediate_size=4 * hidden,
+        hidden_act="gelu",
+        max_position_embeddings=POSITIONS,
+        type_vocab_size=TOKEN_TYPES,
+        use_task_id=False,
+        initializer_range=INITIALIZER_RANGE,
+        layer_norm_eps=1e-12,
+        pad_token_id=0,
+    )
+    shown = f"{PREFIX}{layers}x{hidden}x{heads}" + (f":{vocabulary.stem}" if match[4] else "")
+    return RandomConfig(shown=shown, config=config, vocabulary=vocabulary)
 
 
 def find_vocabulary(asked: str, name: str) -> Path:
@@ -71,18 +88,22 @@ def find_vocabulary(asked: str, name: str) -> Path:
     raise CheckpointError(f"--base-model {name}: {asked} is no vocabulary file, and none that ships ({ships})")
 
 
-def random_weights(config: dict[str, Any], seed: int) -> Weights:
+def random_weights(config: EncoderConfig, seed: int) -> Weights:
     """All weights of an ErnieModel but the pooler's, under PaddleNLP's names, float32.
 
-    Matrices and tables are normal around 0; biases 0; layer norms 1 and 0.
+    Matrices and tables are normal around 0; biases 0; layer norms 1 and 0. CheckpointError where the configuration
+    leaves out a size that they need.
     """
     generator = np.random.default_rng(seed)
-    hidden, inner = config["hidden_size"], config["intermediate_size"]
+    hidden, inner, deviation = config.hidden_size, config.intermediate_size, config.initializer_range
+    positions, token_types = config.max_position_embeddings, config.type_vocab_size
+    if inner is None or deviation is None or positions is None or token_types is None:
+        raise CheckpointError("random weights need intermediate_size, initializer_range and the sizes of all tables")
     weights: Weights = {}
 
     def draw(name: str, *shape: int) -> None:
         values = generator.standard_normal(shape, np.float32)
-        weights[f"ernie.{name}.weight"] = values * np.float32(config["initializer_range"])
+        weights[f"ernie.{name}.weight"] = values * np.float32(deviation)
 
     def linear(name: str, inputs: int, outputs: int) -> None:
         draw(name, inputs, outputs)
@@ -92,11 +113,11 @@ def random_weights(config: dict[str, Any], seed: int) -> Weights:
         weights[f"ernie.{name}.weight"] = np.ones(hidden, np.float32)
         weights[f"ernie.{name}.bias"] = np.zeros(hidden, np.float32)
 
-    draw("embeddings.word_embeddings", config["vocab_size"], hidden)
-    draw("embeddings.position_embeddings", config["max_position_embeddings"], hidden)
-    draw("embeddings.token_type_embeddings", config["type_vocab_size"], hidden)
+    draw("embeddings.word_embeddings", config.vocab_size, hidden)
+    draw("embeddings.position_embeddings", positions, hidden)
+    draw("embeddings.token_type_embeddings", token_types, hidden)
     norm("embeddings.layer_norm")
-    for layer in range(config["num_hidden_layers"]):
+    for layer in range(config.num_hidden_layers):
         at = f"encoder.layers.{layer}"
         for part in ("q_proj", "k_proj", "v_proj", "out_proj"):
             linear(f"{at}.self_attn.{part}", hidden, hidden)

@@ -25,11 +25,11 @@ class Student:
         import paddle
 
         self.name, self.start = name, start
-        hidden = start.config["hidden_size"]
+        hidden = start.config.hidden_size
         self.heads = relation_heads([teacher.hidden, hidden], recipe.relation_heads)
         with paddle.utils.unique_name.guard(f"{name}_"):
             self.model = encoder_layer(start, seed)
-            count = start.config["num_hidden_layers"]
+            count = start.config.num_hidden_layers
             if count > teacher.layers:
                 raise ConfigError(f"--student {name}: {count} layers, the teacher has {teacher.layers}; take no more")
             self.likes = [0, *(1 + i for i in layers_kept(teacher.layers, count))]
@@ -80,7 +80,7 @@ class Teacher:
     def __init__(self, checkpoint: Checkpoint, layer: int = 0) -> None:
         import paddle
 
-        self.hidden, self.layers = checkpoint.config["hidden_size"], checkpoint.config["num_hidden_layers"]
+        self.hidden, self.layers = checkpoint.config.hidden_size, checkpoint.config.num_hidden_layers
         if not 0 <= layer <= self.layers:
             raise ConfigError(f"--teacher-layer {layer}: the teacher has layers 1 to {self.layers}")
         with paddle.utils.unique_name.guard("teacher_"):

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
 from ..checkpoints.checkpoint import Checkpoint, Weights
-from ..checkpoints.random_encoder import random_weights
+from ..checkpoints.random_encoder import INITIALIZER_RANGE, random_weights
 from ..errors import CheckpointError, ConfigError
-from ..modeling.model import TASK_OPTIONS, find_base_model
+from ..modeling.model import find_base_model
 from ..modeling.width import layer_count, layers_kept
 
 TABLES = tuple(f"ernie.embeddings.{name}_embeddings.weight" for name in ("word", "position", "token_type", "task_type"))
@@ -53,7 +52,7 @@ def bare(encoder: Checkpoint) -> Checkpoint:
     """The encoder without a head, labels or what a task learnt."""
     return replace(
         encoder,
-        config={name: value for name, value in encoder.config.items() if name not in ("id2label", TASK_OPTIONS)},
+        config=encoder.config.without_task(),
         weights={n: v for n, v in encoder.weights.items() if n.startswith("ernie.") and "pooler" not in n},
     )
 
@@ -86,17 +85,18 @@ def of_shape(shape: Shape, teacher: Checkpoint, seed: int) -> Checkpoint:
     what tells words apart is kept, and scaled to the variance of the teacher's values.
     """
     size = teacher.weights[TABLES[0]].shape[1]
-    config: dict[str, Any] = {
-        **teacher.config,
-        "num_hidden_layers": shape.layers,
-        "hidden_size": shape.hidden,
-        "num_attention_heads": shape.heads,
-        "intermediate_size": shape.intermediate,
-    }
-    config["vocab_size"] = len(teacher.weights[TABLES[0]])
-    config.setdefault("initializer_range", 0.02)
-    config["max_position_embeddings"] = len(teacher.weights[TABLES[1]])
-    config["type_vocab_size"] = len(teacher.weights[TABLES[2]])
+    config = replace(
+        teacher.config,
+        num_hidden_layers=shape.layers,
+        hidden_size=shape.hidden,
+        num_attention_heads=shape.heads,
+        intermediate_size=shape.intermediate,
+        vocab_size=len(teacher.weights[TABLES[0]]),
+        max_position_embeddings=len(teacher.weights[TABLES[1]]),
+        type_vocab_size=len(teacher.weights[TABLES[2]]),
+    )
+    if config.initializer_range is None:
+        config = replace(config, initializer_range=INITIALIZER_RANGE)
     weights = random_weights(config, seed)
     if shape.hidden == size:
         weights |= {n: v for n, v in teacher.weights.items() if n.startswith("ernie.embeddings.")}
@@ -105,13 +105,17 @@ def of_shape(shape: Shape, teacher: Checkpoint, seed: int) -> Checkpoint:
     elif shape.hidden < size:
         weights |= _projected(teacher.weights, shape.hidden)
     else:
-        config["use_task_id"] = False
-    where = f"student {shape}, seed {seed}"
-    return Checkpoint(where, config, {n: np.ascontiguousarray(v) for n, v in weights.items()}, teacher.vocabulary)
+        config = replace(config, use_task_id=False)
+    return Checkpoint(
+        where=f"student {shape}, seed {seed}",
+        config=config,
+        weights={name: np.ascontiguousarray(value) for name, value in weights.items()},
+        vocabulary=teacher.vocabulary,
+    )
 
 
 def _layers_of(teacher: Checkpoint) -> tuple[int, int]:
-    return teacher.config["num_attention_heads"], teacher.weights["ernie.encoder.layers.0.linear1.weight"].shape[1]
+    return teacher.config.num_attention_heads, teacher.weights["ernie.encoder.layers.0.linear1.weight"].shape[1]
 
 
 def _spread_layers(teacher: Checkpoint, layers: int) -> Weights:

@@ -22,7 +22,7 @@ from ..filesystem import sha256_of
 from ..framework import import_paddle
 from ..kinds import get_builder_kind
 from ..modeling.compatibility import check_fit
-from ..modeling.model import TASK_OPTIONS, PaddleEngine, build_model
+from ..modeling.model import PaddleEngine, build_model
 from ..readers import Example
 from ..stages.data import read_file
 from ..stages.draft import draft_manifest
@@ -149,7 +149,7 @@ def distil_task(run: TaskRun) -> dict[str, Any]:
         return card
     tokenizer = ErnieTokenizer.from_vocab(teacher.vocabulary)
     inputs = len(get_kind(run.task.kind).inputs)
-    manifest = draft_manifest(run.task, tokenizer, teacher.config.get(TASK_OPTIONS))
+    manifest = draft_manifest(run.task, tokenizer, teacher.config.task_options)
     check_kind(manifest)
     kind = get_builder_kind(run.task.kind)
     texts = read_texts(run.text, inputs, run.rows)
@@ -216,12 +216,12 @@ def _learn(folder: Path, manifest: Manifest, train: Sequence[Example], dev: Sequ
     found = read_checkpoint(folder)
     learnt = get_builder_kind(manifest.kind).learn(manifest, train, dev, lambda: pipeline_of(found, manifest, device))
     if learnt:
-        write_checkpoint(folder, {**found.config, TASK_OPTIONS: learnt}, found.weights, found.vocabulary)
+        write_checkpoint(folder, replace(found.config, task_options=learnt), found.weights, found.vocabulary)
 
 
 def _take_options(folder: Path, teacher: Checkpoint) -> None:
     """Without labels, what the teacher learnt besides weights is the student's too."""
-    if TASK_OPTIONS in teacher.config:
+    options = teacher.config.task_options
+    if options is not None:
         found = read_checkpoint(folder)
-        options = teacher.config[TASK_OPTIONS]
-        write_checkpoint(folder, {**found.config, TASK_OPTIONS: options}, found.weights, found.vocabulary)
+        write_checkpoint(folder, replace(found.config, task_options=options), found.weights, found.vocabulary)

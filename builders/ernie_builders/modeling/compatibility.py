@@ -20,7 +20,7 @@ def check_fit(task: TaskConfig, source: Checkpoint, ready: bool) -> None:
         )
     for name in task.variants:
         _check_variant(name, task, source)
-    given = source.config.get("id2label") or {}
+    given = source.config.id2label or {}
     names = [str(given[key]) for key in sorted(given, key=int)]
     if not ready or all(re.fullmatch(r"LABEL_\d+", name) for name in names):
         return  # no names of its own: the order of the tasks file is taken
@@ -35,9 +35,9 @@ def _check_variant(name: str, task: TaskConfig, source: Checkpoint) -> None:
     recipe, config = parse(name), source.config
     try:
         if recipe.depth:
-            layers_kept(config["num_hidden_layers"], recipe.depth)
+            layers_kept(config.num_hidden_layers, recipe.depth)
         if recipe.width < 1:
             neurons = source.weights["ernie.encoder.layers.0.linear1.weight"].shape[1]
-            check_width(recipe.width, config["num_attention_heads"], neurons)
+            check_width(recipe.width, config.num_attention_heads, neurons)
     except ConfigError as error:
         raise ConfigError(f"tasks.{task.name}: variant {name}: {error}") from None

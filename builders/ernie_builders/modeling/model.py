@@ -13,8 +13,9 @@ import numpy as np
 from ernie_runtime.manifest import Manifest
 
 from ..checkpoints.base_models import SHIPPED, folder_of
-from ..checkpoints.checkpoint import Checkpoint, Weights, ernie_config, read_checkpoint
-from ..checkpoints.random_encoder import PREFIX, random_encoder
+from ..checkpoints.checkpoint import VOCABULARY, Checkpoint, Weights, read_checkpoint, vocabulary_of
+from ..checkpoints.encoder_config import parse_config
+from ..checkpoints.random_encoder import PREFIX, random_config, random_encoder
 from ..checkpoints.weight_formats import with_prefix
 from ..config.tasks import ASSETS
 from ..errors import CheckpointError
@@ -23,7 +24,6 @@ from ..kinds import BuilderKind
 from .width import fit_width
 
 EMBEDDED = ASSETS / "encoder"
-TASK_OPTIONS = "task_options"  # in a checkpoint's config.json: what training learnt for the manifest
 
 
 def find_base_model(name: str, seed: int = 0) -> Checkpoint:
@@ -51,13 +51,17 @@ def _shipped(name: str) -> Checkpoint:
     if folder is None:
         known = sorted(path.name for path in (ASSETS / "checkpoints").iterdir() if path.is_dir())
         raise CheckpointError(f"--base-model {name}: no such checkpoint ships; there are {', '.join(known)}")
-    found = read_checkpoint(folder)
-    return Checkpoint(
-        name,
-        {key: value for key, value in found.config.items() if key not in ("id2label", TASK_OPTIONS)},
-        {key: value for key, value in found.weights.items() if key.startswith("ernie.")},
-        found.vocabulary,
-    )
+    checkpoint = read_checkpoint(folder)
+    weights = {key: value for key, value in checkpoint.weights.items() if key.startswith("ernie.")}
+    return replace(checkpoint, where=name, config=checkpoint.config.without_task(), weights=weights)
+
+
+def vocabulary_of_base_model(name: str) -> Path:
+    """The vocabulary of what `find_base_model` takes, without reading weights where they are at hand."""
+    folder = folder_of(name)
+    if folder is not None:
+        return vocabulary_of(folder)
+    return random_config(name).vocabulary if name.startswith(PREFIX) else find_base_model(name).vocabulary
 
 
 def _download(name: str) -> Checkpoint:
@@ -78,7 +82,10 @@ def _download(name: str) -> Checkpoint:
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     tokenizer.save_resources(str(folder))
     return Checkpoint(
-        name, ernie_config(model.config.to_dict(), name), with_prefix(weights_of(model)), folder / "vocab.txt"
+        where=name,
+        config=parse_config(model.config.to_dict(), name),
+        weights=with_prefix(weights_of(model)),
+        vocabulary=folder / VOCABULARY,
     )
 
 
@@ -119,7 +126,7 @@ def build_layer(
     """
     paddle = import_paddle()
     transformers = import_paddlenlp()
-    config = {k: v for k, v in checkpoint.config.items() if k not in ("id2label", TASK_OPTIONS)}
+    config = checkpoint.config.without_task().to_json()
     epsilon = config.pop("layer_norm_eps", 1e-12)
     paddle.seed(seed)
     model = make(

@@ -13,6 +13,7 @@ import numpy as np
 
 from ..checkpoints.base_models import folder_of
 from ..checkpoints.checkpoint import Weights, write_checkpoint
+from ..checkpoints.encoder_config import EncoderConfig
 from ..checkpoints.pretraining_head import FILE as HEAD_FILE
 from . import log
 from .config import About
@@ -24,12 +25,12 @@ OF_A_RUN = ("steps", "tokens", "lengths", "objective", "mask_rate", "learning_ra
 
 
 def write_encoder(
-    folder: Path, config: Mapping[str, Any], encoder: Weights, heads: Weights, vocabulary: Path, bits: int
+    folder: Path, config: EncoderConfig, encoder: Weights, heads: Weights, vocabulary: Path, bits: int
 ) -> None:
     """config.json, model.safetensors, vocab.txt, and mlm_head.safetensors where there are heads; bits: 16 or 32."""
     from safetensors.numpy import save
 
-    write_checkpoint(folder, dict(config), encoder, vocabulary, bits)
+    write_checkpoint(folder, config, encoder, vocabulary, bits)
     if not heads:
         return
     stored = {name.removeprefix("cls."): np.ascontiguousarray(value, f"float{bits}") for name, value in heads.items()}
@@ -40,7 +41,7 @@ def save_encoder(trainer: Any, about: About, vocabulary: Path, bits: int) -> Non
     """The trainer's encoder as it is now, whole or not at all, and the picture of the log."""
     job, output = trainer.job, trainer.job.output
     encoder, heads = trained_weights(trainer.model, job.config.sentence_tasks)
-    config = {key: value for key, value in job.start.config.items() if key not in ("id2label", "task_options")}
+    config = job.start.config.without_task()
     card = make_card(trainer, about, encoder)
 
     def write(folder: Path) -> None:
@@ -59,8 +60,7 @@ def make_card(trainer: Any, about: About, encoder: Weights) -> dict[str, Any]:
     shape = job.start.config
     figures = {name: value for name, value in held[-1].items() if name.startswith("held_")} if held else {}
     return {
-        "shape": f"{shape['num_hidden_layers']} layers, hidden {shape['hidden_size']}, "
-        f"{shape['num_attention_heads']} heads",
+        "shape": f"{shape.num_hidden_layers} layers, hidden {shape.hidden_size}, {shape.num_attention_heads} heads",
         "parameters": int(sum(value.size for value in encoder.values())),
         "vocabulary": f"{job.tokenizer.vocab_size:,} entries",
         "from": job.start.name,

@@ -10,7 +10,7 @@ import numpy as np
 from ..checkpoints.checkpoint import Checkpoint, Weights
 from ..errors import CheckpointError
 from ..framework import import_paddle, import_paddlenlp
-from ..modeling.model import TASK_OPTIONS, weights_of
+from ..modeling.model import weights_of
 from .corpus.sentence_tasks import CLASSES
 
 
@@ -22,7 +22,7 @@ def pretraining_model(start: Checkpoint, tasks: Sequence[str], dropout: float, s
     paddle, transformers = import_paddle(), import_paddlenlp()
     from .layers import PretrainingEncoder
 
-    settings = {k: v for k, v in start.config.items() if k not in ("id2label", TASK_OPTIONS)}
+    settings = start.config.without_task().to_json()
     epsilon = settings.pop("layer_norm_eps", 1e-12)
     config = transformers.ErnieConfig(
         **settings, hidden_dropout_prob=dropout, attention_probs_dropout_prob=dropout, num_labels=2

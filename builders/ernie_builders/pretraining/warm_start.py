@@ -41,7 +41,7 @@ GAIN = 2.5  # of what the first layer's attention writes, against a random start
 
 def warm_start(start: Checkpoint, corpus: Corpus, special: np.ndarray, seed: int, kept: Path) -> Checkpoint:
     """The random start with the weights above in place; special: bool [entries]; kept: folder for the word vectors."""
-    entries, hidden, heads = (start.config[n] for n in ("vocab_size", "hidden_size", "num_attention_heads"))
+    entries, hidden, heads = start.config.vocab_size, start.config.hidden_size, start.config.num_attention_heads
     if entries > MOST_ENTRIES:
         raise ConfigError(f"--start warm: the vocabulary has {entries:,} entries, at most {MOST_ENTRIES:,} will do")
     places = positions(hidden)

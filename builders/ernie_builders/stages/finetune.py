@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,13 @@ from ernie_runtime.steps.pipeline import Pipeline
 from ernie_runtime.text.tokenization import ErnieTokenizer
 
 from ..checkpoints.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from ..checkpoints.encoder_config import EncoderConfig, read_config
 from ..console import say
 from ..errors import BuildError, ConfigError
 from ..filesystem import key_of
 from ..framework import import_paddle
 from ..kinds import get_builder_kind
-from ..modeling.model import TASK_OPTIONS, PaddleEngine, build_model
+from ..modeling.model import PaddleEngine, build_model
 from ..training.launch import end_with_parent
 from . import Context, Done
 from .data import read_split
@@ -44,10 +45,10 @@ def inputs(context: Context, before: Mapping[str, Done]) -> dict[str, Any]:
     kind = get_builder_kind(context.task.kind)
     start = key_of({name: _fingerprint(value) for name, value in sorted(context.source.weights.items())})
     if context.ready:
-        return {"weights": start, "config": context.source.config, "vocabulary": before["data"].key}
+        return {"weights": start, "config": context.source.config.to_json(), "vocabulary": before["data"].key}
     return {
         "weights": start,
-        "config": context.source.config,
+        "config": context.source.config.to_json(),
         "data": before["data"].key,
         "train": changed_fields(context.task.train),
         "seed": context.seed,
@@ -88,9 +89,9 @@ def drop_state(folder: Path) -> None:
 
 def learn(context: Context, data: Done, folder: Path) -> None:
     """Store with the checkpoint what the kind learns from data besides weights, unless it is there already."""
-    found = read_checkpoint(folder)
-    if TASK_OPTIONS in found.config:
+    if read_config(folder).task_options is not None:
         return
+    found = read_checkpoint(folder)
     kind, tokenizer = get_builder_kind(context.task.kind), ErnieTokenizer.from_vocab(found.vocabulary)
     manifest = draft_manifest(context.task, tokenizer)
 
@@ -102,12 +103,12 @@ def learn(context: Context, data: Done, folder: Path) -> None:
 
     learnt = kind.learn(manifest, read_split(data, "train"), read_split(data, "dev"), pipeline)
     if learnt:
-        write_checkpoint(folder, {**found.config, TASK_OPTIONS: learnt}, found.weights, found.vocabulary)
+        write_checkpoint(folder, replace(found.config, task_options=learnt), found.weights, found.vocabulary)
 
 
 def manifest_of(context: Context, done: Done, tokenizer: ErnieTokenizer) -> Manifest:
     """The task's manifest with what fine-tuning learnt, before anything is exported."""
-    return draft_manifest(context.task, tokenizer, fine_tuned(done).config.get(TASK_OPTIONS))
+    return draft_manifest(context.task, tokenizer, config_of(done).task_options)
 
 
 def line(figures: Mapping[str, Any]) -> str:
@@ -138,6 +139,11 @@ def train(context: Context, data: Done, folder: Path) -> dict[str, Any]:
         context.seed,
     )
     return Trainer(job).run()
+
+
+def config_of(done: Done) -> EncoderConfig:
+    """The checkpoint's configuration, without reading its weights."""
+    return read_config(done.folder / BEST)
 
 
 def fine_tuned(done: Done) -> Checkpoint:

@@ -11,7 +11,7 @@ import math
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +23,14 @@ from ernie_runtime.steps.pipeline import Pipeline
 from ernie_runtime.text.tokenization import ErnieTokenizer
 
 from ..checkpoints.checkpoint import Checkpoint, write_checkpoint
+from ..checkpoints.encoder_config import EncoderConfig
 from ..config.tasks import TrainConfig
 from ..console import bar, say
 from ..errors import CheckpointError
 from ..filesystem import find_whole, whole_folder
 from ..framework import import_paddle
 from ..kinds import Row, get_builder_kind
-from ..modeling.model import TASK_OPTIONS, PaddleEngine, build_model, weights_of
+from ..modeling.model import PaddleEngine, build_model, weights_of
 from ..readers import Example
 from .dataset import epoch_order, pad_targets, training_rows
 
@@ -218,10 +219,10 @@ class Trainer:
         self.paddle.distributed.broadcast(shared, src=0)
         return float(shared)
 
-    def _config(self) -> dict[str, Any]:
+    def _config(self) -> EncoderConfig:
         """The base model's configuration, with this task's labels."""
-        base = {name: value for name, value in self.base.config.items() if name != TASK_OPTIONS}
-        return {**base, "id2label": {str(i): label.id for i, label in enumerate(self.manifest.labels)}}
+        labels = {str(i): label.id for i, label in enumerate(self.manifest.labels)}
+        return replace(self.base.config, id2label=labels, task_options=None)
 
     def _save(self) -> None:
         """Weights, optimizer and progress, complete or not at all."""

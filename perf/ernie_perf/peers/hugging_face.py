@@ -58,7 +58,7 @@ def write_model(case: Case, folder: Path) -> None:
         raise PeerError(f"has no pooling {case.pooling}, only {' and '.join(POOLINGS)}")
     try:
         found = read_checkpoint(Path(case.checkpoint))
-        hidden = found.config["hidden_size"]
+        hidden = found.config.hidden_size
         if hidden != case.width:
             raise PeerError(f"--checkpoint {case.checkpoint}: gives {hidden} numbers a text, the task {case.width}")
         to_folder(found, folder, "huggingface", 32)

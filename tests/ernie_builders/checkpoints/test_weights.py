@@ -67,7 +67,7 @@ def test_paddlenlp_directory(unweighted: Path, bare: bool) -> None:
     paddle.save(state, str(unweighted / "model_state.pdparams"))
     modern = read_checkpoint(unweighted)
     assert_same(modern.weights, weights)
-    assert modern.config["layer_norm_eps"] == 1e-12
+    assert modern.config.layer_norm_eps == 1e-12
     assert not modern.has_head
 
     (unweighted / "config.json").unlink()
@@ -101,7 +101,7 @@ def test_no_downloaded_name_reaches_the_network(monkeypatch: pytest.MonkeyPatch,
 
     transformers = models.import_paddlenlp()
     local = read_checkpoint(base_model)
-    config = transformers.ErnieConfig(**{k: v for k, v in local.config.items() if k != "layer_norm_eps"})
+    config = transformers.ErnieConfig(**{k: v for k, v in local.config.to_json().items() if k != "layer_norm_eps"})
     model = transformers.ErnieModel(config)
     fake = types.SimpleNamespace(
         ErnieModel=types.SimpleNamespace(from_pretrained=lambda name: model),

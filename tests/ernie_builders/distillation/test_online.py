@@ -70,7 +70,7 @@ def test_several_students_in_one_pass(
             assert found["held_out"][loss] < 0.95 * found["held_out_before"][loss], (name, loss)
         learnt = find_base_model(str(folder / name))
         config = learnt.config
-        assert (config["num_hidden_layers"], config["hidden_size"], config["num_attention_heads"]) == shape
+        assert (config.num_hidden_layers, config.hidden_size, config.num_attention_heads) == shape
         assert not learnt.has_head
         assert learnt.vocabulary.read_bytes() == (encoder / "vocab.txt").read_bytes()
     training = [row["students"]["2x24x3"]["loss"] for row in read_log(folder / "log.jsonl") if "students" in row]

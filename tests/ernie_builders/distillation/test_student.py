@@ -68,7 +68,7 @@ def test_narrower(teacher: Checkpoint) -> None:
 def test_wider_starts_at_random(teacher: Checkpoint) -> None:
     student = make_student("1x48x2", teacher)
     assert student.weights[TABLES[0]].shape == (len(teacher.weights[TABLES[0]]), 48)
-    assert not student.config["use_task_id"]
+    assert not student.config.use_task_id
 
 
 def test_an_encoder_with_another_vocabulary(teacher: Checkpoint, tmp_path: Path) -> None:

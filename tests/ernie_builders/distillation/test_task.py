@@ -47,7 +47,7 @@ def test_unlabelled_text_teaches(
     assert (card["texts"], card["labelled_rows"], card["dev_rows"]) == (300, 0, 60)
     losses = [json.loads(line)["loss"] for line in log]
     assert len(losses) == 6 and losses[-1] < 0.5 * losses[0]
-    assert read_checkpoint(tmp_path / "small").config["hidden_size"] == 16
+    assert read_checkpoint(tmp_path / "small").config.hidden_size == 16
     assert not (tmp_path / "small.partial").exists()
     place = Place(tasks_file, data_dir, base_model, tmp_path / "published")
     assert place.build("--checkpoint", f"topics={tmp_path / 'small'}", "--until", "evaluate") == 0

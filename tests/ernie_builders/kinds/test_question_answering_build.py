@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from ernie_builders.checkpoints.checkpoint import Checkpoint
+from ernie_builders.checkpoints.encoder_config import parse_config
 from ernie_builders.checkpoints.weight_formats import with_prefix
 from ernie_builders.config.tasks import ASSETS, TrainConfig
 from ernie_builders.framework import import_paddle, import_paddlenlp
@@ -43,9 +44,8 @@ def tiny_base(hidden: int = 64) -> Checkpoint:
     config = {**CONFIG, **sizes, "max_position_embeddings": 128}
     paddle.seed(1)
     own = {k: v for k, v in config.items() if k != "layer_norm_eps"}
-    return Checkpoint(
-        "tiny", config, with_prefix(weights_of(transformers.ErnieModel(transformers.ErnieConfig(**own)))), vocabulary
-    )
+    weights = with_prefix(weights_of(transformers.ErnieModel(transformers.ErnieConfig(**own))))
+    return Checkpoint(where="tiny", config=parse_config(config, "tiny"), weights=weights, vocabulary=vocabulary)
 
 
 def test_training_on_real_questions_beats_the_best_guess(embedded_tokenizer: ErnieTokenizer, tmp_path: Path) -> None:

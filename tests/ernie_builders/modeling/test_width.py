@@ -95,7 +95,7 @@ def test_a_shallower_model(checkpoint: Checkpoint) -> None:
     np.testing.assert_array_equal(
         small[f"ernie.{name.format(0)}"], checkpoint.weights[f"ernie.{name.format(LAYERS - 1)}"]
     )
-    logits(replace(checkpoint, config={**checkpoint.config, "num_hidden_layers": 1}), small)
+    logits(replace(checkpoint, config=replace(checkpoint.config, num_hidden_layers=1)), small)
 
 
 def test_two_thirds(checkpoint: Checkpoint) -> None:

@@ -18,7 +18,7 @@ def test_a_directory_without_a_usable_configuration(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"no config\.json"):
         PRESETS.model(str(tmp_path))
     (tmp_path / "config.json").write_text("{", encoding="utf-8")
-    with pytest.raises(CheckpointError, match=r"config\.json: cannot be read"):
+    with pytest.raises(CheckpointError, match=r"config\.json: not JSON"):
         PRESETS.model(str(tmp_path))
     shape = {"vocab_size": 8, "hidden_size": 4, "num_hidden_layers": 1, "num_attention_heads": 2}
     (tmp_path / "config.json").write_text(json.dumps({**shape, "intermediate_size": "8"}), encoding="utf-8")

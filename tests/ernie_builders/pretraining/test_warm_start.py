@@ -7,14 +7,15 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from ernie_builders.checkpoints.encoder_config import parse_config
 from ernie_builders.checkpoints.random_encoder import random_weights
 from ernie_builders.pretraining.corpus.stream import Stream
 from ernie_builders.pretraining.warm_start import attend_to_offsets, cooccurrences, positions, word_vectors
 
 from .texts import Run
 
-CONFIG = {"vocab_size": 50, "hidden_size": 312, "intermediate_size": 64, "num_hidden_layers": 1}
-MORE = {"max_position_embeddings": 512, "type_vocab_size": 4, "initializer_range": 0.02}
+CONFIG = {"vocab_size": 50, "hidden_size": 312, "num_hidden_layers": 1, "num_attention_heads": 12}
+MORE = {"intermediate_size": 64, "max_position_embeddings": 512, "type_vocab_size": 4, "initializer_range": 0.02}
 
 
 def test_words_that_stand_together_are_near() -> None:
@@ -40,7 +41,7 @@ def test_words_that_stand_together_are_near() -> None:
 
 @pytest.mark.parametrize("heads", [2, 12])
 def test_heads_attend_to_their_offsets(heads: int) -> None:
-    weights, hidden = random_weights({**CONFIG, **MORE}, 0), 312
+    weights, hidden = random_weights(parse_config({**CONFIG, **MORE}, ""), 0), 312
     attend_to_offsets(weights, hidden, heads, positions(hidden))
     states = weights["ernie.embeddings.position_embeddings.weight"][:64] / 0.05  # as layer norm leaves them
     query, key = (states @ weights[f"ernie.encoder.layers.0.self_attn.{n}_proj.weight"] for n in ("q", "k"))

@@ -143,5 +143,5 @@ def test_what_is_no_encoder_changes_nothing(assets: Path, new: Path, broken: str
     with pytest.raises(CheckpointError, match=says):
         adopt(new, assets)
     assert verify(assets) == []
-    assert read_checkpoint(assets / "encoder").config["hidden_size"] == 312
+    assert read_checkpoint(assets / "encoder").config.hidden_size == 312
     assert not (assets / "encoders").exists()

@@ -13,11 +13,13 @@ from typing import Any
 import pytest
 
 from ernie_builders.checkpoints.checkpoint import Checkpoint
+from ernie_builders.checkpoints.encoder_config import parse_config
 from ernie_builders.config.tasks import load_tasks
 from ernie_builders.errors import BuildError
 from ernie_builders.stages import Context, Done, run_stage
 
 from ..places import Place, copied, topic_rows, write_topics
+from ..tiny import CONFIG
 
 STAGES = ("data", "fine-tune", "export", "evaluate", "publish")
 
@@ -115,7 +117,7 @@ def test_two_builds_of_a_stage_wait_for_each_other(
     context = Context(
         load_tasks(tasks_file)["topics"],
         "full",
-        Checkpoint("", {}, {}, tmp_path),
+        Checkpoint(where="", config=parse_config(CONFIG, ""), weights={}, vocabulary=tmp_path),
         False,
         None,
         "dev",

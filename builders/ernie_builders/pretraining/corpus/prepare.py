@@ -19,7 +19,7 @@ from ...config.tasks import ASSETS
 from ...console import say
 from ...errors import ConfigError, DataError
 from ...filesystem import locked, sha256_of, whole_folder
-from ...modeling.model import find_base_model
+from ...modeling.model import find_base_model, vocabulary_of_base_model
 from ..config import PretrainConfig, Source
 from . import stream as streams
 from .id_format import read_ids
@@ -57,7 +57,7 @@ def find_vocabulary(source: Source, init: str, output: Path) -> Path:
     elif source.format == "ids":
         raise ConfigError("--vocab: with --format ids, give the vocabulary that the ids are of")
     elif init and not init.startswith(PREFIX):
-        given = find_base_model(init).vocabulary
+        given = vocabulary_of_base_model(init)
     else:
         given = ASSETS / "encoder" / "vocab.txt"
     tokenizer = ErnieTokenizer.from_vocab(given)

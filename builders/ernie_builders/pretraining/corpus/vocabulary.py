@@ -60,4 +60,5 @@ def with_vocabulary(start: Checkpoint, vocabulary: Path) -> Checkpoint:
         )
     index = np.array(rows, np.int64)
     weights = {name: value[index] if name in (TABLE, BIAS) else value for name, value in start.weights.items()}
-    return replace(start, config={**start.config, "vocab_size": len(names)}, weights=weights, vocabulary=vocabulary)
+    config = replace(start.config, vocab_size=len(names))
+    return replace(start, config=config, weights=weights, vocabulary=vocabulary)

@@ -27,7 +27,7 @@ from ...readers import Example
 from .. import Context, Done, code_key
 from ..data import read_split
 from ..export import MODEL
-from ..finetune import fine_tuned, manifest_of
+from ..finetune import config_of, fine_tuned, manifest_of
 from .distil import training_text
 
 NAME = "convert"
@@ -154,7 +154,7 @@ def _most_sensitive(
 ) -> tuple[list[str], dict[str, Any]]:
     """Nodes of the parts that lose most in 8 bits; the errors of all."""
     recipe = context.recipe
-    layers = fine_tuned(before["fine-tune"]).config["num_hidden_layers"]
+    layers = config_of(before["fine-tune"]).num_hidden_layers
     if recipe.engine == "openvino":
         names = openvino_ir.products(openvino_ir.read_model(source))
     else:

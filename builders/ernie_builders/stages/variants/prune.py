@@ -45,17 +45,17 @@ def run(context: Context, before: Mapping[str, Done], folder: Path) -> dict[str,
     recipe = context.recipe
     full = fine_tuned(before["fine-tune"])
     train = training_text(context, before)
-    size = full.config["hidden_size"] // full.config["num_attention_heads"]
-    weights, config = full.weights, dict(full.config)
+    size = full.config.head_size
+    weights, config = full.weights, full.config
     if recipe.depth:
-        layers_kept(config["num_hidden_layers"], recipe.depth)
-        weights, config["num_hidden_layers"] = shallower(weights, recipe.depth), recipe.depth
+        layers_kept(config.num_hidden_layers, recipe.depth)
+        weights, config = shallower(weights, recipe.depth), replace(config, num_hidden_layers=recipe.depth)
     if recipe.width < 1:
         inner = weights["ernie.encoder.layers.0.linear1.weight"].shape[1]
-        check_width(recipe.width, config["num_attention_heads"], inner)
+        check_width(recipe.width, config.num_attention_heads, inner)
         found = importance(context, before, replace(full, weights=weights, config=config), train)
         weights = narrowed(weights, found, recipe.width, size)
-    student = Checkpoint(full.where, config, weights, full.vocabulary)
+    student = replace(full, config=config, weights=weights)
     return distil(context, before, folder, full, student)
 
 
@@ -80,7 +80,7 @@ def importance(context: Context, before: Mapping[str, Done], model: Checkpoint, 
     rows = training_rows(manifest, tokenizer, [train[i] for i in sorted(chosen)], context.task.train.windows_per_text)
     layer = build_model(kind, model, manifest, ready=True)
     layer.eval()  # no dropout: the gradients are those of the model as it is served
-    size = model.config["hidden_size"] // model.config["num_attention_heads"]
+    size = model.config.head_size
     total: Importance = []
     rows = sorted(rows, key=lambda row: max(len(window.input_ids) for window in row.windows))
     for start in range(0, len(rows), settings.batch_size):
