@@ -6,13 +6,13 @@ import importlib
 import sys
 from collections.abc import Sequence
 
-VERBS = {  # name: module of this package, help
+VERBS = {  # name: (module of this package, help)
     "sweep": ("sweep.cli", "measure a served repository with perf_analyzer"),
-    "report": ("report.cli", "a recorded run as one HTML page and as Markdown"),
+    "report": ("report.cli", "write a recorded run as one HTML page and as Markdown"),
     "compare": ("report.compare", "is one run slower than another, by more than noise?"),
     "plan": ("report.plan", "how many machines for a rate and a latency"),
-    "overload": ("stress.overload", "more requests than the server can take: who is answered, who refused, recovery"),
-    "growth": ("stress.growth", "what a token costs as texts grow longer and callers more, served and bare"),
+    "overload": ("stress.overload", "send more requests than the server can take: who is answered, who is refused"),
+    "growth": ("stress.growth", "cost per token as texts grow longer and callers more, with and without the server"),
 }
 
 

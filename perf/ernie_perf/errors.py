@@ -1,9 +1,10 @@
 """What can go wrong while measuring.
 
 PerfError
-├── TargetError     the server cannot be asked, or perf_analyzer cannot measure it
-├── AnswerError     the server answers otherwise than the same task in this process
-└── RunError        a recorded run is missing, malformed, or of another sweep
+├── TargetError     the server does not answer, or perf_analyzer cannot measure it
+├── AnswerError     the server's answers differ from the same task's answers in this process
+├── RunError        a recorded run is missing, malformed, or of another sweep
+└── PeerError       another server, or the whole comparison with other servers, cannot be measured
 """
 
 
@@ -12,12 +13,16 @@ class PerfError(Exception):
 
 
 class TargetError(PerfError):
-    """The server cannot be asked, or perf_analyzer cannot measure it."""
+    """The server does not answer, or perf_analyzer cannot measure it."""
 
 
 class AnswerError(PerfError):
-    """The server answers otherwise than the same task in this process."""
+    """The server's answers differ from the same task's answers in this process."""
 
 
 class RunError(PerfError):
     """A recorded run is missing, malformed, or of another sweep."""
+
+
+class PeerError(PerfError):
+    """Another server, or the whole comparison with other servers, cannot be measured."""

@@ -1,53 +1,76 @@
-"""What a run was measured on: processor or GPU, threads, versions."""
+"""What a run was measured on: processor, GPUs, threads and the versions of what serves."""
 
 from __future__ import annotations
 
 import os
 import platform
 import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 from ernie_builders.compression import measure
 
 PACKAGES = ("ernie-triton", "nvidia-pytriton", "tritonclient", "onnxruntime", "openvino", "numpy", "tokenizers")
+NVIDIA_SMI_SECONDS = 20
 
 
-def machine() -> dict[str, Any]:
-    """CPU model, its vector instructions, threads of this process, memory in bytes, GPUs, what else was running."""
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return {
-        **measure.machine(),
-        "logical_cpus": os.cpu_count(),
-        "memory": memory,
-        "system": platform.platform(),
-        "gpus": gpus(),
-        "load_average": [round(value, 2) for value in os.getloadavg()],
-    }
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """As run.json has it."""
+
+    cpu: str  # the processor's name
+    instructions: Sequence[str]  # vector instructions that matter to inference
+    threads: int  # that this process may use
+    logical_cpus: int | None = None
+    memory: int = 0  # bytes
+    system: str = ""
+    gpus: Sequence[str] = ()
+    load_average: Sequence[float] = ()  # over 1, 5 and 15 minutes, when the run began
 
 
-def gpus() -> list[str]:
-    """Name, driver and memory of each GPU as nvidia-smi says; empty where there is none."""
+def describe_machine() -> Machine:
+    """This machine, now."""
+    processor = measure.machine()
+    return Machine(
+        cpu=processor["cpu"],
+        instructions=processor["instructions"],
+        threads=processor["threads"],
+        logical_cpus=os.cpu_count(),
+        memory=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        system=platform.platform(),
+        gpus=list_gpus(),
+        load_average=[round(value, 2) for value in os.getloadavg()],
+    )
+
+
+def list_gpus() -> list[str]:
+    """Name, driver version and memory of each GPU, as nvidia-smi prints them; empty where it cannot be run."""
     command = ["nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+        result = subprocess.run(command, capture_output=True, text=True, timeout=NVIDIA_SMI_SECONDS, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return []
-    return [line.strip() for line in done.stdout.splitlines() if line.strip()] if done.returncode == 0 else []
+    return [line.strip() for line in result.stdout.splitlines() if line.strip()] if result.returncode == 0 else []
 
 
-def versions() -> dict[str, str]:
-    """Of Python and of what serves; without the packages that are not installed."""
-    found = {"python": platform.python_version()}
-    for name in PACKAGES:
+def installed_versions(packages: Sequence[str] = PACKAGES) -> dict[str, str]:
+    """Version of each package; those that are not installed are left out."""
+    versions = {}
+    for name in packages:
         try:
-            found[name] = metadata.version(name)
+            versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
-    return found
+    return versions
+
+
+def serving_versions() -> dict[str, str]:
+    """Versions of Python and of the packages that serve."""
+    return {"python": platform.python_version(), **installed_versions()}
 
 
 def repository_name(path: Path) -> str:
-    """A run may be published: the folder's name, not where it is on this machine."""
+    """The folder's name without its path: a run may be published."""
     return path.resolve().name

@@ -8,46 +8,57 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PROC = Path("/proc")
-TICKS = os.sysconf("SC_CLK_TCK")
-PAGE = os.sysconf("SC_PAGE_SIZE")
+TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 SERVER = "tritonserver"
 STUB = "triton_python_backend_stub"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Usage:
-    """Of all processes of a role: CPU seconds so far, resident bytes now, and how many there are."""
+    """All processes of a role at one moment."""
 
-    cpu_s: float = 0.0
-    rss: int = 0
+    cpu_s: float = 0.0  # CPU seconds since they started
+    rss: int = 0  # resident bytes
     count: int = 0
 
     def plus(self, cpu_s: float, rss: int) -> Usage:
         """With one more process."""
-        return Usage(self.cpu_s + cpu_s, self.rss + rss, self.count + 1)
+        return Usage(cpu_s=self.cpu_s + cpu_s, rss=self.rss + rss, count=self.count + 1)
 
 
-def usage(pid: int) -> dict[str, Usage]:
+@dataclass(frozen=True, kw_only=True)
+class UsedResources:
+    """All processes of a role between two moments, as records.jsonl has it."""
+
+    cpu_s: float  # CPU seconds spent
+    rss: int  # resident bytes at the second moment
+    processes: int = 1  # at the second moment
+
+
+def usage_by_role(pid: int) -> dict[str, Usage]:
     """Role -> usage of `pid` and its descendants: `tritonserver`, and each Python stub by its model.
 
-    Other processes (the guard) are left out; one that ends meanwhile too.
+    Processes without a role (such as the guard) are left out, and so are those that end meanwhile.
     """
-    found: dict[str, Usage] = {}
-    for one in descendants(pid):
+    usages: dict[str, Usage] = {}
+    for process in descendants(pid):
+        folder = PROC / str(process)
         try:
-            role = role_of((PROC / str(one) / "cmdline").read_bytes().decode("utf-8", "replace").split("\0"))
+            role = role_of((folder / "cmdline").read_bytes().decode("utf-8", "replace").split("\0"))
             if role is None:
                 continue
-            fields = (PROC / str(one) / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-            pages = int((PROC / str(one) / "statm").read_text(encoding="utf-8").split()[1])
+            fields = (folder / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+            pages = int((folder / "statm").read_text(encoding="utf-8").split()[1])
         except OSError:
             continue
-        found[role] = found.get(role, Usage()).plus((int(fields[11]) + int(fields[12])) / TICKS, pages * PAGE)
-    return found
+        cpu_s = (int(fields[11]) + int(fields[12])) / TICKS_PER_SECOND
+        usages[role] = usages.get(role, Usage()).plus(cpu_s, pages * PAGE_BYTES)
+    return usages
 
 
 def role_of(arguments: list[str]) -> str | None:
-    """`tritonserver`, or the model that a stub runs (REPOSITORY/MODEL/VERSION/FILE is its first argument)."""
+    """`tritonserver`, or the model that a stub runs (its first argument is REPOSITORY/MODEL/VERSION/FILE)."""
     name = Path(arguments[0]).name
     if name == SERVER:
         return SERVER
@@ -65,22 +76,21 @@ def descendants(pid: int) -> list[int]:
                 stat = (folder / "stat").read_text(encoding="utf-8")
             except OSError:
                 continue
-            children.setdefault(int(stat.rpartition(")")[2].split()[1]), []).append(int(folder.name))
-    found, waiting = [], [pid]
+            parent = int(stat.rpartition(")")[2].split()[1])
+            children.setdefault(parent, []).append(int(folder.name))
+    tree, waiting = [], [pid]
     while waiting:
-        one = waiting.pop()
-        found.append(one)
-        waiting += children.get(one, [])
-    return found
+        process = waiting.pop()
+        tree.append(process)
+        waiting += children.get(process, [])
+    return tree
 
 
-def spent(before: Mapping[str, Usage], after: Mapping[str, Usage]) -> dict[str, dict[str, float]]:
+def used_between(before: Mapping[str, Usage], after: Mapping[str, Usage]) -> dict[str, UsedResources]:
     """Role -> CPU seconds between two readings, and the memory and number of processes at the second."""
     return {
-        role: {
-            "cpu_s": round(now.cpu_s - before.get(role, Usage()).cpu_s, 2),
-            "rss": now.rss,
-            "processes": now.count,
-        }
-        for role, now in after.items()
+        role: UsedResources(
+            cpu_s=round(usage.cpu_s - before.get(role, Usage()).cpu_s, 2), rss=usage.rss, processes=usage.count
+        )
+        for role, usage in after.items()
     }

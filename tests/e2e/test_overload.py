@@ -224,4 +224,4 @@ def test_the_command(shedding: TritonServer, build_arguments: list[str], capsys:
     command += ["--tasks-file", given["--tasks-file"], "--data-dir", given["--data-dir"], "--limit", "50"]
     assert cli.main([*command, "--factor", "2", "--seconds", "1"]) == 0, capsys.readouterr()
     shown = capsys.readouterr().out
-    assert f"SLO {SLO_MS} ms" in shown and "refused with UNAVAILABLE" in shown and "well again after" in shown
+    assert f"SLO {SLO_MS} ms" in shown and "refused with UNAVAILABLE" in shown and "recovered after" in shown

@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from ernie_perf import cli
 from ernie_perf.errors import AnswerError, TargetError
-from ernie_perf.sweep.answers import Answers
-from ernie_perf.sweep.expected import Expected, expected_answers, write_input_data
-from ernie_perf.sweep.load import Analyzer, Load
+from ernie_perf.sweep.analyzer import Analyzer
+from ernie_perf.sweep.answers import AnswerChecker
+from ernie_perf.sweep.expected import ExpectedAnswers, expected_answers, write_input_data
+from ernie_perf.sweep.records import LoadFigures
+from ernie_perf.sweep.settings import Load
 from ernie_runtime.steps.pipeline import Pipeline
 from ernie_serve import ServeError, perf_analyzer
 from ernie_serve.server import TritonServer
@@ -107,19 +108,27 @@ def test_a_server_with_wrong_answers_is_not_measured(
     wrong = replace(right, exact={item: {"LABEL_ID": (right.exact[item]["LABEL_ID"] + 1) % 3} for item in items})
     other = replace(right, exact={}, results={item: {**right.results[item], "tokens": 99} for item in items})
 
-    def measure(expected: Expected, name: str, texts: int = 1) -> dict[str, Any]:
-        load, data, answers = Load("concurrency", 2), tmp_path / f"{name}-texts.json", Answers(expected, texts)
+    def measure(expected: ExpectedAnswers, name: str, texts: int = 1) -> LoadFigures:
+        data = tmp_path / f"{name}-texts.json"
         write_input_data(expected, data, validate=texts == 1)
-        return analyzer.measure(server.grpc_address, "topic_fp32", load, 0.6, data, answers, tmp_path / name)
+        return analyzer.measure(
+            address=server.grpc_address,
+            model="topic_fp32",
+            load=Load("concurrency", 2),
+            seconds=0.6,
+            data=data,
+            checker=AnswerChecker(expected, texts),
+            raw=tmp_path / name,
+        )
 
-    assert measure(right, "right")["wrong"] == 0
+    assert measure(right, "right").wrong == 0
     with pytest.raises(TargetError, match="Output doesn't match expected output"):
         measure(wrong, "wrong")
     found = measure(other, "other")
-    assert found["wrong"] == found["checked"] != 0
-    assert measure(replace(right, exact={}), "three", 3)["wrong"] == 0
+    assert found.wrong == found.checked != 0
+    assert measure(replace(right, exact={}), "three", 3).wrong == 0
     found = measure(wrong, "three-wrong", 3)  # all of a request's texts are compared, and none is perf_analyzer's
-    assert found["wrong"] == found["checked"] == 3 * found["requests"] != 0
+    assert found.wrong == found.checked == 3 * found.requests != 0
 
     swapped = replace(pipeline.manifest, labels=tuple(reversed(pipeline.manifest.labels)))
     with pytest.raises(AnswerError, match="is it the same repository"):

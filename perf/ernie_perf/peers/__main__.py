@@ -10,11 +10,11 @@ from pathlib import Path
 
 from ernie_runtime.errors import ErnieError
 
+from ..errors import PeerError
 from .base import Peer
 from .case import read_case, read_items
 from .classic import ClassicPeer
 from .engine import EnginePeer
-from .errors import PeerError
 from .fastapi_peer import FastApiPeer
 from .hugging_face import shipped_checkpoint
 from .infinity_peer import InfinityPeer

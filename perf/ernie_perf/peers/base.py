@@ -19,10 +19,10 @@ import ernie_perf
 import ernie_runtime
 from ernie_runtime.install import install_hint
 
+from ..errors import PeerError
 from .answers import KINDS, Answer
 from .case import Case, Item
 from .closed_loop import Run, closed_loop, http_request
-from .errors import PeerError
 from .plain import CASE_VARIABLE
 
 PACKAGES = [str(Path(module.__file__).parents[1]) for module in (ernie_perf, ernie_runtime) if module.__file__]

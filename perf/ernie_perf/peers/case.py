@@ -13,8 +13,8 @@ from ernie_runtime.kinds import get_kind
 from ernie_runtime.names import encoder_model, tokenizer_model
 from ernie_runtime.repository import newest_version, task_manifest
 
+from ..errors import PeerError
 from .answers import EMBEDDING, KINDS
-from .errors import PeerError
 
 Item = tuple[str, ...]
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from .errors import PeerError
+from ..errors import PeerError
 
 PATIENCE = 60.0  # seconds without any answer
 CHUNK = 1 << 16

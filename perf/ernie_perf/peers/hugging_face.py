@@ -12,10 +12,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from ..errors import PeerError
 from .answers import EMBEDDING
 from .base import ModulePeer
 from .case import Case
-from .errors import PeerError
 from .plain import PlainTokenizer
 
 POOLINGS = {"mean": "pooling_mode_mean_tokens", "cls": "pooling_mode_cls_token"}

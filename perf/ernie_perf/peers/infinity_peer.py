@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from ..errors import PeerError
 from .answers import Answer
 from .case import Case, Item
-from .errors import PeerError
 from .hugging_face import MODEL, HuggingFacePeer
 
 BATCH = 32  # texts

@@ -9,9 +9,9 @@ from ernie_runtime.errors import ManifestError
 from ernie_runtime.names import encoder_model, fused_model, postprocess_model, tokenizer_model, variant_ensemble
 from ernie_runtime.repository import task_manifest
 
+from ..errors import PeerError
 from .answers import Answer, answers_of
 from .case import Case, Item
-from .errors import PeerError
 from .triton import TritonPeer
 
 

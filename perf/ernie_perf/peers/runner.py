@@ -9,11 +9,11 @@ from dataclasses import asdict, dataclass, field
 
 import numpy as np
 
+from ..errors import PeerError
 from .answers import Answer, answers_of
 from .base import Peer, free_port, unfit
 from .case import Case, Item
 from .closed_loop import Run
-from .errors import PeerError
 from .model import PlainModel
 from .plain import PlainTokenizer
 

@@ -11,9 +11,9 @@ from typing import Any
 from ernie_serve.problems import ServeError
 from ernie_serve.server import ServerOptions, TritonServer
 
+from ..errors import PeerError
 from .base import HttpPeer, free_port
 from .case import Case, Item
-from .errors import PeerError
 
 
 class TritonPeer(HttpPeer):

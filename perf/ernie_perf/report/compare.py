@@ -6,173 +6,255 @@ import argparse
 import math
 import statistics
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..errors import PerfError, RunError
-from ..sweep.noise import Noise, pooled
-from ..sweep.records import Run
-from .curves import Curve, Point, curves
+from ernie_runtime.names import variant_ensemble
 
-HIGHER, LOWER = 1, -1
-FIGURES = {"concurrency": {"throughput": HIGHER, "p99_ms": LOWER}, "rate": {"p50_ms": LOWER, "p99_ms": LOWER}}
-BLIND = 0.75  # a relative loss that one should see; with more noise a comparison says nothing
-UNITS = {"throughput": "texts/s", "p50_ms": "ms p50", "p99_ms": "ms p99"}
+from ..command import run_command
+from ..errors import RunError
+from ..sweep.engine import ORDERS
+from ..sweep.records import LoadFigures
+from ..sweep.run import Run
+from ..sweep.settings import CONCURRENCY, RATE
+from .curves import Curve, Point, curves_of
+from .noise import Noise, pooled_noise
 
-Key = tuple[str, str, str, str]  # task, variant, load, figure
-Rows = dict[Key, tuple[list[float], list[float], int]]  # the rounds of A, those of B, and which way is better
+BLIND = 0.75  # a relative loss that one should see; with more noise than that a comparison says nothing
+HINT = "sweep with --rounds 3 or more"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
+class ComparedFigure:
+    """A figure that is compared."""
+
+    name: str
+    unit: str
+    better: int  # 1 where higher is better, -1 where lower is
+    value: Callable[[LoadFigures], float]
+
+
+THROUGHPUT = ComparedFigure(name="throughput", unit="texts/s", better=1, value=lambda figures: figures.throughput)
+P50 = ComparedFigure(name="p50_ms", unit="ms p50", better=-1, value=lambda figures: figures.p50_ms)
+P99 = ComparedFigure(name="p99_ms", unit="ms p99", better=-1, value=lambda figures: figures.p99_ms)
+COMPARED = {CONCURRENCY: (THROUGHPUT, P99), RATE: (P50, P99)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """One figure of one cell in both runs."""
+
+    task: str
+    variant: str
+    load: str
+    figure: ComparedFigure
+    before: Sequence[float]  # one value a round
+    after: Sequence[float]
+
+    @property
+    def place(self) -> str:
+        """Variant and load, for people."""
+        return f"{variant_ensemble(self.task, self.variant)}, {self.load}"
+
+    @property
+    def noise_group(self) -> tuple[str, str]:
+        """Noise is pooled over tasks, variants and both runs: a few rounds of one cell say little about it."""
+        return self.load, self.figure.name
+
+    @property
+    def change(self) -> float:
+        """Relative, above 0 where `after` is better; of geometric means."""
+        return math.exp(self.figure.better * (_log_mean(self.after) - _log_mean(self.before))) - 1
+
+
+@dataclass(frozen=True, kw_only=True)
 class Change:
-    """One figure of one cell in both runs; `change` is relative, above 0 where B is better."""
+    """One figure of one cell, with what it means."""
 
-    key: Key
-    before: float
-    after: float
-    change: float
-    margin: float  # a loss below it may be chance
-    real: bool
+    measured: Measured
+    margin: float  # a relative loss below it may be chance
+    is_loss: bool
 
     def line(self) -> str:
         """For people."""
-        task, variant, load, figure = self.key
-        word = "LOSS" if self.real else "gain" if self.change > self.margin else "same"
+        measured, change = self.measured, self.measured.change
+        word = "LOSS" if self.is_loss else "gain" if change > self.margin else "same"
+        before, after = statistics.median(measured.before), statistics.median(measured.after)
         return (
-            f"{word}  {task}_{variant}, {load}: {self.before:.1f} -> {self.after:.1f} {UNITS[figure]} "
-            f"({100 * self.change:+.1f}%, noise {100 * self.margin:.1f}%)"
+            f"{word}  {measured.place}: {before:.1f} -> {after:.1f} {measured.figure.unit} "
+            f"({100 * change:+.1f}%, noise {100 * self.margin:.1f}%)"
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """changes: of all cells that both runs have; broken: cells that fail now; remarks: what was not compared."""
+    """Two runs side by side."""
 
-    changes: tuple[Change, ...]
-    broken: tuple[str, ...]
-    remarks: tuple[str, ...]
+    changes: Sequence[Change]  # of all cells that both runs have
+    broken: Sequence[str]  # cells that fail now
+    remarks: Sequence[str]  # what was not compared, and why
 
     @property
-    def lost(self) -> bool:
-        """Whether B is really worse."""
-        return bool(self.broken) or any(change.real for change in self.changes)
+    def losses(self) -> int:
+        """How many figures are really worse."""
+        return len(self.broken) + sum(change.is_loss for change in self.changes)
+
+    def lines(self) -> list[str]:
+        """For people, losses first."""
+        order = sorted(
+            self.changes,
+            key=lambda c: (not c.is_loss, c.measured.task, c.measured.variant, c.measured.load, c.measured.figure.name),
+        )
+        lines = [change.line() for change in order]
+        lines += [f"LOSS  {line}" for line in self.broken] + [f"note  {line}" for line in self.remarks]
+        return [*lines, f"{self.losses} real losses among {len(self.changes) + len(self.broken)} figures"]
 
 
-def parser() -> argparse.ArgumentParser:
-    """The command line."""
+@dataclass(frozen=True, kw_only=True)
+class CompareOptions:
+    """What the command line asks for."""
+
+    before: Path
+    after: Path
+    least: float  # a smaller relative loss does not matter
+
+
+def parse(argv: Sequence[str] | None = None) -> CompareOptions:
+    """Wrong usage exits with 2."""
     p = argparse.ArgumentParser(prog="ernie-triton perf compare", description=__doc__)
     p.add_argument("before", type=Path, metavar="A", help="folder of a sweep")
-    p.add_argument("after", type=Path, metavar="B", help="folder of a later sweep, on the same machine")
-    p.add_argument("--least", type=float, default=3.0, help="a loss of fewer per cent does not matter (default 3)")
-    return p
+    p.add_argument("after", type=Path, metavar="B", help="folder of a later sweep on the same machine")
+    p.add_argument(
+        "--least", type=float, default=3.0, metavar="PERCENT", help="ignore losses below this percentage (default: 3)"
+    )
+    args = p.parse_args(argv)
+    return CompareOptions(before=args.before, after=args.after, least=args.least / 100)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit codes: 0 no loss, 1 a real loss, 2 usage or runs that cannot be compared."""
-    args = parser().parse_args(argv)
-    try:
-        found = compare(Run.load(args.before), Run.load(args.after), args.least / 100)
-    except PerfError as error:
-        sys.stderr.write(f"ernie-triton perf compare: {error}\n")
-        return 2
-    lines = [change.line() for change in sorted(found.changes, key=lambda c: (not c.real, c.key))]
-    lines += [f"LOSS  {line}" for line in found.broken] + [f"note  {line}" for line in found.remarks]
-    losses = sum(change.real for change in found.changes) + len(found.broken)
-    lines.append(f"{losses} real losses among {len(found.changes) + len(found.broken)} figures")
-    sys.stdout.write("\n".join(lines) + "\n")
-    return 1 if found.lost else 0
+    options = parse(argv)
+
+    def work() -> int:
+        comparison = compare(Run.load(options.before), Run.load(options.after), options.least)
+        sys.stdout.write("\n".join(comparison.lines()) + "\n")
+        return 1 if comparison.losses else 0
+
+    return run_command("ernie-triton perf compare", work, error_code=2)
 
 
 def compare(before: Run, after: Run, least: float) -> Comparison:
-    """Every figure of every cell that both have. Errors: RunError where no cell was repeated, or none is in both."""
-    each = [run.about["settings"].get("request_texts", 1) for run in (before, after)]
-    if each[0] != each[1]:
-        raise RunError(f"the runs sent {each[0]} and {each[1]} texts a request; measure both with one --request-texts")
-    remarks = _differences(before, after)
-    first, second = ({(c.task, c.variant): c for c in curves(run)} for run in (before, after))
-    rows: Rows = {}
-    broken: list[str] = []
-    for name, ours in first.items():
-        theirs = second.get(name)
-        if theirs is None:
-            remarks.append(f"{'_'.join(name)} is not in {after.folder}")
+    """Compare every figure of every cell that both have. least: a smaller relative loss does not matter.
+
+    Errors: RunError where no cell was repeated, none is in both runs, or the runs sent other texts.
+    """
+    request_texts = [run.description.settings.request_texts for run in (before, after)]
+    if request_texts[0] != request_texts[1]:
+        raise RunError(
+            f"the runs sent {request_texts[0]} and {request_texts[1]} texts a request; measure both with the same "
+            "--request-texts"
+        )
+    pairs = _Pairs(remarks=_differences(before, after))
+    curves_after = {(curve.task, curve.variant): curve for curve in curves_of(after)}
+    for curve in curves_of(before):
+        other = curves_after.get((curve.task, curve.variant))
+        if other is None:
+            pairs.remarks.append(f"{variant_ensemble(curve.task, curve.variant)} is not in {after.folder}")
             continue
-        texts = [run.about["tasks"][name[0]]["texts"]["sha256"] for run in (before, after)]
-        if texts[0] != texts[1]:
-            raise RunError(f"task {name[0]}: the runs sent other texts; measure both with the same --texts and --limit")
-        _pair(ours, theirs, rows, broken, remarks)
-        _pair_engines(ours, theirs, rows)
-    if not rows and not broken:
+        hashes = {run.description.tasks[curve.task].texts.sha256 for run in (before, after)}
+        if len(hashes) > 1:
+            raise RunError(
+                f"task {curve.task}: the runs sent other texts; measure both with the same --texts and --limit"
+            )
+        pairs.add_served(curve, other)
+        pairs.add_engine(curve, other)
+    if not pairs.measured and not pairs.broken:
         raise RunError(f"{before.folder} and {after.folder} have no measurement in common")
-    noises = _noises(rows)
+    return Comparison(changes=_changes(pairs.measured, least), broken=pairs.broken, remarks=pairs.remarks)
+
+
+@dataclass
+class _Pairs:
+    """What both runs measured."""
+
+    remarks: list[str]
+    measured: list[Measured] = field(default_factory=list)
+    broken: list[str] = field(default_factory=list)
+
+    def add_served(self, before: Curve, after: Curve) -> None:
+        """All loads of a variant."""
+        points = {(p.mode, p.value): p for p in after.points}
+        for point in before.served():
+            other = points.get((point.mode, point.value))
+            place = f"{variant_ensemble(before.task, before.variant)}, {point.label}"
+            if other is None:
+                self.remarks.append(f"{place}: only in the first run")
+            elif other.error and not point.error:
+                self.broken.append(f"{place}: fails now: {other.error[:200]}")
+            elif point.sustained and not other.sustained:
+                self.broken.append(f"{place}: no longer sustained, {other.throughput:.0f} texts/s")
+            elif other.rounds:
+                for figure in COMPARED[point.mode]:
+                    self._add(before, point.label, figure, _values(point, figure), _values(other, figure))
+
+    def add_engine(self, before: Curve, after: Curve) -> None:
+        """The bare encoder at the batch size that is best in the first run: was it the machine or the service?"""
+        for order in ORDERS:
+            best = before.engine_best(order)
+            if best is not None and (order, best.batch) in after.engine:
+                rounds = [[r.throughput for r in c.engine[order, best.batch]] for c in (before, after)]
+                self._add(before, f"bare engine, batch {best.batch}, by {order}", THROUGHPUT, *rounds)
+
+    def _add(
+        self, curve: Curve, load: str, figure: ComparedFigure, before: Sequence[float], after: Sequence[float]
+    ) -> None:
+        self.measured.append(
+            Measured(task=curve.task, variant=curve.variant, load=load, figure=figure, before=before, after=after)
+        )
+
+
+def _changes(pairs: Sequence[Measured], least: float) -> list[Change]:
+    """Errors: RunError where noise is unknown, or so large that no loss could be seen."""
+    noises = _noises(pairs)
     changes = []
-    for key, (a, b, better) in rows.items():
-        noise = noises[key[2:]]
+    for pair in pairs:
+        noise = noises[pair.noise_group]
         if noise is None:
-            raise RunError(f"{key[2]} was measured once in each run: noise is unknown; sweep with --rounds 3 or more")
-        change = math.exp(better * (_log_mean(b) - _log_mean(a))) - 1
-        margin = noise.margin(len(a), len(b), len(rows))
+            raise RunError(f"{pair.load} was measured once in each run: noise is unknown; {HINT}")
+        margin = noise.margin(len(pair.before), len(pair.after), len(pairs))
         if margin > BLIND:
             raise RunError(
-                f"{key[2]}: noise is {100 * margin:.0f}%, known from {noise.freedom} repeated "
-                f"measurement{'s' * (noise.freedom > 1)}: no loss could be seen; sweep with --rounds 3 or more"
+                f"{pair.load}: noise is {100 * margin:.0f}%, known from {noise.freedom} repeated "
+                f"measurement{'s' * (noise.freedom > 1)}: no loss could be seen; {HINT}"
             )
-        changes.append(
-            Change(key, statistics.median(a), statistics.median(b), change, margin, -change > max(margin, least))
-        )
-    return Comparison(tuple(changes), tuple(broken), tuple(remarks))
+        changes.append(Change(measured=pair, margin=margin, is_loss=-pair.change > max(margin, least)))
+    return changes
+
+
+def _noises(pairs: Sequence[Measured]) -> dict[tuple[str, str], Noise | None]:
+    groups: dict[tuple[str, str], list[Sequence[float]]] = {}
+    for pair in pairs:
+        groups.setdefault(pair.noise_group, []).extend([pair.before, pair.after])
+    return {key: pooled_noise(values) for key, values in groups.items()}
 
 
 def _differences(before: Run, after: Run) -> list[str]:
     """What makes two runs hard to compare."""
-    found = []
-    for name in ("cpu", "threads", "gpus"):
-        ours, theirs = before.about["machine"][name], after.about["machine"][name]
-        if ours != theirs:
-            found.append(f"other machines: {name} {ours} and {theirs}")
-    if before.about["settings"]["seconds"] != after.about["settings"]["seconds"]:
-        found.append("measurements of other lengths: the noise is taken from both")
-    return found
+    first, second = before.description.machine, after.description.machine
+    pairs = {
+        "cpu": (first.cpu, second.cpu),
+        "threads": (first.threads, second.threads),
+        "gpus": (list(first.gpus), list(second.gpus)),
+    }
+    remarks = [f"other machines: {name} {a} and {b}" for name, (a, b) in pairs.items() if a != b]
+    if before.description.settings.seconds != after.description.settings.seconds:
+        remarks.append("measurements of other lengths: the noise is taken from both")
+    return remarks
 
 
-def _pair(ours: Curve, theirs: Curve, rows: Rows, broken: list[str], remarks: list[str]) -> None:
-    others = {(p.mode, p.value): p for p in theirs.points}
-    for point in ours.served():
-        other = others.get((point.mode, point.value))
-        where = f"{ours.task}_{ours.variant}, {point.label}"
-        if other is None:
-            remarks.append(f"{where}: only in the first run")
-        elif other.failed and not point.failed:
-            broken.append(f"{where}: fails now: {other.failed[:200]}")
-        elif point.sustained and not other.sustained:
-            broken.append(f"{where}: not kept up any more, {other.throughput:.0f} texts/s")
-        elif other.rounds:
-            for figure, better in FIGURES[point.mode].items():
-                key = (ours.task, ours.variant, point.label, figure)
-                rows[key] = (_values(point, figure), _values(other, figure), better)
-
-
-def _pair_engines(ours: Curve, theirs: Curve, rows: Rows) -> None:
-    """The bare encoder, at the batch size that is best in the first run: was it the machine or the service?"""
-    for order in ("file", "length"):
-        best = ours.limit(order)
-        if best is not None and (order, best.batch) in theirs.engine:
-            key = (ours.task, ours.variant, f"bare engine, batch {best.batch}, by {order}", "throughput")
-            a, b = ([r["throughput"] for r in c.engine[order, best.batch]] for c in (ours, theirs))
-            rows[key] = (a, b, HIGHER)
-
-
-def _noises(rows: Rows) -> dict[tuple[str, str], Noise | None]:
-    """(load, figure) -> noise, pooled over tasks, variants and both runs: a few rounds of one cell say little."""
-    groups: dict[tuple[str, str], list[Sequence[float]]] = {}
-    for key, (a, b, _) in rows.items():
-        groups.setdefault((key[2], key[3]), []).extend([a, b])
-    return {key: pooled(values) for key, values in groups.items()}
-
-
-def _values(point: Point, figure: str) -> list[float]:
-    return [float(record[figure]) for record in point.rounds]
+def _values(point: Point, figure: ComparedFigure) -> list[float]:
+    return [figure.value(record.figures) for record in point.rounds if record.figures is not None]
 
 
 def _log_mean(values: Sequence[float]) -> float:

@@ -19,7 +19,7 @@ svg { max-width: 100%; height: auto; } figure { margin: 1em 0; } figcaption, .no
 
 @dataclass(frozen=True)
 class Heading:
-    """level: 2 or 3."""
+    """A section's or (level 3) subsection's."""
 
     level: int
     text: str
@@ -34,16 +34,16 @@ class Text:
 
 @dataclass(frozen=True)
 class Table:
-    """The first row is the header."""
+    """Cells as text."""
 
-    rows: Sequence[Sequence[str]]
+    rows: Sequence[Sequence[str]]  # the first is the header
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A picture; name: of its file beside the Markdown."""
+    """A picture."""
 
-    name: str
+    name: str  # of its file beside the Markdown, without .svg
     svg: str
     caption: str
 
@@ -59,7 +59,7 @@ class Page:
     blocks: list[Block] = field(default_factory=list)
 
     def add(self, *blocks: Block | None) -> None:
-        """Append; None is nothing to show."""
+        """Append; None stands for nothing to show."""
         self.blocks += [block for block in blocks if block is not None]
 
     def html(self) -> str:
@@ -74,7 +74,7 @@ class Page:
         return "\n\n".join([f"# {self.title}", *(_markdown(block) for block in self.blocks)]) + "\n"
 
     def write(self, folder: Path) -> list[Path]:
-        """report.html, report.md and the pictures; what was written."""
+        """Write report.html, report.md and the pictures; their paths."""
         folder.mkdir(parents=True, exist_ok=True)
         files = {"report.html": self.html(), "report.md": self.markdown()}
         files |= {f"{block.name}.svg": block.svg for block in self.blocks if isinstance(block, Figure)}

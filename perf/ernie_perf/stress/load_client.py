@@ -1,11 +1,11 @@
-"""A gRPC client that goes on asking whatever the server does: perf_analyzer ends at the first request refused."""
+"""A gRPC client that keeps sending whatever the server does; perf_analyzer ends at the first refused request."""
 
 from __future__ import annotations
 
 import random
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,95 +13,152 @@ import numpy as np
 import tritonclient.grpc as grpc
 
 from ..errors import TargetError
+from ..sweep.texts import Item
 
-PATIENCE = 60.0  # seconds for what is under way when the last request has been sent
+ANSWER_SECONDS = 60.0  # for requests in flight after the last one was sent
+BACK_OFF_SECONDS = 0.1  # between a refusal and a caller's next request: at once, it would send hardly anything else
+POLL_SECONDS = 0.01
 UNAVAILABLE = "StatusCode.UNAVAILABLE"
-BACK_OFF = 0.1  # seconds that a caller of a closed loop waits after a refusal: at once, refusals would be all it makes
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What became of one request: when it was sent, how long it took (s), its status (empty: answered)."""
+@dataclass(frozen=True, kw_only=True)
+class RequestOutcome:
+    """What became of one request."""
 
-    sent: float
-    seconds: float
-    item: int
-    status: str
+    sent: float  # seconds after the first request could be sent
+    seconds: float  # from sending to the answer or refusal
+    item: int  # which of the client's items was sent
+    status: str = ""  # gRPC status; empty: answered
     message: str = ""
-    outputs: Mapping[str, Any] | None = None
+    outputs: Mapping[str, Any] | None = None  # first element of each output; None: refused
+
+    @property
+    def answered(self) -> bool:
+        """Whether the server answered, rather than refused."""
+        return not self.status
+
+    @property
+    def ended(self) -> float:
+        """Seconds after the first request could be sent."""
+        return self.sent + self.seconds
 
 
-class Client:
-    """Asks one model about texts of one item each, in their order, again from the first when they are through."""
+@dataclass(frozen=True, kw_only=True)
+class Phase:
+    """Part of an open loop."""
 
-    def __init__(self, address: str, model: str, inputs: Sequence[str], items: Sequence[tuple[str, ...]]) -> None:
+    rate: float  # requests/s
+    seconds: float
+
+
+class LoadClient:
+    """Sends requests of one item each to one model, in the items' order, starting over after the last."""
+
+    def __init__(self, address: str, model: str, inputs: Sequence[str], items: Sequence[Item]) -> None:
+        """address: HOST:PORT of gRPC. inputs: names of the model's inputs, one for each text of an item."""
         self.model = model
-        self.requests = [[_tensor(name, text) for name, text in zip(inputs, item, strict=True)] for item in items]
+        self._requests = [[_tensor(name, text) for name, text in zip(inputs, item, strict=True)] for item in items]
         self._client = grpc.InferenceServerClient(address)
-        self._next = 0
+        self._item = 0
 
     def close(self) -> None:
         """End the connection."""
         self._client.close()
 
-    def poisson(self, *parts: tuple[float, float], seed: int = 0) -> list[Outcome]:
-        """Send requests at random moments: in each part (rate a second, seconds), one after the other without a
-        pause for answers; all answers."""
-        generator, started = random.Random(seed), time.monotonic()
-        due: list[float] = []
-        begins = started
-        for rate, seconds in parts:
-            moment = begins
-            while (moment := moment + generator.expovariate(rate)) < begins + seconds:
-                due.append(moment)
-            begins += seconds
-        return self._run(started, iter(due), None)
+    def __enter__(self) -> LoadClient:
+        return self
 
-    def closed(self, callers: int, seconds: float) -> list[Outcome]:
-        """So many callers, each asks again when it has its answer, or a moment after a refusal; all answers."""
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def open_loop(self, *phases: Phase, seed: int = 0) -> list[RequestOutcome]:
+        """Send requests at random moments (Poisson arrivals), one phase after the other, whatever becomes of them.
+
+        All outcomes, in the order of sending. Errors: TargetError for an answer that is neither RESULT nor a refusal,
+        and where one does not come.
+        """
+        started = time.monotonic()
+        return self._send_all(started, _poisson_moments(started, phases, random.Random(seed)), None)
+
+    def closed_loop(self, callers: int, seconds: float) -> list[RequestOutcome]:
+        """Let so many callers send requests, each as soon as its last one is answered, or a moment after a refusal.
+
+        All outcomes, in the order of sending. Errors: as `open_loop`.
+        """
         started = time.monotonic()
 
-        def due() -> Any:
+        def moments() -> Iterator[float]:
             while time.monotonic() < started + seconds:
                 yield started
 
-        return self._run(started, due(), threading.Semaphore(callers))
+        return self._send_all(started, moments(), threading.Semaphore(callers))
 
-    def _run(self, started: float, due: Any, free: threading.Semaphore | None) -> list[Outcome]:
-        outcomes: list[Outcome] = []
+    def _send_all(
+        self, started: float, moments: Iterable[float], free_callers: threading.Semaphore | None
+    ) -> list[RequestOutcome]:
+        outcomes: list[RequestOutcome] = []
         sent = 0
-        for moment in due:
-            if free is not None:
-                free.acquire()
+        for moment in moments:
+            if free_callers is not None:
+                free_callers.acquire()
             wait = moment - time.monotonic()
             if wait > 0:
                 time.sleep(wait)
-            item = self._next = (self._next + 1) % len(self.requests)
-            begun = time.monotonic()
-
-            def came(result: Any, error: Any, begun: float = begun, item: int = item) -> None:
-                took = time.monotonic() - begun
-                if error is None:
-                    outcome = Outcome(begun - started, took, item, "", outputs=_values(result))
-                else:
-                    outcome = Outcome(begun - started, took, item, str(error.status()), str(error.message()))
-                outcomes.append(outcome)  # a list's append is atomic
-                if free is not None and error is not None:
-                    threading.Timer(BACK_OFF, free.release).start()
-                elif free is not None:
-                    free.release()
-
-            self._client.async_infer(self.model, self.requests[item], came)
+            self._item = (self._item + 1) % len(self._requests)
+            callback = _recorder(outcomes, started, self._item, free_callers)
+            self._client.async_infer(self.model, self._requests[self._item], callback)
             sent += 1
-        end = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + ANSWER_SECONDS
         while len(outcomes) < sent:
-            if time.monotonic() > end:
-                raise TargetError(f"{sent - len(outcomes)} of {sent} requests were not answered in {PATIENCE:.0f} s")
-            time.sleep(0.01)
+            if time.monotonic() > deadline:
+                missing = sent - len(outcomes)
+                raise TargetError(f"{missing} of {sent} requests were not answered in {ANSWER_SECONDS:.0f} s")
+            time.sleep(POLL_SECONDS)
         for outcome in outcomes:
             if outcome.status not in ("", UNAVAILABLE):
                 raise TargetError(f"{self.model}: {outcome.status}: {outcome.message}")
         return sorted(outcomes, key=lambda outcome: outcome.sent)
+
+
+def _poisson_moments(started: float, phases: Sequence[Phase], generator: random.Random) -> list[float]:
+    """When to send, on the monotonic clock."""
+    moments: list[float] = []
+    begins = started
+    for phase in phases:
+        moment = begins
+        while (moment := moment + generator.expovariate(phase.rate)) < begins + phase.seconds:
+            moments.append(moment)
+        begins += phase.seconds
+    return moments
+
+
+def _recorder(
+    outcomes: list[RequestOutcome], started: float, item: int, free_callers: threading.Semaphore | None
+) -> Callable[[Any, Any], None]:
+    """What tritonclient calls, from a thread of its own, with the result or the error of a request sent now."""
+    sent_at = time.monotonic()
+
+    def record(result: Any, error: Any) -> None:
+        seconds = time.monotonic() - sent_at
+        if error is None:
+            outcome = RequestOutcome(
+                sent=sent_at - started, seconds=seconds, item=item, outputs=_first_elements(result)
+            )
+        else:
+            outcome = RequestOutcome(
+                sent=sent_at - started,
+                seconds=seconds,
+                item=item,
+                status=str(error.status()),
+                message=str(error.message()),
+            )
+        outcomes.append(outcome)  # a list's append is atomic
+        if free_callers is not None and error is not None:
+            threading.Timer(BACK_OFF_SECONDS, free_callers.release).start()
+        elif free_callers is not None:
+            free_callers.release()
+
+    return record
 
 
 def _tensor(name: str, text: str) -> Any:
@@ -110,10 +167,10 @@ def _tensor(name: str, text: str) -> Any:
     return tensor
 
 
-def _values(result: Any) -> dict[str, Any]:
-    """The first element of each output."""
-    found = {}
+def _first_elements(result: Any) -> dict[str, Any]:
+    """By output."""
+    elements = {}
     for output in result.get_response().outputs:
         value = result.as_numpy(output.name).reshape(-1)[0]
-        found[output.name] = value.decode() if isinstance(value, bytes) else value.item()
-    return found
+        elements[output.name] = value.decode() if isinstance(value, bytes) else value.item()
+    return elements

@@ -1,13 +1,14 @@
 """`ernie-triton perf overload --task T --slo 500ms`: more requests than the server can answer; who is answered and how
-soon, what becomes of the others, and how long it takes to be well again."""
+soon, what becomes of the others, and how long the server takes to recover."""
 
 from __future__ import annotations
 
 import argparse
+import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,163 +19,206 @@ from ernie_runtime.names import variant_ensemble
 from ernie_runtime.steps.pipeline import Pipeline
 
 from .. import processes
+from ..command import DEFAULT_REPOSITORY, milliseconds, run_command
 from ..errors import PerfError
-from ..report.plan import milliseconds
 from ..sweep.expected import expected_answers
-from ..sweep.subjects import find_subjects
-from .load_client import Client, Outcome
-from .own_server import check_answers, command, server_of
+from ..sweep.settings import TaskSelection
+from ..sweep.tasks import select_one
+from .load_client import LoadClient, Phase, RequestOutcome
+from .own_server import check_answers, print_figures, server_of
 
-CALLERS = 32  # of the closed loop that finds what the server sustains
-AFTER = 0.5  # of that rate, once the flood is over
-RECOVERY = 10.0  # seconds that it is asked at that rate
+CALLERS = 32  # of the closed loop that finds the sustained rate
+WARM_UP_SECONDS = 1.0
+RECOVERY_SHARE = 0.5  # of the sustained rate that is sent after the overload
+RECOVERY_SECONDS = 10.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
+class OverloadOptions:
+    """What the command line asks for."""
+
+    selection: TaskSelection
+    slo_ms: float
+    factor: float  # of the sustained rate, while overloaded
+    seconds: float  # of the overload
+    output: Path | None  # a JSON file
+
+
+@dataclass(frozen=True, kw_only=True)
 class Figures:
-    """What was seen. Rates in requests a second, latencies in ms.
-
-    answered_rate: until the last answer, which without bounds may come long after the flood.
-    recovered_s: from the end of the flood to the last moment when a request was sent that was refused or took longer
-    than the SLO; 0 where none was. unwell: such requests, of `after`. cpu_s: CPU seconds of the flood, of this client
-    and of the server's processes.
-    """
+    """What was seen. Rates in requests/s."""
 
     task: str
     slo_ms: float
     sustained: float
-    asked: float
-    seconds: float
-    requests: int
+    asked: float  # rate during the overload
+    seconds: float  # of the overload
+    requests: int  # of the overload
     answered: int
-    answered_rate: float
+    answered_rate: float  # until the last answer, which without bounds may come long after the overload
     answered_p50_ms: float
     answered_p99_ms: float
     refused_p50_ms: float
     refused_p99_ms: float
-    recovered_s: float
-    after: int
-    unwell: int
-    cpu_s: Mapping[str, float]
+    recovered_s: float  # from the end of the overload until the last failing request was sent; 0 where none was
+    after: int  # requests after the overload
+    unwell: int  # failing ones among them: refused, or slower than the SLO
+    cpu_s: Mapping[str, float]  # CPU seconds of the overload, by role: `client`, and the server's processes
 
     def lines(self) -> list[str]:
         """For a person."""
         refused = self.requests - self.answered
         return [
             f"{self.task}: sustains {self.sustained:.0f} requests/s ({CALLERS} callers); SLO {self.slo_ms:g} ms",
-            f"asked {self.asked:.0f} requests/s for {self.seconds:g} s: {self.answered:,} of {self.requests:,} answered"
+            f"sent {self.asked:.0f} requests/s for {self.seconds:g} s: {self.answered:,} of {self.requests:,} answered"
             f" ({self.answered_rate:.0f} a second), {refused:,} refused with UNAVAILABLE",
             f"answered: p50 {self.answered_p50_ms:.0f}, p99 {self.answered_p99_ms:.0f} ms"
             f" ({self.answered_p99_ms / self.slo_ms:.2f} x the SLO)",
             f"refused: p50 {self.refused_p50_ms:.0f}, p99 {self.refused_p99_ms:.0f} ms",
-            f"at {AFTER:g} x what it sustains, it is well again after {self.recovered_s:.1f} s ({self.unwell} of"
+            f"at {RECOVERY_SHARE:g} x the sustained rate, recovered after {self.recovered_s:.1f} s ({self.unwell} of"
             f" {self.after:,} requests refused or late)",
-            "CPU seconds of the flood: " + ", ".join(f"{role} {spent:.1f}" for role, spent in self.cpu_s.items()),
+            "CPU seconds of the overload: " + ", ".join(f"{role} {cpu_s:.1f}" for role, cpu_s in self.cpu_s.items()),
         ]
 
 
-def parser() -> argparse.ArgumentParser:
-    """The command line."""
+def parse(argv: Sequence[str] | None = None) -> OverloadOptions:
+    """Wrong usage exits with 2."""
     p = argparse.ArgumentParser(prog="ernie-triton perf overload", description=__doc__)
-    p.add_argument("--repository", type=Path, default=Path("model_repository"))
+    p.add_argument("--repository", type=Path, default=DEFAULT_REPOSITORY, help="(default: %(default)s)")
     p.add_argument("--task", required=True, help="published with the bounds of [tasks.NAME.serving]")
     p.add_argument("--slo", type=milliseconds, required=True, help="what it was published with: 500ms, 0.5s, 500")
-    p.add_argument("--factor", type=float, default=3.0, help="of what the server sustains (default 3)")
-    p.add_argument("--seconds", type=float, default=10.0, help="of the flood (default 10)")
-    p.add_argument("--data-dir", type=Path, help="the task's dev texts; default: the sample that ships")
-    p.add_argument("--tasks-file", type=Path, default=TASKS_FILE)
-    p.add_argument("--limit", type=int, default=2000, help="texts")
-    p.add_argument("--output", type=Path, help="the figures and the machine as JSON")
-    return p
+    p.add_argument("--factor", type=float, default=3.0, help="of the rate that the server sustains (default: 3)")
+    p.add_argument("--seconds", type=float, default=10.0, help="of the overload (default: 10)")
+    p.add_argument("--data-dir", type=Path, help="the task's dev texts (default: the sample that ships)")
+    p.add_argument("--tasks-file", type=Path, default=TASKS_FILE, help="(default: the one that ships)")
+    p.add_argument("--limit", type=int, default=2000, help="texts (default: 2000)")
+    p.add_argument("--output", type=Path, help="write the figures and the machine to this JSON file")
+    args = p.parse_args(argv)
+    if args.factor <= 0 or args.seconds <= 0 or args.limit <= 0:
+        p.error("--factor, --seconds and --limit must be above 0")
+    selection = TaskSelection(
+        repository=args.repository,
+        tasks=args.task,
+        tasks_file=args.tasks_file,
+        texts={},
+        data_dir=args.data_dir,
+        limit=args.limit,
+    )
+    return OverloadOptions(
+        selection=selection, slo_ms=args.slo, factor=args.factor, seconds=args.seconds, output=args.output
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit codes: 0 measured, 1 a fault (one line), 2 usage, 130 interrupted."""
-    arguments = parser()
-    args = arguments.parse_args(argv)
-    if args.factor <= 0 or args.seconds <= 0 or args.limit <= 0:
-        arguments.error("--factor, --seconds and --limit must be above 0")
+    """Exit codes: 0 measured, 1 an error (one line), 2 usage, 130 interrupted."""
+    options = parse(argv)
 
-    def measure() -> tuple[str, dict[str, Any]]:
-        figures = overload(args)
-        return "".join(f"{line}\n" for line in figures.lines()), figures.__dict__
+    def work() -> int:
+        figures = overload(options)
+        print_figures("".join(f"{line}\n" for line in figures.lines()), asdict(figures), options.output)
+        return 0
 
-    return command("ernie-triton perf overload", measure, args.output)
+    return run_command("ernie-triton perf overload", work)
 
 
-def overload(args: argparse.Namespace) -> Figures:
-    """Start a server with the task alone, and do what the command line asks for."""
-    (subject,) = find_subjects(
-        args.repository, args.task, "recommended", args.tasks_file, {}, args.data_dir, args.limit
-    )
-    (variant,) = subject.variants
-    task = subject.manifest.task
-    pipeline = Pipeline.load(args.repository, task, variant.name)
-    model = variant_ensemble(task, variant.name)
-    with server_of(args.repository, model) as server:
-        expected = expected_answers(server.grpc_address, pipeline, variant, subject.texts.items)
-        client = Client(server.grpc_address, model, expected.inputs, expected.items)
-        try:
-            client.closed(CALLERS, 1.0)
-            loop = client.closed(CALLERS, args.seconds / 2)
-            sustained = sum(1 for one in loop if not one.status) / max(one.sent + one.seconds for one in loop)
-            before, spent = processes.usage(server.pid), time.process_time()
-            ended: list[tuple[Any, float]] = []  # what was used when the flood ended
-            timer = threading.Timer(
-                args.seconds, lambda: ended.append((processes.usage(server.pid), time.process_time()))
+def overload(options: OverloadOptions) -> Figures:
+    """Start a server with the task alone, find the rate that it sustains, then send more.
+
+    Errors: PerfError, BuildError, ErnieError, ServeError.
+    """
+    task, variant = select_one(options.selection)
+    repository, model = options.selection.repository, variant_ensemble(task.name, variant.name)
+    pipeline = Pipeline.load(repository, task.name, variant.name)
+    with server_of(repository, model) as server:
+        expected = expected_answers(server.grpc_address, pipeline, variant, task.texts.items)
+        with LoadClient(server.grpc_address, model, expected.inputs, expected.items) as client:
+            client.closed_loop(CALLERS, WARM_UP_SECONDS)
+            closed = client.closed_loop(CALLERS, options.seconds / 2)
+            sustained = sum(outcome.answered for outcome in closed) / max(outcome.ended for outcome in closed)
+            cpu = _CpuTimer(server.pid, options.seconds)
+            # Requests after the overload do not wait for its answers: the server must get over these too.
+            outcomes = client.open_loop(
+                Phase(rate=options.factor * sustained, seconds=options.seconds),
+                Phase(rate=RECOVERY_SHARE * sustained, seconds=RECOVERY_SECONDS),
             )
-            timer.start()
-            # What comes after the flood does not wait for its answers: they are part of what the server must get over.
-            both = client.poisson((args.factor * sustained, args.seconds), (AFTER * sustained, RECOVERY))
-            timer.join()
-        finally:
-            client.close()
-    check_answers([*loop, *both], expected)
-    (usage, spent_then) = ended[0]
-    used = processes.spent(before, usage)
-    cpu = {"client": round(spent_then - spent, 2), **{role: part["cpu_s"] for role, part in used.items()}}
-    return figures_of(task, args.slo, sustained, args.seconds, both, cpu)
+            cpu_s = cpu.result()
+    check_answers([*closed, *outcomes], expected)
+    return figures_of(
+        task.name,
+        slo_ms=options.slo_ms,
+        sustained=sustained,
+        seconds=options.seconds,
+        outcomes=outcomes,
+        cpu_s=cpu_s,
+    )
+
+
+class _CpuTimer:
+    """CPU seconds by role, from now on for so many seconds, while this thread sends requests."""
+
+    def __init__(self, pid: int, seconds: float) -> None:
+        self._pid = pid
+        self._server_before, self._client_before = processes.usage_by_role(pid), time.process_time()
+        self._cpu_s: dict[str, float] = {}
+        self._timer = threading.Timer(seconds, self._read)
+        self._timer.start()
+
+    def _read(self) -> None:
+        client = time.process_time() - self._client_before
+        server = processes.used_between(self._server_before, processes.usage_by_role(self._pid))
+        self._cpu_s = {"client": round(client, 2), **{role: used.cpu_s for role, used in server.items()}}
+
+    def result(self) -> dict[str, float]:
+        """Waits for the end of the time."""
+        self._timer.join()
+        return self._cpu_s
 
 
 def figures_of(
     task: str,
+    *,
     slo_ms: float,
     sustained: float,
     seconds: float,
-    outcomes: Sequence[Outcome],
+    outcomes: Sequence[RequestOutcome],
     cpu_s: Mapping[str, float],
 ) -> Figures:
-    """From what became of the requests, of the flood (sent in the first `seconds`) and after it.
+    """From the outcomes of the overload (sent in the first `seconds`) and of what was sent after it.
 
-    Errors: PerfError where none of the flood was answered.
+    Errors: PerfError where no request of the overload was answered.
     """
-    flood, after = ([one for one in outcomes if (one.sent < seconds) == first] for first in (True, False))
-    answered = [one for one in flood if not one.status]
-    refused = [one for one in flood if one.status]
+    overloaded = [outcome for outcome in outcomes if outcome.sent < seconds]
+    after = [outcome for outcome in outcomes if outcome.sent >= seconds]
+    answered = [outcome for outcome in overloaded if outcome.answered]
+    refused = [outcome for outcome in overloaded if not outcome.answered]
     if not answered:
-        raise PerfError(f"{task}: none of {len(flood)} requests was answered")
-    unwell = [one.sent - seconds for one in after if one.status or 1000 * one.seconds > slo_ms]
+        raise PerfError(f"{task}: none of {len(overloaded)} requests was answered")
+    failing = [outcome.sent - seconds for outcome in after if not outcome.answered or 1000 * outcome.seconds > slo_ms]
     return Figures(
         task=task,
         slo_ms=slo_ms,
         sustained=round(sustained, 1),
-        asked=round(len(flood) / seconds, 1),
+        asked=round(len(overloaded) / seconds, 1),
         seconds=seconds,
-        requests=len(flood),
+        requests=len(overloaded),
         answered=len(answered),
-        answered_rate=round(len(answered) / max(seconds, *(one.sent + one.seconds for one in answered)), 1),
-        answered_p50_ms=_percentile(answered, 50),
-        answered_p99_ms=_percentile(answered, 99),
-        refused_p50_ms=_percentile(refused, 50),
-        refused_p99_ms=_percentile(refused, 99),
-        recovered_s=round(max(unwell, default=0.0), 2),
+        answered_rate=round(len(answered) / max(seconds, *(outcome.ended for outcome in answered)), 1),
+        answered_p50_ms=_percentile_ms(answered, 50),
+        answered_p99_ms=_percentile_ms(answered, 99),
+        refused_p50_ms=_percentile_ms(refused, 50),
+        refused_p99_ms=_percentile_ms(refused, 99),
+        recovered_s=round(max(failing, default=0.0), 2),
         after=len(after),
-        unwell=len(unwell),
+        unwell=len(failing),
         cpu_s=dict(cpu_s),
     )
 
 
-def _percentile(outcomes: Sequence[Outcome], percent: float) -> float:
-    """Of the latencies, ms; 0 of none."""
-    values: Any = np.percentile([1000 * one.seconds for one in outcomes], percent) if outcomes else 0.0
-    return round(float(values), 2)
+def _percentile_ms(outcomes: Sequence[RequestOutcome], percent: float) -> float:
+    """Of the latencies; 0 of none."""
+    value: Any = np.percentile([1000 * outcome.seconds for outcome in outcomes], percent) if outcomes else 0.0
+    return round(float(value), 2)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

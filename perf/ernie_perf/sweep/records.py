@@ -1,34 +1,31 @@
-"""A run on disk: run.json (what was asked for, on what), records.jsonl (a measurement a line), raw/."""
+"""Records of a sweep: one measurement each, one JSON object a line of records.jsonl."""
 
 from __future__ import annotations
 
-import json
 import math
-import os
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from ernie_builders.filesystem import write_file, write_json
+from ..processes import UsedResources
+from .description import from_fields
+from .settings import ENGINE, RATE
 
-from ..errors import RunError
-
-SCHEMA = 1
-SETTINGS, RECORDS, RAW = "run.json", "records.jsonl", "raw"
-MODES = ("concurrency", "rate", "engine")
+SUSTAINED = 0.95
+"""A rate is sustained where this share of it is answered (less what chance sends); below it the queue grows for as long
+as the load lasts."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Cell:
-    """One measurement of a sweep; order: of the texts, for the bare engine."""
+    """Which measurement of a sweep."""
 
     task: str
     variant: str
     mode: str
-    value: float  # requests in flight, requests a second, or the engine's batch size
+    value: float  # requests in flight, requests/s, or the bare encoder's batch size
     round: int
-    order: str = ""
+    order: str = ""  # of the texts, for the bare encoder
 
     def name(self) -> str:
         """As a file name, and for people."""
@@ -37,130 +34,156 @@ class Cell:
 
     @classmethod
     def of(cls, record: Mapping[str, Any]) -> Cell:
-        """The cell that a record is of."""
-        return cls(
-            record["task"],
-            record["variant"],
-            record["mode"],
-            float(record["value"]),
-            record["round"],
-            record.get("order", ""),
+        """The cell of a JSON record."""
+        return from_fields(cls, record, value=float(record["value"]))
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadFigures:
+    """What perf_analyzer measured of one load. Latencies are a request's, as the client sees them."""
+
+    throughput: float  # texts/s
+    p50_ms: float
+    p90_ms: float
+    p95_ms: float
+    p99_ms: float
+    avg_ms: float
+    delayed: int = 0  # open loop: requests that perf_analyzer sent late
+    requests: int = 0
+    checked: int = 0  # answers compared
+    wrong: int = 0
+    wrong_example: Mapping[str, Any] | None = None  # inputs, outputs and expected of the first wrong answer
+    seconds: float = 0.0  # perf_analyzer's wall time
+    client_cpu_s: float = 0.0  # perf_analyzer's CPU time
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """One model of the ensemble over a measurement; medians over several rounds may have fractions.
+
+    Times are nanoseconds per request: all requests of a batch wait for the whole batch.
+    """
+
+    model: str
+    inferences: float  # texts
+    executions: float
+    batch: float  # inferences per execution
+    failures: float
+    queue_ns: float
+    input_ns: float
+    infer_ns: float
+    output_ns: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class PaddingTokens:
+    """Tokens that the encoder ran."""
+
+    real_tokens: int = 0
+    padding_tokens: int = 0
+
+    def since(self, earlier: PaddingTokens) -> PaddingTokens:
+        """The difference of two readings of the counters."""
+        return PaddingTokens(
+            real_tokens=self.real_tokens - earlier.real_tokens,
+            padding_tokens=self.padding_tokens - earlier.padding_tokens,
         )
 
 
-@dataclass(frozen=True)
-class Run:
-    """A recorded run: `about` is run.json; `records` the last record of each cell, failed ones with `error`."""
+@dataclass(frozen=True, kw_only=True)
+class ServedRecord:
+    """A load on the server, measured or failed."""
 
-    folder: Path
-    about: Mapping[str, Any]
-    records: tuple[dict[str, Any], ...]
+    cell: Cell
+    engine: str = ""
+    figures: LoadFigures | None = None  # None: perf_analyzer failed
+    error: str = ""  # why the measurement does not count; empty where it does
+    stages: tuple[Stage, ...] = ()
+    processes: Mapping[str, UsedResources] | None = None  # by role; None: a server elsewhere
+    padding: PaddingTokens | None = None  # None: the server has no such metrics
 
-    @classmethod
-    def load(cls, folder: Path) -> Run:
-        """Errors: RunError where it is no run, or a line is malformed (a torn last line is what a kill leaves)."""
-        about = read_about(folder)
-        if about is None:
-            raise RunError(f"{folder}: no {SETTINGS}: not a run of `ernie-triton perf sweep`")
-        return cls(folder, about, tuple(read_records(folder).values()))
-
-    def good(self) -> list[dict[str, Any]]:
-        """The records without an error."""
-        return [record for record in self.records if not record.get("error")]
-
-
-def read_about(folder: Path) -> dict[str, Any] | None:
-    """run.json; None where there is none."""
-    path = folder / SETTINGS
-    if not path.is_file():
-        return None
-    try:
-        about = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RunError(f"{path}: cannot be read ({error})") from None
-    if not isinstance(about, dict) or about.get("schema") != SCHEMA:
-        raise RunError(f"{path}: not schema {SCHEMA}: recorded by another version of the project")
-    return about
+    def to_json(self) -> dict[str, Any]:
+        """Keys as docs/perf.md lists them; those without a value are left out."""
+        document = {**vars(self.cell), "engine": self.engine, "errors": 0}
+        if self.figures is not None:
+            figures = asdict(self.figures)
+            if self.figures.wrong_example is None:
+                del figures["wrong_example"]
+            document |= figures
+        if self.error:
+            document |= {"errors": (self.figures.wrong if self.figures else 0) or 1, "error": self.error}
+        document["stages"] = [asdict(stage) for stage in self.stages]
+        if self.processes is not None:
+            document["processes"] = {role: asdict(used) for role, used in self.processes.items()}
+        if self.padding is not None:
+            document["padding"] = asdict(self.padding)
+        return document
 
 
-def read_records(folder: Path) -> dict[Cell, dict[str, Any]]:
-    """The last record of each cell, in the order the cells were first measured."""
-    path, found = folder / RECORDS, {}
-    if not path.is_file():
-        return {}
-    lines = path.read_text(encoding="utf-8").split("\n")
-    for number, line in enumerate(lines, 1):
-        if not line:
-            continue
-        try:
-            record = json.loads(line)
-            found[Cell.of(record)] = record
-        except (ValueError, KeyError, TypeError) as error:
-            if number == len(lines):  # without its newline: the process was killed while it wrote
-                break
-            raise RunError(f"{path}:{number}: not a record ({error})") from None
-    return found
+@dataclass(frozen=True, kw_only=True)
+class EngineRecord:
+    """A measurement of the bare encoder."""
+
+    cell: Cell
+    engine: str = ""
+    throughput: float  # texts/s
+    padding: PaddingTokens | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Keys as docs/perf.md lists them."""
+        document = {**vars(self.cell), "engine": self.engine, "throughput": self.throughput}
+        return document | ({"padding": asdict(self.padding)} if self.padding is not None else {})
 
 
-class Recorder:
-    """Appends to a run; what is on disk is complete lines, whatever happens."""
+@dataclass(frozen=True, kw_only=True)
+class SkippedRecord:
+    """A rate that was not tried."""
 
-    def __init__(self, folder: Path, about: Mapping[str, Any]) -> None:
-        """Start the run in `folder`, or go on with it. Errors: RunError where another sweep is in there."""
-        self.folder = folder
-        before = read_about(folder)
-        if before is not None and (before["settings"], before["tasks"]) != (about["settings"], about["tasks"]):
-            raise RunError(f"{folder}: {_difference(before, about)}; give another --output to keep both")
-        self.records = read_records(folder)
-        (folder / RAW).mkdir(parents=True, exist_ok=True)
-        if before is None:
-            write_json(folder / SETTINGS, about)
-        else:
-            _drop_torn_line(folder / RECORDS)
+    cell: Cell
+    reason: str
 
-    def done(self, cell: Cell) -> bool:
-        """Whether it is measured; one that failed is not."""
-        return cell in self.records and not self.records[cell].get("error")
-
-    def raw(self, cell: Cell) -> Path:
-        """Where its raw files go, without an ending."""
-        return self.folder / RAW / cell.name()
-
-    def add(self, cell: Cell, figures: Mapping[str, Any]) -> dict[str, Any]:
-        """Write a measurement down."""
-        record = {**vars(cell), **figures}
-        with (self.folder / RECORDS).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record, ensure_ascii=False) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        self.records[cell] = record
-        return record
+    def to_json(self) -> dict[str, Any]:
+        """Keys as docs/perf.md lists them."""
+        return {**vars(self.cell), "skipped": self.reason}
 
 
-def _difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    for part in ("settings", "tasks"):
-        for name in {**before[part], **now[part]}:
-            ours, theirs = now[part].get(name), before[part].get(name)
-            if ours != theirs:
-                shown = "" if part == "tasks" else f" ({theirs} there, {ours} now)"
-                return f"holds a run of another sweep: {part[:-1]} {name} differs{shown}"
-    return "holds a run of another sweep"
+Record = ServedRecord | EngineRecord | SkippedRecord
 
 
-def _drop_torn_line(path: Path) -> None:
-    if path.is_file() and (data := path.read_bytes()) and not data.endswith(b"\n"):
-        write_file(path, data[: data.rfind(b"\n") + 1])
+def record_from_json(document: Mapping[str, Any]) -> Record:
+    """A line of records.jsonl. Errors: KeyError, TypeError, ValueError or AttributeError where it is not a record."""
+    cell, engine, padding = Cell.of(document), document.get("engine", ""), document.get("padding")
+    tokens = from_fields(PaddingTokens, padding) if padding else None
+    if document.get("skipped"):
+        return SkippedRecord(cell=cell, reason=document["skipped"])
+    if cell.mode == ENGINE:
+        return EngineRecord(cell=cell, engine=engine, throughput=document["throughput"], padding=tokens)
+    processes = document.get("processes")
+    return ServedRecord(
+        cell=cell,
+        engine=engine,
+        figures=from_fields(LoadFigures, document) if "throughput" in document else None,
+        error=document.get("error", ""),
+        stages=tuple(from_fields(Stage, stage) for stage in document.get("stages", ())),
+        processes={r: from_fields(UsedResources, u) for r, u in processes.items()} if processes is not None else None,
+        padding=tokens,
+    )
 
 
-SUSTAINED = 0.95
+def failed(record: Record) -> bool:
+    """Whether the measurement is to be tried again."""
+    return isinstance(record, ServedRecord) and bool(record.error)
 
 
-def kept_up(record: Mapping[str, Any]) -> bool:
-    """Whether a measurement without an error answered what was asked; always true of a closed loop, which waits.
+def is_sustained(record: ServedRecord) -> bool:
+    """Whether the server answered what was sent; always true of a closed loop, which waits, and false after an error.
 
     A Poisson process of n expected requests sends n - 2 sqrt(n) or more 98 times in 100.
     """
-    if record["mode"] != "rate":
+    if record.error or record.figures is None:
+        return False
+    if record.cell.mode != RATE:
         return True
-    sent = max(1.0, record["value"] * record["seconds"])
-    return bool(record["throughput"] >= record["value"] * (SUSTAINED - 2 / math.sqrt(sent)))
+    rate, figures = record.cell.value, record.figures
+    expected_requests = max(1.0, rate * figures.seconds)
+    return figures.throughput >= rate * (SUSTAINED - 2 / math.sqrt(expected_requests))

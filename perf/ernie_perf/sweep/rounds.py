@@ -1,16 +1,15 @@
-"""The rounds of a sweep: each measures every cell once before the next begins, so that what else the machine does
-falls on all variants alike."""
+"""The rounds of a sweep: each measures every cell once before the next begins, so that whatever else the machine does
+affects all variants alike."""
 
 from __future__ import annotations
 
 import json
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from ernie_builders.console import say
 from ernie_runtime.names import variant_ensemble
@@ -18,177 +17,231 @@ from ernie_runtime.steps.pipeline import Pipeline
 
 from .. import processes
 from ..errors import AnswerError, TargetError
-from .answers import Answers
-from .engine import ORDERS, run_engine
-from .expected import Expected, check_manifest, expected_answers, write_input_data
-from .load import PATIENCE, Analyzer, Load
-from .options import QUICK_SECONDS, Settings
-from .records import Cell, Recorder, kept_up
-from .subjects import Subject
-from .target import Target, stage_times
+from .analyzer import PATIENCE, Analyzer
+from .answers import AnswerChecker
+from .engine import ORDERS, measure_engine
+from .expected import ExpectedAnswers, check_manifest, expected_answers, write_input_data
+from .records import (
+    Cell,
+    EngineRecord,
+    LoadFigures,
+    PaddingTokens,
+    Record,
+    ServedRecord,
+    SkippedRecord,
+    is_sustained,
+)
+from .run import Recorder
+from .settings import CONCURRENCY, ENGINE, RATE, Load, SweepSettings
+from .target import Target, stages_between
+from .tasks import MeasuredTask
+
+QUICK_SECONDS = 300.0  # that a sweep with --quick may take
 
 
-@dataclass(frozen=True)
-class Prepared:
+@dataclass(frozen=True, kw_only=True)
+class Served:
+    """What measuring a variant on the server needs."""
+
+    expected: ExpectedAnswers
+    checked_data: Path  # perf_analyzer's input with what it is to compare, for closed loops
+    plain_data: Path  # the same without, for open loops and several texts per request
+    step_models: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreparedVariant:
     """A variant, ready to be measured."""
 
-    subject: Subject
+    task: MeasuredTask
     variant: str
     pipeline: Pipeline
-    expected: Expected | None = None  # without a server: none
-    data: Path = Path()  # perf_analyzer's input with what it is to check, for closed loops
-    plain: Path = Path()  # without, for open loops
-    steps: tuple[str, ...] = ()
+    served: Served | None = None  # None: only the bare encoder is measured
 
     @property
     def model(self) -> str:
         """The ensemble."""
-        return variant_ensemble(self.subject.manifest.task, self.variant)
+        return variant_ensemble(self.task.name, self.variant)
+
+    @property
+    def engine(self) -> str:
+        """The encoder's Triton backend."""
+        return self.pipeline.manifest.variant(self.variant).engine
 
 
 def prepare(
-    stack: ExitStack, repository: Path, subjects: Sequence[Subject], target: Target | None
-) -> dict[str, Prepared]:
-    """Ensemble -> what measuring it needs; its answers are compared with the pipeline in this process first."""
+    stack: ExitStack, repository: Path, tasks: Sequence[MeasuredTask], target: Target | None
+) -> list[PreparedVariant]:
+    """Load every variant and compare the server's answers with it. Errors: AnswerError, TargetError, ErnieError."""
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ernie-perf-")))
-    found = {}
-    for subject in subjects:
-        task = subject.manifest.task
-        for variant in subject.variants:
-            pipeline = Pipeline.load(repository, task, variant.name)
-            one = Prepared(subject, variant.name, pipeline)
+    prepared = []
+    for task in tasks:
+        for variant in task.variants:
+            pipeline = Pipeline.load(repository, task.name, variant.name)
+            served = None
             if target is not None:
-                check_manifest(subject.manifest, target.manifest(one.model), one.model)
-                expected = expected_answers(target.grpc, pipeline, variant, subject.texts.items)
-                data, plain = folder / f"{one.model}.json", folder / f"{one.model}-plain.json"
-                write_input_data(expected, data)
-                write_input_data(expected, plain, validate=False)
-                one = Prepared(subject, variant.name, pipeline, expected, data, plain, target.steps(one.model))
-                say(f"  {one.model}: the server's answers to {len(expected.items)} texts are the pipeline's")
-            found[one.model] = one
-    return found
+                model = variant_ensemble(task.name, variant.name)
+                check_manifest(task.manifest, target.manifest(model), model)
+                expected = expected_answers(target.grpc, pipeline, variant, task.texts.items)
+                served = Served(
+                    expected=expected,
+                    checked_data=folder / f"{model}.json",
+                    plain_data=folder / f"{model}-plain.json",
+                    step_models=target.step_models(model),
+                )
+                write_input_data(expected, served.checked_data)
+                write_input_data(expected, served.plain_data, validate=False)
+                say(f"  {model}: the server's answers to {len(expected.items)} texts are the pipeline's")
+            prepared.append(PreparedVariant(task=task, variant=variant.name, pipeline=pipeline, served=served))
+    return prepared
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Sweep:
     """Runs what is not measured yet."""
 
-    settings: Settings
+    settings: SweepSettings
     recorder: Recorder
     analyzer: Analyzer | None
     target: Target | None
-    prepared: Mapping[str, Prepared]
-    began: float  # on the monotonic clock: before the server was started
-    failed: list[str] = field(default_factory=list)
-    left_out: int = 0
+    variants: Sequence[PreparedVariant]
+    started_at: float  # on the monotonic clock, before the server was started
+    failures: list[str] = field(default_factory=list)
+    left_out: int = 0  # cells, by --quick
 
-    def cells(self) -> Iterator[tuple[Cell, Prepared]]:
+    def cells(self) -> Iterator[tuple[Cell, PreparedVariant]]:
         """All measurements in their order: round, load, variant."""
         for number in range(1, self.settings.rounds + 1):
             for load in self.settings.loads:
-                for one in self.prepared.values():
-                    yield self._cell(one, load.mode, load.value, number), one
+                for variant in self.variants:
+                    yield _cell(variant, load.mode, load.value, number), variant
             if self.settings.engine:
                 for batch in self.settings.batches:
                     for order in ORDERS:
-                        for one in self.prepared.values():
-                            yield self._cell(one, "engine", batch, number, order), one
+                        for variant in self.variants:
+                            yield _cell(variant, ENGINE, batch, number, order), variant
 
     def run(self) -> None:
-        """Measure; every result is on disk before the next begins."""
+        """Measure; every result is on disk before the next measurement begins."""
         cells = list(self.cells())
-        for number, (cell, one) in enumerate(cells, 1):
-            if self.recorder.done(cell):
+        for number, (cell, variant) in enumerate(cells, 1):
+            if self.recorder.is_done(cell):
                 continue
-            if self.settings.quick and time.monotonic() - self.began > self.quick_budget():
+            if self.settings.quick and time.monotonic() - self.started_at > self.quick_budget():
                 self.left_out += 1
                 continue
-            record = self.recorder.add(cell, self._measure(cell, one))
-            if record.get("error"):
-                self.failed.append(f"{cell.name()}: {record['error']}")
-            say(f"  {number}/{len(cells)} {line(record)}")
+            record = self._measure(cell, variant)
+            self.recorder.add(record)
+            if isinstance(record, ServedRecord) and record.error:
+                self.failures.append(f"{cell.name()}: {record.error}")
+            say(f"  {number}/{len(cells)} {progress_line(record)}")
 
     def quick_budget(self) -> float:
-        """Seconds that may pass since the sweep began before no more is started; the rest is for the last one."""
+        """Seconds since the sweep began after which no measurement is started; the rest is for the last one."""
         return QUICK_SECONDS - 60 - PATIENCE * self.settings.seconds
 
     def summary(self) -> str:
-        """What came of it."""
+        """For a person, when the sweep has ended."""
         lines = [f"{len(self.recorder.records)} measurements in {self.recorder.folder}"]
         if self.left_out:
-            lines.append(f"--quick: {self.left_out} were left out, 5 minutes are over; the same command goes on")
-        lines += [f"failed: {line}" for line in self.failed]
+            lines.append(
+                f"--quick: {self.left_out} were left out, the 5 minutes are over; run the same command to resume"
+            )
+        lines += [f"failed: {failure}" for failure in self.failures]
         return "\n".join(lines)
 
-    def _cell(self, one: Prepared, mode: str, value: float, number: int, order: str = "") -> Cell:
-        return Cell(one.subject.manifest.task, one.variant, mode, float(value), number, order)
+    def _measure(self, cell: Cell, variant: PreparedVariant) -> Record:
+        if cell.mode == ENGINE:
+            return self._measure_engine(cell, variant)
+        if cell.mode == RATE and (smaller := self._unsustained_rate(cell)) is not None:
+            return SkippedRecord(cell=cell, reason=f"{smaller:g} requests/s are not sustained")
+        return self._measure_served(cell, variant)
 
-    def _measure(self, cell: Cell, one: Prepared) -> dict[str, Any]:
-        if cell.mode == "engine":
-            return self._engine(cell, one)
-        if cell.mode == "rate" and (smaller := self._too_much(cell)) is not None:
-            return {"skipped": f"{smaller:g} requests/s are not kept up"}
-        return self._served(cell, one)
-
-    def _too_much(self, cell: Cell) -> float | None:
-        """A rate that the variant does not keep up, and this is more; or that failed: it would fill its queue again."""
+    def _unsustained_rate(self, cell: Cell) -> float | None:
+        """A smaller rate that is not sustained, or one up to this that failed: this one would only fill the queue."""
         for other, record in self.recorder.records.items():
             same = (other.task, other.variant, other.mode) == (cell.task, cell.variant, cell.mode)
-            if not same or other == cell or "skipped" in record:
+            if not same or other == cell or not isinstance(record, ServedRecord):
                 continue
-            if record.get("error") and other.value <= cell.value:
+            if record.error and other.value <= cell.value:
                 return other.value
-            if not record.get("error") and not kept_up(record) and other.value < cell.value:
+            if not record.error and not is_sustained(record) and other.value < cell.value:
                 return other.value
         return None
 
-    def _engine(self, cell: Cell, one: Prepared) -> dict[str, Any]:
-        texts = one.subject.texts
+    def _measure_engine(self, cell: Cell, variant: PreparedVariant) -> EngineRecord:
+        texts = variant.task.texts
         count = min(self.settings.engine_texts, len(texts.items))
         windows = [window for window in texts.windows if window.owner < count]
-        found = run_engine(one.pipeline, windows, count, int(cell.value), cell.order)
-        return {
-            "engine": one.pipeline.manifest.variant(one.variant).engine,
-            "throughput": round(found.throughput, 2),
-            "padding": {"real_tokens": found.real_tokens, "padding_tokens": found.padding_tokens},
-        }
+        speed = measure_engine(variant.pipeline, windows, texts=count, batch=int(cell.value), order=cell.order)
+        return EngineRecord(
+            cell=cell,
+            engine=variant.engine,
+            throughput=round(speed.throughput, 2),
+            padding=PaddingTokens(real_tokens=speed.real_tokens, padding_tokens=speed.padding_tokens),
+        )
 
-    def _served(self, cell: Cell, one: Prepared) -> dict[str, Any]:
-        assert self.analyzer is not None and self.target is not None and one.expected is not None
-        target, raw = self.target, self.recorder.raw(cell)
-        figures: dict[str, Any] = {"engine": one.pipeline.manifest.variant(one.variant).engine, "errors": 0}
-        stages, padding = target.statistics(one.steps), target.padding(one.steps)
-        used = processes.usage(target.pid) if target.pid else {}
+    def _measure_served(self, cell: Cell, variant: PreparedVariant) -> ServedRecord:
+        assert self.target is not None and variant.served is not None
+        target, models = self.target, variant.served.step_models
+        counters_before, padding_before = target.counters(models), target.padding(models)
+        usage_before = processes.usage_by_role(target.pid) if target.pid else {}
+        figures, error = self._ask(cell, variant, variant.served)
+        if error:
+            target.wait_until_idle(models)
+        stages = stages_between(counters_before, target.counters(models))
+        usage = processes.used_between(usage_before, processes.usage_by_role(target.pid)) if target.pid else None
+        padding_after = target.padding(models) if padding_before is not None else None
+        return ServedRecord(
+            cell=cell,
+            engine=variant.engine,
+            figures=figures,
+            error=error,
+            stages=stages,
+            processes=usage,
+            padding=padding_after.since(padding_before) if padding_after and padding_before else None,
+        )
+
+    def _ask(self, cell: Cell, variant: PreparedVariant, served: Served) -> tuple[LoadFigures | None, str]:
+        """What perf_analyzer measured, and why it does not count (empty where it does)."""
+        assert self.analyzer is not None and self.target is not None
+        checker = AnswerChecker(served.expected, self.settings.request_texts)
+        # Of several texts per request perf_analyzer would compare all outputs with what is expected of the first.
+        validated = cell.mode == CONCURRENCY and checker.texts == 1
         try:
-            load, answers = Load(cell.mode, cell.value), Answers(one.expected, self.settings.request_texts)
-            # Of several texts perf_analyzer would compare all outputs with what is expected of the first.
-            data = one.data if cell.mode == "concurrency" and answers.texts == 1 else one.plain
-            figures |= self.analyzer.measure(target.grpc, one.model, load, self.settings.seconds, data, answers, raw)
-            if figures["wrong"] > one.expected.allowed * max(1, figures["checked"]):
-                example = json.dumps(figures["wrong_example"], ensure_ascii=False)[:300]
-                raise AnswerError(f"{figures['wrong']} of {figures['checked']} answers are wrong, the first: {example}")
+            figures = self.analyzer.measure(
+                address=self.target.grpc,
+                model=variant.model,
+                load=Load(cell.mode, cell.value),
+                seconds=self.settings.seconds,
+                data=served.checked_data if validated else served.plain_data,
+                checker=checker,
+                raw=self.recorder.raw_path(cell),
+            )
         except (TargetError, AnswerError) as error:
-            figures |= {"errors": figures.get("wrong") or 1, "error": str(error)}
-            target.settle(one.steps)
-        figures["stages"] = stage_times(stages, target.statistics(one.steps))
-        if target.pid:
-            figures["processes"] = processes.spent(used, processes.usage(target.pid))
-        if padding:
-            now = target.padding(one.steps)
-            figures["padding"] = {name: now[name] - before for name, before in padding.items()}
-        return figures
+            return None, str(error)
+        if served.expected.too_many_wrong(figures.wrong, figures.checked):
+            example = json.dumps(figures.wrong_example, ensure_ascii=False)[:300]
+            return figures, f"{figures.wrong} of {figures.checked} answers are wrong, the first: {example}"
+        return figures, ""
 
 
-def line(record: Mapping[str, Any]) -> str:
-    """A record for the person who waits."""
-    what = f"{record['task']}_{record['variant']}, round {record['round']}"
-    if record["mode"] == "engine":
-        return f"{what}: engine, batch {record['value']:g}, by {record['order']}: {record['throughput']:.0f} texts/s"
-    load = Load(record["mode"], record["value"])
-    if record.get("skipped"):
-        return f"{what}: {load}: skipped, {record['skipped']}"
-    if record.get("error"):
-        return f"{what}: {load}: FAILED: {record['error']}"
-    return (
-        f"{what}: {load}: {record['throughput']:.0f} texts/s, p50 {record['p50_ms']:.1f}, p99 {record['p99_ms']:.1f} ms"
+def _cell(variant: PreparedVariant, mode: str, value: float, number: int, order: str = "") -> Cell:
+    return Cell(
+        task=variant.task.name, variant=variant.variant, mode=mode, value=float(value), round=number, order=order
     )
+
+
+def progress_line(record: Record) -> str:
+    """A record in one line, for a person who waits."""
+    cell = record.cell
+    where = f"{variant_ensemble(cell.task, cell.variant)}, round {cell.round}"
+    if isinstance(record, EngineRecord):
+        return f"{where}: engine, batch {cell.value:g}, by {cell.order}: {record.throughput:.0f} texts/s"
+    load = Load(cell.mode, cell.value)
+    if isinstance(record, SkippedRecord):
+        return f"{where}: {load}: skipped, {record.reason}"
+    if record.error or record.figures is None:
+        return f"{where}: {load}: FAILED: {record.error}"
+    figures = record.figures
+    return f"{where}: {load}: {figures.throughput:.0f} texts/s, p50 {figures.p50_ms:.1f}, p99 {figures.p99_ms:.1f} ms"

@@ -11,119 +11,146 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ernie_runtime.names import MANIFEST_PARAMETER
+
 from ..errors import TargetError
+from .description import ServerDescription, from_fields
+from .records import PaddingTokens, Stage
 
-TIMEOUT = 30.0
+HTTP_SECONDS = 30.0
 QUIET_SECONDS = 8  # without a finished batch; one of a thousand rows takes seconds on a CPU
-COUNTERS = ("queue", "compute_input", "compute_infer", "compute_output")
-PADDING = {"ernie_real_tokens_total": "real_tokens", "ernie_padding_tokens_total": "padding_tokens"}
-_LINE = re.compile(r"(?P<name>\w+)\{(?P<labels>[^}]*)\}\s+(?P<value>\S+)")
+REAL_TOKENS, PADDING_TOKENS = "ernie_real_tokens_total", "ernie_padding_tokens_total"
+_METRIC = re.compile(r"(?P<name>\w+)\{(?P<labels>[^}]*)\}\s+(?P<value>\S+)")
+_MODEL_LABEL = re.compile(r'model="([^"]*)"')
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
+class Counters:
+    """Triton's statistics of a model since it was loaded. Triton adds a batch's time once for each request in it."""
+
+    inferences: int = 0  # texts
+    executions: int = 0
+    requests: int = 0
+    failures: int = 0
+    queue_ns: int = 0
+    input_ns: int = 0
+    infer_ns: int = 0
+    output_ns: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
 class Target:
-    """Addresses host:port; metrics: empty where they cannot be read; pid: of tritonserver's guard, where it is ours."""
+    """Addresses are HOST:PORT."""
 
     grpc: str
     http: str
-    metrics: str = ""
-    pid: int | None = None
+    metrics: str = ""  # empty where they cannot be read
+    pid: int | None = None  # of the process that started tritonserver; None for a server elsewhere
 
-    def steps(self, model: str) -> tuple[str, ...]:
-        """The models an ensemble is made of, in its order; the model itself where it is none."""
-        steps = self.config(model).get("ensemble_scheduling", {}).get("step", [])
+    def step_models(self, model: str) -> tuple[str, ...]:
+        """The models of an ensemble, in order; the model itself where it is none."""
+        steps = self.model_config(model).get("ensemble_scheduling", {}).get("step", [])
         return tuple(step["model_name"] for step in steps) or (model,)
 
-    def config(self, model: str) -> dict[str, Any]:
-        """A model's configuration as the server has it."""
+    def model_config(self, model: str) -> dict[str, Any]:
+        """A model's configuration as the server has it, as JSON."""
         return self._json(f"v2/models/{model}/config")
 
     def manifest(self, model: str) -> str:
         """The manifest that an ensemble carries, as JSON. Errors: TargetError where the model is no task's."""
-        parameter = self.config(model).get("parameters", {}).get("manifest")
+        parameter = self.model_config(model).get("parameters", {}).get(MANIFEST_PARAMETER)
         if parameter is None:
             raise TargetError(f"{model}: carries no manifest, so it is no task's ensemble")
         text: str = parameter["string_value"]
         return text
 
-    def server(self) -> dict[str, Any]:
+    def describe(self) -> ServerDescription:
         """Name, version and extensions."""
-        return self._json("v2")
+        return from_fields(ServerDescription, self._json("v2"))
 
-    def statistics(self, models: Sequence[str]) -> dict[str, dict[str, int]]:
-        """Triton's counters so far of each model: inferences, executions, and ns of each part."""
+    def counters(self, models: Sequence[str]) -> dict[str, Counters]:
+        """Triton's statistics of each model."""
         return {model: _counters(self._json(f"v2/models/{model}/stats")) for model in models}
 
-    def padding(self, models: Sequence[str]) -> dict[str, int]:
-        """Real and padding tokens that the models have run so far; empty where the server has no such metrics."""
+    def padding(self, models: Sequence[str]) -> PaddingTokens | None:
+        """Tokens that the models have run so far; None where the server has no such metrics."""
         if not self.metrics:
-            return {}
+            return None
         return read_padding(self._get(self.metrics, "metrics").decode("utf-8", "replace"), models)
 
-    def settle(self, models: Sequence[str], patience: float = 120.0) -> None:
-        """Wait until the models have nothing left to do: what a failed measurement left in their queues."""
-        end, before, same = time.monotonic() + patience, self.statistics(models), 0
-        while same < QUIET_SECONDS and time.monotonic() < end:
+    def wait_until_idle(self, models: Sequence[str], patience: float = 120.0) -> None:
+        """Wait (at most `patience` seconds) until the models have run what a failed measurement left queued."""
+        deadline, counters, quiet_seconds = time.monotonic() + patience, self.counters(models), 0
+        while quiet_seconds < QUIET_SECONDS and time.monotonic() < deadline:
             time.sleep(1.0)
-            now = self.statistics(models)
-            same, before = (same + 1 if now == before else 0), now
+            before, counters = counters, self.counters(models)
+            quiet_seconds = quiet_seconds + 1 if counters == before else 0
 
     def _json(self, path: str) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(self._get(self.http, path))
-        return found
+        document: dict[str, Any] = json.loads(self._get(self.http, path))
+        return document
 
     def _get(self, address: str, path: str) -> bytes:
+        url = f"http://{address}/{path}"
         try:
-            with urllib.request.urlopen(f"http://{address}/{path}", timeout=TIMEOUT) as reply:
+            with urllib.request.urlopen(url, timeout=HTTP_SECONDS) as reply:
                 body: bytes = reply.read()
                 return body
         except urllib.error.HTTPError as error:
-            raise TargetError(
-                f"http://{address}/{path}: {error.code} {error.read().decode('utf-8', 'replace')}"
-            ) from None
+            raise TargetError(f"{url}: {error.code} {error.read().decode('utf-8', 'replace')}") from None
         except OSError as error:
             reason = getattr(error, "reason", error)
-            raise TargetError(f"http://{address}/{path}: no answer ({reason}); is the server running?") from None
+            raise TargetError(f"{url}: no answer ({reason}); is the server running?") from None
 
 
-def _counters(reply: Mapping[str, Any]) -> dict[str, int]:
-    total = dict.fromkeys(("inferences", "executions", "requests", "failures", *(f"{n}_ns" for n in COUNTERS)), 0)
-    for row in reply["model_stats"]:
-        inference = row["inference_stats"]
-        total["inferences"] += row["inference_count"]
-        total["executions"] += row["execution_count"]
-        total["requests"] += inference["success"]["count"]
-        total["failures"] += inference["fail"]["count"]
-        for name in COUNTERS:
-            total[f"{name}_ns"] += inference[name]["ns"]
-    return total
+def _counters(reply: Mapping[str, Any]) -> Counters:
+    """Sums over the model's versions."""
+    versions = reply["model_stats"]
+    statistics = [version["inference_stats"] for version in versions]
+
+    def nanoseconds(part: str) -> int:
+        return sum(int(parts[part]["ns"]) for parts in statistics)
+
+    return Counters(
+        inferences=sum(version["inference_count"] for version in versions),
+        executions=sum(version["execution_count"] for version in versions),
+        requests=sum(parts["success"]["count"] for parts in statistics),
+        failures=sum(parts["fail"]["count"] for parts in statistics),
+        queue_ns=nanoseconds("queue"),
+        input_ns=nanoseconds("compute_input"),
+        infer_ns=nanoseconds("compute_infer"),
+        output_ns=nanoseconds("compute_output"),
+    )
 
 
-def read_padding(text: str, models: Sequence[str]) -> dict[str, int]:
-    """Sums of the two counters over the models, from Prometheus' text format."""
-    total: dict[str, int] = {}
-    for line in _LINE.finditer(text):
-        label = re.search(r'model="([^"]*)"', line["labels"])
-        if line["name"] in PADDING and label and label[1] in models:
-            name = PADDING[line["name"]]
-            total[name] = total.get(name, 0) + int(float(line["value"]))
-    return total
+def read_padding(text: str, models: Sequence[str]) -> PaddingTokens | None:
+    """Sums of the two counters over the models, from Prometheus' text format; None where they have neither."""
+    totals: dict[str, int] = {}
+    for line in _METRIC.finditer(text):
+        label = _MODEL_LABEL.search(line["labels"])
+        if line["name"] in (REAL_TOKENS, PADDING_TOKENS) and label and label[1] in models:
+            totals[line["name"]] = totals.get(line["name"], 0) + int(float(line["value"]))
+    if not totals:
+        return None
+    return PaddingTokens(real_tokens=totals.get(REAL_TOKENS, 0), padding_tokens=totals.get(PADDING_TOKENS, 0))
 
 
-def stage_times(
-    before: Mapping[str, Mapping[str, int]], after: Mapping[str, Mapping[str, int]]
-) -> list[dict[str, Any]]:
-    """What each model did between two readings: ns an inference of each part, executions, average batch.
+def stages_between(before: Mapping[str, Counters], after: Mapping[str, Counters]) -> tuple[Stage, ...]:
+    """What each model did between two readings."""
+    return tuple(_stage(model, before[model], now) for model, now in after.items())
 
-    Triton counts the time of a batch once for each request in it, so a part is what a request saw of it.
-    """
-    stages = []
-    for model, now in after.items():
-        delta = {name: value - before[model][name] for name, value in now.items()}
-        count = max(1, delta["requests"])
-        stage: dict[str, Any] = {"model": model, "inferences": delta["inferences"], "executions": delta["executions"]}
-        stage["batch"] = round(delta["inferences"] / max(1, delta["executions"]), 2)
-        stage["failures"] = delta["failures"]
-        stage.update({f"{name.removeprefix('compute_')}_ns": round(delta[f"{name}_ns"] / count) for name in COUNTERS})
-        stages.append(stage)
-    return stages
+
+def _stage(model: str, before: Counters, after: Counters) -> Stage:
+    requests = max(1, after.requests - before.requests)
+    inferences, executions = after.inferences - before.inferences, after.executions - before.executions
+    return Stage(
+        model=model,
+        inferences=inferences,
+        executions=executions,
+        batch=round(inferences / max(1, executions), 2),
+        failures=after.failures - before.failures,
+        queue_ns=round((after.queue_ns - before.queue_ns) / requests),
+        input_ns=round((after.input_ns - before.input_ns) / requests),
+        infer_ns=round((after.infer_ns - before.infer_ns) / requests),
+        output_ns=round((after.output_ns - before.output_ns) / requests),
+    )

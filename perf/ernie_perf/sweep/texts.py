@@ -6,7 +6,6 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -18,43 +17,47 @@ from ernie_runtime.steps.pipeline import Pipeline
 from ernie_runtime.text.windows import Window
 
 from ..errors import PerfError
+from .description import TextsDescription
+
+Item = tuple[str, ...]
+"""What one answer is asked of: a text for each input of the task's kind."""
 
 
-@dataclass(frozen=True)
-class Texts:
-    """What is sent, one element an input of the kind, and the same as the encoder's windows (all of a text's)."""
+@dataclass(frozen=True, kw_only=True)
+class TaskTexts:
+    """What is sent to a task, and the encoder's windows of all of it."""
 
-    items: tuple[tuple[str, ...], ...]
+    items: tuple[Item, ...]
     windows: tuple[Window, ...]
-    source: str
-    skipped: int = 0  # texts of the file that the task cannot answer
+    source: str  # file name, or what the texts are
+    skipped: int = 0  # items of the source that the task cannot answer
 
-    def describe(self) -> dict[str, Any]:
-        """For run.json: how many, of what lengths in tokens, and which, told by a hash."""
-        lengths = np.array([len(window.input_ids) for window in self.windows])
-        text = np.zeros(len(self.items), np.int64)
-        np.add.at(text, [window.owner for window in self.windows], lengths)
-        return {
-            "source": self.source,
-            "texts": len(self.items),
-            "skipped": self.skipped,
-            "windows": len(self.windows),
-            "tokens_mean": round(float(text.mean()), 1),
-            "tokens_max": int(text.max()),
-            "tokens_p50": int(np.percentile(text, 50)),
-            "tokens_p99": int(np.percentile(text, 99)),
-            "sha256": hashlib.sha256(json.dumps(self.items).encode()).hexdigest(),
-        }
+    def describe(self) -> TextsDescription:
+        """How many texts, of which lengths in tokens, and a hash that identifies them."""
+        window_lengths = np.array([len(window.input_ids) for window in self.windows])
+        lengths = np.zeros(len(self.items), np.int64)
+        np.add.at(lengths, [window.owner for window in self.windows], window_lengths)
+        return TextsDescription(
+            source=self.source,
+            texts=len(self.items),
+            skipped=self.skipped,
+            windows=len(self.windows),
+            tokens_mean=round(float(lengths.mean()), 1),
+            tokens_max=int(lengths.max()),
+            tokens_p50=int(np.percentile(lengths, 50)),
+            tokens_p99=int(np.percentile(lengths, 99)),
+            sha256=hashlib.sha256(json.dumps(self.items).encode()).hexdigest(),
+        )
 
 
 def find_texts(
     manifest: Manifest, config: TaskConfig | None, file: Path | None, data_dir: Path | None, cache: Path
-) -> tuple[list[tuple[str, ...]], str]:
-    """(items, where they are from): `file`, else the task's dev set under --data-dir, else the sample that ships,
-    else the examples of the manifest.
+) -> tuple[list[Item], str]:
+    """Items and their source: `file`; else the dev set in the task's folder of `data_dir`; else the sample that ships;
+    else the manifest's examples.
 
     config: the task's entry in the tasks file, which says how its files are read; None where it has none.
-    Errors: PerfError where `file` is given and nothing says how to read it; DataError for what is wrong in a file.
+    Errors: PerfError where `file` is given without `config`; DataError for malformed files.
     """
     if file is not None and config is None:
         raise PerfError(f"--texts {manifest.task}={file}: the tasks file has no task {manifest.task}; --tasks-file")
@@ -68,11 +71,16 @@ def find_texts(
     return list(manifest.examples), "examples of the manifest"
 
 
-def cut_texts(pipeline: Pipeline, items: list[tuple[str, ...]], source: str, limit: int) -> Texts:
-    """The first `limit` texts that the task can answer, tokenized. Errors: PerfError where there are none."""
+def tokenize_texts(pipeline: Pipeline, items: list[Item], source: str, limit: int) -> TaskTexts:
+    """The first `limit` items without those that the task cannot answer. Errors: PerfError where none is left."""
     documents, _ = pipeline.kind.documents(items[:limit], pipeline.tokenizer, pipeline.manifest)
-    good = [item for item, document in zip(items, documents, strict=False) if document.error is None]
-    if not good:
+    answerable = [item for item, document in zip(items, documents, strict=False) if document.error is None]
+    if not answerable:
         raise PerfError(f"task {pipeline.manifest.task}: no text to measure with; give --texts or --data-dir")
-    _, windows = pipeline.kind.documents(good, pipeline.tokenizer, pipeline.manifest)
-    return Texts(tuple(good), tuple(windows), source, len(documents) - len(good))
+    _, windows = pipeline.kind.documents(answerable, pipeline.tokenizer, pipeline.manifest)
+    return TaskTexts(
+        items=tuple(answerable),
+        windows=tuple(windows),
+        source=source,
+        skipped=len(documents) - len(answerable),
+    )

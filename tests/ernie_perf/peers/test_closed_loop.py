@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from ernie_perf.errors import PeerError
 from ernie_perf.peers.closed_loop import closed_loop, http_request, split_answer
-from ernie_perf.peers.errors import PeerError
 
 
 class Handler(BaseHTTPRequestHandler):

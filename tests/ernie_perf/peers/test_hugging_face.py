@@ -13,8 +13,8 @@ from tokenizers import Tokenizer
 
 from ernie_builders.checkpoints.checkpoint import read_checkpoint
 from ernie_builders.config.tasks import ASSETS
+from ernie_perf.errors import PeerError
 from ernie_perf.peers.case import Case, Item
-from ernie_perf.peers.errors import PeerError
 from ernie_perf.peers.hugging_face import shipped_checkpoint, write_model
 from ernie_perf.peers.infinity_peer import InfinityPeer
 from ernie_perf.peers.plain import PlainTokenizer

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ernie_perf.errors import PeerError
 from ernie_perf.peers.base import Peer
 from ernie_perf.peers.case import Case, Item
 from ernie_perf.peers.closed_loop import Run
 from ernie_perf.peers.engine import EnginePeer
-from ernie_perf.peers.errors import PeerError
 from ernie_perf.peers.infinity_peer import InfinityPeer
 from ernie_perf.peers.report import markdown, record
 from ernie_perf.peers.runner import Result, compare, measured, reference, that_fit

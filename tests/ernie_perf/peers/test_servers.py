@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from ernie_perf.errors import PeerError
 from ernie_perf.peers.__main__ import main
 from ernie_perf.peers.base import ModulePeer, free_port, unfit
 from ernie_perf.peers.case import Case, Item, read_items
-from ernie_perf.peers.errors import PeerError
 from ernie_perf.peers.fastapi_peer import FastApiPeer
 from ernie_perf.peers.litserve_peer import LitServePeer
 from ernie_perf.peers.mosec_peer import MosecPeer

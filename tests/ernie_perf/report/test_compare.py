@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from ernie_perf.report import compare
-from ernie_perf.sweep.noise import Noise, pooled, student
+from ernie_perf.report.noise import Noise, pooled_noise, student_quantile
 
-from ..toy_run import about, both_variants, served, write
+from ..sample_run import about, both_variants, served, write
 
 
 def noisy(scale: float, deviation: float, seed: int, rounds: int = 3) -> list[dict[str, Any]]:
@@ -35,15 +35,15 @@ def outcome(tmp_path: Path, first: Sequence[dict[str, Any]], second: Sequence[di
 @pytest.mark.parametrize(("probability", "freedom", "value"), [(0.95, 4, 2.132), (0.99, 4, 3.747), (0.999, 30, 3.385)])
 def test_students_t(probability: float, freedom: int, value: float) -> None:
     """As tables of the distribution have it."""
-    assert student(probability, freedom) == pytest.approx(value, abs=2e-3)
+    assert student_quantile(probability, freedom) == pytest.approx(value, abs=2e-3)
 
 
 def test_noise_is_pooled_over_groups_with_repetitions() -> None:
     """Two groups of two: the mean of their variances, two degrees of freedom; one measurement says nothing."""
-    noise = pooled([[100.0, 110.0], [200.0, 220.0], [7.0]])
+    noise = pooled_noise([[100.0, 110.0], [200.0, 220.0], [7.0]])
     assert noise is not None and noise.freedom == 2
     assert noise.deviation == pytest.approx(0.0674, abs=1e-3)
-    assert pooled([[1.0], [2.0]]) is None
+    assert pooled_noise([[1.0], [2.0]]) is None
     assert Noise(0.02, 10).margin(3, 3, 10) > Noise(0.02, 10).margin(9, 9, 10) > Noise(0.01, 10).margin(9, 9, 10)
 
 
@@ -79,13 +79,13 @@ def test_a_gain_and_a_loss_too_small_to_matter(tmp_path: Path, capsys: pytest.Ca
 
 
 def test_what_fails_now_is_a_loss(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A wrong answer, and a rate that is not kept up any more."""
+    """A wrong answer, and a rate that is no longer sustained."""
     error = {"task": "news", "variant": "int8", "mode": "concurrency", "value": 8, "round": 3, "error": "2 are wrong"}
     assert outcome(tmp_path, both_variants(), [*both_variants(), error]) == 1
     assert "news_int8, concurrency 8: fails now: 2 are wrong" in capsys.readouterr().out
     slow = [dict(r, throughput=300.0) if (r["mode"], r["value"]) == ("rate", 400) else r for r in both_variants()]
     assert outcome(tmp_path, both_variants(), slow) == 1
-    assert "news_int8, 400/s, Poisson: not kept up any more, 300 texts/s" in capsys.readouterr().out
+    assert "news_int8, 400/s, Poisson: no longer sustained, 300 texts/s" in capsys.readouterr().out
 
 
 def test_runs_that_cannot_be_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

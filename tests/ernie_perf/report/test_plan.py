@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 
 from ernie_perf.report import plan
-from ernie_perf.report.curves import curves
-from ernie_perf.sweep.records import Run
+from ernie_perf.report.curves import curves_of
+from ernie_perf.sweep.run import Run
 
-from ..toy_run import both_variants, served, write
+from ..sample_run import both_variants, served, write
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
-    """fp32 keeps up 100 requests/s (p99 30 ms), int8 400 (p99 30 ms)."""
+    """fp32 sustains 100 requests/s (p99 30 ms), int8 400 (p99 30 ms)."""
     return write(tmp_path, both_variants())
 
 
@@ -26,14 +26,14 @@ def test_the_fewest_instances_win(run: Path, capsys: pytest.CaptureFixture[str])
     assert lines[0].startswith("16 instances of news_int8 for 5000 texts/s with p99 within 50 ms")
     assert "  fp32: 100, 63, accuracy 52.50" in lines and "  int8: 400, 16, accuracy 52.10" in lines
     text = "\n".join(lines)
-    for word in ("Toy CPU", "23.4 tokens", "Poisson", "20% of each", "the most that was kept up"):
+    for word in ("Toy CPU", "23.4 tokens", "Poisson", "20% of each", "the most that was sustained"):
         assert word in text
 
 
 def test_between_two_measured_points_the_line_joins_them(tmp_path: Path) -> None:
     """p99 of 10 ms at 100 texts/s and 30 ms at 200: 20 ms at 150."""
     rows = [served("fp32", "rate", rate, 1, rate, p99) for rate, p99 in ((100, 10), (200, 30))]
-    (curve,) = (c for c in curves(Run.load(write(tmp_path, rows))) if c.variant == "fp32")
+    (curve,) = (c for c in curves_of(Run.load(write(tmp_path, rows))) if c.variant == "fp32")
     found = plan.capacity(curve, 20.0)
     assert found is not None and found.rate == pytest.approx(150)
     assert found.instances(150, 0.0) == 1 and found.instances(151, 0.0) == 2 and found.instances(150, 0.5) == 2
@@ -43,7 +43,7 @@ def test_it_stops_where_the_limit_is_first_passed(tmp_path: Path) -> None:
     """A smaller p99 at a larger load is chance, and one at the smallest loads that is too large, too."""
     points = ((50, 55), (100, 20), (200, 60), (300, 45), (400, 300))
     rows = [served("fp32", "rate", rate, 1, rate, p99) for rate, p99 in points]
-    (curve,) = (c for c in curves(Run.load(write(tmp_path, rows))) if c.variant == "fp32")
+    (curve,) = (c for c in curves_of(Run.load(write(tmp_path, rows))) if c.variant == "fp32")
     found = plan.capacity(curve, 50.0)
     assert found is not None and found.rate == pytest.approx(175)
 

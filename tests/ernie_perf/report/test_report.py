@@ -9,15 +9,16 @@ import pytest
 
 from ernie_perf.report import cli as report
 from ernie_perf.report import tables
-from ernie_perf.report.curves import Curve, curves
-from ernie_perf.sweep.records import Run
+from ernie_perf.report.curves import Curve, curves_of
+from ernie_perf.report.document import report_page
+from ernie_perf.sweep.run import Run
 
-from ..toy_run import about, both_variants, engine, served, write
+from ..sample_run import about, both_variants, engine, served, write
 
 
 def by_variant(folder: Path) -> dict[str, Curve]:
     """The curves of a run."""
-    return {curve.variant: curve for curve in curves(Run.load(folder))}
+    return {curve.variant: curve for curve in curves_of(Run.load(folder))}
 
 
 def test_medians_best_and_shares_of_the_engine(tmp_path: Path) -> None:
@@ -25,7 +26,7 @@ def test_medians_best_and_shares_of_the_engine(tmp_path: Path) -> None:
     found = by_variant(write(tmp_path, both_variants()))
     best = found["int8"].best()
     assert best is not None and (best.mode, best.value, best.throughput) == ("concurrency", 32, 500)
-    limit = found["fp32"].limit("length")
+    limit = found["fp32"].engine_best("length")
     assert limit is not None and (limit.throughput, limit.batch) == (400, 16)
     slow = max(found["fp32"].of_mode("concurrency"), key=lambda p: p.value)
     assert found["fp32"].share(slow, "file") == pytest.approx(250 / 280)
@@ -47,7 +48,7 @@ def test_without_an_open_loop_the_closed_one_answers_and_is_named(tmp_path: Path
     folder = write(tmp_path / "run", rows)
     point = by_variant(folder)["fp32"].largest_rate(50)
     assert point is not None and point.label == "concurrency 8"
-    assert "Closed loop only" in report.report(Run.load(folder), [50]).markdown()
+    assert "Closed loop only" in report_page(Run.load(folder), [50]).markdown()
 
 
 def test_a_failed_measurement_is_shown_and_never_counted(tmp_path: Path) -> None:
@@ -59,25 +60,25 @@ def test_a_failed_measurement_is_shown_and_never_counted(tmp_path: Path) -> None
     folder = write(tmp_path, rows)
     best = by_variant(folder)["int8"].best()
     assert best is not None and best.value == 32
-    text = report.report(Run.load(folder), [50]).markdown()
+    text = report_page(Run.load(folder), [50]).markdown()
     assert "## Failed" in text and "| news_int8, concurrency 64 | 1 is wrong |" in text
 
 
 def test_cpu_of_a_text_by_process(tmp_path: Path) -> None:
     """1,000 texts: 8 s of the encoder are 8 ms; models of other variants and tasks are one column."""
     folder = write(tmp_path, [served("fp32", "concurrency", 1, 1, 100, 10)])
-    table = tables.cpu(curves(Run.load(folder)))
+    table = tables.cpu(curves_of(Run.load(folder)))
     assert table is not None
     row = dict(zip(*table.rows, strict=True))
     assert (row["encoder"], row["tokenizer"], row["others, idle"], row["client"]) == ("8.00", "0.50", "0.20", "0.20")
-    assert (row["server in all"], row["tokenizer's part"]) == ("10.20", "5%")
+    assert (row["server in all"], row["tokenizer's share"]) == ("10.20", "5%")
     assert len(table.rows[0]) == len(set(table.rows[0]))
 
 
 def test_padding_waste_is_shown_where_the_server_counts_it(tmp_path: Path) -> None:
     """8 padding tokens on 100 real ones."""
     padding = {"real_tokens": 100, "padding_tokens": 8}
-    text = report.report(
+    text = report_page(
         Run.load(write(tmp_path, [served("fp32", "concurrency", 8, 1, 100, 10, padding=padding)])), [50]
     ).markdown()
     assert re.search(r"fp32, concurrency 8 \|.*\| 8% \|", text)
@@ -111,5 +112,5 @@ def test_faults(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_run_of_the_bare_engine_alone(tmp_path: Path) -> None:
     """No server was measured: its table, and no picture of nothing."""
-    text = report.report(Run.load(write(tmp_path, [engine("fp32", 8, "file", 1, 123.0)])), [50]).markdown()
+    text = report_page(Run.load(write(tmp_path, [engine("fp32", 8, "file", 1, 123.0)])), [50]).markdown()
     assert "123 at 8" in text and ".svg" not in text

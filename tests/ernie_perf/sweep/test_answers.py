@@ -8,24 +8,25 @@ from typing import Any
 import pytest
 
 from ernie_perf.errors import TargetError
-from ernie_perf.sweep.answers import AS_SENT, Answers, split
-from ernie_perf.sweep.expected import Expected
+from ernie_perf.sweep.answers import EXPORT_ERRORS, AnswerChecker, split_outputs
+from ernie_perf.sweep.expected import ExpectedAnswers
 
 ITEMS = tuple((name,) for name in "甲乙丙丁")
 
 
-def answers(texts: int, items: tuple[tuple[str, ...], ...] = ITEMS, length: int = 1) -> Answers:
+def checker(texts: int, items: tuple[tuple[str, ...], ...] = ITEMS, length: int = 1) -> AnswerChecker:
     """The right RESULT of a text is the text, so many times, its LABEL_ID the place of its first in ITEMS."""
     results = {item: {"label": item[0] * length} for item in items}
     exact = {item: {"LABEL_ID": ITEMS.index(item)} for item in items}
-    return Answers(Expected(("TEXT",), items, results, exact), texts)
+    expected = ExpectedAnswers(inputs=("TEXT",), items=items, results=results, exact=exact)
+    return AnswerChecker(expected, texts)
 
 
 def joined(*results: Any) -> str:
     """As perf_analyzer writes BYTES: lengths in four bytes between them."""
     documents = [json.dumps(result, ensure_ascii=False).encode() for result in results]
     data = b"".join(len(d).to_bytes(4, "little") + d for d in documents)[4:]
-    return data.decode("utf-8", AS_SENT)
+    return data.decode("utf-8", EXPORT_ERRORS)
 
 
 def request(text: str, names: str, length: int = 1, **changed: Any) -> dict[str, Any]:
@@ -36,29 +37,32 @@ def request(text: str, names: str, length: int = 1, **changed: Any) -> dict[str,
 
 
 def test_one_text() -> None:
-    assert answers(1).compare(request("乙", "乙", LABEL_ID=1)).wrong == []
-    assert [item for item, _ in answers(1).compare(request("乙", "乙", LABEL_ID=2)).wrong] == [("乙",)]
+    assert checker(1).check(request("乙", "乙", LABEL_ID=1)).wrong == []
+    assert [item for item, _ in checker(1).check(request("乙", "乙", LABEL_ID=2)).wrong] == [("乙",)]
 
 
 @pytest.mark.parametrize("length", [1, 37, 43, 80, 100, 1000, 10985])
 def test_texts_that_follow(length: int) -> None:
     """Any length's four bytes, whether they are no UTF-8, two bytes of one character, or look like JSON; after the last
     text comes the first."""
-    found = answers(3, length=length).compare(request("丙", "丙丁甲", length))
+    found = checker(3, length=length).check(request("丙", "丙丁甲", length))
     assert (found.checked, found.wrong) == (3, [])
-    wrong = answers(3, length=length).compare(request("丙", "丙甲丁", length))
+    wrong = checker(3, length=length).check(request("丙", "丙甲丁", length))
     assert (wrong.checked, [item for item, _ in wrong.wrong]) == (3, [("丁",), ("甲",)])
 
 
 def test_vectors_are_dealt_out() -> None:
-    assert split({"EMBEDDING": [1.0, 2.0, 3.0, 4.0]}, 2) == [{"EMBEDDING": [1.0, 2.0]}, {"EMBEDDING": [3.0, 4.0]}]
+    assert split_outputs({"EMBEDDING": [1.0, 2.0, 3.0, 4.0]}, 2) == [
+        {"EMBEDDING": [1.0, 2.0]},
+        {"EMBEDDING": [3.0, 4.0]},
+    ]
 
 
 def test_a_text_that_is_there_twice() -> None:
     """What follows it may be either; something else is wrong."""
-    twice = answers(2, (*ITEMS, ITEMS[0], ITEMS[2]))
-    assert twice.compare(request("甲", "甲乙")).wrong == twice.compare(request("甲", "甲丙")).wrong == []
-    assert len(twice.compare(request("甲", "甲丁")).wrong) == 1
+    twice = checker(2, (*ITEMS, ITEMS[0], ITEMS[2]))
+    assert twice.check(request("甲", "甲乙")).wrong == twice.check(request("甲", "甲丙")).wrong == []
+    assert len(twice.check(request("甲", "甲丁")).wrong) == 1
 
 
 @pytest.mark.parametrize(
@@ -75,11 +79,11 @@ def test_a_text_that_is_there_twice() -> None:
 )
 def test_outputs_of_another_number_of_texts_are_none(outputs: dict[str, Any]) -> None:
     """Then every text's answer is wrong."""
-    assert split(outputs, 2) == [{}, {}]
+    assert split_outputs(outputs, 2) == [{}, {}]
 
 
 def test_no_outputs_and_unknown_texts() -> None:
     nothing = {"request_inputs": {"TEXT": "甲"}, "response_outputs": []}
-    assert len(answers(2).compare(nothing).wrong) == 2
+    assert len(checker(2).check(nothing).wrong) == 2
     with pytest.raises(TargetError, match="never given"):
-        answers(2).compare(request("戊", "甲乙"))
+        checker(2).check(request("戊", "甲乙"))

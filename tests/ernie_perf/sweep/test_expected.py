@@ -6,17 +6,17 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ernie_perf.sweep.expected import Expected, write_input_data
+from ernie_perf.sweep.expected import ExpectedAnswers, write_input_data
 
 ITEMS = (("问题", "答"), ("另一个", 'b\n"c"'))
 RESULT = {"label": "a", "score": 0.8, "top": [{"label": "a", "score": 0.8}, {"label": "b", "score": 0.2}]}
 
 
-def expected(**changes: Any) -> Expected:
+def expected(**changes: Any) -> ExpectedAnswers:
     """Of two texts; the second is not checked."""
     fields: dict[str, Any] = {"results": {ITEMS[0]: RESULT}, "exact": {ITEMS[0]: {"LABEL_ID": 3}}}
     fields |= {"numeric": {ITEMS[0]: {"SCORE": 0.8}}, **changes}
-    return Expected(("QUESTION", "CONTEXT"), ITEMS, **fields)
+    return ExpectedAnswers(inputs=("QUESTION", "CONTEXT"), items=ITEMS, **fields)
 
 
 def outputs(result: Any = RESULT, label: int = 3, score: float = 0.8) -> dict[str, Any]:
@@ -43,22 +43,22 @@ def test_no_validation_data_for_open_loops_and_kinds_without_whole_numbers(tmp_p
 def test_scores_may_differ_in_their_last_digits_and_nothing_else() -> None:
     """A label, a missing answer, a wrong number: wrong. Order among ties far down `top`: not."""
     right = expected()
-    assert not right.wrong(ITEMS[0], outputs())
-    assert not right.wrong(ITEMS[0], outputs({**RESULT, "score": 0.8004}, score=0.8004))
-    assert not right.wrong(ITEMS[0], outputs({**RESULT, "top": []}))
-    assert right.wrong(ITEMS[0], outputs({**RESULT, "score": 0.81}))
-    assert right.wrong(ITEMS[0], outputs({**RESULT, "label": "b"}))
-    assert right.wrong(ITEMS[0], outputs(label=4))
-    assert right.wrong(ITEMS[0], outputs(score=0.5))
-    assert right.wrong(ITEMS[0], {"LABEL_ID": 3})
-    assert right.wrong(ITEMS[0], {"RESULT": "no json"})
-    assert not right.wrong(ITEMS[1], outputs(label=9))
+    assert not right.is_wrong(ITEMS[0], outputs())
+    assert not right.is_wrong(ITEMS[0], outputs({**RESULT, "score": 0.8004}, score=0.8004))
+    assert not right.is_wrong(ITEMS[0], outputs({**RESULT, "top": []}))
+    assert right.is_wrong(ITEMS[0], outputs({**RESULT, "score": 0.81}))
+    assert right.is_wrong(ITEMS[0], outputs({**RESULT, "label": "b"}))
+    assert right.is_wrong(ITEMS[0], outputs(label=4))
+    assert right.is_wrong(ITEMS[0], outputs(score=0.5))
+    assert right.is_wrong(ITEMS[0], {"LABEL_ID": 3})
+    assert right.is_wrong(ITEMS[0], {"RESULT": "no json"})
+    assert not right.is_wrong(ITEMS[1], outputs(label=9))
 
 
 def test_an_embedding_is_compared_as_numbers() -> None:
     """All of its numbers."""
     right = expected(results={ITEMS[0]: {"tokens": 2}}, exact={}, numeric={ITEMS[0]: {"EMBEDDING": [0.1, 0.2]}})
-    assert not right.wrong(ITEMS[0], {"RESULT": '{"tokens": 2}', "EMBEDDING": [0.1001, 0.2]})
-    assert right.wrong(ITEMS[0], {"RESULT": '{"tokens": 2}', "EMBEDDING": [0.1, 0.3]})
-    assert right.wrong(ITEMS[0], {"RESULT": '{"tokens": 2}', "EMBEDDING": [0.1]})
-    assert right.wrong(ITEMS[0], {"RESULT": '{"tokens": 2}'})
+    assert not right.is_wrong(ITEMS[0], {"RESULT": '{"tokens": 2}', "EMBEDDING": [0.1001, 0.2]})
+    assert right.is_wrong(ITEMS[0], {"RESULT": '{"tokens": 2}', "EMBEDDING": [0.1, 0.3]})
+    assert right.is_wrong(ITEMS[0], {"RESULT": '{"tokens": 2}', "EMBEDDING": [0.1]})
+    assert right.is_wrong(ITEMS[0], {"RESULT": '{"tokens": 2}'})

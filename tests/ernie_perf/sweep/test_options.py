@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -9,26 +10,30 @@ import pytest
 from ernie_perf import cli
 from ernie_perf.errors import PerfError
 from ernie_perf.sweep import cli as sweep
-from ernie_perf.sweep.load import Load
-from ernie_perf.sweep.options import parser, settings_of
+from ernie_perf.sweep.options import parse
 from ernie_perf.sweep.rounds import Sweep
-from ernie_perf.sweep.subjects import task_names
+from ernie_perf.sweep.run import Recorder
+from ernie_perf.sweep.settings import Load, SweepSettings
+from ernie_perf.sweep.tasks import task_names
+
+from ..sample_run import description
 
 
 def test_loads_and_defaults() -> None:
     """Loads in their order, each once; rates ascending, so that too large ones can be skipped."""
-    settings = settings_of(parser().parse_args(["--concurrency", "1,8,8", "--rates", "200,50"]))
+    settings = parse(["--concurrency", "1,8,8", "--rates", "200,50"]).settings
     assert settings.loads == (Load("concurrency", 1), Load("concurrency", 8), Load("rate", 50), Load("rate", 200))
     assert (settings.rounds, settings.limit, settings.engine) == (3, 1000, False)
     assert "--async" in Load("rate", 50).arguments() and "--async" not in Load("concurrency", 8).arguments()
 
 
-def test_quick_fills_in_smaller_numbers_and_keeps_what_is_given() -> None:
+def test_quick_fills_in_smaller_numbers_and_keeps_what_is_given(tmp_path: Path) -> None:
     """One round; a measurement is begun only while it can end within five minutes."""
-    settings = settings_of(parser().parse_args(["--quick", "--limit", "77"]))
+    settings = parse(["--quick", "--limit", "77"]).settings
     assert (settings.rounds, settings.limit) == (1, 77)
-    budget = Sweep(settings, None, None, None, {}, 0.0).quick_budget()  # type: ignore[arg-type]
-    assert budget + 30 + 5 * settings.seconds < 300
+    recorder = Recorder(tmp_path, description())
+    work = Sweep(settings=settings, recorder=recorder, analyzer=None, target=None, variants=(), started_at=0.0)
+    assert work.quick_budget() + 30 + 5 * settings.seconds < 300
 
 
 @pytest.mark.parametrize(
@@ -73,3 +78,23 @@ def test_the_verbs(capsys: pytest.CaptureFixture[str]) -> None:
             cli.main([name, "--help"])
         assert leaving.value.code == 0
     assert "perf_analyzer" in capsys.readouterr().out
+
+
+def test_settings_survive_run_json() -> None:
+    """A run is resumed by the settings in its run.json; loads keep their order, the engine's batches are only there
+    where it is measured."""
+    words = ["--concurrency", "8,1", "--rates", "200,50.5", "--engine", "--batches", "4", "--config-name", ""]
+    for settings in (parse(words).settings, parse(["--concurrency", "2", "--request-texts", "4"]).settings):
+        document = json.loads(json.dumps(settings.to_json()))
+        assert SweepSettings.from_json(document).to_json() == settings.to_json()
+        assert SweepSettings.from_json(document).loads == settings.loads
+    assert "request_texts" not in parse(["--quick"]).settings.to_json()
+
+
+def test_a_running_server_is_taken_as_it_is_given() -> None:
+    """--url names the server; without it one is started."""
+    request = parse(["--url", "host:8001", "--http-url", "host:8000", "--texts", "tnews=dev.json", "--output", "run"])
+    assert request.server is not None and request.server.metrics == ""
+    assert (request.server.grpc, request.server.http) == ("host:8001", "host:8000")
+    assert request.selection.texts == {"tnews": Path("dev.json")} and request.output == Path("run")
+    assert parse([]).server is None

@@ -12,7 +12,8 @@ import pytest
 
 from ernie_perf import processes
 from ernie_perf.errors import TargetError
-from ernie_perf.sweep.target import Target, read_padding, stage_times
+from ernie_perf.sweep.records import PaddingTokens
+from ernie_perf.sweep.target import Counters, Target, read_padding, stages_between
 
 METRICS = """
 # HELP ernie_padding_tokens_total Padding
@@ -26,24 +27,24 @@ nv_inference_count{model="news_encoder_fp32",version="1"} 7
 
 def test_padding_counters_of_the_models_asked_for() -> None:
     """Of one model among others; none where there is no such counter."""
-    assert read_padding(METRICS, ["news_encoder_fp32"]) == {"padding_tokens": 80, "real_tokens": 1000}
-    assert read_padding(METRICS, ["news_tokenizer"]) == {}
+    assert read_padding(METRICS, ["news_encoder_fp32"]) == PaddingTokens(real_tokens=1000, padding_tokens=80)
+    assert read_padding(METRICS, ["news_tokenizer"]) is None
 
 
 def test_stage_times_are_of_what_happened_between() -> None:
     """Nanoseconds a request; batch: inferences an execution."""
-    names = ("queue_ns", "compute_input_ns", "compute_infer_ns", "compute_output_ns")
-    before = {"m": {"inferences": 10, "executions": 5, "requests": 10, "failures": 0, **dict.fromkeys(names, 100)}}
-    after = {"m": {"inferences": 50, "executions": 15, "requests": 50, "failures": 1, **dict.fromkeys(names, 4100)}}
-    (stage,) = stage_times(before, after)
-    assert stage["batch"] == 4.0 and stage["failures"] == 1 and stage["executions"] == 10
-    assert [stage[f"{part}_ns"] for part in ("queue", "input", "infer", "output")] == [100] * 4
+    names = ("queue_ns", "input_ns", "infer_ns", "output_ns")
+    before = Counters(inferences=10, executions=5, requests=10, failures=0, **dict.fromkeys(names, 100))
+    after = Counters(inferences=50, executions=15, requests=50, failures=1, **dict.fromkeys(names, 4100))
+    (stage,) = stages_between({"m": before}, {"m": after})
+    assert stage.batch == 4.0 and stage.failures == 1 and stage.executions == 10
+    assert (stage.queue_ns, stage.input_ns, stage.infer_ns, stage.output_ns) == (100,) * 4
 
 
 def test_a_server_that_is_not_there() -> None:
     """One line with the address."""
     with pytest.raises(TargetError, match=r"http://127\.0\.0\.1:9/v2: no answer"):
-        Target("127.0.0.1:9", "127.0.0.1:9").server()
+        Target(grpc="127.0.0.1:9", http="127.0.0.1:9").describe()
 
 
 def test_roles_of_processes() -> None:
@@ -56,14 +57,14 @@ def test_roles_of_processes() -> None:
 
 def test_cpu_time_of_a_descendant_is_counted(tmp_path: Path) -> None:
     """A busy process under this one, told by the name it runs under; servers of other tests may be there too."""
-    before = processes.usage(os.getpid()).get("tritonserver", processes.Usage())
+    before = processes.usage_by_role(os.getpid()).get("tritonserver", processes.Usage())
     (tmp_path / "tritonserver").symlink_to("/bin/sh")
     busy = subprocess.Popen([str(tmp_path / "tritonserver"), "-c", "while :; do :; done"])
     try:
         end, used = time.monotonic() + 20, processes.Usage()
         while used.cpu_s - before.cpu_s < 0.1 and time.monotonic() < end:
             time.sleep(0.02)
-            used = processes.usage(os.getpid()).get("tritonserver", used)
+            used = processes.usage_by_role(os.getpid()).get("tritonserver", used)
     finally:
         busy.kill()
         busy.wait()

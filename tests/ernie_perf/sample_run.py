@@ -1,4 +1,4 @@
-"""Small recorded runs, made by hand."""
+"""Small recorded runs, made by hand: the JSON of run.json and records.jsonl as a sweep writes it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from ernie_perf.sweep.description import RunDescription
 
 VARIANTS = {
     "fp32": {"engine": "onnxruntime", "precision": "fp32", "bytes": 30_000_000, "figure": 52.5, "drop": None},
@@ -19,9 +21,12 @@ def about(tasks: Sequence[str] = ("news",), **settings: Any) -> dict[str, Any]:
     texts |= {"tokens_p50": 23, "tokens_p99": 40, "sha256": "feed"}
     task = {"kind": "sequence_classification", "title": "News <titles> | 15", "version": 1, "metric": "accuracy"}
     task |= {"recommended": "int8", "max_length": 128, "texts": texts, "variants": VARIANTS}
+    defaults: dict[str, Any] = {"repository": "model_repository", "concurrency": [1, 8, 32], "rates": [50, 100, 400]}
+    defaults |= {"rounds": 3, "seconds": 2.0, "limit": 100, "engine_batches": [1, 16], "engine_texts": 64}
+    defaults |= {"config_name": "ragged", "device": "cpu", "quick": False}
     return {
         "schema": 1,
-        "settings": {"rounds": 3, "seconds": 2.0, "device": "cpu", **settings},
+        "settings": {**defaults, **settings},
         "tasks": {name: task for name in tasks},
         "machine": {
             "cpu": "Toy CPU",
@@ -33,6 +38,11 @@ def about(tasks: Sequence[str] = ("news",), **settings: Any) -> dict[str, Any]:
         "versions": {"python": "3.11"},
         "server": {"version": "2.51.0"},
     }
+
+
+def description(tasks: Sequence[str] = ("news",), **settings: Any) -> RunDescription:
+    """The same, read."""
+    return RunDescription.from_json(about(tasks, **settings))
 
 
 def served(
