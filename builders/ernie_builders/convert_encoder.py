@@ -14,16 +14,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ernie_builders.checkpoints.checkpoint import Checkpoint, write_checkpoint
-from ernie_builders.checkpoints.encoder_config import EncoderConfig
-from ernie_builders.checkpoints.weight_formats import to_hugging_face
-from ernie_builders.console import run_command
-from ernie_builders.errors import ConfigError
-from ernie_builders.filesystem import disk_error
-from ernie_builders.modeling.model import find_base_model
-from ernie_builders.pretraining.corpus.prepare import with_own_head
-from ernie_builders.pretraining.encoder import write_encoder
-from ernie_builders.pretraining.state import write_whole
+from .checkpoints.checkpoint import Checkpoint, write_checkpoint
+from .checkpoints.encoder_config import EncoderConfig
+from .checkpoints.weight_formats import to_hugging_face
+from .console import run_command
+from .errors import ConfigError
+from .filesystem import disk_error
+from .modeling.model import find_base_model
+from .pretraining.corpus.prepare import with_own_head
+from .pretraining.encoder import write_encoder
+from .pretraining.state import write_whole
 
 NAME = "ernie-triton build convert-encoder"
 FORMATS = ("huggingface", "paddle")

@@ -10,16 +10,16 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from ernie_builders.config.schema import typed
-from ernie_builders.config.tasks import TASKS_FILE, TaskConfig, TrainConfig, load_tasks
-from ernie_builders.console import run_command, say, seed
-from ernie_builders.distillation.encoder import EncoderRun, distil_encoders
-from ernie_builders.distillation.measure import Measurement, measure
-from ernie_builders.distillation.recipe import Recipe
-from ernie_builders.distillation.student import FORM
-from ernie_builders.distillation.task import TaskRun, distil_task
-from ernie_builders.errors import ConfigError
-from ernie_builders.filesystem import disk_error
+from .config.schema import typed
+from .config.tasks import TASKS_FILE, TaskConfig, TrainConfig, load_tasks
+from .console import run_command, say, seed
+from .distillation.encoder import EncoderRun, distil_encoders
+from .distillation.measure import Measurement, measure
+from .distillation.recipe import Recipe
+from .distillation.student import FORM
+from .distillation.task import TaskRun, distil_task
+from .errors import ConfigError
+from .filesystem import disk_error
 
 NAME = "ernie-triton build distill"
 

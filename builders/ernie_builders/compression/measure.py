@@ -15,14 +15,12 @@ from typing import Any
 
 import numpy as np
 
-import ernie_assets
-import ernie_builders
-import ernie_runtime
 from ernie_runtime.manifest import Variant
 from ernie_runtime.text.windows import Window
 
 from ..console import bar
 from ..errors import BuildError
+from ..processes import child_environment
 
 BATCHES = (1, 4, 8, 16, 32)
 ROUNDS = 5
@@ -112,18 +110,13 @@ class _Worker:
 
     def __init__(self, name: str, built: Built, threads: int, windows: Path) -> None:
         self.name = name
-        packages = [
-            str(Path(module.__file__).parents[1])
-            for module in (ernie_builders, ernie_assets, ernie_runtime)
-            if module.__file__
-        ]
         command = [sys.executable, "-m", "ernie_builders.compression.bench_worker", built.engine, str(built.file)]
         self._process = subprocess.Popen(
             [*command, json.dumps(dict(built.settings)), str(threads), str(windows)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(packages), "OMP_NUM_THREADS": str(threads)},
+            env=child_environment(OMP_NUM_THREADS=str(threads)),
         )
         self._read()
 

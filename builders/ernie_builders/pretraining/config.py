@@ -1,8 +1,9 @@
-"""What a pre-training was asked to do."""
+"""What a pre-training is asked to do: settings, text, pace and the card's words, checked when they are made."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+import math
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,13 @@ SENTENCE_TASKS = ("nsp", "sop", "reorder", "distance")
 AMP = ("none", "fp16", "bf16")
 STARTS = ("random", "warm")
 LEAST_LENGTH = 8  # tokens: two segments, their separators and a little text
+NANO = "4x312x12"  # the shape of ERNIE 3.0 Nano and of the encoder that ships
+NOT_STATED = "not stated"
+
+
+def option(name: str) -> str:
+    """A field's option on the command line: `--batch-tokens`."""
+    return f"--{name.replace('_', '-')}"
 
 
 @dataclass(frozen=True)
@@ -40,9 +48,9 @@ def parse_lengths(text: str) -> tuple[Stretch, ...]:
     return tuple(found)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PretrainConfig:
-    """Everything that decides the weights, besides the text; a run that goes on must have the same."""
+    """All settings that decide the weights, besides the text; only a run with the same ones may resume a state."""
 
     steps: int = 10_000  # optimizer steps
     lengths: tuple[Stretch, ...] = (Stretch(128, 0.9), Stretch(512, 0.1))
@@ -65,10 +73,10 @@ class PretrainConfig:
         """ConfigError names the option."""
         for name in ("steps", "accumulate", "eval_tokens", "held_out_tokens"):
             if getattr(self, name) < 1:
-                raise ConfigError(f"--{name.replace('_', '-')} {getattr(self, name)}: must be above 0")
+                raise ConfigError(f"{option(name)} {getattr(self, name)}: must be above 0")
         for name, low, high in (("mask_rate", 0.0, 1.0), ("dropout", -1e-9, 1.0), ("warmup", -1e-9, 1.0)):
             if not low < getattr(self, name) < high:
-                raise ConfigError(f"--{name.replace('_', '-')} {getattr(self, name)}: must lie between 0 and 1")
+                raise ConfigError(f"{option(name)} {getattr(self, name)}: must lie between 0 and 1")
         if self.learning_rate <= 0:
             raise ConfigError(f"--learning-rate {self.learning_rate}: must be above 0")
         if self.amp not in AMP:
@@ -99,32 +107,70 @@ class PretrainConfig:
 
     def difference(self, other: dict[str, Any]) -> str:
         """The first setting that another run's JSON has otherwise: `learning_rate 0.001, here 0.0005`; or nothing."""
-        own = self.to_json()
-        own["lengths"] = [asdict(stretch) for stretch in self.lengths]
-        own["sentence_tasks"] = list(self.sentence_tasks)
-        for field in fields(self):
-            if field.name in other and other[field.name] != own[field.name]:
-                return f"{field.name} {other[field.name]}, here {own[field.name]}"
+        own = {**asdict(self), "lengths": list(map(asdict, self.lengths)), "sentence_tasks": list(self.sentence_tasks)}
+        for name, value in own.items():
+            if name in other and other[name] != value:
+                return f"{name} {other[name]}, here {value}"
         return ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Source:
-    """Where text comes from and how it is cut into units."""
+    """Where the text comes from and how it is cut into units."""
 
     data: tuple[Path, ...]
-    format: str = "text"
-    held_out: Path | None = None  # a file of the same format
-    vocabulary: Path | None = None
-    vocabulary_size: int = 0  # 0: all entries; else the most frequent ones of the text
+    format: str = "text"  # one of FORMATS
+    held_out: Path | None = None  # a file of the same format; None: the end of `data`
+    vocabulary: Path | None = None  # vocab.txt; None: that of the initial weights
+    vocabulary_size: int = 0  # entries to keep, the most frequent ones of the text; 0: all
     segmenter: str = "jieba"
-    phrases: Path | None = None
+    phrases: Path | None = None  # a file with phrases to mask whole
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
+class Pace:
+    """When a run logs, evaluates, saves and stops; changes no weight."""
+
+    log_every: int = 50  # steps
+    eval_every: int = 500  # steps
+    save_every: int = 500  # steps
+    stop_after: float = math.inf  # minutes from the start of this piece of the run
+
+    def __post_init__(self) -> None:
+        """ConfigError names the option."""
+        for name in ("log_every", "eval_every", "save_every"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{option(name)} {getattr(self, name)}: must be above 0")
+
+
+@dataclass(frozen=True, kw_only=True)
 class About:
     """What the card says and only the user knows."""
 
-    text: str = "not stated"
-    licence: str = "not stated"
+    text: str = NOT_STATED
+    licence: str = NOT_STATED
     command: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainRequest:
+    """One command: what to train, from what, where, and how the encoder is stored."""
+
+    config: PretrainConfig
+    source: Source
+    output: Path
+    shape: str = NANO  # LAYERSxHIDDENxHEADS, without `init`
+    init: str = ""  # an encoder as --base-model names it; empty: weights of `shape`
+    start: str = "random"  # one of STARTS, without `init`
+    bits: int = 16  # of the stored weights, 16 or 32
+    device: str = "cpu"
+    devices: str = ""  # numbers joined by commas: one process each; empty: this process alone
+    pace: Pace = field(default_factory=Pace)
+    about: About = field(default_factory=About)
+
+    def __post_init__(self) -> None:
+        """ConfigError names the option."""
+        if self.start == "warm" and self.init:
+            raise ConfigError("--start warm: is for a run without --init")
+        if self.config.amp != "none" and not self.device.startswith("gpu"):
+            raise ConfigError(f"--amp {self.config.amp}: mixed precision needs --device gpu; on a CPU it gains nothing")

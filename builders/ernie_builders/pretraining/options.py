@@ -1,83 +1,151 @@
-"""The command line of pretrain.py."""
+"""The command line of `ernie-triton build pretrain`."""
 
 from __future__ import annotations
 
 import argparse
-import math
+import shlex
+from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 
 from ..console import seed
-from .config import AMP, FORMATS, SENTENCE_TASKS, STARTS, PretrainConfig
+from .config import (
+    AMP,
+    FORMATS,
+    NANO,
+    NOT_STATED,
+    SENTENCE_TASKS,
+    STARTS,
+    About,
+    Pace,
+    PretrainConfig,
+    PretrainRequest,
+    Source,
+    option,
+    parse_lengths,
+)
 from .corpus.words import SEGMENTERS
 
 DESCRIPTION = """Pre-train an ERNIE encoder: masked language model with whole words and phrases hidden, and sentence
-tasks beside it. The same command goes on with a run that was stopped or killed, to the same result."""
-NANO = "4x312x12"  # of ERNIE 3.0 Nano and of the encoder that ships
+tasks beside it. The same command resumes a run that was stopped or killed, to the same result."""
+DEFAULT = "default: %(default)s"
+PATHS = ("--output", "--data", "--held-out", "--vocab", "--phrases", "--init")
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    own = PretrainConfig()
+    config, pace = PretrainConfig(), Pace()
     p = argparse.ArgumentParser(prog="ernie-triton build pretrain", description=DESCRIPTION)
     p.add_argument("--output", type=Path, required=True, help="folder for encoder/, state/, log.jsonl and log.svg")
-    text = p.add_argument_group("text")
-    text.add_argument("--data", type=Path, nargs="+", required=True, metavar="PATH", help="files, or folders of them")
-    text.add_argument(
+    _add_text(p.add_argument_group("text"), config)
+    encoder = p.add_argument_group("encoder")
+    encoder.add_argument("--shape", default=NANO, metavar="LAYERSxHIDDENxHEADS", help=DEFAULT)
+    encoder.add_argument(
+        "--init", default="", metavar="MODEL", help="start from a directory, `embedded`, shipped:TASK, ..."
+    )
+    encoder.add_argument(
+        "--start", choices=STARTS, default="random", help="without --init: warm begins from co-occurrences of the text"
+    )
+    encoder.add_argument("--bits", type=int, choices=(16, 32), default=16, help="of the weights in encoder/")
+    _add_learning(p.add_argument_group("learning"), config)
+    run = p.add_argument_group("run")
+    run.add_argument("--device", default="cpu", help=f"cpu, gpu or gpu:N ({DEFAULT})")
+    run.add_argument("--devices", default="", help="several, e.g. 0,1 (paddle.distributed.launch)")
+    for name in ("log_every", "eval_every", "save_every"):
+        run.add_argument(option(name), type=int, default=getattr(pace, name), metavar="STEPS", help=DEFAULT)
+    run.add_argument(
+        "--stop-after",
+        type=float,
+        default=pace.stop_after,
+        metavar="MINUTES",
+        help="save and stop after this time; the same command resumes (default: never)",
+    )
+    card = p.add_argument_group("card")
+    card.add_argument("--text", default=NOT_STATED, help="what the text is, for the card")
+    card.add_argument("--licence", default=NOT_STATED, help="the text's licences, for the card")
+    return p
+
+
+def _add_text(group: argparse._ArgumentGroup, config: PretrainConfig) -> None:
+    group.add_argument("--data", type=Path, nargs="+", required=True, metavar="PATH", help="files, or folders of them")
+    group.add_argument(
         "--format",
         choices=FORMATS,
         default="text",
         help="text: UTF-8, a paragraph a line, a blank line between documents; ids: ERNIE 1.0's lines `token ids; "
         "sentence ids; positions; word bounds; label`; packed: a folder with tokens.u16(.xz) and vocab.txt",
     )
-    text.add_argument("--held-out", type=Path, metavar="FILE", help="held-out text (default: the end of --data)")
-    text.add_argument("--held-out-tokens", type=int, default=own.held_out_tokens, help="default: %(default)s")
-    text.add_argument("--eval-tokens", type=int, default=own.eval_tokens, help="held-out tokens that are looked at")
-    text.add_argument("--vocab", type=Path, help="vocab.txt (default: of --init, or the embedded encoder's)")
-    text.add_argument("--vocab-size", type=int, default=0, metavar="N", help="only the N entries that text uses most")
-    text.add_argument("--segmenter", choices=SEGMENTERS, default="jieba", help="what finds words (default: jieba)")
-    text.add_argument("--phrases", type=Path, metavar="FILE", help="phrases to hide whole, one a line")
-    model = p.add_argument_group("encoder")
-    model.add_argument("--shape", default=NANO, metavar="LAYERSxHIDDENxHEADS", help="default: %(default)s")
-    model.add_argument(
-        "--init", default="", metavar="MODEL", help="start from a directory, `embedded`, shipped:TASK, ..."
+    group.add_argument("--held-out", type=Path, metavar="FILE", help="held-out text (default: the end of --data)")
+    group.add_argument("--held-out-tokens", type=int, default=config.held_out_tokens, help=DEFAULT)
+    group.add_argument(
+        "--eval-tokens", type=int, default=config.eval_tokens, help=f"held-out tokens to evaluate on ({DEFAULT})"
     )
-    model.add_argument(
-        "--start", choices=STARTS, default="random", help="without --init: warm begins from co-occurrences of the text"
+    group.add_argument("--vocab", type=Path, help="vocab.txt (default: that of --init, or the embedded encoder's)")
+    group.add_argument(
+        "--vocab-size", type=int, default=0, metavar="N", help="keep the N entries that the text uses most"
     )
-    model.add_argument("--bits", type=int, choices=(16, 32), default=16, help="of the weights in encoder/")
-    learning = p.add_argument_group("learning")
-    learning.add_argument("--steps", type=int, default=own.steps, help="optimizer steps (default: %(default)s)")
-    learning.add_argument(
+    group.add_argument("--segmenter", choices=SEGMENTERS, default="jieba", help=f"finds the words ({DEFAULT})")
+    group.add_argument("--phrases", type=Path, metavar="FILE", help="phrases to mask whole, one a line")
+
+
+def _add_learning(group: argparse._ArgumentGroup, config: PretrainConfig) -> None:
+    group.add_argument("--steps", type=int, default=config.steps, help=f"optimizer steps ({DEFAULT})")
+    group.add_argument(
         "--lengths",
         default="128:0.9,512:0.1",
         metavar="LENGTH:SHARE,...",
-        help="tokens of a sequence, and for which share of the steps, in this order (default: %(default)s)",
+        help=f"tokens of a sequence, and for which share of the steps, in this order ({DEFAULT})",
     )
-    learning.add_argument(
+    group.add_argument(
         "--sentence-tasks", default="", metavar="NAMES", help=f"of {', '.join(SENTENCE_TASKS)}, joined by commas"
     )
-    learning.add_argument(
-        "--batch-tokens", type=int, default=own.batch_tokens, help="of a batch on one device (default: %(default)s)"
+    group.add_argument(
+        "--batch-tokens", type=int, default=config.batch_tokens, help=f"of a batch on one device ({DEFAULT})"
     )
-    learning.add_argument(
-        "--accumulate", type=int, default=own.accumulate, help="batches a step (default: %(default)s)"
-    )
+    group.add_argument("--accumulate", type=int, default=config.accumulate, help=f"batches a step ({DEFAULT})")
     for name in ("learning_rate", "warmup", "weight_decay", "max_grad_norm", "beta2", "dropout", "mask_rate"):
-        learning.add_argument(
-            f"--{name.replace('_', '-')}", type=float, default=getattr(own, name), help="default: %(default)s"
-        )
-    learning.add_argument("--amp", choices=AMP, default=own.amp, help="mixed precision on a GPU (default: %(default)s)")
-    learning.add_argument("--seed", type=seed, default=0)
-    pace = p.add_argument_group("pace")
-    pace.add_argument("--device", default="cpu", help="cpu, gpu or gpu:N (default: %(default)s)")
-    pace.add_argument("--devices", default="", help="several, e.g. 0,1 (paddle.distributed.launch)")
-    pace.add_argument("--log-every", type=int, default=50, metavar="STEPS", help="default: %(default)s")
-    pace.add_argument("--eval-every", type=int, default=500, metavar="STEPS", help="default: %(default)s")
-    pace.add_argument("--save-every", type=int, default=500, metavar="STEPS", help="default: %(default)s")
-    pace.add_argument(
-        "--stop-after", type=float, default=math.inf, metavar="MINUTES", help="save and stop; the next piece goes on"
+        group.add_argument(option(name), type=float, default=getattr(config, name), help=DEFAULT)
+    group.add_argument("--amp", choices=AMP, default=config.amp, help=f"mixed precision on a GPU ({DEFAULT})")
+    group.add_argument("--seed", type=seed, default=0)
+
+
+def request_of(args: argparse.Namespace, words: Sequence[str]) -> PretrainRequest:
+    """What the parsed command line `words` asks for; ConfigError names the option that is wrong."""
+    values = vars(args)
+    given = {field.name: values[field.name] for field in fields(PretrainConfig) if field.name in values}
+    given["lengths"] = parse_lengths(args.lengths)
+    given["sentence_tasks"] = tuple(name.strip() for name in args.sentence_tasks.split(",") if name.strip())
+    return PretrainRequest(
+        config=PretrainConfig(**given),
+        source=Source(
+            data=tuple(args.data),
+            format=args.format,
+            held_out=args.held_out,
+            vocabulary=args.vocab,
+            vocabulary_size=args.vocab_size,
+            segmenter=args.segmenter,
+            phrases=args.phrases,
+        ),
+        output=args.output,
+        shape=args.shape,
+        init=args.init,
+        start=args.start,
+        bits=args.bits,
+        device=args.device,
+        devices=args.devices,
+        pace=Pace(**{field.name: values[field.name] for field in fields(Pace)}),
+        about=About(text=args.text, licence=args.licence, command=shown_command(words)),
     )
-    card = p.add_argument_group("card")
-    card.add_argument("--text", default="not stated", help="what the text is, for the card")
-    card.add_argument("--licence", default="not stated", help="the text's licences, for the card")
-    return p
+
+
+def shown_command(words: Sequence[str]) -> str:
+    """The command for the card: files by their last name, never a path of this machine."""
+    shown, is_path = [], False
+    for word in words:
+        if word.startswith("--"):
+            name, sign, value = word.partition("=")
+            is_path = name in PATHS
+            shown.append(f"{name}={Path(value).name}" if sign and is_path else word)
+        else:
+            shown.append(Path(word).name if is_path else word)
+    return f"ernie-triton build pretrain {shlex.join(shown)}"

@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,24 +25,14 @@ from ..framework import import_paddle
 from ..training.trainer import learning_rate
 from . import log
 from .batches import Batch, Cursor, Feeder
-from .config import PretrainConfig
+from .config import Pace, PretrainConfig
 from .corpus.sequences import Corpus
 from .model import pretraining_model
 from .objective import evaluate, figures_of, loss_of
 from .state import Progress, check_same_run, find_state, load_parts, read_progress, save_state
 
 
-@dataclass(frozen=True)
-class Pace:
-    """When a run looks up from its work; changes no weight."""
-
-    log_every: int = 50  # steps
-    eval_every: int = 500
-    save_every: int = 500
-    stop_after: float = math.inf  # minutes of this piece of the run
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Job:
     """What to train, on what, and where it is kept."""
 
@@ -54,7 +44,7 @@ class Job:
     output: Path
     fingerprint: str  # of the text as it was cut, and of the weights at the start
     device: str = "cpu"
-    pace: Pace = Pace()
+    pace: Pace = field(default_factory=Pace)
 
 
 class Trainer:

@@ -3,41 +3,30 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import os
-import pickle
 import shutil
-import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-import ernie_assets
-import ernie_builders
-import ernie_runtime
 from ernie_runtime.manifest import Manifest
 from ernie_runtime.steps.pipeline import Pipeline
 from ernie_runtime.text.tokenization import ErnieTokenizer
 
 from ..checkpoints.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from ..checkpoints.encoder_config import EncoderConfig, read_config
-from ..console import say
-from ..errors import BuildError, ConfigError
 from ..filesystem import key_of
 from ..framework import import_paddle
 from ..kinds import get_builder_kind
 from ..modeling.model import PaddleEngine, build_model
-from ..training.launch import end_with_parent
+from ..training.launch import Devices, launch
 from . import Context, Done
 from .data import read_split
 from .draft import draft_manifest
 
 NAME = "fine-tune"
 FORMAT = 1  # raise it when the same hyperparameters train in another way
-BEST, RESULT, HISTORY = "best", "result.json", "progress.json"
-WORKER = Path(__file__).with_name("worker.py")
+BEST, HISTORY = "best", "progress.json"
 
 
 def inputs(context: Context, before: Mapping[str, Done]) -> dict[str, Any]:
@@ -69,7 +58,17 @@ def run(context: Context, before: Mapping[str, Done], folder: Path) -> dict[str,
     if context.ready or not get_builder_kind(context.task.kind).trains:
         write_checkpoint(folder / BEST, source.config, source.weights, source.vocabulary)
     else:
-        figures = _launch(context, before, folder) if context.devices else train(context, before["data"], folder)
+        if context.devices:
+            devices = Devices(
+                numbers=context.devices,
+                device=context.device,
+                logs=folder / "logs",
+                title="fine-tuning",
+                shown=("    batch", "    resumed", "  fine-tune", "  dev"),  # results and bars
+            )
+            figures = launch(_train_launched, (context, before["data"], folder), devices)
+        else:
+            figures = train(context, before["data"], folder)
         figures["trained"] = True
     learn(context, before["data"], folder / BEST)
     if figures["trained"]:
@@ -151,61 +150,9 @@ def fine_tuned(done: Done) -> Checkpoint:
     return read_checkpoint(done.folder / BEST)
 
 
-def _launch(context: Context, before: Mapping[str, Done], folder: Path) -> dict[str, Any]:
-    """`paddle.distributed.launch` runs stages/worker.py once a device; results come back in a file."""
-    devices = context.devices.split(",")
-    if not all(number.isdigit() for number in devices):
-        raise ConfigError(f"--devices {context.devices}: expected numbers joined by commas, such as 0,1")
-    import_paddle(context.device)  # a device that is not there is told here, not in a log
-    job, result = folder / "job.pickle", folder / RESULT
-    result.unlink(missing_ok=True)
-    with job.open("wb") as file:
-        pickle.dump((context, before["data"], folder), file)
-    count = len(devices)
-    command = [sys.executable, "-m", "paddle.distributed.launch", "--log_dir", str(folder / "logs")]
-    command += ["--devices", context.devices] if context.device.startswith("gpu") else ["--nproc_per_node", str(count)]
-    say(f"    on {count} devices; each one's log is in {folder / 'logs'}")
-    packages = [
-        str(Path(module.__file__).parents[1])
-        for module in (ernie_builders, ernie_assets, ernie_runtime)
-        if module.__file__
-    ]
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join([*packages, os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep),
-    }
-    with (folder / "launch.log").open("w", encoding="utf-8") as log:
-        # In a session of its own: Ctrl-C comes here alone, and the launcher is asked to stop its processes.
-        launcher = subprocess.Popen(
-            [*command, str(WORKER), str(job)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            env=environment,
-            start_new_session=True,
-            preexec_fn=end_with_parent,
-        )
-        assert launcher.stdout is not None
-        try:
-            for row in launcher.stdout:  # the launcher passes on what the first process writes
-                log.write(row)
-                if row.startswith(("    batch", "    resumed", "  fine-tune", "  dev")):
-                    say(row.rstrip())
-            code = launcher.wait()
-        finally:
-            if launcher.poll() is None:
-                launcher.terminate()
-            launcher.wait()
-            launcher.stdout.close()
-    figures: dict[str, Any] = json.loads(result.read_text(encoding="utf-8")) if result.is_file() else {}
-    if "error" in figures:
-        raise BuildError(figures["error"])
-    if not figures:  # a process that fails when all is done (Paddle's communicator at its exit) loses nothing
-        raise BuildError(
-            f"fine-tuning on {count} devices failed (exit {code}); the reason is in {folder}: launch.log, logs/"
-        )
-    return figures
+def _train_launched(share: tuple[Context, Done, Path]) -> dict[str, Any]:
+    """`train`, as one of several processes."""
+    return train(*share)
 
 
 def _fingerprint(value: Any) -> str:

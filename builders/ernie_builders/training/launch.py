@@ -1,88 +1,115 @@
-"""Several devices: `paddle.distributed.launch` runs pretrain.py once a device."""
+"""Run a function once per device under `paddle.distributed.launch`; the first process's result comes back.
+
+The launcher runs files, not functions: it gets `launched.py`, which reads the function and its argument from a pickle.
+"""
 
 from __future__ import annotations
 
-import ctypes
-import os
-import signal
+import pickle
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-
-import ernie_assets
-import ernie_builders
-import ernie_runtime
+from typing import IO, TypeVar
 
 from ..console import say
 from ..errors import BuildError, ConfigError
 from ..framework import import_paddle
+from ..processes import child_environment, end_with_parent
 
-SCRIPT = Path(__file__).resolve().parents[1] / "pretrain.py"
-FAULT = "ERNIE_PRETRAIN_FAULT"  # names the file where a process writes its fault
-ENDS = ("    stopped after", "    done")  # how the last row of a run begins (run.py)
-LAUNCHED = "PADDLE_TRAINERS_NUM"
+Job = TypeVar("Job")
+Result = TypeVar("Result")
 
-
-def is_worker() -> bool:
-    """Whether this is one of several processes."""
-    return int(os.environ.get(LAUNCHED, "1")) > 1
+SCRIPT = Path(__file__).with_name("launched.py")
+JOB, RESULT, FAULT, OUTPUT = "job.pickle", "result.pickle", "fault.txt", "launch.log"
 
 
-def write_fault(error: BaseException) -> None:
-    """Tell the process that launched this one."""
-    path = os.environ.get(FAULT)
-    if path and is_worker():
-        Path(path).write_text(str(error), encoding="utf-8")
+@dataclass(frozen=True, kw_only=True)
+class Devices:
+    """Where the processes run and what they leave."""
+
+    numbers: str  # joined by commas, such as 0,1: one process per device
+    device: str  # "cpu", or "gpu"
+    logs: Path  # folder for the processes' logs
+    title: str  # what runs, for messages: "fine-tuning"
+    shown: tuple[str, ...]  # how the lines begin that the person who waits sees; all go to `logs`
+
+    def __post_init__(self) -> None:
+        """ConfigError names the option."""
+        if not all(number.isdigit() for number in self.numbers.split(",")):
+            raise ConfigError(f"--devices {self.numbers}: expected numbers joined by commas, such as 0,1")
+
+    @property
+    def count(self) -> int:
+        """How many processes."""
+        return self.numbers.count(",") + 1
 
 
-def launch(devices: str, device: str, arguments: Sequence[str], output: Path) -> None:
-    """Run `pretrain.py ARGUMENTS` on each device; BuildError with a process's fault, or where its log is."""
-    numbers = devices.split(",")
-    if not all(number.isdigit() for number in numbers):
-        raise ConfigError(f"--devices {devices}: expected numbers joined by commas, such as 0,1")
-    import_paddle(device)  # a device that is not there is told here, not in a log
-    logs, fault = output / "logs", output / "fault.txt"
-    fault.unlink(missing_ok=True)
-    where = ["--devices", devices] if device.startswith("gpu") else ["--nproc_per_node", str(len(numbers))]
-    command = [sys.executable, "-m", "paddle.distributed.launch", "--log_dir", str(logs), *where, str(SCRIPT)]
-    packages = [
-        str(Path(module.__file__).parents[1])
-        for module in (ernie_builders, ernie_assets, ernie_runtime)
-        if module.__file__
-    ]
-    path = os.pathsep.join([*packages, os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
-    environment = {**os.environ, "PYTHONPATH": path, FAULT: str(fault.resolve())}
-    say(f"    on {len(numbers)} devices; each one's log is in {logs}")
+def launch(work: Callable[[Job], Result], job: Job, devices: Devices) -> Result:
+    """What `work(job)` returns in the first process; `work` is a function of a module, `job` can be pickled.
+
+    BuildError with the fault of the process that failed, or where its log is.
+    """
+    import_paddle(devices.device)  # a missing device is reported here, not in a log
+    devices.logs.mkdir(parents=True, exist_ok=True)
+    job_file, result, fault = (devices.logs / name for name in (JOB, RESULT, FAULT))
+    for leftover in (result, fault):
+        leftover.unlink(missing_ok=True)
+    say(f"    on {devices.count} devices; each one's log is in {devices.logs}")
+    try:
+        job_file.write_bytes(pickle.dumps((work, job)))
+        code = _run(devices, job_file)
+        if fault.is_file():
+            raise BuildError(fault.read_text(encoding="utf-8"))
+        # A process that fails when the result is written (Paddle's communicator, at its exit) loses nothing.
+        if not result.is_file():
+            raise BuildError(
+                f"{devices.title} on {devices.count} devices failed (exit {code}); the reason is in {devices.logs}"
+            )
+        value: Result = pickle.loads(result.read_bytes())
+        return value
+    finally:
+        job_file.unlink(missing_ok=True)
+        result.unlink(missing_ok=True)
+
+
+def _run(devices: Devices, job_file: Path) -> int:
+    """The launcher's exit code; what it prints goes to the log, and in part to the terminal."""
+    gpu = devices.device.startswith("gpu")
+    command = [sys.executable, "-m", "paddle.distributed.launch", "--log_dir", str(devices.logs)]
+    command += ["--devices", devices.numbers] if gpu else ["--nproc_per_node", str(devices.count)]
+    with (
+        (devices.logs / OUTPUT).open("w", encoding="utf-8") as log,
+        _launcher([*command, str(SCRIPT), str(job_file)]) as launcher,
+    ):
+        for line in launcher.stdout or ():  # the launcher passes on what the first process writes
+            log.write(line)
+            if line.startswith(devices.shown):
+                say(line.rstrip())
+        return launcher.wait()
+
+
+@contextmanager
+def _launcher(command: list[str]) -> Iterator[subprocess.Popen[str]]:
+    """The launcher's process; it has ended, and its processes with it, when the block ends."""
     launcher = subprocess.Popen(
-        [*command, *arguments],
+        command,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
-        env=environment,
-        start_new_session=True,  # Ctrl-C comes here alone, and the launcher is asked to stop its processes
+        env=child_environment(),
+        start_new_session=True,  # Ctrl-C reaches this process alone, which then asks the launcher to stop
         preexec_fn=end_with_parent,
     )
-    assert launcher.stdout is not None
-    ended = False
+    output: IO[str] | None = launcher.stdout
     try:
-        for row in launcher.stdout:  # the launcher passes on what the first process writes
-            ended = ended or row.startswith(ENDS)
-            if row.startswith(("    step", "    goes on", *ENDS)):
-                say(row.rstrip())
-        code = launcher.wait()
+        yield launcher
     finally:
         if launcher.poll() is None:
             launcher.terminate()
         launcher.wait()
-        launcher.stdout.close()
-    if fault.is_file():
-        raise BuildError(fault.read_text(encoding="utf-8"))
-    if not ended:  # a process that fails when all is done (Paddle's communicator at its exit) loses nothing
-        raise BuildError(f"pre-training on {len(numbers)} devices failed (exit {code}); the reason is in {logs}")
-
-
-def end_with_parent() -> None:
-    """Have Linux end this process (SIGTERM) when the one that started it is gone, however it went."""
-    ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
+        if output is not None:
+            output.close()

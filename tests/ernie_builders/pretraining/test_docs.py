@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from ernie_builders.options import parser as build_parser
-from ernie_builders.pretraining.options import parser
-from ernie_builders.pretraining.run import config_of, shown_command
+from ernie_builders.pretraining.options import parser, request_of, shown_command
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "pretraining.md"
 
@@ -21,9 +20,8 @@ def commands() -> list[list[str]]:
 
 @pytest.mark.parametrize("words", [words for words in commands() if words[2] == "pretrain"], ids=" ".join)
 def test_pretrain(words: list[str]) -> None:
-    args = parser().parse_args(words[3:])
-    config = config_of(args)
-    assert config.steps > 0 and args.output.parts[0] == "build"
+    request = request_of(parser().parse_args(words[3:]), words[3:])
+    assert request.config.steps > 0 and request.output.parts[0] == "build"
 
 
 def test_there_are_commands_of_each_kind() -> None:

@@ -183,7 +183,7 @@ def test_processes_that_fail(
     monkeypatch.setattr(launch, "SCRIPT", script)
     script.write_text("import sys\nsys.exit(9)\n", encoding="utf-8")
     one_line(run("--devices", "0,1"), "pre-training on 2 devices failed (exit 9); the reason is in", "logs")
-    tell = "import os, pathlib\npathlib.Path(os.environ['ERNIE_PRETRAIN_FAULT']).write_text('it rains')\n"
+    tell = "import pathlib, sys\npathlib.Path(sys.argv[1]).with_name('fault.txt').write_text('it rains')\n"
     script.write_text(tell + "raise SystemExit(1)\n", encoding="utf-8")
     one_line(run("--devices", "0,1"), "ernie-triton build pretrain: it rains")
 

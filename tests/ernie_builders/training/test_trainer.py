@@ -18,8 +18,8 @@ from ernie_builders.config.tasks import TaskConfig, TrainConfig, load_tasks
 from ernie_builders.errors import CheckpointError
 from ernie_builders.modeling.model import weights_of
 from ernie_builders.readers import Example
-from ernie_builders.stages import finetune, worker
 from ernie_builders.stages.draft import draft_manifest
+from ernie_builders.training import launch, launched
 from ernie_builders.training import trainer as train
 from ernie_builders.training.dataset import epoch_order
 from ernie_builders.training.trainer import Job, Trainer, learning_rate
@@ -212,18 +212,16 @@ def test_two_processes_train_as_one_with_accumulation(
 def test_a_fault_in_one_process_reaches_the_person(
     place: Place, monkeypatch: pytest.MonkeyPatch, one_line: Callable[..., str]
 ) -> None:
-    """builders/ernie_builders/stages/worker.py writes it where the build that started it looks."""
+    """builders/ernie_builders/training/launched.py writes it where the build that started it looks."""
     launches = []
 
     class Launcher:
-        """Runs the worker in this process."""
+        """Runs the process's share in this process."""
 
         def __init__(self, command: list[str], **options: Any) -> None:
             launches.append(command)
             self.stdout = io.StringIO("LAUNCH INFO\n  from the first process\n")
-            with pytest.raises(SystemExit) as raised:
-                worker.main(command[-1])
-            self.code = raised.value.code
+            self.code = launched.main(Path(command[-1]))
 
         def wait(self) -> Any:
             return self.code
@@ -233,11 +231,11 @@ def test_a_fault_in_one_process_reaches_the_person(
     def fail(*arguments: Any) -> None:
         raise CheckpointError("the loss became nan at step 3: lower train.learning_rate")
 
-    monkeypatch.setattr(worker, "end_with_parent", lambda: None)
-    monkeypatch.setattr(worker, "train", fail)
-    monkeypatch.setattr(finetune.subprocess, "Popen", Launcher)
+    monkeypatch.setattr(launched, "end_with_parent", lambda: None)
+    monkeypatch.setattr(Trainer, "run", fail)
+    monkeypatch.setattr(launch.subprocess, "Popen", Launcher)
     one_line(place.build("--devices", "0,1"), "the loss became nan at step 3: lower train.learning_rate")
-    assert launches[0][-4:-1] == ["--nproc_per_node", "2", str(finetune.WORKER)]
+    assert launches[0][-4:-1] == ["--nproc_per_node", "2", str(launch.SCRIPT)]
 
 
 @pytest.mark.parametrize(
