@@ -4,10 +4,11 @@ PY := .venv/bin/python
 UV := .cache/uv/bin/uv
 LOCK_NOTE := make lock (install with: pip install --require-hashes --no-deps -r THIS_FILE)
 COMPILE := UV_CUSTOM_COMPILE_COMMAND="$(LOCK_NOTE)" $(UV) pip compile --quiet --universal \
-	--python-version 3.10 --generate-hashes $(UPGRADE)
+	--python-version 3.10 --generate-hashes --no-emit-package ernie-triton-assets --no-emit-package perf-analyzer \
+	$(UPGRADE)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint clean lock
+.PHONY: help setup demo test lint wheels clean lock
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,12 +28,17 @@ lint: setup ## ruff, mypy, and the order of the rooms (import-linter)
 	@$(PY) -m mypy
 	@.venv/bin/lint-imports --no-logo --cache-dir .cache/import-linter
 
+wheels: setup ## dist/: the project and the weights as wheels, to be installed elsewhere
+	@ERNIE_TRITON_RELEASE=1 $(PY) -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation \
+		--wheel-dir dist . builders/assets_wheel
+	@ls -l dist
+
 clean: ## remove .venv, caches and build leftovers; model_repository/ stays
-	rm -rf .venv .cache build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .cache build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -path ./.git -prune -o \( -name __pycache__ -o -name '*.egg-info' \) -type d -prune -exec rm -rf {} +
 
 lock: setup ## pin again after a change in pyproject.toml (UPGRADE=--upgrade: with the newest versions)
 	@$(PY) -m pip install --quiet --disable-pip-version-check --target .cache/uv --upgrade uv
 	$(COMPILE) --group setup -o requirements-setup.lock
-	$(COMPILE) pyproject.toml --extra build --extra client --extra serve --extra test -c requirements-setup.lock -o requirements.lock
+	$(COMPILE) pyproject.toml --extra build --extra client --extra serve --extra perf --extra test -c requirements-setup.lock -o requirements.lock
 	$(COMPILE) pyproject.toml --extra client --extra serve -c requirements.lock -o requirements-serve.lock

@@ -108,7 +108,7 @@ install() {
     # --no-deps: the lock file is complete. --no-build-isolation: two packages have no wheel, and building them
     # must not fetch anything that is not pinned.
     "${pip[@]}" --require-hashes --no-deps --no-build-isolation -r requirements.lock
-    "${pip[@]}" --quiet --no-deps --no-build-isolation --editable .
+    "${pip[@]}" --quiet --no-deps --no-build-isolation --editable . --editable builders/assets_wheel
     rm -rf "$TMPDIR"
 }
 
@@ -117,7 +117,7 @@ check_libgomp() {
         die "libgomp.so.1 is missing, which Paddle needs: sudo apt-get install libgomp1"
 }
 
-stamp() { { pwd; cat "${LOCKS[@]}" pyproject.toml builders/setup_env.sh; } | sha256sum; }
+stamp() { { pwd; cat "${LOCKS[@]}" pyproject.toml setup.py builders/assets_wheel/*.* builders/setup_env.sh; } | sha256sum; }
 
 fresh() {
     [ "$(cat .venv/.setup-stamp 2>/dev/null)" = "$(stamp)" ] && [ -x .venv/bin/python ] &&
