@@ -1,23 +1,28 @@
-"""Client of the tasks that ernie-triton publishes: `Client().predict("tnews", texts)`."""
+"""Client for the tasks that ernie-triton publishes: `Client().predict("tnews", texts)`."""
 
 from .client import Client
 from .errors import ErnieTritonError, InvalidText, ServerError, ServerUnavailable, UnknownTask
 from .replies import Reply
 from .results import (
+    AnswersResult,
     Candidate,
     ClassificationResult,
     EmbeddingResult,
+    EntitiesResult,
+    Entity,
     HierarchyLabel,
     HierarchyResult,
+    IntentResult,
     Label,
     MasksResult,
     RankingResult,
     RawResult,
     Result,
     SimilarityResult,
+    Slot,
+    Span,
     TextError,
 )
-from .spans import AnswersResult, EntitiesResult, Entity, IntentResult, Slot, Span
 from .tasks import Task
 
 __all__ = [
@@ -48,3 +53,12 @@ __all__ = [
     "TextError",
     "UnknownTask",
 ]
+
+
+def __getattr__(name: str) -> str:
+    """`__version__`, read when it is asked for: the package metadata takes longer to load than this package."""
+    if name == "__version__":
+        from .version import version
+
+        return version()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""The command `ernie-triton`: finds the package that does the work by name, and imports no other."""
+"""The command `ernie-triton`: imports the one package that does the work, by name."""
 
 from __future__ import annotations
 
@@ -10,71 +10,92 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import metadata
 
 from ernie_runtime.install import PROJECT, install_hint
 
+from .version import version
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, kw_only=True)
 class Verb:
-    """A subcommand: `target` is module:function, which takes the arguments and returns the exit code."""
+    """A subcommand."""
 
     target: str
+    """`module:function`, a function that takes the arguments and returns the exit code."""
     help: str
-    extra: str  # of the project, which brings `packages`
-    packages: tuple[str, ...]  # top-level names
+    extra: str
+    """The extra of the project that brings `packages`."""
+    packages: tuple[str, ...]
+    """Names of top-level packages; the hint is shown where one of them is missing."""
 
 
 _BUILD = (
-    *(
-        "ernie_builders",
-        "ernie_runtime",
-        "google",
-        "numpy",
-        "onnx",
-        "onnxruntime",
-        "paddle",
-        "paddle2onnx",
-        "paddlenlp",
-    ),
-    *("safetensors", "tokenizers", "tomli", "tritonclient"),
+    *("ernie_builders", "ernie_runtime", "google", "numpy", "onnx", "onnxruntime", "paddle", "paddle2onnx"),
+    *("paddlenlp", "safetensors", "tokenizers", "tomli", "tritonclient"),
 )
+_SERVE = ("ernie_serve", "pytriton")
 _CLIENT = ("google", "grpc", "numpy", "tritonclient")
 VERBS = {
     "demo": Verb(
-        "ernie_triton.demo:main",
-        "build what ships, serve it and ask it real texts",
-        "build",
-        (*_BUILD, "ernie_serve"),
+        target="ernie_triton.demo:main",
+        help="build what ships, serve it and ask it real texts",
+        extra="build",
+        packages=(*_BUILD, "ernie_serve"),
     ),
     "build": Verb(
-        "ernie_builders.build_all:main",
-        "train or take checkpoints, and publish a model repository",
-        "build",
-        _BUILD,
+        target="ernie_builders.build_all:main",
+        help="train or take checkpoints, and publish a model repository",
+        extra="build",
+        packages=_BUILD,
     ),
     "lint": Verb(
-        "ernie_builders.lint.repository:main", "check a model repository before it is served", "build", _BUILD
+        target="ernie_builders.lint.repository:main",
+        help="check a model repository before it is served",
+        extra="build",
+        packages=_BUILD,
     ),
-    "assets": Verb("ernie_builders.registry.cli:main", "verify or list the weights that ship", "build", _BUILD),
+    "assets": Verb(
+        target="ernie_builders.registry.cli:main",
+        help="verify or list the weights that ship",
+        extra="build",
+        packages=_BUILD,
+    ),
     "compare": Verb(
-        "ernie_builders.repository.compare:main",
-        "a task's variants side by side; recommend another, go back a version",
-        "build",
-        _BUILD,
+        target="ernie_builders.repository.compare:main",
+        help="a task's variants side by side; recommend another, go back a version",
+        extra="build",
+        packages=_BUILD,
     ),
     "perf": Verb(
-        "ernie_perf.cli:main",
-        "measure a repository with perf_analyzer; report, compare, plan",
-        "build",
-        (*_BUILD, "ernie_serve", "matplotlib", "ernie_perf", "pytriton"),
+        target="ernie_perf.cli:main",
+        help="measure a repository with perf_analyzer; report, compare, plan",
+        extra="perf",
+        packages=(*_BUILD, *_SERVE, "ernie_perf", "matplotlib"),
     ),
-    "serve": Verb("ernie_serve.cli:main", "serve a model repository", "serve", ("ernie_serve", "pytriton")),
-    "stop": Verb("ernie_serve.cli:stop_main", "stop a server in the background", "serve", ("ernie_serve", "pytriton")),
+    "serve": Verb(
+        target="ernie_serve.cli:main",
+        help="serve a model repository",
+        extra="serve",
+        packages=_SERVE,
+    ),
+    "stop": Verb(
+        target="ernie_serve.cli:stop_main",
+        help="stop a server in the background",
+        extra="serve",
+        packages=_SERVE,
+    ),
     "predict": Verb(
-        "ernie_triton.batch.cli:predict_main", "ask a task about texts or a file of them", "client", _CLIENT
+        target="ernie_triton.batch.cli:predict_main",
+        help="ask a task about texts or a file of them",
+        extra="client",
+        packages=_CLIENT,
     ),
-    "tasks": Verb("ernie_triton.batch.cli:tasks_main", "list the tasks of a running server", "client", _CLIENT),
+    "tasks": Verb(
+        target="ernie_triton.batch.cli:tasks_main",
+        help="list the tasks of a running server",
+        extra="client",
+        packages=_CLIENT,
+    ),
 }
 
 
@@ -93,27 +114,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         sys.stderr.write("\n")
         return 130
-    except BrokenPipeError:  # the reader has seen enough
+    except BrokenPipeError:  # the reader has closed the pipe
         _drop_output()
         return 0
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
         _drop_output()
-        if not code:  # else the verb has told it
+        if not code:  # else the verb has reported it
             sys.stderr.write(f"{PROJECT}: cannot write {error.filename or 'the output'}: {error.strerror}\n")
         return code or 1
 
 
 def _open_closed_streams() -> None:
-    """Python has no stream for a descriptor that is closed, and a file opened later would take its number."""
+    """Python has no stream for a closed descriptor, and a file opened later would take its number."""
     for name in ("stdin", "stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w", encoding="utf-8"))  # noqa: SIM115
 
 
 def _drop_output() -> None:
-    """What is left in the buffer of standard output must not fail again at exit."""
+    """Throw away what is left in the buffer of standard output, so that it does not fail again at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -121,16 +142,16 @@ def _dispatch(words: list[str]) -> int:
     if not words or words[0] in ("-h", "--help", "help"):
         (sys.stdout if words else sys.stderr).write(usage())
         return 0 if words else 2
-    name, rest = words[0], words[1:]
+    name, arguments = words[0], words[1:]
     if name in ("-V", "--version"):
         sys.stdout.write(f"{PROJECT} {version()}\n")
         return 0
     if name not in VERBS:
-        near = difflib.get_close_matches(name, VERBS, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(VERBS)}"
+        matches = difflib.get_close_matches(name, VERBS, n=1)
+        hint = f"did you mean {matches[0]!r}?" if matches else f"there are {', '.join(VERBS)}"
         sys.stderr.write(f"{PROJECT}: no command {name!r}; {hint}\n")
         return 2
-    return run(name, VERBS[name], rest)
+    return run(name, VERBS[name], arguments)
 
 
 def run(name: str, verb: Verb, arguments: list[str]) -> int:
@@ -148,15 +169,15 @@ def run(name: str, verb: Verb, arguments: list[str]) -> int:
             f"brings it: {install_hint(verb.extra)}\n"
         )
         return 1
-    except SystemExit as leaving:  # argparse, and modules that say for themselves what is missing
-        if isinstance(leaving.code, str):
-            sys.stderr.write(leaving.code + "\n")
+    except SystemExit as stop:  # argparse, and modules that say for themselves what is missing
+        if isinstance(stop.code, str):
+            sys.stderr.write(stop.code + "\n")
             return 1
-        return leaving.code or 0
+        return stop.code or 0
 
 
 def usage() -> str:
-    """One line a verb."""
+    """One line for each verb."""
     lines = [f"  {name:<9}{verb.help}" for name, verb in VERBS.items()]
     return "\n".join(
         [
@@ -164,18 +185,10 @@ def usage() -> str:
             "",
             *lines,
             "",
-            f"{PROJECT} COMMAND --help tells more of one, {PROJECT} --version the version.",
+            f"{PROJECT} COMMAND --help describes one of them, {PROJECT} --version shows the version.",
             "",
         ]
     )
-
-
-def version() -> str:
-    """Of the installed project."""
-    try:
-        return metadata.version(PROJECT)
-    except metadata.PackageNotFoundError:
-        return "(not installed)"
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The client: which tasks a server has, and their answers to texts."""
+"""The client: lists the tasks of a server and asks them about texts."""
 
 from __future__ import annotations
 
@@ -6,27 +6,26 @@ from collections.abc import Generator, Iterable, Sequence
 from types import TracebackType
 from typing import Literal, overload
 
+from ernie_runtime.names import MANIFEST_PARAMETER
+
 from .errors import InvalidText, UnknownTask
 from .items import Item, Row, as_items, encode_item
-from .replies import Reply
-from .requests import Outcome, fly
+from .replies import NotFound, Reply
+from .requests import Outcome, send_bounded
 from .results import Result, TextError, numeric_outputs, parse_result
-from .status import NotFound
-from .tasks import Task, group_tasks
+from .tasks import Task, example_row, group_tasks
 
-MANIFEST_PARAMETER = "manifest"
-BATCH = 32  # texts a request
+BATCH = 32  # texts in a request, by default
 
 
 class Client:
-    """Talks to one Triton server over gRPC; use it in a `with` statement, or close it.
+    """A gRPC connection to one Triton server; use it in a `with` statement, or close it. Threads may share it.
 
     url: host:port of the server's gRPC port. timeout: seconds that one request may take.
-    Threads may share a client.
     """
 
     def __init__(self, url: str = "127.0.0.1:8001", timeout: float = 60.0) -> None:
-        from .transport import Transport  # here, for `ernie-triton --help` does without tritonclient
+        from .transport import Transport  # only here: importing this package needs no tritonclient
 
         self._transport = Transport(url, timeout)
         self._tasks: dict[str, Task] = {}
@@ -44,13 +43,13 @@ class Client:
         self._transport.close()
 
     def tasks(self) -> list[Task]:
-        """The tasks that the server has ready now, by name."""
-        found = group_tasks(self._transport.ensembles(MANIFEST_PARAMETER))
-        self._tasks = {task.name: task for task in found}
-        return found
+        """The tasks that the server has ready now, sorted by name."""
+        tasks = group_tasks(self._transport.ensembles(MANIFEST_PARAMETER))
+        self._tasks = {task.name: task for task in tasks}
+        return tasks
 
     def task(self, name: str) -> Task:
-        """One task, as the last look at the server found it; UnknownTask where there is none of this name."""
+        """One task, as the server listed it last; UnknownTask where there is none of this name."""
         if name not in self._tasks:
             self.tasks()
         if name not in self._tasks:
@@ -88,14 +87,14 @@ class Client:
         on_error: Literal["raise", "return"] = "raise",
         batch_size: int = BATCH,
     ) -> list[Result] | list[Result | TextError]:
-        """The answers to texts, in their order; one text gives a list of one.
+        """The answers to texts, in their order; a single text gives a list of one.
 
-        texts: str, or a tuple of str an item for a kind with several inputs. variant: a precision other than
-        the recommended one. batch_size: texts a request, at most; a request of long texts holds fewer.
+        texts: str, or a tuple of str per item for a kind with several inputs. variant: a precision other than
+        the recommended one. batch_size: the maximum of texts in a request; a request of long texts holds fewer.
 
-        A text that cannot be answered (empty, too long, not Unicode) raises InvalidText, which names all such
-        texts, when the others are through; with on_error="return" it gives a TextError in its place. Raises
-        UnknownTask, ServerUnavailable and ServerError too.
+        Texts that cannot be answered (empty, too long, not Unicode) raise InvalidText, which names all of them, after
+        the others have been answered; with on_error="return" each gives a TextError in its place. Also raises
+        UnknownTask, ServerUnavailable and ServerError.
         """
         if on_error not in ("raise", "return"):
             raise ValueError(f"on_error is {on_error!r}; it must be 'raise' or 'return'")
@@ -104,15 +103,15 @@ class Client:
         items = as_items(texts)
         if not items:
             return []
-        found = self.task(task)
-        outcomes = list(self._fly(found, items, variant, batch_size, numeric_outputs(found.kind)))
+        served = self.task(task)
+        outcomes = list(self._outcomes(served, items, variant, batch_size, numeric_outputs(served.kind)))
         reasons = [(i, outcome) for i, outcome in enumerate(outcomes) if isinstance(outcome, str)]
         if reasons and on_error == "raise":
             raise InvalidText(reasons)
         return [
             TextError(i, outcome)
             if isinstance(outcome, str)
-            else parse_result(found.kind, outcome.raw, outcome.numeric)
+            else parse_result(served.kind, outcome.raw, outcome.numeric)
             for i, outcome in enumerate(outcomes)
         ]
 
@@ -125,22 +124,21 @@ class Client:
         batch_size: int = BATCH,
         numeric: bool = False,
     ) -> Generator[Reply | TextError, None, None]:
-        """The replies to texts one by one, in their order, for more texts than memory should hold.
+        """The replies to texts one by one, in their order, for more texts than fit in memory.
 
-        texts: read only a few requests ahead of the replies. numeric: with the task's numeric outputs (a label's
+        texts: read only a few requests ahead of the replies. numeric: include the task's numeric outputs (a label's
         index, an embedding). A text that cannot be answered gives a TextError in its place; so does one that makes
-        the server fail, where the server still answers the task's own example. Else as `predict`.
+        the server fail while the server still answers the task's own example. The rest is as in `predict`.
         """
         if batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}; it must be at least 1")
-        found = self.task(task)
-        found.model(variant)
-        example = encode_item(found.examples[0], found.inputs) if found.examples else None
-        known_good = example if isinstance(example, tuple) else None
-        outcomes = self._fly(found, texts, variant, batch_size, found.numeric if numeric else (), known_good)
-        return (TextError(i, one) if isinstance(one, str) else one for i, one in enumerate(outcomes))
+        served = self.task(task)
+        served.model(variant)
+        outputs = served.numeric if numeric else ()
+        outcomes = self._outcomes(served, texts, variant, batch_size, outputs, example_row(served))
+        return (TextError(i, outcome) if isinstance(outcome, str) else outcome for i, outcome in enumerate(outcomes))
 
-    def _fly(
+    def _outcomes(
         self,
         task: Task,
         items: Iterable[Item],
@@ -153,7 +151,7 @@ class Client:
         entries = (encode_item(item, task.inputs) for item in items)
         size = min(batch_size, task.max_batch_size or 1)
         try:
-            yield from fly(
+            yield from send_bounded(
                 lambda rows: self._transport.send(model, task.inputs, rows, numeric), entries, size, known_good
             )
         except NotFound:

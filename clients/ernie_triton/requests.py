@@ -1,27 +1,22 @@
-"""Requests on their way: a few at a time, answers in the order of the texts, one bad text never the others' loss."""
+"""Sends texts in requests, a few in flight at a time: outcomes in order, and bad texts cost no others their answers."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from .errors import ErnieTritonError, LocalError, ServerError
-from .items import Row, cut, reason, refusals
-from .replies import Reply
-from .status import Refused
+from .items import Row, group_rows, item_reason, refused_rows
+from .replies import Pending, Refused, Reply
 
-if TYPE_CHECKING:
-    from .transport import Pending
-
-IN_FLIGHT = 8  # requests of one call that are on their way at a time
+IN_FLIGHT = 8  # requests of one call that are in flight at a time
 IN_FLIGHT_BYTES = 128_000  # of text in them; more would wait on a slow server until the timeout
 
 
 Outcome = Reply | str
 """A reply, or the reason why there is none."""
-Ask = Callable[[Sequence[Row]], list[Outcome]]
+AskRows = Callable[[Sequence[Row]], list[Outcome]]
 """Asks for some rows and waits. Raises Refused, or ServerError or LocalError where the rows may not be to blame."""
 
 
@@ -34,85 +29,85 @@ class _Sent:
 
     @property
     def bytes(self) -> int:
-        return _size(self.entries)
+        return _text_bytes(self.entries)
 
 
-def fly(
+def send_bounded(
     send: Callable[[Sequence[Row]], Pending],
     entries: Iterable[Row | str],
     size: int,
     known_good: Row | None = None,
 ) -> Iterator[Outcome]:
-    """An outcome an entry, in order; reads only as many entries ahead as may be on their way.
+    """One outcome for each entry, in order; reads only as many entries ahead as may be in flight.
 
-    send: starts a request and returns at once. entries: rows, or reasons (str), which are handed through.
-    size: rows of a request, at most. known_good: see `settle`; without it a server's failure is raised.
+    send: starts a request and returns at once. entries: rows, or reasons (str), which are passed through.
+    size: the maximum of rows in a request. known_good: see `resolve`; without it a server's failure is raised.
     """
 
     def ask(rows: Sequence[Row]) -> list[Outcome]:
         return _outcomes(send(rows).result())
 
-    groups = cut(entries, size)
-    flying: deque[_Sent] = deque()
-    following = next(groups, None)
+    groups = group_rows(entries, size)
+    in_flight: deque[_Sent] = deque()
+    next_group = next(groups, None)
     try:
-        while following is not None or flying:
-            while following is not None and _may_send(following, flying):
-                rows = [entry for entry in following if isinstance(entry, tuple)]
-                flying.append(_Sent(following, send(rows) if rows else None))
-                following = next(groups, None)
-            yield from settle(flying[0].entries, ask, flying[0].pending, known_good)
-            flying.popleft()
+        while next_group is not None or in_flight:
+            while next_group is not None and _may_send(next_group, in_flight):
+                rows = [entry for entry in next_group if isinstance(entry, tuple)]
+                in_flight.append(_Sent(next_group, send(rows) if rows else None))
+                next_group = next(groups, None)
+            yield from resolve(in_flight[0].entries, ask, in_flight[0].pending, known_good)
+            in_flight.popleft()
     finally:
-        for sent in flying:
+        for sent in in_flight:
             if sent.pending is not None:
                 sent.pending.cancel()
 
 
-def settle(
-    entries: Sequence[Row | str], ask: Ask, pending: Pending | None = None, known_good: Row | None = None
+def resolve(
+    entries: Sequence[Row | str], ask: AskRows, pending: Pending | None = None, known_good: Row | None = None
 ) -> list[Outcome]:
-    """Outcomes of the entries of one request, which is `pending`, or still to be made.
+    """Outcomes of the entries of one request, which is `pending`, or still to be sent.
 
-    What is refused is asked again without the rows that are to blame. A failure (INTERNAL) names no row: where
-    `known_good`, a row that the task surely answers, still gets an answer, the rows are halved until the guilty
-    ones stand alone, and these alone are lost; else the failure is raised.
+    Refused rows get their reason, and the others are sent again. A failure (INTERNAL) names no row. Where the server
+    still answers `known_good`, a row that the task can surely answer, the rows are halved until the guilty ones stand
+    alone, and only these get the failure as their reason; else the failure is raised.
     """
     outcomes: dict[int, Outcome] = {i: entry for i, entry in enumerate(entries) if isinstance(entry, str)}
     rows = {i: entry for i, entry in enumerate(entries) if isinstance(entry, tuple)}
-    work = deque([list(rows)] if rows else [])
+    batches = deque([list(rows)] if rows else [])
     healthy = False
-    while work:
-        part = work.popleft()
+    while batches:
+        batch = batches.popleft()
         try:
-            found = _outcomes(pending.result()) if pending is not None else ask([rows[i] for i in part])
+            replies = _outcomes(pending.result()) if pending is not None else ask([rows[i] for i in batch])
         except Refused as refusal:
-            told = {part[row]: why for row, why in refusals(str(refusal), len(part)).items()}
-            outcomes |= told
-            work.extendleft(reversed(ask_again(part, told)))
+            reasons = {batch[row]: reason for row, reason in refused_rows(str(refusal), len(batch)).items()}
+            outcomes |= reasons
+            batches.extendleft(reversed(retry_batches(batch, reasons)))
         except (ServerError, LocalError) as failure:
-            healthy = healthy or _answers(ask, known_good)
+            healthy = healthy or _is_answered(ask, known_good)
             if not healthy:
                 raise
-            if len(part) == 1:
-                outcomes[part[0]] = str(failure)
+            if len(batch) == 1:
+                outcomes[batch[0]] = str(failure)
             else:
-                work.extendleft(reversed(ask_again(part, {})))
+                batches.extendleft(reversed(retry_batches(batch, {})))
         else:
-            outcomes |= zip(part, found, strict=True)
+            outcomes |= zip(batch, replies, strict=True)
         pending = None
     return [outcomes[i] for i in range(len(entries))]
 
 
-def ask_again(batch: list[int], told: Mapping[int, str]) -> list[list[int]]:
-    """What to send after a refusal: the items it gave no reason for, or both halves where it gave none."""
-    rest = [index for index in batch if index not in told]
-    if told:
+def retry_batches(batch: list[int], reasons: Mapping[int, str]) -> list[list[int]]:
+    """What to send after a refusal: the rows without a reason, or both halves of the batch where none has one."""
+    rest = [index for index in batch if index not in reasons]
+    if reasons:
         return [rest] if rest else []
     return [rest[: len(rest) // 2], rest[len(rest) // 2 :]]
 
 
-def _answers(ask: Ask, row: Row | None) -> bool:
+def _is_answered(ask: AskRows, row: Row | None) -> bool:
     if row is None:
         return False
     try:
@@ -122,13 +117,13 @@ def _answers(ask: Ask, row: Row | None) -> bool:
 
 
 def _outcomes(replies: Sequence[Reply]) -> list[Outcome]:
-    return [reason(reply.raw["error"]["message"]) if "error" in reply.raw else reply for reply in replies]
+    return [item_reason(reply.raw["error"]["message"]) if "error" in reply.raw else reply for reply in replies]
 
 
-def _may_send(group: Sequence[Row | str], flying: Sequence[_Sent]) -> bool:
-    size = _size(group) + sum(sent.bytes for sent in flying)
-    return not flying or (len(flying) < IN_FLIGHT and size <= IN_FLIGHT_BYTES)
+def _may_send(group: Sequence[Row | str], in_flight: Sequence[_Sent]) -> bool:
+    size = _text_bytes(group) + sum(sent.bytes for sent in in_flight)
+    return not in_flight or (len(in_flight) < IN_FLIGHT and size <= IN_FLIGHT_BYTES)
 
 
-def _size(entries: Sequence[Row | str]) -> int:
+def _text_bytes(entries: Sequence[Row | str]) -> int:
     return sum(len(part) for entry in entries if isinstance(entry, tuple) for part in entry)

@@ -1,6 +1,6 @@
-"""Answers as small objects, one class a task kind; a kind without one gives a RawResult.
+"""Answers as typed objects, a class for each task kind; kinds without a class give a RawResult.
 
-A further kind is a dataclass here and its entry in CLASSES.
+The fields are those of `ernie_runtime.results`. To add a kind, add a dataclass here and its entry in CLASSES.
 """
 
 from __future__ import annotations
@@ -9,12 +9,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from ernie_runtime.names import EMBEDDING
+from ernie_runtime.results import INVALID_ARG
+
 from .errors import ServerError
-from .spans import AnswersResult, EntitiesResult, Entity, IntentResult, Slot, Span
 from .text_result import Raw, TextResult, each, made_by, output
 
 if TYPE_CHECKING:
-    import numpy as np  # not at run time: the help of the command line does without
+    import numpy as np  # not at run time: importing this package needs no numpy
 
 
 @dataclass(frozen=True)
@@ -27,11 +29,68 @@ class Label:
 
 @dataclass(frozen=True, repr=False)
 class ClassificationResult(TextResult):
-    """The best label of a text; `top` holds the best ones with it first."""
+    """The best label of a text; `top` holds the best labels, this one first."""
 
     label: str
     score: float
     top: tuple[Label, ...] = field(metadata=each(Label))
+
+
+@dataclass(frozen=True)
+class Entity:
+    """A span of the text: `text` is `sent[start:end]` of the str that was sent; score 0..1."""
+
+    label: str
+    text: str
+    start: int
+    end: int
+    score: float
+
+
+@dataclass(frozen=True, repr=False)
+class EntitiesResult(TextResult):
+    """The entities of a text, in the order of the text."""
+
+    entities: tuple[Entity, ...] = field(metadata=each(Entity))
+
+
+@dataclass(frozen=True)
+class Span:
+    """An answer: `text` is `context[start:end]` of the str that was sent; score 0..1."""
+
+    text: str
+    start: int
+    end: int
+    score: float
+
+
+@dataclass(frozen=True, repr=False)
+class AnswersResult(TextResult):
+    """Answers to a question, best first."""
+
+    answers: tuple[Span, ...] = field(metadata=each(Span))
+    no_answer_score: float
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A slot of an utterance: `text` is `sent[start:end]`, `value` its normal form (the text where none is known)."""
+
+    slot: str
+    text: str
+    value: str
+    start: int
+    end: int
+    score: float
+
+
+@dataclass(frozen=True, repr=False)
+class IntentResult(TextResult):
+    """The intent of an utterance, and its slots."""
+
+    intent: str
+    score: float
+    slots: tuple[Slot, ...] = field(metadata=each(Slot))
 
 
 @dataclass(frozen=True)
@@ -45,7 +104,7 @@ class HierarchyLabel:
 
 @dataclass(frozen=True, repr=False)
 class HierarchyResult(TextResult):
-    """All labels of a text, closed under parents, and the paths they make from the top."""
+    """The labels of a text, each with all its parents, and the paths from the top that they make."""
 
     labels: tuple[HierarchyLabel, ...] = field(metadata=each(HierarchyLabel))
     paths: tuple[tuple[str, ...], ...] = field(metadata=made_by(lambda paths: tuple(tuple(path) for path in paths)))
@@ -53,37 +112,37 @@ class HierarchyResult(TextResult):
 
 @dataclass(frozen=True, repr=False)
 class SimilarityResult(TextResult):
-    """How alike two texts are: the cosine of their embeddings, -1..1."""
+    """The similarity of two texts: the cosine of their embeddings, -1..1."""
 
     score: float
 
 
 @dataclass(frozen=True, repr=False)
 class EmbeddingResult(TextResult):
-    """The vector of a text."""
+    """The embedding of a text."""
 
-    vector: np.ndarray = field(repr=False, compare=False, metadata=output("EMBEDDING"))  # float32 [D]
+    vector: np.ndarray = field(repr=False, compare=False, metadata=output(EMBEDDING))  # float32 [D]
 
 
 def _masks(masks: list[list[Raw]]) -> tuple[tuple[Label, ...], ...]:
-    return tuple(tuple(Label(one["token"], one["score"]) for one in mask) for mask in masks)
+    return tuple(tuple(Label(token["token"], token["score"]) for token in mask) for mask in masks)
 
 
-def _places(positions: list[list[int]]) -> tuple[tuple[int, int], ...]:
+def _offsets(positions: list[list[int]]) -> tuple[tuple[int, int], ...]:
     return tuple((start, end) for start, end in positions)
 
 
 @dataclass(frozen=True, repr=False)
 class MasksResult(TextResult):
-    """For each [MASK], in the text's order, the likeliest tokens, best first, and its place in the text."""
+    """For each [MASK], in the order of the text, its likeliest tokens, best first, and its position in the text."""
 
     masks: tuple[tuple[Label, ...], ...] = field(metadata=made_by(_masks))
-    positions: tuple[tuple[int, int], ...] = field(metadata=made_by(_places))  # (start, end), in characters
+    positions: tuple[tuple[int, int], ...] = field(metadata=made_by(_offsets))  # (start, end), in characters
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A candidate of a ranking: `index` is its place in the list that was sent."""
+    """A candidate of a ranking: `index` is its position in the list that was sent; score 0..1."""
 
     index: int
     text: str
@@ -99,14 +158,14 @@ class RankingResult(TextResult):
 
 @dataclass(frozen=True)
 class RawResult:
-    """The answer of a kind that this client has no class for."""
+    """The RESULT object of a task kind that this client has no class for."""
 
     raw: Raw
 
 
 @dataclass(frozen=True)
 class TextError:
-    """In an answer's place: the text at index `item` of the caller's list cannot be answered."""
+    """Takes the place of an answer: the text at index `item` of the caller's list cannot be answered."""
 
     item: int
     reason: str
@@ -114,7 +173,7 @@ class TextError:
     @property
     def raw(self) -> Raw:
         """The same as a RESULT object."""
-        return {"error": {"code": "INVALID_ARG", "message": self.reason}}
+        return {"error": {"code": INVALID_ARG, "message": self.reason}}
 
 
 Result = TextResult | RawResult
@@ -134,12 +193,12 @@ CLASSES: dict[str, type[TextResult]] = {
 
 
 def numeric_outputs(kind: str) -> tuple[str, ...]:
-    """The outputs besides RESULT that `parse_result` needs for this kind."""
+    """The outputs besides RESULT that `parse_result` needs for a task kind."""
     return CLASSES[kind].numeric() if kind in CLASSES else ()
 
 
 def parse_result(kind: str, raw: Raw, numeric: Mapping[str, np.ndarray] | None = None) -> Result:
-    """The RESULT object (and numeric outputs) of a task of this kind; ServerError where a field is missing."""
+    """The typed answer from a RESULT object and numeric outputs; ServerError where a field is missing."""
     if kind not in CLASSES:
         return RawResult(raw)
     try:
@@ -148,29 +207,3 @@ def parse_result(kind: str, raw: Raw, numeric: Mapping[str, np.ndarray] | None =
         raise ServerError(
             f"the answer does not fit the task kind {kind} ({error!r}): another version's server?"
         ) from None
-
-
-__all__ = [
-    "AnswersResult",
-    "Candidate",
-    "ClassificationResult",
-    "EmbeddingResult",
-    "EntitiesResult",
-    "Entity",
-    "HierarchyLabel",
-    "HierarchyResult",
-    "IntentResult",
-    "Label",
-    "MasksResult",
-    "RankingResult",
-    "Raw",
-    "RawResult",
-    "Result",
-    "SimilarityResult",
-    "Slot",
-    "Span",
-    "TextError",
-    "TextResult",
-    "numeric_outputs",
-    "parse_result",
-]

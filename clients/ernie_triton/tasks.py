@@ -1,4 +1,4 @@
-"""What a server offers: its tasks, read from the ensembles' configurations."""
+"""The tasks that a server offers, read from the configurations of its ensembles."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ernie_runtime.names import variant_ensemble
+
 from .errors import ServerError, UnknownTask
+from .items import Row, encode_item
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Ensemble:
-    """A ready ensemble as its configuration tells it."""
+    """A ready ensemble, from its configuration."""
 
     name: str
     inputs: tuple[str, ...]
@@ -22,24 +25,24 @@ class Ensemble:
     numeric: tuple[str, ...] = ()  # outputs besides RESULT
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Task:
-    """A task of a server, answered by the Triton model `name`, its variants by `name_variant`."""
+    """A task of a server: the Triton model `name` answers, and `name_variant` for each variant."""
 
     name: str
-    kind: str  # decides the class of its results
+    kind: str  # the task kind, which decides the class of its results
     title: str
     labels: tuple[str, ...]  # tags such as B-PER for entity tasks
-    inputs: tuple[str, ...]  # names of the BYTES inputs; several where an item is a tuple
-    variant: str  # the recommended one, which answers when none is asked for
+    inputs: tuple[str, ...]  # names of the BYTES inputs; more than one where an item is a tuple
+    variant: str  # the recommended one, used when the caller names none
     variants: tuple[str, ...]
     version: int
     metrics: Mapping[str, float] = field(default_factory=dict)  # of the recommended variant, in percent
     main_metric: str = ""
     evaluated_on: str = ""  # what `metrics` were measured on
-    max_batch_size: int = 1  # texts that a request may hold
-    examples: tuple[tuple[str, ...], ...] = ()  # items to try the task with
-    build: str = ""  # stands for all that the task was built from
+    max_batch_size: int = 1  # the maximum of texts in a request
+    examples: tuple[tuple[str, ...], ...] = ()  # items to try the task with, one text per input
+    build: str = ""  # hash of everything that the task was built from
     numeric: tuple[str, ...] = ()  # names of the outputs besides RESULT
 
     def model(self, variant: str | None = None) -> str:
@@ -48,14 +51,20 @@ class Task:
             return self.name
         if variant not in self.variants:
             raise UnknownTask(f"task {self.name} has no variant", variant, self.variants)
-        return f"{self.name}_{variant}"
+        return variant_ensemble(self.name, variant)
 
 
 def group_tasks(ensembles: Iterable[Ensemble]) -> list[Task]:
-    """The tasks among ready ensembles, by name; a task is there when the ensemble of its own name is."""
+    """The tasks among ready ensembles, sorted by name; a task counts as ready when the ensemble of its own name is."""
     by_name = {ensemble.name: ensemble for ensemble in ensembles}
     tasks = (_task(ensemble, by_name) for _, ensemble in sorted(by_name.items()))
     return [task for task in tasks if task is not None]
+
+
+def example_row(task: Task) -> Row | None:
+    """The task's first example, which it can surely answer; None where it has none."""
+    row = encode_item(task.examples[0], task.inputs) if task.examples else None
+    return row if isinstance(row, tuple) else None
 
 
 def _task(ensemble: Ensemble, served: Mapping[str, Ensemble]) -> Task | None:
@@ -66,8 +75,8 @@ def _task(ensemble: Ensemble, served: Mapping[str, Ensemble]) -> Task | None:
             return None
         variants = {variant["name"]: variant for variant in manifest["variants"]}
         evaluations = variants.get(ensemble.variant, {}).get("evaluations", [])
-        own = [one for one in evaluations if one["split"] in ("dev", "sample")] or evaluations
-        best = max(own, key=lambda one: one["rows"], default=None)  # not a further set, however large
+        own_splits = [e for e in evaluations if e["split"] in ("dev", "sample")] or evaluations
+        best = max(own_splits, key=lambda e: e["rows"], default=None)  # never a transfer set, however large
         return Task(
             name=name,
             kind=manifest["kind"],
@@ -75,7 +84,7 @@ def _task(ensemble: Ensemble, served: Mapping[str, Ensemble]) -> Task | None:
             labels=tuple(label["name"] for label in manifest["labels"]),
             inputs=ensemble.inputs,
             variant=ensemble.variant,
-            variants=tuple(v for v in variants if v == ensemble.variant or f"{name}_{v}" in served),
+            variants=tuple(v for v in variants if v == ensemble.variant or variant_ensemble(name, v) in served),
             version=manifest["version"],
             metrics=best["metrics"] if best else {},
             main_metric=manifest["main_metric"],

@@ -1,4 +1,4 @@
-"""What every typed answer has: how its text was read, the RESULT object it came from, and one way to parse that."""
+"""The base class of typed answers: how the text was read, the RESULT object, and how that is parsed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    import numpy as np  # not at run time: the help of the command line does without
+    import numpy as np  # not at run time: importing this package needs no numpy
 
 Raw = Mapping[str, Any]
 """The RESULT object of one text, as the server sent it."""
@@ -17,51 +17,51 @@ _Result = TypeVar("_Result", bound="TextResult")
 
 @dataclass(frozen=True, kw_only=True)
 class TextResult:
-    """Base of the answers. A subclass declares the fields of its kind, which `parse` fills.
+    """Base of the answers. A subclass declares the fields of its kind, and `parse` fills them.
 
-    A field is the value under its name in RESULT; with the metadata of `made_by` or `each` what is made of that value,
-    with that of `output` a numeric output. Subclasses are `@dataclass(frozen=True, repr=False)`: the repr here shows
-    their own fields first.
+    A field holds the value of its name in RESULT; with the metadata of `made_by` or `each` it holds what these make of
+    that value, with the metadata of `output` a numeric output. Subclasses are `@dataclass(frozen=True, repr=False)`:
+    the repr of this class shows their own fields first.
     """
 
     tokens: int  # of the text, without special tokens
-    windows: int  # pieces that the text was read in
-    truncated: bool  # whether its end was not read
+    windows: int  # that the text was cut into
+    truncated: bool  # whether the end of the text was left out
     raw: Raw = field(default_factory=dict, repr=False, compare=False)
 
     def __repr__(self) -> str:
-        shown = sorted((one for one in fields(self) if one.repr), key=lambda one: one.kw_only is True)
-        return f"{type(self).__name__}({', '.join(f'{one.name}={getattr(self, one.name)!r}' for one in shown)})"
+        shown = sorted((f for f in fields(self) if f.repr), key=lambda f: f.kw_only is True)
+        return f"{type(self).__name__}({', '.join(f'{f.name}={getattr(self, f.name)!r}' for f in shown)})"
 
     @classmethod
     def numeric(cls) -> tuple[str, ...]:
         """The numeric outputs that `parse` needs."""
-        return tuple(one.metadata["output"] for one in fields(cls) if "output" in one.metadata)
+        return tuple(f.metadata["output"] for f in fields(cls) if "output" in f.metadata)
 
     @classmethod
     def parse(cls: type[_Result], raw: Raw, numeric: Mapping[str, np.ndarray] | None = None) -> _Result:
-        """From a RESULT object and numeric outputs; KeyError or TypeError where it is not of this shape."""
+        """From a RESULT object and numeric outputs; KeyError or TypeError where their shape is another."""
         values: dict[str, Any] = {"raw": raw}
-        for one in fields(cls):
-            if "output" in one.metadata:
-                values[one.name] = (numeric or {})[one.metadata["output"]]
-            elif one.name != "raw":
-                make = one.metadata.get("make")
-                values[one.name] = make(raw[one.name]) if make else raw[one.name]
+        for f in fields(cls):
+            if "output" in f.metadata:
+                values[f.name] = (numeric or {})[f.metadata["output"]]
+            elif f.name != "raw":
+                make = f.metadata.get("make")
+                values[f.name] = make(raw[f.name]) if make else raw[f.name]
         return cls(**values)
 
 
 def output(name: str) -> Mapping[str, Any]:
-    """Metadata of a field that is a numeric output."""
+    """Metadata of a field that holds a numeric output."""
     return {"output": name}
 
 
 def made_by(make: Callable[[Any], Any]) -> Mapping[str, Any]:
-    """Metadata of a field that `make` makes of the value in RESULT."""
+    """Metadata of a field that holds `make` of the value in RESULT."""
     return {"make": make}
 
 
 def each(part: type) -> Mapping[str, Any]:
-    """Metadata of a field that is a tuple of dataclasses; keys of the objects that the class lacks are left out."""
-    names = [one.name for one in fields(part)]
-    return made_by(lambda objects: tuple(part(**{name: one[name] for name in names}) for one in objects))
+    """Metadata of a field that holds a tuple of `part`, a dataclass; keys that `part` lacks are ignored."""
+    names = [f.name for f in fields(part)]
+    return made_by(lambda objects: tuple(part(**{name: raw[name] for name in names}) for raw in objects))

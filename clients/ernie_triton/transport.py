@@ -1,4 +1,4 @@
-"""The gRPC side: the few calls of tritonclient that the client needs, with its errors as ours."""
+"""The gRPC connection: the calls of tritonclient that the client needs, with errors of this package."""
 
 from __future__ import annotations
 
@@ -16,33 +16,33 @@ import numpy as np
 import tritonclient.grpc as triton
 from tritonclient.utils import InferenceServerException
 
+from ernie_runtime.names import RESULT, VARIANT_PARAMETER
+
 from .errors import ErnieTritonError, ServerError, ServerUnavailable
 from .items import Row
-from .replies import Reply
-from .status import NotFound, translate
+from .replies import NotFound, Reply, translate
 from .tasks import Ensemble
 
-LARGEST_MESSAGE = 2**31 - 1
-RESULT = "RESULT"
+LARGEST_MESSAGE = 2**31 - 1  # bytes
 
 
-class Pending:
-    """A request on its way."""
+class PendingCall:
+    """A gRPC call in flight; see replies.Pending."""
 
     def __init__(self, future: Future[list[Reply]], call: Any) -> None:
         self._future, self._call = future, call
 
     def result(self) -> list[Reply]:
-        """A reply a row; waits for it."""
+        """Wait for the call; one reply a row."""
         return self._future.result()
 
     def cancel(self) -> None:
-        """Do not wait for it any more."""
+        """Stop waiting for it."""
         self._call.cancel()
 
 
 class Transport:
-    """A gRPC channel to one server; `timeout` in seconds holds for each call."""
+    """A gRPC channel to one server. timeout: seconds, for each call."""
 
     def __init__(self, url: str, timeout: float) -> None:
         host, colon, port = url.rpartition(":")
@@ -62,14 +62,14 @@ class Transport:
         self._client.close()
 
     def ensembles(self, parameter: str) -> list[Ensemble]:
-        """The ready models that answer a task: those that carry a manifest in this parameter."""
+        """The ready models that answer a task: those with a manifest in this parameter of their configuration."""
         try:
             index = self._client.get_model_repository_index(client_timeout=self.timeout)
             names = sorted({model.name for model in index.models if model.state == "READY"})
-            found = [self._ensemble(name, parameter) for name in names]
+            ensembles = [self._ensemble(name, parameter) for name in names]
         except InferenceServerException as error:
             raise self._error(error) from None
-        return [ensemble for ensemble in found if ensemble is not None]
+        return [ensemble for ensemble in ensembles if ensemble is not None]
 
     def _ensemble(self, name: str, parameter: str) -> Ensemble | None:
         try:
@@ -79,19 +79,19 @@ class Transport:
             if isinstance(translated, NotFound):  # unloaded since the index was read
                 return None
             raise translated from None
-        if parameter not in config.parameters:  # steps have none; ensembles do, and a task in one process
+        if parameter not in config.parameters:  # only ensembles and fused models have one
             return None
         return Ensemble(
             name=name,
             inputs=tuple(tensor.name for tensor in config.input),
             max_batch_size=config.max_batch_size,
             manifest=config.parameters[parameter].string_value,
-            variant=config.parameters["variant"].string_value,
+            variant=config.parameters[VARIANT_PARAMETER].string_value,
             numeric=tuple(tensor.name for tensor in config.output if tensor.name != RESULT),
         )
 
-    def send(self, model: str, inputs: Sequence[str], rows: Sequence[Row], numeric: Sequence[str] = ()) -> Pending:
-        """Ask a model about some rows; the replies have RESULT and these numeric outputs. Returns at once."""
+    def send(self, model: str, inputs: Sequence[str], rows: Sequence[Row], numeric: Sequence[str] = ()) -> PendingCall:
+        """Ask a model about some rows, and return at once; the replies have RESULT and these numeric outputs."""
         tensors = []
         for name, column in zip(inputs, zip(*rows, strict=True), strict=True):
             array = np.empty((len(rows), 1), dtype=object)
@@ -101,20 +101,20 @@ class Transport:
             tensors.append(tensor)
         future: Future[list[Reply]] = Future()
 
-        def arrived(result: Any, error: InferenceServerException | None) -> None:
+        def on_response(result: Any, error: InferenceServerException | None) -> None:
             try:
                 future.set_result(_replies(model, result, error, len(rows), numeric))
             except InferenceServerException as failure:
                 future.set_exception(self._error(failure))
             except ErnieTritonError as failure:
                 future.set_exception(failure)
-            except Exception as failure:  # else the caller would wait for ever
+            except Exception as failure:  # without a result the caller would wait for ever
                 future.set_exception(ServerError(f"the answer of model {model} cannot be read ({failure!r})"))
 
         with uninterrupted():
-            # All outputs: Triton's response cache keeps those that the first request of a text asked for.
-            call = self._client.async_infer(model, tensors, arrived, client_timeout=self.timeout)
-        return Pending(future, call)
+            # Ask for all outputs: Triton's response cache keeps only those of the first request for a text.
+            call = self._client.async_infer(model, tensors, on_response, client_timeout=self.timeout)
+        return PendingCall(future, call)
 
     def _error(self, error: InferenceServerException) -> ErnieTritonError:
         return translate(str(error.status()), str(error.message()), self.url, self.timeout)
@@ -127,25 +127,25 @@ def _replies(model: str, result: Any, error: Exception | None, count: int, numer
     for name, column in columns.items():
         if column is None or len(column) != count:
             raise ServerError(f"model {model} did not return one {name} a text")
-    raws = [json.loads(one) for one in columns.pop(RESULT).reshape(-1)]
+    raws = [json.loads(text) for text in columns.pop(RESULT).reshape(-1)]
     return [Reply(raw, {name: column[row] for name, column in columns.items()}) for row, raw in enumerate(raws)]
 
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Ctrl-C comes at the end: in the midst of starting a call, gRPC would lose count of its calls and never close."""
-    usual = signal.getsignal(signal.SIGINT)
-    if not callable(usual) or threading.current_thread() is not threading.main_thread():
+    """Hold back Ctrl-C until the block ends: while it starts a call, gRPC would lose count of its calls and hang."""
+    handler = signal.getsignal(signal.SIGINT)
+    if not callable(handler) or threading.current_thread() is not threading.main_thread():
         yield
         return
-    came: list[tuple[int, FrameType | None]] = []
-    signal.signal(signal.SIGINT, lambda number, frame: came.append((number, frame)))
+    received: list[tuple[int, FrameType | None]] = []
+    signal.signal(signal.SIGINT, lambda number, frame: received.append((number, frame)))
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, usual)
-        if came:
-            usual(*came[-1])
+        signal.signal(signal.SIGINT, handler)
+        if received:
+            handler(*received[-1])
 
 
 def _is_loopback(host: str) -> bool:

@@ -14,7 +14,17 @@ from ernie_triton.replies import Reply
 from ernie_triton.results import TextError
 from ernie_triton.tasks import Task
 
-TASK = Task("echo", "echo", "Echo", (), ("TEXT",), "fp32", ("fp32", "int8"), 1, build="b1")
+TASK = Task(
+    name="echo",
+    kind="echo",
+    title="Echo",
+    labels=(),
+    inputs=("TEXT",),
+    variant="fp32",
+    variants=("fp32", "int8"),
+    version=1,
+    build="b1",
+)
 AHEAD = 5  # texts that the source reads before it answers
 
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import types
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,9 @@ def verb(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[list[str]], int
         module = types.ModuleType("fake_package")
         module.main = function  # type: ignore[attr-defined]
         monkeypatch.setitem(sys.modules, "fake_package", module)
-        monkeypatch.setitem(VERBS, "fake", Verb("fake_package:main", "a test", "build", ("paddle",)))
+        monkeypatch.setitem(
+            VERBS, "fake", Verb(target="fake_package:main", help="a test", extra="build", packages=("paddle",))
+        )
 
     return install
 
@@ -181,4 +184,31 @@ def test_a_full_disk_is_told_in_a_line(
 
 
 def test_every_verb_has_a_known_extra() -> None:
-    assert {verb.extra for verb in cli.VERBS.values()} <= {"build", "client", "serve"}
+    assert {verb.extra for verb in cli.VERBS.values()} <= {"build", "client", "perf", "serve"}
+
+
+def test_the_version_is_the_packages() -> None:
+    import ernie_triton
+
+    assert ernie_triton.__version__ == metadata.version("ernie-triton")
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        ernie_triton.nothing  # noqa: B018
+
+
+def test_importing_the_client_is_quick() -> None:
+    """Without tritonclient, numpy and the package metadata, which take most of a second; the best of five."""
+    code = """
+import sys, time
+began = time.perf_counter()
+import ernie_triton
+print(time.perf_counter() - began, *({"tritonclient", "numpy", "grpc", "importlib.metadata"} & set(sys.modules)))
+"""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "clients"), str(ROOT / "python_backends")])}
+    seconds = []
+    for _ in range(5):
+        command = [sys.executable, "-S", "-c", code]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        took, *heavy = done.stdout.split()
+        assert heavy == []
+        seconds.append(float(took))
+    assert min(seconds) < 0.3

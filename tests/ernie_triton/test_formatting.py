@@ -13,7 +13,16 @@ from ernie_triton.columns import clip, pad, table, visible, width
 from ernie_triton.formatting import inline, numeric_lines, result_lines
 from ernie_triton.results import parse_result
 
-TASK = Task("t", "sequence_classification", "T", ("news_tech", "news_finance"), ("TEXT",), "fp32", ("fp32",), 1)
+TASK = Task(
+    name="t",
+    kind="sequence_classification",
+    title="T",
+    labels=("news_tech", "news_finance"),
+    inputs=("TEXT",),
+    variant="fp32",
+    variants=("fp32",),
+    version=1,
+)
 TOP = [{"label": name, "score": score} for name, score in (("news_tech", 0.93), ("b", 0.04), ("c", 0.02), ("d", 0.01))]
 READ = {"tokens": 1200, "windows": 10, "truncated": False}
 CLASS = {"label": "news_tech", "score": 0.93, "top": TOP, **READ}

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from ernie_triton.errors import ErnieTritonError, ServerError, ServerUnavailable
-from ernie_triton.items import as_items, cut, encode_item, reason, refusals
-from ernie_triton.requests import ask_again
-from ernie_triton.status import NotFound, Refused, translate
+from ernie_triton.items import as_items, encode_item, group_rows, item_reason, refused_rows
+from ernie_triton.replies import NotFound, Refused, translate
+from ernie_triton.requests import retry_batches
 
 ONE, TWO = ("TEXT",), ("TEXT", "TEXT_PAIR")
 
@@ -54,10 +54,10 @@ def test_reasons_why_there_is_nothing_to_send(item: object, inputs: tuple[str, .
 def test_requests_keep_the_order_and_both_limits() -> None:
     rows: list[tuple[bytes, ...] | str] = [(b"x" * n,) for n in (1, 1, 1, 9, 2)]
     a, b, c, long, d = rows
-    assert list(cut(rows, 2, 100)) == [[a, b], [c, long], [d]]
-    assert list(cut(rows, 9, 4)) == [[a, b, c], [long], [d]]
-    assert list(cut([a, "empty", b, "empty", c], 3, 100)) == [[a, "empty", b], ["empty", c]]
-    assert list(cut([], 9, 4)) == []
+    assert list(group_rows(rows, 2, 100)) == [[a, b], [c, long], [d]]
+    assert list(group_rows(rows, 9, 4)) == [[a, b, c], [long], [d]]
+    assert list(group_rows([a, "empty", b, "empty", c], 3, 100)) == [[a, "empty", b], ["empty", c]]
+    assert list(group_rows([], 9, 4)) == []
 
 
 def test_no_text_is_read_before_its_turn() -> None:
@@ -69,7 +69,7 @@ def test_no_text_is_read_before_its_turn() -> None:
             read.append(n)
             yield (b"x",)
 
-    next(cut(entries(), 2))
+    next(group_rows(entries(), 2))
     assert read == [0, 1]
 
 
@@ -77,18 +77,18 @@ REFUSED = "in ensemble 'tnews', item 0: the text is empty; item 2: not UTF-8: a;
 
 
 def test_reasons_of_a_refused_request() -> None:
-    assert refusals(REFUSED, 5) == {0: "the text is empty", 2: "not UTF-8: a; b"}
-    assert refusals("in ensemble 'tnews', item 0: the text is empty", 1) == {0: "the text is empty"}
+    assert refused_rows(REFUSED, 5) == {0: "the text is empty", 2: "not UTF-8: a; b"}
+    assert refused_rows("in ensemble 'tnews', item 0: the text is empty", 1) == {0: "the text is empty"}
     too_large = "in ensemble 'tnews', the request needs 1,980 windows, at most 1,024: send fewer texts at once"
-    assert refusals(too_large, 10) == {}
-    assert refusals(too_large, 1)[0].startswith("the request needs 1,980 windows")
-    assert reason("item 12: the text is empty") == "the text is empty"
+    assert refused_rows(too_large, 10) == {}
+    assert refused_rows(too_large, 1)[0].startswith("the request needs 1,980 windows")
+    assert item_reason("item 12: the text is empty") == "the text is empty"
 
 
 def test_what_is_asked_again_after_a_refusal() -> None:
-    assert ask_again([4, 7, 9], {4: "empty"}) == [[7, 9]]
-    assert ask_again([4, 7], {4: "empty", 7: "empty"}) == []
-    assert ask_again([4, 7, 9], {}) == [[4], [7, 9]]
+    assert retry_batches([4, 7, 9], {4: "empty"}) == [[7, 9]]
+    assert retry_batches([4, 7], {4: "empty", 7: "empty"}) == []
+    assert retry_batches([4, 7, 9], {}) == [[4], [7, 9]]
 
 
 @pytest.mark.parametrize(

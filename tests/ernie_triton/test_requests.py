@@ -9,9 +9,8 @@ import pytest
 
 from ernie_triton.errors import ServerError, ServerUnavailable
 from ernie_triton.items import Row
-from ernie_triton.replies import Reply
-from ernie_triton.requests import IN_FLIGHT, IN_FLIGHT_BYTES, Outcome, fly, settle
-from ernie_triton.status import Refused
+from ernie_triton.replies import Refused, Reply
+from ernie_triton.requests import IN_FLIGHT, IN_FLIGHT_BYTES, Outcome, resolve, send_bounded
 
 
 class Server:
@@ -67,7 +66,7 @@ GOOD: Row = (b"good",)
 def test_outcomes_come_in_order_with_reasons_between() -> None:
     server = Server()
     entries = [*rows("a", "b"), "no str", *rows("c", "empty", "d")]
-    assert told(list(fly(server.send, entries, 2))) == ["a", "b", "no str", "c", "bad", "d"]
+    assert told(list(send_bounded(server.send, entries, 2))) == ["a", "b", "no str", "c", "bad", "d"]
     assert server.requests == [[b"a", b"b"], [b"c"], [b"empty", b"d"]]
 
 
@@ -80,7 +79,7 @@ def test_only_so_many_requests_fly_and_so_much_is_read() -> None:
             read += 1
             yield (str(n).encode(),)
 
-    outcomes = fly(server.send, entries(), 4)
+    outcomes = send_bounded(server.send, entries(), 4)
     assert told([next(outcomes)]) == ["0"]
     assert read == (IN_FLIGHT + 1) * 4
     assert told(list(outcomes)) == [str(n) for n in range(1, 1000)]
@@ -90,41 +89,41 @@ def test_only_so_many_requests_fly_and_so_much_is_read() -> None:
 def test_long_texts_wait_for_each_other() -> None:
     server = Server()
     large = "x" * (IN_FLIGHT_BYTES // 2)
-    assert len(list(fly(server.send, rows(*[large] * 6), 1))) == 6
+    assert len(list(send_bounded(server.send, rows(*[large] * 6), 1))) == 6
     assert server.most == 2
 
 
 def test_bad_lines_alone_ask_nothing() -> None:
     server = Server()
-    assert list(fly(server.send, ["why"] * 50, 8)) == ["why"] * 50
+    assert list(send_bounded(server.send, ["why"] * 50, 8)) == ["why"] * 50
     assert server.requests == []
 
 
 def test_a_refused_request_is_asked_again_in_halves() -> None:
     server = Server()
-    assert told(settle(rows("a", "b", "large", "c", "d"), server.ask)) == ["a", "b", "large", "c", "d"]
-    assert told(settle(rows("empty", "empty"), server.ask)) == ["the text is empty"] * 2
+    assert told(resolve(rows("a", "b", "large", "c", "d"), server.ask)) == ["a", "b", "large", "c", "d"]
+    assert told(resolve(rows("empty", "empty"), server.ask)) == ["the text is empty"] * 2
 
 
 def test_a_text_that_makes_the_server_fail_is_lost_alone() -> None:
     server = Server()
     texts = [*"abcde", "crash", *"fgh"]
-    outcomes = told(settle(rows(*texts), server.ask, known_good=GOOD))
+    outcomes = told(resolve(rows(*texts), server.ask, known_good=GOOD))
     assert outcomes == [*"abcde", "internal error", *"fgh"]
-    assert told(settle(rows("crash"), server.ask, known_good=GOOD)) == ["internal error"]
+    assert told(resolve(rows("crash"), server.ask, known_good=GOOD)) == ["internal error"]
 
 
 def test_a_server_that_always_fails_is_not_the_texts_fault() -> None:
     server = Server()
     with pytest.raises(ServerError, match="internal error"):
-        settle(rows("crash", "b"), server.ask, known_good=(b"crash too",))
+        resolve(rows("crash", "b"), server.ask, known_good=(b"crash too",))
     with pytest.raises(ServerError):
-        settle(rows("crash", "b"), server.ask)
+        resolve(rows("crash", "b"), server.ask)
 
 
 def test_a_lost_server_ends_it_and_leaves_nothing_in_flight() -> None:
     server = Server()
-    outcomes = fly(server.send, rows(*"abcdefghij"), 1, GOOD)
+    outcomes = send_bounded(server.send, rows(*"abcdefghij"), 1, GOOD)
     assert told([next(outcomes)]) == ["a"]
     server.down = True
     with pytest.raises(ServerUnavailable):
@@ -134,7 +133,7 @@ def test_a_lost_server_ends_it_and_leaves_nothing_in_flight() -> None:
 
 def test_who_stops_listening_cancels() -> None:
     server = Server()
-    outcomes = fly(server.send, rows(*"abcdefghij"), 1)
+    outcomes = send_bounded(server.send, rows(*"abcdefghij"), 1)
     next(outcomes)
     outcomes.close()  # type: ignore[attr-defined]
     assert server.cancelled == IN_FLIGHT

@@ -29,7 +29,7 @@ def ensemble(name: str, variant: str, **changes: Any) -> Ensemble:
         "a field of the future": 1,
         **changes,
     }
-    return Ensemble(name, ("TEXT",), 256, json.dumps(manifest), variant)
+    return Ensemble(name=name, inputs=("TEXT",), max_batch_size=256, manifest=json.dumps(manifest), variant=variant)
 
 
 def served() -> Task:
@@ -69,7 +69,7 @@ def test_a_task_whose_own_ensemble_is_not_ready_is_not_offered() -> None:
 def test_an_unreadable_manifest_names_its_model() -> None:
     for text in ("{", "[]", "{}"):
         with pytest.raises(ServerError, match="model tnews cannot be read"):
-            group_tasks([Ensemble("tnews", ("TEXT",), 1, text, "fp32")])
+            group_tasks([Ensemble(name="tnews", inputs=("TEXT",), max_batch_size=1, manifest=text, variant="fp32")])
 
 
 def test_the_list_of_tasks() -> None:
