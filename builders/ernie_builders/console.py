@@ -1,11 +1,12 @@
-"""The terminal: progress, one-line errors, argument types that several commands share."""
+"""The terminal: lines and progress bars, one-line errors, argument types that several commands share."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from collections.abc import Callable
-from typing import Any, TextIO
+from types import TracebackType
+from typing import Protocol, TextIO
 
 from tqdm import tqdm
 
@@ -14,16 +15,32 @@ from ernie_runtime.errors import ErnieError
 from .errors import BuildError
 
 
+class ProgressBar(Protocol):
+    """What this project uses of tqdm."""
+
+    def update(self, n: int = 1) -> object:
+        """Add `n` finished units."""
+
+    def set_postfix(self, *, refresh: bool = True, **figures: str) -> None:
+        """Show figures beside the bar."""
+
+    def __enter__(self) -> ProgressBar: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
 def say(line: str, stream: TextIO | None = None) -> None:
-    """One line for the person who waits, safe beside a bar."""
+    """Print one line to `stream` (default: standard output) without breaking a progress bar."""
     tqdm.write(line, file=stream or sys.stdout)
     (stream or sys.stdout).flush()
 
 
-def bar(total: int, label: str, unit: str = "text", initial: int = 0) -> Any:
-    """A tqdm bar on standard error: twice a second on a terminal, every 20 s (whole lines) in a file."""
+def bar(total: int, label: str, unit: str = "text", initial: int = 0) -> ProgressBar:
+    """A progress bar on standard error, refreshed every 0.5 s; where that is a file, a whole line every 20 s."""
     terminal = sys.stderr.isatty()
-    return tqdm(
+    progress: ProgressBar = tqdm(
         total=total,
         desc=f"  {label}",
         unit=unit,
@@ -35,10 +52,11 @@ def bar(total: int, label: str, unit: str = "text", initial: int = 0) -> Any:
         maxinterval=1 if terminal else 40,
         dynamic_ncols=terminal,
     )
+    return progress
 
 
 class _Lines:
-    """Turns a bar's carriage returns into lines, and drops empty ones."""
+    """A stream that turns a bar's carriage returns into lines and drops empty ones."""
 
     def write(self, text: str) -> int:
         """Write one state of the bar as a line."""
@@ -52,14 +70,17 @@ class _Lines:
         sys.stderr.flush()
 
 
-def run_command(name: str, work: Callable[[], None], of_disk: Callable[[OSError], object] | None = None) -> int:
-    """0, or 1 after a line that names the command and the fault; of_disk: what to say of an OSError."""
+def run_command(name: str, work: Callable[[], None], describe: Callable[[OSError], object] | None = None) -> int:
+    """Run a command; exit code 0, or 1 after one line with its name and the fault.
+
+    describe: the message for an OSError; default: its file and reason.
+    """
     try:
         work()
     except (BuildError, ErnieError) as error:
         fault: object = error
     except OSError as error:
-        fault = of_disk(error) if of_disk else f"{error.filename}: {error.strerror}"
+        fault = describe(error) if describe else f"{error.filename}: {error.strerror}"
     else:
         return 0
     sys.stderr.write(f"{name}: {fault}\n")
@@ -67,7 +88,7 @@ def run_command(name: str, work: Callable[[], None], of_disk: Callable[[OSError]
 
 
 def seed(text: str) -> int:
-    """A whole number that every generator of random numbers takes."""
+    """Argument type of --seed: a whole number that every random generator accepts."""
     if not (text.isdecimal() and int(text) < 2**31):
         raise argparse.ArgumentTypeError(f"{text}: expected a whole number from 0 to {2**31 - 1:,}")
     return int(text)

@@ -1,7 +1,7 @@
 """What can go wrong while building.
 
 BuildError
-├── ConfigError       tasks.toml or the command line asks for something that is not there or makes no sense
+├── ConfigError       tasks.toml or the command line asks for something that does not exist or makes no sense
 ├── DataError         a data file is missing or malformed (file, line, what was expected)
 ├── CheckpointError   a base model or checkpoint cannot be used
 ├── ExportError       the exported graph is wrong, or differs from the framework
@@ -14,7 +14,7 @@ class BuildError(Exception):
 
 
 class ConfigError(BuildError):
-    """tasks.toml or the command line asks for something that is not there or makes no sense."""
+    """tasks.toml or the command line asks for something that does not exist or makes no sense."""
 
 
 class DataError(BuildError):

@@ -1,4 +1,4 @@
-"""Which task answers under which of the other project's names: the option `--compat`."""
+"""The option `--compat`: which task answers under which of the other project's names."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from .paddlenlp import FORMS, MODELS, NAME, Form, form_of
 USAGE = f"{NAME}[:ENSEMBLE=TASK,...]"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Choice:
-    """The ensembles to make, and what there is to say about the others."""
+    """The ensembles to publish."""
 
     forms: Mapping[str, Form] = field(default_factory=dict)  # by task
-    remarks: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()  # about tasks that get no ensemble
 
     def lines(self) -> list[str]:
-        """The choice, for a person."""
+        """The choice in words, one line each."""
         return [*(f"{form.ensemble} is answered by {task}" for task, form in self.forms.items()), *self.remarks]
 
 
 def choose(option: str, tasks: Sequence[TaskConfig], until: str = "publish") -> Choice:
-    """The ensembles that --compat asks for, each answered by one of the tasks.
+    """The ensembles that `--compat` asks for, each answered by one of the tasks.
 
-    `paddlenlp` alone: the first task that fits an ensemble's name gets it. ConfigError where names or tasks are not
-    there, do not fit each other, or are given twice.
+    option: `paddlenlp` gives each ensemble to the first task that fits, `paddlenlp:ENSEMBLE=TASK,...` as it says.
+    until: the last stage of the build. ConfigError if a name is unknown, given twice, or does not fit the task.
     """
     if not option:
         return Choice()
@@ -61,16 +61,16 @@ def _named(option: str, given: str, tasks: Sequence[TaskConfig]) -> Choice:
         if (kind := by_name[name].kind) not in FORMS[ensemble].kinds:
             raise ConfigError(f"{where}: task {name} is {kind}, {ensemble} takes {' or '.join(FORMS[ensemble].kinds)}")
         chosen[ensemble] = by_name[name]
-    return Choice({task.name: FORMS[ensemble] for ensemble, task in chosen.items()})
+    return Choice(forms={task.name: FORMS[ensemble] for ensemble, task in chosen.items()})
 
 
 def _first(tasks: Sequence[TaskConfig]) -> Choice:
     wanted: dict[str, list[str]] = {}
-    without = []
+    without_form = []
     for task in tasks:
         form = form_of(task.kind)
         if form is None:
-            without.append(f"{task.name} ({task.kind})")
+            without_form.append(f"{task.name} ({task.kind})")
         else:
             wanted.setdefault(form.ensemble, []).append(task.name)
     remarks = [
@@ -78,12 +78,13 @@ def _first(tasks: Sequence[TaskConfig]) -> Choice:
         for ensemble, (_, *others) in wanted.items()
         if others
     ]
-    remarks += [f"PaddleNLP has no form for {', '.join(without)}"] if without else []
-    return Choice({names[0]: FORMS[ensemble] for ensemble, names in wanted.items()}, tuple(remarks))
+    remarks += [f"PaddleNLP has no form for {', '.join(without_form)}"] if without_form else []
+    forms = {names[0]: FORMS[ensemble] for ensemble, names in wanted.items()}
+    return Choice(forms=forms, remarks=tuple(remarks))
 
 
 def add_option(parser: argparse.ArgumentParser) -> None:
-    """`--compat`."""
+    """Add `--compat` to a command line."""
     parser.add_argument(
         "--compat",
         default="",

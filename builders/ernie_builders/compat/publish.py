@@ -1,4 +1,4 @@
-"""Puts compat ensembles into the repository: always as version 1, what was there is replaced in one step a model."""
+"""Publish compat ensembles: always as version 1; each model that was there is replaced in one step."""
 
 from __future__ import annotations
 
@@ -11,21 +11,20 @@ from ..filesystem import locked, put_in_place
 from ..repository.model_config import PORTABLE, to_text
 from ..repository.origin import VERSION, Origin, origin_file, read_origin
 from ..repository.staging import staging_folder
-from .models import configs
-from .paddlenlp import NAME, Form, ensemble_inputs
+from .paddlenlp import NAME, Form, configs, ensemble_inputs
 
 
 def publish(form: Form, task: TaskConfig, output: Path) -> str:
-    """Make the form's ensemble, answered by the task, which the repository has; one line about it.
+    """Publish the form's ensemble, answered by a task that the repository has; returns one line about it.
 
-    Errors: PublishError where a model of another making has the name.
+    PublishError if a model that `--compat` did not make has the name.
     """
     models = configs(form, task.name, task.kind)
-    origin = Origin(NAME, form.ensemble, task.name)
+    origin = Origin(format=NAME, ensemble=form.ensemble, task=task.name)
     with locked(output):
         for name in models:
             _check_replaceable(output / name)
-        before = read_origin(output / form.ensemble)
+        old = read_origin(output / form.ensemble)
         staging = staging_folder(output, f"compat.{form.ensemble}")
         shutil.rmtree(staging, ignore_errors=True)
         try:
@@ -36,14 +35,14 @@ def publish(form: Form, task: TaskConfig, output: Path) -> str:
                 put_in_place(staging / name, output / name)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
-    was = f", before by {before.task}" if before is not None and before.task != task.name else ""
+    was = f", before by {old.task}" if old is not None and old.task != task.name else ""
     reused = "" if changed else " (reused)"
     names = f"{', '.join(ensemble_inputs(task.kind))} -> {', '.join(spec.name for spec in form.gives)}"
     return f"version {VERSION} of {form.ensemble} ({names}), answered by {task.name}{was}, in {output}{reused}"
 
 
 def _stage(model: Path, config: str, origin: Origin) -> None:
-    """One model directory. Its version needs a file: git and object stores drop empty directories."""
+    """Write one model directory. Its version needs a file: git and object stores drop empty directories."""
     origin_file(model).parent.mkdir(parents=True)
     origin_file(model).write_text(origin.to_json(), encoding="utf-8")
     (model / PORTABLE).write_text(config, encoding="utf-8")

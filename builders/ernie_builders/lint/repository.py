@@ -1,161 +1,93 @@
-"""Check a model repository without a server: `ernie-triton lint REPO`. One line a finding, with its fix."""
+"""Check a model repository without a server: `ernie-triton lint REPO`, one line per finding, with its fix."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import sys
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
-from google.protobuf.text_format import ParseError
-
-from ernie_runtime.errors import ManifestError
 from ernie_runtime.install import install_hint
-from ernie_runtime.kinds import get_kind
-from ernie_runtime.manifest import Manifest
+from ernie_runtime.names import MANIFEST_FILE
 from ernie_runtime.repository import versions
 
-from ..repository import model_config
-from .compat import compat_rules, find_compat
-from .rules import BACKENDS, Finding, Model, config_rules, ensemble_rules
-from .steps import warmup_rules
-from .tasks import MANIFEST, find_members, task_rules
+from ..repository.model_config import PORTABLE
+from .compat import compat_models, compat_rules
+from .ensemble import ensemble_rules
+from .model import Finding, Model, Unreadable, read_model
+from .rules import config_rules, file_rules, is_stray, stray_rules
+from .tasks import expected_models, task_rules
 
-ROOT_FILES = ("README.md", ".gitignore", ".gitkeep")
 NO_ONNX = f"ONNX graphs, because the onnx package is missing ({install_hint('build')})"
 
 
-def lint(root: Path, only: Collection[str] | None = None) -> tuple[list[Finding], list[str]]:
-    """Findings in a repository, sorted, and the checks that were skipped; only: of these models (a task's, all)."""
+class Report(NamedTuple):
+    """What is wrong with a repository, sorted, and which checks were skipped."""
+
+    findings: list[Finding]
+    skipped: list[str]
+
+
+def lint(root: Path, only: Collection[str] | None = None) -> Report:
+    """Check a repository; only: the models to look at (of whole tasks; None: all)."""
     root = root.resolve()
-    findings, models = set(stray_rules(root)), dict[str, Model]()
-    faults: dict[str, list[tuple[str, str]]] = {}
-    for folder in (p for p in root.iterdir() if p.is_dir() and not stray(p) and (only is None or p.name in only)):
-        if versions(folder) or (folder / model_config.PORTABLE).exists():
-            models[folder.name], faults[folder.name] = read_model(folder)
+    findings = set(stray_rules(root))
+    models: dict[str, Model] = {}
+    unreadable: dict[str, list[Unreadable]] = {}
+    for folder in root.iterdir():
+        if not folder.is_dir() or is_stray(folder) or (only is not None and folder.name not in only):
+            continue
+        if versions(folder) or (folder / PORTABLE).exists():
+            models[folder.name], unreadable[folder.name] = read_model(folder)
         else:
-            what = "no config.pbtxt and no version directory"
-            findings.add(Finding(folder.name, what, "delete the folder"))
-    members = find_members(models)
-    for name in models.keys() & members.keys():
-        models[name] = replace(models[name], task=members[name].task)
-    origins = find_compat(models)
+            findings.add(Finding(folder.name, "no config.pbtxt and no version directory", "delete the folder"))
+    expected, origins = expected_models(models), compat_models(models)
+    for name in models.keys() & expected.keys():
+        models[name] = replace(models[name], task=expected[name].task)
     for name, origin in origins.items():
         models[name] = replace(models[name], task=f"{origin.task} with --compat {origin.format}")
     for name, model in models.items():
-        findings.update(Finding(f"{name}/{file}", problem, model.again) for file, problem in faults[name])
+        findings.update(Finding(f"{name}/{file}", problem, model.republish) for file, problem in unreadable[name])
         findings.update(file_rules(model))
         for file, config in model.configs.items():
             findings.update(config_rules(model, file, config))
-    for flavour in sorted({model_config.PORTABLE, *(file for model in models.values() for file in model.configs)}):
+    for flavour in sorted({PORTABLE, *(file for model in models.values() for file in model.configs)}):
         for model in models.values():
             findings.update(ensemble_rules(model, models, flavour))
     try:
         import onnx
     except ImportError:
         onnx = None
-    findings.update(compat_rules(models, origins, members))
-    findings.update(task_rules({n: m for n, m in models.items() if n not in origins}, members, onnx))
-    return sorted(findings), [] if onnx is not None else [NO_ONNX]
-
-
-def read_model(folder: Path) -> tuple[Model, list[tuple[str, str]]]:
-    """A model directory, and what of it cannot be read: file, problem."""
-    configs: dict[str, Any] = {}
-    manifests: dict[int, Manifest] = {}
-    faults = []
-    for number in versions(folder):
-        path = folder / str(number) / MANIFEST
-        try:
-            if path.exists():
-                manifests[number] = Manifest.load(path)
-                get_kind(manifests[number].kind).check(manifests[number])
-        except ManifestError as error:
-            manifests.pop(number, None)
-            faults.append((f"{number}/{MANIFEST}", str(error).removeprefix(f"{path}: ")))
-    for file in (model_config.PORTABLE, *(f"configs/{p.name}" for p in sorted(folder.glob("configs/*.pbtxt")))):
-        try:
-            configs[file] = model_config.from_text((folder / file).read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            faults.append((file, "missing"))
-        except UnicodeDecodeError as error:
-            faults.append((file, f"not UTF-8 ({error.reason} at byte {error.start})"))
-        except ParseError as error:
-            faults.append((file, f"line {error.GetLine()}: no ModelConfig ({' '.join(str(error).split())})"))
-    return Model(folder, configs, manifests), faults
-
-
-def stray(path: Path) -> bool:
-    """Hidden, or what a publish that was stopped leaves."""
-    return path.name.startswith(".") or path.suffix == ".new"
-
-
-def stray_rules(root: Path) -> Iterator[Finding]:
-    """Things that no model needs; Triton takes any folder in the repository for a model."""
-    gone = "delete it, unless a build is running"
-    for path in root.parent.glob(f".{root.name}.*.new"):
-        yield Finding(f"../{path.name}", "left over from a publish", gone)
-    for path in root.rglob("*"):
-        file = path.relative_to(root)
-        if str(file) in ROOT_FILES or any(stray(parent) for parent in list(file.parents)[:-1]):
-            continue
-        if path.suffix == ".new":
-            yield Finding(str(file), "left over from a publish", gone)
-        elif stray(path):
-            yield Finding(str(file), "hidden, no part of a model", "delete it")
-        elif path.is_file() and len(file.parts) == 1:
-            yield Finding(str(file), "a file where models belong", "delete it")
-
-
-def file_rules(model: Model) -> Iterator[Finding]:
-    """Version directories, model files, warm-up files, and nothing else."""
-    if not model.versions:
-        yield Finding(model.name, "no version directory whose name is a number from 1", model.again)
-    expected = {model_config.PORTABLE, "configs", "warmup", *map(str, model.versions)}
-    for path in (*model.folder.iterdir(), *model.folder.glob("configs/*")):
-        known = path.suffix == ".pbtxt" if path.parent != model.folder else path.name in expected
-        if not known and not stray(path):
-            yield Finding(f"{model.name}/{path.relative_to(model.folder)}", "no part of a model", "delete it")
-    warm: set[str] = set()
-    for file, config in model.configs.items():
-        default = BACKENDS.get(config.backend, ())
-        for name in (config.default_model_filename,) if config.default_model_filename else default:
-            for number in model.versions:
-                if not (model.folder / str(number) / name).exists():
-                    yield Finding(f"{model.name}/{number}/{name}", f"missing, {file} names it", model.again)
-        for request in config.model_warmup:
-            warm.update(data.input_data_file for data in request.inputs.values())
-            yield from warmup_rules(model, f"{model.name}/{file}", config, request)
-    if model_config.PORTABLE in model.configs:
-        for path in model.folder.glob("warmup/*"):
-            if path.name not in warm and not stray(path):
-                yield Finding(f"{model.name}/warmup/{path.name}", "no model_warmup names it", "delete it")
+    findings.update(compat_rules(models, origins, expected))
+    of_tasks = {name: model for name, model in models.items() if name not in origins}
+    findings.update(task_rules(of_tasks, expected, onnx))
+    return Report(sorted(findings), [] if onnx is not None else [NO_ONNX])
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit codes: 0 no findings, 1 findings, 2 usage or not a model repository."""
-    p = argparse.ArgumentParser(prog="ernie-triton lint", description="Check a model repository without a server.")
-    p.add_argument("repository", type=Path, metavar="REPO", help="as `ernie-triton build` writes it")
-    p.add_argument("--json", action="store_true", help="one object: findings (file, problem, fix) and skipped")
-    args = p.parse_args(argv)
+    parser = argparse.ArgumentParser(prog="ernie-triton lint", description="Check a model repository without a server.")
+    parser.add_argument("repository", type=Path, metavar="REPO", help="as `ernie-triton build` writes it")
+    parser.add_argument("--json", action="store_true", help="one object: findings (file, problem, fix) and skipped")
+    args = parser.parse_args(argv)
     root: Path = args.repository
-    if not any((*root.glob(f"*/{model_config.PORTABLE}"), *root.glob(f"*/[1-9]*/{MANIFEST}"))):
+    if not any((*root.glob(f"*/{PORTABLE}"), *root.glob(f"*/[1-9]*/{MANIFEST_FILE}"))):
         reason = "no folder in it holds a config.pbtxt" if root.is_dir() else "no such folder"
         hint = "`ernie-triton build` makes one"
         sys.stderr.write(f"ernie-triton lint: {root} is no model repository: {reason}; {hint}\n")
         return 2
-    findings, skipped = lint(root)
+    report = lint(root)
     if args.json:
-        report = {"findings": [asdict(f) for f in findings], "skipped": skipped}
-        text = json.dumps(report, ensure_ascii=False, indent=1)
+        document = {"findings": [asdict(finding) for finding in report.findings], "skipped": report.skipped}
+        text = json.dumps(document, ensure_ascii=False, indent=1)
     else:
-        lines = [*map(str, findings), *(f"skipped: {s}" for s in skipped), f"findings: {len(findings)}"]
-        text = "\n".join(lines)
+        skipped = [f"skipped: {check}" for check in report.skipped]
+        text = "\n".join([*map(str, report.findings), *skipped, f"findings: {len(report.findings)}"])
     sys.stdout.write(text + "\n")
-    return 1 if findings else 0
+    return 1 if report.findings else 0
 
 
 if __name__ == "__main__":

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import ModuleType
 
 from google.protobuf.message import DecodeError
 
 from ernie_runtime.errors import VocabularyError
 from ernie_runtime.manifest import Manifest, Variant
 from ernie_runtime.names import (
+    MANIFEST_FILE,
     MANIFEST_PARAMETER,
+    TOKENIZER_FILE,
+    VARIANT_PARAMETER,
     encoder_model,
     fused_model,
     postprocess_model,
@@ -23,158 +25,199 @@ from ernie_runtime.names import (
 )
 from ernie_runtime.text.tokenization import ErnieTokenizer
 
+from ..filesystem import sha256_of
 from ..repository import model_config
-from .rules import Finding, Model, Tensors, config_tensors, contract_rules, name_rules
-from .steps import fused_rules
+from .model import Finding, Model
+from .tensors import Side, Tensor, Tensors, config_tensors, contract_rules, name_rules
 
-MANIFEST, TOKENIZER = "manifest.json", "tokenizer.json"
-ONNX_TYPES = {"FLOAT": "FP32", "FLOAT16": "FP16", "DOUBLE": "FP64", "BFLOAT16": "BF16"}
+ONNX_TYPES = {"FLOAT": "FP32", "FLOAT16": "FP16", "DOUBLE": "FP64", "BFLOAT16": "BF16"}  # Triton's names
 
 
 def task_models(manifest: Manifest) -> dict[str, Variant | None]:
-    """Names of the models a task is published as; encoders and ensembles with their variant."""
-    task = manifest.task
-    names: dict[str, Variant | None] = {tokenizer_model(task): None, postprocess_model(task): None}
+    """Name of each model that a task is published as -> its variant; None for the tokenizer and the postprocessor."""
+    task, recommended = manifest.task, manifest.variant(manifest.recommended)
+    models: dict[str, Variant | None] = {tokenizer_model(task): None, postprocess_model(task): None}
     for variant in manifest.variants:
-        names |= {encoder_model(task, variant.name): variant, variant_ensemble(task, variant.name): variant}
+        models |= {encoder_model(task, variant.name): variant, variant_ensemble(task, variant.name): variant}
     if model_config.is_fused(manifest):
-        names[fused_model(task)] = manifest.variant(manifest.recommended)
-    return {**names, task: manifest.variant(manifest.recommended)}
+        models[fused_model(task)] = recommended
+    return {**models, task: recommended}
 
 
-def manifest_text(model: Model, number: int) -> str:
-    """manifest.json of one version, which has loaded before."""
-    return (model.folder / str(number) / MANIFEST).read_text(encoding="utf-8")
-
-
-def shared_text(model: Model, number: int) -> str:
-    """What all models of a version say alike: which variant is recommended is the plain ensemble's alone to say."""
-    manifest = model.manifests[number]
-    return replace(manifest, recommended=manifest.variants[0].name).to_json()
-
-
-def find_members(models: Mapping[str, Model]) -> dict[str, Manifest]:
-    """Name of every model that the tasks here should have -> its task's newest manifest."""
+def expected_models(models: Mapping[str, Model]) -> dict[str, Manifest]:
+    """Name of every model that the tasks in the repository should have -> the task's newest manifest."""
     newest: dict[str, tuple[tuple[int, bool], Manifest]] = {}
     for model in models.values():
-        for number, manifest in model.manifests.items():
-            rank = number, model.name == manifest.task
+        for version, manifest in model.manifests.items():
+            rank = version, model.name == manifest.task
             if model.name in task_models(manifest) and (manifest.task not in newest or rank > newest[manifest.task][0]):
                 newest[manifest.task] = rank, manifest
     return {name: manifest for _, manifest in newest.values() for name in task_models(manifest)}
 
 
-def task_rules(models: Mapping[str, Model], members: Mapping[str, Manifest], onnx: Any) -> Iterator[Finding]:
-    """A task's models are all there, of one version, and match the manifest."""
-    for name in models.keys() - members.keys():
-        if models[name].manifests or not any(models[name].folder.glob(f"*/{MANIFEST}")):
+def task_rules(
+    models: Mapping[str, Model], expected: Mapping[str, Manifest], onnx: ModuleType | None
+) -> Iterator[Finding]:
+    """A task's models are all there, of one version, and match the manifest; onnx: None skips the graphs."""
+    for name in models.keys() - expected.keys():
+        if models[name].manifests or not any(models[name].folder.glob(f"*/{MANIFEST_FILE}")):
             yield Finding(name, "belongs to no task here", "delete the folder, or publish its task")
-    for name in members.keys() - models.keys():
-        yield Finding(name, "the model is missing", f"publish {members[name].task} again")
-    latest: Counter[str] = Counter()
-    texts: dict[tuple[str, int], Counter[str]] = {}
-    for name in models.keys() & members.keys():
-        task = members[name].task
-        latest[task] = max(latest[task], *models[name].versions, 0)
-        for number in models[name].manifests:
-            texts.setdefault((task, number), Counter())[shared_text(models[name], number)] += 1
-    for name in models.keys() & members.keys():
-        model, manifest = models[name], members[name]
-        if model.versions and model.versions[-1] != latest[manifest.task]:
-            problem = f"newest version is {model.versions[-1]}, the task's is {latest[manifest.task]}"
-            yield Finding(name, problem, model.again)
-        for number in model.versions:
-            at = f"{name}/{number}/{MANIFEST}"
-            if number in model.manifests:
-                if shared_text(model, number) != texts[manifest.task, number].most_common(1)[0][0]:
-                    yield Finding(at, "differs from the task's other models of this version", model.again)
-                if model.manifests[number].version != number:
-                    problem = f"says version {model.manifests[number].version}, its directory {number}"
-                    yield Finding(at, problem, model.again)
-                yield from version_rules(model, model.manifests[number], number, onnx)
-            elif not (model.folder / str(number) / MANIFEST).exists():
-                yield Finding(at, "missing", model.again)
+    for name in expected.keys() - models.keys():
+        yield Finding(name, "the model is missing", f"publish {expected[name].task} again")
+    newest: Counter[str] = Counter()  # by task
+    texts: dict[tuple[str, int], Counter[str]] = {}  # by task and version
+    for name in models.keys() & expected.keys():
+        task = expected[name].task
+        newest[task] = max(newest[task], models[name].newest)
+        for version in models[name].manifests:
+            texts.setdefault((task, version), Counter())[_shared_text(models[name], version)] += 1
+    for name in models.keys() & expected.keys():
+        model, manifest = models[name], expected[name]
+        if model.versions and model.newest != newest[manifest.task]:
+            problem = f"newest version is {model.newest}, the task's is {newest[manifest.task]}"
+            yield Finding(name, problem, model.republish)
+        for version in model.versions:
+            file = f"{name}/{version}/{MANIFEST_FILE}"
+            if version in model.manifests:
+                if _shared_text(model, version) != texts[manifest.task, version].most_common(1)[0][0]:
+                    yield Finding(file, "differs from the task's other models of this version", model.republish)
+                if model.manifests[version].version != version:
+                    problem = f"says version {model.manifests[version].version}, its directory {version}"
+                    yield Finding(file, problem, model.republish)
+                yield from _version_rules(model, model.manifests[version], version, onnx)
+            elif not (model.folder / str(version) / MANIFEST_FILE).exists():
+                yield Finding(file, "missing", model.republish)
         if name == fused_model(manifest.task):
-            yield from fused_rules(model, models, manifest)
+            yield from _fused_rules(model, models, manifest)
         else:
-            yield from member_rules(model, manifest, task_models(manifest)[name])
+            yield from _member_rules(model, manifest, task_models(manifest)[name])
 
 
-def member_rules(model: Model, manifest: Manifest, variant: Variant | None) -> Iterator[Finding]:
+def _shared_text(model: Model, version: int) -> str:
+    """A version's manifest without what its models may say differently: only the plain ensemble says which variant is
+    recommended."""
+    manifest = model.manifests[version]
+    return replace(manifest, recommended=manifest.variants[0].name).to_json()
+
+
+def _by(manifest: Manifest) -> str:
+    return f"the manifest ({len(manifest.labels)} labels)"
+
+
+def _member_rules(model: Model, manifest: Manifest, variant: Variant | None) -> Iterator[Finding]:
     """The configurations of an encoder or ensemble against the task's newest manifest."""
-    fix, by = model.again, f"the manifest ({len(manifest.labels)} labels)"
-    for file, config in model.configs.items() if variant else ():
-        assert variant is not None
-        where, encoder = f"{model.name}/{file}", encoder_model(manifest.task, variant.name)
+    if variant is None:
+        return
+    fix, encoder = model.republish, encoder_model(manifest.task, variant.name)
+    for file, config in model.configs.items():
+        where = f"{model.name}/{file}"
         if model.name == encoder:
             wanted = model_config.encoder_config(manifest, variant, False)
             for field in ("backend", "default_model_filename"):
-                is_, asked = getattr(config, field), getattr(wanted, field)
-                if is_ != asked:
-                    yield Finding(where, f"{field} is {is_!r}, the manifest says {asked!r}", fix)
+                value, wanted_value = getattr(config, field), getattr(wanted, field)
+                if value != wanted_value:
+                    yield Finding(where, f"{field} is {value!r}, the manifest says {wanted_value!r}", fix)
         else:
             wanted = model_config.ensemble_config(manifest, model.name, variant)
             if encoder not in {step.model_name for step in config.ensemble_scheduling.step}:
                 yield Finding(where, f"has no step {encoder}, the manifest's variant {variant.name}", fix)
-            text = config.parameters[MANIFEST_PARAMETER].string_value
-            number = max(model.versions, default=0)
-            if number in model.manifests and text != manifest_text(model, number):
-                yield Finding(where, f"parameter manifest is not {number}/{MANIFEST}", fix)
-        yield from contract_rules(where, config_tensors(config), config_tensors(wanted), by, fix)
+            if model.newest in model.manifests:
+                text = (model.folder / str(model.newest) / MANIFEST_FILE).read_text(encoding="utf-8")
+                if config.parameters[MANIFEST_PARAMETER].string_value != text:
+                    yield Finding(where, f"parameter manifest is not {model.newest}/{MANIFEST_FILE}", fix)
+        yield from contract_rules(where, config_tensors(config), config_tensors(wanted), _by(manifest), fix)
 
 
-def version_rules(model: Model, manifest: Manifest, number: int, onnx: Any) -> Iterator[Finding]:
-    """Vocabulary and encoder file of one version against its manifest."""
-    home, where, fix = model.folder / str(number), f"{model.name}/{number}", model.again
-    if model.name == tokenizer_model(manifest.task) and (home / TOKENIZER).is_file():
-        at = f"{where}/{TOKENIZER}"
+def _fused_rules(model: Model, models: Mapping[str, Model], manifest: Manifest) -> Iterator[Finding]:
+    """The configurations and versions of T_fused against the task's newest manifest, which is its ensemble's."""
+    variant, fix = manifest.variant(manifest.recommended), model.republish
+    wanted = model_config.fused_config(manifest, variant)
+    for file, config in model.configs.items():
+        where = f"{model.name}/{file}"
+        if config.backend != wanted.backend:
+            yield Finding(where, f"backend is {config.backend!r}, not {wanted.backend!r}", fix)
+        runs = config.parameters[VARIANT_PARAMETER].string_value
+        if runs != variant.name:
+            pick = f"`ernie-triton compare {manifest.task} --pick {variant.name}`"
+            yield Finding(where, f"runs variant {runs!r}, the task recommends {variant.name}", pick)
+        newest = model.manifests.get(model.newest)
+        if newest:
+            text = model_config.fused_manifest(newest).to_json()
+            if config.parameters[MANIFEST_PARAMETER].string_value != text:
+                problem = f"parameter manifest is not {model.newest}/{MANIFEST_FILE} as task {model.name}"
+                yield Finding(where, problem, fix)
+        yield from contract_rules(where, config_tensors(config), config_tensors(wanted), _by(manifest), fix)
+    encoder = encoder_model(manifest.task, variant.name)
+    for name, file in {tokenizer_model(manifest.task): TOKENIZER_FILE, encoder: variant.file}.items():
+        path = f"{name}/{manifest.version}/{file}"
+        if name in models and not (models[name].folder / str(manifest.version) / file).exists():
+            yield Finding(model.name, f"reads {path}, which is missing", fix)
+
+
+def _version_rules(model: Model, manifest: Manifest, version: int, onnx: ModuleType | None) -> Iterator[Finding]:
+    """Vocabulary and encoder files of one version against its manifest."""
+    folder, where, fix = model.folder / str(version), f"{model.name}/{version}", model.republish
+    path = folder / TOKENIZER_FILE
+    if model.name == tokenizer_model(manifest.task) and path.is_file():
+        file = f"{where}/{TOKENIZER_FILE}"
         try:
-            tokenizer = ErnieTokenizer.from_file(home / TOKENIZER)
+            tokenizer = ErnieTokenizer.from_file(path)
         except VocabularyError as error:
-            yield Finding(at, str(error).removeprefix(f"{home / TOKENIZER}: "), fix)
+            yield Finding(file, str(error).removeprefix(f"{path}: "), fix)
             return
         if tokenizer.vocab_size != manifest.vocabulary_size:
             problem = f"has {tokenizer.vocab_size} tokens, the manifest says {manifest.vocabulary_size}"
-            yield Finding(at, problem, fix)
+            yield Finding(file, problem, fix)
         if tokenizer.fingerprint != manifest.vocabulary_sha256:
-            yield Finding(at, "its tokens are not those of the manifest's vocabulary_sha256", fix)
+            yield Finding(file, "its tokens are not those of the manifest's vocabulary_sha256", fix)
     for variant in manifest.variants:
-        path, at = home / variant.file, f"{where}/{variant.file}"
-        if model.name != encoder_model(manifest.task, variant.name) or not path.is_file():
-            continue
-        hashes = {
-            variant.file: variant.sha256,
-            **({variant.weights: variant.weights_sha256} if variant.weights else {}),
-        }
-        missing = [name for name in hashes if not (home / name).is_file()]
-        if missing:
-            yield Finding(f"{where}/{missing[0]}", "missing", fix)
-        elif (size := sum((home / name).stat().st_size for name in hashes)) != variant.bytes:
-            both = f" with {variant.weights}" if variant.weights else ""
-            yield Finding(at, f"{size} bytes{both}, the manifest says {variant.bytes}", fix)
-        for name in hashes.keys() - set(missing):
-            if hashlib.sha256((home / name).read_bytes()).hexdigest() != hashes[name]:
-                yield Finding(f"{where}/{name}", "its sha256 is not the manifest's", fix)
-        if onnx is not None and path.suffix == ".onnx":
-            try:
-                found = onnx_tensors(onnx, path)
-            except DecodeError:
-                yield Finding(at, "no ONNX graph", fix)
-                continue
-            yield from name_rules(at, found, fix)
-            wanted = config_tensors(model_config.encoder_config(manifest, variant, False))
-            yield from contract_rules(at, found, wanted, f"the manifest ({len(manifest.labels)} labels)", fix)
+        if model.name == encoder_model(manifest.task, variant.name) and (folder / variant.file).is_file():
+            yield from _weight_rules(folder, where, variant, fix)
+            if onnx is not None and variant.file.endswith(".onnx"):
+                yield from _graph_rules(folder, where, manifest, variant, onnx, fix)
 
 
-def onnx_tensors(onnx: Any, path: Path) -> Tensors:
-    """Inputs and outputs of a graph, symbolic dimensions as -1."""
+def _weight_rules(folder: Path, where: str, variant: Variant, fix: str) -> Iterator[Finding]:
+    """Size and hashes of an encoder's files."""
+    hashes = {variant.file: variant.sha256}
+    if variant.weights:
+        hashes[variant.weights] = variant.weights_sha256
+    missing = [name for name in hashes if not (folder / name).is_file()]
+    if missing:
+        yield Finding(f"{where}/{missing[0]}", "missing", fix)
+    elif (size := sum((folder / name).stat().st_size for name in hashes)) != variant.bytes:
+        both = f" with {variant.weights}" if variant.weights else ""
+        yield Finding(f"{where}/{variant.file}", f"{size} bytes{both}, the manifest says {variant.bytes}", fix)
+    for name in hashes.keys() - set(missing):
+        if sha256_of(folder / name) != hashes[name]:
+            yield Finding(f"{where}/{name}", "its sha256 is not the manifest's", fix)
+
+
+def _graph_rules(
+    folder: Path, where: str, manifest: Manifest, variant: Variant, onnx: ModuleType, fix: str
+) -> Iterator[Finding]:
+    """Inputs and outputs of an encoder's ONNX graph."""
+    file = f"{where}/{variant.file}"
+    try:
+        tensors = onnx_tensors(onnx, folder / variant.file)
+    except DecodeError:
+        yield Finding(file, "no ONNX graph", fix)
+        return
+    yield from name_rules(file, tensors, fix)
+    wanted = config_tensors(model_config.encoder_config(manifest, variant, False))
+    yield from contract_rules(file, tensors, wanted, _by(manifest), fix)
+
+
+def onnx_tensors(onnx: ModuleType, path: Path) -> Tensors:
+    """Inputs and outputs of a graph, symbolic dimensions as -1; DecodeError if it is none."""
     graph = onnx.load(str(path), load_external_data=False).graph
-    held = {tensor.name for tensor in graph.initializer}
-    found = {}
-    for side, values in (("input", graph.input), ("output", graph.output)):
-        for value in (v for v in values if v.name not in held):
+    initializers = {tensor.name for tensor in graph.initializer}
+    tensors: dict[tuple[Side, str], Tensor] = {}
+    sides: tuple[Side, Side] = ("input", "output")
+    for side in sides:
+        for value in (value for value in getattr(graph, side) if value.name not in initializers):
             tensor = value.type.tensor_type
-            kind = onnx.TensorProto.DataType.Name(tensor.elem_type)
-            shape = tuple(d.dim_value if d.HasField("dim_value") else -1 for d in tensor.shape.dim)
-            found[side, value.name] = (ONNX_TYPES.get(kind, kind), shape)
-    return found
+            dtype = onnx.TensorProto.DataType.Name(tensor.elem_type)
+            shape = tuple(dim.dim_value if dim.HasField("dim_value") else -1 for dim in tensor.shape.dim)
+            tensors[side, value.name] = Tensor(ONNX_TYPES.get(dtype, dtype), shape)
+    return tensors

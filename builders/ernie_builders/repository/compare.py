@@ -1,10 +1,11 @@
-"""`ernie-triton compare TASK`: a published task's variants side by side; which one is recommended; back a version."""
+"""`ernie-triton compare TASK`: a published task's variants side by side; recommend another one; go back a version."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from ernie_runtime.manifest import Evaluation, Manifest, Variant
@@ -23,16 +24,29 @@ COLUMNS = (
 )
 
 
-def parser() -> argparse.ArgumentParser:
+@dataclass(frozen=True, kw_only=True)
+class Options:
     """The command line."""
+
+    task: str
+    repository: Path
+    pick: str | None  # recommend this variant: a name, fastest or smallest
+    max_drop: float | None  # with pick: points of the main metric that the variant may lose
+    rollback: bool
+    markdown: Path | None
+    plot: Path | None
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of the command line."""
     p = argparse.ArgumentParser(prog="ernie-triton compare", description=__doc__)
     p.add_argument("task")
     p.add_argument("--repository", type=Path, default=Path("model_repository"))
     p.add_argument("--pick", metavar="NAME", help="recommend this variant from now on: a name, fastest or smallest")
-    p.add_argument("--max-drop", type=float, help="with --pick: only among variants that lose at most so many points")
+    p.add_argument("--max-drop", type=float, help="with --pick: only among variants that lose at most this many points")
     p.add_argument("--rollback", action="store_true", help="go back to the version before the newest")
     p.add_argument("--markdown", type=Path, metavar="FILE", help="write the table as Markdown")
-    p.add_argument("--plot", type=Path, metavar="FILE", help="write accuracy against latency and size (.svg or .png)")
+    p.add_argument("--plot", type=Path, metavar="FILE", help="plot accuracy against latency and size (.svg or .png)")
     return p
 
 
@@ -41,31 +55,33 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
     if args.max_drop is not None and not args.pick:
         parser().error("--max-drop goes with --pick")
-    return run_command("ernie-triton compare", lambda: sys.stdout.writelines(f"{line}\n" for line in run(args)))
+    options = Options(**vars(args))
+    return run_command("ernie-triton compare", lambda: sys.stdout.writelines(f"{line}\n" for line in run(options)))
 
 
-def run(args: argparse.Namespace) -> list[str]:
-    """Do what the command line asks for; the lines to show."""
-    manifest = published(args.repository, args.task)
-    if args.rollback or args.pick:
-        with locked(args.repository):
-            manifest = published(args.repository, args.task)  # again: a build may have published meanwhile
-            if args.rollback:
-                manifest = roll_back(args.repository, manifest)
-            if args.pick:
-                manifest = recommend(args.repository, manifest, picked(manifest, args.pick, args.max_drop))
-    rows = table(manifest)
-    if args.markdown is not None:
-        args.markdown.write_text(markdown(manifest), encoding="utf-8")
-    if args.plot is not None:
+def run(options: Options) -> list[str]:
+    """Do what the options ask for; the lines to print."""
+    manifest = published_manifest(options.repository, options.task)
+    if options.rollback or options.pick:
+        with locked(options.repository):
+            manifest = published_manifest(options.repository, options.task)  # a build may have published meanwhile
+            if options.rollback:
+                manifest = roll_back(options.repository, manifest)
+            if options.pick:
+                variant = picked_variant(manifest, options.pick, options.max_drop)
+                manifest = recommend(options.repository, manifest, variant)
+    if options.markdown is not None:
+        options.markdown.write_text(markdown(manifest), encoding="utf-8")
+    if options.plot is not None:
         from .compare_plot import plot
 
-        plot(manifest, args.plot)
-    return [f"{manifest.task}, version {manifest.version}: {manifest.title}", *aligned(rows), *remarks(manifest)]
+        plot(manifest, options.plot)
+    title = f"{manifest.task}, version {manifest.version}: {manifest.title}"
+    return [title, *aligned(table(manifest)), *remarks(manifest)]
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Rows as lines; names to the left, figures to the right."""
+    """Rows as lines of text: the first two columns left-aligned, figures right-aligned."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         "  ".join(
@@ -76,73 +92,73 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     ]
 
 
-def published(repository: Path, task: str) -> Manifest:
-    """The newest manifest of a task, as its ensemble has it (the recommended variant is that one's to say)."""
+def published_manifest(repository: Path, task: str) -> Manifest:
+    """The newest manifest of a task; PublishError if the repository has no such task."""
     if not (repository / task).is_dir():
         raise PublishError(f"{repository} has no task {task!r}: build it first, or give --repository")
     return task_manifest(repository, task)
 
 
-def picked(manifest: Manifest, pick: str, max_drop: float | None) -> str:
-    """The variant that `pick` means among those that may be recommended; PublishError where there is none."""
-    fit = {
+def picked_variant(manifest: Manifest, pick: str, max_drop: float | None) -> str:
+    """The variant that `pick` (a name, fastest or smallest) stands for among those that passed the gate.
+
+    max_drop: points of the main metric that it may lose. PublishError if there is no such variant.
+    """
+    allowed = {
         variant.name: variant
         for variant in manifest.variants
         if variant.gate.get("passed", True) and (max_drop is None or variant.gate.get("drop", 0) <= max_drop)
     }
-    if not fit:
+    if not allowed:
         raise PublishError(f"task {manifest.task}: no variant loses at most {max_drop:g} points")
-    measured = {name: variant for name, variant in fit.items() if may_be_chosen(variant)}
+    measured = {name: variant for name, variant in allowed.items() if may_be_chosen(variant)}
     name = rank(measured, pick) if measured else pick
-    if name not in fit:
-        known = (
-            "is none of its variants" if name not in [v.name for v in manifest.variants] else "did not pass the gate"
-        )
+    if name not in allowed:
+        published = name in [variant.name for variant in manifest.variants]
+        fault = "did not pass the gate" if published else "is none of its variants"
         raise PublishError(
-            f"task {manifest.task}: {name!r} {known}; --pick takes {', '.join(fit)}, fastest or smallest"
+            f"task {manifest.task}: {name!r} {fault}; --pick takes {', '.join(allowed)}, fastest or smallest"
         )
     return name
 
 
 def table(manifest: Manifest) -> list[list[str]]:
-    """Header and one row a variant; * the recommended one, ! refused by the gate, - not measured."""
-    found = manifest.compared()
-    return [
-        list(COLUMNS),
-        *(_row(manifest, variant, found.get(variant.name)) for variant in (*manifest.variants, *manifest.refused)),
-    ]
+    """A header and one row per variant; `*` marks the recommended one, `!` refused by the gate, `-` not measured."""
+    evaluations = manifest.compared()
+    variants = (*manifest.variants, *manifest.refused)
+    return [list(COLUMNS), *(_row(manifest, variant, evaluations.get(variant.name)) for variant in variants)]
 
 
-def _row(manifest: Manifest, variant: Variant, figure: Evaluation | None) -> list[str]:
+def _row(manifest: Manifest, variant: Variant, evaluation: Evaluation | None) -> list[str]:
     speed = variant.speed
     mark = " *" if variant.name == manifest.recommended else " !" if variant in manifest.refused else ""
     cells = [f"{variant.name}{mark}", variant.engine]
-    cells.append(f"{figure.metrics[manifest.main_metric]:.2f}" if figure else "-")
+    cells.append(f"{evaluation.metrics[manifest.main_metric]:.2f}" if evaluation else "-")
     cells.append(f"{variant.gate['drop']:.2f}" if "drop" in variant.gate else "-")
     cells.append(f"{variant.bytes / 1e6:.1f}")
     keys = ("memory", "model_memory", "single_memory")
     cells += [f"{speed[key] / 1e6:.0f}" if key in speed else "-" for key in keys]
     for name in ("batch_1", "best"):
-        part = speed.get(name)
-        cells += [f"{part[key]:.1f}" for key in ("texts_per_second", "p50_ms", "p99_ms")] if part else ["-"] * 3
-        cells.append(f"{part['ratio']:.2f}" if part else "-")
+        figures = speed.get(name)
+        cells += [f"{figures[key]:.1f}" for key in ("texts_per_second", "p50_ms", "p99_ms")] if figures else ["-"] * 3
+        cells.append(f"{figures['ratio']:.2f}" if figures else "-")
     return cells
 
 
 def remarks(manifest: Manifest) -> list[str]:
-    """What the table was measured on, and which variants the gate did not let through."""
+    """The notes under the table: what it was measured on, which variants the gate refused and why."""
     refused = "; ! refused by the gate, not served" if manifest.refused else ""
     lines = [
         f"* behind the name {manifest.task}{refused}; metric: {manifest.main_metric} ({manifest.compared_on()})",
-        "process: memory of the encoder's process; model: what of it came with the model; b1 MB: the same before it "
+        "process: memory of the encoder's process; model: the part that the model takes; b1 MB: the same before it "
         "ran larger batches; b1: one text a batch, best: at the best batch size; p50 and p99 in ms a batch",
     ]
     speed = next((variant.speed for variant in manifest.variants if variant.speed), None)
     if speed:
-        on = speed["machine"]
+        machine = speed["machine"]
         lines.append(
-            f"measured on {on['cpu']} ({', '.join(on['instructions']) or 'no vector instructions known'}), "
-            f"{on['threads']} threads, {speed['texts']} texts, medians of {speed['rounds']} rounds in turn"
+            f"measured on {machine['cpu']} ({', '.join(machine['instructions']) or 'no vector instructions known'}), "
+            f"{machine['threads']} threads, {speed['texts']} texts, medians of {speed['rounds']} rounds in turn"
         )
     if not_run := manifest.made_by.get("not_run"):
         lines.append(f"written by this build, never run by it: {', '.join(not_run)} (FP16 on a GPU)")
@@ -164,7 +180,7 @@ def remarks(manifest: Manifest) -> list[str]:
 
 
 def markdown(manifest: Manifest) -> str:
-    """The table for a page."""
+    """The table and its notes in Markdown."""
     rows = table(manifest)
     lines = [f"| {' | '.join(row)} |" for row in rows]
     lines.insert(1, "|---|---" + "|---:" * (len(COLUMNS) - 2) + "|")

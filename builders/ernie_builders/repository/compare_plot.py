@@ -1,10 +1,10 @@
-"""Accuracy against latency and against size, one dot a variant, the recommended one marked."""
+"""The plot of `ernie-triton compare`: accuracy against latency and against size, one dot per variant."""
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ernie_runtime.manifest import Manifest
 
@@ -13,17 +13,25 @@ from ..errors import PublishError
 FORMATS = (".svg", ".png")
 
 
+class Dot(NamedTuple):
+    """A variant in one of the two plots."""
+
+    x: float
+    y: float
+    name: str
+
+
 def plot(manifest: Manifest, target: Path) -> None:
-    """Write the picture; PublishError for another ending, or where nothing was measured."""
+    """Write the plot to `target`, .svg or .png; PublishError for another suffix, or if nothing was measured."""
     if target.suffix not in FORMATS:
         raise PublishError(f"--plot {target}: expected a name that ends in {' or '.join(FORMATS)}")
-    found = manifest.compared()
-    points = [
-        (v, found[v.name].metrics[manifest.main_metric])
-        for v in (*manifest.variants, *manifest.refused)
-        if v.speed and v.name in found
+    evaluations = manifest.compared()
+    measured = [
+        (variant, evaluations[variant.name].metrics[manifest.main_metric])
+        for variant in (*manifest.variants, *manifest.refused)
+        if variant.speed and variant.name in evaluations
     ]
-    if not points:
+    if not measured:
         raise PublishError(f"task {manifest.task}: nothing was measured; build it with several --variants")
     import matplotlib
 
@@ -31,15 +39,15 @@ def plot(manifest: Manifest, target: Path) -> None:
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(1, 2, figsize=(10, 4.2), layout="constrained")
-    latency = [(v.speed["batch_1"]["p50_ms"], metric, v.name) for v, metric in points]
-    size = [(v.bytes / 1e6, metric, v.name) for v, metric in points]
+    latency = [Dot(variant.speed["batch_1"]["p50_ms"], metric, variant.name) for variant, metric in measured]
+    size = [Dot(variant.bytes / 1e6, metric, variant.name) for variant, metric in measured]
     for axis, dots, label in (
         (axes[0], latency, "p50 of one text, ms (encoder)"),
         (axes[1], size, "model file, MB"),
     ):
         axis.set_xlabel(label)
-        _dots(axis, dots, manifest.recommended, {v.name for v in manifest.refused})
-        if max(x for x, _, _ in dots) > 20 * min(x for x, _, _ in dots):
+        _draw(axis, dots, manifest.recommended, {variant.name for variant in manifest.refused})
+        if max(dot.x for dot in dots) > 20 * min(dot.x for dot in dots):
             axis.set_xscale("log")
         else:
             axis.set_xlim(left=0)
@@ -51,23 +59,24 @@ def plot(manifest: Manifest, target: Path) -> None:
     pyplot.close(figure)
 
 
-def _dots(axis: Any, dots: list[tuple[float, float, str]], recommended: str, refused: set[str]) -> None:
-    wide, high = (max(values) - min(values) or 1.0 for values in ([d[0] for d in dots], [d[1] for d in dots]))
-    middle = max(x for x, _, _ in dots) / 2
-
-    def away(one: int, other: int) -> float:
-        return ((dots[one][0] - dots[other][0]) / wide) ** 2 + ((dots[one][1] - dots[other][1]) / high) ** 2
-
-    for number, (x, y, name) in enumerate(dots):
-        if name == recommended:
-            look: dict[str, Any] = {"s": 130, "marker": "*", "color": "C1"}
+def _draw(axis: Any, dots: Sequence[Dot], recommended: str, refused: Collection[str]) -> None:
+    """Draw the dots with their names on a matplotlib axis; the name of the upper of two close dots stands above it."""
+    width, height = (max(values) - min(values) or 1.0 for values in ([d.x for d in dots], [d.y for d in dots]))
+    middle = max(dot.x for dot in dots) / 2
+    for number, dot in enumerate(dots):
+        if dot.name == recommended:
+            style: dict[str, Any] = {"s": 130, "marker": "*", "color": "C1"}
         else:
-            look = {"s": 45, "marker": "x", "color": "0.5"} if name in refused else {"s": 45, "color": "C0"}
-        axis.scatter([x], [y], zorder=3, **look)
-        others = [other for other in range(len(dots)) if other != number]
-        near = min(others, key=partial(away, number)) if others else number
-        above = (y, number) >= (dots[near][1], near)  # of two dots close to each other the upper one's name is above
-        side = "right" if x > middle else "left"
+            style = {"s": 45, "marker": "x", "color": "0.5"} if dot.name in refused else {"s": 45, "color": "C0"}
+        axis.scatter([dot.x], [dot.y], zorder=3, **style)
+        distances = [
+            (((dot.x - other.x) / width) ** 2 + ((dot.y - other.y) / height) ** 2, place)
+            for place, other in enumerate(dots)
+            if place != number
+        ]
+        nearest = min(distances)[1] if distances else number
+        above = (dot.y, number) >= (dots[nearest].y, nearest)
+        side = "right" if dot.x > middle else "left"
         shift = (-6 if side == "right" else 6, 6 if above else -13)
-        axis.annotate(name, (x, y), shift, textcoords="offset points", fontsize=8, ha=side)
+        axis.annotate(dot.name, (dot.x, dot.y), shift, textcoords="offset points", fontsize=8, ha=side)
     axis.margins(0.08, 0.12)

@@ -1,18 +1,20 @@
 """config.pbtxt of every model of a task, as typed ModelConfig messages (tritonclient's own protobuf classes).
 
-Two flavours: the portable one pads each request to a length bucket, so that equal shapes meet in any engine's
-dynamic batcher; the ragged one lets requests of different lengths meet in the Python engine stand-ins.
+Three flavours, chosen with `tritonserver --model-config-name`: the portable one pads each request to a length bucket,
+so that requests of equal shape meet in any engine's dynamic batcher; the ragged one lets requests of different lengths
+meet in the Python stand-ins for engines; the TensorRT one is for NVIDIA's image on a GPU.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
-from typing import Any
+from typing import TYPE_CHECKING
 
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as pb
 
+from ernie_runtime import names
 from ernie_runtime.kinds import TensorSpec, get_kind
 from ernie_runtime.manifest import Manifest, Variant
 from ernie_runtime.names import (
@@ -30,56 +32,64 @@ from ernie_runtime.text.windows import MAX_WINDOWS
 
 from .buckets import length_buckets, median
 
+if TYPE_CHECKING:
+    from tritonclient.grpc.model_config_pb2 import RepeatedMessage
+
 PORTABLE, RAGGED, TENSORRT = "config.pbtxt", "configs/ragged.pbtxt", "configs/tensorrt.pbtxt"
-NOT_RUN = (TENSORRT,)  # what a build writes and does not try: it wants a GPU and NVIDIA's image
-WINDOW_LENGTHS = "window_lengths"  # in made_by: length in tokens -> how many of the data's windows have it
-THREADS = "intra_op_thread_count"  # not written where it is 0: all cores
-STAND_IN = (*asdict(ON_CPU), THREADS)  # parameters of the engine stand-ins
-MAX_TEXTS = 256  # texts in one request
-PIPELINE, STEPS, FUSED = "pipeline", "steps", "fused"  # in made_by: whether T_fused is published beside the ensembles
-EIGHT_BITS = ("int8", "qat8")  # precisions whose graph has QuantizeLinear nodes
+NOT_RUN = (TENSORRT,)  # written by a build but never run by it: needs a GPU and NVIDIA's image
+WINDOW_LENGTHS = "window_lengths"  # key of made_by: length in tokens -> number of the data's windows
+THREADS = "intra_op_thread_count"  # parameter; left out if 0, which means all cores
+STAND_IN_PARAMETERS = (*asdict(ON_CPU), THREADS)
+MAX_TEXTS = 256  # in one request
+PIPELINE, STEPS, FUSED = "pipeline", "steps", "fused"  # key of made_by and its values: whether T_fused is published too
+QUANTIZED = ("int8", "qat8")  # precisions whose graph has QuantizeLinear nodes
 
 ENCODER_INPUTS = (TensorSpec(INPUT_IDS, "INT64", (-1,)), TensorSpec(TOKEN_TYPE_IDS, "INT64", (-1,)))
-WINDOW, ITEM = TensorSpec("WINDOW", "INT32", (2,)), TensorSpec("ITEM", "BYTES", (1,))
-OFFSETS = TensorSpec("OFFSETS", "INT32", (-1, 2))
-RESULT = TensorSpec("RESULT", "BYTES", (1,))
+WINDOW, ITEM = TensorSpec(names.WINDOW, "INT32", (2,)), TensorSpec(names.ITEM, "BYTES", (1,))
+OFFSETS = TensorSpec(names.OFFSETS, "INT32", (-1, 2))
+RESULT = TensorSpec(names.RESULT, "BYTES", (1,))
 
 
 def is_fused(manifest: Manifest) -> bool:
-    """Whether the task is published in one process too."""
+    """Whether the task is also published as T_fused, all three steps in one process."""
     return manifest.made_by.get(PIPELINE) == FUSED
 
 
 def fused_manifest(manifest: Manifest) -> Manifest:
-    """What clients are told of T_fused: a task of that name, so that they ask it as they ask any."""
+    """The manifest that T_fused gives to clients: a task of that name, which they call like any other."""
     return replace(manifest, task=fused_model(manifest.task))
 
 
-def hand_over(manifest: Manifest) -> tuple[TensorSpec, ...]:
-    """What the tokenizer hands to the postprocessor past the encoder."""
+def side_tensors(manifest: Manifest) -> tuple[TensorSpec, ...]:
+    """What the tokenizer passes to the postprocessor directly, past the encoder."""
     return (WINDOW, ITEM, *((OFFSETS,) if get_kind(manifest.kind).offsets else ()))
 
 
 def buckets(manifest: Manifest) -> list[int]:
-    """Lengths that the portable configuration pads to, ascending up to max_length."""
+    """Lengths in tokens that the portable configuration pads to, ascending, the last is max_length."""
     return length_buckets(manifest.made_by.get(WINDOW_LENGTHS, {}), manifest.limits.max_length)
 
 
 def profile(manifest: Manifest) -> dict[str, tuple[int, int]]:
-    """TensorRT's min, opt and max shapes (rows, length): any window fits, the data's median length is the fastest."""
+    """TensorRT's min, opt and max shapes (rows, tokens): any window fits; opt is the bucket of the median length."""
     lengths = buckets(manifest)
-    known = manifest.made_by.get(WINDOW_LENGTHS)
-    middle = median(known) if known else lengths[len(lengths) // 2]
-    likely = next(length for length in lengths if length >= min(middle, lengths[-1]))
-    return {"min": (1, lengths[0]), "opt": (8, likely), "max": (MAX_WINDOWS, lengths[-1])}
+    counts = manifest.made_by.get(WINDOW_LENGTHS)
+    middle = median(counts) if counts else lengths[len(lengths) // 2]
+    typical = next(length for length in lengths if length >= min(middle, lengths[-1]))
+    return {"min": (1, lengths[0]), "opt": (8, typical), "max": (MAX_WINDOWS, lengths[-1])}
+
+
+def trt_shapes(rows: int, length: int) -> str:
+    """The encoder's input shapes as TensorRT's options write them: input_ids:8x64,token_type_ids:8x64."""
+    return ",".join(f"{tensor.name}:{rows}x{length}" for tensor in ENCODER_INPUTS)
 
 
 def tokenizer_config(manifest: Manifest, ragged: bool) -> pb.ModelConfig:
-    """T_tokenizer."""
+    """Configuration of T_tokenizer."""
     kind = get_kind(manifest.kind)
     config = _model(tokenizer_model(manifest.task), "ernie_tokenizer", MAX_TEXTS)
-    _tensors(config.input, kind.inputs)
-    _tensors(config.output, (*ENCODER_INPUTS, *hand_over(manifest)))
+    add_tensors(config.input, kind.inputs)
+    add_tensors(config.output, (*ENCODER_INPUTS, *side_tensors(manifest)))
     if not ragged:
         config.parameters["buckets"].string_value = ",".join(map(str, buckets(manifest)))
     _cpu(config)
@@ -87,11 +97,11 @@ def tokenizer_config(manifest: Manifest, ragged: bool) -> pb.ModelConfig:
 
 
 def encoder_config(manifest: Manifest, variant: Variant, ragged: bool) -> pb.ModelConfig:
-    """T_encoder_V."""
+    """Configuration of T_encoder_V."""
     config = _model(encoder_model(manifest.task, variant.name), variant.engine, MAX_WINDOWS)
     config.default_model_filename = variant.file
-    _tensors(config.input, ENCODER_INPUTS, ragged)
-    _tensors(config.output, get_kind(manifest.kind).encoder_outputs(manifest))
+    add_tensors(config.input, ENCODER_INPUTS, ragged)
+    add_tensors(config.output, get_kind(manifest.kind).encoder_outputs(manifest))
     for name, value in variant.settings.items():
         config.parameters[name].string_value = value
     if ragged:
@@ -100,7 +110,7 @@ def encoder_config(manifest: Manifest, variant: Variant, ragged: bool) -> pb.Mod
 
 
 def tensorrt_config(manifest: Manifest, variant: Variant) -> pb.ModelConfig:
-    """T_encoder_V on a GPU: ONNX Runtime's TensorRT provider in FP16 (INT8 where the graph says so), engines cached.
+    """T_encoder_V on a GPU: ONNX Runtime's TensorRT provider in FP16 (INT8 for a quantized graph), engines cached.
 
     For NVIDIA's image only: the pip server has no C++ engines. Requests are padded to length buckets as in the portable
     configuration; the engine's one profile spans them all. Not run by this project (no GPU at hand).
@@ -108,57 +118,58 @@ def tensorrt_config(manifest: Manifest, variant: Variant) -> pb.ModelConfig:
     config = encoder_config(manifest, variant, False)
     config.instance_group.add(kind=pb.ModelInstanceGroup.KIND_GPU, count=1)
     accelerator = config.optimization.execution_accelerators.gpu_execution_accelerator.add(name="tensorrt")
-    accelerator.parameters["precision_mode"] = "INT8" if variant.made.get("precision") in EIGHT_BITS else "FP16"
+    accelerator.parameters["precision_mode"] = "INT8" if variant.made.get("precision") in QUANTIZED else "FP16"
     accelerator.parameters["max_workspace_size_bytes"] = str(1 << 30)
     accelerator.parameters["trt_engine_cache_enable"] = "1"
     accelerator.parameters["trt_engine_cache_path"] = f"/tmp/tensorrt/{config.name}/{manifest.version}"
     for name, (rows, length) in profile(manifest).items():
-        accelerator.parameters[f"trt_profile_{name}_shapes"] = ",".join(
-            f"{tensor.name}:{rows}x{length}" for tensor in ENCODER_INPUTS
-        )
+        accelerator.parameters[f"trt_profile_{name}_shapes"] = trt_shapes(rows, length)
     return config
 
 
 def postprocess_config(manifest: Manifest, ragged: bool) -> pb.ModelConfig:
-    """T_postprocess."""
+    """Configuration of T_postprocess."""
     kind = get_kind(manifest.kind)
     config = _model(postprocess_model(manifest.task), "ernie_postprocess", MAX_WINDOWS)
-    _tensors(config.input, (*hand_over(manifest), *kind.encoder_outputs(manifest)), ragged)
-    _tensors(config.output, (*kind.numeric_outputs(manifest), RESULT))
+    add_tensors(config.input, (*side_tensors(manifest), *kind.encoder_outputs(manifest)), ragged)
+    add_tensors(config.output, (*kind.numeric_outputs(manifest), RESULT))
     _cpu(config)
     return config
 
 
 def ensemble_config(manifest: Manifest, name: str, variant: Variant) -> pb.ModelConfig:
-    """T or T_V: tokenizer, encoder, postprocessor; the manifest in a parameter, for clients.
+    """Configuration of the ensemble T or T_V: tokenizer, encoder, postprocessor; the manifest in a parameter.
 
-    Its answers may be kept: a server caches nothing unless it is started with a response cache.
+    Answers may be cached; the server does so only if it is started with a response cache.
     """
     kind = get_kind(manifest.kind)
     config = pb.ModelConfig(name=name, platform="ensemble", max_batch_size=MAX_TEXTS)
     config.response_cache.enable = True
-    _tensors(config.input, kind.inputs)
-    _tensors(config.output, (*kind.numeric_outputs(manifest), RESULT))
-    passed = hand_over(manifest)
-    logits = kind.encoder_outputs(manifest)
-    _step(config, tokenizer_model(manifest.task), kind.inputs, (*ENCODER_INPUTS, *passed))
-    _step(config, encoder_model(manifest.task, variant.name), ENCODER_INPUTS, logits)
-    _step(config, postprocess_model(manifest.task), (*passed, *logits), (*kind.numeric_outputs(manifest), RESULT))
+    add_tensors(config.input, kind.inputs)
+    add_tensors(config.output, (*kind.numeric_outputs(manifest), RESULT))
+    side, logits = side_tensors(manifest), kind.encoder_outputs(manifest)
+    steps = (
+        (tokenizer_model(manifest.task), kind.inputs, (*ENCODER_INPUTS, *side)),
+        (encoder_model(manifest.task, variant.name), ENCODER_INPUTS, logits),
+        (postprocess_model(manifest.task), (*side, *logits), (*kind.numeric_outputs(manifest), RESULT)),
+    )
+    for model, inputs, outputs in steps:
+        add_step(config, model, {spec.name: spec.name for spec in inputs}, outputs)
     config.parameters[MANIFEST_PARAMETER].string_value = manifest.to_json()
     config.parameters[VARIANT_PARAMETER].string_value = variant.name
     return config
 
 
 def fused_config(manifest: Manifest, variant: Variant) -> pb.ModelConfig:
-    """T_fused: the recommended variant in one process, the same inputs and outputs as the ensemble's.
+    """Configuration of T_fused: the recommended variant in one process, with the ensemble's inputs and outputs.
 
-    It holds no weights: it reads those of T_encoder_V and the vocabulary of T_tokenizer, of its own version.
+    It holds no weights: it reads those of T_encoder_V and the vocabulary of T_tokenizer, of the same version.
     """
     kind = get_kind(manifest.kind)
     config = _model(fused_model(manifest.task), "ernie_pipeline", MAX_TEXTS)
     config.response_cache.enable = True
-    _tensors(config.input, kind.inputs)
-    _tensors(config.output, (*kind.numeric_outputs(manifest), RESULT))
+    add_tensors(config.input, kind.inputs)
+    add_tensors(config.output, (*kind.numeric_outputs(manifest), RESULT))
     _micro_batches(config, variant)
     config.parameters[MANIFEST_PARAMETER].string_value = fused_manifest(manifest).to_json()
     config.parameters[VARIANT_PARAMETER].string_value = variant.name
@@ -168,7 +179,7 @@ def fused_config(manifest: Manifest, variant: Variant) -> pb.ModelConfig:
 def add_warmup(
     config: pb.ModelConfig, name: str, files: Mapping[str, tuple[str, Sequence[int]]], batch: int = 1
 ) -> None:
-    """A warm-up request from files in the model's warmup/ folder: input -> (file, dims)."""
+    """Add a warm-up request from files in the model's warmup/ folder; files: input -> (file name, dims)."""
     request = config.model_warmup.add(name=name, batch_size=batch)
     types = {tensor.name: tensor.data_type for tensor in config.input}
     for tensor, (file, dims) in files.items():
@@ -178,15 +189,34 @@ def add_warmup(
 
 
 def to_text(config: pb.ModelConfig) -> str:
-    """The pbtxt form, Chinese readable."""
-    text: str = text_format.MessageToString(config, as_utf8=True)
+    """The text of config.pbtxt, Chinese readable."""
+    text = text_format.MessageToString(config, as_utf8=True)
     return "# Written by the builder (repository/model_config.py); change the task and publish again.\n" + text
 
 
 def from_text(text: str) -> pb.ModelConfig:
-    """Parse pbtxt; google.protobuf.text_format.ParseError where it is wrong."""
-    config: pb.ModelConfig = text_format.Parse(text, pb.ModelConfig())
-    return config
+    """Parse the text of a config.pbtxt; google.protobuf.text_format.ParseError if it is malformed."""
+    return text_format.Parse(text, pb.ModelConfig())
+
+
+def add_tensors(
+    tensors: RepeatedMessage[pb.ModelInput] | RepeatedMessage[pb.ModelOutput],
+    specs: Iterable[TensorSpec],
+    ragged: bool = False,
+) -> None:
+    """Add inputs or outputs; ragged: requests that differ in a variable dimension may be batched together."""
+    for spec in specs:
+        data_type = pb.DataType.Value("TYPE_STRING" if spec.dtype == "BYTES" else f"TYPE_{spec.dtype}")
+        tensor = tensors.add(name=spec.name, data_type=data_type, dims=spec.dims)
+        if ragged and -1 in spec.dims and isinstance(tensor, pb.ModelInput):
+            tensor.allow_ragged_batch = True
+
+
+def add_step(config: pb.ModelConfig, model: str, inputs: Mapping[str, str], outputs: Iterable[TensorSpec]) -> None:
+    """Add a step to an ensemble; inputs: the model's input -> the ensemble's tensor; outputs keep their names."""
+    step = config.ensemble_scheduling.step.add(model_name=model, model_version=-1)
+    step.input_map.update(inputs)
+    step.output_map.update({spec.name: spec.name for spec in outputs})
 
 
 def _model(name: str, backend: str, max_batch_size: int) -> pb.ModelConfig:
@@ -197,25 +227,9 @@ def _model(name: str, backend: str, max_batch_size: int) -> pb.ModelConfig:
 
 def _micro_batches(config: pb.ModelConfig, variant: Variant) -> None:
     for name, value in {**asdict(ON_CPU), **variant.batching}.items():
-        if name in STAND_IN and (value or name != THREADS):
+        if name in STAND_IN_PARAMETERS and (value or name != THREADS):
             config.parameters[name].string_value = str(value)
 
 
 def _cpu(config: pb.ModelConfig) -> None:
     config.instance_group.add(kind=pb.ModelInstanceGroup.KIND_CPU, count=1)
-
-
-def _tensors(field: Any, specs: Sequence[TensorSpec], ragged: bool = False) -> None:
-    for spec in specs:
-        data_type = pb.DataType.Value("TYPE_STRING" if spec.dtype == "BYTES" else f"TYPE_{spec.dtype}")
-        tensor = field.add(name=spec.name, data_type=data_type, dims=spec.dims)
-        if ragged and -1 in spec.dims:
-            tensor.allow_ragged_batch = True
-
-
-def _step(config: pb.ModelConfig, model: str, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> None:
-    step = config.ensemble_scheduling.step.add(model_name=model, model_version=-1)
-    for spec in inputs:
-        step.input_map[spec.name] = spec.name
-    for spec in outputs:
-        step.output_map[spec.name] = spec.name

@@ -1,4 +1,4 @@
-"""`compat.json` in a version directory tells that a model is one of these, and whose answers it gives."""
+"""`compat.json` in a version directory: whose answers a compat model (`--compat`) gives, and to which clients."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from pathlib import Path
 
 FILE = "compat.json"
 VERSION = 1
-"""The other project's clients ask for version 1, so that one is always the newest: what is published replaces it."""
+"""The only version of a compat model: the other project's clients ask for version 1, so a new build replaces it."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Origin:
     """What a compat model was made for."""
 
     format: str  # paddlenlp
-    ensemble: str  # the name clients call; that of the model itself, or of the one it is a step of
+    ensemble: str  # the name that clients call; of the model itself, or of the ensemble it is a step of
     task: str  # whose answers it gives
 
     def to_json(self) -> str:
@@ -25,12 +25,12 @@ class Origin:
 
 
 def origin_file(model: Path) -> Path:
-    """Where a model directory keeps it."""
+    """The path of `compat.json` in a model directory."""
     return model / str(VERSION) / FILE
 
 
 def read_origin(model: Path) -> Origin | None:
-    """The origin of a model directory; None where it is no compat model, or cannot be read."""
+    """The origin of a model directory; None if it is no compat model, or the file cannot be read."""
     try:
         origin = Origin(**json.loads(origin_file(model).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from tritonclient.grpc import model_config_pb2 as pb
 
 from ..config.serving import (
     BULK,
@@ -19,27 +19,33 @@ from ..config.serving import (
 )
 
 
-def set_instances(config: Any, serving: ServingConfig) -> None:
-    """Say how many instances an encoder has: where nothing is said, Triton starts two of `onnxruntime` on a CPU, which
-    share the cores, double the memory and halve the batches."""
+def set_instances(config: pb.ModelConfig, serving: ServingConfig) -> None:
+    """Write the number of instances of an encoder or of T_fused.
+
+    Without it Triton starts two of `onnxruntime` on a CPU, which share the cores, double the memory and halve the
+    batches.
+    """
     if config.platform == "ensemble" or config.backend in CHEAP:
         return
     if not config.instance_group:
-        config.instance_group.add()  # on a GPU where there is one
+        config.instance_group.add()  # without a kind: on a GPU if there is one
     config.instance_group[0].count = serving.instances
 
 
 def bound_queues(
-    config: Any, serving: ServingConfig, rate: float = 0.0, stand_in: bool = False, tokenizer: str = ""
+    config: pb.ModelConfig, serving: ServingConfig, rate: float = 0.0, stand_in: bool = False, tokenizer: str = ""
 ) -> None:
-    """Put the task's bounds into a ModelConfig that has a dynamic batcher; others (ensembles) are left alone.
+    """Write the task's bounds on waiting into the configuration of a model with a dynamic batcher (not an ensemble).
 
-    stand_in: the configuration is of the Python engines. With an SLO alone these refuse by themselves (`shed`),
-    and Triton's queues stay as they are: with a queue policy of any kind Triton 2.51 fetches no batch while one is at
-    work, now and then sleeps for half a second though requests wait, and after an overload may stay slow
-    (triton-inference-server/server#8870). Else, past a bound, a request is refused with UNAVAILABLE, through the
-    ensemble too, which hands priority and timeout of its request to its steps; a client may ask for a shorter timeout
-    than the configuration's. tokenizer: model name of the task's.
+    rate: measured speed of the encoder in texts/s, 0 if unknown. stand_in: the configuration is for the Python
+    stand-ins. tokenizer: model name of the task's tokenizer.
+
+    Past a bound a request is refused with UNAVAILABLE, through the ensemble too: it passes the priority and timeout of
+    its request on to its steps. A client may ask for a shorter timeout than the configuration's.
+
+    With only an SLO, stand-ins refuse requests themselves (`shed`) and Triton's queues are left alone: with any queue
+    policy, Triton 2.51 fetches no batch while another is running, sometimes sleeps for 0.5 s while requests wait, and
+    may stay slow after an overload (triton-inference-server/server#8870).
     """
     if not config.HasField("dynamic_batching"):
         return
@@ -58,18 +64,18 @@ def bound_queues(
     policies = [batching.default_queue_policy]
     if serving.priorities:
         policies.append(batching.priority_queue_policy[BULK])
-    for policy, milliseconds in zip(policies, (timeout, NO_TIMEOUT), strict=False):  # bulk work may wait its turn
+    for policy, milliseconds in zip(policies, (timeout, NO_TIMEOUT), strict=False):  # bulk requests may wait
         policy.max_queue_size = size
         policy.timeout_action = policy.REJECT
         policy.default_timeout_microseconds = 1000 * milliseconds
         policy.allow_timeout_override = True
 
 
-def shed(config: Any, serving: ServingConfig, tokenizer: str) -> None:
-    """Parameters by which a Python model refuses what cannot be answered within `slo_ms`.
+def shed(config: pb.ModelConfig, serving: ServingConfig, tokenizer: str) -> None:
+    """Write the parameters with which a Python model refuses requests that cannot be answered within `slo_ms`.
 
-    Of an ensemble it is the tokenizer, by what its encoders tell it. Where Triton's queues are bounded or ordered too,
-    the encoders do it: the tokenizer cannot tell interactive requests from bulk ones.
+    In an ensemble the tokenizer refuses, from what its encoders report to it. If Triton's queues are bounded or ordered
+    too, the encoders refuse: the tokenizer cannot tell interactive requests from bulk ones.
     """
     early = bool(tokenizer) and not serving.queued
     if config.backend in UNBOUNDED or (config.backend == TOKENIZER and not early):

@@ -1,13 +1,15 @@
-"""Change which variant a task recommends, or go back a version: each model in one step, what serves stays whole."""
+"""Change the variant that a task recommends, or go back a version; a server sees each model whole at any time."""
 
 from __future__ import annotations
 
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+
+from tritonclient.grpc import model_config_pb2 as pb
 
 from ernie_runtime.manifest import Manifest
+from ernie_runtime.names import MANIFEST_FILE
 from ernie_runtime.repository import versions
 
 from ..config.serving import SLO
@@ -18,18 +20,18 @@ from .staging import PUBLISHED, models_of
 
 
 def recommend(repository: Path, manifest: Manifest, name: str) -> Manifest:
-    """Put the variant `name` behind the task's plain name: that ensemble's directory is exchanged, T_fused's before."""
+    """Put the variant `name` behind the task's plain name: first T_fused changes, then the plain ensemble."""
     changed, task = replace(manifest, recommended=name), manifest.task
     variant = changed.variant(name)
     if model_config.is_fused(manifest):
-        fused = _as_published(repository, model_config.fused_config(changed, variant))
+        fused = _with_serving(repository, model_config.fused_config(changed, variant))
         _change(repository, changed, fused.name, model_config.to_text(fused))
     _change(repository, changed, task, model_config.to_text(model_config.ensemble_config(changed, task, variant)))
     return changed
 
 
-def _as_published(repository: Path, config: Any) -> Any:
-    """The configuration with what was published beside it and suits any variant: warm-up, queues, instances, SLO."""
+def _with_serving(repository: Path, config: pb.ModelConfig) -> pb.ModelConfig:
+    """The configuration with the published one's warm-up, queues, instances and SLO, which suit any variant."""
     published = model_config.from_text((repository / config.name / model_config.PORTABLE).read_text(encoding="utf-8"))
     config.model_warmup.extend(published.model_warmup)
     config.dynamic_batching.CopyFrom(published.dynamic_batching)
@@ -40,38 +42,38 @@ def _as_published(repository: Path, config: Any) -> Any:
 
 
 def _change(repository: Path, manifest: Manifest, model: str, config: str) -> None:
-    """Exchange one model's directory for the same with another configuration and manifest."""
+    """Replace one model's directory by a copy with another configuration and manifest."""
     with whole_folder(repository / model) as new:
         shutil.copytree(repository / model, new, dirs_exist_ok=True)
         version = new / str(manifest.version)
         for folder in (new, version / PUBLISHED):
             (folder / model_config.PORTABLE).write_text(config, encoding="utf-8")
-        (version / "manifest.json").write_text(manifest.to_json(), encoding="utf-8")
+        (version / MANIFEST_FILE).write_text(manifest.to_json(), encoding="utf-8")
 
 
 def roll_back(repository: Path, manifest: Manifest) -> Manifest:
-    """Take the newest version of every model of the task away; PublishError where there is none before it.
+    """Remove the newest version of every model of the task; PublishError if it is the only one.
 
-    The version before gets the configuration it was published with. Models that it did not have are taken away.
+    The version before it gets the configuration that it was published with. Models that it did not have are removed.
     """
     task = manifest.task
     earlier = [number for number in versions(repository / task) if number < manifest.version]
     if not earlier:
         raise PublishError(f"task {task}: version {manifest.version} is the only one in {repository}")
-    before = earlier[-1]
-    old = Manifest.load(repository / task / str(before) / "manifest.json")
+    version = earlier[-1]
+    old = Manifest.load(repository / task / str(version) / MANIFEST_FILE)
     names = models_of(old)
     for name in names:
-        if not (repository / name / str(before) / PUBLISHED).is_dir():
+        if not (repository / name / str(version) / PUBLISHED).is_dir():
             raise PublishError(
-                f"{repository / name}: has no version {before} to go back to (its variant was taken away since, or it "
+                f"{repository / name}: has no version {version} to go back to (its variant was taken away since, or it "
                 "was published before versions kept their configuration): publish that build again"
             )
-    # Ensembles last: until then the old ones go on with steps of either version.
+    # Ensembles come last: until then the old ones work with steps of either version.
     for name in names:
         folder = repository / name
         with whole_folder(folder) as new:
-            shutil.copytree(folder / str(before) / PUBLISHED, new, dirs_exist_ok=True)
+            shutil.copytree(folder / str(version) / PUBLISHED, new, dirs_exist_ok=True)
             for number in earlier:
                 if (folder / str(number)).is_dir():
                     shutil.copytree(folder / str(number), new / str(number))

@@ -1,35 +1,39 @@
-"""Ask a staged repository through the real server, and compare with the same models in this process."""
+"""Ask a staged repository through the real server, and compare the answers with the same models in this process."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ernie_runtime.kinds import get_kind
 from ernie_runtime.manifest import Manifest
-from ernie_runtime.names import variant_ensemble
+from ernie_runtime.names import RESULT, variant_ensemble
 from ernie_runtime.steps.pipeline import Pipeline
 
 from ..compression.gate import Verdict
 from ..console import bar
 from ..errors import PublishError
 
-TEXTS = 500
-REQUEST = 32  # texts in one request
-SCORE = 2e-3  # a score may differ by so much: batches, and with them sums, are cut in another way
-# Ranges found anew in each call hang on the texts that happen to be in it.
-BY_CALL, PART_BY_CALL, SCORE_BY_CALL = ("dynamic8",), 0.01, 0.1
+if TYPE_CHECKING:
+    from ernie_serve import ServerOptions, TritonServer
+
+MAX_TEXTS = 500  # that are asked
+REQUEST_TEXTS = 32  # texts in one request
+SCORE_TOLERANCE = 2e-3  # absolute: other batches mean sums in another order
+DYNAMIC = ("dynamic8",)  # precisions with ranges of each call: an answer depends on the other texts in it
+DYNAMIC_SCORE_TOLERANCE = 0.1
+DYNAMIC_MAY_DIFFER = 0.01  # share of the texts
 
 Items = Sequence[tuple[str, ...]]
 
 
 def check_served(staged: Path, manifest: Manifest, items: Items) -> dict[str, Verdict]:
-    """Variant -> whether the server answers as the pipeline does. PublishError where the server does not start."""
+    """Variant -> whether the server answers as the pipeline does. PublishError if the server does not start."""
     from ernie_serve import ServeError, ServerOptions
 
     options = ServerOptions(
@@ -42,28 +46,28 @@ def check_served(staged: Path, manifest: Manifest, items: Items) -> dict[str, Ve
             for variant in manifest.variants:
                 offline = Pipeline.load(staged, manifest.task, variant.name).predict(items)
                 with bar(len(items), f"ask {variant.name}") as shown:
-                    served = ask(
+                    served = ask_server(
                         server.grpc_address,
                         variant_ensemble(manifest.task, variant.name),
                         manifest,
                         items,
                         shown.update,
                     )
-                verdicts[variant.name] = compare(
-                    [a if isinstance(a, str) else a.result for a in offline],
+                verdicts[variant.name] = compare_answers(
+                    [answer if isinstance(answer, str) else answer.result for answer in offline],
                     served,
-                    by_call=variant.made.get("precision") in BY_CALL,
+                    dynamic=variant.made.get("precision") in DYNAMIC,
                 )
             return verdicts
     except ServeError as error:
         raise PublishError(f"task {manifest.task}: the staged models cannot be served ({error})") from None
 
 
-def _started(stack: ExitStack, options: Any) -> Any:
-    """A running server that ends with `stack`; a second try where it crashed while it loaded.
+def _started(stack: ExitStack, options: ServerOptions) -> TritonServer:
+    """A running server that stops with `stack`; it is started a second time if it crashed while loading.
 
-    On a busy machine Triton's Python backend now and then ends with boost's lock_exception when several models load at
-    once (seen once in some hundred starts of tritonserver 2.51).
+    On a busy machine Triton's Python backend sometimes ends with boost's lock_exception when several models load at
+    once (seen once in about a hundred starts of tritonserver 2.51).
     """
     from ernie_serve import ServeError, TritonServer
 
@@ -75,51 +79,56 @@ def _started(stack: ExitStack, options: Any) -> Any:
     return stack.enter_context(TritonServer(options))
 
 
-def ask(address: str, model: str, manifest: Manifest, items: Items, progress: Any = None) -> list[Any]:
-    """RESULT of every item, in order; a string where the request was refused."""
+def ask_server(
+    address: str, model: str, manifest: Manifest, items: Items, progress: Callable[[int], object] | None = None
+) -> list[Any]:
+    """RESULT of every item, in order; the error message for the items of a refused request.
+
+    address: the server's gRPC address. progress: called with the number of texts after each request.
+    """
     import tritonclient.grpc as triton
 
     names = [spec.name for spec in get_kind(manifest.kind).inputs]
     answers: list[Any] = []
     with triton.InferenceServerClient(address) as client:
-        for start in range(0, len(items), REQUEST):
-            part = items[start : start + REQUEST]
+        for start in range(0, len(items), REQUEST_TEXTS):
+            batch = items[start : start + REQUEST_TEXTS]
             inputs = []
             for i, name in enumerate(names):
-                tensor = triton.InferInput(name, [len(part), 1], "BYTES")
-                tensor.set_data_from_numpy(np.array([[item[i].encode()] for item in part], dtype=object))
+                tensor = triton.InferInput(name, [len(batch), 1], "BYTES")
+                tensor.set_data_from_numpy(np.array([[item[i].encode()] for item in batch], dtype=object))
                 inputs.append(tensor)
             try:
-                rows = client.infer(model, inputs).as_numpy("RESULT").reshape(-1)
+                rows = client.infer(model, inputs).as_numpy(RESULT).reshape(-1)
                 answers += [json.loads(row) for row in rows]
             except triton.InferenceServerException as error:
-                answers += [str(error)] * len(part)
+                answers += [str(error)] * len(batch)
             if progress is not None:
-                progress(len(part))
+                progress(len(batch))
     return answers
 
 
-def compare(offline: Sequence[Any], served: Sequence[Any], by_call: bool = False) -> Verdict:
-    """Equal answers but for small differences of scores; by_call: a few texts may differ, their ranges being other."""
-    tolerance, allowed = (SCORE_BY_CALL, PART_BY_CALL) if by_call else (SCORE, 0.0)
+def compare_answers(offline: Sequence[Any], served: Sequence[Any], dynamic: bool = False) -> Verdict:
+    """Whether the answers are equal but for small differences of scores; dynamic: the precision is in DYNAMIC."""
+    tolerance, may_differ = (DYNAMIC_SCORE_TOLERANCE, DYNAMIC_MAY_DIFFER) if dynamic else (SCORE_TOLERANCE, 0.0)
     different = [
         i
         for i, (ours, theirs) in enumerate(zip(offline, served, strict=True))
         if not alike(_answer(ours), _answer(theirs), tolerance)
     ]
     figures: Mapping[str, Any] = {"served_texts": len(offline), "served_different": len(different)}
-    if len(different) > allowed * len(offline):
-        i = different[0]
+    if len(different) > may_differ * len(offline):
+        first = different[0]
         return Verdict(
             f"the server answers {len(different)} of {len(offline)} texts otherwise than the offline evaluation; "
-            f"the first is text {i + 1}: {_short(served[i])} where {_short(offline[i])} was expected",
+            f"the first is text {first + 1}: {_short(served[first])} where {_short(offline[first])} was expected",
             figures,
         )
     return Verdict(figures=figures)
 
 
 def alike(ours: Any, theirs: Any, tolerance: float) -> bool:
-    """Same JSON; numbers with a fraction may differ by the tolerance."""
+    """Whether two JSON values are the same; floats may differ by `tolerance`."""
     if isinstance(ours, Mapping) and isinstance(theirs, Mapping):
         return ours.keys() == theirs.keys() and all(alike(ours[k], theirs[k], tolerance) for k in ours)
     if isinstance(ours, (list, tuple)) and isinstance(theirs, (list, tuple)):
@@ -130,7 +139,7 @@ def alike(ours: Any, theirs: Any, tolerance: float) -> bool:
 
 
 def _answer(result: Any) -> Any:
-    """What is compared: ties of equal scores may stand in either order further down a list of candidates."""
+    """The part of a RESULT that is compared: not `top`, where candidates of equal scores may stand in either order."""
     if isinstance(result, str) or "error" in result:
         return "refused"
     return {name: value for name, value in result.items() if name != "top"}

@@ -1,20 +1,27 @@
-"""Every model directory of a task, written complete into a folder that is itself a model repository."""
+"""A task's model directories, staged in a folder that is itself a model repository, then moved in one by one."""
 
 from __future__ import annotations
 
 import json
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from google.protobuf.message import Message
+from tritonclient.grpc import model_config_pb2 as pb
 
 from ernie_runtime.engines import ENGINES, load_engine
 from ernie_runtime.errors import ManifestError
 from ernie_runtime.manifest import Manifest
-from ernie_runtime.names import encoder_model, fused_model, postprocess_model, tokenizer_model, variant_ensemble
+from ernie_runtime.names import (
+    MANIFEST_FILE,
+    TOKENIZER_FILE,
+    encoder_model,
+    fused_model,
+    postprocess_model,
+    tokenizer_model,
+    variant_ensemble,
+)
 from ernie_runtime.repository import newest_version, versions
 from ernie_runtime.text.tokenization import ErnieTokenizer
 
@@ -36,97 +43,109 @@ from .model_config import (
     tokenizer_config,
 )
 from .queues import bound_queues, set_instances
-from .warmup import warmup_requests, write_warmup
+from .warmup import Arrays, warmup_requests, write_warmup
 
-PUBLISHED = "published"  # in a version directory: the model's configuration as it was published with the version
+PUBLISHED = "published"  # folder in a version: the model's configuration as it was published with that version
 
 
-def model_names(task: str, variants: Mapping[str, Any] | list[str], fused: bool = False) -> list[str]:
-    """The task's models in the order of publishing: steps, then what reads them, ensembles, the plain name last."""
+def model_names(task: str, variants: Iterable[str], fused: bool = False) -> list[str]:
+    """A task's models in the order of publishing: first the steps, then what reads them, the plain name last."""
+    variants = list(variants)
     return [
         tokenizer_model(task),
-        *(encoder_model(task, name) for name in variants),
+        *(encoder_model(task, variant) for variant in variants),
         postprocess_model(task),
         *([fused_model(task)] if fused else []),
-        *(variant_ensemble(task, name) for name in variants),
+        *(variant_ensemble(task, variant) for variant in variants),
         task,
     ]
 
 
 def models_of(manifest: Manifest) -> list[str]:
     """The models that a version was published as, in the order of publishing."""
-    return model_names(manifest.task, [variant.name for variant in manifest.variants], is_fused(manifest))
-
-
-def keep_configuration(model: Path, target: Path) -> None:
-    """Copy a model's configurations and warm-up requests beside a version, which may be gone back to."""
-    own = [path for path in model.iterdir() if not path.name.isdigit()]
-    target.mkdir()
-    for path in own:
-        (shutil.copytree if path.is_dir() else shutil.copyfile)(path, target / path.name)
+    return model_names(manifest.task, (variant.name for variant in manifest.variants), is_fused(manifest))
 
 
 def stage_models(
     staging: Path,
     manifest: Manifest,
     exported: Mapping[str, Path],
-    examples: list[tuple[str, ...]],
+    examples: Sequence[tuple[str, ...]],
     serving: ServingConfig,
 ) -> None:
     """Write the task's models under `staging`; exported: variant -> folder with its files and tokenizer.json."""
-    task, recommended = manifest.task, manifest.variant(manifest.recommended)
-    tokenizer = ErnieTokenizer.from_file(exported[recommended.name] / "tokenizer.json")
-    flavours: dict[str, tuple[Message, ...]] = {
-        tokenizer_model(task): (
-            tokenizer_config(manifest, False),
-            tokenizer_config(manifest, True),
-        ),
-        postprocess_model(task): (
-            postprocess_config(manifest, False),
-            postprocess_config(manifest, True),
-        ),
-        task: (ensemble_config(manifest, task, recommended),),
-    }
-    warm: dict[str, Any] = {}
-    for variant in manifest.variants:
-        name, encoder, source = (
-            variant_ensemble(task, variant.name),
-            encoder_model(task, variant.name),
-            exported[variant.name],
-        )
-        flavours[name] = (ensemble_config(manifest, name, variant),)
-        flavours[encoder] = (
-            encoder_config(manifest, variant, False),
-            encoder_config(manifest, variant, True),
-            *((tensorrt_config(manifest, variant),) if ENGINES[variant.engine].reads_onnx else ()),
-        )
-        engine = load_engine(variant.engine, source / variant.file, variant.settings)
-        warm |= warmup_requests(manifest, tokenizer, engine, examples, variant.name)
-    rates = {encoder_model(task, v.name): v.batching.get("texts_per_second", 0) for v in manifest.variants}
-    if is_fused(manifest):
-        flavours[fused_model(task)] = (fused_config(manifest, recommended),)
-        warm[fused_model(task)] = warm[tokenizer_model(task)]
-    for name, configs in flavours.items():
-        folder = staging / name
-        home = folder / str(manifest.version)
-        home.mkdir(parents=True)
-        for config, file in zip(configs, (PORTABLE, RAGGED, TENSORRT), strict=False):
+    task, version = manifest.task, str(manifest.version)
+    tokenizer = ErnieTokenizer.from_file(exported[manifest.recommended] / TOKENIZER_FILE)
+    speeds = {encoder_model(task, v.name): v.batching.get("texts_per_second", 0) for v in manifest.variants}
+    requests = _warmup(manifest, tokenizer, exported, examples)
+    for model, configs in _configs(manifest).items():
+        for file, config in configs.items():
             set_instances(config, serving)
-            stand_in = file == RAGGED or name == fused_model(task)
-            bound_queues(config, serving, rates.get(name, max(rates.values())), stand_in, tokenizer_model(task))
-            write_warmup(config, folder, warm.get(name, []))
-            (folder / file).parent.mkdir(exist_ok=True)
-            (folder / file).write_text(to_text(config), encoding="utf-8")
-        (home / "manifest.json").write_text(manifest.to_json(), encoding="utf-8")
-        keep_configuration(folder, home / PUBLISHED)
-    at = str(manifest.version)
-    tokenizer.save(staging / tokenizer_model(task) / at / "tokenizer.json")
+            stand_in = file == RAGGED or model == fused_model(task)
+            speed = speeds.get(model, max(speeds.values()))
+            bound_queues(config, serving, speed, stand_in, tokenizer_model(task))
+        _write_model(staging / model, manifest, configs, requests.get(model, []))
+    tokenizer.save(staging / tokenizer_model(task) / version / TOKENIZER_FILE)
     for variant in manifest.variants:
-        home, source = staging / encoder_model(task, variant.name) / at, exported[variant.name]
+        source, folder = exported[variant.name], staging / encoder_model(task, variant.name) / version
         for file in filter(None, (variant.file, variant.weights)):
-            shutil.copyfile(source / file, home / file)
+            shutil.copyfile(source / file, folder / file)
         if (source / "paddle").is_dir():
-            shutil.copytree(source / "paddle", home / "paddle")
+            shutil.copytree(source / "paddle", folder / "paddle")
+
+
+def _configs(manifest: Manifest) -> dict[str, dict[str, pb.ModelConfig]]:
+    """Model name -> file name -> configuration."""
+    task, recommended = manifest.task, manifest.variant(manifest.recommended)
+    configs = {
+        tokenizer_model(task): {file: tokenizer_config(manifest, file == RAGGED) for file in (PORTABLE, RAGGED)},
+        postprocess_model(task): {file: postprocess_config(manifest, file == RAGGED) for file in (PORTABLE, RAGGED)},
+        task: {PORTABLE: ensemble_config(manifest, task, recommended)},
+    }
+    for variant in manifest.variants:
+        ensemble, encoder = variant_ensemble(task, variant.name), encoder_model(task, variant.name)
+        configs[ensemble] = {PORTABLE: ensemble_config(manifest, ensemble, variant)}
+        configs[encoder] = {file: encoder_config(manifest, variant, file == RAGGED) for file in (PORTABLE, RAGGED)}
+        if ENGINES[variant.engine].reads_onnx:
+            configs[encoder][TENSORRT] = tensorrt_config(manifest, variant)
+    if is_fused(manifest):
+        configs[fused_model(task)] = {PORTABLE: fused_config(manifest, recommended)}
+    return configs
+
+
+def _warmup(
+    manifest: Manifest, tokenizer: ErnieTokenizer, exported: Mapping[str, Path], examples: Sequence[tuple[str, ...]]
+) -> dict[str, list[Arrays]]:
+    """Model name -> warm-up requests."""
+    requests: dict[str, list[Arrays]] = {}
+    for variant in manifest.variants:
+        engine = load_engine(variant.engine, exported[variant.name] / variant.file, variant.settings)
+        requests |= warmup_requests(manifest, tokenizer, engine, examples, variant.name)
+    if is_fused(manifest):
+        requests[fused_model(manifest.task)] = requests[tokenizer_model(manifest.task)]
+    return requests
+
+
+def _write_model(
+    model: Path, manifest: Manifest, configs: Mapping[str, pb.ModelConfig], requests: Sequence[Arrays]
+) -> None:
+    """A model directory without the files that its backend loads."""
+    version = model / str(manifest.version)
+    version.mkdir(parents=True)
+    for file, config in configs.items():
+        write_warmup(config, model, requests)
+        (model / file).parent.mkdir(exist_ok=True)
+        (model / file).write_text(to_text(config), encoding="utf-8")
+    (version / MANIFEST_FILE).write_text(manifest.to_json(), encoding="utf-8")
+    _keep_configuration(model, version / PUBLISHED)
+
+
+def _keep_configuration(model: Path, target: Path) -> None:
+    """Copy a model's configurations and warm-up requests into a version, so that it can be rolled back to."""
+    published = [path for path in model.iterdir() if not path.name.isdigit()]
+    target.mkdir()
+    for path in published:
+        (shutil.copytree if path.is_dir() else shutil.copyfile)(path, target / path.name)
 
 
 def move_in(staged: Path, model: Path, version: int) -> None:
@@ -142,9 +161,9 @@ def move_in(staged: Path, model: Path, version: int) -> None:
 
 
 def check_free(repository: Path, task: str, models: Iterable[str]) -> None:
-    """PublishError where one of a task's models has the name of a model of another task that is published."""
+    """PublishError if a published model of another task has the name of one of this task's models."""
     for model in models:
-        owner = owner_of(repository / model)
+        owner = published_task(repository / model)
         if owner not in ("", task):
             raise PublishError(
                 f"{repository / model}: is a model of task {owner}, and task {task} would publish one of that name; "
@@ -153,23 +172,22 @@ def check_free(repository: Path, task: str, models: Iterable[str]) -> None:
 
 
 def check_all_free(repository: Path, tasks: Iterable[TaskConfig]) -> None:
-    """The same before anything is built: for all models that the tasks may be published as."""
+    """`check_free` for all models that the tasks may be published as, before anything is built."""
     for task in tasks:
-        check_free(repository, task.name, model_names(task.name, list(task.variants), fused=True))
+        check_free(repository, task.name, model_names(task.name, task.variants, fused=True))
 
 
-def owner_of(model: Path) -> str:
-    """The task that a model directory was published for; empty where there is none, or none that can be told."""
+def published_task(model: Path) -> str:
+    """The task that a model directory was published for; empty if there is no such directory or no manifest."""
     try:
-        path = newest_version(model) / "manifest.json"
-        found = json.loads(path.read_text(encoding="utf-8"))["task"]
+        manifest = json.loads((newest_version(model) / MANIFEST_FILE).read_text(encoding="utf-8"))
+        return str(manifest["task"])
     except (ManifestError, OSError, ValueError, LookupError, TypeError):
         return ""
-    return str(found)
 
 
 def staging_folder(output: Path, name: str) -> Path:
-    """Beside the repository; inside it where its parent is another disk or not ours to write (a mount)."""
+    """Where to stage: beside the repository, or inside it if its parent is another disk or not writable (a mount)."""
     output = output.resolve()
     beside = (
         os.access(output.parent, os.W_OK, effective_ids=True) and output.parent.stat().st_dev == output.stat().st_dev

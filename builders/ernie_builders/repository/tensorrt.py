@@ -3,10 +3,10 @@
     python -m ernie_builders.repository.tensorrt model_repository tnews --compute 7.5 \
         [--variant fp32] [--precision fp16] [--dry-run]
 
-Writes T_encoder_V/N/model_cc75.plan with `trtexec` (of NVIDIA's TensorRT image) and T_encoder_V/configs/plan.pbtxt,
-which names each plan by the GPU's compute capability (`cc_model_filenames`): `tritonserver --model-config-name=plan`
-serves them. One plan per capability; run it again on each kind of GPU. Not run by this project (no GPU at hand): the
-command and the configuration are tested, the plan is not.
+Writes T_encoder_V/N/model_cc75.plan with `trtexec` (from NVIDIA's TensorRT image) and T_encoder_V/configs/plan.pbtxt,
+which names a plan for each compute capability (`cc_model_filenames`); `tritonserver --model-config-name=plan` serves
+them. Run it on each kind of GPU. This project has not run it (no GPU at hand): the command and the configuration are
+tested, the plan is not.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from google.protobuf import text_format
@@ -36,66 +37,76 @@ from . import model_config
 PLAN = "configs/plan.pbtxt"
 
 
-def parser() -> argparse.ArgumentParser:
+@dataclass(frozen=True, kw_only=True)
+class Options:
     """The command line."""
+
+    repository: Path
+    task: str
+    variant: str
+    precision: str  # fp32, fp16 or int8
+    compute: str  # the GPU's compute capability, "7.5"
+    trtexec: str
+    dry_run: bool
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of the command line."""
     p = argparse.ArgumentParser(
         prog="python -m ernie_builders.repository.tensorrt", description="Build a TensorRT plan of an encoder."
     )
     p.add_argument("repository", type=Path)
     p.add_argument("task")
     p.add_argument("--variant", default="fp32")
-    p.add_argument("--precision", choices=("fp32", "fp16", "int8"), default="fp16", help="int8: for graphs in 8 bits")
+    p.add_argument("--precision", choices=("fp32", "fp16", "int8"), default="fp16", help="int8: for 8-bit graphs")
     p.add_argument(
         "--compute", required=True, metavar="X.Y", help="the GPU's compute capability: T4 7.5, A10 8.6, L4 8.9"
     )
-    p.add_argument("--trtexec", default="trtexec", help="the program, where it is not on PATH")
+    p.add_argument("--trtexec", default="trtexec", help="the program, if it is not on PATH")
     p.add_argument("--dry-run", action="store_true", help="print the command and the configuration, run nothing")
     return p
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit codes: 0 done, 1 a fault (one line), 2 usage."""
-    args = parser().parse_args(argv)
-    return run_command("ernie_builders.repository.tensorrt", lambda: run(args))
+    options = Options(**vars(parser().parse_args(argv)))
+    return run_command("ernie_builders.repository.tensorrt", lambda: run(options))
 
 
-def run(args: argparse.Namespace) -> None:
-    """Build the plan and its configuration."""
-    if not re.fullmatch(r"\d+\.\d", args.compute):
-        raise PublishError(f"--compute {args.compute}: expected a number such as 7.5")
-    manifest = task_manifest(args.repository, args.task)
-    variant = manifest.variant(args.variant)
+def run(options: Options) -> None:
+    """Build the plan and its configuration; PublishError if one of them cannot be made."""
+    if not re.fullmatch(r"\d+\.\d", options.compute):
+        raise PublishError(f"--compute {options.compute}: expected a number such as 7.5")
+    manifest = task_manifest(options.repository, options.task)
+    variant = manifest.variant(options.variant)
     if not engine_spec(variant.engine).reads_onnx:
-        raise PublishError(f"task {args.task}, variant {variant.name}: runs in {variant.engine}, a plan needs ONNX")
-    model = args.repository / encoder_model(args.task, variant.name)
-    home = newest_version(model)
-    plan = home / f"model_cc{args.compute.replace('.', '')}.plan"
-    command = [args.trtexec, *arguments(manifest, home / variant.file, plan, args.precision)]
-    if args.dry_run:
-        sys.stdout.write(f"{shlex.join(command)}\n")
-        sys.stdout.write(plan_config(manifest, variant, {args.compute: plan.name, **known_plans(model)}))
+        raise PublishError(f"task {options.task}, variant {variant.name}: runs in {variant.engine}, a plan needs ONNX")
+    model = options.repository / encoder_model(options.task, variant.name)
+    version = newest_version(model)
+    plan = version / f"model_cc{options.compute.replace('.', '')}.plan"
+    command = [options.trtexec, *arguments(manifest, version / variant.file, plan, options.precision)]
+    plans = {**published_plans(model), options.compute: plan.name}
+    if options.dry_run:
+        sys.stdout.write(f"{shlex.join(command)}\n{plan_config(manifest, variant, plans)}")
         return
-    if shutil.which(args.trtexec) is None:
-        raise PublishError(f"no program {args.trtexec}: run this in NVIDIA's TensorRT image, or give --trtexec")
+    if shutil.which(options.trtexec) is None:
+        raise PublishError(f"no program {options.trtexec}: run this in NVIDIA's TensorRT image, or give --trtexec")
     if subprocess.run(command, check=False).returncode != 0 or not plan.is_file():
         raise PublishError(f"{plan}: trtexec failed; its last lines above say why")
     (model / "configs").mkdir(exist_ok=True)
-    text = plan_config(manifest, variant, {**known_plans(model), args.compute: plan.name})
-    write_file(model / PLAN, text)
+    write_file(model / PLAN, plan_config(manifest, variant, plans))
 
 
 def arguments(manifest: Manifest, onnx: Path, plan: Path, precision: str) -> list[str]:
-    """What trtexec is given: one profile, see `triton_config.profile`."""
-    found = [f"--onnx={onnx}", f"--saveEngine={plan}"]
-    for name, (rows, length) in model_config.profile(manifest).items():
-        found.append(
-            f"--{name}Shapes=" + ",".join(f"{tensor.name}:{rows}x{length}" for tensor in model_config.ENCODER_INPUTS)
-        )
-    return found + {"fp32": [], "fp16": ["--fp16"], "int8": ["--int8", "--fp16"]}[precision]
+    """The arguments of trtexec, with one optimization profile (see `model_config.profile`)."""
+    words = [f"--onnx={onnx}", f"--saveEngine={plan}"]
+    for name, shape in model_config.profile(manifest).items():
+        words.append(f"--{name}Shapes={model_config.trt_shapes(*shape)}")
+    return words + {"fp32": [], "fp16": ["--fp16"], "int8": ["--int8", "--fp16"]}[precision]
 
 
-def plan_config(manifest: Manifest, variant: Variant, plans: dict[str, str]) -> str:
-    """config.pbtxt of the encoder as TensorRT plans; plans: compute capability -> file."""
+def plan_config(manifest: Manifest, variant: Variant, plans: Mapping[str, str]) -> str:
+    """The text of plan.pbtxt, the encoder as TensorRT plans; plans: compute capability -> file name."""
     config = model_config.encoder_config(manifest, variant, False)
     config.backend, config.platform = "tensorrt", "tensorrt_plan"
     config.default_model_filename = plans[max(plans, key=float)]
@@ -105,8 +116,8 @@ def plan_config(manifest: Manifest, variant: Variant, plans: dict[str, str]) -> 
     return model_config.to_text(config)
 
 
-def known_plans(model: Path) -> dict[str, str]:
-    """Compute capability -> file of the plans that the model has a configuration for."""
+def published_plans(model: Path) -> dict[str, str]:
+    """Compute capability -> file name, of the plans in the model's plan.pbtxt."""
     if not (model / PLAN).is_file():
         return {}
     config = text_format.Parse((model / PLAN).read_text(encoding="utf-8"), pb.ModelConfig())

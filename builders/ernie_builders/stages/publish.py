@@ -19,7 +19,7 @@ from ..lint.repository import lint
 from ..repository import model_config
 from ..repository.buckets import expected_waste, histogram
 from ..repository.calibrate import batching_of
-from ..repository.served import TEXTS, check_served
+from ..repository.served import MAX_TEXTS, check_served
 from ..repository.staging import check_free, model_names, models_of, move_in, stage_models, staging_folder
 from . import Context, Done
 from .data import read_split
@@ -104,7 +104,7 @@ def _publish(context: Context, before: Mapping[str, Done]) -> dict[str, Any]:
         if len(kept) > 1:
             manifest = with_variants(manifest, kept, context.pick)
             _stage(staging, manifest, folders, context)
-            served = check_served(staging, manifest, items[:TEXTS])
+            served = check_served(staging, manifest, items[:MAX_TEXTS])
             found = {name: with_verdict(variant, served.get(name)) for name, variant in found.items()}
             kept, refused = passed(found, context.force)
         manifest = with_variants(manifest, kept, context.pick)

@@ -19,7 +19,15 @@ from typing import Any
 
 import numpy as np
 
-from ernie_builders.repository.served import BY_CALL, PART_BY_CALL, SCORE, SCORE_BY_CALL, alike, ask, compare
+from ernie_builders.repository.served import (
+    DYNAMIC,
+    DYNAMIC_MAY_DIFFER,
+    DYNAMIC_SCORE_TOLERANCE,
+    SCORE_TOLERANCE,
+    alike,
+    ask_server,
+    compare_answers,
+)
 from ernie_runtime.kinds import TensorSpec, get_kind
 from ernie_runtime.manifest import Manifest, Variant
 from ernie_runtime.names import RESULT, variant_ensemble
@@ -42,7 +50,7 @@ class ExpectedAnswers:
     results: Mapping[Item, Any]  # RESULT, parsed
     exact: Mapping[Item, Mapping[str, int]]  # whole-number outputs
     numeric: Mapping[Item, Mapping[str, Any]] = field(default_factory=dict)  # outputs that are floats
-    tolerance: float = SCORE
+    tolerance: float = SCORE_TOLERANCE
     allowed: float = 0.0  # share of the answers that may be wrong
 
     def is_wrong(self, item: Item, outputs: Outputs) -> bool:
@@ -77,16 +85,16 @@ def expected_answers(address: str, pipeline: Pipeline, variant: Variant, items: 
 
     address: HOST:PORT of gRPC. Errors: AnswerError where the two do not agree.
     """
-    manifest, by_call = pipeline.manifest, variant.made.get("precision") in BY_CALL
+    manifest, by_call = pipeline.manifest, variant.made.get("precision") in DYNAMIC
     model = variant_ensemble(manifest.task, variant.name)
     offline = pipeline.predict(items)
-    served = ask(address, model, manifest, items)
-    verdict = compare([a if isinstance(a, str) else a.result for a in offline], served, by_call)
+    served = ask_server(address, model, manifest, items)
+    verdict = compare_answers([a if isinstance(a, str) else a.result for a in offline], served, by_call)
     if not verdict.passed:
         raise AnswerError(f"{model}: {verdict.reason}; is it the same repository?")
     kind = get_kind(manifest.kind)
     outputs = kind.numeric_outputs(manifest)
-    tolerance = SCORE_BY_CALL if by_call else SCORE
+    tolerance = DYNAMIC_SCORE_TOLERANCE if by_call else SCORE_TOLERANCE
     results: dict[Item, Any] = {}
     exact: dict[Item, dict[str, int]] = {}
     numeric: dict[Item, dict[str, Any]] = {}
@@ -106,7 +114,7 @@ def expected_answers(address: str, pipeline: Pipeline, variant: Variant, items: 
         exact=exact,
         numeric=numeric,
         tolerance=tolerance,
-        allowed=PART_BY_CALL if by_call else 0.0,
+        allowed=DYNAMIC_MAY_DIFFER if by_call else 0.0,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ernie_builders.compression.gate import judge
-from ernie_builders.repository.served import alike, compare
+from ernie_builders.repository.served import alike, compare_answers
 
 FP32 = {"rows": 500, "main": "accuracy", "split": "dev", "metrics": {"accuracy": 90.0}}
 
@@ -44,8 +44,10 @@ def test_nothing_measured_nothing_said() -> None:
 
 def test_served_answers() -> None:
     offline = [{"label": "a", "score": 0.5, "top": [1]}, "item 0: empty"]
-    assert compare(offline, [{"label": "a", "score": 0.501, "top": [2]}, {"error": {"code": "INVALID_ARG"}}]).passed
-    verdict = compare(offline, [{"label": "b", "score": 0.5}, "refused"])
+    assert compare_answers(
+        offline, [{"label": "a", "score": 0.501, "top": [2]}, {"error": {"code": "INVALID_ARG"}}]
+    ).passed
+    verdict = compare_answers(offline, [{"label": "b", "score": 0.5}, "refused"])
     assert verdict.figures == {"served_texts": 2, "served_different": 1}
     assert verdict.reason.startswith("the server answers 1 of 2 texts otherwise")
     assert '{"label": "b", "score": 0.5} where {"label": "a"' in verdict.reason
@@ -54,9 +56,9 @@ def test_served_answers() -> None:
 def test_ranges_by_call_may_move_a_text_in_a_hundred() -> None:
     offline = [{"label": "a", "score": 0.5}] * 100
     served = [*offline[1:], {"label": "b", "score": 0.5}]
-    assert not compare(offline, served).passed
-    assert compare(offline, served, by_call=True).passed
-    assert not compare(offline, [*served[1:], {"label": "b", "score": 0.5}], by_call=True).passed
+    assert not compare_answers(offline, served).passed
+    assert compare_answers(offline, served, dynamic=True).passed
+    assert not compare_answers(offline, [*served[1:], {"label": "b", "score": 0.5}], dynamic=True).passed
 
 
 @pytest.mark.parametrize(

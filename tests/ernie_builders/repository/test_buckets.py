@@ -32,8 +32,8 @@ def best_by_trying(known: dict[str, int], max_length: int, count: int) -> float:
 def test_no_other_buckets_pad_less(lengths: list[int], most: int) -> None:
     known = histogram(lengths)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(buckets, "MOST", most)
-        patch.setattr(buckets, "ENOUGH", -1)  # so that all buckets are used
+        patch.setattr(buckets, "MAX_BUCKETS", most)
+        patch.setattr(buckets, "LOW_WASTE", -1)  # so that all buckets are used
         found = length_buckets(known, 14)
     assert len(found) == most
     share = buckets.UNSEEN * len(lengths) / 14
@@ -47,7 +47,7 @@ def test_no_other_buckets_pad_less(lengths: list[int], most: int) -> None:
 def test_buckets_ascend_to_the_full_length(lengths: list[int], max_length: int) -> None:
     found = length_buckets(histogram(lengths), max_length)
     assert found == sorted(set(found)) and found[-1] == max_length and found[0] >= 1
-    assert len(found) <= max(buckets.MOST, len(buckets.LADDER))
+    assert len(found) <= max(buckets.MAX_BUCKETS, len(buckets.LADDER))
 
 
 def test_as_few_as_do() -> None:
@@ -62,7 +62,7 @@ def test_less_padding_than_the_ladder_on_lengths_like_titles() -> None:
     known = histogram(lengths)
     ladder = [16, 24, 32, 48, 64, 96, 128]
     found = length_buckets(known, 128)
-    assert len(found) <= buckets.MOST
+    assert len(found) <= buckets.MAX_BUCKETS
     assert expected_waste(known, found) < 0.12 < expected_waste(known, ladder)
     padded = sum(next(b for b in found if b >= n) for n in lengths)
     assert expected_waste(known, found) == pytest.approx(padded / sum(lengths) - 1)

@@ -74,7 +74,7 @@ def test_several_calls_at_once_where_they_are_faster(whole: float, faster: bool)
 
         return run
 
-    assert calibrate.faster_at_once(sleeper(0.01), sleeper(whole), 2, 32, time.perf_counter) is faster
+    assert calibrate.concurrent_is_faster(sleeper(0.01), sleeper(whole), 2, 32, time.perf_counter) is faster
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,9 @@ def test_several_calls_at_once_where_they_are_faster(whole: float, faster: bool)
 def test_calls_are_one_where_the_cores_are_shared_out(
     monkeypatch: pytest.MonkeyPatch, serving: ServingConfig, calls: int
 ) -> None:
-    monkeypatch.setattr(calibrate, "calibrate", lambda *_: Calibration(1.0, 50.0, Batching(calls=2)))
+    monkeypatch.setattr(
+        calibrate, "calibrate", lambda *_: Calibration(call_ms=1.0, token_us=50.0, batching=Batching(calls=2))
+    )
     monkeypatch.setattr(calibrate.OtherWork, "share", lambda _: 0.0)
     found = batching_of(Variant("fp32", "onnxruntime", "m", 0, "", 0.0), Path(), {}, serving)
     assert found["calls"] == calls
@@ -113,7 +115,7 @@ def test_a_slow_engine_is_not_waited_for() -> None:
 
 
 def test_call_tokens_stay_sane() -> None:
-    assert Machine().calibrate(1e-2, 1e-6).batching.call_tokens == calibrate.MOST_CALL_TOKENS
+    assert Machine().calibrate(1e-2, 1e-6).batching.call_tokens == calibrate.MAX_CALL_TOKENS
     assert Machine().calibrate(0.0, 1e-5).batching.call_tokens == 0
 
 
@@ -137,7 +139,9 @@ def test_the_tasks_file_wins(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(("share", "kept"), [(0.5, False), (0.05, True)])
 def test_what_a_busy_machine_measures_is_not_kept(monkeypatch: pytest.MonkeyPatch, share: float, kept: bool) -> None:
     monkeypatch.setattr(calibrate, "load_engine", lambda *_: Machine().engine(0, 0))
-    monkeypatch.setattr(calibrate, "calibrate", lambda *_: Calibration(1.0, 50.0, Batching(call_tokens=99)))
+    monkeypatch.setattr(
+        calibrate, "calibrate", lambda *_: Calibration(call_ms=1.0, token_us=50.0, batching=Batching(call_tokens=99))
+    )
     monkeypatch.setattr(calibrate.OtherWork, "share", lambda _: share)
     found = batching_of(Variant("fp32", "onnxruntime", "m", 0, "", 0.0), Path(), {}, ServingConfig())
     assert (found["call_tokens"] == 99) is kept

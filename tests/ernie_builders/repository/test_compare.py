@@ -13,7 +13,7 @@ import pytest
 from ernie_builders.errors import PublishError
 from ernie_builders.lint.repository import lint
 from ernie_builders.repository import compare
-from ernie_builders.repository.compare import picked, remarks, table
+from ernie_builders.repository.compare import picked_variant, remarks, table
 from ernie_runtime.manifest import Evaluation, Manifest, Variant
 from ernie_runtime.repository import task_manifest
 from ernie_runtime.steps.pipeline import Pipeline
@@ -66,15 +66,15 @@ def test_figures_are_of_own_rows_that_all_variants_have(measured: Manifest) -> N
 
 
 def test_what_pick_means(measured: Manifest) -> None:
-    assert picked(measured, "fastest", None) == "int8"
-    assert picked(measured, "fastest", 0.2) == "fp32"
-    assert picked(measured, "smallest", None) == "fp32-e8"
-    assert picked(measured, "int8", 0.5) == "int8"
+    assert picked_variant(measured, "fastest", None) == "int8"
+    assert picked_variant(measured, "fastest", 0.2) == "fp32"
+    assert picked_variant(measured, "smallest", None) == "fp32-e8"
+    assert picked_variant(measured, "int8", 0.5) == "int8"
     for name, says in (("w0.5-int8", "did not pass the gate"), ("int4", "is none of its variants")):
         with pytest.raises(
             PublishError, match=f"'{name}' {says}; --pick takes fp32, int8, fp32-e8, fastest or smallest"
         ):
-            picked(measured, name, None)
+            picked_variant(measured, name, None)
 
 
 def test_table(measured: Manifest) -> None:
