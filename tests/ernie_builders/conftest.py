@@ -12,7 +12,7 @@ import pytest
 from ernie_builders.config.tasks import ASSETS
 from ernie_runtime.text.tokenization import ErnieTokenizer
 
-from . import lint_toy
+from .lint import toy_repository
 from .places import TASKS, Place, topic_rows, write_names, write_topics
 from .tiny import CONFIG, ENTRIES, random_hugging_face, write_hugging_face
 
@@ -118,9 +118,11 @@ def embedded_tokenizer() -> ErnieTokenizer:
 def lint_published(tmp_path_factory: pytest.TempPathFactory, embedded_tokenizer: ErnieTokenizer) -> Path:
     """A repository of the tasks `news` and `ner`; copy it before changing it."""
     root = tmp_path_factory.mktemp("lint") / "repository"
-    for task in lint_toy.LABELS:
-        graph = lint_toy.onnx_bytes(3, task == "ner")
-        lint_toy.publish(root, lint_toy.make_manifest(task, embedded_tokenizer, graph), embedded_tokenizer, graph)
+    for task in toy_repository.LABELS:
+        graph = toy_repository.onnx_bytes(3, task == "ner")
+        toy_repository.publish(
+            root, toy_repository.make_manifest(task, embedded_tokenizer, graph), embedded_tokenizer, graph
+        )
     (root / "README.md").write_text("Generated.\n", encoding="utf-8")
     return root
 

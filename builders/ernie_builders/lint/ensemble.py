@@ -110,13 +110,13 @@ def _padding_rules(
     model: Model, models: Mapping[str, Model], flavour: str, steps: Sequence[pb.ModelEnsembling.Step]
 ) -> Iterator[Finding]:
     """No step pads requests to buckets where another one takes ragged requests."""
-    found = (models[step.model_name].served(flavour) for step in steps if step.model_name in models)
-    served = [step for step in found if step is not None]
-    ragged = [step.config.name for step in served if any(tensor.allow_ragged_batch for tensor in step.config.input)]
-    for step in served if ragged else ():
-        if "buckets" in step.config.parameters and step.config.parameters["buckets"].string_value:
+    configs = [models[step.model_name].served(flavour) for step in steps if step.model_name in models]
+    served = [config for config in configs if config is not None]
+    ragged = [config.name for _, config in served if any(tensor.allow_ragged_batch for tensor in config.input)]
+    for file, config in served if ragged else ():
+        if "buckets" in config.parameters and config.parameters["buckets"].string_value:
             problem = f"parameter buckets pads requests, but {ragged[0]} takes ragged ones in this flavour"
-            yield Finding(step.file, problem, f"remove the parameter or {model.republish}")
+            yield Finding(file, problem, f"remove the parameter or {model.republish}")
 
 
 def _link_rules(file: str, links: Links, fix: str) -> Iterator[Finding]:

@@ -129,8 +129,8 @@ class OtherWork:
 
     def share(self) -> float:
         """Their share of the cores' time, from 0 to 1; 0 if the system has no /proc/stat."""
-        busy, total, own = (now - then for now, then in zip(self._now(), self.start, strict=True))
-        return max(0.0, busy - own) / total if total > 0 else 0.0
+        busy, total, ours = (now - then for now, then in zip(self._now(), self.start, strict=True))
+        return max(0.0, busy - ours) / total if total > 0 else 0.0
 
     @staticmethod
     def _now() -> tuple[float, float, float]:

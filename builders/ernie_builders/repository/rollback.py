@@ -57,10 +57,10 @@ def roll_back(repository: Path, manifest: Manifest) -> Manifest:
     The version before it gets the configuration that it was published with. Models that it did not have are removed.
     """
     task = manifest.task
-    earlier = [number for number in versions(repository / task) if number < manifest.version]
-    if not earlier:
+    previous = [number for number in versions(repository / task) if number < manifest.version]
+    if not previous:
         raise PublishError(f"task {task}: version {manifest.version} is the only one in {repository}")
-    version = earlier[-1]
+    version = previous[-1]
     old = Manifest.load(repository / task / str(version) / MANIFEST_FILE)
     names = models_of(old)
     for name in names:
@@ -74,7 +74,7 @@ def roll_back(repository: Path, manifest: Manifest) -> Manifest:
         folder = repository / name
         with whole_folder(folder) as new:
             shutil.copytree(folder / str(version) / PUBLISHED, new, dirs_exist_ok=True)
-            for number in earlier:
+            for number in previous:
                 if (folder / str(number)).is_dir():
                     shutil.copytree(folder / str(number), new / str(number))
     for name in models_of(manifest):

@@ -20,8 +20,8 @@ from ernie_runtime.names import MANIFEST_PARAMETER
 from ernie_runtime.text.tokenization import ErnieTokenizer
 from ernie_serve.problems import check_repository
 
-from .. import lint_toy
-from ..lint_breaks import Break, edit
+from ..lint import toy_repository
+from ..lint.breaks import Break, edit
 from ..places import Place
 
 TASKS = load_tasks()
@@ -65,10 +65,10 @@ def published(tmp_path_factory: pytest.TempPathFactory, embedded_tokenizer: Erni
     """A repository of the tasks news, ner and same (pairs), with compat ensembles for the first two."""
     root = tmp_path_factory.mktemp("published") / "repository"
     for task, kind in (("news", ""), ("ner", ""), ("same", "pair_classification")):
-        graph = lint_toy.onnx_bytes(3, task == "ner")
-        manifest = lint_toy.make_manifest(task if not kind else "news", embedded_tokenizer, graph)
+        graph = toy_repository.onnx_bytes(3, task == "ner")
+        manifest = toy_repository.make_manifest(task if not kind else "news", embedded_tokenizer, graph)
         manifest = replace(manifest, task=task, kind=kind or manifest.kind)
-        lint_toy.publish(root, manifest, embedded_tokenizer, graph)
+        toy_repository.publish(root, manifest, embedded_tokenizer, graph)
     publish(SEQCLS, named("news"), root)
     publish(TOKENCLS, named("ner"), root)
     return root

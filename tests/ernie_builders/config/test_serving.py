@@ -1,145 +1,21 @@
-"""The table [tasks.X.serving]: what it puts into configurations, and what it refuses."""
+"""The table [tasks.X.serving]: what it refuses."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
-from google.protobuf import text_format
-from tritonclient.grpc import model_config_pb2 as pb
 
-from ernie_builders.config.serving import QUEUE_SIZE, REPORTS_TO, SLO, ServingConfig
+from ernie_builders.config.serving import ServingConfig
 from ernie_builders.errors import ConfigError
-from ernie_builders.repository.queues import bound_queues, set_instances
 
 from ..places import Place, copied
-
-HOUR = 3_600_000_000  # microseconds
-
-
-def bounded(serving: ServingConfig, backend: str = "onnxruntime", rate: float = 0.0) -> Any:
-    config = pb.ModelConfig(backend=backend)
-    config.dynamic_batching.SetInParent()
-    bound_queues(config, serving, rate)
-    return config.dynamic_batching
-
-
-def test_no_bounds_where_none_are_asked_for() -> None:
-    """A queue policy of any kind makes Triton's batcher sleep while requests wait."""
-    assert not bounded(ServingConfig()).HasField("default_queue_policy")
-    assert not bounded(ServingConfig()).priority_levels
-
-
-@pytest.mark.parametrize(
-    ("backend", "stand_in", "parameters", "policy"),
-    [
-        ("ernie_tokenizer", True, {SLO: "400"}, False),
-        ("onnxruntime", True, {SLO: "400", REPORTS_TO: "T_tokenizer"}, False),
-        ("ernie_postprocess", True, {}, False),
-        ("ernie_pipeline", True, {SLO: "400"}, False),
-        ("onnxruntime", False, {}, True),
-        ("ernie_tokenizer", False, {}, True),
-    ],
-)
-def test_stand_ins_refuse_by_themselves(backend: str, stand_in: bool, parameters: dict[str, str], policy: bool) -> None:
-    config = pb.ModelConfig(backend=backend)
-    config.dynamic_batching.SetInParent()
-    bound_queues(config, ServingConfig(slo_ms=400), 500, stand_in, "T_tokenizer")
-    assert {name: value.string_value for name, value in config.parameters.items()} == parameters
-    assert config.dynamic_batching.HasField("default_queue_policy") == policy
-
-
-def test_with_priorities_the_encoder_refuses() -> None:
-    """A tokenizer cannot tell bulk requests, which may wait, from others."""
-    for backend, parameters in (("ernie_tokenizer", []), ("onnxruntime", [SLO])):
-        config = pb.ModelConfig(backend=backend)
-        config.dynamic_batching.SetInParent()
-        bound_queues(config, ServingConfig(slo_ms=400, priorities=True), 500, True, "T_tokenizer")
-        assert list(config.parameters) == parameters
-
-
-def test_one_bound_brings_the_others_defaults() -> None:
-    batching = bounded(ServingConfig(priorities=True))
-    assert batching.default_queue_policy.max_queue_size == QUEUE_SIZE
-    assert batching.default_queue_policy.default_timeout_microseconds == HOUR
-    assert batching.default_queue_policy.allow_timeout_override
-
-
-@pytest.mark.parametrize(
-    ("serving", "rate", "size", "timeout"),
-    [
-        (ServingConfig(slo_ms=400), 0, 256, 200),
-        (ServingConfig(slo_ms=400), 500, 100, 200),
-        (ServingConfig(slo_ms=400), 10, 32, 200),
-        (ServingConfig(slo_ms=400, queue_size=7, timeout_ms=50), 500, 7, 50),
-        (ServingConfig(timeout_ms=50), 500, 256, 50),
-    ],
-)
-def test_bounds(serving: ServingConfig, rate: float, size: int, timeout: int) -> None:
-    policy = bounded(serving, rate=rate).default_queue_policy
-    assert (policy.max_queue_size, policy.default_timeout_microseconds) == (size, 1000 * timeout)
-    assert policy.timeout_action == policy.REJECT
-    assert list(bounded(serving, rate=rate).preferred_batch_size) == [32]
-
-
-@pytest.mark.parametrize(
-    ("given", "counts"),
-    [
-        ({"backend": "onnxruntime"}, [3]),
-        ({"backend": "ernie_pipeline"}, [3]),
-        ({"backend": "ernie_tokenizer"}, []),
-        ({"platform": "ensemble"}, []),
-    ],
-)
-def test_instances(given: dict[str, str], counts: list[int]) -> None:
-    """Left unsaid, two processes of `onnxruntime` would share the cores."""
-    config = pb.ModelConfig(**given)
-    set_instances(config, ServingConfig(instances=3))
-    assert [group.count for group in config.instance_group] == counts
-
-
-def test_priorities() -> None:
-    batching = bounded(ServingConfig(slo_ms=400, priorities=True))
-    assert (batching.priority_levels, batching.default_priority_level) == (2, 1)
-    bulk = batching.priority_queue_policy[2]
-    assert bulk.max_queue_size == 256 and bulk.default_timeout_microseconds == HOUR
-
-
-def test_what_the_encoder_has_worked_on_is_not_refused() -> None:
-    batching = bounded(ServingConfig(slo_ms=400, priorities=True), "ernie_postprocess")
-    assert not batching.HasField("default_queue_policy") and not batching.preferred_batch_size
-    assert batching.priority_levels == 2
-
-
-def test_ensembles_have_no_queue() -> None:
-    config = pb.ModelConfig(platform="ensemble")
-    bound_queues(config, ServingConfig(slo_ms=400))
-    assert not config.HasField("dynamic_batching")
 
 
 @pytest.mark.parametrize("wrong", [{"slo_ms": -1}, {"queue_size": -5}, {"call_tokens": -2}, {"instances": 0}])
 def test_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(ConfigError, match=rf"serving.{next(iter(wrong))} is -?\d+"):
         ServingConfig(**wrong)
-
-
-def test_published(finished: Place, tmp_path: Any) -> None:
-    place = copied(finished, tmp_path)
-    text = place.tasks_file.read_text(encoding="utf-8")
-    tasks = tmp_path / "tasks.toml"
-    table = "\n[tasks.topics.serving]\nslo_ms = 600\nqueue_size = 40\npriorities = true\ncall_tokens = 11\n"
-    tasks.write_text(text + table, encoding="utf-8")
-    assert place.build("--tasks-file", str(tasks)) == 0
-    for file in ("config.pbtxt", "configs/ragged.pbtxt", "configs/tensorrt.pbtxt"):
-        written = (place.output / "topics_encoder_fp32" / file).read_text(encoding="utf-8")
-        config = text_format.Parse(written, pb.ModelConfig())
-        assert config.dynamic_batching.default_queue_policy.max_queue_size == 40
-        assert config.dynamic_batching.priority_queue_policy[2].max_queue_size == 40
-        assert [group.count for group in config.instance_group] == [1]
-        if "ragged" in file:
-            assert config.parameters["call_tokens"].string_value == "11"
-    assert place.build("--tasks-file", str(tasks)) == 0  # nothing changed, nothing published
-    assert [p.name for p in (place.output / "topics_encoder_fp32").iterdir() if p.name.isdigit()] == ["1"]
 
 
 def test_a_misspelt_field(finished: Place, tmp_path: Any, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from ernie_builders.repository import model_config
 
-from ..lint_breaks import AGAIN, CONFIG, ENSEMBLE, ONNX, POST, RAGGED, Case, config, edit, move, remove, write
+from .breaks import AGAIN, CONFIG, ENSEMBLE, ONNX, POST, RAGGED, Case, config, edit, move, remove, write
 
 CASES: dict[str, Case] = {
     # configurations

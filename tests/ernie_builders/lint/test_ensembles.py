@@ -8,7 +8,7 @@ import pytest
 
 from ernie_builders.repository import model_config
 
-from ..lint_breaks import AGAIN, ENSEMBLE, POST, TOKENIZER, Case, both, config, edit, remove, step, tensor
+from .breaks import AGAIN, ENSEMBLE, POST, TOKENIZER, Case, both, config, edit, remove, step, tensor
 
 CASES: dict[str, Case] = {
     "step missing": Case(

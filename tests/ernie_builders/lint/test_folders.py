@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ..lint_breaks import AGAIN, Case, remove, write
+from .breaks import AGAIN, Case, remove, write
 
 CASES: dict[str, Case] = {
     "model missing": Case(remove("news_fp32"), "news_fp32", "the model is missing", AGAIN),

@@ -14,8 +14,8 @@ from ernie_builders.lint.repository import lint, main
 from ernie_runtime.install import install_hint
 from ernie_runtime.text.tokenization import ErnieTokenizer
 
-from ..lint_breaks import AGAIN, ONNX, POST, graph, remove, tensor
-from ..lint_toy import make_manifest, onnx_bytes, publish
+from .breaks import AGAIN, ONNX, POST, graph, remove, tensor
+from .toy_repository import make_manifest, onnx_bytes, publish
 
 
 def test_what_the_builder_writes_has_no_findings(lint_root: Path, capsys: pytest.CaptureFixture[str]) -> None:

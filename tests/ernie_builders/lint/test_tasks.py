@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from onnx import TensorProto
 
-from ..lint_breaks import (
+from .breaks import (
     AGAIN,
     CONFIG,
     ENSEMBLE,
@@ -25,7 +25,7 @@ from ..lint_breaks import (
     tensor,
     write,
 )
-from ..lint_toy import onnx_bytes
+from .toy_repository import onnx_bytes
 
 CASES: dict[str, Case] = {
     # names, labels and graphs

@@ -1,4 +1,4 @@
-"""Ways to break the model repository of lint_toy.py, one file of it at a time."""
+"""Ways to break the model repository of toy_repository.py, one file of it at a time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 from ernie_builders.lint.repository import main
 from ernie_builders.repository import model_config
 
-from .lint_toy import onnx_bytes
+from .toy_repository import onnx_bytes
 
 AGAIN = "publish news again"
 CONFIG, RAGGED = "news_encoder_fp32/config.pbtxt", "news_encoder_fp32/configs/ragged.pbtxt"
