@@ -9,15 +9,14 @@ import pytest
 
 from ernie_builders import build_all
 from ernie_perf.peers.__main__ import main
-from ernie_perf.peers.base import unfit
-from ernie_perf.peers.infinity_peer import InfinityPeer
-from ernie_perf.peers.sentence_transformers_peer import SentenceTransformersPeer
+from ernie_perf.peers.base import ServerPeer, why_unfit
+from ernie_perf.peers.servers import INFINITY, SENTENCE_TRANSFORMERS
 
 from .conftest import topic_rows, write_base_model
 
 pytestmark = pytest.mark.e2e
 PEERS = ("classic", "ensemble", "fused", "engine")
-PYTORCH = (InfinityPeer, SentenceTransformersPeer)
+PYTORCH = (INFINITY, SENTENCE_TRANSFORMERS)
 VECTOR = """
 [tasks.vector]
 kind = "embedding"
@@ -71,7 +70,7 @@ def test_vectors_are_compared_like_labels(
     repository, weights = vectors
     arguments = ["--repository", str(repository), "--task", "vector", "--texts", str(texts), "--field", "text"]
     arguments += ["--concurrency", "8", "--rounds", "1", "--checkpoint", str(weights), "--output", str(tmp_path)]
-    lacking = {peer.name: unfit(peer, "embedding") for peer in (make() for make in PYTORCH)}
+    lacking = {spec.name: why_unfit(ServerPeer(spec), "embedding") for spec in PYTORCH}
     names = (*PEERS, "fastapi", *lacking)
     assert main([*arguments, "--peers", ",".join(names)]) == 0, capsys.readouterr()
     found = json.loads((tmp_path / "peers.json").read_text(encoding="utf-8"))
@@ -85,7 +84,7 @@ def test_other_weights_get_no_figures(
     vectors: tuple[Path, Path], texts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The check is real: other weights, the same shape."""
-    if lack := unfit(SentenceTransformersPeer(), "embedding"):
+    if lack := why_unfit(ServerPeer(SENTENCE_TRANSFORMERS), "embedding"):
         pytest.skip(lack)
     write_base_model(tmp_path / "other", seed=1)
     arguments = ["--repository", str(vectors[0]), "--task", "vector", "--texts", str(texts), "--field", "text"]

@@ -1,4 +1,4 @@
-"""The interface of a peer, and what servers in processes of their own share."""
+"""The interface of a peer, and what all servers that are asked over HTTP share."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -20,57 +21,57 @@ import ernie_runtime
 from ernie_runtime.install import install_hint
 
 from ..errors import PeerError
-from .answers import KINDS, Answer
-from .case import Case, Item
-from .closed_loop import Run, closed_loop, http_request
-from .plain import CASE_VARIABLE
+from .closed_loop import LoopResult, closed_loop, http_request
+from .standalone import CASE_VARIABLE, KINDS, Answer, Case, Item
 
 PACKAGES = [str(Path(module.__file__).parents[1]) for module in (ernie_perf, ernie_runtime) if module.__file__]
-START_SECONDS = 90.0
+START_SECONDS = 90.0  # until a server must have answered
+STOP_SECONDS = 10.0  # after SIGTERM, then SIGKILL
+POLL_SECONDS = 0.2
 
 
 class Peer(Protocol):
     """One way to serve a case."""
 
     name: str  # on the command line and in reports
-    what: str  # a line for the report
-    packages: tuple[str, ...]  # modules it needs
+    description: str  # a line for the report
+    packages: tuple[str, ...]  # modules that it needs
     extra: str  # the extra of this project that brings them
     kinds: tuple[str, ...]  # of tasks that it serves
 
     def start(self, case: Case, port: int, example: Item) -> str:
-        """Serve the case; the address, once `example` is answered. PeerError where that fails."""
+        """Serve the case; the address, once `example` is answered. Errors: PeerError."""
 
-    def run(self, items: Sequence[Item], concurrency: int) -> Run:
-        """Answer every item once, at most `concurrency` at a time."""
+    def run(self, items: Sequence[Item], concurrency: int) -> LoopResult:
+        """Answer every item once, at most `concurrency` at a time. Errors: PeerError."""
 
     def answer(self, body: bytes) -> Answer:
-        """One of the run's answers, as `answers` has it."""
+        """One of the run's answers in the form of `standalone.Answers`."""
 
     def stop(self) -> None:
         """End what `start` started; may be called at any time, and twice."""
 
 
-def unfit(peer: Peer, kind: str) -> str:
+def why_unfit(peer: Peer, kind: str) -> str:
     """Why a peer cannot serve tasks of a kind here, and what to install; empty where it can."""
     if kind not in peer.kinds:
         return f"serves {', '.join(peer.kinds)} only; the task is {kind}"
-    lacking = [name for name in peer.packages if importlib.util.find_spec(name) is None]
-    return f"not installed ({', '.join(lacking)}): {install_hint(peer.extra)}" if lacking else ""
+    missing = [name for name in peer.packages if importlib.util.find_spec(name) is None]
+    return f"not installed ({', '.join(missing)}): {install_hint(peer.extra)}" if missing else ""
 
 
 def free_port() -> int:
     """A TCP port on the loopback interface that is free now."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port: int = taken.getsockname()[1]
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
         return port
 
 
 class HttpPeer:
-    """A peer that is asked over HTTP; subclasses say `path`, `body` and `answer`, and set `address`."""
+    """A peer that is asked over HTTP; subclasses set `address` and say `path`, `body` and `answer`."""
 
-    name = what = path = ""
+    name = description = path = ""
     packages: tuple[str, ...] = ()
     extra = "peers"
     kinds: tuple[str, ...] = tuple(KINDS)
@@ -80,71 +81,108 @@ class HttpPeer:
 
     def body(self, item: Item) -> bytes:
         """The JSON of one request."""
-        return json.dumps({"texts": item}, ensure_ascii=False).encode()
+        return texts_body(item)
 
     def answer(self, body: bytes) -> Answer:
         """The answer as it is, unless the server wraps it."""
-        found: Answer = json.loads(body)
-        return found
+        return json_answer(body)
 
-    def run(self, items: Sequence[Item], concurrency: int) -> Run:
+    def run(self, items: Sequence[Item], concurrency: int) -> LoopResult:
         """A closed loop over all items."""
         requests = [http_request(self.address, self.path, self.body(item)) for item in items]
         return closed_loop(self.address, requests, concurrency)
 
 
-class ModulePeer(HttpPeer):
-    """A server that is a Python module of this package, started as a process with the case in its environment."""
+def texts_body(item: Item) -> bytes:
+    """`{"texts": [...]}`."""
+    return json.dumps({"texts": item}, ensure_ascii=False).encode()
 
-    module = ""
-    arguments: tuple[str, ...] = ()  # {port} stands for the port, {folder} for the one given to `prepare`
 
-    def __init__(self) -> None:
+def json_answer(body: bytes) -> Answer:
+    """The JSON object itself."""
+    answer: Answer = json.loads(body)
+    return answer
+
+
+def no_preparation(case: Case, folder: Path) -> Mapping[str, str]:
+    """For servers that need nothing besides the case."""
+    del case, folder
+    return {}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerSpec:
+    """A server that is a Python module, started as a process with the case in its environment."""
+
+    name: str
+    description: str
+    packages: tuple[str, ...]
+    extra: str = "peers"
+    kinds: tuple[str, ...] = tuple(KINDS)
+    module: str
+    arguments: tuple[str, ...] = ("{port}",)  # {port} stands for the port, {folder} for the one given to `prepare`
+    path: str = "/predict"
+    prepare: Callable[[Case, Path], Mapping[str, str]] = no_preparation
+    """Writes to a folder what the module needs besides the case; returns what to add to its environment."""
+    body: Callable[[Item], bytes] = texts_body
+    answer: Callable[[bytes], Answer] = json_answer
+
+
+class ServerPeer(HttpPeer):
+    """A `ServerSpec` at work."""
+
+    def __init__(self, spec: ServerSpec) -> None:
         super().__init__()
+        self.spec = spec
+        self.name, self.description, self.path = spec.name, spec.description, spec.path
+        self.packages, self.extra, self.kinds = spec.packages, spec.extra, spec.kinds
         self._process: subprocess.Popen[bytes] | None = None
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 
-    def prepare(self, case: Case, folder: Path) -> dict[str, str]:
-        """Write what the module needs besides the case; what to add to its environment."""
-        del case, folder
-        return {}
+    def body(self, item: Item) -> bytes:
+        """As the server takes it."""
+        return self.spec.body(item)
+
+    def answer(self, body: bytes) -> Answer:
+        """As the server gives it."""
+        return self.spec.answer(body)
 
     def start(self, case: Case, port: int, example: Item) -> str:
         """Start the module and wait for its first answer."""
         self._folder = tempfile.TemporaryDirectory(prefix=f"peer-{self.name}-")
         folder = Path(self._folder.name)
-        added, file, log = self.prepare(case, folder), case.write(folder / "case.json"), folder / "log"
-        own = (*PACKAGES, os.environ.get("PYTHONPATH"))
-        path = os.pathsep.join(filter(None, own))
-        command = [
-            sys.executable,
-            "-m",
-            self.module,
-            *(part.format(port=port, folder=folder) for part in self.arguments),
-        ]
+        environment = {**os.environ, **self.spec.prepare(case, folder)}
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, (*PACKAGES, os.environ.get("PYTHONPATH"))))
+        environment[CASE_VARIABLE] = str(case.write(folder / "case.json"))
+        arguments = [argument.format(port=port, folder=folder) for argument in self.spec.arguments]
+        log = folder / "log"
         with log.open("wb") as output:
             self._process = subprocess.Popen(
-                command,
-                env={**os.environ, **added, "PYTHONPATH": path, CASE_VARIABLE: str(file)},
+                [sys.executable, "-m", self.spec.module, *arguments],
+                env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
         self.address = f"127.0.0.1:{port}"
+        self._wait_for_answer(self._process, example, log)
+        return self.address
+
+    def _wait_for_answer(self, process: subprocess.Popen[bytes], example: Item, log: Path) -> None:
         deadline = time.monotonic() + START_SECONDS
         while True:
             try:
                 self.run([example], 1)
-                return self.address
+                return
             except PeerError as error:
-                code = self._process.poll()
+                code = process.poll()
                 if code is not None or time.monotonic() > deadline:
-                    said = log.read_text(encoding="utf-8", errors="replace").strip().splitlines() or ["nothing"]
+                    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines() or ["nothing"]
                     self.stop()
-                    ended = f"ended with code {code}" if code is not None else f"did not answer ({error})"
-                    raise PeerError(f"{self.name} {ended}; its last words: {said[-1]}") from None
-                time.sleep(0.2)
+                    reason = f"ended with code {code}" if code is not None else f"did not answer ({error})"
+                    raise PeerError(f"{self.name} {reason}; its last words: {lines[-1]}") from None
+                time.sleep(POLL_SECONDS)
 
     def stop(self) -> None:
         """SIGTERM to the module and its children, SIGKILL to those that stay."""
@@ -152,7 +190,7 @@ class ModulePeer(HttpPeer):
             for number in (signal.SIGTERM, signal.SIGKILL):
                 try:
                     os.killpg(self._process.pid, number)
-                    self._process.wait(10)
+                    self._process.wait(STOP_SECONDS)
                 except (ProcessLookupError, subprocess.TimeoutExpired):
                     continue
             self._process = None

@@ -1,11 +1,10 @@
-"""What all peers serve: one ONNX model with its tokenizer, taken from a published task."""
+"""What all peers serve, and are asked: the ONNX model of a published task, and texts from a file."""
 
 from __future__ import annotations
 
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ernie_runtime.engines import ENGINES
@@ -14,69 +13,51 @@ from ernie_runtime.names import encoder_model, tokenizer_model
 from ernie_runtime.repository import newest_version, task_manifest
 
 from ..errors import PeerError
-from .answers import EMBEDDING, KINDS
-
-Item = tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Case:
-    """The model as files, and how it is to be run."""
-
-    task: str
-    kind: str
-    variant: str
-    model: str  # ONNX: input_ids, token_type_ids INT64 [B, L] -> `output` FP32 [B, `width`]
-    tokenizer: str  # tokenizer.json of Hugging Face's `tokenizers`, without special tokens
-    output: str  # logits, embedding
-    width: int
-    max_length: int  # tokens of a text, special tokens included
-    inputs: tuple[str, ...]  # names of the task's inputs
-    threads: int  # of the engine
-    labels: tuple[str, ...] = ()  # of a classification
-    pooling: str = ""  # of an embedding: how `model` makes one vector of the tokens' states
-    normalize: bool = False  # of an embedding: the answer is at length 1, whatever `model` gives
-    checkpoint: str = ""  # the directory of the weights that `model` was exported from; empty: not known
-
-    def write(self, path: Path) -> Path:
-        """As JSON, for a server in another process; `plain.load` reads it."""
-        path.write_text(json.dumps(asdict(self), ensure_ascii=False), encoding="utf-8")
-        return path
+from .standalone import EMBEDDING, KINDS, Case, Item, PlainTokenizer
 
 
 def read_case(repository: Path, task: str, variant: str = "", checkpoint: str = "") -> Case:
-    """The newest version of a task; variant: empty for the recommended one. PeerError where no peer could serve it."""
+    """The newest version of a task; variant: empty for the recommended one.
+
+    Errors: PeerError where no peer could serve it; ErnieError where the task is not published.
+    """
     manifest = task_manifest(repository, task)
     chosen = manifest.variant(variant or manifest.recommended)
     if manifest.kind not in KINDS:
         raise PeerError(f"task {task} is {manifest.kind}; the peers here serve {', '.join(KINDS)}")
     if not ENGINES[chosen.engine].reads_onnx:
-        fit = [v.name for v in manifest.variants if ENGINES[v.engine].reads_onnx]
-        raise PeerError(f"variant {chosen.name} runs in {chosen.engine}; peers share an ONNX model: {', '.join(fit)}")
+        suitable = [v.name for v in manifest.variants if ENGINES[v.engine].reads_onnx]
+        raise PeerError(
+            f"variant {chosen.name} runs in {chosen.engine}; peers share an ONNX model: {', '.join(suitable)}"
+        )
     encoder = newest_version(repository / encoder_model(task, chosen.name))
     tokenizer = newest_version(repository / tokenizer_model(task)) / "tokenizer.json"
     kind, options = get_kind(manifest.kind), manifest.options
     output = kind.encoder_outputs(manifest)[0]
+    is_embedding = manifest.kind == EMBEDDING
     return Case(
-        task,
-        manifest.kind,
-        chosen.name,
-        str((encoder / chosen.file).resolve()),
-        str(tokenizer.resolve()),
-        output.name,
-        output.dims[0],
-        manifest.limits.max_length,
-        tuple(spec.name for spec in kind.inputs),
-        len(os.sched_getaffinity(0)),
+        task=task,
+        kind=manifest.kind,
+        variant=chosen.name,
+        model=str((encoder / chosen.file).resolve()),
+        tokenizer=str(tokenizer.resolve()),
+        output=output.name,
+        width=output.dims[0],
+        max_length=manifest.limits.max_length,
+        inputs=tuple(spec.name for spec in kind.inputs),
+        threads=len(os.sched_getaffinity(0)),
         labels=tuple(label.name for label in manifest.labels),
-        pooling=options.get("pooling", "mean") if manifest.kind == EMBEDDING else "",
-        normalize=options.get("normalize", True) if manifest.kind == EMBEDDING else False,
+        pooling=options.get("pooling", "mean") if is_embedding else "",
+        normalize=options.get("normalize", True) if is_embedding else False,
         checkpoint=checkpoint,
     )
 
 
 def read_items(path: Path, fields: Sequence[str], count: int, limit: int) -> list[Item]:
-    """`count` texts a line: JSON by `fields`, or plain with tabs between them; PeerError names the line."""
+    """The first `limit` items of a file, `count` texts a line: JSON objects with `fields`, or plain with tabs between.
+
+    Errors: PeerError that names the line.
+    """
     try:
         lines = [line for line in path.read_text(encoding="utf-8").split("\n") if line.strip()][:limit]
     except (OSError, UnicodeDecodeError) as error:
@@ -98,3 +79,10 @@ def read_items(path: Path, fields: Sequence[str], count: int, limit: int) -> lis
     if not items:
         raise PeerError(f"--texts {path}: holds no texts")
     return items
+
+
+def items_that_fit(case: Case, items: Sequence[Item]) -> list[Item]:
+    """Items that the model reads whole and every peer accepts; the peers cut longer ones, each in its own way."""
+    lengths = PlainTokenizer(case).lengths(items)
+    least = 2 + len(case.inputs)  # special tokens, and one token per text
+    return [item for item, n in zip(items, lengths, strict=True) if least <= n <= case.max_length and all(item)]

@@ -1,6 +1,6 @@
-"""A closed loop over HTTP: so many connections, each sends its next request when its last is answered.
+"""A closed loop over HTTP: each of several connections sends its next request when its last one is answered.
 
-One thread and non-blocking sockets; requests are made before the clock starts and answers parsed after it stops, so
+One thread and non-blocking sockets. Requests are made before the clock starts and answers are parsed after it stops, so
 that the client takes little of the CPU that it shares with the server.
 """
 
@@ -15,28 +15,28 @@ from dataclasses import dataclass
 
 from ..errors import PeerError
 
-PATIENCE = 60.0  # seconds without any answer
-CHUNK = 1 << 16
+PATIENCE_SECONDS = 60.0  # without any answer
+RECEIVE_BYTES = 1 << 16
 
 
 @dataclass(frozen=True)
-class Run:
-    """What one pass over the texts gave; latencies in seconds and answers in the order of the texts."""
+class LoopResult:
+    """One pass over the texts; latencies and answers are in the order of the texts."""
 
     seconds: float
-    latencies: list[float]
+    latencies: list[float]  # seconds
     answers: list[bytes]
 
 
 @dataclass
 class _Connection:
-    """One caller: what of its request is unsent and what of the answer is here."""
+    """One caller with its request in flight."""
 
     socket: socket.socket
-    index: int = -1
+    index: int = -1  # of the request
     sent_at: float = 0.0
-    unsent: bytes = b""
-    received: bytes = b""
+    unsent: bytes = b""  # rest of the request
+    received: bytes = b""  # beginning of the answer
 
 
 def http_request(address: str, path: str, body: bytes) -> bytes:
@@ -46,7 +46,10 @@ def http_request(address: str, path: str, body: bytes) -> bytes:
 
 
 def split_answer(received: bytes) -> tuple[int, bytes] | None:
-    """Status and body once all is here, else None; PeerError for an answer without a Content-Length."""
+    """Status and body of a complete answer; None while some of it is missing.
+
+    Errors: PeerError for an answer without a Content-Length.
+    """
     head, separator, body = received.partition(b"\r\n\r\n")
     if not separator:
         return None
@@ -59,12 +62,17 @@ def split_answer(received: bytes) -> tuple[int, bytes] | None:
     return int(lines[0].split()[1]), body
 
 
-def closed_loop(address: str, requests: Sequence[bytes], concurrency: int, patience: float = PATIENCE) -> Run:
-    """Send every request once. PeerError where one is not answered with status 200."""
+def closed_loop(
+    address: str, requests: Sequence[bytes], concurrency: int, patience: float = PATIENCE_SECONDS
+) -> LoopResult:
+    """Send every request once.
+
+    Errors: PeerError for an answer without status 200, and where none comes for `patience` seconds.
+    """
     host, _, port = address.rpartition(":")
     latencies, answers = [0.0] * len(requests), [b""] * len(requests)
     connections: list[_Connection] = []
-    following = done = 0
+    next_index = answered = 0
     with selectors.DefaultSelector() as selector:
         try:
             for _ in range(min(concurrency, len(requests))):
@@ -75,9 +83,9 @@ def closed_loop(address: str, requests: Sequence[bytes], concurrency: int, patie
                 selector.register(connection.socket, selectors.EVENT_READ, connection)
             started = time.perf_counter()
             for connection in connections:
-                _send(selector, connection, following, requests[following])
-                following += 1
-            while done < len(requests):
+                _send(selector, connection, next_index, requests[next_index])
+                next_index += 1
+            while answered < len(requests):
                 ready = selector.select(patience)
                 if not ready:
                     raise PeerError(f"no answer for {patience:g} s")
@@ -88,11 +96,11 @@ def closed_loop(address: str, requests: Sequence[bytes], concurrency: int, patie
                     if events & selectors.EVENT_READ and (body := _receive(connection)) is not None:
                         latencies[connection.index] = time.perf_counter() - connection.sent_at
                         answers[connection.index] = body
-                        done += 1
-                        if following < len(requests):
-                            _send(selector, connection, following, requests[following])
-                            following += 1
-            return Run(time.perf_counter() - started, latencies, answers)
+                        answered += 1
+                        if next_index < len(requests):
+                            _send(selector, connection, next_index, requests[next_index])
+                            next_index += 1
+            return LoopResult(time.perf_counter() - started, latencies, answers)
         except OSError as error:
             raise PeerError(f"the connection to {address} failed ({error.strerror or error})") from None
         finally:
@@ -116,18 +124,18 @@ def _push(selector: selectors.BaseSelector, connection: _Connection) -> None:
 
 
 def _receive(connection: _Connection) -> bytes | None:
-    """The body of a whole answer; None while some of it is missing."""
+    """The body of a complete answer; None while some of it is missing."""
     try:
-        part = connection.socket.recv(CHUNK)
+        data = connection.socket.recv(RECEIVE_BYTES)
     except BlockingIOError:
         return None
-    if not part:
+    if not data:
         raise PeerError("the server closed a connection that should stay open")
-    connection.received += part
-    whole = split_answer(connection.received)
-    if whole is None:
+    connection.received += data
+    answer = split_answer(connection.received)
+    if answer is None:
         return None
-    status, body = whole
+    status, body = answer
     if status != 200:
         raise PeerError(f"status {status}: {body[:300].decode(errors='replace')}")
     return body

@@ -8,18 +8,17 @@ import uvicorn
 from fastapi import Body, FastAPI
 from fastapi.responses import JSONResponse
 
-from ernie_perf.peers.model import PlainModel
-from ernie_perf.peers.plain import load
+from ernie_perf.peers.standalone import PlainModel, load_case
 
 
 def make_app() -> FastAPI:
     """One route; its handler runs in the thread pool, so that calls of the engine overlap."""
-    model, app = PlainModel(load()), FastAPI()
+    model, app = PlainModel(load_case()), FastAPI()
     body = Body(embed=True)
 
     @app.post("/predict")
     def predict(texts: list[str] = body) -> JSONResponse:
-        return JSONResponse(model([texts])[0])  # as it is: FastAPI would look through every number of a vector
+        return JSONResponse(model([texts])[0])  # otherwise FastAPI would inspect every number of a vector
 
     return app
 

@@ -1,4 +1,4 @@
-"""Peers that run the same weights in PyTorch: an embedding task as the directory that sentence-transformers loads.
+"""For peers that run the same weights in PyTorch: an embedding task as the directory that sentence-transformers loads.
 
 The encoder is converted from the checkpoint that the ONNX model was exported from; the tokenizer is the published one
 with [CLS] and [SEP]; pooling and length 1 are modules of sentence-transformers (its documentation, "Creating custom
@@ -8,46 +8,37 @@ models"). Nothing here imports PyTorch.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ..errors import PeerError
-from .answers import EMBEDDING
-from .base import ModulePeer
-from .case import Case
-from .plain import PlainTokenizer
+from .standalone import Case, PlainTokenizer
 
 POOLINGS = {"mean": "pooling_mode_mean_tokens", "cls": "pooling_mode_cls_token"}
 MODEL = "model"  # the directory's name
 ENVIRONMENT = {
     **{"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "DO_NOT_TRACK": "1", "TOKENIZERS_PARALLELISM": "false"},
-    "OMP_WAIT_POLICY": "PASSIVE",  # as the other engines: threads that spin take the time of those that answer
+    "OMP_WAIT_POLICY": "PASSIVE",  # as for the other engines: spinning threads take time from those that answer
 }
 
 
-class HuggingFacePeer(ModulePeer):
-    """A server module of PyTorch's, given the model as `{folder}/model`."""
-
-    extra = "peers-embedding"
-    kinds: tuple[str, ...] = (EMBEDDING,)
-
-    def prepare(self, case: Case, folder: Path) -> dict[str, str]:
-        """Write the model; no network, and as many threads as the others' engines have."""
-        write_model(case, folder / MODEL)
-        return {**ENVIRONMENT, "OMP_NUM_THREADS": str(case.threads)}
+def prepare_model(case: Case, folder: Path) -> Mapping[str, str]:
+    """Write `{folder}/model`; an environment without network, and with as many threads as the other engines have."""
+    write_model(case, folder / MODEL)
+    return {**ENVIRONMENT, "OMP_NUM_THREADS": str(case.threads)}
 
 
 def shipped_checkpoint(task: str) -> str:
     """The directory of the checkpoint that ships for a task of this project's tasks file; empty where none does."""
     from ernie_builders.config.tasks import ASSETS, load_tasks
 
-    known = load_tasks()
-    return str(ASSETS / known[task].checkpoint) if task in known and known[task].checkpoint else ""
+    tasks = load_tasks()
+    return str(ASSETS / tasks[task].checkpoint) if task in tasks and tasks[task].checkpoint else ""
 
 
 def write_model(case: Case, folder: Path) -> None:
-    """PeerError where there is no checkpoint, or these modules cannot do what the task does."""
+    """Write the directory. Errors: PeerError where there is no checkpoint, or these modules cannot do the task."""
     from ernie_builders.checkpoints.checkpoint import read_checkpoint
     from ernie_builders.convert_encoder import to_folder
     from ernie_builders.errors import BuildError
@@ -57,11 +48,11 @@ def write_model(case: Case, folder: Path) -> None:
     if case.pooling not in POOLINGS:
         raise PeerError(f"has no pooling {case.pooling}, only {' and '.join(POOLINGS)}")
     try:
-        found = read_checkpoint(Path(case.checkpoint))
-        hidden = found.config.hidden_size
+        checkpoint = read_checkpoint(Path(case.checkpoint))
+        hidden = checkpoint.config.hidden_size
         if hidden != case.width:
             raise PeerError(f"--checkpoint {case.checkpoint}: gives {hidden} numbers a text, the task {case.width}")
-        to_folder(found, folder, "huggingface", 32)
+        to_folder(checkpoint, folder, "huggingface", 32)
     except BuildError as error:
         raise PeerError(str(error)) from None
     _write_tokenizer(case, folder)
@@ -69,7 +60,7 @@ def write_model(case: Case, folder: Path) -> None:
 
 
 def _write_tokenizer(case: Case, folder: Path) -> None:
-    tokenizer = PlainTokenizer(asdict(case)).tokenizer
+    tokenizer = PlainTokenizer(case).tokenizer
     tokenizer.no_truncation()
     tokenizer.no_padding()
     tokenizer.save(str(folder / "tokenizer.json"))
@@ -90,8 +81,8 @@ def _write_modules(case: Case, folder: Path) -> None:
     _write(folder / "sentence_bert_config.json", {"max_seq_length": case.max_length, "do_lower_case": False})
     for path in list(modules)[1:]:
         (folder / path).mkdir()
-    chosen = {name: pooling == case.pooling for pooling, name in POOLINGS.items()}
-    _write(folder / "1_Pooling" / "config.json", {"word_embedding_dimension": case.width, **chosen})
+    flags = {name: pooling == case.pooling for pooling, name in POOLINGS.items()}
+    _write(folder / "1_Pooling" / "config.json", {"word_embedding_dimension": case.width, **flags})
 
 
 def _write(path: Path, value: Any) -> None:

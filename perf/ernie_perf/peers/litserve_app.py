@@ -5,20 +5,20 @@ from typing import Any
 
 import litserve
 
-from ernie_perf.peers.litserve_peer import BATCH, WAIT
-from ernie_perf.peers.model import PlainModel
-from ernie_perf.peers.plain import load
+from ernie_perf.peers.servers import BATCH_TEXTS, BATCH_WAIT_MS
+from ernie_perf.peers.standalone import PlainModel, load_case
 
 
-class Api(litserve.LitAPI):
+class Api(litserve.LitAPI):  # type: ignore[misc]  # LitServe has no types
     """Texts of a batch are a list from `batch` to `unbatch`."""
 
     def setup(self, device: str) -> None:
         """In the worker's process."""
         del device
-        self.model = PlainModel(load())
+        self.model = PlainModel(load_case())
 
-    def decode_request(self, request):  # LitServe takes an annotation for a body's schema
+    # LitServe takes an annotation for the body's schema.
+    def decode_request(self, request):  # type: ignore[no-untyped-def]
         """One item of the JSON body."""
         texts: list[str] = request["texts"]
         return texts
@@ -41,5 +41,6 @@ class Api(litserve.LitAPI):
 
 
 if __name__ == "__main__":
-    server = litserve.LitServer(Api(max_batch_size=BATCH, batch_timeout=WAIT), accelerator="cpu", timeout=60)
+    api = Api(max_batch_size=BATCH_TEXTS, batch_timeout=BATCH_WAIT_MS / 1000)
+    server = litserve.LitServer(api, accelerator="cpu", timeout=60)
     server.run(host="127.0.0.1", port=int(sys.argv[1]), log_level="warning", generate_client_file=False)

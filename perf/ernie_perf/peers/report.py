@@ -1,16 +1,15 @@
-"""What a comparison found, as a Markdown table and as JSON."""
+"""The results of a comparison as a Markdown table and as JSON."""
 
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from importlib import metadata
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from .case import Case
-from .runner import Result
+from ..machine import describe_machine, installed_versions
+from .runner import PeerResult
+from .standalone import Case
 
 PACKAGES = (
     *("nvidia-pytriton", "onnxruntime", "tokenizers", "fastapi", "uvicorn", "litserve", "mosec"),
@@ -18,51 +17,62 @@ PACKAGES = (
 )
 
 
-def machine() -> dict[str, Any]:
-    """Processor and versions."""
-    versions = {}
-    for name in PACKAGES:
-        try:
-            versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    cpu = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")
-    return {"cpu": cpu, "python": platform.python_version(), "versions": versions}
+@dataclass(frozen=True, kw_only=True)
+class TokenLengths:
+    """Tokens per text, special tokens included."""
+
+    min: int
+    mean: float
+    max: int
 
 
-def record(case: Case, settings: Mapping[str, Any], results: Sequence[Result]) -> dict[str, Any]:
-    """All of it, for machines; rates in texts a second, times in milliseconds."""
-    peers = [{**asdict(result), **({"median": asdict(result.median)} if result.rounds else {})} for result in results]
-    return {"case": asdict(case), **settings, "machine": machine(), "peers": peers}
+@dataclass(frozen=True, kw_only=True)
+class ComparisonSettings:
+    """What all peers were asked, and how."""
+
+    texts: int
+    left_out: int  # texts of the file that are too long or empty
+    tokens: TokenLengths
+    concurrency: int  # callers
+    rounds: int
 
 
-def markdown(case: Case, settings: Mapping[str, Any], results: Sequence[Result]) -> str:
+def to_json(case: Case, settings: ComparisonSettings, results: Sequence[PeerResult]) -> dict[str, Any]:
+    """All of it; rates in texts/s, times in ms."""
+    machine = {
+        "cpu": describe_machine().cpu,
+        "python": platform.python_version(),
+        "versions": installed_versions(PACKAGES),
+    }
+    peers = [result.to_json() for result in results]
+    return {"case": asdict(case), **asdict(settings), "machine": machine, "peers": peers}
+
+
+def to_markdown(case: Case, settings: ComparisonSettings, results: Sequence[PeerResult]) -> str:
     """The table, fastest first, and a line for each peer without figures."""
-    found = sorted((r for r in results if r.rounds), key=lambda r: -r.median.rate)
-    limit = next((r.median.rate for r in found if r.name == "engine"), None)
-    on, lengths = machine(), settings["tokens"]
+    measured = sorted((r for r in results if r.rounds), key=lambda r: -r.median.rate)
+    engine_rate = next((r.median.rate for r in measured if r.name == "engine"), None)
+    tokens = settings.tokens
     lines = [
-        f"{case.task}, variant {case.variant}: {settings['texts']} texts of {lengths['mean']:.1f} tokens on average "
-        f"({lengths['min']} to {lengths['max']}), {settings['concurrency']} callers in a closed loop, one text a "
-        f"request, HTTP; {case.threads} threads on {on['cpu']}; medians of {settings['rounds']} rounds in turn. "
+        f"{case.task}, variant {case.variant}: {settings.texts} texts of {tokens.mean:.1f} tokens on average "
+        f"({tokens.min} to {tokens.max}), {settings.concurrency} callers in a closed loop, one text a request, HTTP; "
+        f"{case.threads} threads on {describe_machine().cpu}; medians of {settings.rounds} rounds in turn. "
         "The same ONNX file, or its weights; every answer checked.",
         "",
         "| peer | texts/s | (min to max) | of the engine | p50 ms | p95 ms | p99 ms | |",
         "|---|---:|---:|---:|---:|---:|---:|---|",
     ]
-    for result in found:
-        row, rates = result.median, [one.rate for one in result.rounds]
-        share = f"{100 * row.rate / limit:.0f}%" if limit else "-"
-        figures = f"{row.rate:.0f} | {min(rates):.0f} to {max(rates):.0f} | {share}"
-        lines.append(f"| {result.name} | {figures} | {row.p50:.1f} | {row.p95:.1f} | {row.p99:.1f} | {result.what} |")
+    for result in measured:
+        median, rates = result.median, [figures.rate for figures in result.rounds]
+        share = f"{100 * median.rate / engine_rate:.0f}%" if engine_rate else "-"
+        cells = [result.name, f"{median.rate:.0f}", f"{min(rates):.0f} to {max(rates):.0f}", share]
+        cells += [f"{median.p50:.1f}", f"{median.p95:.1f}", f"{median.p99:.1f}", result.description]
+        lines.append(f"| {' | '.join(cells)} |")
     lines.append("")
     lines += [f"- {r.name}: refused, {r.refused}" for r in results if r.refused]
     lines += [f"- {r.name}: skipped, {r.skipped}" for r in results if r.skipped]
-    if not found:
+    if not measured:
         lines.append("No peer could be measured.")
-    lines.append("- versions: " + ", ".join(f"{name} {version}" for name, version in on["versions"].items()))
+    versions = installed_versions(PACKAGES)
+    lines.append("- versions: " + ", ".join(f"{name} {version}" for name, version in versions.items()))
     return "\n".join(lines) + "\n"

@@ -1,4 +1,4 @@
-"""Peers behind the pip server's Triton: requests and answers in its JSON, and the server's life."""
+"""Peers behind the pip server's Triton: requests and answers in its JSON, and this project's own models."""
 
 from __future__ import annotations
 
@@ -8,23 +8,26 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from ernie_runtime.errors import ManifestError
+from ernie_runtime.names import encoder_model, fused_model, postprocess_model, tokenizer_model, variant_ensemble
+from ernie_runtime.repository import task_manifest
 from ernie_serve.problems import ServeError
 from ernie_serve.server import ServerOptions, TritonServer
 
 from ..errors import PeerError
 from .base import HttpPeer, free_port
-from .case import Case, Item
+from .standalone import Answer, Case, Item, answers_of
 
 
 class TritonPeer(HttpPeer):
-    """A model of a Triton server over HTTP; subclasses name `outputs`, and call `serve`."""
+    """A model of a Triton server over HTTP; subclasses set `outputs`, and call `serve`."""
 
     outputs: tuple[str, ...] = ()
 
     def __init__(self) -> None:
         super().__init__()
-        self._stack = ExitStack()
         self.inputs: tuple[str, ...] = ()
+        self._stack = ExitStack()
 
     def serve(self, repository: Path, models: tuple[str, ...], case: Case, port: int, example: Item) -> str:
         """Start a server with these models, the last of which is asked; the address."""
@@ -47,13 +50,13 @@ class TritonPeer(HttpPeer):
         return self.address
 
     def body(self, item: Item) -> bytes:
-        """One text an input, asking for `outputs` alone."""
+        """One text per input; only `outputs` are requested."""
         inputs = [
             {"name": name, "shape": [1, 1], "datatype": "BYTES", "data": [text]}
             for name, text in zip(self.inputs, item, strict=True)
         ]
-        asked = [{"name": name} for name in self.outputs]
-        return json.dumps({"inputs": inputs, "outputs": asked}, ensure_ascii=False).encode()
+        outputs = [{"name": name} for name in self.outputs]
+        return json.dumps({"inputs": inputs, "outputs": outputs}, ensure_ascii=False).encode()
 
     def values(self, body: bytes) -> dict[str, list[Any]]:
         """The elements of each output."""
@@ -62,3 +65,50 @@ class TritonPeer(HttpPeer):
     def stop(self) -> None:
         """End the server and remove its files."""
         self._stack.close()
+
+
+class EnsemblePeer(TritonPeer):
+    """This project's published TASK_VARIANT: three models, ragged micro-batches."""
+
+    name = "ensemble"
+    description = "this project's ensemble: ragged micro-batches, three processes"
+
+    def __init__(self, repository: Path) -> None:
+        super().__init__()
+        self.repository = repository
+
+    def start(self, case: Case, port: int, example: Item) -> str:
+        """Serve the published repository as it is."""
+        self.answers = answers_of(case)
+        self.outputs = (self.answers.published,)
+        return self.serve(self.repository, self.models(case), case, port, example)
+
+    def models(self, case: Case) -> tuple[str, ...]:
+        """Steps and ensemble."""
+        task = case.task
+        steps = (tokenizer_model(task), encoder_model(task, case.variant), postprocess_model(task))
+        return (*steps, variant_ensemble(task, case.variant))
+
+    def answer(self, body: bytes) -> Answer:
+        """From the one output that was requested."""
+        return self.answers.from_published(self.values(body)[self.answers.published])
+
+
+class FusedPeer(EnsemblePeer):
+    """This project's TASK_fused: one process."""
+
+    name = "fused"
+    description = "this project's TASK_fused: the same in one process"
+
+    def models(self, case: Case) -> tuple[str, ...]:
+        """Errors: PeerError where it is not published, or runs another variant."""
+        model = fused_model(case.task)
+        if not (self.repository / model).is_dir():
+            raise PeerError(f"{model} is not published: build the task with --fused")
+        try:
+            recommended = task_manifest(self.repository, case.task).recommended
+        except ManifestError as error:
+            raise PeerError(str(error)) from None
+        if recommended != case.variant:
+            raise PeerError(f"{model} runs variant {recommended}, the others {case.variant}")
+        return (model,)

@@ -10,7 +10,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper, save
 
 from ernie_builders.config.tasks import ASSETS
-from ernie_perf.peers.case import Case, Item
+from ernie_perf.peers.standalone import Case, Item
 from ernie_runtime.text.tokenization import ErnieTokenizer
 
 LABELS = ("north", "south", "west")
@@ -45,9 +45,19 @@ def case(tmp_path_factory: pytest.TempPathFactory) -> Case:
     tokenizer.save(folder / "tokenizer.json")
     for output in ("logits", "embedding"):
         write_model(folder / f"{output}.onnx", tokenizer.vocab_size, output)
-    files = (str(folder / "logits.onnx"), str(folder / "tokenizer.json"))
-    kind, inputs = "sequence_classification", ("TEXT",)
-    return Case("toy", kind, "fp32", *files, "logits", 3, max_length=32, inputs=inputs, threads=1, labels=LABELS)
+    return Case(
+        task="toy",
+        kind="sequence_classification",
+        variant="fp32",
+        model=str(folder / "logits.onnx"),
+        tokenizer=str(folder / "tokenizer.json"),
+        output="logits",
+        width=3,
+        max_length=32,
+        inputs=("TEXT",),
+        threads=1,
+        labels=LABELS,
+    )
 
 
 @pytest.fixture(scope="session")

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import ast
 import sys
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from ernie_perf.peers.answers import KINDS, Answers, answers_of
-from ernie_perf.peers.case import Case
 from ernie_perf.peers.classic import SHARED
+from ernie_perf.peers.standalone import KINDS, Answers, Case, answers_of, load_case
 
 VALUES = np.array([[2.0, 0.0, -1.0], [0.0, 3.0, 4.0]], np.float32)
 
@@ -31,7 +30,7 @@ def as_json(answers: Answers, values: np.ndarray) -> list[dict[str, list[Any]]]:
 
 
 def test_labels(case: Case) -> None:
-    answers = answers_of(asdict(case))
+    answers = answers_of(case)
     first, second = answers(VALUES)
     assert (first["label"], second["label"]) == ("north", "west")
     assert first["score"] == pytest.approx(np.exp(2) / (np.exp(2) + 1 + np.exp(-1)))
@@ -45,7 +44,7 @@ def test_labels(case: Case) -> None:
 
 @pytest.mark.parametrize("normalize", [True, False])
 def test_vectors(vectors: Case, normalize: bool) -> None:
-    answers = answers_of(asdict(replace(vectors, normalize=normalize)))
+    answers = answers_of(replace(vectors, normalize=normalize))
     first, second = answers(VALUES)
     assert second["embedding"] == pytest.approx([0.0, 0.6, 0.8] if normalize else [0.0, 3.0, 4.0])
     for one, row in zip((first, second), as_json(answers, VALUES), strict=True):
@@ -58,24 +57,31 @@ def test_vectors(vectors: Case, normalize: bool) -> None:
 
 
 def test_a_vector_of_nothing_stays_zero(vectors: Case) -> None:
-    (found,) = answers_of(asdict(vectors))(np.zeros((1, 3), np.float32))
+    (found,) = answers_of(vectors)(np.zeros((1, 3), np.float32))
     assert found == {"embedding": [0.0, 0.0, 0.0]}
 
 
 @pytest.mark.parametrize("found", [{}, {"embedding": [0.6, 0.8]}, {"embedding": "none"}, {"embedding": None}])
 def test_what_is_no_vector(vectors: Case, found: dict[str, Any]) -> None:
-    answers = answers_of(asdict(vectors))
+    answers = answers_of(vectors)
     with pytest.raises((KeyError, TypeError, ValueError)):
         answers.difference(found, answers(VALUES)[0])
 
 
 def test_every_kind_has_answers(case: Case) -> None:
-    assert [type(answers_of({**asdict(case), "kind": kind})) for kind in KINDS] == list(KINDS.values())
+    assert [type(answers_of(replace(case, kind=kind))) for kind in KINDS] == list(KINDS.values())
 
 
-@pytest.mark.parametrize("name", SHARED)
-def test_what_the_classic_models_carry_imports_no_project(name: str) -> None:
-    tree = ast.parse((Path(__file__).parents[3] / "perf" / "ernie_perf" / "peers" / name).read_text(encoding="utf-8"))
+def test_a_case_reaches_another_process(case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As JSON, by its path or by the environment."""
+    path = case.write(tmp_path / "case.json")
+    assert load_case(path) == case
+    monkeypatch.setenv("PEER_CASE", str(path))
+    assert load_case() == case
+
+
+def test_what_the_classic_models_carry_imports_no_project() -> None:
+    tree = ast.parse((Path(__file__).parents[3] / "perf" / "ernie_perf" / "peers" / SHARED).read_text(encoding="utf-8"))
     found = [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]
     found += ["." * n.level + (n.module or "") for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)]
     others = {"numpy", "onnxruntime", "tokenizers"}

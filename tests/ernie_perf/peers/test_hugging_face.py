@@ -14,10 +14,9 @@ from tokenizers import Tokenizer
 from ernie_builders.checkpoints.checkpoint import read_checkpoint
 from ernie_builders.config.tasks import ASSETS
 from ernie_perf.errors import PeerError
-from ernie_perf.peers.case import Case, Item
 from ernie_perf.peers.hugging_face import shipped_checkpoint, write_model
-from ernie_perf.peers.infinity_peer import InfinityPeer
-from ernie_perf.peers.plain import PlainTokenizer
+from ernie_perf.peers.servers import INFINITY
+from ernie_perf.peers.standalone import Case, Item, PlainTokenizer
 
 SHIPPED = str(ASSETS / "checkpoints" / "stsb_zh")
 
@@ -41,7 +40,7 @@ def test_the_directory_is_what_the_task_does(real: Case, items: list[Item], tmp_
     assert np.array_equal(weights[linear], source["ernie.encoder.layers.0.self_attn.q_proj.weight"].T)
     assert sum(value.size for value in weights.values()) == sum(value.size for value in source.values())
 
-    tokenizer, ours = Tokenizer.from_file(str(folder / "tokenizer.json")), PlainTokenizer(vars(real))
+    tokenizer, ours = Tokenizer.from_file(str(folder / "tokenizer.json")), PlainTokenizer(real)
     assert (tokenizer.truncation, tokenizer.padding) == (None, None)
     for item in items:
         assert tokenizer.encode(*item).ids == ours([item])["input_ids"][0].tolist()
@@ -81,4 +80,4 @@ def test_what_cannot_be_written(real: Case, tmp_path: Path, changes: dict[str, s
 
 def test_infinity_knows_no_other_length_than_1(real: Case, tmp_path: Path) -> None:
     with pytest.raises(PeerError, match="always gives vectors of length 1"):
-        InfinityPeer().prepare(replace(real, normalize=False), tmp_path)
+        INFINITY.prepare(replace(real, normalize=False), tmp_path)

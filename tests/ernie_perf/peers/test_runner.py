@@ -12,15 +12,18 @@ import numpy as np
 import pytest
 
 from ernie_perf.errors import PeerError
-from ernie_perf.peers.base import Peer
-from ernie_perf.peers.case import Case, Item
-from ernie_perf.peers.closed_loop import Run
+from ernie_perf.peers.base import Peer, ServerPeer
+from ernie_perf.peers.case import items_that_fit
+from ernie_perf.peers.closed_loop import LoopResult
 from ernie_perf.peers.engine import EnginePeer
-from ernie_perf.peers.infinity_peer import InfinityPeer
-from ernie_perf.peers.report import markdown, record
-from ernie_perf.peers.runner import Result, compare, measured, reference, that_fit
+from ernie_perf.peers.report import ComparisonSettings, TokenLengths, to_json, to_markdown
+from ernie_perf.peers.runner import PeerResult, compare, reference_answers, round_figures
+from ernie_perf.peers.servers import INFINITY
+from ernie_perf.peers.standalone import Case, Item
 
-SETTINGS = {"texts": 60, "left_out": 0, "tokens": {"min": 3, "mean": 9.5, "max": 22}, "concurrency": 4, "rounds": 3}
+SETTINGS = ComparisonSettings(
+    texts=60, left_out=0, tokens=TokenLengths(min=3, mean=9.5, max=22), concurrency=4, rounds=3
+)
 
 
 class Changed(EnginePeer):
@@ -31,7 +34,7 @@ class Changed(EnginePeer):
     def __init__(self, by: float = 0.0, wrong: int = -1) -> None:
         self.by, self.wrong = by, wrong
 
-    def run(self, items: Sequence[Item], concurrency: int) -> Run:
+    def run(self, items: Sequence[Item], concurrency: int) -> LoopResult:
         run = super().run(items, concurrency)
         for i, body in enumerate(run.answers):
             answer = json.loads(body)
@@ -48,7 +51,7 @@ class Failing(EnginePeer):
     name = "failing"
     runs = 0
 
-    def run(self, items: Sequence[Item], concurrency: int) -> Run:
+    def run(self, items: Sequence[Item], concurrency: int) -> LoopResult:
         self.runs += 1
         if self.runs > 3:  # start, warm-up, a round
             raise PeerError("no answer for 60 s")
@@ -70,20 +73,22 @@ class CannotStart(EnginePeer):
         raise PeerError("its port is taken")
 
 
-def compared(case: Case, items: list[Item], *peers: Peer, rounds: int = 3) -> tuple[list[Result], list[str]]:
-    said: list[str] = []
-    return compare(peers, case, items, 4, rounds, reference(case, items), said.append), said
+def compared(case: Case, items: list[Item], *peers: Peer, rounds: int = 3) -> tuple[list[PeerResult], list[str]]:
+    lines: list[str] = []
+    expected = reference_answers(case, items)
+    results = compare(peers, case, items, concurrency=4, rounds=rounds, expected=expected, say=lines.append)
+    return results, lines
 
 
 def test_right_answers_are_measured(case: Case, items: list[Item]) -> None:
-    (result,), said = compared(case, items, EnginePeer())
+    (result,), lines = compared(case, items, EnginePeer())
     assert len(result.rounds) == 3 and not result.refused and not result.skipped
     for one in result.rounds:
         assert one.rate > 0 and 0 < one.p50 <= one.p95 <= one.p99
-    assert len(said) == 4
-    table = markdown(case, SETTINGS, [result])
+    assert len(lines) == 4
+    table = to_markdown(case, SETTINGS, [result])
     assert f"| engine | {result.median.rate:.0f} |" in table and "| 100% |" in table
-    (row,) = record(case, SETTINGS, [result])["peers"]
+    (row,) = to_json(case, SETTINGS, [result])["peers"]
     assert row["median"]["rate"] == sorted(one.rate for one in result.rounds)[1]
 
 
@@ -97,13 +102,13 @@ def test_right_answers_are_measured(case: Case, items: list[Item]) -> None:
     ],
 )
 def test_others_get_no_figures(case: Case, items: list[Item], peer: Peer, says: str) -> None:
-    (good, bad), said = compared(case, items, EnginePeer(), peer)
+    (good, bad), lines = compared(case, items, EnginePeer(), peer)
     assert len(good.rounds) == 3
     assert bad.refused.startswith(says) and not bad.rounds
-    assert any(line.startswith(f"{bad.name}: refused, ") for line in said)
-    table = markdown(case, SETTINGS, [good, bad])
+    assert any(line.startswith(f"{bad.name}: refused, ") for line in lines)
+    table = to_markdown(case, SETTINGS, [good, bad])
     assert f"- {bad.name}: refused, {says}" in table and f"| {bad.name} |" not in table
-    assert "median" not in record(case, SETTINGS, [bad])["peers"][0]
+    assert "median" not in to_json(case, SETTINGS, [bad])["peers"][0]
 
 
 class Turned(EnginePeer):
@@ -112,7 +117,7 @@ class Turned(EnginePeer):
     def __init__(self, name: str, by: float = 0.0, elements: int = 3) -> None:
         self.name, self.by, self.elements = name, by, elements
 
-    def run(self, items: Sequence[Item], concurrency: int) -> Run:
+    def run(self, items: Sequence[Item], concurrency: int) -> LoopResult:
         run = super().run(items, concurrency)
         vector = json.loads(run.answers[-1])["embedding"]
         run.answers[-1] = json.dumps({"embedding": [vector[0] + self.by, *vector[1:]][: self.elements]}).encode()
@@ -127,13 +132,13 @@ def test_vectors_are_measured_and_compared(vectors: Case, items: list[Item], pee
     (good, close, bad), _ = compared(vectors, items, EnginePeer(), Turned("close", 5e-4), peer, rounds=2)
     assert len(good.rounds) == len(close.rounds) == 2
     assert bad.refused.startswith(f"1 of 60 answers differ: {says}") and not bad.rounds
-    expected = np.array([answer["embedding"] for answer in reference(vectors, items)])
+    expected = np.array([answer["embedding"] for answer in reference_answers(vectors, items)])
     assert np.allclose(np.linalg.norm(expected, axis=1), 1)
     assert np.abs(expected - expected[0]).max() > 0.1
 
 
 def test_what_serves_embeddings_only_is_skipped(case: Case, items: list[Item]) -> None:
-    (result,), _ = compared(case, items, InfinityPeer(), rounds=1)
+    (result,), _ = compared(case, items, ServerPeer(INFINITY), rounds=1)
     assert result.skipped == "serves embedding only; the task is sequence_classification"
 
 
@@ -147,12 +152,12 @@ def test_what_cannot_run_is_skipped(case: Case, items: list[Item]) -> None:
     assert results[0].skipped == "not installed (no_such_package_anywhere): pip install '.[peers]'"
     assert results[1].skipped == "its port is taken"
     assert len(results[2].rounds) == 1
-    assert "- not-here: skipped, not installed" in markdown(case, SETTINGS, results)
+    assert "- not-here: skipped, not installed" in to_markdown(case, SETTINGS, results)
 
 
 def test_figures_of_a_run() -> None:
-    run = Run(2.0, [n / 1000 for n in range(1, 102)], [b""] * 101)
-    one = measured(run)
+    result = LoopResult(2.0, [n / 1000 for n in range(1, 102)], [b""] * 101)
+    one = round_figures(result)
     assert (one.rate, round(one.p50, 6), round(one.p95, 6), round(one.p99, 6)) == (50.5, 51.0, 96.0, 100.0)
 
 
@@ -161,12 +166,12 @@ def test_padding_and_pairs_change_no_answer(case: Case, items: list[Item]) -> No
     two = replace(case, inputs=("TEXT", "TEXT_PAIR"), max_length=64)
     (result,), _ = compared(two, pairs, EnginePeer(), rounds=1)
     assert len(result.rounds) == 1
-    answers = reference(two, pairs)
+    answers = reference_answers(two, pairs)
     assert {answer["label"] for answer in answers} > {answers[0]["label"]}
-    alone: list[Any] = reference(case, [(pair[0],) for pair in pairs])
+    alone: list[Any] = reference_answers(case, [(pair[0],) for pair in pairs])
     assert not np.allclose([a["score"] for a in answers], [a["score"] for a in alone], atol=1e-2)
 
 
 def test_texts_that_no_peer_would_read_whole_are_left_out(case: Case) -> None:
     items: list[Item] = [("今天",), ("",), ("  ",), ("好" * 30,), ("好" * 31,)]
-    assert that_fit(case, items) == [("今天",), ("好" * 30,)]
+    assert items_that_fit(case, items) == [("今天",), ("好" * 30,)]

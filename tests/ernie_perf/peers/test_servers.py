@@ -5,42 +5,38 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from ernie_perf.errors import PeerError
 from ernie_perf.peers.__main__ import main
-from ernie_perf.peers.base import ModulePeer, free_port, unfit
-from ernie_perf.peers.case import Case, Item, read_items
-from ernie_perf.peers.fastapi_peer import FastApiPeer
-from ernie_perf.peers.litserve_peer import LitServePeer
-from ernie_perf.peers.mosec_peer import MosecPeer
-from ernie_perf.peers.runner import compare, reference
+from ernie_perf.peers.base import ServerPeer, ServerSpec, free_port, why_unfit
+from ernie_perf.peers.case import read_items
+from ernie_perf.peers.runner import compare, reference_answers
+from ernie_perf.peers.servers import FASTAPI, LITSERVE, MOSEC
+from ernie_perf.peers.standalone import Case, Item
 
 
 @pytest.mark.parametrize("kind", ["case", "vectors"])
-@pytest.mark.parametrize("make", [FastApiPeer, LitServePeer, MosecPeer])
-def test_a_server_answers_right(
-    make: Callable[[], ModulePeer], kind: str, items: list[Item], request: pytest.FixtureRequest
-) -> None:
-    peer, case = make(), request.getfixturevalue(kind)
-    if lack := unfit(peer, case.kind):
-        pytest.skip(lack)
-    (result,) = compare([peer], case, items, 8, 1, reference(case, items), lambda line: None)
+@pytest.mark.parametrize("spec", [FASTAPI, LITSERVE, MOSEC], ids=lambda spec: spec.name)
+def test_a_server_answers_right(spec: ServerSpec, kind: str, items: list[Item], request: pytest.FixtureRequest) -> None:
+    peer, case = ServerPeer(spec), request.getfixturevalue(kind)
+    if reason := why_unfit(peer, case.kind):
+        pytest.skip(reason)
+    expected = reference_answers(case, items)
+    (result,) = compare([peer], case, items, concurrency=8, rounds=1, expected=expected, say=lambda line: None)
     assert (result.skipped, result.refused) == ("", "")
     assert len(result.rounds) == 1
 
 
-class Broken(ModulePeer):
-    """A module that ends at once."""
-
-    name, module, arguments = "broken", "this", ("{port}",)
+def own_module(name: str, module: str) -> ServerPeer:
+    """A server that is another module."""
+    return ServerPeer(ServerSpec(name=name, description="", packages=(), module=module))
 
 
 def test_a_server_that_ends_says_its_last_words(case: Case, items: list[Item]) -> None:
-    peer = Broken()
+    peer = own_module("broken", "this")
     with pytest.raises(PeerError, match="broken ended with code 0; its last words: Namespaces are one honking"):
         peer.start(case, free_port(), items[0])
     peer.stop()
@@ -60,11 +56,8 @@ def test_stop_takes_children_along(
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
 
-    class Stubborn(ModulePeer):
-        name, module = "stubborn", "stubborn"
-
     with pytest.raises(PeerError, match="stubborn ended with code 1; its last words: no luck"):
-        Stubborn().start(case, free_port(), items[0])
+        own_module("stubborn", "stubborn").start(case, free_port(), items[0])
     state = Path(f"/proc/{(tmp_path / 'pid').read_text()}/stat")
     deadline = time.monotonic() + 10
     while state.exists() and state.read_text().rpartition(")")[2].split()[0] != "Z":

@@ -1,18 +1,22 @@
 """The model's output -> the answer, request by request."""
 
 from pathlib import Path
+from typing import Any
 
 import triton_python_backend_utils as pb_utils
-from answers import answers_of
-from plain import load
+from standalone import answers_of, load_case
 
 
 class TritonPythonModel:
-    def initialize(self, args):
-        case = load(Path(__file__).with_name("case.json"))
-        self.answers, self.output = answers_of(case), case["output"]
+    """Triton loads this class."""
 
-    def execute(self, requests):
+    def initialize(self, args: dict[str, str]) -> None:
+        """Load the case beside this file."""
+        case = load_case(Path(__file__).with_name("case.json"))
+        self.answers, self.output = answers_of(case), case.output
+
+    def execute(self, requests: list[Any]) -> list[Any]:
+        """A response per request."""
         responses = []
         for request in requests:
             values = pb_utils.get_input_tensor_by_name(request, self.output).as_numpy()

@@ -1,17 +1,22 @@
 """Texts -> ids, each request tokenized and padded by itself."""
 
 from pathlib import Path
+from typing import Any
 
 import triton_python_backend_utils as pb_utils
-from plain import PlainTokenizer, load
+from standalone import PlainTokenizer, load_case
 
 
 class TritonPythonModel:
-    def initialize(self, args):
-        case = load(Path(__file__).with_name("case.json"))
-        self.inputs, self.tokenizer = case["inputs"], PlainTokenizer(case)
+    """Triton loads this class."""
 
-    def execute(self, requests):
+    def initialize(self, args: dict[str, str]) -> None:
+        """Load the case beside this file."""
+        case = load_case(Path(__file__).with_name("case.json"))
+        self.inputs, self.tokenizer = case.inputs, PlainTokenizer(case)
+
+    def execute(self, requests: list[Any]) -> list[Any]:
+        """A response per request."""
         responses = []
         for request in requests:
             columns = [pb_utils.get_input_tensor_by_name(request, name).as_numpy()[:, 0] for name in self.inputs]
