@@ -1,25 +1,28 @@
-"""The command line of builders/build_all.py."""
+"""The command line of a build, and the request that it makes."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from .compat.choice import add_option as add_compat
 from .config.tasks import PROFILES, TASKS_FILE
 from .console import seed
-from .presets.presets import PUBLISHED
+from .errors import ConfigError
+from .presets.overrides import Overrides, parse_set
+from .presets.presets import ALL, PUBLISHED
 from .presets.shipped import SHIPPED
+from .stages.request import STAGES, BuildRequest
 
 DESCRIPTION = "Build tasks into a Triton model repository: `python builders/build_all.py`, or `ernie-triton build`."
 OTHERS = "Encoders and small models: `ernie-triton build pretrain | distill | convert-encoder --help`."
-STAGES = ("data", "finetune", "export", "evaluate", "publish")
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     p = argparse.ArgumentParser(prog="ernie-triton build", description=DESCRIPTION, epilog=OTHERS)
-    p.add_argument("--tasks", default="all", help="names from the tasks file, joined by commas (default: all)")
+    p.add_argument("--tasks", default=ALL, help="names from the tasks file, joined by commas (default: all)")
     p.add_argument(
         "--tasks-file",
         type=Path,
@@ -98,7 +101,7 @@ def parser() -> argparse.ArgumentParser:
     )
     add_compat(p)
     p.add_argument("--dry-run", action="store_true", help="print the plan; download, train and write nothing")
-    p.add_argument("--until", choices=STAGES, default="publish", help="stop after this stage")
+    p.add_argument("--until", choices=STAGES, default=STAGES[-1], help="stop after this stage")
     p.add_argument(
         "--save-checkpoint",
         type=Path,
@@ -111,3 +114,50 @@ def parser() -> argparse.ArgumentParser:
         "another that has its weights; a table of all before and after is in CACHE/retrained.md",
     )
     return p
+
+
+def parse(words: Sequence[str]) -> BuildRequest:
+    """The request of a command line; SystemExit for wrong usage, ConfigError for values that cannot be meant."""
+    return request_from(parser().parse_args(words))
+
+
+def request_from(args: argparse.Namespace) -> BuildRequest:
+    """The request of a parsed command line; ConfigError where --set or --checkpoint cannot be read."""
+    return BuildRequest(
+        tasks=None if args.tasks == ALL else tuple(dict.fromkeys(_names(args.tasks))),
+        tasks_file=args.tasks_file,
+        profile=args.profile,
+        data_dir=args.data_dir,
+        overrides=Overrides(
+            base_model=args.base_model,
+            preset=args.preset,
+            hyperparameters=parse_set(args.set),
+            variants=tuple(name.strip() for name in args.variants.split(",")) if args.variants else (),
+            pick=args.pick,
+            max_drop=args.max_drop,
+            fused=args.fused,
+        ),
+        checkpoints=dict(map(_task_and_folder, args.checkpoint)),
+        output=args.output,
+        cache=args.cache,
+        device=args.device,
+        devices=args.devices,
+        seed=args.seed,
+        until=args.until,
+        force=args.force,
+        compat=args.compat,
+        dry_run=args.dry_run,
+        save_checkpoint=args.save_checkpoint,
+        keep_better=args.keep_better,
+    )
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _task_and_folder(text: str) -> tuple[str, Path]:
+    task, sign, folder = text.partition("=")
+    if not sign or not folder:
+        raise ConfigError(f"--checkpoint {text}: expected TASK=DIR")
+    return task, Path(folder)

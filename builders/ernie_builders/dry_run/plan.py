@@ -2,70 +2,62 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from ernie_runtime.kinds import kind_names
 from ernie_runtime.repository import versions
 
 from ..checkpoints.base_models import EMBEDDED
+from ..compat.choice import choose
 from ..config.tasks import ASSETS, TaskConfig, load_tasks
-from ..config.variants import FULL
 from ..console import say
+from ..errors import ConfigError
 from ..presets.entry import draft_task, how_to_add
-from ..presets.presets import ALL, choice_for
+from ..presets.presets import ALL, PUBLISHED, load_presets, task_names
 from ..presets.table import preset_table
-from ..stages import Context, Stage
-from .asked import asked
-from .outlook import FileOutlook, RunTask, data_outlook, stage_outlook, why_not_looked_up
+from ..stages.order import steps
+from ..stages.request import BuildRequest
+from ..stages.selection import check_checkpoints, make_context, requested_tasks, takes_shipped
+from .lookup import DataFile, data_files, stage_label, stage_states, why_not_looked_up
 from .rows import Rows, Source, data_rows, task_rows
 
 LABEL = 17  # columns before the text of a row
 
 
-@dataclass(frozen=True)
-class Build:
-    """The parts of builders/build_all.py, so that plan and build read a command line alike."""
-
-    chosen_tasks: Callable[[argparse.Namespace], list[TaskConfig]]
-    with_changes: Callable[[TaskConfig, argparse.Namespace], TaskConfig]
-    checkpoints: Callable[[argparse.Namespace, list[TaskConfig]], dict[str, Path]]
-    takes_shipped: Callable[[TaskConfig, argparse.Namespace], bool]
-    make_context: Callable[[TaskConfig, argparse.Namespace, Path | None], Context]
-    steps: Callable[[Sequence[str], str], Iterator[tuple[Stage, str]]]
-    run_task: RunTask
-
-
-def dry_run(args: argparse.Namespace, build: Build) -> Iterator[str]:
+def dry_run(request: BuildRequest) -> Iterator[str]:
     """The lines of the plan; ConfigError where the command line asks for what is not there."""
-    if args.preset == ALL:
-        yield from preset_table(args.base_model)
+    overrides = request.overrides
+    if overrides.preset == ALL:
+        yield from preset_table(overrides.base_model)
         return
-    known = load_tasks(args.tasks_file)
-    names = asked(args, known)
-    own = [name for name in names if name in known]
-    tasks = {task.name: task for task in build.chosen_tasks(narrowed(args, own))} if own else {}
-    checkpoints = build.checkpoints(args, list(tasks.values()))
+    known = load_tasks(request.tasks_file)
+    names = _names(request, known)
+    have = tuple(name for name in names if name in known)
+    tasks = {task.name: task for task in requested_tasks(replace(request, tasks=have), known)} if have else {}
+    check_checkpoints(request, list(tasks.values()))
+    compat = choose(request.compat, [known[name] for name in have], request.until)
     yield "Plan: nothing is downloaded, trained or written."
     for name in names:
-        base_model = args.base_model or (tasks[name].base_model if name in tasks else EMBEDDED)
-        choice = choice_for(args.preset, name, base_model)
+        base_model = overrides.base_model or (tasks[name].base_model if name in tasks else EMBEDDED)
+        choice = overrides.choice(name, base_model)
         if name in tasks:
             task = tasks[name]
         elif choice is not None:
-            task = build.with_changes(draft_task(name, choice, base_model), args)
-        source = source_of(args, task, checkpoints.get(name), build)
+            task = overrides.apply(draft_task(name, choice, base_model), request.profile)
+        source = source_of(request, task)
         yield ""
         yield f"[{name}] {task.title}"
-        files = files_of(args, task)
-        rows = [*task_rows(args, task, choice, source), *data_rows(args, task, source, files)]
-        rows += build_rows(args, task, source, files, build) if name in tasks else []
+        files = files_of(request, task)
+        rows = [*task_rows(request, task, choice, source), *data_rows(request, task, source, files)]
+        rows += build_rows(request, task, source, files) if name in tasks else []
         yield from (f"  {label:<{LABEL}}{text}".rstrip() for label, text in rows)
         yield from () if name in tasks else ("", *how_to_add(task))
+    if request.compat:
+        yield from ("", "[compat]", *(f"  {line}" for line in compat.lines()))
 
 
 def show(lines: Iterable[str]) -> None:
@@ -77,44 +69,53 @@ def show(lines: Iterable[str]) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def narrowed(args: argparse.Namespace, names: Iterable[str]) -> argparse.Namespace:
-    """The same command line for these tasks."""
-    return argparse.Namespace(**{**vars(args), "tasks": ",".join(names)})
+def _names(request: BuildRequest, known: Collection[str]) -> list[str]:
+    """Names of tasks: of the tasks file, or of a preset whose task it has not."""
+    presets, preset, file = load_presets(), request.overrides.preset, request.tasks_file.name
+    if request.tasks is None:
+        return task_names(preset, known) or list(presets.preset(preset).tasks[:1])
+    for name in request.tasks:
+        fit = [preset.name for preset in presets.all_of_task(name)]
+        if name not in known and preset not in (fit and [PUBLISHED, *fit]):
+            hint = f"; presets.toml has it: add --preset {fit[0]}" if fit else f"; it has {', '.join(known)}"
+            raise ConfigError(f"--tasks: {name!r} is not in {file}{hint}")
+    if not request.tasks:
+        raise ConfigError(f"--tasks: names no task; {file} has {', '.join(known)}")
+    return list(request.tasks)
 
 
-def source_of(args: argparse.Namespace, task: TaskConfig, given: Path | None, build: Build) -> Source:
-    """What make_context would start from; given: the --checkpoint for the task."""
-    if given is not None:
-        return Source(str(given), given, True)
-    if task.kind in kind_names() and build.takes_shipped(task, args):
-        return Source(str(ASSETS / task.checkpoint), None, True)
-    return Source(args.base_model or task.base_model, None, False)
+def source_of(request: BuildRequest, task: TaskConfig) -> Source:
+    """What `stages.selection.make_context` would start from."""
+    checkpoint = request.checkpoints.get(task.name)
+    if checkpoint is not None:
+        return Source(name=str(checkpoint), checkpoint=checkpoint, ready=True)
+    if task.kind in kind_names() and takes_shipped(task, request):
+        return Source(name=str(ASSETS / task.checkpoint), checkpoint=None, ready=True)
+    return Source(name=request.overrides.base_model or task.base_model, checkpoint=None, ready=False)
 
 
-def files_of(args: argparse.Namespace, task: TaskConfig) -> list[FileOutlook]:
+def files_of(request: BuildRequest, task: TaskConfig) -> list[DataFile]:
     """Train and dev, and the further sets that the task is evaluated on, by name."""
-    where = args.data_dir, args.profile, args.cache
-    further = ((name, file) for name, data in task.transfer.items() for file in data_outlook(data, *where))
-    return [*data_outlook(task.data, *where), *(replace(file, split=name) for name, file in further)]
+    where = request.data_dir, request.profile, request.cache
+    further = ((name, file) for name, data in task.transfer.items() for file in data_files(data, *where))
+    return [*data_files(task.data, *where), *(replace(file, split=name) for name, file in further)]
 
 
-def build_rows(
-    args: argparse.Namespace, task: TaskConfig, source: Source, files: Sequence[FileOutlook], build: Build
-) -> Rows:
+def build_rows(request: BuildRequest, task: TaskConfig, source: Source, files: Sequence[DataFile]) -> Rows:
     """The stages, which of them are done, and where the result goes."""
     reason = why_not_looked_up(source.name, files)
-    found = [
-        (stage.NAME if variant == FULL.name else f"{stage.NAME} {variant}", "runs, or is in the cache")
-        for stage, variant in build.steps(task.variants, args.until)
-    ]
-    if not reason:
-        found = stage_outlook(build.run_task, lambda: build.make_context(task, args, source.checkpoint), args.until)
-    width = max(len(name) for name, _ in found)
-    for number, (name, line) in enumerate(found):
-        yield "" if number else "stages", f"{name:<{width}}  {line}"
+    if reason:
+        stages = steps(task.variants, request.until)
+        states = [(stage_label(stage, variant), "runs, or is in the cache") for stage, variant in stages]
+    else:
+        states = stage_states(lambda: make_context(task, request, source.checkpoint), request.until)
+    width = max(len(name) for name, _ in states)
+    for number, (name, state) in enumerate(states):
+        yield "" if number else "stages", f"{name:<{width}}  {state}"
     if reason:
         yield "", f"(not looked up: {reason})"
-    have = versions(args.output / task.name)
+    model: Path = request.output / task.name
+    have = versions(model)
     before = f", after version {have[-1]}" if have else ""
-    yield "output", f"{args.output / task.name} and its steps, version {have[-1] + 1 if have else 1}{before}"
-    yield "cache", f"{args.cache / task.name}"
+    yield "output", f"{model} and its steps, version {have[-1] + 1 if have else 1}{before}"
+    yield "cache", f"{request.cache / task.name}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import math
 import sys
 from collections.abc import Iterator, Sequence
@@ -17,7 +16,8 @@ from ..errors import BuildError
 from ..kinds import get_builder_kind
 from ..presets.presets import Choice, load_presets
 from ..presets.shipped import SHIPPED
-from .outlook import FileOutlook
+from ..stages.request import BuildRequest
+from .lookup import DataFile
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -29,7 +29,7 @@ Rows = Iterator[tuple[str, str]]
 SHOWN = 8  # labels
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Source:
     """The weights that a task starts from."""
 
@@ -38,17 +38,17 @@ class Source:
     ready: bool  # fine-tuned: nothing is trained
 
 
-def task_rows(args: argparse.Namespace, task: TaskConfig, choice: Choice | None, source: Source) -> Rows:
+def task_rows(request: BuildRequest, task: TaskConfig, choice: Choice | None, source: Source) -> Rows:
     """The model, the preset, labels, lengths and hyperparameters."""
     yield from model_rows(source)
     if choice is not None:
-        yield from preset_rows(args, choice)
-    elif args.preset == SHIPPED:
+        yield from preset_rows(request, choice)
+    elif request.overrides.preset == SHIPPED:
         changed = load_presets().shipped.train.get(task.name, {})
         more = f", but {', '.join(f'{name}={value}' for name, value in changed.items())}" if changed else ""
-        yield "preset", f"{SHIPPED}: as {args.tasks_file.name} has it{more}"
-    elif args.preset:
-        yield "preset", f"none is published for {task.name}: {args.tasks_file.name} decides"
+        yield "preset", f"{SHIPPED}: as {request.tasks_file.name} has it{more}"
+    elif request.overrides.preset:
+        yield "preset", f"none is published for {task.name}: {request.tasks_file.name} decides"
     yield "kind", task.kind
     names = [label.name for label in task.labels]
     more = f", ... ({len(names) - SHOWN} more)" if len(names) > SHOWN else ""
@@ -56,7 +56,7 @@ def task_rows(args: argparse.Namespace, task: TaskConfig, choice: Choice | None,
     if task.options:
         shown = (f"{k} {len(v)} values" if isinstance(v, list) else f"{k} {v}" for k, v in task.options.items())
         yield "options", ", ".join(shown)
-    limits, origin = task.limits, f"preset {choice.preset.name}" if choice else args.tasks_file.name
+    limits, origin = task.limits, f"preset {choice.preset.name}" if choice else request.tasks_file.name
     stride = "in proportion" if choice and not choice.preset.doc_stride else origin
     yield (
         "lengths",
@@ -68,7 +68,7 @@ def task_rows(args: argparse.Namespace, task: TaskConfig, choice: Choice | None,
     elif source.ready:
         yield "training", "none: the checkpoint is published as it is (--base-model, --preset or --profile full train)"
     else:
-        origins = origins_of(args, task.name, choice)
+        origins = origins_of(request, task.name, choice)
         for number, field in enumerate(fields(TrainConfig)):
             value = getattr(task.train, field.name)
             yield "" if number else "hyperparameters", f"{field.name:<17}{value!s:<9}{origins[field.name]}"
@@ -102,7 +102,7 @@ def model_rows(source: Source) -> Rows:
     yield "parameters", f"{model.parameters / 1e6:.1f} M ({words / 1e6:.1f} M of them word embeddings), and the head"
 
 
-def preset_rows(args: argparse.Namespace, choice: Choice) -> Rows:
+def preset_rows(request: BuildRequest, choice: Choice) -> Rows:
     """Whose figures they are, what came of them there, and what the preset does not set."""
     preset, model = choice.preset, choice.model
     yield "preset", f"{preset.name}: {choice.origin}"
@@ -114,8 +114,8 @@ def preset_rows(args: argparse.Namespace, choice: Choice) -> Rows:
         shown = " / ".join(f"{value:.2f}" for value in (figure if isinstance(figure, list | tuple) else [figure]))
         own = "" if choice.exact else ", with hyperparameters that are not published"
         yield "", f"{preset.metric} of {model.name} there: {shown} on the dev set, full training set{own}"
-    if preset.seed and preset.seed != args.seed:
-        yield "", f"seed {preset.seed} there; here --seed {args.seed}"
+    if preset.seed and preset.seed != request.seed:
+        yield "", f"seed {preset.seed} there; here --seed {request.seed}"
     for note in preset.notes:
         yield "", f"besides: {note}"
     sets = (p for task in preset.tasks for p in load_presets().all_of_task(task))
@@ -124,17 +124,17 @@ def preset_rows(args: argparse.Namespace, choice: Choice) -> Rows:
         yield "", f"other presets for this task: {', '.join(others)}"
 
 
-def origins_of(args: argparse.Namespace, task: str, choice: Choice | None) -> dict[str, str]:
+def origins_of(request: BuildRequest, task: str, choice: Choice | None) -> dict[str, str]:
     """Where the value of each hyperparameter comes from: --set, the preset, the tasks file or the default."""
-    raw = tomllib.loads(args.tasks_file.read_text(encoding="utf-8"))["tasks"].get(task, {}).get("train", {})
+    raw = tomllib.loads(request.tasks_file.read_text(encoding="utf-8"))["tasks"].get(task, {}).get("train", {})
     origins = dict.fromkeys((field.name for field in fields(TrainConfig)), "default")
-    origins.update(dict.fromkeys(raw, args.tasks_file.name))
+    origins.update(dict.fromkeys(raw, request.tasks_file.name))
     if choice is not None:
         origins.update(dict.fromkeys(choice.train, f"preset {choice.preset.name}"))
-    return {**origins, **{item.partition("=")[0]: "--set" for item in args.set}}
+    return {**origins, **dict.fromkeys(request.overrides.hyperparameters, "--set")}
 
 
-def data_rows(args: argparse.Namespace, task: TaskConfig, source: Source, files: Sequence[FileOutlook]) -> Rows:
+def data_rows(request: BuildRequest, task: TaskConfig, source: Source, files: Sequence[DataFile]) -> Rows:
     """Data files, and the steps of training where rows are known."""
     for number, file in enumerate(files):
         yield "" if number else "data", f"{file.split:<6}{file.path}: {file.state}"
@@ -142,7 +142,7 @@ def data_rows(args: argparse.Namespace, task: TaskConfig, source: Source, files:
         yield "data", "no files known"
     if not source.ready and trains(task):
         rows = next((file.rows for file in files if file.split == "train"), None)
-        yield "steps", steps(task.train, rows, len(args.devices.split(",")))
+        yield "steps", steps(task.train, rows, len(request.devices.split(",")))
 
 
 def steps(train: TrainConfig, rows: int | None, devices: int) -> str:

@@ -17,53 +17,55 @@ from ..console import say
 from ..errors import CheckpointError, ConfigError
 from ..filesystem import locked, whole_folder, write_file, write_json
 from ..kinds import get_builder_kind
-from ..stages import Context, Done
+from ..stages.context import Context
+from ..stages.results import Evaluated
+from ..stages.stage import Finished
 from .earlier import drop_unused
 from .ship import save_checkpoint
 
 LEDGER, TABLE = "retrained.json", "retrained.md"
-Evaluate = Callable[[Path], Mapping[str, Mapping[str, Any]]]
-"""The evaluations, by task, of the other tasks that have a checkpoint's weights: {"main", "metrics", "rows"}."""
+Evaluate = Callable[[Path], Mapping[str, Evaluated]]
+"""The evaluations, by task, of the other tasks that have a checkpoint's weights."""
 
 
 def keep_better(
-    place: Path, context: Context, done: Mapping[str, Done], command: str, others: Evaluate = lambda folder: {}
+    place: Path, context: Context, finished: Finished, command: str, others: Evaluate = lambda folder: {}
 ) -> str:
     """Store the trained checkpoint in `place`/TASK if no task gets worse; one line about it. Rewrites the table.
 
     CheckpointError where the figure of what is there cannot be compared (other dev rows).
     """
     with locked(context.cache / context.task.name):
-        return _keep_better(place.resolve(), context, done, command, others)
+        return _keep_better(place.resolve(), context, finished, command, others)
 
 
-def _keep_better(place: Path, context: Context, done: Mapping[str, Done], command: str, others: Evaluate) -> str:
+def _keep_better(place: Path, context: Context, finished: Finished, command: str, others: Evaluate) -> str:
     name, folder = context.task.name, place / context.task.name
     new = context.cache / name / "retrained"
     row = read_ledger(context.cache).get(name, {})
     if row.get("place", str(place)) != str(place):
         row = {}  # what was decided about another checkpoint
     gone = row and row["exchanged"] and not folder.is_dir()
-    if row and row["key"] == done["fine-tune"].key and not gone:
+    if row and row["key"] == finished.fine_tuned.key and not gone:
         if row["kept"] == "new" and not row["exchanged"]:
             _exchange(new, folder, context.cache, row, name)
         return f"decided before: {said(row)}"
-    if not done["fine-tune"].figures["trained"]:
+    if not finished.fine_tuned.result.trained:
         return "nothing was trained, so nothing is exchanged"
     main = get_builder_kind(context.task.kind).main_metric
-    before = before_of(folder, done["evaluate"].figures["rows"], main, name)
+    before = before_of(folder, finished.evaluated.result.rows, main, name)
     shutil.rmtree(new, ignore_errors=True)
-    say(f"[{name}] {save_checkpoint(new, context, done, command)}")
+    say(f"[{name}] {save_checkpoint(new, context, finished, command)}")
     card = json.loads((new / "card.json").read_text(encoding="utf-8"))
     figures = [_row(name, main, before, card["evaluations"][0])]
     if before is not None:
         was, now = others(folder), others(new)
-        figures += [_row(task, was[task]["main"], was[task], now[task]) for task in was]
+        figures += [_row(task, was[task].main, was[task].to_json(), now[task].to_json()) for task in was]
     worse = any(found["before"] is not None and found["after"] < found["before"] for found in figures)
     first = {found["task"]: found["first"] for found in row.get("figures", ())}
     row = {
         "place": str(place),
-        "key": done["fine-tune"].key,
+        "key": finished.fine_tuned.key,
         "kept": "old" if worse else "new",
         "exchanged": False,
         "new": not worse or row.get("new", False),  # what is there now is not what was there at first

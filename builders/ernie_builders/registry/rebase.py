@@ -9,15 +9,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from ..build_all import make_context
 from ..checkpoints.base_models import EMBEDDED
 from ..checkpoints.checksums import CARDS
 from ..checkpoints.delta_files import HEADER, read_delta
 from ..config.tasks import ASSETS, load_tasks
 from ..errors import CheckpointError, ConfigError
-from ..options import parser
-from ..stages import run_stage
-from ..stages.order import run_task
+from ..stages.order import run_plain
+from ..stages.request import BuildRequest
+from ..stages.selection import make_context
 from .keep import put_in_place
 from .ship import STEPS, store_smallest, write_card
 
@@ -41,21 +40,19 @@ def rebase(name: str, data_dir: Path, cache: Path) -> str:
     if base.name == EMBEDDED:
         return f"{name}: is a difference from the embedded encoder of now already"
     card = json.loads((folder / CARDS[0]).read_text(encoding="utf-8"))
-    args = parser().parse_args(["--data-dir", str(data_dir), "--cache", str(cache)])
-    context = make_context(tasks[name], args, folder)
-    done = run_task(context, "evaluate", run_stage)
-    rows = done["evaluate"].figures["rows"]
+    context = make_context(tasks[name], BuildRequest(data_dir=data_dir, cache=cache), folder)
+    finished = run_plain(context, "evaluate")
+    before = finished.evaluated.result
+    rows = before.rows
     if card["evaluations"][0]["rows"] != rows:
         raise CheckpointError(
             f"{folder / CARDS[0]}: measured on {card['evaluations'][0]['rows']:,} dev rows, --data-dir has {rows:,}"
         )
     new = cache / name / "rebased"
-    stored = store_smallest(new, context, done, EMBEDDED, FINER, tolerance=0)
-    before = done["evaluate"].figures
-    main = before["main"]
-    if stored.figures["metrics"][main] < before["metrics"][main]:
-        return f"{name}: {stored.told(done)}: worse, so what was there stays"
+    stored = store_smallest(new, context, finished, EMBEDDED, FINER, tolerance=0)
+    if stored.evaluated.value < before.value:
+        return f"{name}: {stored.told(finished)}: worse, so what was there stays"
     earlier = [*card.get("earlier", ()), {"weights": card["weights"], "evaluations": card["evaluations"]}]
     write_card(new, {**card, "weights": stored.on_card(), "evaluations": stored.evaluations(), "earlier": earlier})
     put_in_place(new, folder)
-    return f"{name}: {stored.told(done)}"
+    return f"{name}: {stored.told(finished)}"

@@ -2,65 +2,61 @@
 
 from __future__ import annotations
 
-import argparse
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from ..config.tasks import ASSETS, TASKS_FILE, TaskConfig, load_tasks
 from ..console import say
 from ..errors import ConfigError, DataError
 from ..kinds import get_builder_kind
-from ..presets.overrides import with_changes
+from ..presets.overrides import Overrides
 from ..presets.shipped import SHIPPED
-from ..stages import Context, Done, run_stage
+from ..stages.context import Context
+from ..stages.order import run_plain
+from ..stages.request import BuildRequest
+from ..stages.results import Evaluated
+from ..stages.selection import make_context
+from ..stages.stage import Finished
+from .keep import before_of, keep_better
+from .ship import save_checkpoint
 
-MakeContext = Callable[[TaskConfig, argparse.Namespace, Path | None], Context]
 
-
-def check_saving(args: argparse.Namespace, tasks: Sequence[TaskConfig]) -> None:
+def check_saving(request: BuildRequest, tasks: Sequence[TaskConfig]) -> None:
     """ConfigError for options that do not go together; says how long the shipped checkpoints took to train."""
-    if args.keep_better and args.save_checkpoint is None:
+    if request.keep_better and request.save_checkpoint is None:
         raise ConfigError("--keep-better: says what --save-checkpoint DIR may replace; give that too")
-    if args.preset == SHIPPED:
-        cards = [ASSETS / task.checkpoint / "card.json" for task in tasks if task.checkpoint]
-        told = [json.loads(card.read_text(encoding="utf-8")) for card in cards if card.is_file()]
-        seconds = sum(card.get("training_seconds", 0) for card in told)
-        say(f"{len(told)} checkpoints to train; their cards tell of {seconds / 3600:.1f} hours of training in all")
+    if request.overrides.preset == SHIPPED:
+        paths = [ASSETS / task.checkpoint / "card.json" for task in tasks if task.checkpoint]
+        cards = [json.loads(path.read_text(encoding="utf-8")) for path in paths if path.is_file()]
+        seconds = sum(card.get("training_seconds", 0) for card in cards)
+        say(f"{len(cards)} checkpoints to train; their cards tell of {seconds / 3600:.1f} hours of training in all")
 
 
-def check_comparable(
-    args: argparse.Namespace, tasks: Sequence[TaskConfig], checkpoints: Mapping[str, Path], make_context: MakeContext
-) -> None:
+def check_comparable(request: BuildRequest, tasks: Sequence[TaskConfig]) -> None:
     """With --keep-better: CheckpointError, before hours of training, where a task's figure cannot be compared with
     that of the checkpoint that is there."""
-    if not args.keep_better:
+    if not request.keep_better or request.save_checkpoint is None:
         return
-    from ..stages.order import run_task
-    from .keep import before_of
-
     for task in tasks:
-        folder, kind = args.save_checkpoint / task.name, get_builder_kind(task.kind)
-        if folder.is_dir() and kind.trains and task.name not in checkpoints:
-            done = run_task(make_context(task, args, None), "data", run_stage)
-            before_of(folder, done["data"].figures["dev"]["rows"], kind.main_metric, task.name)
+        folder, kind = request.save_checkpoint / task.name, get_builder_kind(task.kind)
+        if folder.is_dir() and kind.trains and task.name not in request.checkpoints:
+            data = run_plain(make_context(task, request, None), "data").data.result
+            before_of(folder, data.rows("dev"), kind.main_metric, task.name)
 
 
-def save(args: argparse.Namespace, context: Context, done: Mapping[str, Done], make_context: MakeContext) -> str:
-    """Store a trained checkpoint; with --keep-better where no task gets worse. One line about it."""
-    task, command = context.task, reproduce(args, context.task)
-    if not args.keep_better:
-        from .ship import save_checkpoint
+def save(request: BuildRequest, place: Path, context: Context, finished: Finished) -> str:
+    """Store a trained checkpoint under `place`; with --keep-better where no task gets worse. One line about it."""
+    task, command = context.task, reproduce(request, context.task)
+    if not request.keep_better:
+        return save_checkpoint(place / task.name, context, finished, command)
 
-        return save_checkpoint(args.save_checkpoint / task.name, context, done, command)
-    from .keep import keep_better
+    def others(folder: Path) -> dict[str, Evaluated]:
+        evaluated = {name: _evaluated(name, folder, request) for name in sharing(task, request.tasks_file)}
+        return {name: result for name, result in evaluated.items() if result is not None}
 
-    def others(folder: Path) -> dict[str, dict[str, Any]]:
-        found = {name: _evaluated(name, folder, args, make_context) for name in sharing(task, args.tasks_file)}
-        return {name: figures for name, figures in found.items() if figures}
-
-    return keep_better(args.save_checkpoint, context, done, command, others)
+    return keep_better(place, context, finished, command, others)
 
 
 def sharing(task: TaskConfig, file: Path) -> list[str]:
@@ -69,28 +65,33 @@ def sharing(task: TaskConfig, file: Path) -> list[str]:
     return [other.name for other in tasks if task.checkpoint == other.checkpoint != "" and other.name != task.name]
 
 
-def _evaluated(name: str, folder: Path, args: argparse.Namespace, make_context: MakeContext) -> dict[str, Any]:
-    """The dev figures of a task with a checkpoint's weights; nothing where its data is not at hand."""
-    from ..stages.order import run_task
-
-    plain = argparse.Namespace(**{**vars(args), "preset": "", "set": [], "base_model": "", "variants": "", "pick": ""})
-    task = with_changes(load_tasks(args.tasks_file)[name], plain)
+def _evaluated(name: str, folder: Path, request: BuildRequest) -> Evaluated | None:
+    """The dev figures of a task with a checkpoint's weights; None where its data is not at hand."""
+    plain = replace(request, overrides=Overrides())
+    task = plain.overrides.apply(load_tasks(request.tasks_file)[name], request.profile)
     try:
         context = make_context(task, plain, folder)
     except DataError as error:
         say(f"[{name}] not compared: {error}")
-        return {}
-    figures: dict[str, Any] = run_task(context, "evaluate", run_stage)["evaluate"].figures
-    return figures if figures["rows"] else {}
+        return None
+    result = run_plain(context, "evaluate").evaluated.result
+    return result if result.rows else None
 
 
-def reproduce(args: argparse.Namespace, task: TaskConfig) -> str:
+def reproduce(request: BuildRequest, task: TaskConfig) -> str:
     """The command that makes this checkpoint again."""
-    sets = "".join(f" --set {item}" for item in args.set)
-    base = f" --base-model {Path(args.base_model).name}" if args.base_model else ""
-    own = "" if args.tasks_file == TASKS_FILE else f" --tasks-file {args.tasks_file.name}"
-    preset = f" --preset {args.preset}" if args.preset else ""
-    return (
-        f"ernie-triton build --tasks {task.name}{own} --profile full --data-dir DATA --seed {args.seed}"
-        f"{base}{preset}{sets}"
-    )
+    changes = request.overrides
+    words = ["ernie-triton build", f"--tasks {task.name}"]
+    if request.tasks_file != TASKS_FILE:
+        words.append(f"--tasks-file {request.tasks_file.name}")
+    words.append(f"--profile full --data-dir DATA --seed {request.seed}")
+    if request.device != "cpu":
+        words.append(f"--device {request.device}")
+    if request.devices:  # how many there are decides which rows make up a step
+        words.append(f"--devices {request.devices}")
+    if changes.base_model:
+        words.append(f"--base-model {Path(changes.base_model).name}")
+    if changes.preset:
+        words.append(f"--preset {changes.preset}")
+    words += [f"--set {name}={value}" for name, value in changes.hyperparameters.items()]
+    return " ".join(words)

@@ -25,9 +25,12 @@ from ..filesystem import write_json
 from ..framework import import_paddle
 from ..kinds import get_builder_kind
 from ..modeling.model import PaddleEngine, build_model
-from ..stages import Context, Done, data, evaluate, export, finetune, run_stage
+from ..stages.context import Context
 from ..stages.data import read_split
-from ..stages.finetune import fine_tuned, manifest_of
+from ..stages.draft import fine_tuned, manifest_of
+from ..stages.order import run_plain
+from ..stages.results import Evaluated
+from ..stages.stage import Finished
 
 # Fine-tuning changes a weight of the embedded encoder by about 0.01: the first step makes 1.2 bits of it, each other
 # about half a bit more.
@@ -43,15 +46,14 @@ class Stored:
     """A checkpoint in the compact form, and what its evaluation says."""
 
     delta: Delta
-    figures: Mapping[str, Any]
+    evaluated: Evaluated
 
-    def told(self, done: Mapping[str, Done]) -> str:
-        """Size and figures; done: the stages that made the weights."""
-        before, after = done["evaluate"].figures, self.figures
-        main = before["main"]
+    def told(self, finished: Finished) -> str:
+        """Size and figures; finished: the stages that made the weights."""
+        before, after = finished.evaluated.result, self.evaluated
         return (
-            f"{len(self.delta.packed) / 1e6:.2f} MB in steps of {self.delta.step:g}: {after['split']} {main} "
-            f"{after['metrics'][main]:.2f} as stored, {before['metrics'][main]:.2f} before"
+            f"{len(self.delta.packed) / 1e6:.2f} MB in steps of {self.delta.step:g}: {after.split} {before.main} "
+            f"{after.value:.2f} as stored, {before.value:.2f} before"
         )
 
     def on_card(self) -> dict[str, Any]:
@@ -68,26 +70,22 @@ class Stored:
 
     def evaluations(self) -> list[dict[str, Any]]:
         """What a card says of the figures."""
-        sets = {self.figures["split"]: self.figures, **self.figures.get("transfer", {})}
-        return [
-            {"split": name, "rows": found["rows"], "metrics": found["metrics"], "by": BY}
-            for name, found in sets.items()
-        ]
+        return [asdict(evaluation) for evaluation in self.evaluated.evaluations(BY)]
 
 
-def save_checkpoint(folder: Path, context: Context, done: Mapping[str, Done], command: str) -> str:
+def save_checkpoint(folder: Path, context: Context, finished: Finished, command: str) -> str:
     """Store a trained checkpoint with the largest step that keeps its dev metric, and card.json; one line about it."""
-    if not done["fine-tune"].figures["trained"]:
+    if not finished.fine_tuned.result.trained:
         return "nothing was trained, so no checkpoint is written"
-    stored = store_smallest(folder, context, done, base_of(context), STEPS, TOLERANCE)
-    write_card(folder, make_card(context, done, command, stored))
-    return f"checkpoint in {folder}, {stored.told(done)}"
+    stored = store_smallest(folder, context, finished, base_of(context), STEPS, TOLERANCE)
+    write_card(folder, make_card(context, finished, command, stored))
+    return f"checkpoint in {folder}, {stored.told(finished)}"
 
 
 def store_smallest(
     folder: Path,
     context: Context,
-    done: Mapping[str, Done],
+    finished: Finished,
     base: str | None,
     steps: Sequence[float],
     tolerance: float,
@@ -98,11 +96,10 @@ def store_smallest(
     may cost `tolerance` points. The last step is taken however it does: the card says what it costs.
     """
     folder.mkdir(parents=True, exist_ok=True)  # a place that cannot be written is told before the work
-    before = done["evaluate"].figures
-    main = before["main"]
-    trained = shippable(context, fine_tuned(done["fine-tune"]))
-    examples = read_split(done["data"], "dev")
-    trial = Trial(context, done, examples[:: -(-len(examples) // TRIAL_ROWS)])
+    before = finished.evaluated.result
+    trained = shippable(context, fine_tuned(finished.fine_tuned))
+    examples = read_split(finished.data, "dev")
+    trial = Trial(context, finished, examples[:: -(-len(examples) // TRIAL_ROWS)])
     wanted = trial.measure(trained, "float32") - tolerance
     with TemporaryDirectory(prefix=f"{context.task.name}-", dir=context.cache) as scratch:
 
@@ -113,15 +110,15 @@ def store_smallest(
             return replace(read_checkpoint(place), where=str(folder))
 
         @cache
-        def figures(step: float) -> Mapping[str, Any]:
+        def stored_result(step: float) -> Evaluated:
             return evaluated(context, stored(step))
 
         step = first_kept(
             steps,
             lambda step: trial.measure(stored(step), f"in steps of {step:g}") >= wanted,
-            lambda step: figures(step)["metrics"][main] >= before["metrics"][main] - tolerance,
+            lambda step: stored_result(step).value >= before.value - tolerance,
         )
-        after = figures(step)
+        after = stored_result(step)
     return Stored(write_compact(folder, trained.config, trained.weights, trained.vocabulary, step, base), after)
 
 
@@ -167,23 +164,19 @@ def base_of(context: Context) -> str | None:
     return where if where in BASES else None
 
 
-def evaluated(context: Context, checkpoint: Checkpoint) -> Mapping[str, Any]:
+def evaluated(context: Context, checkpoint: Checkpoint) -> Evaluated:
     """Figures of all dev rows, by the stages that publish a finished checkpoint."""
-    stored = replace(context, source=checkpoint, ready=True)
-    again: dict[str, Done] = {}
-    for stage in (data, finetune, export, evaluate):
-        run_stage(stage, stored, again)
-    return again["evaluate"].figures
+    return run_plain(replace(context, source=checkpoint, ready=True), "evaluate").evaluated.result
 
 
 class Trial:
     """The main metric of a checkpoint on some dev rows, by Paddle and the serving code, without an export."""
 
-    def __init__(self, context: Context, done: Mapping[str, Done], examples: Sequence[Any]) -> None:
+    def __init__(self, context: Context, finished: Finished, examples: Sequence[Any]) -> None:
         self.context, self.examples = context, examples
         self.kind = get_builder_kind(context.task.kind)
         self.tokenizer = ErnieTokenizer.from_vocab(context.source.vocabulary)
-        self.manifest = manifest_of(context, done["fine-tune"], self.tokenizer)
+        self.manifest = manifest_of(context, finished.fine_tuned, self.tokenizer)
 
     def measure(self, checkpoint: Checkpoint, what: str) -> float:
         """In percent; `what` is said with it."""
@@ -199,21 +192,21 @@ class Trial:
         return value
 
 
-def make_card(context: Context, done: Mapping[str, Done], command: str, stored: Stored) -> dict[str, Any]:
+def make_card(context: Context, finished: Finished, command: str, stored: Stored) -> dict[str, Any]:
     """What made the checkpoint (data, hyperparameters, command), how it is stored, and what it scores as stored."""
-    trained, rows, before = done["fine-tune"].figures, done["data"].figures, done["evaluate"].figures
+    trained, before = finished.fine_tuned.result, finished.evaluated.result
     return {
         "title": f"{context.task.title}, fine-tuned from {context.source.name}",
         "task": context.task.name,
         "base_model": context.source.name,
-        "data": {split: figures["rows"] for split, figures in rows.items()},
+        "data": {split: figures.rows for split, figures in finished.data.result.splits.items()},
         "train": asdict(context.task.train),
         "seed": context.seed,
-        "batches": trained["batches"],
-        "best_at_batch": trained["batch"],
-        "training_seconds": trained["seconds"],
+        "batches": trained.batches,
+        "best_at_batch": trained.batch,
+        "training_seconds": trained.seconds,
         "weights": stored.on_card(),
         "command": command,
         "evaluations": stored.evaluations(),
-        "before_storing": before["metrics"],
+        "before_storing": before.metrics,
     }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +19,15 @@ from ..errors import ConfigError, DataError
 from ..filesystem import sha256_of
 from ..kinds import get_builder_kind
 from ..readers import Example, get_reader
-from . import Context, Done
+from .context import Context
 from .draft import draft_manifest
+from .results import DataRead, SplitFigures
+from .stage import Finished, Output, Stage
 
-NAME = "data"
 FORMAT = 1  # raise it when the same files are read in another way
 
 
-def inputs(context: Context, before: Mapping[str, Done]) -> dict[str, Any]:
+def inputs(context: Context, finished: Finished) -> dict[str, Any]:
     """The files' bytes, how they are read, the labels, the vocabulary."""
     data = context.task.data
     files = {split: sha256_of(path) for split, path in _files(context).items()}
@@ -44,7 +44,7 @@ def inputs(context: Context, before: Mapping[str, Done]) -> dict[str, Any]:
     }
 
 
-def run(context: Context, before: Mapping[str, Done], folder: Path) -> dict[str, Any]:
+def run(context: Context, finished: Finished, folder: Path) -> DataRead:
     """Write train.jsonl and dev.jsonl; rows, token lengths and the unknown-word rate."""
     tokenizer = ErnieTokenizer.from_vocab(context.source.vocabulary)
     kind, manifest = get_kind(context.task.kind), draft_manifest(context.task, tokenizer)
@@ -53,7 +53,7 @@ def run(context: Context, before: Mapping[str, Done], folder: Path) -> dict[str,
     ):
         if document.error is not None:
             raise ConfigError(f"tasks.{context.task.name}.examples: {example!r}: {document.error}")
-    figures: dict[str, Any] = {}
+    splits: dict[str, SplitFigures] = {}
     for split, path in _files(context).items():
         examples = read_file(path, split, context.task.data, manifest)
         with (folder / f"{split}.jsonl").open("w", encoding="utf-8") as out:
@@ -67,45 +67,59 @@ def run(context: Context, before: Mapping[str, Done], folder: Path) -> dict[str,
             raise DataError(f"{path}: no row can be served; {unserved[0]}")
         ids = np.concatenate([window.input_ids for _, windows in chunks for window in windows])
         lengths = np.array([document.tokens for document in documents])
-        figures[split] = {
-            "rows": len(examples),
-            "tokens_median": int(np.median(lengths)),
-            "tokens_p99": int(np.percentile(lengths, 99)),
-            "tokens_max": int(lengths.max()),
-            "over_one_window_percent": round(
-                100 * float(np.mean([d.windows > 1 or d.truncated for d in documents])), 2
-            ),
-            "unknown_percent": round(100 * float(np.mean(ids == tokenizer.unk_id)), 3),
-            **({"unserved": len(unserved), "unserved_first": unserved[:3]} if unserved else {}),
-        }
-    return figures
+        several = float(np.mean([document.windows > 1 or document.truncated for document in documents]))
+        splits[split] = SplitFigures(
+            rows=len(examples),
+            tokens_median=int(np.median(lengths)),
+            tokens_p99=int(np.percentile(lengths, 99)),
+            tokens_max=int(lengths.max()),
+            over_one_window_percent=round(100 * several, 2),
+            unknown_percent=round(100 * float(np.mean(ids == tokenizer.unk_id)), 3),
+            unserved=len(unserved),
+            unserved_first=unserved[:3],
+        )
+    return DataRead(splits=splits)
 
 
-def line(figures: Mapping[str, Any]) -> str:
+def line(result: DataRead) -> str:
     """Rows and lengths, and which rows are not used: no server would answer them either."""
-    if not figures:
+    if not result.splits:
         return "no data at hand"
     return "; ".join(
-        f"{split} {f['rows']:,} rows, {f['tokens_median']} tokens at the median, {f['tokens_p99']} at p99, "
-        f"{f['unknown_percent']}% unknown{_unserved(f)}"
-        for split, f in figures.items()
+        f"{split} {figures.rows:,} rows, {figures.tokens_median} tokens at the median, {figures.tokens_p99} at p99, "
+        f"{figures.unknown_percent}% unknown{_unserved(figures)}"
+        for split, figures in result.splits.items()
     )
 
 
-def _unserved(figures: Mapping[str, Any]) -> str:
-    if "unserved" not in figures:
+def _unserved(figures: SplitFigures) -> str:
+    if not figures.unserved:
         return ""
-    more = ", ..." if figures["unserved"] > len(figures["unserved_first"]) else ""
-    return f", {figures['unserved']:,} that cannot be served ({', '.join(figures['unserved_first'])}{more})"
+    more = ", ..." if figures.unserved > len(figures.unserved_first) else ""
+    return f", {figures.unserved:,} that cannot be served ({', '.join(figures.unserved_first)}{more})"
 
 
-def read_split(done: Done, split: str) -> list[Example]:
+STAGE = Stage(name="data", result_type=DataRead, inputs=inputs, run=run, line=line)
+
+
+def read_split(data: Output[DataRead], split: str) -> list[Example]:
     """The examples of a finished data stage; an empty list where it has no such split."""
-    path = done.folder / f"{split}.jsonl"
+    path = data.folder / f"{split}.jsonl"
     if not path.is_file():
         return []
     with path.open(encoding="utf-8") as rows:
         return [Example(tuple(texts), target, line) for texts, target, line in map(json.loads, rows)]
+
+
+def training_text(context: Context, finished: Finished) -> list[Example]:
+    """The task's training rows, which making a variant needs; DataError where there are none."""
+    train = read_split(finished.data, "train")
+    if not train:
+        raise DataError(
+            f"task {context.task.name}, variant {context.recipe.name}: no training text; give --data-dir with its "
+            f"{context.task.data.folder}/ folder"
+        )
+    return train
 
 
 def _files(context: Context) -> dict[str, Path]:

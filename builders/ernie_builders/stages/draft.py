@@ -1,15 +1,28 @@
-"""A task's manifest before anything is exported: enough for cutting texts and decoding answers."""
+"""A task's checkpoint and manifest before anything is exported: enough for cutting texts and decoding answers."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 from ernie_runtime.manifest import Manifest, Variant
 from ernie_runtime.text.tokenization import ErnieTokenizer
 
+from ..checkpoints.checkpoint import Checkpoint, read_checkpoint
+from ..checkpoints.encoder_config import EncoderConfig, read_config
 from ..config.tasks import TaskConfig
 from ..kinds import get_builder_kind
+from .context import Context
+from .results import FineTuned
+from .stage import Output
+
+BEST = "best"  # the checkpoint in the folder of a stage that trains
+
+
+def changed_fields(config: Any) -> dict[str, Any]:
+    """A dataclass's fields that are not at their defaults: a hyperparameter that is new keeps what was trained."""
+    return {f.name: value for f in fields(config) if (value := getattr(config, f.name)) != f.default}
 
 
 def draft_manifest(task: TaskConfig, tokenizer: ErnieTokenizer, learnt: Mapping[str, Any] | None = None) -> Manifest:
@@ -29,3 +42,18 @@ def draft_manifest(task: TaskConfig, tokenizer: ErnieTokenizer, learnt: Mapping[
         options={**(learnt or {}), **task.options},
         main_metric=get_builder_kind(task.kind).main_metric,
     )
+
+
+def fine_tuned(output: Output[FineTuned]) -> Checkpoint:
+    """The checkpoint that fine-tuning left, or a variant's training."""
+    return read_checkpoint(output.folder / BEST)
+
+
+def config_of(output: Output[FineTuned]) -> EncoderConfig:
+    """The checkpoint's configuration, without reading its weights."""
+    return read_config(output.folder / BEST)
+
+
+def manifest_of(context: Context, output: Output[FineTuned], tokenizer: ErnieTokenizer) -> Manifest:
+    """The task's manifest with what fine-tuning learnt besides weights."""
+    return draft_manifest(context.task, tokenizer, config_of(output).task_options)

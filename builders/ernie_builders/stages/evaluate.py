@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +14,22 @@ from ..console import bar
 from ..filesystem import sha256_of
 from ..kinds import get_builder_kind
 from ..metrics.class_report import write_classes
-from . import Context, Done, code_key
+from . import code
+from .context import Context
 from .data import read_file, read_split
+from .draft import changed_fields, manifest_of
 from .export import engine_of
-from .finetune import changed_fields, manifest_of
+from .results import Evaluated, TransferFigures
+from .stage import Finished, Stage
 
-NAME = "evaluate"
 WRONG, CLASSES = "wrong.jsonl", "classes.tsv"
 
 
-def inputs(context: Context, before: Mapping[str, Done]) -> dict[str, Any]:
+def inputs(context: Context, finished: Finished) -> dict[str, Any]:
     """The exported model, the dev texts and the way they are cut."""
     return {
-        "export": before["export"].key,
-        "data": before["data"].key,
+        "export": finished.exported.key,
+        "data": finished.data.key,
         "split": context.data_split,
         "labels": [vars(label) for label in context.task.labels],
         "limits": vars(context.task.limits),
@@ -37,23 +38,22 @@ def inputs(context: Context, before: Mapping[str, Done]) -> dict[str, Any]:
             name: {"file": sha256_of(path), "data": changed_fields(context.task.transfer[name])}
             for name, path in _transfer_files(context).items()
         },
-        "code": code_key(),
     }
 
 
-def run(context: Context, before: Mapping[str, Done], folder: Path) -> dict[str, Any]:
+def run(context: Context, finished: Finished, folder: Path) -> Evaluated:
     """Write wrong.jsonl (texts with what was expected and predicted) and, where there are classes, classes.tsv.
 
     Returns metrics, rows, texts a second.
     """
-    examples = read_split(before["data"], "dev")
+    examples = read_split(finished.data, "dev")
     if not examples:
-        return {"rows": 0, "split": context.data_split, "metrics": {}}
-    exported = before["export"].folder
+        return Evaluated(rows=0, split=context.data_split, metrics={})
+    exported = finished.exported.folder
     tokenizer = ErnieTokenizer.from_file(exported / "tokenizer.json")
-    manifest = manifest_of(context, before["fine-tune"], tokenizer)
+    manifest = manifest_of(context, finished.fine_tuned, tokenizer)
     kind = get_builder_kind(context.task.kind)
-    pipeline = Pipeline(manifest, tokenizer, engine_of(before["export"]))
+    pipeline = Pipeline(manifest, tokenizer, engine_of(finished.exported))
     started = time.monotonic()
     with bar(len(examples), "evaluate") as shown:
         answers = pipeline.predict([e.texts for e in examples], progress=shown.update)
@@ -63,7 +63,7 @@ def run(context: Context, before: Mapping[str, Done], folder: Path) -> dict[str,
         others = read_file(path, "dev", context.task.transfer[name], manifest)
         with bar(len(others), name) as shown:
             replies = pipeline.predict([e.texts for e in others], progress=shown.update)
-        transfer[name] = {"rows": len(others), "metrics": kind.score(others, replies, manifest)}
+        transfer[name] = TransferFigures(rows=len(others), metrics=kind.score(others, replies, manifest))
     wrong = 0
     with (folder / WRONG).open("w", encoding="utf-8") as out:
         for example, answer in zip(examples, answers, strict=True):
@@ -75,40 +75,39 @@ def run(context: Context, before: Mapping[str, Done], folder: Path) -> dict[str,
     if classes:
         write_classes(folder / CLASSES, classes)
     home = folder.with_name(folder.name.removesuffix(".partial"))
-    return {
-        "rows": len(examples),
-        "split": context.data_split,
-        "main": kind.main_metric,
-        "shown": [kind.main_metric, *kind.headline],
-        "metrics": kind.score(examples, answers, manifest),
-        "transfer": transfer,
-        "wrong": wrong,
-        "wrong_file": str(home / WRONG),
-        **({"classes_file": str(home / CLASSES)} if classes else {}),
-        "texts_per_second": round(len(examples) / max(seconds, 1e-9)),
-    }
+    return Evaluated(
+        rows=len(examples),
+        split=context.data_split,
+        main=kind.main_metric,
+        shown=[kind.main_metric, *kind.headline],
+        metrics=kind.score(examples, answers, manifest),
+        transfer=transfer,
+        wrong=wrong,
+        wrong_file=str(home / WRONG),
+        classes_file=str(home / CLASSES) if classes else "",
+        texts_per_second=round(len(examples) / max(seconds, 1e-9)),
+    )
 
 
-def line(figures: Mapping[str, Any]) -> str:
+def line(result: Evaluated) -> str:
     """The main metrics, and where the wrong predictions are."""
-    if not figures["rows"]:
+    if not result.rows:
         return "no labelled text at hand, not evaluated"
     shown = ", ".join(
-        f"{name} {value:.2f}"
-        for name, value in figures["metrics"].items()
-        if "_" not in name or name in figures["shown"]
+        f"{name} {value:.2f}" for name, value in result.metrics.items() if "_" not in name or name in result.shown
     )
-    shown += f" on {figures['rows']:,} rows"
+    shown += f" on {result.rows:,} rows"
     shown += "".join(
-        f"; {name} {figures['main']} {other['metrics'][figures['main']]:.2f} on {other['rows']:,} rows"
-        for name, other in figures.get("transfer", {}).items()
-        if figures["main"] in other["metrics"]
+        f"; {name} {result.main} {figures.metrics[result.main]:.2f} on {figures.rows:,} rows"
+        for name, figures in result.transfer.items()
+        if result.main in figures.metrics
     )
-    return (
-        f"{figures['split']} {shown}, through the serving code; "
-        f"{figures['wrong']:,} wrong in {figures['wrong_file']}"
-        + (f"; class by class in {figures['classes_file']}" if "classes_file" in figures else "")
+    return f"{result.split} {shown}, through the serving code; {result.wrong:,} wrong in {result.wrong_file}" + (
+        f"; class by class in {result.classes_file}" if result.classes_file else ""
     )
+
+
+STAGE = Stage(name="evaluate", result_type=Evaluated, inputs=inputs, run=run, line=line, uses=code.MODEL)
 
 
 def _transfer_files(context: Context) -> dict[str, Path]:

@@ -9,7 +9,7 @@ import io
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,11 +29,13 @@ from ..framework import import_paddle
 from ..kinds import get_builder_kind
 from ..modeling.model import PaddleEngine, build_model
 from ..modeling.onnx_graph import name_dimensions, rename_tensors, tidy
-from . import Context, Done, code_key
+from . import code
+from .context import Context
 from .data import read_split
-from .finetune import fine_tuned, manifest_of
+from .draft import fine_tuned, manifest_of
+from .results import DataRead, Exported
+from .stage import Finished, Output, Stage
 
-NAME = "export"
 MODEL = "model.onnx"
 INPUTS = ("input_ids", "token_type_ids")
 TOLERANCE = 1e-3  # largest difference of a logit, Paddle against ONNX Runtime, float32
@@ -41,64 +43,65 @@ CHECK_TEXTS = 128
 OPSET = 17
 
 
-def inputs(context: Context, before: Mapping[str, Done]) -> dict[str, Any]:
+def inputs(context: Context, finished: Finished) -> dict[str, Any]:
     """The fine-tuned checkpoint; the texts it is checked on."""
     return {
-        "checkpoint": before["fine-tune"].key,
-        "data": before["data"].key,
+        "checkpoint": finished.fine_tuned.key,
+        "data": finished.data.key,
         "labels": len(context.task.labels),
         "options": context.task.options,
         "kind": context.task.kind,
         "opset": OPSET,
         "examples": context.task.examples,
-        "code": code_key(),
     }
 
 
-def run(context: Context, before: Mapping[str, Done], folder: Path) -> dict[str, Any]:
+def run(context: Context, finished: Finished, folder: Path) -> Exported:
     """Write model.onnx, paddle/ (the static graph) and tokenizer.json."""
     import_paddle("cpu")
     kind = get_builder_kind(context.task.kind)
-    checkpoint = fine_tuned(before["fine-tune"])
+    checkpoint = fine_tuned(finished.fine_tuned)
     if context.ready:
         checkpoint = replace(checkpoint, where=context.source.where)  # a fault in it is the user's to know
     tokenizer = ErnieTokenizer.from_vocab(checkpoint.vocabulary)
     served = get_kind(context.task.kind)
-    manifest = manifest_of(context, before["fine-tune"], tokenizer)
+    manifest = manifest_of(context, finished.fine_tuned, tokenizer)
     model = build_model(kind, checkpoint, manifest, ready=True)
     model.eval()
     outputs = served.encoder_outputs(manifest)
     to_onnx(to_static(model, folder / "paddle"), folder / MODEL, outputs)
     tokenizer.save(folder / "tokenizer.json")
-    error, texts = compare(manifest, before, tokenizer, PaddleEngine(model, kind), OrtEngine(folder / MODEL))
+    error, texts = compare(manifest, finished.data, tokenizer, PaddleEngine(model, kind), OrtEngine(folder / MODEL))
     if not error <= TOLERANCE:
         raise ExportError(
             f"task {context.task.name}: the exported graph differs from Paddle by {error:.2g} "
             f"(allowed {TOLERANCE:g}); nothing was published"
         )
-    return {
-        "max_abs_error": float(f"{error:.3g}"),
-        "texts": texts,
-        "engine": "onnxruntime",
-        "file": MODEL,
-        "settings": {},
-        "bytes": (folder / MODEL).stat().st_size,
-        "sha256": sha256_of(folder / MODEL),
-    }
+    return Exported(
+        max_abs_error=float(f"{error:.3g}"),
+        texts=texts,
+        engine="onnxruntime",
+        file=MODEL,
+        bytes=(folder / MODEL).stat().st_size,
+        sha256=sha256_of(folder / MODEL),
+    )
 
 
-def engine_of(exported: Done) -> Engine:
+def engine_of(exported: Output[Exported]) -> Engine:
     """The engine of an exported or converted model, loaded."""
-    figures = exported.figures
-    return load_engine(figures["engine"], exported.folder / figures["file"], figures["settings"])
+    result = exported.result
+    return load_engine(result.engine, exported.folder / result.file, result.settings)
 
 
-def line(figures: Mapping[str, Any]) -> str:
+def line(result: Exported) -> str:
     """Size and agreement."""
     return (
-        f"ONNX {figures['bytes'] / 1e6:.1f} MB, differs from Paddle by at most {figures['max_abs_error']:.1e} "
-        f"on {figures['texts']} texts"
+        f"ONNX {result.bytes / 1e6:.1f} MB, differs from Paddle by at most {result.max_abs_error:.1e} "
+        f"on {result.texts} texts"
     )
+
+
+STAGE = Stage(name="export", result_type=Exported, inputs=inputs, run=run, line=line, uses=code.MODEL)
 
 
 def to_static(model: Any, folder: Path) -> Path:
@@ -161,11 +164,11 @@ def to_onnx(graph: Path, target: Path, outputs: Sequence[TensorSpec]) -> None:
 
 
 def compare(
-    manifest: Manifest, before: Mapping[str, Done], tokenizer: ErnieTokenizer, reference: Any, exported: Any
+    manifest: Manifest, data: Output[DataRead], tokenizer: ErnieTokenizer, reference: Any, exported: Any
 ) -> tuple[float, int]:
     """Largest absolute difference of any FP32 output on real texts of mixed length, at real tokens; texts compared."""
     kind = get_kind(manifest.kind)
-    items = [e.texts for e in read_split(before["data"], "dev")[:CHECK_TEXTS]] or list(manifest.examples)
+    items = [e.texts for e in read_split(data, "dev")[:CHECK_TEXTS]] or list(manifest.examples)
     if not items:
         raise ExportError(f"task {manifest.task}: no texts to check the export on; give `examples` in the tasks file")
     _, windows = kind.documents(items, tokenizer, manifest)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,32 +12,33 @@ from ernie_runtime.manifest import Manifest
 from ernie_runtime.steps.pipeline import Pipeline
 from ernie_runtime.text.tokenization import ErnieTokenizer
 
-from ..checkpoints.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
-from ..checkpoints.encoder_config import EncoderConfig, read_config
+from ..checkpoints.checkpoint import read_checkpoint, write_checkpoint
+from ..checkpoints.encoder_config import read_config
 from ..filesystem import key_of
 from ..framework import import_paddle
 from ..kinds import get_builder_kind
 from ..modeling.model import PaddleEngine, build_model
 from ..training.launch import Devices, launch
-from . import Context, Done
+from .context import Context
 from .data import read_split
-from .draft import draft_manifest
+from .draft import BEST, changed_fields, draft_manifest
+from .results import DataRead, FineTuned
+from .stage import Finished, Output, Stage
 
-NAME = "fine-tune"
 FORMAT = 1  # raise it when the same hyperparameters train in another way
-BEST, HISTORY = "best", "progress.json"
+HISTORY = "progress.json"
 
 
-def inputs(context: Context, before: Mapping[str, Done]) -> dict[str, Any]:
+def inputs(context: Context, finished: Finished) -> dict[str, Any]:
     """The weights to start from, the data and the hyperparameters; only the weights where they are ready."""
     kind = get_builder_kind(context.task.kind)
     start = key_of({name: _fingerprint(value) for name, value in sorted(context.source.weights.items())})
     if context.ready:
-        return {"weights": start, "config": context.source.config.to_json(), "vocabulary": before["data"].key}
+        return {"weights": start, "config": context.source.config.to_json(), "vocabulary": finished.data.key}
     return {
         "weights": start,
         "config": context.source.config.to_json(),
-        "data": before["data"].key,
+        "data": finished.data.key,
         "train": changed_fields(context.task.train),
         "seed": context.seed,
         "training": FORMAT if kind.training == 1 else f"{FORMAT}.{kind.training}",
@@ -46,34 +46,27 @@ def inputs(context: Context, before: Mapping[str, Done]) -> dict[str, Any]:
     }
 
 
-def changed_fields(config: Any) -> dict[str, Any]:
-    """A dataclass's fields that are not at their defaults: a hyperparameter that is new keeps what was trained."""
-    return {f.name: value for f in fields(config) if (value := getattr(config, f.name)) != f.default}
-
-
-def run(context: Context, before: Mapping[str, Done], folder: Path) -> dict[str, Any]:
+def run(context: Context, finished: Finished, folder: Path) -> FineTuned:
     """Leave a checkpoint in `folder`/best."""
     source = context.source
-    figures: dict[str, Any] = {"from": source.name, "trained": False}
     if context.ready or not get_builder_kind(context.task.kind).trains:
         write_checkpoint(folder / BEST, source.config, source.weights, source.vocabulary)
+        result = FineTuned(trained=False, source=source.name)
+    elif context.devices:
+        devices = Devices(
+            numbers=context.devices,
+            device=context.device,
+            logs=folder / "logs",
+            title="fine-tuning",
+            shown=("    batch", "    resumed", "  fine-tune", "  dev"),  # results and bars
+        )
+        result = launch(_train_launched, (context, finished.data, folder), devices)
     else:
-        if context.devices:
-            devices = Devices(
-                numbers=context.devices,
-                device=context.device,
-                logs=folder / "logs",
-                title="fine-tuning",
-                shown=("    batch", "    resumed", "  fine-tune", "  dev"),  # results and bars
-            )
-            figures = launch(_train_launched, (context, before["data"], folder), devices)
-        else:
-            figures = train(context, before["data"], folder)
-        figures["trained"] = True
-    learn(context, before["data"], folder / BEST)
-    if figures["trained"]:
+        result = train(context, finished.data, folder)
+    learn(context, finished.data, folder / BEST)
+    if result.trained:
         drop_state(folder)
-    return figures
+    return result
 
 
 def drop_state(folder: Path) -> None:
@@ -86,7 +79,7 @@ def drop_state(folder: Path) -> None:
     shutil.rmtree(gone)
 
 
-def learn(context: Context, data: Done, folder: Path) -> None:
+def learn(context: Context, data: Output[DataRead], folder: Path) -> None:
     """Store with the checkpoint what the kind learns from data besides weights, unless it is there already."""
     if read_config(folder).task_options is not None:
         return
@@ -105,22 +98,20 @@ def learn(context: Context, data: Done, folder: Path) -> None:
         write_checkpoint(folder, replace(found.config, task_options=learnt), found.weights, found.vocabulary)
 
 
-def manifest_of(context: Context, done: Done, tokenizer: ErnieTokenizer) -> Manifest:
-    """The task's manifest with what fine-tuning learnt, before anything is exported."""
-    return draft_manifest(context.task, tokenizer, config_of(done).task_options)
-
-
-def line(figures: Mapping[str, Any]) -> str:
+def line(result: FineTuned) -> str:
     """The best dev figure and what it took."""
-    if not figures["trained"]:
-        return f"checkpoint {figures['from']} taken as it is"
+    if not result.trained:
+        return f"checkpoint {result.source} taken as it is"
     return (
-        f"dev {figures['main']} {figures[figures['main']]:.2f} at batch {figures['batch']} of {figures['batches']}, "
-        f"{figures['seconds']} s of training"
+        f"dev {result.main} {result.metrics[result.main]:.2f} at batch {result.batch} of {result.batches}, "
+        f"{result.seconds} s of training"
     )
 
 
-def train(context: Context, data: Done, folder: Path) -> dict[str, Any]:
+STAGE = Stage(name="fine-tune", result_type=FineTuned, inputs=inputs, run=run, line=line)
+
+
+def train(context: Context, data: Output[DataRead], folder: Path) -> FineTuned:
     """Fine-tune in this process (one of several under paddle.distributed.launch)."""
     from ..training.trainer import Job, Trainer
 
@@ -137,20 +128,10 @@ def train(context: Context, data: Done, folder: Path) -> dict[str, Any]:
         context.device,
         context.seed,
     )
-    return Trainer(job).run()
+    return FineTuned.from_json({**Trainer(job).run(), "trained": True})
 
 
-def config_of(done: Done) -> EncoderConfig:
-    """The checkpoint's configuration, without reading its weights."""
-    return read_config(done.folder / BEST)
-
-
-def fine_tuned(done: Done) -> Checkpoint:
-    """The checkpoint of a finished stage."""
-    return read_checkpoint(done.folder / BEST)
-
-
-def _train_launched(share: tuple[Context, Done, Path]) -> dict[str, Any]:
+def _train_launched(share: tuple[Context, Output[DataRead], Path]) -> FineTuned:
     """`train`, as one of several processes."""
     return train(*share)
 

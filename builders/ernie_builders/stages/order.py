@@ -4,48 +4,68 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 from ..config.variants import FULL, parse
-from . import Context, Done, Stage, data, evaluate, export, finetune, publish
-from .names import done_of
+from . import data, evaluate, export, finetune, publish
+from .context import Context
+from .stage import Finished, Output, Stage, run_stage
 from .variants import convert, measure, prune, qat
 
-STAGES = {"data": data, "finetune": finetune, "export": export, "evaluate": evaluate, "publish": publish}
-Run = Callable[[Stage, Context, dict[str, Done]], object]
-"""Runs a stage, or looks it up, and adds what it leaves to the finished ones, under the name it stands for."""
+Run = Callable[[Stage[Any], Context, Finished], Output[Any]]
+"""Runs a stage, or looks up what it would do."""
+BEFORE_PUBLISHING: dict[str, Stage[Any]] = {
+    "data": data.STAGE,
+    "finetune": finetune.STAGE,
+    "export": export.STAGE,
+    "evaluate": evaluate.STAGE,
+}
+"""What --until takes, besides `publish` -> the stage."""
 
 
-def steps(variants: Sequence[str], until: str) -> Iterator[tuple[Stage, str]]:
+def steps(variants: Sequence[str], until: str) -> Iterator[tuple[Stage[Any], str]]:
     """Every stage up to `until`, in order, and the variant that it is about (fp32 for those of the task itself)."""
-    for name in list(STAGES)[: list(STAGES).index(until) + 1]:
-        if name == "publish":
-            yield from ((stage, variant) for variant in variants for stage in variant_stages(variant))
-            if len(variants) > 1:
-                yield measure, FULL.name
-        yield STAGES[name], FULL.name
+    for name, stage in BEFORE_PUBLISHING.items():
+        yield stage, FULL.name
+        if name == until:
+            break
+    if until in ("evaluate", "publish"):
+        yield from ((stage, variant) for variant in variants for stage in variant_stages(variant))
+    if until == "publish":
+        if len(variants) > 1:
+            yield measure.STAGE, FULL.name
+        yield publish.STAGE, FULL.name
 
 
-def variant_stages(name: str) -> Iterator[Stage]:
+def variant_stages(name: str) -> Iterator[Stage[Any]]:
     """What a variant needs besides the stages of the task itself."""
     recipe = parse(name)
     if recipe.pruned:
-        yield prune
+        yield prune.STAGE
     if recipe.precision == "qat8":
-        yield qat
+        yield qat.STAGE
     if recipe.pruned or recipe.precision == "qat8":
-        yield export
+        yield export.STAGE
     if recipe.converted:
-        yield convert
+        yield convert.STAGE
     if recipe != FULL:
-        yield evaluate
+        yield evaluate.STAGE
 
 
-def run_task(context: Context, until: str, run: Run) -> dict[str, Done]:
-    """Run the stages up to `until`; a variant's export and evaluation bear its name (`names.done_of`)."""
-    done: dict[str, Done] = {}
-    own: dict[str, dict[str, Done]] = {FULL.name: done}
+def run_task(context: Context, until: str, run: Run = run_stage) -> Finished:
+    """Run the stages up to `until`, those of the variants too."""
+    task, variants = Finished(), dict[str, Finished]()
     for stage, variant in steps(context.task.variants, until):
-        mine = own.setdefault(variant, dict(done))
-        run(stage, replace(context, recipe=parse(variant)), mine)
-        done |= {done_of(variant, name): mine[name] for name in ("export", "evaluate") if name in mine}
-    return done
+        about_task = variant == FULL.name
+        before = replace(task, variants=variants) if about_task else variants.get(variant, task)
+        output = run(stage, replace(context, recipe=parse(variant)), before)
+        if about_task:
+            task = task.having(output)
+        else:
+            variants[variant] = before.having(output)
+    return replace(task, variants=variants)
+
+
+def run_plain(context: Context, until: str) -> Finished:
+    """The same for the plain fp32 alone, whatever variants the task has."""
+    return run_task(replace(context, task=replace(context.task, variants=(FULL.name,))), until)

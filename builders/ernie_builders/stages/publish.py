@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,22 +21,23 @@ from ..repository.buckets import expected_waste, histogram
 from ..repository.calibrate import batching_of
 from ..repository.served import MAX_TEXTS, check_served
 from ..repository.staging import check_free, model_names, models_of, move_in, stage_models, staging_folder
-from . import Context, Done
+from . import code
+from .context import Context
 from .data import read_split
-from .finetune import manifest_of
-from .names import done_of
+from .draft import manifest_of
+from .results import Published
+from .stage import Finished, Stage
 from .variants.verdicts import passed, variant_of, with_variants, with_verdict
 
-NAME = "publish"
 LENGTHS = 1000  # dev texts whose windows' lengths are told
 
 
-def inputs(context: Context, before: Mapping[str, Done]) -> dict[str, Any]:
+def inputs(context: Context, finished: Finished) -> dict[str, Any]:
     """All that ends up in the repository, and which repository."""
-    return {"build": _build_key(context, before), "output": str(context.output.resolve())}
+    return {"build": _build_key(context, finished), "output": str(context.output.resolve())}
 
 
-def holds(context: Context, before: Mapping[str, Done]) -> bool:
+def holds(context: Context, finished: Finished) -> bool:
     """Whether this very build is still the newest version of every model of the task."""
     try:
         newest = task_manifest(context.output, context.task.name)
@@ -46,7 +47,7 @@ def holds(context: Context, before: Mapping[str, Done]) -> bool:
         return False
     if set(_present(context)) - set(names):
         return False  # stopped before it took away what the build before had
-    build = _build_key(context, before)
+    build = _build_key(context, finished)
     if len({m.version for m in manifests}) != 1 or any(m.made_by.get("build") != build for m in manifests):
         return False
     return not any(_concerns(finding.file, manifests[0]) for finding in lint(context.output, names)[0])
@@ -60,26 +61,26 @@ def _concerns(file: str, manifest: Manifest) -> bool:
     return model in names and (not part.isdigit() or int(part) == manifest.version)
 
 
-def run(context: Context, before: Mapping[str, Done], folder: Path) -> dict[str, Any]:
+def run(context: Context, finished: Finished, folder: Path) -> Published:
     """Stage, then move in: steps first, ensembles last."""
     context.output.mkdir(parents=True, exist_ok=True)
     # One publisher a repository at a time: each finds its own version number and the versions it must keep.
     with locked(context.output):
-        return _publish(context, before)
+        return _publish(context, finished)
 
 
-def _publish(context: Context, before: Mapping[str, Done]) -> dict[str, Any]:
+def _publish(context: Context, finished: Finished) -> Published:
     task, present = context.task, _present(context)
     check_free(context.output, task.name, present)
-    tokenizer = ErnieTokenizer.from_file(before["export"].folder / "tokenizer.json")
-    found = {name: variant_of(context, before, name) for name in task.variants}
+    tokenizer = ErnieTokenizer.from_file(finished.exported.folder / "tokenizer.json")
+    found = {name: variant_of(context, finished, name) for name in task.variants}
     manifest = replace(
-        manifest_of(context, before["fine-tune"], tokenizer),
+        manifest_of(context, finished.fine_tuned, tokenizer),
         version=1 + max((v for name in present for v in versions(context.output / name)), default=0),
         made_by={
-            "build": _build_key(context, before),
-            "base_model": context.card.get("base_model", context.source.name),
-            "trained": before["fine-tune"].figures["trained"],
+            "build": _build_key(context, finished),
+            "base_model": context.card.base_model or context.source.name,
+            "trained": finished.fine_tuned.result.trained,
             "profile": context.profile,
             "seed": context.seed,
             "not_run": model_config.NOT_RUN,
@@ -87,12 +88,12 @@ def _publish(context: Context, before: Mapping[str, Done]) -> dict[str, Any]:
             **({model_config.PIPELINE: model_config.FUSED} if task.pipeline == model_config.FUSED else {}),
         },
     )
-    items = [e.texts for e in read_split(before["data"], "dev")[:LENGTHS]] or list(task.examples)
+    items = [e.texts for e in read_split(finished.data, "dev")[:LENGTHS]] or list(task.examples)
     if lengths := window_lengths(manifest, tokenizer, items):
         manifest = replace(manifest, made_by={**manifest.made_by, model_config.WINDOW_LENGTHS: lengths})
         waste = expected_waste(lengths, model_config.buckets(manifest))
         manifest = replace(manifest, made_by={**manifest.made_by, "expected_padding": round(waste, 3)})
-    folders = {name: before[done_of(name, "export")].folder for name in found}
+    folders = {name: finished.variant(name).exported.folder for name in found}
     known = manifest.made_by.get(model_config.WINDOW_LENGTHS, {})
     found = {
         name: replace(variant, batching=batching_of(variant, folders[name], known, task.serving))
@@ -117,19 +118,24 @@ def _publish(context: Context, before: Mapping[str, Done]) -> dict[str, Any]:
             shutil.rmtree(context.output / name)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-    return {
-        "task": task.name,
-        "version": manifest.version,
-        "models": names,
-        "output": str(context.output),
-        "recommended": manifest.recommended,
-        "refused": refused,
-    }
+    return Published(
+        task=task.name,
+        version=manifest.version,
+        models=names,
+        output=str(context.output),
+        recommended=manifest.recommended,
+        refused=refused,
+    )
 
 
-def line(figures: Mapping[str, Any]) -> str:
+def line(result: Published) -> str:
     """Where and as what."""
-    return f"version {figures['version']} of {', '.join(figures['models'])} in {figures['output']}"
+    return f"version {result.version} of {', '.join(result.models)} in {result.output}"
+
+
+STAGE = Stage(
+    name="publish", result_type=Published, inputs=inputs, run=run, line=line, uses=code.REPOSITORY, holds=holds
+)
 
 
 def window_lengths(manifest: Manifest, tokenizer: ErnieTokenizer, items: Sequence[tuple[str, ...]]) -> dict[str, int]:
@@ -154,16 +160,17 @@ def _present(context: Context) -> list[str]:
     return [name for name in models if (context.output / name).is_dir()]
 
 
-def _build_key(context: Context, before: Mapping[str, Done]) -> str:
+def _build_key(context: Context, finished: Finished) -> str:
     return key_of(
         {
-            "stages": [done.key for done in before.values()],
+            "stages": finished.all_keys(),
+            "code": code.code_key(code.REPOSITORY),
             "title": context.task.title,
             "labels": [vars(label) for label in context.task.labels],
             "limits": vars(context.task.limits),
             "examples": context.task.examples,
             "options": context.task.options,
-            "card": context.card,
+            "card": asdict(context.card),
             "variants": context.task.variants,
             "max_drop": context.task.compress.max_drop,
             "serving": vars(context.task.serving),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,56 +24,55 @@ from ...compression.sensitivity import parts, sensitivity
 from ...config.variants import Recipe
 from ...filesystem import sha256_of
 from ...readers import Example
-from .. import Context, Done, code_key
-from ..data import read_split
+from .. import code
+from ..context import Context
+from ..data import read_split, training_text
+from ..draft import config_of, fine_tuned, manifest_of
 from ..export import MODEL
-from ..finetune import config_of, fine_tuned, manifest_of
-from .distil import training_text
+from ..results import Exported
+from ..stage import Finished, Stage
 
-NAME = "convert"
-STANDS_FOR = "export"  # the later stages take what it leaves for the exported model
 PRUNED = "pruned.onnx"
 RANGES = "ranges.onnx"
 HELD_OUT = 100  # windows that sensitivity is found on, apart from those for ranges
 
 
-def inputs(context: Context, before: Mapping[str, Done]) -> dict[str, Any]:
+def inputs(context: Context, finished: Finished) -> dict[str, Any]:
     """The exported graph, the recipe and the text to calibrate on."""
     return {
-        "export": before["export"].key,
+        "export": finished.exported.key,
         "recipe": vars(context.recipe),
         "compress": vars(context.task.compress),
-        "data": before["data"].key,
+        "data": finished.data.key,
         "seed": context.seed,
-        "code": code_key(),
     }
 
 
-def run(context: Context, before: Mapping[str, Done], folder: Path) -> dict[str, Any]:
-    """Write the variant's files and its tokenizer.json; figures as those of the export, with what is the variant's."""
-    exported, recipe = before["export"], context.recipe
+def run(context: Context, finished: Finished, folder: Path) -> Exported:
+    """Write the variant's files and its tokenizer.json; the result stands for that of the export."""
+    exported, recipe = finished.exported, context.recipe
     tokenizer = ErnieTokenizer.from_file(exported.folder / "tokenizer.json")
     tokenizer.save(folder / "tokenizer.json")
     made: dict[str, Any] = {"precision": recipe.precision}
     source = exported.folder / MODEL
     if recipe.vocabulary:
-        source, pruned = _pruned_vocabulary(context, before, tokenizer, folder)
+        source, pruned = _pruned_vocabulary(context, finished, tokenizer, folder)
         made |= pruned
-    manifest = manifest_of(context, before["fine-tune"], tokenizer)
+    manifest = manifest_of(context, finished.fine_tuned, tokenizer)
     write = partial(WRITERS[recipe.engine], recipe, context.task.compress.calibration)
     feeds, ignored = list[Feed](), list[str]()
     if recipe.precision == "int8":
-        train = read_split(before["data"], "train")
+        train = read_split(finished.data, "train")
         feeds = calibration_feeds(
             manifest, tokenizer, train, context.seed, WINDOWS + (HELD_OUT if recipe.floats else 0)
         )
         held_out = [feeds.pop() for _ in range(min(HELD_OUT, len(feeds) // 4) if recipe.floats else 0)] or feeds
         made |= {"calibration": context.task.compress.calibration, "windows": len(feeds), "training_text": bool(train)}
     if recipe.floats:
-        ignored, told = _most_sensitive(context, before, source, folder, partial(write, source, feeds), held_out)
+        ignored, told = _most_sensitive(context, finished, source, folder, partial(write, source, feeds), held_out)
         made |= told
     if recipe.precision == "qat8":
-        source = _with_ranges(before, source, folder)
+        source = _with_ranges(finished, source, folder)
     file = write(source, feeds, folder, ignored)
     (folder / RANGES).unlink(missing_ok=True)
     (folder / PRUNED).unlink(missing_ok=True)
@@ -83,41 +82,45 @@ def run(context: Context, before: Mapping[str, Done], folder: Path) -> dict[str,
         settings |= {OUTPUTS: ",".join(spec.name for spec in specs)}
     load_engine(recipe.engine, file, settings)  # a graph that no engine takes is told here
     weights = next((folder / name for name in engine.files[1:]), None)
-    return {
-        **{name: exported.figures[name] for name in ("max_abs_error", "texts")},
-        "engine": recipe.engine,
-        "file": file.name,
-        "bytes": file.stat().st_size + (weights.stat().st_size if weights else 0),
-        "sha256": sha256_of(file),
-        "weights": weights.name if weights else "",
-        "weights_sha256": sha256_of(weights) if weights else "",
-        "settings": settings,
-        "made": made,
-    }
+    return Exported(
+        max_abs_error=exported.result.max_abs_error,
+        texts=exported.result.texts,
+        engine=recipe.engine,
+        file=file.name,
+        bytes=file.stat().st_size + (weights.stat().st_size if weights else 0),
+        sha256=sha256_of(file),
+        weights=weights.name if weights else "",
+        weights_sha256=sha256_of(weights) if weights else "",
+        settings=settings,
+        made=made,
+    )
 
 
-def line(figures: Mapping[str, Any]) -> str:
+def line(result: Exported) -> str:
     """Engine and size; ranges that are hardly known."""
-    made = figures["made"]
-    told = f"{figures['file']} for {figures['engine']}, {figures['bytes'] / 1e6:.1f} MB"
+    made = result.made
+    told = f"{result.file} for {result.engine}, {result.bytes / 1e6:.1f} MB"
     if made.get("training_text", True):
         return told
     return f"{told}, ranges from {made['windows']} windows of its examples alone: give --data-dir with training text"
 
 
+STAGE = Stage(name="convert", result_type=Exported, inputs=inputs, run=run, line=line, uses=code.VARIANTS)
+
+
 def _pruned_vocabulary(
-    context: Context, before: Mapping[str, Done], tokenizer: ErnieTokenizer, folder: Path
+    context: Context, finished: Finished, tokenizer: ErnieTokenizer, folder: Path
 ) -> tuple[Path, dict[str, Any]]:
     """The exported graph with fewer words and positions, what that costs in unknown words on dev; or with more rows."""
-    model, size = onnx.load(str(before["export"].folder / MODEL)), context.recipe.vocabulary
+    model, size = onnx.load(str(finished.exported.folder / MODEL)), context.recipe.vocabulary
     if size > tokenizer.vocab_size:
         vocabulary.pad(model, size)
         onnx.save(model, str(folder / PRUNED))
         return folder / PRUNED, {"vocabulary": size, "padded": True}
-    manifest = manifest_of(context, before["fine-tune"], tokenizer)
-    train = cut(manifest, tokenizer, training_text(context, before))
-    dev = cut(manifest, tokenizer, read_split(before["data"], "dev"))
-    weights = fine_tuned(before["fine-tune"]).weights
+    manifest = manifest_of(context, finished.fine_tuned, tokenizer)
+    train = cut(manifest, tokenizer, training_text(context, finished))
+    dev = cut(manifest, tokenizer, read_split(finished.data, "dev"))
+    weights = fine_tuned(finished.fine_tuned).weights
     found = vocabulary.counts(train, len(weights["ernie.embeddings.word_embeddings.weight"]))
     kept = vocabulary.kept_entries(found, tokenizer, size, context.task.compress.min_count)
     limit = manifest.limits.max_length
@@ -139,10 +142,10 @@ def cut(manifest: Manifest, tokenizer: ErnieTokenizer, examples: Sequence[Exampl
     return windows
 
 
-def _with_ranges(before: Mapping[str, Done], source: Path, folder: Path) -> Path:
+def _with_ranges(finished: Finished, source: Path, folder: Path) -> Path:
     """The graph with the ranges that training learnt around the encoder's products."""
     model = onnx.load(str(source))
-    learnt = learnt_ranges(fine_tuned(before["fine-tune"]).weights)
+    learnt = learnt_ranges(fine_tuned(finished.fine_tuned).weights)
     insert_ranges(model, dict(zip(onnx_int8.products(source), learnt, strict=False)))  # heads stay in float
     onnx.checker.check_model(model)
     onnx.save(model, str(folder / RANGES))
@@ -150,11 +153,11 @@ def _with_ranges(before: Mapping[str, Done], source: Path, folder: Path) -> Path
 
 
 def _most_sensitive(
-    context: Context, before: Mapping[str, Done], source: Path, folder: Path, write: Any, feeds: list[Feed]
+    context: Context, finished: Finished, source: Path, folder: Path, write: Any, feeds: list[Feed]
 ) -> tuple[list[str], dict[str, Any]]:
     """Nodes of the parts that lose most in 8 bits; the errors of all."""
     recipe = context.recipe
-    layers = config_of(before["fine-tune"]).num_hidden_layers
+    layers = config_of(finished.fine_tuned).num_hidden_layers
     if recipe.engine == "openvino":
         names = openvino_ir.products(openvino_ir.read_model(source))
     else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,22 +9,12 @@ from ernie_runtime.text.tokenization import ErnieTokenizer
 
 from ...checkpoints.checkpoint import Checkpoint
 from ...config.tasks import TrainConfig
-from ...errors import DataError
-from ...readers import Example
-from .. import Context, Done
-from ..data import read_split
-from ..finetune import BEST, drop_state, learn, manifest_of
-
-
-def training_text(context: Context, before: Mapping[str, Done]) -> list[Example]:
-    """The task's training rows; DataError where there are none."""
-    train = read_split(before["data"], "train")
-    if not train:
-        raise DataError(
-            f"task {context.task.name}, variant {context.recipe.name}: no training text; give --data-dir with its "
-            f"{context.task.data.folder}/ folder"
-        )
-    return train
+from ..context import Context
+from ..data import read_split, training_text
+from ..draft import BEST, manifest_of
+from ..finetune import drop_state, learn
+from ..results import FineTuned
+from ..stage import Finished
 
 
 def settings_of(context: Context) -> dict[str, Any]:
@@ -39,13 +28,13 @@ def settings_of(context: Context) -> dict[str, Any]:
 
 def distil(
     context: Context,
-    before: Mapping[str, Done],
+    finished: Finished,
     folder: Path,
     teacher: Checkpoint,
     student: Checkpoint,
     eight_bits: bool = False,
-) -> dict[str, Any]:
-    """Train the student, leave its best checkpoint in `folder`/best; figures as fine-tuning's.
+) -> FineTuned:
+    """Train the student, leave its best checkpoint in `folder`/best.
 
     eight_bits: the student rounds as 8-bit kernels do.
     """
@@ -55,7 +44,7 @@ def distil(
     task, settings = context.task, context.task.compress
     tokenizer = ErnieTokenizer.from_vocab(teacher.vocabulary)
     job = Job(
-        manifest_of(context, before["fine-tune"], tokenizer),
+        manifest_of(context, finished.fine_tuned, tokenizer),
         TrainConfig(
             epochs=settings.epochs,
             batch_size=settings.batch_size,
@@ -68,13 +57,14 @@ def distil(
         ),
         student,
         tokenizer,
-        training_text(context, before),
-        read_split(before["data"], "dev"),
+        training_text(context, finished),
+        read_split(finished.data, "dev"),
         folder,
         context.device,
         context.seed,
     )
     figures = Distiller(teacher, job, eight_bits).run()
-    learn(context, before["data"], folder / BEST)
+    learn(context, finished.data, folder / BEST)
     drop_state(folder)
-    return {**figures, "trained": True, "from": teacher.name, "weights": sum(w.size for w in student.weights.values())}
+    weights = sum(value.size for value in student.weights.values())
+    return FineTuned.from_json({**figures, "trained": True, "from": teacher.name, "weights": weights})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,20 +16,21 @@ from ...framework import import_paddle
 from ...kinds import get_builder_kind
 from ...modeling.model import build_model
 from ...modeling.width import Importance, add_importance, check_width, layers_kept, narrowed, shallower
-from .. import Context, Done
-from ..finetune import fine_tuned, manifest_of
-from .distil import distil, settings_of, training_text
+from ..context import Context
+from ..data import training_text
+from ..draft import fine_tuned, manifest_of
+from ..results import FineTuned
+from ..stage import Finished, Stage
+from .distil import distil, settings_of
 
-NAME = "prune"
-STANDS_FOR = "fine-tune"
 FORMAT = 2  # raise it when the same recipe prunes or trains in another way
 
 
-def inputs(context: Context, before: Mapping[str, Done]) -> dict[str, Any]:
+def inputs(context: Context, finished: Finished) -> dict[str, Any]:
     """The fine-tuned checkpoint, the training text, the shape, how it is distilled."""
     return {
-        "checkpoint": before["fine-tune"].key,
-        "data": before["data"].key,
+        "checkpoint": finished.fine_tuned.key,
+        "data": finished.data.key,
         "width": context.recipe.width,
         "depth": context.recipe.depth,
         "settings": settings_of(context),
@@ -39,12 +39,12 @@ def inputs(context: Context, before: Mapping[str, Done]) -> dict[str, Any]:
     }
 
 
-def run(context: Context, before: Mapping[str, Done], folder: Path) -> dict[str, Any]:
-    """Leave a checkpoint in `folder`/best; figures as fine-tuning's."""
+def run(context: Context, finished: Finished, folder: Path) -> FineTuned:
+    """Leave a checkpoint in `folder`/best."""
     import_paddle(context.device)
     recipe = context.recipe
-    full = fine_tuned(before["fine-tune"])
-    train = training_text(context, before)
+    full = fine_tuned(finished.fine_tuned)
+    train = training_text(context, finished)
     size = full.config.head_size
     weights, config = full.weights, full.config
     if recipe.depth:
@@ -53,21 +53,24 @@ def run(context: Context, before: Mapping[str, Done], folder: Path) -> dict[str,
     if recipe.width < 1:
         inner = weights["ernie.encoder.layers.0.linear1.weight"].shape[1]
         check_width(recipe.width, config.num_attention_heads, inner)
-        found = importance(context, before, replace(full, weights=weights, config=config), train)
+        found = importance(context, finished, replace(full, weights=weights, config=config), train)
         weights = narrowed(weights, found, recipe.width, size)
     student = replace(full, config=config, weights=weights)
-    return distil(context, before, folder, full, student)
+    return distil(context, finished, folder, full, student)
 
 
-def line(figures: Mapping[str, Any]) -> str:
+def line(result: FineTuned) -> str:
     """The dev figure after distilling, and the size."""
     return (
-        f"{figures['weights'] / 1e6:.1f} million weights; dev {figures['main']} {figures[figures['main']]:.2f} at "
-        f"batch {figures['batch']} of {figures['batches']}, {figures['seconds']} s of distilling"
+        f"{result.weights / 1e6:.1f} million weights; dev {result.main} {result.metrics[result.main]:.2f} at "
+        f"batch {result.batch} of {result.batches}, {result.seconds} s of distilling"
     )
 
 
-def importance(context: Context, before: Mapping[str, Done], model: Checkpoint, train: list[Any]) -> Importance:
+STAGE = Stage(name="prune", result_type=FineTuned, inputs=inputs, run=run, line=line)
+
+
+def importance(context: Context, finished: Finished, model: Checkpoint, train: list[Any]) -> Importance:
     """Of every head and FFN neuron, from gradients of the task's loss on part of the training text."""
     import paddle
 
@@ -75,7 +78,7 @@ def importance(context: Context, before: Mapping[str, Done], model: Checkpoint, 
 
     kind, settings = get_builder_kind(context.task.kind), context.task.compress
     tokenizer = ErnieTokenizer.from_vocab(model.vocabulary)
-    manifest = manifest_of(context, before["fine-tune"], tokenizer)
+    manifest = manifest_of(context, finished.fine_tuned, tokenizer)
     chosen = np.random.default_rng(context.seed).permutation(len(train))[: max(1, settings.importance_rows)]
     rows = training_rows(manifest, tokenizer, [train[i] for i in sorted(chosen)], context.task.train.windows_per_text)
     layer = build_model(kind, model, manifest, ready=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 from ernie_runtime.manifest import Evaluation, Manifest, Variant
 
@@ -13,52 +12,43 @@ from ...compression.measure import may_be_chosen, rank
 from ...config.variants import FULL
 from ...errors import PublishError
 from ...kinds import get_builder_kind
-from .. import Context, Done
-from ..names import done_of
+from ..context import Context
+from ..results import Measured
+from ..stage import Finished
 
 
-def variant_of(context: Context, before: Mapping[str, Done], name: str) -> Variant:
+def variant_of(context: Context, finished: Finished, name: str) -> Variant:
     """The variant with what its stages found: files, settings, figures, speed, and whether it lost too much."""
-    figures, evaluated = before[done_of(name, "export")].figures, before[done_of(name, "evaluate")].figures
-    verdict = judge(before["evaluate"].figures, evaluated, context.task.compress.max_drop)
+    exported, evaluated = finished.variant(name).exported.result, finished.variant(name).evaluated.result
+    verdict = judge(finished.evaluated.result.to_json(), evaluated.to_json(), context.task.compress.max_drop)
+    measured = finished.get(Measured)
     return Variant(
-        name,
-        figures["engine"],
-        figures["file"],
-        figures["bytes"],
-        figures["sha256"],
-        figures["max_abs_error"],
-        evaluations(context, before, name),
-        figures.get("weights", ""),
-        figures.get("weights_sha256", ""),
-        figures["settings"],
-        figures.get("made", {}),
-        verdict.to_manifest() if name != FULL.name else {},
-        _speed(before, name),
+        name=name,
+        engine=exported.engine,
+        file=exported.file,
+        bytes=exported.bytes,
+        sha256=exported.sha256,
+        max_abs_error=exported.max_abs_error,
+        evaluations=evaluations(context, finished, name),
+        weights=exported.weights,
+        weights_sha256=exported.weights_sha256,
+        settings=exported.settings,
+        made=exported.made,
+        gate=verdict.to_manifest() if name != FULL.name else {},
+        speed=measured.result.speed(name) if measured else {},
     )
 
 
-def _speed(before: Mapping[str, Done], name: str) -> dict[str, Any]:
-    if "measure" not in before:
-        return {}
-    figures = before["measure"].figures
-    return {**figures["variants"][name], **{key: figures[key] for key in ("machine", "rounds", "texts")}}
-
-
-def evaluations(context: Context, before: Mapping[str, Done], variant: str) -> tuple[Evaluation, ...]:
+def evaluations(context: Context, finished: Finished, variant: str) -> tuple[Evaluation, ...]:
     """This build's figures, and those on the card of a checkpoint that ships, where they are such as this kind has.
 
     A checkpoint may serve a second task: a pair classifier's accuracy says nothing of a ranking.
     """
     main = get_builder_kind(context.task.kind).main_metric
-    card = context.card.get("evaluations", []) if variant == FULL.name else []
-    found = [Evaluation(**e) for e in card if main in e["metrics"]]
-    own = before[done_of(variant, "evaluate")].figures
-    if own["rows"]:
-        by = "this build, through the serving code"
-        found.append(Evaluation(own["split"], own["rows"], own["metrics"], by))
-        found += [Evaluation(name, other["rows"], other["metrics"], by) for name, other in own["transfer"].items()]
-    return tuple(found)
+    card = context.card.evaluations if variant == FULL.name else ()
+    evaluated = finished.variant(variant).evaluated.result
+    built = evaluated.evaluations() if evaluated.rows else []
+    return (*(evaluation for evaluation in card if main in evaluation.metrics), *built)
 
 
 def passed(found: Mapping[str, Variant], force: bool) -> tuple[dict[str, Variant], list[str]]:

@@ -2,36 +2,29 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Protocol
+from typing import Any
 
 from ..checkpoints.base_models import folder_of, is_download
 from ..checkpoints.delta_files import PACKED
 from ..config.tasks import ASSETS, DataConfig
+from ..config.variants import FULL
 from ..errors import BuildError
-from ..filesystem import key_of, sha256_of
+from ..filesystem import sha256_of
 from ..readers import get_reader
-from ..stages import Context, Done, Stage, of_variant, stands_for
+from ..stages.context import Context
+from ..stages.order import run_task
+from ..stages.stage import Finished, Output, Stage
 
 LARGEST = 200_000_000  # bytes of weights that are read to look a stage up; more takes longer than a plan may
 
 
-class RunTask(Protocol):
-    """`stages.order.run_task`: runs a task's stages, or does with each what `run` does."""
-
-    def __call__(
-        self, context: Context, until: str, run: Callable[[Stage, Context, dict[str, Done]], object]
-    ) -> object:
-        """Call `run` with every stage."""
-
-
-@dataclass(frozen=True)
-class FileOutlook:
-    """One data file of a task."""
+@dataclass(frozen=True, kw_only=True)
+class DataFile:
+    """One data file of a task, as it is on this machine."""
 
     split: str
     path: Path
@@ -40,7 +33,7 @@ class FileOutlook:
     packed: bool = False  # in an archive that a build would unpack
 
 
-def data_outlook(data: DataConfig, data_dir: Path | None, profile: str, cache: Path) -> tuple[FileOutlook, ...]:
+def data_files(data: DataConfig, data_dir: Path | None, profile: str, cache: Path) -> tuple[DataFile, ...]:
     """The train and dev files, where stages/locate.py would take them from; archives are not unpacked."""
     packed = False
     if data_dir is not None:
@@ -58,17 +51,17 @@ def data_outlook(data: DataConfig, data_dir: Path | None, profile: str, cache: P
     return tuple(_file(data, split, folder / name, absent, packed) for split, name in wanted.items() if name)
 
 
-def _file(data: DataConfig, split: str, path: Path, absent: str, packed: bool) -> FileOutlook:
+def _file(data: DataConfig, split: str, path: Path, absent: str, packed: bool) -> DataFile:
     if not path.is_file():
-        return FileOutlook(split, path, absent, packed=packed)
+        return DataFile(split=split, path=path, state=absent, packed=packed)
     try:
         rows = sum(1 for _ in get_reader(data.format)(path, data.fields, split))
     except BuildError as error:
-        return FileOutlook(split, path, f"cannot be read: {error}")
-    return FileOutlook(split, path, f"{rows:,} rows", rows)
+        return DataFile(split=split, path=path, state=f"cannot be read: {error}")
+    return DataFile(split=split, path=path, state=f"{rows:,} rows", rows=rows)
 
 
-def why_not_looked_up(weights: str, files: Iterable[FileOutlook]) -> str:
+def why_not_looked_up(weights: str, files: Iterable[DataFile]) -> str:
     """Why finished stages are not looked up, or nothing: it takes weights that are here and read without Paddle."""
     folder = folder_of(weights)
     if is_download(weights):
@@ -82,27 +75,26 @@ def why_not_looked_up(weights: str, files: Iterable[FileOutlook]) -> str:
     return "the data is in an archive" if any(file.packed for file in files) else ""
 
 
-def stage_outlook(run_task: RunTask, make: Callable[[], Context], until: str) -> list[tuple[str, str]]:
+def stage_states(make: Callable[[], Context], until: str) -> list[tuple[str, str]]:
     """(stage, what would be done) up to the stage `until`; a fault that would stop the build is the last line."""
-    lines: list[tuple[str, str]] = []
+    states: list[tuple[str, str]] = []
 
-    def look(stage: Stage, context: Context, before: dict[str, Done]) -> None:
-        line, before[stands_for(stage)] = _look_up(stage, context, before)
-        lines.append((f"{stage.NAME}{of_variant(context)}", line))
+    def look(stage: Stage[Any], context: Context, finished: Finished) -> Output[Any]:
+        output = stage.output(context, finished)
+        if stage.is_done(context, finished, output):
+            state = f"finished: {stage.line(output.result)}"
+        else:
+            state = "goes on" if output.partial.is_dir() else "runs"
+        states.append((stage_label(stage, context.recipe.name), state))
+        return output
 
     try:
         run_task(make(), until, look)
     except (BuildError, metadata.PackageNotFoundError) as error:
-        lines.append(("stops", str(error)))
-    return lines
+        states.append(("stops", str(error)))
+    return states
 
 
-def _look_up(stage: Stage, context: Context, before: Mapping[str, Done]) -> tuple[str, Done]:
-    inputs = stage.inputs(context, before)
-    key = key_of([stage.NAME, inputs])
-    home = context.cache / context.task.name / stage.NAME
-    done, started = home / key / "done.json", home / f"{key}.partial"
-    if done.is_file() and getattr(stage, "holds", lambda *_: True)(context, before):
-        figures = json.loads(done.read_text(encoding="utf-8"))["figures"]
-        return f"finished: {stage.line(figures)}", Done(home / key, key, figures)
-    return ("goes on" if started.is_dir() else "runs"), Done(home / key, key, {})
+def stage_label(stage: Stage[Any], variant: str) -> str:
+    """The stage, and the variant that it is about."""
+    return stage.name if variant == FULL.name else f"{stage.name} {variant}"

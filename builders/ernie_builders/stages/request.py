@@ -1,0 +1,35 @@
+"""What a build was asked to do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..config.tasks import TASKS_FILE
+from ..presets.overrides import Overrides
+
+STAGES = ("data", "finetune", "export", "evaluate", "publish")  # what --until takes
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildRequest:
+    """The command line of a build, checked as far as it can be without the tasks file."""
+
+    tasks: tuple[str, ...] | None = None  # names; None: all that there are, or all that the preset is for
+    tasks_file: Path = TASKS_FILE
+    profile: str = "demo"  # demo: what ships; full: train on `data_dir`
+    data_dir: Path | None = None  # a folder or archive for each task
+    overrides: Overrides = field(default_factory=Overrides)  # of what the tasks file says
+    checkpoints: Mapping[str, Path] = field(default_factory=dict)  # task -> fine-tuned checkpoint to publish
+    output: Path = Path("model_repository")
+    cache: Path = Path("build")  # of finished stages
+    device: str = "cpu"  # cpu, gpu or gpu:N
+    devices: str = ""  # several for fine-tuning: "0,1"
+    seed: int = 0
+    until: str = STAGES[-1]  # the last stage
+    force: bool = False  # publish what the gate refuses too
+    compat: str = ""  # see compat.choice
+    dry_run: bool = False  # print the plan and do nothing
+    save_checkpoint: Path | None = None  # write each trained checkpoint to TASK in this folder
+    keep_better: bool = False  # unless what is there is better

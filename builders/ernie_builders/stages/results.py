@@ -1,0 +1,183 @@
+"""What each stage leaves behind besides files: typed figures, and the JSON that done.json keeps them as."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import MISSING, asdict, dataclass, field, fields
+from typing import Any, TypeVar
+
+from ernie_runtime.manifest import Evaluation
+
+R = TypeVar("R", bound="Result")
+BY = "this build, through the serving code"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """Base of the results. In JSON a field has its own name; an optional one at its default is left out."""
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON data that `from_json` reads back."""
+        return _changed(self)
+
+    @classmethod
+    def from_json(cls: type[R], raw: Mapping[str, Any]) -> R:
+        """The result of a finished stage; unknown keys are ignored."""
+        return cls(**_known(cls, raw))
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitFigures:
+    """What is known of one split of the data; lengths in tokens of whole texts."""
+
+    rows: int
+    tokens_median: int
+    tokens_p99: int
+    tokens_max: int
+    over_one_window_percent: float
+    unknown_percent: float  # of all tokens
+    unserved: int = 0  # rows that no server would answer, so that they are not trained or measured on
+    unserved_first: Sequence[str] = ()  # the first of them: line and reason
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataRead(Result):
+    """Labelled text in its normal form; no split where no data is at hand."""
+
+    splits: Mapping[str, SplitFigures] = field(default_factory=dict)  # train, dev
+
+    def rows(self, split: str) -> int:
+        """Number of rows; 0 where there is no such split."""
+        return self.splits[split].rows if split in self.splits else 0
+
+    def to_json(self) -> dict[str, Any]:
+        """Split -> figures."""
+        return {name: _changed(figures) for name, figures in self.splits.items()}
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> DataRead:
+        """As `to_json` writes it."""
+        return cls(splits={name: SplitFigures(**_known(SplitFigures, figures)) for name, figures in raw.items()})
+
+
+@dataclass(frozen=True, kw_only=True)
+class FineTuned(Result):
+    """A checkpoint in the stage's folder `best`; what training it took, where it was trained."""
+
+    trained: bool
+    source: str = ""  # name of the weights that it began from
+    main: str = ""  # name of the main metric
+    metrics: Mapping[str, float] = field(default_factory=dict)  # of the best evaluation, on the dev rows
+    loss: float = 0.0  # at the best evaluation
+    batch: int = 0  # at which it was
+    batches: int = 0  # trained on in all
+    seconds: int = 0  # of training
+    weights: int = 0  # number of weights, of a variant that was distilled
+
+    def to_json(self) -> dict[str, Any]:
+        """The metrics stand beside the other fields, and `source` is called `from`."""
+        raw = _changed(self)
+        metrics, source = raw.pop("metrics", {}), raw.pop("source", "")
+        return {**({"from": source} if source else {}), **metrics, **raw}
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> FineTuned:
+        """As `to_json` writes it; what is no field is a metric."""
+        names = {f.name for f in fields(cls)} - {"metrics", "source"}
+        metrics = {name: value for name, value in raw.items() if name not in names and name != "from"}
+        values = {name: value for name, value in raw.items() if name in names}
+        return cls(source=raw.get("from", ""), metrics=metrics, **values)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exported(Result):
+    """A graph that an engine runs, with tokenizer.json beside it."""
+
+    max_abs_error: float  # of any output of the FP32 graph, against Paddle's
+    texts: int  # that this was found on
+    engine: str
+    file: str
+    bytes: int  # of all its files
+    sha256: str
+    settings: Mapping[str, str] = field(default_factory=dict)  # parameters of the engine
+    weights: str = ""  # file beside the graph, where the format has two
+    weights_sha256: str = ""
+    made: Mapping[str, Any] = field(default_factory=dict)  # how a variant was made, as its manifest tells it
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransferFigures:
+    """The evaluation on a further set."""
+
+    rows: int
+    metrics: Mapping[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluated(Result):
+    """Metrics on the dev rows through the serving code; rows is 0 where no labelled text is at hand."""
+
+    rows: int
+    split: str  # dev, or sample for the small set that ships
+    metrics: Mapping[str, float]
+    main: str = ""  # name of the main metric
+    shown: Sequence[str] = ()  # names of the metrics for the stage's line
+    transfer: Mapping[str, TransferFigures] = field(default_factory=dict)  # further sets
+    wrong: int = 0  # rows with a wrong prediction
+    wrong_file: str = ""  # which are here, with what was expected and predicted
+    classes_file: str = ""  # precision, recall and F1 by class
+    texts_per_second: int = 0
+
+    @property
+    def value(self) -> float:
+        """The main metric, in points."""
+        return self.metrics[self.main]
+
+    def evaluations(self, by: str = BY) -> list[Evaluation]:
+        """As manifests and cards have them: of the dev rows, then of the further sets."""
+        sets = {self.split: (self.rows, self.metrics)}
+        sets |= {name: (figures.rows, figures.metrics) for name, figures in self.transfer.items()}
+        return [Evaluation(name, rows, metrics, by) for name, (rows, metrics) in sets.items()]
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> Evaluated:
+        """As `to_json` writes it."""
+        transfer = {name: TransferFigures(**figures) for name, figures in raw.get("transfer", {}).items()}
+        return cls(**{**_known(cls, raw), "transfer": transfer})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured(Result):
+    """Speed and memory of the variants, side by side: see compression.measure."""
+
+    variants: Mapping[str, Mapping[str, Any]]
+    machine: Mapping[str, Any]
+    rounds: int
+    texts: int
+
+    def speed(self, variant: str) -> dict[str, Any]:
+        """As the variant's `speed` in the manifest."""
+        return {**self.variants[variant], "machine": self.machine, "rounds": self.rounds, "texts": self.texts}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Published(Result):
+    """A version of every model of the task."""
+
+    task: str
+    version: int
+    models: Sequence[str]
+    output: str  # the repository
+    recommended: str
+    refused: Sequence[str]  # a line for each variant that the gate refused
+
+
+def _changed(value: Any) -> dict[str, Any]:
+    """The fields that have no default, or are not at it."""
+    raw = asdict(value)
+    return {f.name: raw[f.name] for f in fields(value) if f.default is MISSING or raw[f.name] != f.default}
+
+
+def _known(cls: type, raw: Mapping[str, Any]) -> dict[str, Any]:
+    names: Iterable[str] = {f.name for f in fields(cls)}
+    return {name: value for name, value in raw.items() if name in names}

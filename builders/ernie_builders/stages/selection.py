@@ -1,0 +1,126 @@
+"""Which tasks a build is about, which weights and data each starts from."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+
+from ernie_runtime.manifest import Evaluation
+
+from ..checkpoints.checkpoint import Checkpoint, read_checkpoint
+from ..config.tasks import ASSETS, TaskConfig
+from ..config.variants import FULL
+from ..errors import ConfigError, DataError
+from ..kinds import get_builder_kind
+from ..modeling.compatibility import check_fit
+from ..modeling.model import find_base_model
+from ..presets.presets import task_names
+from .context import Card, Context
+from .locate import data_folder
+from .request import BuildRequest
+
+
+def requested_tasks(request: BuildRequest, tasks: Mapping[str, TaskConfig]) -> list[TaskConfig]:
+    """The tasks asked for, among those of the tasks file, with the command line's overrides applied."""
+    file, preset = request.tasks_file.name, request.overrides.preset
+    if request.tasks is None:
+        names: Collection[str] = task_names(preset, tasks)
+        if not names:
+            raise ConfigError(f"--preset {preset}: {file} has no task for it; --dry-run says what to add")
+    else:
+        names = request.tasks
+    for name in names:
+        if name not in tasks:
+            raise ConfigError(f"--tasks: {name!r} is not in {file}; it has {', '.join(tasks)}")
+    if not names:
+        raise ConfigError(f"--tasks: names no task; {file} has {', '.join(tasks)}")
+    return [request.overrides.apply(tasks[name], request.profile) for name in names]
+
+
+def check_checkpoints(request: BuildRequest, tasks: Sequence[TaskConfig]) -> None:
+    """ConfigError where --checkpoint names a task that is not asked for."""
+    for name, folder in request.checkpoints.items():
+        if name not in {task.name for task in tasks}:
+            raise ConfigError(f"--checkpoint {name}={folder}: task {name!r} is not among --tasks")
+
+
+def takes_shipped(task: TaskConfig, request: BuildRequest) -> bool:
+    """Whether the checkpoint that ships is published: the full profile, a base model and a preset train instead."""
+    if request.overrides.base_model or request.overrides.preset:
+        return False
+    if request.profile == "full" and get_builder_kind(task.kind).trains:
+        return False
+    return bool(task.checkpoint) and (ASSETS / task.checkpoint).is_dir()
+
+
+def without_checkpoint(request: BuildRequest, tasks: Sequence[TaskConfig]) -> list[str]:
+    """The tasks that would train for hours, as the checkpoint that they publish by default does not ship yet."""
+    return [
+        task.name
+        for task in tasks
+        if task.checkpoint
+        and task.name not in request.checkpoints
+        and not request.overrides.base_model
+        and not takes_shipped(task, request)
+    ]
+
+
+def make_context(task: TaskConfig, request: BuildRequest, checkpoint: Path | None) -> Context:
+    """Find weights and data for one task; checkpoint: a fine-tuned one to publish."""
+    kind, shipped = get_builder_kind(task.kind), ASSETS / task.checkpoint
+    card, preset = Card(), request.overrides.preset
+    source: Checkpoint
+    ready = True
+    if checkpoint is not None:
+        if preset:
+            raise ConfigError(f"--preset {preset} trains, --checkpoint {task.name}={checkpoint} does not: give one")
+        source = read_checkpoint(checkpoint)
+    elif takes_shipped(task, request):
+        source, card = read_checkpoint(shipped), _read_card(shipped / "card.json")
+    else:
+        source, ready = find_base_model(request.overrides.base_model or task.base_model, request.seed), False
+    source = kind.start(source)
+    check_fit(task, source, ready)
+    if ready and kind.trains and kind.needs_head and not source.has_head:
+        raise ConfigError(f"{source.where}: has no task head, so it is not fine-tuned; give it as --base-model instead")
+    folder, split = data_folder(task.data, request.data_dir, request.profile, request.cache)
+    if folder is None and not ready and kind.trains:
+        raise DataError(
+            f"task {task.name}: no sample ships for it; give --data-dir with its {task.data.folder}/ folder"
+        )
+    return Context(
+        task=task,
+        profile=request.profile,
+        source=source,
+        ready=ready,
+        data_folder=folder,
+        data_split=split,
+        output=request.output,
+        cache=request.cache,
+        device=request.device,
+        devices=request.devices,
+        seed=request.seed,
+        card=card,
+        transfer_folders=_transfer_folders(task, request),
+        force=request.force,
+        pick=request.overrides.pick or FULL.name,
+    )
+
+
+def _read_card(path: Path) -> Card:
+    raw = json.loads(path.read_text(encoding="utf-8"))
+    evaluations = tuple(Evaluation(**evaluation) for evaluation in raw.get("evaluations", ()))
+    return Card(base_model=raw.get("base_model", ""), evaluations=evaluations)
+
+
+def _transfer_folders(task: TaskConfig, request: BuildRequest) -> dict[str, Path]:
+    """The folders of the further sets to evaluate on, where --data-dir has them."""
+    folders = {}
+    for name, data in task.transfer.items():
+        with contextlib.suppress(DataError):
+            folder, _ = data_folder(data, request.data_dir, "demo", request.cache)
+            if folder is not None:
+                folders[name] = folder
+    return folders
