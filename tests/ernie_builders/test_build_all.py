@@ -12,10 +12,13 @@ from pathlib import Path
 import pytest
 
 from ernie_builders import build_all
-from ernie_builders.config.tasks import load_tasks
+from ernie_builders.config.tasks import TaskConfig, load_tasks
 from ernie_builders.errors import ConfigError
 from ernie_builders.modeling.compatibility import check_fit
 from ernie_builders.modeling.model import find_base_model
+from ernie_builders.options import parse
+from ernie_builders.stages import order
+from ernie_builders.stages.selection import requested_tasks
 
 from .places import Place
 
@@ -109,19 +112,21 @@ def test_usage_is_argparse_s(capsys: pytest.CaptureFixture[str]) -> None:
         assert "argument --seed: -1: expected a whole number from 0" in capsys.readouterr().err
 
 
+def requested(place: Place, *more: str, task: str = "topics") -> list[TaskConfig]:
+    """The tasks of a command line, as it changes them."""
+    return requested_tasks(parse(place.arguments(*more, task=task)), load_tasks(place.tasks_file))
+
+
 def test_a_task_that_is_named_twice_is_built_once(place: Place) -> None:
-    args = build_all.parser().parse_args(place.arguments(task="topics, names,topics"))
-    assert [task.name for task in build_all.chosen_tasks(args)] == ["topics", "names"]
+    assert [task.name for task in requested(place, task="topics, names,topics")] == ["topics", "names"]
 
 
 def test_set_keeps_fractions(place: Place) -> None:
     """`epochs = 2` in the file is a whole number; --set epochs=0.5 is not rounded to one."""
-    args = build_all.parser().parse_args(place.arguments("--set", "epochs=0.5", "--set", "amp=false"))
-    (task,) = build_all.chosen_tasks(args)
+    (task,) = requested(place, "--set", "epochs=0.5", "--set", "amp=false")
     assert task.train.epochs == 0.5
     assert task.train.amp is False
-    args = build_all.parser().parse_args(place.arguments("--set", "epochs=2"))
-    (task,) = build_all.chosen_tasks(args)
+    (task,) = requested(place, "--set", "epochs=2")
     assert repr(task.train.epochs) == "2", "the same key as the file's"
 
 
@@ -131,7 +136,7 @@ def test_ctrl_c(place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
     def interrupted(*arguments: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(build_all, "run_stage", interrupted)
+    monkeypatch.setattr(order.data, "read_file", interrupted)
     assert place.build() == 130
     errors = capsys.readouterr().err
     assert errors == "\nernie-triton build: interrupted; finished stages are kept, the same command goes on from here\n"

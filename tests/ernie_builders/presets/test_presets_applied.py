@@ -8,10 +8,11 @@ from dataclasses import replace
 
 import pytest
 
-from ernie_builders import build_all
 from ernie_builders.config.tasks import TaskConfig, TrainConfig, load_tasks
+from ernie_builders.options import parse
 from ernie_builders.presets.presets import choice_for, preset_for, task_names
 from ernie_builders.registry.saving import reproduce
+from ernie_builders.stages.selection import requested_tasks
 
 from ..places import Place
 
@@ -64,7 +65,7 @@ def test_published_means_each_task_s_own() -> None:
 
 
 def chosen(*arguments: str) -> list[TaskConfig]:
-    return build_all.chosen_tasks(build_all.parser().parse_args(list(arguments)))
+    return requested_tasks(parse(arguments), TASKS)
 
 
 def test_on_the_command_line() -> None:
@@ -100,9 +101,9 @@ def test_a_build_with_a_preset(place: Place, capsys: pytest.CaptureFixture[str])
     assert "[topics] preset intent_slots: fallback: this set has nothing for " in capsys.readouterr().out
     inputs = json.loads((place.stage("data") / "done.json").read_text(encoding="utf-8"))["inputs"]
     assert (inputs["limits"]["max_length"], inputs["limits"]["doc_stride"]) == (16, 12)
-    args = build_all.parser().parse_args(place.arguments("--preset", "intent_slots", "--set", "epochs=1"))
-    (task,) = build_all.chosen_tasks(args)
-    assert reproduce(args, task).endswith(" --preset intent_slots --set epochs=1")
+    request = parse(place.arguments("--preset", "intent_slots", "--set", "epochs=1"))
+    (task,) = requested_tasks(request, load_tasks(place.tasks_file))
+    assert reproduce(request, task).endswith(" --preset intent_slots --set epochs=1")
 
 
 def test_a_preset_longer_than_the_encoder_can_read(place: Place, one_line: OneLine) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from ernie_builders.presets.shipped import SHIPPED, shipped_preset
 from ernie_builders.registry import keep, saving
 from ernie_builders.registry.keep import LEDGER, TABLE, read_ledger, table
 from ernie_builders.registry.saving import sharing
+from ernie_builders.stages.request import BuildRequest
+from ernie_builders.stages.results import Evaluated
 from ernie_builders.training.trainer import Trainer
 
 from ..places import TASKS, Place
@@ -86,10 +89,11 @@ def test_another_task_with_the_weights_counts(
     before = state(trained.root / "shipped" / "topics")
     real = saving._evaluated
 
-    def evaluated(name: str, folder: Path, *more: Any) -> dict[str, Any]:
-        found = real(name, folder, *more)
+    def evaluated(name: str, folder: Path, request: BuildRequest) -> Evaluated:
+        result = real(name, folder, request)
+        assert result is not None
         less = 100 if folder.name == "retrained" else 0
-        return {**found, "metrics": {"accuracy": found["metrics"]["accuracy"] - less}}
+        return replace(result, metrics={"accuracy": result.metrics["accuracy"] - less})
 
     with monkeypatch.context() as patched:
         patched.setattr(saving, "_evaluated", evaluated)

@@ -11,10 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from ernie_builders import build_all
+from ernie_builders.config.tasks import load_tasks
 from ernie_builders.errors import PublishError
+from ernie_builders.options import parse
 from ernie_builders.repository.staging import check_free
-from ernie_builders.stages import Context, Done, data, evaluate, export, finetune, publish, run_stage
+from ernie_builders.stages import publish
+from ernie_builders.stages.context import Context
+from ernie_builders.stages.order import run_task
+from ernie_builders.stages.selection import make_context, requested_tasks
+from ernie_builders.stages.stage import Finished
 from ernie_runtime.steps.pipeline import Pipeline
 
 from ..places import Place
@@ -29,14 +34,11 @@ def place(finished: Place, tmp_path: Path) -> Place:
     return replace(finished, root=tmp_path)
 
 
-def ready_to_publish(place: Place) -> tuple[Context, dict[str, Done]]:
-    args = build_all.parser().parse_args(place.arguments())
-    (task,) = build_all.chosen_tasks(args)
-    context = build_all.make_context(task, args, None)
-    done: dict[str, Done] = {}
-    for stage in (data, finetune, export, evaluate):
-        run_stage(stage, context, done)
-    return context, done
+def ready_to_publish(place: Place) -> tuple[Context, Finished]:
+    request = parse(place.arguments())
+    (task,) = requested_tasks(request, load_tasks(request.tasks_file))
+    context = make_context(task, request, None)
+    return context, run_task(context, "evaluate")
 
 
 def versions(place: Place) -> dict[str, list[str]]:
@@ -123,7 +125,7 @@ def faults_of(output: Path, expected: dict[str, set[str]]) -> list[str]:
 
 
 def test_a_reader_never_sees_half_a_model(place: Place, finished: Place) -> None:
-    context, done = ready_to_publish(place)
+    context, finished_stages = ready_to_publish(place)
     expected = {
         m.name: {str(p.relative_to(m / "1")) for p in (m / "1").rglob("*") if p.is_file()}
         for m in finished.output.iterdir()
@@ -155,7 +157,7 @@ def test_a_reader_never_sees_half_a_model(place: Place, finished: Place) -> None
     reader.start()
     try:
         for _ in range(20):
-            publish.run(context, done, place.root)
+            publish.run(context, finished_stages, place.root)
     finally:
         stop.set()
         reader.join(20)
@@ -166,13 +168,13 @@ def test_a_reader_never_sees_half_a_model(place: Place, finished: Place) -> None
 
 
 def test_builds_that_publish_at_once_lose_no_version(place: Place) -> None:
-    context, done = ready_to_publish(place)
+    context, finished_stages = ready_to_publish(place)
     faults = []
 
     def work() -> None:
         try:
             for _ in range(4):
-                publish.run(context, done, place.root)
+                publish.run(context, finished_stages, place.root)
         except Exception as error:
             faults.append(error)
 

@@ -8,7 +8,6 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,7 +15,9 @@ from ernie_builders.checkpoints.checkpoint import Checkpoint
 from ernie_builders.checkpoints.encoder_config import parse_config
 from ernie_builders.config.tasks import load_tasks
 from ernie_builders.errors import BuildError
-from ernie_builders.stages import Context, Done, run_stage
+from ernie_builders.stages.context import Context
+from ernie_builders.stages.results import Evaluated
+from ernie_builders.stages.stage import Finished, Output, Stage, run_stage
 
 from ..places import Place, copied, topic_rows, write_topics
 from ..tiny import CONFIG
@@ -88,46 +89,47 @@ def test_a_stage_that_is_not_whole_is_done_again(
 class SlowStage:
     """A stage that counts its runs."""
 
-    NAME = "slow"
-
     def __init__(self, fails: bool = False) -> None:
         self.runs, self.fails = 0, fails
         self.begun, self.go_on = threading.Event(), threading.Event()
 
-    def inputs(self, context: Context, before: Any) -> dict[str, Any]:
-        return {"a": 1}
+    def stage(self) -> Stage[Evaluated]:
+        return Stage(
+            name="slow",
+            result_type=Evaluated,
+            inputs=lambda context, finished: {"a": 1},
+            run=self.run,
+            line=lambda result: "done",
+        )
 
-    def run(self, context: Context, before: Any, folder: Path) -> dict[str, Any]:
+    def run(self, context: Context, finished: Finished, folder: Path) -> Evaluated:
         self.runs += 1
         self.begun.set()
         assert self.go_on.wait(20)
         if self.fails and self.runs == 1:
             raise BuildError("the first one fails")
-        return {"runs": self.runs}
-
-    def line(self, figures: Any) -> str:
-        return "done"
+        return Evaluated(rows=self.runs, split="dev", metrics={})
 
 
 @pytest.mark.parametrize("fails", [False, True], ids=["first finishes", "first fails"])
 def test_two_builds_of_a_stage_wait_for_each_other(
     tmp_path: Path, tasks_file: Path, capsys: pytest.CaptureFixture[str], fails: bool
 ) -> None:
-    stage, results = SlowStage(fails), list[Done | BuildError]()
+    stage, results = SlowStage(fails), list[Output[Evaluated] | BuildError]()
     context = Context(
-        load_tasks(tasks_file)["topics"],
-        "full",
-        Checkpoint(where="", config=parse_config(CONFIG, ""), weights={}, vocabulary=tmp_path),
-        False,
-        None,
-        "dev",
-        tmp_path,
-        tmp_path / "cache",
+        task=load_tasks(tasks_file)["topics"],
+        profile="full",
+        source=Checkpoint(where="", config=parse_config(CONFIG, ""), weights={}, vocabulary=tmp_path),
+        ready=False,
+        data_folder=None,
+        data_split="dev",
+        output=tmp_path,
+        cache=tmp_path / "cache",
     )
 
     def build() -> None:
         try:
-            results.append(run_stage(stage, context, {}))
+            results.append(run_stage(stage.stage(), context, Finished()))
         except BuildError as error:
             results.append(error)
 
@@ -150,10 +152,10 @@ def test_two_builds_of_a_stage_wait_for_each_other(
     printed += capsys.readouterr().out
     if fails:
         assert stage.runs == 2
-        assert sorted(type(result).__name__ for result in results) == ["BuildError", "Done"]
+        assert sorted(type(result).__name__ for result in results) == ["BuildError", "Output"]
     else:
         assert stage.runs == 1
-        assert [result.figures for result in results if isinstance(result, Done)] == [{"runs": 1}] * 2
+        assert [output.result.rows for output in results if isinstance(output, Output)] == [1, 1]
         assert "slow: done (reused)" in printed
 
 
