@@ -30,7 +30,7 @@ VARIANTS = (*MODEL, "ernie_builders.compression")
 REPOSITORY = (*VARIANTS, "ernie_builders.repository", "ernie_runtime.triton")
 NOT_HASHED = (  # imported too, but they decide no result: they only talk to a person, or check what is there
     *_rooms("ernie_builders", "console errors lint compat"),
-    "ernie_runtime.errors",
+    *_rooms("ernie_runtime", "errors install"),
 )
 
 
