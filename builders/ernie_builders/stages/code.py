@@ -29,7 +29,7 @@ MODEL = (*SERVING, *BUILDING)  # exporting a model and evaluating it
 VARIANTS = (*MODEL, "ernie_builders.compression")
 REPOSITORY = (*VARIANTS, "ernie_builders.repository", "ernie_runtime.triton")
 NOT_HASHED = (  # imported too, but they decide no result: they only talk to a person, or check what is there
-    *_rooms("ernie_builders", "console errors lint compat"),
+    *_rooms("ernie_builders", "console errors processes lint compat"),
     *_rooms("ernie_runtime", "errors install"),
 )
 
