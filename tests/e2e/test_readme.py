@@ -1,10 +1,13 @@
-"""The README's Python runs as it stands, on the tiny tasks in place of the real ones."""
+"""The README's Python and curl run as they stand, on the tiny tasks in place of the real ones."""
 
 from __future__ import annotations
 
+import json
 import re
+import shlex
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -13,8 +16,9 @@ from ernie_serve.server import TritonServer
 
 pytestmark = pytest.mark.e2e
 
-README = Path(__file__).parents[2] / "README.md"
-SNIPPETS = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+SNIPPETS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+(CURL,) = re.findall(r"```bash\n(curl .*?)```", README, re.DOTALL)
 
 
 @pytest.mark.parametrize("snippet", SNIPPETS, ids=["sdk", "tritonclient"])
@@ -24,6 +28,17 @@ def test_a_snippet_runs(server: TritonServer, snippet: str) -> None:
     done = subprocess.run([sys.executable, "-c", snippet], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.splitlines()) >= 2
+
+
+def test_the_curl_request(server: TritonServer) -> None:
+    """Sent as curl sends it: -d is a POST whose content type is that of a form."""
+    _, _, url, option, body = shlex.split(CURL)
+    assert option == "-d"
+    url = url.replace("127.0.0.1:8000", server.http_address).replace("/tnews/", "/topic/")
+    with urllib.request.urlopen(url, data=body.encode(), timeout=60) as reply:
+        (output,) = json.load(reply)["outputs"]
+    assert (output["name"], output["datatype"], output["shape"]) == ("RESULT", "BYTES", [2, 1])
+    assert all(json.loads(answer)["label"] for answer in output["data"])
 
 
 @pytest.mark.parametrize(
