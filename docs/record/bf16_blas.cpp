@@ -1,6 +1,7 @@
-// What trains checkpoints that ship, from the second encoder on: Paddle 3.3's float32 matrix products, done by oneDNN
-// with factors rounded to bf16 and sums in float32. The MKL that Paddle bundles (2019) knows no AMX; on a core that has
-// it products are 2 to 3 times as fast, fine-tuning 1.6 times. A record, not a part of the builders.
+// Preloaded while the checkpoints that ship were trained, from the second encoder on: runs Paddle 3.3's float32 matrix
+// products in oneDNN, with factors rounded to bf16 and sums in float32. The MKL that Paddle bundles (2019) does not use
+// AMX; on a core that has it, products are 2 to 3 times as fast, fine-tuning 1.6 times. A record, not a part of the
+// builders.
 //
 //   LIBS=$(python -c 'import paddle, os; print(os.path.dirname(paddle.__file__) + "/libs")')
 //   g++ -O2 -shared -fPIC docs/record/bf16_blas.cpp -o bf16_blas.so -I HEADERS -L$LIBS -l:libdnnl.so.3 -ldl

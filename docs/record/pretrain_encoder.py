@@ -1,4 +1,4 @@
-"""The program that made the embedded encoder: ERNIE's masked language model in torch, one process a core, bf16.
+"""The program that made the embedded encoder: ERNIE's masked language model in torch, one process per core, bf16.
 
     pip install torch safetensors numpy
     export MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=17179869184 GLOO_SOCKET_IFNAME=lo
@@ -6,12 +6,12 @@
     python docs/record/pretrain_encoder.py --data pretrain_kit/ --init build/a --out build/b --minutes 46 \
       --learning-rate 6e-4 --mask-rate 0.25 0.15 --long 0.04 --at 136800 3136
 
-A record, not a part of the builders (`ernie-triton build pretrain` is), which do without torch: Paddle 3.3 trains on a
-CPU in float32 alone, and this CPU's AMX multiplies bf16 several times as fast. The folder of --data holds tokens.u16
-(docs/pretraining.md, format `packed`); the objective is the builders': whole words hidden, of their tokens 80% [MASK],
-10% another, 10% kept. The rate of hidden words falls (Ankner et al. 2024), the learning rate linearly to 0 after the
-warm-up; windows have 128 tokens, in the last part 512. Stop it, and the same command goes on with the
-last state (every 5 minutes).
+A record, not a part of the builders, which do without torch (`ernie-triton build pretrain` is the builders' command):
+on a CPU Paddle 3.3 trains in float32 only, and this CPU's AMX multiplies bf16 several times as fast. The folder of --data
+holds tokens.u16 (docs/pretraining.md, format `packed`). The objective is the builders': whole words are hidden; 80% of
+their tokens become [MASK], 10% another token, 10% stay. The rate of hidden words falls during training (Ankner et al.
+2024), the learning rate falls linearly to 0 after the warm-up; windows have 128 tokens, in the last part 512. After an
+interruption the same command resumes from the last state (saved every 5 minutes).
 """
 
 import argparse
