@@ -7,11 +7,11 @@
       --learning-rate 6e-4 --mask-rate 0.25 0.15 --long 0.04 --at 136800 3136
 
 A record, not a part of the builders, which do without torch (`ernie-triton build pretrain` is the builders' command):
-on a CPU Paddle 3.3 trains in float32 only, and this CPU's AMX multiplies bf16 several times as fast. The folder of --data
-holds tokens.u16 (docs/pretraining.md, format `packed`). The objective is the builders': whole words are hidden; 80% of
-their tokens become [MASK], 10% another token, 10% stay. The rate of hidden words falls during training (Ankner et al.
-2024), the learning rate falls linearly to 0 after the warm-up; windows have 128 tokens, in the last part 512. After an
-interruption the same command resumes from the last state (saved every 5 minutes).
+on a CPU Paddle 3.3 trains in float32 only, and this CPU's AMX multiplies bf16 several times as fast. The folder of
+--data holds tokens.u16 (docs/pretraining.md, format `packed`). The objective is the builders': whole words are hidden;
+80% of their tokens become [MASK], 10% another token, 10% stay. The rate of hidden words falls during training (Ankner
+et al. 2024), the learning rate falls linearly to 0 after the warm-up; windows have 128 tokens, in the last part 512.
+After an interruption the same command resumes from the last state (saved every 5 minutes).
 """
 
 import argparse
