@@ -8,7 +8,10 @@ import shlex
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+
+from ernie_runtime.names import MANIFEST_FILE, fused_model, tokenizer_model, tokenizer_task
 
 from . import cli
 from .client import Client
@@ -17,36 +20,50 @@ from .formatting import result_lines
 from .tasks import Task
 
 
+@dataclass(frozen=True, kw_only=True)
+class DemoArguments:
+    """The command line of `demo`, as parsed."""
+
+    http_port: int
+    grpc_port: int
+    metrics_port: int
+    output: Path
+
+    @property
+    def url(self) -> str:
+        """The server's gRPC address."""
+        return f"127.0.0.1:{self.grpc_port}"
+
+
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    p = argparse.ArgumentParser(prog="ernie-triton demo", description=__doc__)
-    p.add_argument("--http-port", type=int, default=8000)
-    p.add_argument("--grpc-port", type=int, default=8001)
-    p.add_argument("--metrics-port", type=int, default=8002)
-    p.add_argument("--output", type=Path, default=Path("model_repository"), help="the model repository")
-    return p
+    command_line = argparse.ArgumentParser(prog="ernie-triton demo", description=__doc__)
+    command_line.add_argument("--http-port", type=int, default=8000)
+    command_line.add_argument("--grpc-port", type=int, default=8001)
+    command_line.add_argument("--metrics-port", type=int, default=8002)
+    command_line.add_argument("--output", type=Path, default=Path("model_repository"), help="the model repository")
+    return command_line
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """0 when every task answered; else the code of the step that failed."""
+    """The exit code: 0 when every task answered, else that of the step that failed."""
     try:
-        given = parser().parse_args(argv)
-    except SystemExit as leaving:
-        return int(leaving.code or 0)
-    url = f"127.0.0.1:{given.grpc_port}"
+        arguments = DemoArguments(**vars(parser().parse_args(argv)))
+    except SystemExit as stop:
+        return int(stop.code or 0)
     started = time.monotonic()
     _say("1 of 3: build the tasks that ship")
-    code = cli.main(["build", "--profile", "demo", "--output", str(given.output)])
+    code = cli.main(["build", "--profile", "demo", "--output", str(arguments.output)])
     built = time.monotonic()
     if code == 0:
         _say("", "2 of 3: start the server")
-        code = _serve(given, url)
+        code = _serve(arguments)
     if code != 0:
         return code
     ready = time.monotonic()
     _say("", "3 of 3: ask it")
     try:
-        with Client(url) as client:
+        with Client(arguments.url) as client:
             tasks = client.tasks()
             for task in tasks:
                 _ask(client, task)
@@ -55,20 +72,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     done = time.monotonic()
     _say(f"build {built - started:.0f} s, server {ready - built:.0f} s, answers {done - ready:.1f} s", "")
-    _say("The server is left running. Next, try:", *_next(tasks, given))
+    _say("The server is left running. Next, try:", *_next_commands(tasks, arguments))
     return 0
 
 
-def _serve(given: argparse.Namespace, url: str) -> int:
-    """Start the server in the background; one that serves these very versions already is kept."""
-    serving = _served_builds(url)
-    if serving and serving == _published_builds(given.output):
-        _say(f"the server at {url} serves this repository already")
+def _serve(arguments: DemoArguments) -> int:
+    """Start the server in the background; a server that serves the same builds already is kept."""
+    serving = _served_builds(arguments.url)
+    if serving and serving == _published_builds(arguments.output):
+        _say(f"the server at {arguments.url} serves this repository already")
         return 0
     if serving:
-        cli.main(["stop", "--http-port", str(given.http_port)])
-    ports = [f"--{name}-port={getattr(given, f'{name}_port')}" for name in ("http", "grpc", "metrics")]
-    return cli.main(["serve", str(given.output), *ports, "--detach"])
+        cli.main(["stop", "--http-port", str(arguments.http_port)])
+    ports = [f"--{name}-port={getattr(arguments, f'{name}_port')}" for name in ("http", "grpc", "metrics")]
+    return cli.main(["serve", str(arguments.output), *ports, "--detach"])
 
 
 def _served_builds(url: str) -> dict[str, str]:
@@ -80,15 +97,15 @@ def _served_builds(url: str) -> dict[str, str]:
 
 
 def _published_builds(repository: Path) -> dict[str, str]:
-    """The build of each task's newest version in the repository; Triton takes directories named by a number."""
-    found = {}
-    for model in (*repository.glob("*_tokenizer"), *repository.glob("*_fused")):
+    """The build of each task's newest version in the repository; Triton's versions are folders named by a number."""
+    builds = {}
+    for model in (*repository.glob(tokenizer_model("*")), *repository.glob(fused_model("*"))):
         versions = [int(path.name) for path in model.glob("[1-9]*") if path.name.isdigit()]
-        manifest = model / str(max(versions, default=0)) / "manifest.json"
+        manifest = model / str(max(versions, default=0)) / MANIFEST_FILE
         if manifest.is_file():
             made_by = json.loads(manifest.read_text("utf-8"))["made_by"]
-            found[model.name.removesuffix("_tokenizer")] = made_by["build"]
-    return found
+            builds[tokenizer_task(model.name) or model.name] = made_by["build"]
+    return builds
 
 
 def _ask(client: Client, task: Task) -> None:
@@ -98,8 +115,8 @@ def _ask(client: Client, task: Task) -> None:
         _say(*(f"  {line}" for line in result_lines(item, result, task)))
 
 
-def _next(tasks: Sequence[Task], given: argparse.Namespace) -> list[str]:
-    url = "" if given.grpc_port == 8001 else f" --url 127.0.0.1:{given.grpc_port}"
+def _next_commands(tasks: Sequence[Task], arguments: DemoArguments) -> list[str]:
+    url = "" if arguments.grpc_port == 8001 else f" --url {arguments.url}"
     command = Path(sys.executable).with_name("ernie-triton")
     command = command.relative_to(Path.cwd()) if command.is_relative_to(Path.cwd()) else Path(command.name)
     lines = [
@@ -110,8 +127,8 @@ def _next(tasks: Sequence[Task], given: argparse.Namespace) -> list[str]:
     return [
         *lines,
         f"  {command} tasks{url}",
-        f"  curl -s 127.0.0.1:{given.metrics_port}/metrics | grep nv_inference_count",
-        f"  {command} stop --http-port {given.http_port}",
+        f"  curl -s 127.0.0.1:{arguments.metrics_port}/metrics | grep nv_inference_count",
+        f"  {command} stop --http-port {arguments.http_port}",
     ]
 
 

@@ -1,7 +1,7 @@
 """What can go wrong for a client; every message is one line for a person.
 
 ErnieTritonError
-├── ServerUnavailable   no server answers at the address, or it is too busy to answer in time
+├── ServerUnavailable   no server answers at the address, or not in time
 ├── UnknownTask         the server has no such task, or the task no such variant
 ├── InvalidText         some texts cannot be answered (.items: index and reason of each)
 ├── ServerError         the server failed, or its answer makes no sense
@@ -15,7 +15,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 
-SHOWN = 5  # bad texts that a message names
+SHOWN = 5  # the maximum of bad texts that a message names
 
 
 class ErnieTritonError(Exception):
@@ -23,24 +23,24 @@ class ErnieTritonError(Exception):
 
 
 class ServerUnavailable(ErnieTritonError):
-    """No server answers at the address, or it is too busy to answer in time."""
+    """No server answers at the address, or not in time."""
 
 
 class UnknownTask(ErnieTritonError):
-    """`subject` ("the server at ... has no task") lacks `name`; `known` are the names there are."""
+    """There is no `name`; subject: "the server at ... has no task"; known: the names that exist."""
 
     def __init__(self, subject: str, name: str, known: Sequence[str]) -> None:
         super().__init__(subject, name, tuple(known))
         self.subject, self.name, self.known = subject, name, tuple(known)
 
     def __str__(self) -> str:
-        near = difflib.get_close_matches(self.name, self.known, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        matches = difflib.get_close_matches(self.name, self.known, n=1)
+        hint = f"; did you mean {matches[0]!r}?" if matches else ""
         return f"{self.subject} {self.name!r}; it has {', '.join(self.known) or 'none'}{hint}"
 
 
 class InvalidText(ErnieTritonError):
-    """Texts that cannot be answered: `items` holds (index in the caller's list, reason) for each of them."""
+    """Some texts cannot be answered: `items` holds (index in the caller's list, reason) for each of them."""
 
     def __init__(self, items: Sequence[tuple[int, str]]) -> None:
         super().__init__(tuple(items))

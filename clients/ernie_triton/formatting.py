@@ -1,6 +1,6 @@
-"""Answers and tasks as lines for a person.
+"""Formats answers and tasks as lines for a person.
 
-What RESULT holds decides the form of an answer, not the task's kind: a new kind needs nothing here.
+The keys of RESULT decide the form of an answer, not the task's kind: a new kind needs nothing here.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from .text_result import Raw
 if TYPE_CHECKING:
     import numpy as np
 
-TOP = 3  # of the best that are shown together
-PART = 50  # columns of a part of an item that has several
-NUMBERS = 4  # of an array that are shown
+TOP = 3  # the maximum of best answers that are shown together
+PART = 50  # columns for each part of an item that has several
+NUMBERS = 4  # the maximum of an array's numbers that are shown
 _MISFIT = (KeyError, TypeError, ValueError, AttributeError, IndexError)
-"""What a form raises for a RESULT with its keys, but of another shape."""
+"""What a form raises for a RESULT that has its keys, but another shape."""
 
 
 class HasRaw(Protocol):
@@ -34,8 +34,8 @@ class HasRaw(Protocol):
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What was asked: one text an input; `verbose` for more than the best answer."""
+class AskedItem:
+    """An item as it was asked: one text per input; verbose: show more than the best answer."""
 
     parts: tuple[str, ...]
     labels: Sequence[str]
@@ -43,27 +43,27 @@ class Asked:
 
     @property
     def shown(self) -> str:
-        """On one line."""
+        """The item on one line."""
         if len(self.parts) == 1:
             return visible(self.parts[0])
         return "  |  ".join(clip(visible(part), PART) for part in self.parts)
 
 
 def result_lines(item: Item, result: HasRaw, task: Task, verbose: bool = False) -> list[str]:
-    """Lines for the answer to an item; RESULT as JSON where it has no known form."""
+    """Lines for the answer to an item; RESULT as JSON where its form is unknown."""
     raw = result.raw
-    asked = Asked((item,) if isinstance(item, str) else tuple(item), task.labels, verbose)
+    asked = AskedItem((item,) if isinstance(item, str) else tuple(item), task.labels, verbose)
     for keys, form in _FORMS:
         if keys <= raw.keys():
             try:
-                return form(asked, raw) + _reading(raw, verbose)
+                return form(asked, raw) + _length_lines(raw, verbose)
             except _MISFIT:
                 break
     return [visible(json.dumps(raw, ensure_ascii=False))]
 
 
 def numeric_lines(numeric: Mapping[str, np.ndarray]) -> list[str]:
-    """`    EMBEDDING  [0.0123, -0.42, 1, 0.3, ...] 312 numbers`."""
+    """Lines such as `    EMBEDDING  [0.0123, -0.42, 1, 0.3, ...] 312 numbers`."""
     lines = []
     for name, values in numeric.items():
         flat = values.reshape(-1)
@@ -73,80 +73,80 @@ def numeric_lines(numeric: Mapping[str, np.ndarray]) -> list[str]:
 
 
 def inline(text: str, spans: Sequence[Raw], name: str = "label") -> str:
-    """The text with its spans marked: `[王小明 PER]在北京`; of two that overlap, the first.
+    """The text with its spans marked, as in `[王小明 PER]在北京`; of two that overlap, only the first.
 
-    A span whose `value` is not its text shows it: `[周董=周杰伦 singer]`.
+    A span shows its `value` where that is not its text: `[周董=周杰伦 singer]`.
     """
     parts: list[str] = []
     last = 0
-    for span in sorted(spans, key=lambda one: (one["start"], -one["end"])):
+    for span in sorted(spans, key=lambda span: (span["start"], -span["end"])):
         start, end = span["start"], span["end"]
         if start < last:
             continue
         value = span.get("value")
-        other = f"={visible(value)}" if isinstance(value, str) and value != text[start:end] else ""
-        parts += [visible(text[last:start]), f"[{visible(text[start:end])}{other} {span[name]}]"]
+        normal_form = f"={visible(value)}" if isinstance(value, str) and value != text[start:end] else ""
+        parts += [visible(text[last:start]), f"[{visible(text[start:end])}{normal_form} {span[name]}]"]
         last = end
     return "".join([*parts, visible(text[last:])])
 
 
-def _best(named: Sequence[Raw], name: str) -> str:
-    return "  ".join(f"{visible(one[name])} {one['score']:.2f}" for one in named)
+def _scored(answers: Sequence[Raw], name: str) -> str:
+    return "  ".join(f"{visible(answer[name])} {answer['score']:.2f}" for answer in answers)
 
 
-def _entities(asked: Asked, raw: Raw) -> list[str]:
+def _entities(asked: AskedItem, raw: Raw) -> list[str]:
     rows = [
-        (str(one["start"]), str(one["end"]), one["label"], visible(one["text"]), f"{one['score']:.2f}")
-        for one in raw["entities"]
+        (str(span["start"]), str(span["end"]), span["label"], visible(span["text"]), f"{span['score']:.2f}")
+        for span in raw["entities"]
     ]
     lines = [inline(asked.parts[0], raw["entities"])]
     return lines + (table([("start", "end", "label", "text", "score"), *rows], "    ") if rows else [])
 
 
-def _answers(asked: Asked, raw: Raw) -> list[str]:
-    answers, none = raw["answers"], raw.get("no_answer_score")
+def _answers(asked: AskedItem, raw: Raw) -> list[str]:
+    answers, no_answer = raw["answers"], raw.get("no_answer_score")
     if not answers:
-        return ["no answer" + ("" if none is None else f"  {none:.2f}") + f"  {asked.shown}"]
+        return ["no answer" + ("" if no_answer is None else f"  {no_answer:.2f}") + f"  {asked.shown}"]
     best = answers[0]
     lines = [f"{visible(best['text'])}  {best['score']:.2f}  {best['start']}-{best['end']}  {asked.shown}"]
     if asked.verbose:
-        others = _best(answers[1 : 1 + TOP], "text") or "no other answer"
-        lines.append(f"    {others}" + ("" if none is None else f"  (no answer {none:.2f})"))
+        others = _scored(answers[1 : 1 + TOP], "text") or "no other answer"
+        lines.append(f"    {others}" + ("" if no_answer is None else f"  (no answer {no_answer:.2f})"))
     return lines
 
 
-def _intent(asked: Asked, raw: Raw) -> list[str]:
+def _intent(asked: AskedItem, raw: Raw) -> list[str]:
     column = max(map(width, [*asked.labels, raw["intent"]]))
     marked = inline(asked.parts[0], raw["slots"], "slot")
     return [f"{pad(raw['intent'], column)}  {raw['score']:.2f}  {marked}"]
 
 
-def _hierarchy(asked: Asked, raw: Raw) -> list[str]:
-    scores = {one["label"]: one["score"] for one in raw["labels"]}
+def _hierarchy(asked: AskedItem, raw: Raw) -> list[str]:
+    scores = {label["label"]: label["score"] for label in raw["labels"]}
     paths = [f"{' > '.join(path)} {scores['##'.join(path)]:.2f}" for path in raw["paths"]]
     return [f"{'; '.join(paths) or 'no label'}  {asked.shown}"]
 
 
-def _masks(asked: Asked, raw: Raw) -> list[str]:
-    return [f"{' | '.join(_best(mask[:TOP], 'token') for mask in raw['masks'])}  {asked.shown}"]
+def _masks(asked: AskedItem, raw: Raw) -> list[str]:
+    return [f"{' | '.join(_scored(mask[:TOP], 'token') for mask in raw['masks'])}  {asked.shown}"]
 
 
-def _ranking(asked: Asked, raw: Raw) -> list[str]:
-    ranked = [f"{place}. {_best([one], 'text')}" for place, one in enumerate(raw["ranking"], 1)]
+def _ranking(asked: AskedItem, raw: Raw) -> list[str]:
+    ranked = [f"{place}. {_scored([candidate], 'text')}" for place, candidate in enumerate(raw["ranking"], 1)]
     return [f"{'  '.join(ranked)}  ({clip(visible(asked.parts[0]), PART)})"]
 
 
-def _label(asked: Asked, raw: Raw) -> list[str]:
+def _label(asked: AskedItem, raw: Raw) -> list[str]:
     column = max(map(width, [*asked.labels, raw["label"]]))
     lines = [f"{pad(raw['label'], column)}  {raw['score']:.2f}  {asked.shown}"]
-    return [*lines, f"    {_best(raw['top'][:TOP], 'label')}"] if asked.verbose and "top" in raw else lines
+    return [*lines, f"    {_scored(raw['top'][:TOP], 'label')}"] if asked.verbose and "top" in raw else lines
 
 
-def _score(asked: Asked, raw: Raw) -> list[str]:
+def _score(asked: AskedItem, raw: Raw) -> list[str]:
     return [f"{raw['score']:.4f}  {asked.shown}"]
 
 
-_FORMS: tuple[tuple[set[str], Callable[[Asked, Raw], list[str]]], ...] = (
+_FORMS: tuple[tuple[set[str], Callable[[AskedItem, Raw], list[str]]], ...] = (
     ({"entities"}, _entities),
     ({"answers"}, _answers),
     ({"intent", "slots"}, _intent),
@@ -156,11 +156,11 @@ _FORMS: tuple[tuple[set[str], Callable[[Asked, Raw], list[str]]], ...] = (
     ({"label", "score"}, _label),
     ({"score"}, _score),
 )
-"""Keys of RESULT and their form; the first that fits."""
+"""Keys of RESULT and their form; the first match is used."""
 
 
-def _reading(raw: Raw, verbose: bool) -> list[str]:
-    """How the text was read, where asked for or where its end was not."""
+def _length_lines(raw: Raw, verbose: bool) -> list[str]:
+    """How the text was read: with `verbose`, and where its end was cut off."""
     if "tokens" not in raw or not (verbose or raw.get("truncated")):
         return []
     windows = raw.get("windows", 1)
@@ -169,14 +169,14 @@ def _reading(raw: Raw, verbose: bool) -> list[str]:
 
 
 def task_lines(tasks: Sequence[Task]) -> list[str]:
-    """A table of tasks; where there are several variants, the recommended one bears a star."""
+    """A table of tasks; among several variants the recommended one has a star."""
     rows = [
         (
             task.name,
             task.kind,
             str(task.version),
             _variants(task),
-            _figure(task),
+            _quality(task),
             task.title,
         )
         for task in tasks
@@ -188,7 +188,7 @@ def _variants(task: Task) -> str:
     return ",".join(v + "*" * (v == task.variant and len(task.variants) > 1) for v in task.variants)
 
 
-def _figure(task: Task) -> str:
+def _quality(task: Task) -> str:
     if task.main_metric not in task.metrics:
         return "not measured"
     return f"{task.main_metric} {task.metrics[task.main_metric]:.2f} ({task.evaluated_on})"

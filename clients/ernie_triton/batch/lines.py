@@ -1,4 +1,4 @@
-"""The lines of a file of texts: counted, hashed as they are read, none larger than memory."""
+"""The lines of a file of texts: counted and hashed as they are read, each bounded in size."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import IO, Any
 
 from ..errors import FileError, OtherInput
 
-LARGEST_LINE = 8 << 20  # bytes; a longer line is no text that a task takes
-KEPT_OF_IT = 1000  # bytes of such a line that are kept for the report
+LARGEST_LINE = 8 << 20  # bytes; no task takes a longer text
+EXCERPT_BYTES = 1000  # of a longer line, kept for the report
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 _GZIP = b"\x1f\x8b"
 _BOM = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True)
-class Mark:
-    """How far a file was read: so many whole lines and bytes, and their SHA-256."""
+class Position:
+    """How far a file has been read: whole lines, bytes, and their SHA-256."""
 
     lines: int = 0
     bytes: int = 0
@@ -26,22 +26,22 @@ class Mark:
 
     @property
     def sha256(self) -> str:
-        """Hexadecimal digest of all that was read."""
+        """Hexadecimal digest of all bytes read so far."""
         return str(self.hash.hexdigest())
 
 
 @dataclass(frozen=True)
 class Line:
-    """A line as it stands in the file, without its end and a byte order mark."""
+    """A line of the file without its line end and byte order mark."""
 
     raw: bytes
-    mark: Mark  # at its end
-    fault: str | None = None  # where it is no line to work on
+    position: Position  # at the end of the line
+    fault: str | None = None  # why it holds no text, if so
 
     @property
     def number(self) -> int:
         """From 1; empty lines count."""
-        return self.mark.lines
+        return self.position.lines
 
     @property
     def text(self) -> str:
@@ -50,11 +50,11 @@ class Line:
 
 
 class Lines:
-    """The lines of a binary stream that are not empty.
+    """The lines of a binary stream, without the empty ones.
 
-    name: of the file, for messages. expected: bytes and SHA-256 of what the file's beginning must be, OtherInput where
-    it is not; if that ended in the midst of a line, the line may have got its end since, and nothing else.
-    `mark` is how far was read, `empty` the number of empty lines till there.
+    name: of the file, for messages. expected: length in bytes and SHA-256 of what the file must begin with; OtherInput
+    where it does not. If that beginning ended within a line, only a line end may follow it now.
+    `position` is how far the stream has been read, `empty` the number of empty lines up to there.
     """
 
     def __init__(self, stream: IO[bytes], name: str, expected: tuple[int, str] | None = None) -> None:
@@ -62,11 +62,11 @@ class Lines:
         self._expected = expected if expected is not None and expected[0] else None
         self._hash = hashlib.sha256()
         self._beginning = ""
-        self.mark = Mark()
+        self.position = Position()
         self.empty = 0
 
     def __iter__(self) -> Iterator[Line]:
-        lines = read = 0
+        lines = bytes_read = 0
         while piece := self._stream.readline(LARGEST_LINE):
             if lines == 0 and piece.startswith(_UTF_16):
                 raise FileError(f"{self._name} is UTF-16; this reads UTF-8 (iconv -f UTF-16 -t UTF-8 makes it)")
@@ -74,39 +74,39 @@ class Lines:
                 raise FileError(f"{self._name} is compressed; zcat {self._name} | ... --input - reads it")
             fault, start = None, piece
             while True:
-                self._take(piece, read)
-                read += len(piece)
+                self._hash_piece(piece, bytes_read)
+                bytes_read += len(piece)
                 if piece.endswith(b"\n") or not (more := self._stream.readline(LARGEST_LINE)):
                     break
                 piece = more
                 fault = f"the line is longer than {LARGEST_LINE >> 20} MiB; its beginning is kept here"
             lines += 1
-            self.mark = Mark(lines, read, self._hash.copy())
+            self.position = Position(lines, bytes_read, self._hash.copy())
             self._check(len(piece) - len(_without_end(piece)))
-            raw = start[:KEPT_OF_IT] if fault else _without_end(start)
+            raw = start[:EXCERPT_BYTES] if fault else _without_end(start)
             raw = raw.removeprefix(_BOM) if lines == 1 else raw
             if raw.strip(b" "):
-                yield Line(raw, self.mark, fault)
+                yield Line(raw, self.position, fault)
             else:
                 self.empty += 1
-        if self._expected is not None and read < self._expected[0]:
-            raise self._changed(f"it has {read:,} bytes, and {self._expected[0]:,} were read then")
+        if self._expected is not None and bytes_read < self._expected[0]:
+            raise self._changed(f"it has {bytes_read:,} bytes, and {self._expected[0]:,} were read then")
 
-    def _take(self, piece: bytes, read: int) -> None:
-        """Hash the piece behind `read` bytes, and keep what the hash is at the end of the expected beginning."""
+    def _hash_piece(self, piece: bytes, offset: int) -> None:
+        """Hash the piece that begins at byte `offset`; remember the hash at the end of the expected beginning."""
         rest = piece
-        if self._expected is not None and read < self._expected[0] <= read + len(piece):
-            self._hash.update(piece[: self._expected[0] - read])
-            rest = piece[self._expected[0] - read :]
+        if self._expected is not None and offset < self._expected[0] <= offset + len(piece):
+            self._hash.update(piece[: self._expected[0] - offset])
+            rest = piece[self._expected[0] - offset :]
             self._beginning = str(self._hash.hexdigest())
         self._hash.update(rest)
 
     def _check(self, line_end: int) -> None:
-        """At the end of a line, of whose bytes the last `line_end` are its end."""
-        if self._expected is None or self.mark.bytes < self._expected[0]:
+        """Compare with the expected beginning at the end of a line; line_end: bytes of the line end."""
+        if self._expected is None or self.position.bytes < self._expected[0]:
             return
-        if self._beginning != self._expected[1] or self.mark.bytes - self._expected[0] > line_end:
-            raise self._changed(f"its first {self.mark.lines:,} lines differ")
+        if self._beginning != self._expected[1] or self.position.bytes - self._expected[0] > line_end:
+            raise self._changed(f"its first {self.position.lines:,} lines differ")
         self._expected = None
 
     def _changed(self, how: str) -> OtherInput:

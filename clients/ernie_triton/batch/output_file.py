@@ -1,9 +1,9 @@
-"""The file of answers: it grows line by line, survives a kill, and knows which input and task it belongs to.
+"""The file of answers: it grows line by line, survives a kill, and records which input and task it belongs to.
 
-Three files. OUT holds an answer a line, OUT.bad the lines that have none, each written whole and in the input's order
-as soon as it is known; so the last whole line of OUT tells where to go on. OUT.state tells what OUT was begun with and,
-renewed every few seconds, how far the input was worked through: it proves that the input's beginning is still the
-same, and that no answer is owed for bad lines behind the last answer.
+There are three files. OUT holds one answer a line, OUT.bad the input lines without an answer; each line is written
+whole, in the order of the input, as soon as it is known, so the last complete line of OUT says where to resume.
+OUT.state records what OUT was begun with and, updated every few seconds, how far the input has been processed. It
+proves that the beginning of the input has not changed, and that the bad lines after the last answer are done.
 """
 
 from __future__ import annotations
@@ -19,89 +19,89 @@ from typing import IO, Any
 
 from ..errors import FileError
 from .jsonl_tail import bad_lines, count_lines, cut_bad_lines, last_line, whole_lines
-from .lines import Mark
+from .lines import Position
 
-STATE = 1  # of the form of OUT.state
+STATE = 1  # version of the format of OUT.state
 SAVE_EVERY = 5.0  # seconds
-AGAIN = "give another --output, or --overwrite to start again"
+START_AGAIN = "give another --output, or --overwrite to start again"
 
 
-@dataclass(frozen=True)
-class Done:
-    """What earlier runs left: the lines of the input that need no more work, and what they gave."""
+@dataclass(frozen=True, kw_only=True)
+class Resumed:
+    """What earlier runs have finished."""
 
-    lines: int = 0
+    lines: int = 0  # of the input that need no more work
     answered: int = 0
     bad: int = 0
     checked_lines: int = 0
-    """Of the input's beginning, which must be what it was: so many lines, bytes, and their SHA-256."""
+    """The beginning of the input, which must not have changed: its lines, bytes and SHA-256."""
     checked_bytes: int = 0
     checked_sha256: str = ""
 
 
 class OutputFile:
-    """OUT, open for more lines; `done` says what it has already. What is on disk stays as it is until `begin`.
+    """OUT, open for more lines; `resumed` says what it has already. Nothing on disk changes before `begin`.
 
     run: what the answers depend on (task, version, ...), by names for people. overwrite: start again. FileError where
-    OUT was begun with something else, is not ours, or another process writes it.
+    OUT was begun with other values, was not written by this program, or is being written by another process.
     """
 
     def __init__(self, path: Path, run: Mapping[str, Any], overwrite: bool = False) -> None:
         self.path, self.bad_path = path, path.with_name(path.name + ".bad")
         self.state_path = path.with_name(path.name + ".state")
         self._run = dict(run)
-        self._last_answered = 0  # its line in the input
-        self._mark: Mark | None = None  # what this run worked through
+        self._last_answered = 0  # line in the input of the last answer
+        self._position: Position | None = None  # how far this run has processed the input
         self._saved = -SAVE_EVERY
         self._bad: IO[bytes] | None = None
         self._new = not path.exists()
         self._out: IO[bytes] = path.open("ab")
         try:
             _lock(self._out, path)
-            self.done = Done() if overwrite or self._new else self._earlier()
+            self.resumed = Resumed() if overwrite or self._new else self._read_state()
         except BaseException:
             self.close()
             raise
 
     def begin(self) -> None:
-        """Cut off what is not kept: all when starting again, else what a kill left half written."""
-        if self.done.lines == 0:
+        """Remove what is not kept: everything when starting again, else what a kill left half written."""
+        if self.resumed.lines == 0:
             with _writing(self.state_path):
                 self.state_path.unlink(missing_ok=True)
         with _writing(self.bad_path):
-            cut_bad_lines(self.bad_path, self.done.lines)
+            cut_bad_lines(self.bad_path, self.resumed.lines)
         with _writing(self.path):
-            self._out.truncate(whole_lines(self.path) if self.done.lines else 0)
-        if self.done.lines == 0:
-            self._save(Mark())
+            self._out.truncate(whole_lines(self.path) if self.resumed.lines else 0)
+        if self.resumed.lines == 0:
+            self._save(Position())
         self._new = False
 
-    def answer(self, line: bytes, mark: Mark) -> None:
-        """Write an answer; `mark` is the end of its line in the input."""
+    def answer(self, line: bytes, position: Position) -> None:
+        """Write an answer; position: the end of its line in the input."""
         self._write(self._out, line)
-        self._last_answered = mark.lines
-        self._worked(mark)
+        self._last_answered = position.lines
+        self._processed(position)
 
-    def bad(self, line: bytes, mark: Mark) -> None:
+    def bad(self, line: bytes, position: Position) -> None:
         """Write the report of a line that has no answer."""
         if self._bad is None:
             with _writing(self.bad_path):
                 self._bad = self.bad_path.open("ab")
         self._write(self._bad, line)
-        self._worked(mark)
+        self._processed(position)
 
-    def close(self, end: Mark | None = None) -> None:
-        """Save how far the input was worked through, all of it where its end is given, and close."""
+    def close(self, end: Position | None = None) -> None:
+        """Save how far the input has been processed, and close; end: the end of the input, where all of it has been."""
         try:
-            mark = end or self._mark
-            if mark is not None:
-                self._save(mark)
+            position = end or self._position
+            if position is not None:
+                self._save(position)
         finally:
             for file in (self._out, self._bad):
                 if file is not None:
-                    with suppress(OSError):  # what could not be flushed was told when it was written
+                    with suppress(OSError):  # a failed flush was reported when the line was written
                         file.close()
-            if self._new:  # made by opening it, and never begun
+            if self._new:  # created by opening it, and never begun
                 self.path.unlink(missing_ok=True)
 
     def _write(self, file: IO[bytes], line: bytes) -> None:
@@ -109,52 +109,60 @@ class OutputFile:
             file.write(line)
             file.flush()
 
-    def _worked(self, mark: Mark) -> None:
-        self._mark = mark
+    def _processed(self, position: Position) -> None:
+        self._position = position
         if time.monotonic() - self._saved >= SAVE_EVERY:
-            self._save(mark)
+            self._save(position)
             self._saved = time.monotonic()
 
-    def _save(self, mark: Mark) -> None:
+    def _save(self, position: Position) -> None:
         state = {
             "state": STATE,
             "run": self._run,
-            "lines": mark.lines,
-            "bytes": mark.bytes,
-            "sha256": mark.sha256,
+            "lines": position.lines,
+            "bytes": position.bytes,
+            "sha256": position.sha256,
             "last_answered": self._last_answered,
         }
         partial = self.state_path.with_name(self.state_path.name + ".partial")
         with _writing(self.state_path):
-            for file in (self._bad, self._out):  # what the state says must be true after a power failure too
+            for file in (self._bad, self._out):  # the state must hold after a power failure too
                 if file is not None:
                     os.fsync(file.fileno())
             partial.write_text(json.dumps(state, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
             os.replace(partial, self.state_path)
 
-    def _earlier(self) -> Done:
+    def _read_state(self) -> Resumed:
         size = os.fstat(self._out.fileno()).st_size
         if not self.state_path.exists():
             if size == 0:
-                return Done()
-            raise FileError(f"{self.path} is there, but not {self.state_path.name} which tells what it is: {AGAIN}")
+                return Resumed()
+            raise FileError(
+                f"{self.path} exists, but {self.state_path.name}, which describes it, does not: {START_AGAIN}"
+            )
         try:
             state = json.loads(self.state_path.read_text(encoding="utf-8"))
             if state["state"] != STATE:
-                raise ValueError(f"form {state['state']!r}")
+                raise ValueError(f"format {state['state']!r}")
             run, last_answered = dict(state["run"]), int(state["last_answered"])
-            lines, read, sha256 = int(state["lines"]), int(state["bytes"]), str(state["sha256"])
+            lines, size_read, sha256 = int(state["lines"]), int(state["bytes"]), str(state["sha256"])
         except (ValueError, KeyError, TypeError) as error:
-            raise FileError(f"{self.state_path} cannot be read ({error!r}): {AGAIN}") from None
+            raise FileError(f"{self.state_path} cannot be read ({error!r}): {START_AGAIN}") from None
         for name in {**run, **self._run}:
             old, new = run.get(name), self._run.get(name)
             if old != new:
-                raise FileError(f"{self.path} was begun with {name} {old}, this run has {name} {new}: {AGAIN}")
+                raise FileError(f"{self.path} was begun with {name} {old}, this run has {name} {new}: {START_AGAIN}")
         self._last_answered = last_line(self.path)
-        # Behind the last answer there may be bad lines only, and then the state alone knows of them.
-        done = lines if self._last_answered == last_answered else self._last_answered
-        bad = sum(number <= done for number, _ in bad_lines(self.bad_path))
-        return Done(done, count_lines(self.path), bad, lines, read, sha256)
+        # After the last answer there may be only bad lines, and then the state alone knows of them.
+        finished = lines if self._last_answered == last_answered else self._last_answered
+        return Resumed(
+            lines=finished,
+            answered=count_lines(self.path),
+            bad=sum(number <= finished for number, _ in bad_lines(self.bad_path)),
+            checked_lines=lines,
+            checked_bytes=size_read,
+            checked_sha256=sha256,
+        )
 
 
 @contextmanager
@@ -166,12 +174,12 @@ def _writing(path: str | Path) -> Iterator[None]:
 
 
 def _lock(file: IO[bytes], path: Path) -> None:
-    """Two runs that write one file would mix their answers."""
+    """Lock the file: two runs that write it would mix their answers."""
     try:
         import fcntl
 
         fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise FileError(f"another run is writing {path}") from None
-    except (ImportError, OSError):  # no such system or file system: go without
+    except (ImportError, OSError):  # the system or file system has no locks: go without
         pass

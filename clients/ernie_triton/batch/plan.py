@@ -1,4 +1,4 @@
-"""A run over a file as asked for: what is read, what is written, and with what."""
+"""The settings of a run over a file, and its input and output, opened."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ from typing import IO
 
 from ..errors import FileError
 from ..tasks import Task
-from .lines import Mark
-from .output_file import Done, OutputFile
+from .lines import Position
+from .output_file import OutputFile, Resumed
 from .records import FORMATS
 
 STANDARD = "-"  # standard input or output
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Plan:
-    """One run; FileError where the format of the input is not known."""
+    """The settings of one run; FileError where the format of the input is unknown."""
 
     input: str  # a path, or - for standard input
     output: str  # a path, or - for standard output
     batch_size: int
-    form: str | None = None  # one of FORMATS; by the input's extension where it is None
-    fields: Mapping[str, str] = field(default_factory=dict)  # key or column, by input
+    given_format: str | None = None  # one of FORMATS; None for the one that the input's extension names
+    fields: Mapping[str, str] = field(default_factory=dict)  # by input, its key or column
     variant: str | None = None
     numeric: bool = False
     overwrite: bool = False
     strict: bool = False
 
     def __post_init__(self) -> None:
-        if self.form is None and self._extension not in FORMATS:
-            if self.input != STANDARD and not Path(self.input).exists():  # a mistyped name more likely than a format
+        if self.given_format is None and self._extension not in FORMATS:
+            if self.input != STANDARD and not Path(self.input).exists():  # most likely a mistyped name
                 raise FileError(f"{self.input} cannot be read: No such file or directory")
             if Path(self.input).is_dir():
                 raise FileError(f"{self.input} cannot be read: Is a directory")
@@ -46,11 +46,11 @@ class Plan:
     @property
     def format(self) -> str:
         """One of FORMATS."""
-        return self.form or self._extension
+        return self.given_format or self._extension
 
     @property
     def name(self) -> str:
-        """Of the input, for messages."""
+        """Name of the input, for messages."""
         return "standard input" if self.input == STANDARD else self.input
 
     @property
@@ -58,7 +58,7 @@ class Plan:
         return Path(self.input).suffix.lower().removeprefix(".")
 
     def run_of(self, task: Task) -> dict[str, object]:
-        """What the answers depend on: an output is only gone on with by a run of the same."""
+        """What the answers depend on: only a run with the same values may resume an output."""
         return {
             "task": task.name,
             "version": task.version,
@@ -70,10 +70,10 @@ class Plan:
         }
 
 
-class Streamed:
-    """Standard output, or another file that is no regular one: nothing to go on from, bad lines are only told."""
+class StreamOutput:
+    """Standard output, or a file that is not a regular one: it cannot be resumed, and bad lines are only reported."""
 
-    done = Done()
+    resumed = Resumed()
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
@@ -81,8 +81,8 @@ class Streamed:
     def begin(self) -> None:
         """Nothing to prepare."""
 
-    def answer(self, line: bytes, mark: Mark) -> None:
-        """Write an answer; BrokenPipeError where nobody reads it any more."""
+    def answer(self, line: bytes, position: Position) -> None:
+        """Write an answer; BrokenPipeError where the reader has closed the pipe."""
         try:
             self._file.write(line)
             self._file.flush()
@@ -91,19 +91,19 @@ class Streamed:
         except OSError as error:
             raise FileError(f"the output cannot be written: {error.strerror}") from None
 
-    def bad(self, line: bytes, mark: Mark) -> None:
+    def bad(self, line: bytes, position: Position) -> None:
         """Nowhere to write."""
 
-    def close(self, end: Mark | None = None) -> None:
-        """Close what is not standard output."""
+    def close(self, end: Position | None = None) -> None:
+        """Close the file, unless it is standard output."""
         if self._file is not sys.stdout.buffer:
-            with suppress(OSError):  # what could not be flushed was told when it was written
+            with suppress(OSError):  # a failed flush was reported when the line was written
                 self._file.close()
 
 
 @contextmanager
 def reading(plan: Plan) -> Iterator[IO[bytes]]:
-    """The input, open."""
+    """The input, open for reading bytes; FileError where it cannot be."""
     if plan.input == STANDARD:
         if sys.stdin.isatty():
             sys.stderr.write("Ctrl-D ends\n")
@@ -117,35 +117,35 @@ def reading(plan: Plan) -> Iterator[IO[bytes]]:
         yield stream
 
 
-def open_output(plan: Plan, task: Task, stream: IO[bytes]) -> OutputFile | Streamed:
+def open_output(plan: Plan, task: Task, stream: IO[bytes]) -> OutputFile | StreamOutput:
     """The output; FileError where it cannot be written, is the input, or belongs to another run."""
     path = Path(plan.output)
     if _is_file(stream, _written(plan.output)):
         raise FileError(f"{plan.name} is the input and would be written to: give another --output")
     if plan.output == STANDARD:
-        return Streamed(sys.stdout.buffer)
+        return StreamOutput(sys.stdout.buffer)
     try:
         if path.is_dir():
             raise IsADirectoryError(EISDIR, os.strerror(EISDIR))
         if path.exists() and not path.is_file():
-            return Streamed(path.open("wb"))
+            return StreamOutput(path.open("wb"))
         return OutputFile(path, plan.run_of(task), plan.overwrite)
     except OSError as error:
         raise FileError(f"{path} cannot be written: {error.strerror}") from None
 
 
 def _written(output: str) -> Iterator[os.stat_result]:
-    """What a run with this output writes to, as far as it is there."""
+    """The files that a run with this output writes to, as far as they exist."""
     if output == STANDARD:
-        with suppress(OSError):  # a test's, say, has no descriptor
+        with suppress(OSError):  # a stream in memory has no descriptor
             yield os.fstat(sys.stdout.fileno())
         return
-    for added in ("", ".bad", ".state", ".state.partial"):
+    for suffix in ("", ".bad", ".state", ".state.partial"):
         with suppress(OSError):
-            yield os.stat(output + added)
+            yield os.stat(output + suffix)
 
 
 def _is_file(stream: IO[bytes], others: Iterator[os.stat_result]) -> bool:
     """Whether a stream reads a regular file that is one of the others."""
-    read = os.fstat(stream.fileno())
-    return stat.S_ISREG(read.st_mode) and any(os.path.samestat(read, other) for other in others)
+    status = os.fstat(stream.fileno())
+    return stat.S_ISREG(status.st_mode) and any(os.path.samestat(status, other) for other in others)

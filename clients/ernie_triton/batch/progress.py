@@ -1,4 +1,4 @@
-"""How far a long run is: a line that renews itself on a terminal, a line now and then where there is none."""
+"""The progress of a run over a file: a line that is rewritten on a terminal, else a new line from time to time."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import TextIO
 
 from ..columns import visible, width
 
-ON_TERMINAL = 0.25  # seconds between two states
-IN_FILE = 20.0
+TERMINAL_SECONDS = 0.25  # between two updates
+LOG_SECONDS = 20.0
 BAR = 20  # columns
 
 
@@ -23,10 +23,11 @@ def duration(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-class Progress:
-    """Counts lines of one run; `total` is the size of all there is to read, in bytes, where it is known.
+class FileProgress:
+    """Shows how many lines a run has processed, and how long the rest will take.
 
-    begin: position in bytes where this run began. shown: False to show no state, and only `say`.
+    total: size of the input in bytes, None if unknown. begin: position in bytes where this run began. shown: False to
+    show no progress, and only what `say` is given.
     """
 
     def __init__(
@@ -42,21 +43,21 @@ class Progress:
         self._stream = stream or sys.stderr
         self._terminal = self._stream.isatty()
         self._started = self._shown = clock()
-        self._every = (ON_TERMINAL if self._terminal else IN_FILE) if shown else math.inf
+        self._every = (TERMINAL_SECONDS if self._terminal else LOG_SECONDS) if shown else math.inf
         self._columns = 0
 
     @property
     def seconds(self) -> float:
-        """Since the run began."""
+        """Seconds since the run began."""
         return self._clock() - self._started
 
-    def update(self, done: int, lines: int, bad: int) -> None:
-        """Show the state where it is time: position in the input, lines of this run, bad ones among them."""
+    def update(self, position: int, lines: int, bad: int) -> None:
+        """Show the progress when it is time to. position: in the input, in bytes; lines, bad: counts of this run."""
         now = self._clock()
         if now - self._shown < self._every:
             return
         self._shown = now
-        text = self._state(done, lines, bad, now - self._started)
+        text = self._text(position, lines, bad, now - self._started)
         if self._terminal:
             columns = shutil.get_terminal_size().columns - 1
             text = text[:columns]
@@ -67,27 +68,27 @@ class Progress:
         self._stream.flush()
 
     def say(self, message: str) -> None:
-        """A line of its own, safe beside the state."""
+        """Write a line of its own, also while the progress is shown."""
         self.clear()
         self._stream.write(visible(message) + "\n")
         self._stream.flush()
 
     def clear(self) -> None:
-        """Take the state off the terminal."""
+        """Erase the progress from the terminal."""
         if self._columns:
             self._stream.write("\r" + " " * self._columns + "\r")
             self._stream.flush()
             self._columns = 0
 
-    def _state(self, done: int, lines: int, bad: int, seconds: float) -> str:
+    def _text(self, position: int, lines: int, bad: int, seconds: float) -> str:
         parts = [self._label]
-        left = ""
+        remaining = ""
         if self._total:
-            share = min(done / self._total, 1.0)
+            share = min(position / self._total, 1.0)
             parts.append(f"[{'#' * round(share * BAR):.<{BAR}}] {share:4.0%}")
-            if done > self._begin and share < 1:
-                left = f"{duration((self._total - done) * seconds / (done - self._begin))} left"
+            if position > self._begin and share < 1:
+                remaining = f"{duration((self._total - position) * seconds / (position - self._begin))} left"
         parts.append(f"{lines:,} line{'s' * (lines != 1)}" + (f", {bad:,} bad" if bad else ""))
         if seconds > 0:
             parts.append(f"{lines / seconds:,.0f}/s")
-        return "  ".join([*parts, left] if left else parts)
+        return "  ".join([*parts, remaining] if remaining else parts)

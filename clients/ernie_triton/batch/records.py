@@ -1,4 +1,4 @@
-"""From the lines of a file (JSON lines, TSV, one text a line) to items of a task, and what is carried beside them."""
+"""Parses lines into items of a task: lines of a file (JSON lines, TSV, plain text), and texts typed by a person."""
 
 from __future__ import annotations
 
@@ -6,25 +6,28 @@ import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import IO, Any
+
+from ernie_runtime.names import CANDIDATES
 
 from ..errors import FileError
 from ..items import Item
+from ..tasks import Task
 from .lines import Line
 
 FORMATS = ("jsonl", "tsv", "txt")
-LISTS = ("CANDIDATES",)
-"""Inputs whose one BYTES element is a JSON list of strings."""
-SHOWN = 8  # keys or columns that a message names
+LISTS = (CANDIDATES,)
+"""Inputs whose BYTES element is a JSON list of strings."""
+SHOWN = 8  # the maximum of keys or columns that a message names
 
 Parsed = tuple[tuple[str, ...], Mapping[str, Any]]
-"""One text an input, and the keys to carry."""
+"""One text per input, and the keys to carry to the output."""
 Parse = Callable[[str], "Parsed | None"]
-"""From a line to an item; None for a header. Raises BadLine or FileError."""
+"""Parses a line into an item; None for a header. Raises BadLine or FileError."""
 
 
 class BadLine(Exception):
-    """A line that holds no item; the message says why."""
+    """The line holds no item; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +41,8 @@ class Record:
 
 
 def records(lines: Iterable[Line], parse: Parse, after: int = 0) -> Iterator[Record]:
-    """A record a line in order, from the line behind number `after` on; a header gives none."""
-    begun = False  # the header, if any, is read
+    """One record per line, in order, for the lines after number `after`; a header gives none."""
+    begun = False  # whether the header, if any, has been read
     for line in lines:
         if begun and line.number <= after:
             continue
@@ -62,14 +65,14 @@ def records(lines: Iterable[Line], parse: Parse, after: int = 0) -> Iterator[Rec
             yield record
 
 
-def parser(form: str, inputs: Sequence[str], fields: Mapping[str, str], name: str) -> Parse:
-    """What reads the lines of one file.
+def parser(file_format: str, inputs: Sequence[str], fields: Mapping[str, str], name: str) -> Parse:
+    """The parser for the lines of one file.
 
-    form: one of FORMATS. fields: key or column by input, where it is not the input's own name. name: of the file.
+    file_format: one of FORMATS. fields: by input, its key or column where that has another name. name: of the file.
     """
-    if form == "jsonl":
+    if file_format == "jsonl":
         return lambda text: _from_json(text, inputs, fields)
-    if form == "tsv":
+    if file_format == "tsv":
         return _Columns(inputs, fields, name)
     if len(inputs) > 1:
         raise FileError(
@@ -79,7 +82,7 @@ def parser(form: str, inputs: Sequence[str], fields: Mapping[str, str], name: st
 
 
 def split_cells(cells: Sequence[str], inputs: Sequence[str]) -> tuple[str, ...]:
-    """One text an input from cells without names; the cells from a list input on are the list, if it is the last."""
+    """One text per input from unnamed cells; where the last input is a list, all remaining cells are its elements."""
     last = len(inputs) - 1
     if inputs[last] in LISTS and len(cells) > last and not (len(cells) == len(inputs) and cells[last].startswith("[")):
         return (*cells[:last], json.dumps(cells[last:], ensure_ascii=False))
@@ -96,37 +99,37 @@ def _from_json(text: str, inputs: Sequence[str], fields: Mapping[str, str]) -> P
     except ValueError as error:
         raise BadLine(f"not JSON: {error}") from None
     if isinstance(value, dict):
-        used = [_find(value, name, fields) for name in inputs]
-        parts = [_part(value[key], name, f'"{key}"') for key, name in zip(used, inputs, strict=True)]
-        return tuple(parts), {key: other for key, other in value.items() if key not in used}
+        keys = [_find_key(value, name, fields) for name in inputs]
+        parts = [_part(value[key], name, f'"{key}"') for key, name in zip(keys, inputs, strict=True)]
+        return tuple(parts), {key: other for key, other in value.items() if key not in keys}
     if isinstance(value, str):
         value = [value]
     if not isinstance(value, list):
         raise BadLine(f"expected a JSON object, a string or a list of strings, got {_json_type(value)}")
     if len(value) != len(inputs):
         raise BadLine(f"a list of {len(value)}, and the task takes {_listed(inputs)}")
-    return tuple(_part(one, name, name) for one, name in zip(value, inputs, strict=True)), {}
+    return tuple(_part(element, name, name) for element, name in zip(value, inputs, strict=True)), {}
 
 
-def _find(value: Mapping[str, Any], name: str, fields: Mapping[str, str]) -> str:
-    """The key of an input: the one that `fields` gives, else its name in small or any letters."""
-    wanted = fields.get(name, name.lower())
-    if wanted in value:
-        return wanted
-    alike = [key for key in value if key.lower() == wanted.lower()] if name not in fields else []
-    if len(alike) != 1:
+def _find_key(value: Mapping[str, Any], name: str, fields: Mapping[str, str]) -> str:
+    """The key of an input: the one in `fields`, else its name in lower case, else its name matched ignoring case."""
+    key = fields.get(name, name.lower())
+    if key in value:
+        return key
+    matches = [k for k in value if k.lower() == key.lower()] if name not in fields else []
+    if len(matches) != 1:
         keys = ", ".join(list(value)[:SHOWN]) + (", ..." if len(value) > SHOWN else "")
-        raise BadLine(f'no "{wanted}" among its keys ({keys})' if not alike else f'several keys are "{wanted}"')
-    return alike[0]
+        raise BadLine(f'no "{key}" among its keys ({keys})' if not matches else f'several keys are "{key}"')
+    return matches[0]
 
 
 def _part(value: Any, name: str, where: str) -> str:
     if isinstance(value, str):
         return value
-    if name in LISTS and isinstance(value, list) and all(isinstance(one, str) for one in value):
+    if name in LISTS and isinstance(value, list) and all(isinstance(element, str) for element in value):
         return json.dumps(value, ensure_ascii=False)
-    wanted = "a string or a list of strings" if name in LISTS else "a string"
-    raise BadLine(f"{where} must be {wanted}, not {_json_type(value)}")
+    expected = "a string or a list of strings" if name in LISTS else "a string"
+    raise BadLine(f"{where} must be {expected}, not {_json_type(value)}")
 
 
 def _json_type(value: Any) -> str:
@@ -135,16 +138,16 @@ def _json_type(value: Any) -> str:
 
 
 def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    """JSON readers keep the last of two values under one key, and the answer would be one to half of the line."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    """Refuse a repeated key: json would keep only its last value, and the answer would be to half of the line."""
+    members = dict(pairs)
+    if len(members) < len(pairs):
         keys = [key for key, _ in pairs]
         raise BadLine(f'several values under the key "{next(key for key in keys if keys.count(key) > 1)}"')
-    return found
+    return members
 
 
 def _finite(text: str) -> float:
-    """JSON has no NaN and no infinity; what comes in as one could not be written again."""
+    """Refuse NaN and infinity: JSON has neither, so they could not be written again."""
     value = float(text)
     if not math.isfinite(value):
         raise ValueError(f"{text} is no number in JSON")
@@ -152,7 +155,7 @@ def _finite(text: str) -> float:
 
 
 class _Columns:
-    """TSV: a tab between cells, no quotes; the first line is a header where it names the inputs."""
+    """Parser for TSV: tabs between cells, no quotes; the first line is a header where it names the inputs."""
 
     def __init__(self, inputs: Sequence[str], fields: Mapping[str, str], name: str) -> None:
         self._inputs, self._fields, self._name = inputs, fields, name
@@ -174,19 +177,19 @@ class _Columns:
         if len(cells) != len(self._header):
             raise BadLine(f"{_count(cells)}, and the header names {len(self._header)}")
         row = dict(zip(self._header, cells, strict=True))
-        used = [_find(row, name, self._fields) for name in self._inputs]
-        return tuple(row[key] for key in used), {key: cell for key, cell in row.items() if key not in used}
+        keys = [_find_key(row, name, self._fields) for name in self._inputs]
+        return tuple(row[key] for key in keys), {key: cell for key, cell in row.items() if key not in keys}
 
     def _read_header(self, cells: list[str]) -> dict[str, int] | None:
         names = {cell: column for column, cell in enumerate(cells)}
         try:
             for name in self._inputs:
-                _find(names, name, self._fields)
-        except BadLine as why:
+                _find_key(names, name, self._fields)
+        except BadLine as reason:
             if self._fields or len(split_cells(cells, self._inputs)) != len(self._inputs):
                 raise FileError(
                     f"{self._name}: the first line has {_count(cells)} and is no header for "
-                    f"{_listed(self._inputs)} ({why}); --field INPUT=COLUMN says which column is which"
+                    f"{_listed(self._inputs)} ({reason}); --field INPUT=COLUMN says which column is which"
                 ) from None
             return None
         if len(names) != len(cells):
@@ -200,3 +203,32 @@ def _listed(inputs: Sequence[str]) -> str:
 
 def _count(cells: Sequence[str]) -> str:
     return f"{len(cells)} column{'s' * (len(cells) != 1)}"
+
+
+def read_lines(stream: IO[bytes], size: int) -> Iterator[list[str]]:
+    """Lines of UTF-8, `size` at a time; other bytes become lone surrogates, which `encode_item` refuses."""
+    chunk: list[str] = []
+    first = True
+    for line in stream:
+        text = line.decode("utf-8", "surrogateescape").rstrip("\r\n")
+        chunk.append(text.removeprefix("\ufeff") if first else text)
+        first = False
+        if len(chunk) == size:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
+
+
+def as_parts(texts: Sequence[str], task: Task) -> list[Item]:
+    """The texts as items, split at tabs where the task has several inputs."""
+    if len(task.inputs) == 1:
+        return list(texts)
+    return [split_cells(text.split("\t"), task.inputs) for text in texts]
+
+
+def wrong_parts(item: Item, task: Task) -> str | None:
+    """Why an item does not have one part per input, in the words of the command line; None where it has."""
+    if isinstance(item, str) or len(item) == len(task.inputs):
+        return None
+    return f"expected {len(task.inputs)} parts ({', '.join(task.inputs)}) with a tab between them, got {len(item)}"

@@ -31,7 +31,7 @@ from ..echo import TASK, Echo
         (["--url", "", "a"], "--url is empty"),
     ],
 )
-def test_wrong_usage(words: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_usage_error(words: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["predict", "topic", *words]) == 2
     error = capsys.readouterr().err
     assert error.startswith("usage: ernie-triton predict") and told in error.splitlines()[-1]

@@ -20,15 +20,15 @@ def read(raw: bytes) -> list[tuple[int, bytes]]:
 def test_line_ends_empty_lines_and_a_byte_order_mark() -> None:
     lines = Lines(io.BytesIO("\ufeff一\r\n\n  \r\n二\t\n\t\n\ufeff三".encode()), "in")
     assert [(line.number, line.text) for line in lines] == [(1, "一"), (4, "二\t"), (5, "\t"), (6, "\ufeff三")]
-    assert lines.empty == 2 and lines.mark.lines == 6
+    assert lines.empty == 2 and lines.position.lines == 6
     assert read(b"") == [] and read(b"a\rb\n") == [(1, b"a\rb")]
 
 
 def test_marks_hash_the_bytes_as_they_are() -> None:
     raw = b"\xef\xbb\xbfa\r\n\nb\n"
-    marks = [line.mark for line in Lines(io.BytesIO(raw), "in")]
-    assert [(mark.lines, mark.bytes) for mark in marks] == [(1, 6), (3, 9)]
-    assert [mark.sha256 for mark in marks] == [hashlib.sha256(raw[:n]).hexdigest() for n in (6, 9)]
+    positions = [line.position for line in Lines(io.BytesIO(raw), "in")]
+    assert [(position.lines, position.bytes) for position in positions] == [(1, 6), (3, 9)]
+    assert [position.sha256 for position in positions] == [hashlib.sha256(raw[:n]).hexdigest() for n in (6, 9)]
 
 
 def test_a_line_without_end_does_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -36,8 +36,8 @@ def test_a_line_without_end_does_not_fill_the_memory(monkeypatch: pytest.MonkeyP
     raw = b"short\n" + b"x" * (3 << 20) + b"\nafter\n"
     first, long, last = Lines(io.BytesIO(raw), "in")
     assert (first.raw, last.raw, last.number, last.fault) == (b"short", b"after", 3, None)
-    assert len(long.raw) == module.KEPT_OF_IT and long.fault is not None and "longer than 1 MiB" in long.fault
-    assert last.mark.sha256 == hashlib.sha256(raw).hexdigest()
+    assert len(long.raw) == module.EXCERPT_BYTES and long.fault is not None and "longer than 1 MiB" in long.fault
+    assert last.position.sha256 == hashlib.sha256(raw).hexdigest()
 
 
 def test_a_file_that_begins_otherwise_is_refused() -> None:

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ernie_triton.batch.lines import Line, Mark
+from ernie_triton.batch.lines import Line, Position
 from ernie_triton.batch.output_lines import answer_line, bad_line, plain
 from ernie_triton.batch.records import Record
 from ernie_triton.replies import Reply
 
 
 def record(raw: bytes = b"x", **carried: Any) -> Record:
-    return Record(Line(raw, Mark(7, 100)), "x", None, carried)
+    return Record(Line(raw, Position(7, 100)), "x", None, carried)
 
 
 def test_what_is_carried_stands_between_the_line_and_the_result() -> None:

@@ -6,7 +6,7 @@ import io
 
 import pytest
 
-from ernie_triton.batch.progress import Progress, duration
+from ernie_triton.batch.progress import FileProgress, duration
 
 
 class Screen(io.StringIO):
@@ -29,7 +29,7 @@ def test_duration() -> None:
 def test_a_terminal_has_one_line_that_renews_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "100")
     screen, clock = Screen(), Clock()
-    progress = Progress("topic", 1000, 200, stream=screen, clock=clock)
+    progress = FileProgress("topic", 1000, 200, stream=screen, clock=clock)
     progress.update(300, 10, 0)
     assert screen.getvalue() == ""  # too early
     clock.now = 10
@@ -44,7 +44,7 @@ def test_a_terminal_has_one_line_that_renews_itself(monkeypatch: pytest.MonkeyPa
 
 def test_a_shorter_state_leaves_nothing_of_the_longer_one() -> None:
     screen, clock = Screen(), Clock()
-    progress = Progress("t", stream=screen, clock=clock)
+    progress = FileProgress("t", stream=screen, clock=clock)
     clock.now = 1
     progress.update(1, 100_000, 0)
     clock.now = 100_001
@@ -55,7 +55,7 @@ def test_a_shorter_state_leaves_nothing_of_the_longer_one() -> None:
 
 def test_a_file_gets_whole_lines_now_and_then() -> None:
     log, clock = io.StringIO(), Clock()
-    progress = Progress("topic", None, stream=log, clock=clock)
+    progress = FileProgress("topic", None, stream=log, clock=clock)
     for second in range(1, 61):
         clock.now = second
         progress.update(second, second * 10, 0)
@@ -64,7 +64,7 @@ def test_a_file_gets_whole_lines_now_and_then() -> None:
 
 def test_nothing_but_messages_where_answers_go_to_the_terminal() -> None:
     screen, clock = Screen(), Clock()
-    progress = Progress("topic", stream=screen, clock=clock, shown=False)
+    progress = FileProgress("topic", stream=screen, clock=clock, shown=False)
     clock.now = 1e6
     progress.update(1, 1, 1)
     progress.say("line 1: bad")

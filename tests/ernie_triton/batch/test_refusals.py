@@ -46,7 +46,7 @@ def test_another_input_is_refused_before_anything_is_written(
         (replace(TASK, version=2), {}, "version 1, this run has version 2"),
         (replace(TASK, build="b2"), {}, "build b1, this run has build b2"),
         (TASK, {"variant": "int8"}, "variant fp32, this run has variant int8"),
-        (TASK, {"form": "txt"}, "format jsonl, this run has format txt"),
+        (TASK, {"given_format": "txt"}, "format jsonl, this run has format txt"),
         (TASK, {"fields": {"TEXT": "id"}}, "fields"),
         (TASK, {"numeric": True}, "numeric"),
     ],
@@ -74,7 +74,7 @@ def test_a_file_that_is_not_ours_is_kept(tmp_path: Path, run: Run, capsys: pytes
     (tmp_path / "in.jsonl").write_bytes(RAW)
     (tmp_path / "out.jsonl").write_text("precious\n")
     assert run() == 1
-    assert "out.jsonl is there, but not out.jsonl.state" in capsys.readouterr().err
+    assert "out.jsonl exists, but out.jsonl.state, which describes it, does not: " in capsys.readouterr().err
     (tmp_path / "out.jsonl.state").write_text("[]")
     assert run() == 1
     assert "out.jsonl.state cannot be read" in capsys.readouterr().err
@@ -94,7 +94,7 @@ def test_two_runs_do_not_share_an_output(tmp_path: Path, run: Run, capsys: pytes
 def test_the_input_is_never_written_to(tmp_path: Path, run: Run, capsys: pytest.CaptureFixture[str], name: str) -> None:
     (tmp_path / name).write_bytes(RAW)
     output = "in.jsonl" if name == "in.jsonl" else "out.jsonl"
-    assert run(input=str(tmp_path / name), output=str(tmp_path / output), form="jsonl") == 1
+    assert run(input=str(tmp_path / name), output=str(tmp_path / output), given_format="jsonl") == 1
     assert "is the input and would be written to" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == [name] and (tmp_path / name).read_bytes() == RAW
 
@@ -129,7 +129,7 @@ def test_files_that_cannot_be_used(tmp_path: Path, run: Run, capsys: pytest.Capt
     (tmp_path / "in.tsv").write_bytes(b"id\ttitle\n")
     for options, why in (
         ({"input": str(tmp_path / "none.txt")}, "none.txt cannot be read: No such file"),
-        ({"input": str(tmp_path), "form": "txt"}, "cannot be read: Is a directory"),
+        ({"input": str(tmp_path), "given_format": "txt"}, "cannot be read: Is a directory"),
         ({"output": str(tmp_path / "no" / "out.jsonl")}, "out.jsonl cannot be written: No such file"),
         ({"output": str(tmp_path)}, "cannot be written: Is a directory"),
         ({"output": "."}, ". cannot be written: Is a directory"),

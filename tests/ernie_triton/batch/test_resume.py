@@ -112,9 +112,9 @@ def test_a_last_line_that_grew_is_another(tmp_path: Path, run: Run, capsys: pyte
     """Its answer would be one to the line as it was."""
     for form, before, after in (("txt", b"a\nb", b"a\nbc\n"), ("txt", b"a\nb", b"a\nb\r\r\n")):
         (tmp_path / "in.jsonl").write_bytes(before)
-        assert run(form=form, overwrite=True) == 0
+        assert run(given_format=form, overwrite=True) == 0
         (tmp_path / "in.jsonl").write_bytes(after)
-        assert run(form=form) == 1
+        assert run(given_format=form) == 1
         assert "its first 2 lines differ" in capsys.readouterr().err
 
 

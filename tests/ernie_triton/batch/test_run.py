@@ -69,7 +69,7 @@ def test_standard_input_and_output(
             output = "-" if number == 1 else str(tmp_path / "out.jsonl")
             if number == 2:
                 run(Echo(20))
-            assert run(input="-", output=output, form="jsonl") == 0
+            assert run(input="-", output=output, given_format="jsonl") == 0
         if number == 1:
             told = capfd.readouterr()
             assert told.out.encode() == whole[0] and told.err.count("ernie-triton predict: line ") == 9

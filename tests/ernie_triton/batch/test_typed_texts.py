@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from dataclasses import replace
 
-from ernie_triton.batch.text_lines import as_parts, read_lines
+from ernie_triton.batch.records import as_parts, read_lines
 
 from ..echo import TASK
 
