@@ -76,3 +76,13 @@ def test_settings_exist() -> None:
     shown = {name for table in tables for task in tomllib.loads(table)["tasks"].values() for name in task["serving"]}
     assert shown >= {"slo_ms", "priorities", "token_budget"}
     assert shown <= known
+
+
+@pytest.mark.parametrize("page", pages())
+def test_extras_and_targets_exist(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    for extras in re.findall(r"pip install '\.\[([\w,-]+)\]'", text):
+        assert set(extras.split(",")) <= set(project["optional-dependencies"]), f"{page}: {extras}"
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    assert set(re.findall(r"(?:^    |`)make ([a-z]+)", text, re.MULTILINE)) <= targets
