@@ -99,11 +99,16 @@ def _html(block: Block) -> str:
 
 def _markdown(block: Block) -> str:
     if isinstance(block, Heading):
-        return f"{'#' * block.level} {block.text}"
+        return f"{'#' * block.level} {_plain(block.text)}"
     if isinstance(block, Text):
-        return block.text
+        return _plain(block.text)
     if isinstance(block, Figure):
-        return f"![{block.caption}]({block.name}.svg)"
-    lines = [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in block.rows]
+        return f"![{_plain(block.caption)}]({block.name}.svg)"
+    lines = [f"| {' | '.join(_plain(cell).replace('|', chr(92) + '|') for cell in row)} |" for row in block.rows]
     lines.insert(1, "|---" + "|---:" * (len(block.rows[0]) - 1) + "|")
     return "\n".join(lines)
+
+
+def _plain(text: str) -> str:
+    """On one line, and no HTML tag, which Markdown would take for one."""
+    return " ".join(text.splitlines()).replace("<", "&lt;")
