@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = (".", "docker", "model_repository")
@@ -73,3 +79,14 @@ def test_paths_and_modules_exist(page: str) -> None:
 
 def test_the_readme_is_short() -> None:
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= README_LINES
+
+
+@pytest.mark.parametrize("package", ["ernie_builders", "ernie_runtime", "ernie_perf"])
+def test_architecture_names_every_room(package: str) -> None:
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
+        "contracts"
+    ]
+    (contract,) = [contract for contract in contracts if contract.get("containers") == [package]]
+    rooms = {room.strip(" ()") for layer in contract["layers"] for room in layer.split("|")}
+    assert {room for room in rooms if f"`{room}`" not in text and f"`{room}/`" not in text} == set()
