@@ -10,7 +10,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from .config.schema import typed
+from .config.schema import parse_table
 from .config.tasks import TASKS_FILE, TaskConfig, TrainConfig, load_tasks
 from .console import run_command, say, seed
 from .distillation.encoder import EncoderRun, distil_encoders
@@ -144,7 +144,7 @@ def changes(sets: Sequence[str]) -> dict[str, Any]:
 def hyperparameters(task: TaskConfig, sets: Sequence[str]) -> TrainConfig:
     """The task's own, as --set changes them; run to the end, and without dropout: a teacher's outputs are no noise."""
     own = {"dropout": 0.0, "patience": 1_000_000}
-    return typed(TrainConfig, {**vars(task.train), **own, **changes(sets)}, "--set")
+    return parse_table(TrainConfig, {**vars(task.train), **own, **changes(sets)}, "--set")
 
 
 def _encoder(args: argparse.Namespace) -> None:

@@ -1,4 +1,4 @@
-"""tasks.toml: the tasks, as typed and checked objects."""
+"""tasks.toml: the tasks and how each is read, trained, compressed and served."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ernie_runtime.kinds import get_kind, kind_names
 from ernie_runtime.manifest import OWN_SPLITS, Label, Limits, Manifest, Variant
 
 from ..errors import ConfigError
-from .schema import are_strings, typed
+from .schema import parse_table
 from .serving import ServingConfig
 from .variants import CompressConfig, check_variants
 
@@ -30,38 +30,38 @@ PROFILES = ("demo", "full")
 PIPELINES = ("steps", "fused")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class DataConfig:
-    """Where a task's labelled text is and how to read it."""
+    """Where a task's labelled text is, and how to read it."""
 
-    format: str  # a reader in ernie_builders/readers
-    folder: str  # under --data-dir; NAME.tar.xz beside it will do
-    train: str = ""  # none: the task is only evaluated and published
-    dev: str = ""  # none: the reader splits `train`
-    fields: Mapping[str, str] = field(default_factory=dict)  # the reader's own column names
-    sample: str = ""  # a small set that ships, under builders/ernie_assets
+    format: str  # name of a module in ernie_builders/readers
+    folder: str  # under --data-dir, or an archive FOLDER.tar.xz there
+    train: str = ""  # file name; empty: the task is only evaluated and published
+    dev: str = ""  # file name; empty: the reader splits `train`
+    fields: Mapping[str, str] = field(default_factory=dict)  # columns and settings of the format
+    sample: str = ""  # a small data set that ships, a path under ernie_assets
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TrainConfig:
     """Hyperparameters of fine-tuning."""
 
     epochs: float = 3.0
-    batch_size: int = 32
+    batch_size: int = 32  # rows
     learning_rate: float = 5e-5
-    warmup: float = 0.1  # part of all steps
+    warmup: float = 0.1  # share of all steps
     weight_decay: float = 0.01
     dropout: float = 0.1
     max_grad_norm: float = 1.0
-    accumulate: int = 1  # batches a step
+    accumulate: int = 1  # batches per optimizer step
     evals_per_epoch: int = 2
-    patience: int = 4  # stop after so many evaluations without a better dev metric
-    windows_per_text: int = 0  # train on so many windows of a long text, from its start; 0: on all
-    dev_rows: int = 0  # choose the best checkpoint on so many dev rows; 0: on all
-    amp: bool = True  # mixed precision where the device has it
+    patience: int = 4  # stop after this many evaluations without a better dev metric
+    windows_per_text: int = 0  # train on this many windows from the start of a long text; 0: on all
+    dev_rows: int = 0  # choose the best checkpoint on this many dev rows; 0: on all
+    amp: bool = True  # mixed precision where the device supports it
 
     def __post_init__(self) -> None:
-        for name in (
+        positive = (
             "epochs",
             "batch_size",
             "learning_rate",
@@ -69,7 +69,8 @@ class TrainConfig:
             "accumulate",
             "evals_per_epoch",
             "patience",
-        ):
+        )
+        for name in positive:
             if not 0 < getattr(self, name) < math.inf:
                 raise ConfigError(f"train.{name} is {getattr(self, name)}; it must be above 0")
         for name in ("windows_per_text", "dev_rows"):
@@ -80,58 +81,70 @@ class TrainConfig:
                 raise ConfigError(f"train.{name} is {getattr(self, name)}; it must be at least 0 and below 1")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TaskConfig:
-    """One task as declared."""
+    """One task, as its table declares it."""
 
     name: str
-    kind: str
+    kind: str  # name of a module in ernie_runtime/kinds
     title: str
     labels: tuple[Label, ...]
     limits: Limits
     data: DataConfig
-    train: TrainConfig
-    base_model: str = "embedded"
-    checkpoint: str = ""  # a fine-tuned checkpoint that ships, under builders/ernie_assets; used by the demo profile
-    variants: tuple[str, ...] = ("fp32",)  # recipes, see config/variants.py; the first is the measure
+    train: TrainConfig = field(default_factory=TrainConfig)
+    base_model: str = "embedded"  # what --base-model takes
+    checkpoint: str = ""  # a fine-tuned checkpoint that ships, a path under ernie_assets; the demo profile uses it
+    variants: tuple[str, ...] = ("fp32",)  # recipes (config/variants.py); the first one is the baseline
     compress: CompressConfig = field(default_factory=CompressConfig)
-    serving: ServingConfig = field(default_factory=ServingConfig)  # queues, and how micro-batches are cut
-    examples: tuple[tuple[str, ...], ...] = ()  # texts for demos and warm-up
-    options: Mapping[str, Any] = field(default_factory=dict)  # the kind's own, as in the manifest
-    transfer: Mapping[str, DataConfig] = field(default_factory=dict)  # further sets to evaluate on
-    pipeline: str = "steps"  # fused: publish TASK_fused too, all three steps in one process
+    serving: ServingConfig = field(default_factory=ServingConfig)
+    examples: tuple[tuple[str, ...], ...] = ()  # texts for demos and warm-up, one for each input of the kind
+    options: Mapping[str, Any] = field(default_factory=dict)  # of the kind, as in the manifest
+    transfer: Mapping[str, DataConfig] = field(default_factory=dict)  # further data sets to evaluate on, by name
+    pipeline: str = "steps"  # fused: publish TASK_fused too, with all three steps in one process
 
     def __post_init__(self) -> None:
         if self.pipeline not in PIPELINES:
             raise ConfigError(f"pipeline {self.pipeline!r} is none of {', '.join(PIPELINES)}")
 
 
-def _examples(raw: Any, where: str) -> tuple[tuple[str, ...], ...]:
-    """A text, or a list of texts where the kind has several inputs, each."""
-    items: list[tuple[str, ...]] = []
+@dataclass(frozen=True, kw_only=True)
+class TasksFile:
+    """A tasks file in which single tasks may be faulty."""
+
+    tasks: Mapping[str, TaskConfig]  # by name, in the order of the file
+    faults: Mapping[str, ConfigError]  # of the other tasks, by name
+
+    def check(self) -> None:
+        """ConfigError of the first faulty task, if any is."""
+        for fault in self.faults.values():
+            raise fault
+
+
+def _parse_examples(raw: Any, where: str) -> tuple[tuple[str, ...], ...]:
+    """From a list whose items are a text, or a list of texts where the kind has several inputs."""
+    examples: list[tuple[str, ...]] = []
     for item in raw if isinstance(raw, list) else [None]:
         texts = [item] if isinstance(item, str) else item
-        if not isinstance(texts, list) or not are_strings(texts):
+        if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
             raise ConfigError(f"{where}: expected a list of texts")
-        items.append(tuple(texts))
-    return tuple(items)
+        examples.append(tuple(texts))
+    return tuple(examples)
 
 
-def _check_labels(task: TaskConfig, where: str) -> None:
-    """What a manifest with these labels would be refused for later."""
-    variants = (Variant("fp32", "", "", 0, "", 0.0),)
+def _check_manifest(task: TaskConfig, where: str) -> None:
+    """ConfigError for what the task's manifest would be refused for once the model is trained."""
     try:
         manifest = Manifest(
-            task.name,
-            task.kind,
-            task.title,
-            0,
-            task.labels,
-            task.limits,
-            0,
-            "",
-            variants,
-            "fp32",
+            task=task.name,
+            kind=task.kind,
+            title=task.title,
+            version=0,
+            labels=task.labels,
+            limits=task.limits,
+            vocabulary_size=0,
+            vocabulary_sha256="",
+            variants=(Variant("fp32", "", "", 0, "", 0.0),),
+            recommended="fp32",
             main_metric="",
             options=task.options,
         )
@@ -146,65 +159,70 @@ def _check_labels(task: TaskConfig, where: str) -> None:
             )
 
 
-def _labels(raw: Any, where: str, folder: Path) -> tuple[Label, ...]:
-    """Labels are a list of names, a table id = name, or a file (`id` or `id TAB name` a line) beside the tasks file or
-    under builders/ernie_assets."""
+def _parse_labels(raw: Any, where: str, folder: Path) -> tuple[Label, ...]:
+    """From a list of names, a table `id = name`, or the name of a file with lines `id` or `id TAB name`.
+
+    The file is in the folder of the tasks file, or in ernie_assets.
+    """
     if isinstance(raw, str):
         path = next((path for path in (folder / raw, ASSETS / raw) if path.is_file()), folder / raw)
         try:
-            rows = path.read_text(encoding="utf-8").splitlines()
+            lines = path.read_text(encoding="utf-8").splitlines()
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(f"{where}: {path}: cannot be read ({error})") from None
-        parts = [row.partition("\t") for row in rows if row.strip()]
-        return tuple(Label(id, name or id) for id, _, name in parts)
+        rows = [line.partition("\t") for line in lines if line.strip()]
+        return tuple(Label(id, name or id) for id, _, name in rows)
     if isinstance(raw, Mapping):
-        return tuple(Label(str(k), str(v)) for k, v in raw.items())
-    if isinstance(raw, list) and raw and all(isinstance(x, str) for x in raw):
-        return tuple(Label(x, x) for x in raw)
+        return tuple(Label(str(id), str(name)) for id, name in raw.items())
+    if isinstance(raw, list) and raw and all(isinstance(name, str) for name in raw):
+        return tuple(Label(name, name) for name in raw)
     raise ConfigError(f"{where}: expected a list of names or a table id = name")
 
 
-def _task(name: str, raw: Any, where: str, folder: Path) -> TaskConfig:
+def _parse_task(name: str, raw: Any, where: str, folder: Path) -> TaskConfig:
     if not isinstance(raw, Mapping):
         raise ConfigError(f"{where}: expected a table")
-    raw = dict(raw)
-    for needed in ("kind", "limits", "data"):
-        if needed not in raw:
-            raise ConfigError(f"{where}: field {needed!r} is missing")
+    for required in ("kind", "limits", "data"):
+        if required not in raw:
+            raise ConfigError(f"{where}: field {required!r} is missing")
     if not isinstance(raw["kind"], str) or raw["kind"] not in kind_names():
         raise ConfigError(f"{where}: kind {raw['kind']!r} is none of {', '.join(kind_names())}")
     if not name.replace("_", "").isalnum() or not name.isascii():
         raise ConfigError(f"{where}: a task's name is made of ASCII letters, digits and _")
     if "name" in raw:
         raise ConfigError(f"{where}: unknown field 'name': the table's own name is the task's")
-    raw["labels"] = _labels(raw["labels"], f"{where}.labels", folder) if "labels" in raw else ()
-    raw["limits"] = typed(Limits, raw["limits"], f"{where}.limits")
-    raw["data"] = typed(DataConfig, raw["data"], f"{where}.data")
-    raw["train"] = typed(TrainConfig, raw.get("train", {}), f"{where}.train")
     transfer = raw.get("transfer", {})
-    if not isinstance(transfer, Mapping):
-        raise ConfigError(f"{where}.transfer: expected a table of tables")
     for split in OWN_SPLITS:
-        if split in transfer:
+        if isinstance(transfer, Mapping) and split in transfer:
             raise ConfigError(f"{where}.transfer.{split}: is what the task's own rows are called; choose another name")
-    raw["transfer"] = {split: typed(DataConfig, data, f"{where}.transfer.{split}") for split, data in transfer.items()}
-    raw["compress"] = typed(CompressConfig, raw.get("compress", {}), f"{where}.compress")
-    raw["serving"] = typed(ServingConfig, raw.get("serving", {}), f"{where}.serving")
-    variants = raw.get("variants", ["fp32"])
-    raw["variants"] = tuple(variants) if isinstance(variants, list) else variants
-    raw["examples"] = _examples(raw.get("examples", []), f"{where}.examples")
-    raw.setdefault("title", name)
-    task = typed(TaskConfig, {"name": name, **raw}, where)
+    table = {
+        "title": name,
+        **raw,
+        "name": name,
+        "labels": _parse_labels(raw["labels"], f"{where}.labels", folder) if "labels" in raw else (),
+        "examples": _parse_examples(raw.get("examples", []), f"{where}.examples"),
+    }
+    task = parse_table(TaskConfig, table, where)
     try:
         check_variants(task.variants, task.compress.calibration)
     except ConfigError as error:
         raise ConfigError(f"{where}.variants: {error}") from None
-    _check_labels(task, where)
+    _check_manifest(task, where)
     return task
 
 
 def load_tasks(path: Path = TASKS_FILE) -> dict[str, TaskConfig]:
-    """All tasks of a TOML file by name, in its order; ConfigError (file, task, field) where it is wrong."""
+    """All tasks of a TOML file by name, in its order; ConfigError (file, task, field) where any of them is wrong."""
+    file = read_tasks(path)
+    file.check()
+    return dict(file.tasks)
+
+
+def read_tasks(path: Path = TASKS_FILE) -> TasksFile:
+    """The tasks of a TOML file, with a ConfigError (file, task, field) for each faulty one.
+
+    ConfigError where the file itself cannot be read.
+    """
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -213,26 +231,27 @@ def load_tasks(path: Path = TASKS_FILE) -> dict[str, TaskConfig]:
         raise ConfigError(f"{path}: cannot be read ({error})") from None
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: not TOML: {error}") from None
-    tasks = raw.get("tasks")
-    if not isinstance(tasks, Mapping) or not tasks:
+    tables = raw.get("tasks")
+    if not isinstance(tables, Mapping) or not tables:
         raise ConfigError(f"{path}: no [tasks.NAME] table")
-    _check_names(tasks, path.name)
-    return {name: _task(name, task, f"{path.name}: tasks.{name}", path.parent) for name, task in tasks.items()}
+    tasks: dict[str, TaskConfig] = {}
+    faults: dict[str, ConfigError] = {}
+    for name, table in tables.items():
+        try:
+            _check_name(name, tables, path.name)
+            tasks[name] = _parse_task(name, table, f"{path.name}: tasks.{name}", path.parent)
+        except ConfigError as error:
+            faults[name] = error
+    return TasksFile(tasks=tasks, faults=faults)
 
 
-def _check_names(tasks: Mapping[str, Any], where: str) -> None:
-    """No task may be called what a model of another one is called (T_tokenizer, T_encoder_V, T_fused, T_V, ...)."""
-    for name in tasks:
-        for other, raw in tasks.items():
-            if name != other and name.startswith(f"{other}_"):
-                part = name.removeprefix(f"{other}_")
-                variants = raw.get("variants", ()) if isinstance(raw, Mapping) else ()
-                models = {
-                    "tokenizer",
-                    "postprocess",
-                    "fused",
-                    "fp32",
-                    *(variants if isinstance(variants, list) else ()),
-                }
-                if part in models or part.startswith("encoder_"):
-                    raise ConfigError(f"{where}: tasks.{name} is the name of a model of task {other}; choose another")
+def _check_name(name: str, tables: Mapping[str, Any], where: str) -> None:
+    """No task may have the name of another task's model (T_tokenizer, T_encoder_V, T_fused, T_V, ...)."""
+    for other, raw in tables.items():
+        if name == other or not name.startswith(f"{other}_"):
+            continue
+        suffix = name.removeprefix(f"{other}_")
+        variants = raw.get("variants", ()) if isinstance(raw, Mapping) else ()
+        suffixes = {"tokenizer", "postprocess", "fused", "fp32", *(variants if isinstance(variants, list) else ())}
+        if suffix in suffixes or suffix.startswith("encoder_"):
+            raise ConfigError(f"{where}: tasks.{name} is the name of a model of task {other}; choose another")

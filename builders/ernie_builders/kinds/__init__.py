@@ -1,7 +1,7 @@
-"""Task kinds, the building side: one module each, the twin of ernie_runtime/kinds/<name>.py.
+"""Task kinds, the building side: one module per kind, with the name of its module in ernie_runtime/kinds.
 
-A module's KIND is a `BuilderKind`. Modules import Paddle inside `model`, `outputs` and `loss` only, so that reading
-data, linting and scoring need no framework.
+Each module has a KIND, which is a `BuilderKind`. Paddle is imported inside `model`, `outputs` and `loss` only, so that
+reading data, linting and scoring need no framework; layers and losses themselves are in `_layers`.
 """
 
 from __future__ import annotations
@@ -23,51 +23,51 @@ from ..checkpoints.checkpoint import Checkpoint
 from ..metrics.class_report import ClassRow
 from ..readers import Example
 
-IGNORED = -100  # a target that teaches nothing, as Paddle's cross entropy knows it
+IGNORED = -100  # target of a token that has no part in the loss: `ignore_index` of Paddle's cross entropy
 Targets = Mapping[str, np.ndarray]
-"""By name: a scalar, a fixed shape, or [L, ...] for a target a token; batches pad those with IGNORED."""
+"""By name: a scalar, an array of fixed shape, or [L, ...] with one target per token, padded in batches with IGNORED."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """What is trained on as one: usually a window; both texts of a pair for a model that encodes them apart."""
+    """One training row: usually one window; both texts of a pair for a model that encodes them separately."""
 
     windows: tuple[Window, ...]
     targets: Targets
 
 
 class BuilderKind(ABC):
-    """What a kind is to the builder."""
+    """How models of one task kind are trained and scored."""
 
     main_metric: str
-    """The figure that chooses the best checkpoint; larger is better."""
+    """Name of the metric that chooses the best checkpoint; larger is better."""
 
     headline: tuple[str, ...] = ()
-    """Further figures for the builder's one line, besides those whose name has no `_`."""
+    """Metrics to print in the builder's one line, besides all whose name has no `_`."""
 
-    unused: tuple[str, ...] = ()
+    unused_weights: tuple[str, ...] = ()
     """Parts of the names of weights that the layer has and the head does not read."""
 
     trains = True
-    """Whether there is something to fine-tune; else the base model is published as it is."""
+    """Whether there is something to fine-tune; otherwise the base model is published as it is."""
 
-    training = 1
-    """Raise it when the same hyperparameters train this kind in another way: what was trained is trained again."""
+    training_version = 1
+    """Raise it when the same hyperparameters train this kind in another way: finished trainings are then repeated."""
 
     needs_head = True
-    """Whether a checkpoint without weights besides the encoder's cannot be a fine-tuned one."""
+    """Whether a fine-tuned checkpoint must have weights besides the encoder's."""
 
-    def start(self, source: Checkpoint) -> Checkpoint:
-        """The model as this kind takes it (with its pre-training head, say); by default as it is."""
+    def prepare(self, source: Checkpoint) -> Checkpoint:
+        """The base model or checkpoint with what this kind needs of it, such as its pre-training head."""
         return source
 
     def check(self, example: Example, manifest: Manifest) -> str | None:
-        """None, or what is wrong with the example (an unknown label, a span outside the text)."""
+        """What is wrong with the example (an unknown label, a span outside the text), or None."""
         del example, manifest
         return None
 
     def rows(self, example: Example, document: Document, windows: Sequence[Window], manifest: Manifest) -> list[Row]:
-        """The training rows of an example that can be served; by default one a window, with `targets`."""
+        """The training rows of an example that can be served; by default one per window, with `targets`."""
         del document
         return [
             Row((window,), targets)
@@ -80,25 +80,25 @@ class BuilderKind(ABC):
 
     @abstractmethod
     def model(self, config: Any, manifest: Manifest) -> Any:
-        """The Paddle layer for an ErnieConfig (its num_labels is the number of labels), the encoder as `.ernie`.
+        """The Paddle layer for an ErnieConfig whose num_labels is the number of labels, with the encoder as `.ernie`.
 
-        Called with (input_ids, token_type_ids=...), int64 [B, L]. Its weights are loaded by the caller.
+        The layer is called with (input_ids, token_type_ids=...), int64 [B, L]. The caller loads the weights.
         """
 
     @abstractmethod
     def outputs(self, raw: Any) -> dict[str, Any]:
-        """The layer's result as tensors by contract name, in the order of the twin's `encoder_outputs`."""
+        """The layer's result as tensors by contract name, in the order of the serving kind's `encoder_outputs`."""
 
     @abstractmethod
     def loss(self, outputs: Mapping[str, Any], targets: Mapping[str, Any]) -> Any:
-        """Mean loss, a Paddle scalar; rows of several windows follow each other in the outputs' first dimension."""
+        """Mean loss, a Paddle scalar; the windows of a row follow each other in the outputs' first dimension."""
 
     def learn(
         self, manifest: Manifest, train: Sequence[Example], dev: Sequence[Example], pipeline: Callable[[], Pipeline]
     ) -> dict[str, Any]:
-        """Options of the manifest that come from data (thresholds, normal forms); `pipeline()` is the trained model's.
+        """Options of the manifest that are learnt from data (thresholds, normal forms), as JSON data.
 
-        Called once a fine-tuning is done; stored with the checkpoint.
+        Called once, after fine-tuning; the result is stored with the checkpoint. `pipeline()` serves the trained model.
         """
         del manifest, train, dev, pipeline
         return {}
@@ -107,21 +107,21 @@ class BuilderKind(ABC):
     def score(
         self, examples: Sequence[Example], answers: Sequence[Answer | str], manifest: Manifest
     ) -> dict[str, float]:
-        """Quality figures in percent, the main metric among them; a text without an answer counts as wrong."""
+        """Metrics in percent, the main metric among them; an answer that is a str is an error, and counts as wrong."""
 
-    def report(
+    def class_report(
         self, examples: Sequence[Example], answers: Sequence[Answer | str], manifest: Manifest
     ) -> Sequence[ClassRow]:
-        """Figures class by class for a file beside the wrong predictions; none for a kind without classes."""
+        """Figures class by class, for a file beside the wrong predictions; empty for a kind without classes."""
         del examples, answers, manifest
         return []
 
     @abstractmethod
     def wrong(self, example: Example, answer: Answer | str, manifest: Manifest) -> dict[str, Any] | None:
-        """A row for the file of wrong predictions, or None where the answer is right."""
+        """A row for the file of wrong predictions, as JSON data; None where the answer is right."""
 
 
 def get_builder_kind(name: str) -> BuilderKind:
-    """The builder's side of a kind."""
+    """The builder's side of the kind called `name`, one of `ernie_runtime.kinds.kind_names()`."""
     kind: BuilderKind = importlib.import_module(f"{__name__}.{name}").KIND
     return kind

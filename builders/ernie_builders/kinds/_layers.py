@@ -1,4 +1,4 @@
-"""Paddle layers and losses that kinds share. Imports Paddle: import it inside functions only."""
+"""Paddle layers and losses of the kinds: import this module inside functions only, it imports Paddle."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ from paddlenlp.transformers import ErnieModel
 
 from . import IGNORED
 
+MASKED_LOGIT = -1e4  # rules a token out, and is finite in half precision
+
 
 class PooledEncoder(paddle.nn.Layer):
-    """ERNIE, a pooling over its real tokens ([CLS] and [SEP] among them), and where asked a linear projection.
+    """ERNIE, a pooling over its real tokens ([CLS] and [SEP] among them), and optionally a linear projection.
 
     pooling: "cls", the state of [CLS]; "mean", the mean over tokens; "first_last_mean", the mean over tokens of the
-    first and the last layer's states (Su et al. 2021, "Whitening Sentence Representations"). dimension: length of
-    the vector; a bias-free `projection` is there only where it is not the hidden size.
+    states after the first and the last layer (Su et al. 2021, "Whitening Sentence Representations").
+    dimension: length of the vector; where it is not the hidden size there is a bias-free `projection`.
     """
 
     def __init__(self, config: Any, pooling: str, dimension: int) -> None:
@@ -33,7 +35,7 @@ class PooledEncoder(paddle.nn.Layer):
         """float32 [B, dimension] for int64 [B, L]; padding (id 0) never counts."""
         if self.pooling == "first_last_mean":
             last, _, states = self.ernie(input_ids, token_type_ids=token_type_ids, output_hidden_states=True)
-            hidden = (states[1] + last) / 2  # states[0] is what the embeddings say, before any layer
+            hidden = (states[1] + last) / 2  # states[0] is the embeddings' output, before any layer
         else:
             hidden, _ = self.ernie(input_ids, token_type_ids=token_type_ids)
         if self.pooling == "cls":
@@ -44,11 +46,89 @@ class PooledEncoder(paddle.nn.Layer):
         return vector if self.projection is None else self.projection(vector)
 
 
+class IntentSlotsModel(paddle.nn.Layer):
+    """ERNIE with two heads: dropout and linear on the pooled output (intents), and on each token's (slot tags)."""
+
+    def __init__(self, config: Any, slot_tags: int) -> None:
+        super().__init__()
+        self.ernie = ErnieModel(config)
+        self.intent_dropout = paddle.nn.Dropout(config.hidden_dropout_prob)
+        self.slot_dropout = paddle.nn.Dropout(config.hidden_dropout_prob)
+        self.intent_classifier = paddle.nn.Linear(config.hidden_size, config.num_labels)
+        self.slot_classifier = paddle.nn.Linear(config.hidden_size, slot_tags)
+
+    def forward(self, input_ids: Any, token_type_ids: Any = None) -> tuple[Any, Any]:
+        """Intent logits [B, intents] and slot logits [B, L, slot_tags] for int64 [B, L]."""
+        tokens, pooled = self.ernie(input_ids, token_type_ids=token_type_ids)
+        return self.intent_classifier(self.intent_dropout(pooled)), self.slot_classifier(self.slot_dropout(tokens))
+
+
+class MaskedLanguageModel(paddle.nn.Layer):
+    """ERNIE with its pre-training head: the likeliest tokens at every position, and their probabilities.
+
+    The decoder is tied to the word embeddings. entries: of the vocabulary; the table may have spare rows.
+    """
+
+    def __init__(self, config: Any, entries: int, candidates: int) -> None:
+        super().__init__()
+        self.ernie = ErnieModel(config)
+        self.cls = _PretrainingHead(config, entries)
+        self.candidates = candidates
+        # Otherwise an exported graph holds the table twice: as stored, and with the padding id's row set to 0, which
+        # no token attends to.
+        self.ernie.embeddings.word_embeddings.padding_idx = None
+
+    def forward(self, input_ids: Any, token_type_ids: Any = None) -> Any:
+        """float32 probabilities and int64 token ids, [B, L, candidates] each, best first, for int64 [B, L]."""
+        hidden = self.ernie(input_ids, token_type_ids=token_type_ids)[0]
+        logits = self.cls.predictions(hidden, self.ernie.embeddings.word_embeddings.weight)
+        return paddle.topk(F.softmax(logits, axis=-1), self.candidates, axis=-1)
+
+
+class _PretrainingHead(paddle.nn.Layer):
+    """Gives the weights the names of checkpoints: `cls.predictions.*`."""
+
+    def __init__(self, config: Any, entries: int) -> None:
+        super().__init__()
+        self.predictions = _Predictions(config, entries)
+
+
+class _Predictions(paddle.nn.Layer):
+    def __init__(self, config: Any, entries: int) -> None:
+        super().__init__()
+        self.entries = entries
+        self.transform = paddle.nn.Linear(config.hidden_size, config.hidden_size)
+        self.activation = getattr(F, config.hidden_act)
+        self.layer_norm = paddle.nn.LayerNorm(config.hidden_size)
+        self.decoder_bias = self.create_parameter([config.vocab_size], is_bias=True)
+
+    def forward(self, hidden: Any, table: Any) -> Any:
+        """float32 [B, L, entries]; hidden: [B, L, H]; table: the word embeddings [rows, H]."""
+        hidden = self.layer_norm(self.activation(self.transform(hidden)))
+        return paddle.matmul(hidden, table[: self.entries], transpose_y=True) + self.decoder_bias[: self.entries]
+
+
 def token_loss(logits: Any, targets: Any) -> Any:
     """Mean cross entropy over the tokens that have a target; logits [B, L, C], targets int64 [B, L].
 
-    By hand: where `ignore_index` is negative, Paddle's own mean counts ignored tokens in, so that a batch would weigh
-    the less the more padding it has.
+    Computed by hand: for a negative `ignore_index` Paddle's own mean counts ignored tokens in, so that a batch would
+    weigh less the more padding it has.
     """
     summed = F.cross_entropy(logits, targets, ignore_index=IGNORED, reduction="sum")
     return summed / (targets != IGNORED).sum().clip(min=1).astype(summed.dtype)
+
+
+def boundary_loss(logits: Any, targets: Any, allowed: Any) -> Any:
+    """Mean cross entropy of one end of an answer span; logits [B, L], targets int64 [B], allowed bool [B, L]."""
+    logits = logits.astype("float32")
+    logits = paddle.where(allowed, logits, paddle.full_like(logits, MASKED_LOGIT))
+    return F.cross_entropy(logits, targets, ignore_index=IGNORED)
+
+
+def cosine_loss(vectors: Any, scores: Any) -> Any:
+    """Squared error of the cosine of neighbouring vectors against their score from 0 to 1 (Reimers & Gurevych 2019).
+
+    vectors: [2 B, D], the texts of a pair one after the other; scores: float32 [B].
+    """
+    unit = F.normalize(vectors.astype("float32"), axis=-1)
+    return F.mse_loss((unit[::2] * unit[1::2]).sum(axis=-1), scores)

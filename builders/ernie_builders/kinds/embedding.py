@@ -1,6 +1,6 @@
-"""Sentence embeddings, the building side: published from the weights of a similarity task, not trained themselves.
+"""Sentence embeddings, the building side: published from the weights of a similarity task, never trained.
 
-Evaluated as a similarity task is, on pairs whose texts follow each other (the format pair_texts).
+They are evaluated as a similarity task is, on pairs whose texts follow each other (the format pair_texts).
 """
 
 from __future__ import annotations
@@ -17,20 +17,21 @@ from ernie_runtime.manifest import Manifest
 from ernie_runtime.text.windows import Document, Window
 
 from ..errors import ConfigError
+from ..metrics.correlation import pair_metrics
 from ..readers import Example
 from . import Row
-from .similarity import SimilarityBuilder, pair_metrics, score_of
+from .similarity import SimilarityBuilder, label_of
 
 
 class EmbeddingBuilder(SimilarityBuilder):
-    """Target: how alike this text and the one beside it are. The layer is the similarity kind's."""
+    """Target: how similar this text is to the other one of its pair. The layer is the similarity kind's."""
 
     trains = False
 
     def check(self, example: Example, manifest: Manifest) -> str | None:
         """The score is a number."""
         try:
-            finite = math.isfinite(score_of(example))
+            finite = math.isfinite(label_of(example))
         except (TypeError, ValueError):
             finite = False
         return None if finite else f"the score {example.target!r} is not a number"
@@ -40,15 +41,15 @@ class EmbeddingBuilder(SimilarityBuilder):
         return []
 
     def loss(self, outputs: Mapping[str, Any], targets: Mapping[str, Any]) -> Any:
-        """There is nothing to train on."""
+        """Never called: nothing is trained."""
         raise NotImplementedError
 
     def score(
         self, examples: Sequence[Example], answers: Sequence[Answer | str], manifest: Manifest
     ) -> dict[str, float]:
-        """Figures of the cosines of neighbours; a pair with a text that has no answer counts as the opposite.
+        """`pair_metrics` of each pair's cosine; a pair with an unanswered text counts as the opposite of its label.
 
-        ConfigError where examples are not the two texts of each pair, one after the other.
+        ConfigError where the examples are not the two texts of each pair, one after the other.
         """
         lines = [example.line for example in examples]
         if lines[::2] != lines[1::2]:
@@ -61,11 +62,11 @@ class EmbeddingBuilder(SimilarityBuilder):
         unanswered = [
             isinstance(a, str) or isinstance(b, str) for a, b in zip(answers[::2], answers[1::2], strict=True)
         ]
-        found = [None if missing else float(cosine) for missing, cosine in zip(unanswered, cosines, strict=True)]
-        return pair_metrics(found, [score_of(example) for example in examples[::2]])
+        answered = [None if missing else float(cosine) for missing, cosine in zip(unanswered, cosines, strict=True)]
+        return pair_metrics(answered, [label_of(example) for example in examples[::2]])
 
     def wrong(self, example: Example, answer: Answer | str, manifest: Manifest) -> dict[str, Any] | None:
-        """A vector by itself is neither right nor wrong: only texts without one."""
+        """Only texts without a vector: a vector by itself is neither right nor wrong."""
         return {"text": example.texts[0], "error": answer} if isinstance(answer, str) else None
 
     @staticmethod

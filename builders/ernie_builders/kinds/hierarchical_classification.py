@@ -16,59 +16,60 @@ from ernie_runtime.steps.pipeline import Pipeline
 from ernie_runtime.text.windows import Window
 
 from ..console import say
-from ..metrics.class_report import ClassRow, class_row, prf
+from ..metrics.class_report import ClassRow, precision_recall_f1
 from ..metrics.thresholds import choose
 from ..readers import Example
 from . import BuilderKind, Targets
 
 
-def gold_labels(examples: Sequence[Example], manifest: Manifest) -> np.ndarray:
-    """The examples' labels closed under parents, bool [N, C]."""
+def expected_labels(examples: Sequence[Example], manifest: Manifest) -> np.ndarray:
+    """The examples' labels with all their parents, bool [N, C]."""
     index = {label.id: i for i, label in enumerate(manifest.labels)}
-    gold = np.zeros((len(examples), len(index)), bool)
-    for row, example in zip(gold, examples, strict=True):
+    expected = np.zeros((len(examples), len(index)), bool)
+    for row, example in zip(expected, examples, strict=True):
         row[[index[label] for label in example.target]] = True
-    return tree_of(manifest).close(gold)
+    return tree_of(manifest).close(expected)
 
 
-def found_labels(answers: Sequence[Answer | str], manifest: Manifest) -> np.ndarray:
+def predicted_labels(answers: Sequence[Answer | str], manifest: Manifest) -> np.ndarray:
     """The answers' labels, bool [N, C]; none where a text has no answer."""
     index = {label.name: i for i, label in enumerate(manifest.labels)}
-    found = np.zeros((len(answers), len(index)), bool)
-    for row, answer in zip(found, answers, strict=True):
+    predicted = np.zeros((len(answers), len(index)), bool)
+    for row, answer in zip(predicted, answers, strict=True):
         if not isinstance(answer, str):
             row[[index[label["label"]] for label in answer.result["labels"]]] = True
-    return found
+    return predicted
 
 
 class HierarchicalClassificationBuilder(BuilderKind):
-    """Target: the ids of a text's labels; parents need not be written."""
+    """Target: the ids of a text's labels; their parents are implied."""
 
     main_metric = "micro_f1"
     headline = ("macro_f1", "exact_match")
 
     def check(self, example: Example, manifest: Manifest) -> str | None:
-        """The labels are the task's."""
+        """All labels are the task's."""
         if not isinstance(example.target, list):
             return "expected a list of labels, as the format hierarchy_tsv gives them"
         ids = [label.id for label in manifest.labels]
         for label in example.target:
             if label not in ids:
-                near = difflib.get_close_matches(str(label), ids, 1)
+                similar = difflib.get_close_matches(str(label), ids, 1)
                 return f"label {label!r} is none of the task's {len(ids)}" + (
-                    f"; the nearest is {near[0]!r}" if near else ""
+                    f"; the nearest is {similar[0]!r}" if similar else ""
                 )
         return None
 
     def targets(self, example: Example, windows: Sequence[Window], manifest: Manifest) -> list[Targets]:
-        """Every window of a long text learns the text's labels, float32 [C]."""
-        (row,) = gold_labels([example], manifest)
+        """Every window of a long text has the text's labels, float32 [C]."""
+        (row,) = expected_labels([example], manifest)
         return [{"labels": row.astype(np.float32)} for _ in windows]
 
     def model(self, config: Any, manifest: Manifest) -> Any:
         """PaddleNLP's head: pooler, dropout, linear.
 
-        The bias starts where one label of all is expected: one of 0 expects half of them, which has to be unlearnt.
+        The bias starts at a value that predicts one label per text: 0 would predict half of all, which training would
+        have to unlearn first.
         """
         import paddle
         from paddlenlp.transformers import ErnieForSequenceClassification
@@ -91,58 +92,63 @@ class HierarchicalClassificationBuilder(BuilderKind):
     def learn(
         self, manifest: Manifest, train: Sequence[Example], dev: Sequence[Example], pipeline: Callable[[], Pipeline]
     ) -> dict[str, Any]:
-        """`thresholds` of labels by name, fitted on dev; `threshold_choice`: how they were chosen.
+        """`thresholds` of labels by name, fitted on dev, and `threshold_choice`: how they were chosen.
 
-        `held_out_micro_f1` in the latter is what each way gave on texts it was not fitted on: the dev figure is
-        measured on texts that the thresholds have seen. Nothing is learnt where the task gives its own thresholds.
+        Its `held_out_micro_f1` is the figure of each scheme on texts that it was not fitted on, while the dev figure is
+        measured on the texts that the thresholds were fitted on. A task that sets its own thresholds learns nothing.
         """
         del train
         if "thresholds" in manifest.options or not dev:
             return {}
         answers = pipeline().predict([example.texts for example in dev])
-        rows = [i for i, answer in enumerate(answers) if not isinstance(answer, str)]
-        if not rows:
+        answered = [i for i, answer in enumerate(answers) if not isinstance(answer, str)]
+        if not answered:
             return {}
         scores = np.stack([answer.numeric["SCORES"] for answer in answers if not isinstance(answer, str)])
-        chosen = choose(scores, gold_labels([dev[i] for i in rows], manifest), tree_of(manifest))
-        shown = ", ".join(f"{way} {value:.2f}" for way, value in chosen.held_out.items())
-        say(f"    thresholds by {chosen.way}; micro F1 on held-out halves of dev: {shown}")
-        values = zip(manifest.labels, chosen.values.tolist(), strict=True)
+        chosen = choose(scores, expected_labels([dev[i] for i in answered], manifest), tree_of(manifest))
+        held_out = ", ".join(f"{scheme} {value:.2f}" for scheme, value in chosen.held_out.items())
+        say(f"    thresholds by {chosen.scheme}; micro F1 on held-out halves of dev: {held_out}")
+        by_name = {label.name: value for label, value in zip(manifest.labels, chosen.values.tolist(), strict=True)}
         return {
-            "thresholds": {} if chosen.way == "default" else {label.name: value for label, value in values},
-            "threshold_choice": {"way": chosen.way, "held_out_micro_f1": dict(chosen.held_out), "rows": len(rows)},
+            "thresholds": {} if chosen.scheme == "default" else by_name,
+            "threshold_choice": {
+                "way": chosen.scheme,
+                "held_out_micro_f1": dict(chosen.held_out),
+                "rows": len(answered),
+            },
         }
 
     def score(
         self, examples: Sequence[Example], answers: Sequence[Answer | str], manifest: Manifest
     ) -> dict[str, float]:
-        """Micro precision, recall and F1 of all labels and of each level; macro F1; exact match of all labels.
+        """Micro precision, recall and F1 over all labels and at each level; macro F1; exact match of all labels.
 
         Macro F1 is the mean over the labels that are expected or predicted at least once.
         """
-        gold, found = gold_labels(examples, manifest), found_labels(answers, manifest)
-        right = gold & found
+        expected, predicted = expected_labels(examples, manifest), predicted_labels(answers, manifest)
+        correct = expected & predicted
         metrics: dict[str, float] = {}
         levels = np.array(tree_of(manifest).levels)
         columns = {"micro": levels > 0, **{f"level_{n}": levels == n for n in range(1, levels.max() + 1)}}
         for prefix, chosen in columns.items():
-            values = prf(*(int(part[:, chosen].sum()) for part in (right, found, gold)))
+            values = precision_recall_f1(*(int(part[:, chosen].sum()) for part in (correct, predicted, expected)))
             metrics |= {f"{prefix}_{name}": v for name, v in zip(("precision", "recall", "f1"), values, strict=True)}
-        counts = np.stack([part.sum(axis=0) for part in (right, found, gold)], axis=1)
-        each = [prf(*row)[2] for row in counts.tolist() if any(row)]
+        counts = np.stack([part.sum(axis=0) for part in (correct, predicted, expected)], axis=1)
+        each = [precision_recall_f1(*row)[2] for row in counts.tolist() if any(row)]
         metrics["macro_f1"] = sum(each) / max(len(each), 1)
-        metrics["exact_match"] = 100 * float((gold == found).all(axis=1).mean()) if len(gold) else 0.0
+        metrics["exact_match"] = 100 * float((expected == predicted).all(axis=1).mean()) if len(expected) else 0.0
         return {name: round(value, 3) for name, value in metrics.items()}
 
-    def report(
+    def class_report(
         self, examples: Sequence[Example], answers: Sequence[Answer | str], manifest: Manifest
     ) -> list[ClassRow]:
-        """A row a label, in the order of the manifest, with its level."""
-        gold, found = gold_labels(examples, manifest), found_labels(answers, manifest)
-        counts = zip(*(part.sum(axis=0).tolist() for part in (gold & found, found, gold)), strict=True)
+        """One row per label with its level, in the order of the manifest."""
+        expected, predicted = expected_labels(examples, manifest), predicted_labels(answers, manifest)
+        levels = tree_of(manifest).levels
+        counts = [part.sum(axis=0).tolist() for part in (expected, predicted, expected & predicted)]
         return [
-            class_row(label.name, *row, level=level)
-            for label, level, row in zip(manifest.labels, tree_of(manifest).levels, counts, strict=True)
+            ClassRow(label=label.name, level=level, expected=in_data, predicted=in_answers, correct=in_both)
+            for label, level, in_data, in_answers, in_both in zip(manifest.labels, levels, *counts, strict=True)
         ]
 
     def wrong(self, example: Example, answer: Answer | str, manifest: Manifest) -> dict[str, Any] | None:
@@ -150,11 +156,12 @@ class HierarchicalClassificationBuilder(BuilderKind):
         text = example.texts[0]
         if isinstance(answer, str):
             return {"text": text, "error": answer}
-        gold, found = gold_labels([example], manifest)[0], found_labels([answer], manifest)[0]
-        if (gold == found).all():
+        expected, predicted = expected_labels([example], manifest)[0], predicted_labels([answer], manifest)[0]
+        if (expected == predicted).all():
             return None
         names = [label.name for label in manifest.labels]
-        missed, invented = ([names[i] for i in np.flatnonzero(part)] for part in (gold & ~found, found & ~gold))
+        missed = [names[i] for i in np.flatnonzero(expected & ~predicted)]
+        invented = [names[i] for i in np.flatnonzero(predicted & ~expected)]
         return {"text": text, "missed": missed, "invented": invented}
 
 

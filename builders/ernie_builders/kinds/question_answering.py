@@ -1,4 +1,4 @@
-"""Reading comprehension, the building side. Metrics: exact match and F1 as CMRC2018 defines them."""
+"""Question answering over a context, the building side. Metrics: exact match and F1 as CMRC2018 defines them."""
 
 from __future__ import annotations
 
@@ -14,15 +14,14 @@ from ernie_runtime.text.windows import Document, Window
 
 from ..metrics.cmrc import exact_match, f1
 from ..readers import Example
-from . import IGNORED, BuilderKind, Row
+from . import BuilderKind, Row
 
-CLS = 0  # the position that means "not in this window"
-SHARE = 0.15  # of the windows without the answer that are trained on: one in seven, chosen by their text
-MASKED = -1e4  # a logit that means never, in half precision too
+CLS = 0  # the position whose prediction means "not in this window"
+NEGATIVE_SHARE = 0.15  # of the windows without the answer that are trained on, chosen by a hash of their question
 
 
 def answer_span(example: Example) -> tuple[int, int] | None:
-    """Characters of the first reference that lies in the context, without outer blanks; None where none does."""
+    """(start, end) of the first reference in the context, without surrounding blanks; None where there is none."""
     for answer in example.target["answers"]:
         if answer["start"] >= 0:
             start = answer["start"] + len(answer["text"]) - len(answer["text"].lstrip())
@@ -35,16 +34,16 @@ def answer_tokens(
 ) -> tuple[int, int] | None:
     """First and last token of the span in window `number`; None where the window does not hold all of it.
 
-    A token that only begins or ends inside the span (half of a number, say) belongs to it. whole: whether the last
+    A token that only begins or ends inside the span (such as half of a number) belongs to it. whole: whether the last
     window reaches the end of the context.
     """
     offsets = windows[number].offsets
-    places = np.flatnonzero(offsets[:, 1] > 0)
-    if number > 0 and offsets[places[0], 0] > span[0]:
+    context = np.flatnonzero(offsets[:, 1] > 0)  # positions of the context's tokens
+    if number > 0 and offsets[context[0], 0] > span[0]:
         return None
-    if (number < len(windows) - 1 or not whole) and offsets[places[-1], 1] < span[1]:
+    if (number < len(windows) - 1 or not whole) and offsets[context[-1], 1] < span[1]:
         return None
-    inside = places[(offsets[places, 1] > span[0]) & (offsets[places, 0] < span[1])]
+    inside = context[(offsets[context, 1] > span[0]) & (offsets[context, 0] < span[1])]
     return (int(inside[0]), int(inside[-1])) if len(inside) else None
 
 
@@ -52,10 +51,10 @@ class QuestionAnsweringBuilder(BuilderKind):
     """Target: {"id", "answers": [{"text", "start"}]}, as squad_json gives it."""
 
     main_metric = "f1"
-    unused = ("pooler",)
+    unused_weights = ("pooler",)
 
     def check(self, example: Example, manifest: Manifest) -> str | None:
-        """References that claim a place in the context are there."""
+        """References with a position in the context are found there."""
         if not isinstance(example.target, dict) or "answers" not in example.target:
             return "expected a question with answers, as the format squad_json gives them"
         for answer in example.target["answers"]:
@@ -64,9 +63,9 @@ class QuestionAnsweringBuilder(BuilderKind):
         return None
 
     def rows(self, example: Example, document: Document, windows: Sequence[Window], manifest: Manifest) -> list[Row]:
-        """All windows that hold the answer, and SHARE of the others (the same ones each time), labelled [CLS].
+        """All windows that hold the answer, and NEGATIVE_SHARE of the others (always the same ones), labelled [CLS].
 
-        A question whose references are all no part of the context teaches nothing.
+        A question with references of which none lies in the context gives no rows.
         """
         span = answer_span(example)
         if span is None and example.target["answers"]:
@@ -75,10 +74,10 @@ class QuestionAnsweringBuilder(BuilderKind):
         whole = len(windows) == document.windows and not cut_off
         rows = []
         for number, window in enumerate(windows):
-            found = answer_tokens(windows, number, span, whole) if span is not None else None
-            if found is None and not _sampled(example, number):
+            tokens = answer_tokens(windows, number, span, whole) if span is not None else None
+            if tokens is None and not _is_sampled(example, number):
                 continue
-            start, end = found or (CLS, CLS)
+            start, end = tokens or (CLS, CLS)
             allowed = (window.offsets[:, 1] > 0).astype(np.int64)
             allowed[CLS] = 1
             targets = {"start": np.array(start, np.int64), "end": np.array(end, np.int64), "allowed": allowed}
@@ -86,7 +85,7 @@ class QuestionAnsweringBuilder(BuilderKind):
         return rows
 
     def model(self, config: Any, manifest: Manifest) -> Any:
-        """PaddleNLP's head: linear, two logits a token."""
+        """PaddleNLP's head: linear, two logits per token."""
         from paddlenlp.transformers import ErnieForQuestionAnswering
 
         return ErnieForQuestionAnswering(config)
@@ -97,43 +96,38 @@ class QuestionAnsweringBuilder(BuilderKind):
 
     def loss(self, outputs: Mapping[str, Any], targets: Mapping[str, Any]) -> Any:
         """Mean cross entropy of the first and the last token, over [CLS] and the context as in decoding."""
-        import paddle
-        import paddle.nn.functional as F
+        from ._layers import boundary_loss
 
         allowed = targets["allowed"] == 1  # padding is IGNORED
-        losses = []
-        for name in ("start", "end"):
-            logits = outputs[f"{name}_logits"].astype("float32")
-            logits = paddle.where(allowed, logits, paddle.full_like(logits, MASKED))
-            losses.append(F.cross_entropy(logits, targets[name], ignore_index=IGNORED))
-        return (losses[0] + losses[1]) / 2
+        start = boundary_loss(outputs["start_logits"], targets["start"], allowed)
+        return (start + boundary_loss(outputs["end_logits"], targets["end"], allowed)) / 2
 
     def score(
         self, examples: Sequence[Example], answers: Sequence[Answer | str], manifest: Manifest
     ) -> dict[str, float]:
         """Exact match and F1 in percent."""
-        pairs = [(_given(a), _references(e)) for e, a in zip(examples, answers, strict=True)]
+        pairs = [(_best_answer(a), _references(e)) for e, a in zip(examples, answers, strict=True)]
         count = max(len(pairs), 1)
-        exact = sum(_exact(given, references) for given, references in pairs)
-        overlap = sum(f1(given, references) if references else _exact(given, references) for given, references in pairs)
+        exact = sum(_is_exact(text, references) for text, references in pairs)
+        overlap = sum(f1(text, references) if references else _is_exact(text, references) for text, references in pairs)
         return {"em": round(100 * exact / count, 3), "f1": round(100 * overlap / count, 3)}
 
     def wrong(self, example: Example, answer: Answer | str, manifest: Manifest) -> dict[str, Any] | None:
-        """Question, references and what was answered, where it is not an exact match."""
-        given, references = _given(answer), _references(example)
-        if not isinstance(answer, str) and _exact(given, references):
+        """The question, its references and the answer, where that is not an exact match."""
+        predicted, references = _best_answer(answer), _references(example)
+        if not isinstance(answer, str) and _is_exact(predicted, references):
             return None
         row = {"id": example.target["id"], "question": example.texts[0], "expected": references}
-        return {**row, "error": answer} if isinstance(answer, str) else {**row, "predicted": given}
+        return {**row, "error": answer} if isinstance(answer, str) else {**row, "predicted": predicted}
 
 
-def _sampled(example: Example, number: int) -> bool:
-    """Whether a window without the answer is trained on; hangs on nothing but the question and the window's number."""
-    return zlib.crc32(f"{example.texts[0]}\n{number}".encode()) < SHARE * 2**32
+def _is_sampled(example: Example, number: int) -> bool:
+    """Whether a window without the answer is trained on; depends only on the question and the window's number."""
+    return zlib.crc32(f"{example.texts[0]}\n{number}".encode()) < NEGATIVE_SHARE * 2**32
 
 
-def _given(answer: Answer | str) -> str:
-    """The best answer; nothing where there is none."""
+def _best_answer(answer: Answer | str) -> str:
+    """The text of the best answer; empty where there is none."""
     return "" if isinstance(answer, str) or not answer.result["answers"] else answer.result["answers"][0]["text"]
 
 
@@ -141,9 +135,9 @@ def _references(example: Example) -> list[str]:
     return [answer["text"] for answer in example.target["answers"]]
 
 
-def _exact(given: str, references: Sequence[str]) -> bool:
-    """No answer is right where there is no reference (SQuAD 2.0)."""
-    return exact_match(given, references) if references else not given
+def _is_exact(text: str, references: Sequence[str]) -> bool:
+    """Whether the answer is a reference; where there is no reference (SQuAD 2.0), whether there is no answer."""
+    return exact_match(text, references) if references else not text
 
 
 KIND = QuestionAnsweringBuilder()

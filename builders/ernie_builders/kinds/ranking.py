@@ -1,6 +1,6 @@
 """Ranking, the building side: a query with each of its candidates is a pair to classify.
 
-Metric: mean reciprocal rank of the best candidate that fits (MRR, Voorhees 1999).
+Metric: mean reciprocal rank of the best relevant candidate (MRR, Voorhees 1999).
 """
 
 from __future__ import annotations
@@ -23,23 +23,24 @@ from . import Targets
 from .sequence_classification import SequenceClassificationBuilder
 
 
-def first_right(example: Example, answer: Answer | str) -> int:
-    """Rank, from 1, of the best candidate that fits; 0 where the item has no answer."""
+def best_relevant_rank(example: Example, answer: Answer | str) -> int:
+    """Rank, from 1, of the best relevant candidate; 0 where the item has no answer."""
     if isinstance(answer, str):
         return 0
-    return next(rank for rank, one in enumerate(answer.result["ranking"], 1) if one["index"] in example.target)
+    ranking = enumerate(answer.result["ranking"], 1)
+    return next(rank for rank, candidate in ranking if candidate["index"] in example.target)
 
 
 class RankingBuilder(SequenceClassificationBuilder):
-    """Target: the indices of the candidates that fit, one or more. Head and loss: those of a classifier of pairs."""
+    """Target: the indices of the relevant candidates, one or more. Head and loss are those of pair classification."""
 
     main_metric = "mrr"
 
     def check(self, example: Example, manifest: Manifest) -> str | None:
-        """The candidates can be read, and the target names some of them."""
-        most = manifest.options.get("max_candidates", MAX_CANDIDATES)
+        """The candidates can be read, and the target names at least one of them."""
+        max_candidates = manifest.options.get("max_candidates", MAX_CANDIDATES)
         try:
-            count = len(read_candidates(example.texts[1], manifest.limits, most))
+            count = len(read_candidates(example.texts[1], manifest.limits, max_candidates))
         except InvalidItem as error:
             return str(error)
         target = example.target
@@ -49,33 +50,33 @@ class RankingBuilder(SequenceClassificationBuilder):
         return f"{wrong[0]!r} is no index of one of {count} candidates" if wrong else None
 
     def targets(self, example: Example, windows: Sequence[Window], manifest: Manifest) -> list[Targets]:
-        """Label 1 for a candidate that fits, else 0; a window is a candidate."""
+        """Label 1 for a relevant candidate, else 0; each window is a candidate."""
         return [{"label": np.array(index in example.target, np.int64)} for index in range(len(windows))]
 
     def score(
         self, examples: Sequence[Example], answers: Sequence[Answer | str], manifest: Manifest
     ) -> dict[str, float]:
-        """MRR, and how often the first candidate fits, in percent; an item without an answer counts 0."""
-        found = [first_right(example, answer) for example, answer in zip(examples, answers, strict=True)]
-        count = max(len(found), 1)
+        """`mrr` and `accuracy_at_1` (the first candidate is relevant) in percent; an unanswered item counts 0."""
+        ranks = [best_relevant_rank(example, answer) for example, answer in zip(examples, answers, strict=True)]
+        count = max(len(ranks), 1)
         return {
-            "mrr": round(100 * sum(1 / rank for rank in found if rank) / count, 3),
-            "accuracy_at_1": round(100 * sum(rank == 1 for rank in found) / count, 3),
+            "mrr": round(100 * sum(1 / rank for rank in ranks if rank) / count, 3),
+            "accuracy_at_1": round(100 * sum(rank == 1 for rank in ranks) / count, 3),
         }
 
-    def report(
+    def class_report(
         self, examples: Sequence[Example], answers: Sequence[Answer | str], manifest: Manifest
     ) -> list[ClassRow]:
         """None: candidates are ranked, not classified."""
         return []
 
     def wrong(self, example: Example, answer: Answer | str, manifest: Manifest) -> dict[str, Any] | None:
-        """The query, what fits, what came first, and the rank of what fits."""
+        """The query, the relevant candidates, the one ranked first, and the rank of the best relevant one."""
         candidates = json.loads(example.texts[1])
         row = {"query": example.texts[0], "expected": [candidates[index] for index in example.target]}
         if isinstance(answer, str):
             return {**row, "error": answer}
-        rank, best = first_right(example, answer), answer.result["ranking"][0]
+        rank, best = best_relevant_rank(example, answer), answer.result["ranking"][0]
         return None if rank == 1 else {**row, "predicted": best["text"], "score": best["score"], "rank": rank}
 
 

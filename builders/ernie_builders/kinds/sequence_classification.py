@@ -12,13 +12,13 @@ from ernie_runtime.kinds import Answer
 from ernie_runtime.manifest import Manifest
 from ernie_runtime.text.windows import Window
 
-from ..metrics.class_report import ClassRow, class_row
+from ..metrics.class_report import ClassRow
 from ..readers import Example
 from . import BuilderKind, Targets
 
 
-def shown(example: Example) -> str | list[str]:
-    """The text, or the texts of an example that has several."""
+def texts_of(example: Example) -> str | list[str]:
+    """The text, or the list of texts of an example that has several."""
     return example.texts[0] if len(example.texts) == 1 else list(example.texts)
 
 
@@ -33,9 +33,9 @@ class SequenceClassificationBuilder(BuilderKind):
         return None if example.target in ids else f"label {example.target!r} is none of {', '.join(ids)}"
 
     def targets(self, example: Example, windows: Sequence[Window], manifest: Manifest) -> list[Targets]:
-        """Every window of a long text learns the text's label."""
-        column = [label.id for label in manifest.labels].index(example.target)
-        return [{"label": np.array(column, np.int64)} for _ in windows]
+        """Every window of a long text has the text's label."""
+        index = [label.id for label in manifest.labels].index(example.target)
+        return [{"label": np.array(index, np.int64)} for _ in windows]
 
     def model(self, config: Any, manifest: Manifest) -> Any:
         """PaddleNLP's head: pooler, dropout, linear."""
@@ -60,31 +60,34 @@ class SequenceClassificationBuilder(BuilderKind):
         right = sum(self.wrong(e, a, manifest) is None for e, a in zip(examples, answers, strict=True))
         return {"accuracy": round(100 * right / max(len(examples), 1), 3)}
 
-    def report(
+    def class_report(
         self, examples: Sequence[Example], answers: Sequence[Answer | str], manifest: Manifest
     ) -> list[ClassRow]:
-        """A row a label."""
-        expected, predicted, right = Counter[str](), Counter[str](), Counter[str]()
+        """One row per label."""
+        expected, predicted, correct = Counter[str](), Counter[str](), Counter[str]()
         for example, answer in zip(examples, answers, strict=True):
             expected[example.target] += 1
             if not isinstance(answer, str):
-                found = manifest.labels[int(answer.numeric["LABEL_ID"])].id
-                predicted[found] += 1
-                right[found] += found == example.target
+                label_id = manifest.labels[int(answer.numeric["LABEL_ID"])].id
+                predicted[label_id] += 1
+                correct[label_id] += label_id == example.target
         return [
-            class_row(label.name, right[label.id], predicted[label.id], expected[label.id]) for label in manifest.labels
+            ClassRow(
+                label=label.name, expected=expected[label.id], predicted=predicted[label.id], correct=correct[label.id]
+            )
+            for label in manifest.labels
         ]
 
     def wrong(self, example: Example, answer: Answer | str, manifest: Manifest) -> dict[str, Any] | None:
-        """Text, expected and predicted label."""
+        """The text, the expected and the predicted label."""
         if isinstance(answer, str):
-            return {"text": shown(example), "expected": example.target, "error": answer}
+            return {"text": texts_of(example), "expected": example.target, "error": answer}
         predicted = manifest.labels[int(answer.numeric["LABEL_ID"])]
         if predicted.id == example.target:
             return None
         expected = next(label.name for label in manifest.labels if label.id == example.target)
         return {
-            "text": shown(example),
+            "text": texts_of(example),
             "expected": expected,
             "predicted": predicted.name,
             "score": answer.result["score"],

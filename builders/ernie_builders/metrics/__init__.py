@@ -1,1 +1,1 @@
-"""Dev metrics and how thresholds are fitted."""
+"""Figures of quality, computed from predictions and labels; thresholds fitted to them."""

@@ -1,39 +1,52 @@
-"""Precision, recall and F1, and figures class by class as a table that a spreadsheet opens."""
+"""Precision, recall and F1, and a table of them class by class that a spreadsheet opens."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-ClassRow = Mapping[str, Any]
 
 
-def prf(right: int, predicted: int, expected: int) -> tuple[float, float, float]:
-    """Precision, recall, F1 in percent; 0 where undefined."""
-    precision, recall = 100 * right / max(predicted, 1), 100 * right / max(expected, 1)
+def precision_recall_f1(correct: int, predicted: int, expected: int) -> tuple[float, float, float]:
+    """In percent; 0 where undefined."""
+    precision, recall = 100 * correct / max(predicted, 1), 100 * correct / max(expected, 1)
     return precision, recall, 2 * precision * recall / max(precision + recall, 1e-9)
 
 
-def class_row(label: str, right: int, predicted: int, expected: int, **more: Any) -> ClassRow:
-    """One class: how often it was expected, predicted, both; precision, recall and F1 in percent, None if undefined.
+@dataclass(frozen=True, kw_only=True)
+class ClassRow:
+    """One class: how often it was expected, predicted, and both."""
 
-    more: columns behind the label, such as its level in a tree.
-    """
-    return {
-        "label": label,
-        **more,
-        "expected": expected,
-        "predicted": predicted,
-        "right": right,
-        "precision": round(100 * right / predicted, 3) if predicted else None,
-        "recall": round(100 * right / expected, 3) if expected else None,
-        "f1": round(200 * right / (predicted + expected), 3) if predicted + expected else None,
-    }
+    label: str
+    level: int | None = None  # in a tree of labels, 1 at the top; None: no tree
+    expected: int
+    predicted: int
+    correct: int
+
+    @property
+    def precision(self) -> float | None:
+        """In percent; None where the class was never predicted."""
+        return round(100 * self.correct / self.predicted, 3) if self.predicted else None
+
+    @property
+    def recall(self) -> float | None:
+        """In percent; None where the class was never expected."""
+        return round(100 * self.correct / self.expected, 3) if self.expected else None
+
+    @property
+    def f1(self) -> float | None:
+        """In percent; None where the class was neither predicted nor expected."""
+        total = self.predicted + self.expected
+        return round(200 * self.correct / total, 3) if total else None
 
 
 def write_classes(path: Path, rows: Sequence[ClassRow]) -> None:
-    """Tab-separated, a header first, nothing where a figure is undefined; all rows have the first one's columns."""
+    """Tab-separated with a header; undefined figures are empty. The level is a column where the first row has one."""
+    has_level = bool(rows) and rows[0].level is not None
+    header = ["label", *(["level"] if has_level else []), "expected", "predicted", "right", "precision", "recall", "f1"]
     with path.open("w", encoding="utf-8") as out:
-        for values in (list(rows[0]), *([row[name] for name in rows[0]] for row in rows)):
+        out.write("\t".join(header) + "\n")
+        for row in rows:
+            counts = [row.expected, row.predicted, row.correct, row.precision, row.recall, row.f1]
+            values = [row.label, *([row.level] if has_level else []), *counts]
             out.write("\t".join("" if value is None else str(value) for value in values) + "\n")

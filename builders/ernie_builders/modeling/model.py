@@ -108,7 +108,7 @@ def build_model(
         labels=max(len(manifest.labels), 1),
         dropout=dropout,
         seed=seed,
-        may_lack=kind.unused if ready else None,
+        may_lack=kind.unused_weights if ready else None,
     )
 
 

@@ -21,15 +21,23 @@ def draft_task(name: str, choice: Choice, base_model: str) -> TaskConfig:
     shipped, preset, entry = load_tasks(TASKS_FILE), choice.preset, entry_of(name)
     if name in shipped:
         return choice.apply(shipped[name])
-    data, options = DataConfig("", name), {}
+    data, options = DataConfig(format="", folder=name), {}
     labels: tuple[Label, ...] = ()
     if entry is not None:
-        data = DataConfig(entry.format, name, entry.train, entry.dev, entry.fields)
+        data = DataConfig(format=entry.format, folder=name, train=entry.train, dev=entry.dev, fields=entry.fields)
         labels = tuple(Label(label, label) for label in entry.labels)
         hidden = choice.model.encoder.hidden
         options = {key: hidden if value == "hidden" else value for key, value in entry.options.items()}
     limits = Limits(choice.max_length, max(1, int(choice.max_length * WINDOW_SHARE)))
-    bare = TaskConfig(name, preset.kind, preset.title, labels, limits, data, TrainConfig(), base_model)
+    bare = TaskConfig(
+        name=name,
+        kind=preset.kind,
+        title=preset.title,
+        labels=labels,
+        limits=limits,
+        data=data,
+        base_model=base_model,
+    )
     return choice.apply(replace(bare, options=options))
 
 

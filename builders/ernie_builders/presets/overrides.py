@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 
-from ..config.schema import typed
+from ..config.schema import parse_table
 from ..config.tasks import TaskConfig, TrainConfig
 from ..config.variants import FULL, PICKS, CompressConfig, check_variants
 from ..errors import ConfigError
@@ -43,11 +43,11 @@ class Overrides:
         task = self._with_variants(task, profile)
         if self.max_drop is not None:
             compress = {**vars(task.compress), "max_drop": self.max_drop}
-            task = replace(task, compress=typed(CompressConfig, compress, "--max-drop"))
+            task = replace(task, compress=parse_table(CompressConfig, compress, "--max-drop"))
         if self.fused:
             task = replace(task, pipeline="fused")
         values = {name: json.loads(value) for name, value in self.hyperparameters.items()}
-        return replace(task, train=typed(TrainConfig, {**vars(task.train), **values}, "--set"))
+        return replace(task, train=parse_table(TrainConfig, {**vars(task.train), **values}, "--set"))
 
     def picks_candidates(self, task: TaskConfig) -> bool:
         """Whether --pick is to choose among variants that nobody named: the task has none besides fp32."""

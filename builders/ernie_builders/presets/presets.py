@@ -21,7 +21,7 @@ from ..checkpoints.base_models import (
     nearest,
     unpublished_model,
 )
-from ..config.schema import typed
+from ..config.schema import parse_table
 from ..config.tasks import TaskConfig, TrainConfig
 from ..errors import ConfigError
 from .shipped import SHIPPED, ShippedPreset, shipped_preset
@@ -104,7 +104,7 @@ class Choice:
             task,
             limits=replace(limits, max_length=self.max_length, doc_stride=stride),
             options={**task.options, **self.preset.options},
-            train=typed(TrainConfig, {**vars(task.train), **self.train}, f"preset {self.preset.name}"),
+            train=parse_table(TrainConfig, {**vars(task.train), **self.train}, f"preset {self.preset.name}"),
         )
 
 
@@ -219,9 +219,9 @@ def _tuples(raw: Mapping[str, Any]) -> dict[str, Any]:
 
 def _model(name: str, raw: Mapping[str, Any], where: str) -> BaseModel:
     raw = _tuples(raw)
-    raw["encoder"] = typed(Encoder, raw.get("encoder"), f"{where}.encoder")
-    raw["embeddings"] = typed(Embeddings, raw.get("embeddings"), f"{where}.embeddings")
-    return typed(BaseModel, {"name": name, **raw}, where)
+    raw["encoder"] = parse_table(Encoder, raw.get("encoder"), f"{where}.encoder")
+    raw["embeddings"] = parse_table(Embeddings, raw.get("embeddings"), f"{where}.embeddings")
+    return parse_table(BaseModel, {"name": name, **raw}, where)
 
 
 def _preset(
@@ -234,9 +234,9 @@ def _preset(
 ) -> Preset:
     raw = {"tasks": (name,), **_tuples(raw)}
     if "entry" in raw:
-        raw["entry"] = typed(Entry, _tuples(raw["entry"]), f"{where}.entry")
+        raw["entry"] = parse_table(Entry, _tuples(raw["entry"]), f"{where}.entry")
     raw["train"] = {**shared, **raw.get("train", {})}
-    preset = typed(Preset, {"name": name, **raw}, where)
+    preset = parse_table(Preset, {"name": name, **raw}, where)
     if preset.language not in LANGUAGES:
         raise ConfigError(f"{where}.language: {preset.language!r} is none of {', '.join(LANGUAGES)}")
     for key, row in preset.by.items():
@@ -249,5 +249,5 @@ def _preset(
         if row.get("source", preset.source) not in sources:
             raise ConfigError(f"{at}: source {row.get('source', preset.source)!r} is none of {', '.join(sources)}")
         changed = {k: v for k, v in {**preset.train, **row}.items() if k not in ROW_FIELDS}
-        typed(TrainConfig, changed, at)
+        parse_table(TrainConfig, changed, at)
     return preset

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ..config.schema import typed
+from ..config.schema import parse_table
 from ..config.tasks import TaskConfig, TrainConfig
 from ..errors import ConfigError
 
@@ -23,7 +23,9 @@ class ShippedPreset:
     def apply(self, task: TaskConfig) -> TaskConfig:
         """The task with what the table changes of its hyperparameters."""
         changed = self.train.get(task.name, {})
-        return replace(task, train=typed(TrainConfig, {**vars(task.train), **changed}, f"shipped.train.{task.name}"))
+        return replace(
+            task, train=parse_table(TrainConfig, {**vars(task.train), **changed}, f"shipped.train.{task.name}")
+        )
 
     def names(self, known: Collection[str]) -> list[str]:
         """Those of the tasks that a tasks file has."""
@@ -33,11 +35,11 @@ class ShippedPreset:
 def shipped_preset(raw: Mapping[str, Any], where: str) -> ShippedPreset:
     """The table as an object; ConfigError (table, field) where it is wrong."""
     tasks = raw.get("tasks", [])
-    found = typed(ShippedPreset, {**raw, "tasks": tuple(tasks) if isinstance(tasks, list) else tasks}, where)
+    found = parse_table(ShippedPreset, {**raw, "tasks": tuple(tasks) if isinstance(tasks, list) else tasks}, where)
     if not isinstance(found.train, Mapping):
         raise ConfigError(f"{where}.train: expected a table")
     for name, changes in found.train.items():
         if name not in found.tasks:
             raise ConfigError(f"{where}.train.{name}: {where}.tasks has no such task")
-        typed(TrainConfig, changes, f"{where}.train.{name}")
+        parse_table(TrainConfig, changes, f"{where}.train.{name}")
     return found

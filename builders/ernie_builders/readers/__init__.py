@@ -1,7 +1,8 @@
-"""Readers of labelled text: one module a file format, found by its name; every fault with its file and line.
+"""Readers of labelled text: one module per file format, found by its name; every error names the file and line.
 
-A module has `read(path, columns, split)`: an iterator of examples. `columns` is the task's data.fields, `split` is
-"train" or "dev", for files that hold both.
+A module has `read(path, columns, split)`, an iterator of examples. `columns` is the task's data.fields: this format's
+names for columns and settings -> the file's. `split` is "train" or "dev", for files that hold both. To add a format,
+add a module here.
 """
 
 from __future__ import annotations
@@ -19,15 +20,15 @@ from ..errors import DataError
 
 @dataclass(frozen=True)
 class Example:
-    """One labelled item: a text an input of the kind, and the kind's target as JSON data."""
+    """One labelled item."""
 
-    texts: tuple[str, ...]
-    target: Any
-    line: int  # where it starts in its file
+    texts: tuple[str, ...]  # one for each input of the task's kind
+    target: Any  # JSON data, as the kind defines it
+    line: int  # where the item starts in its file, from 1
 
 
 def lines(path: Path) -> Iterator[tuple[int, str]]:
-    """(line number from 1, line without its end); DataError where the file is missing or not UTF-8."""
+    """(line number from 1, line without its line break); DataError where the file is missing or not UTF-8."""
     try:
         raw = path.read_bytes()
     except FileNotFoundError:
@@ -44,9 +45,9 @@ def lines(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def json_rows(path: Path, fields: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    """(line number, JSON object) of each line that is not blank; DataError where one is no object.
+    """(line number from 1, JSON object) of each line that is not blank; DataError where a line is not an object.
 
-    fields: what an object should have, for the message.
+    fields: the names that an object should have, for the message.
     """
     for number, line in lines(path):
         if not line.strip():
@@ -61,7 +62,7 @@ def json_rows(path: Path, fields: str) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def check_text(text: str, where: str) -> None:
-    """DataError, beginning with `where`, for a string that is no text: JSON can escape half of a character."""
+    """DataError, beginning with `where`, for a string that is not text: JSON can escape half of a surrogate pair."""
     if any("\ud800" <= char <= "\udfff" for char in text):
         raise DataError(f"{where} holds half a surrogate pair (\\uD800 to \\uDFFF): no text")
 
@@ -70,8 +71,8 @@ Reader = Callable[[Path, Mapping[str, str], str], Iterator[Example]]
 
 
 def reader_names() -> list[str]:
-    """The file formats there are."""
-    return sorted(m.name for m in pkgutil.iter_modules(__path__))
+    """The names of all file formats."""
+    return sorted(module.name for module in pkgutil.iter_modules(__path__))
 
 
 def get_reader(name: str) -> Reader:

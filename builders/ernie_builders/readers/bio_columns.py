@@ -11,9 +11,9 @@ from . import Example, lines
 
 
 def read(path: Path, columns: Mapping[str, str], split: str = "") -> Iterator[Example]:
-    """`character TAB tag` a line, a blank line between sentences; target: [[start, end, type], ...] in characters.
+    """Lines of `character TAB tag`, a blank line between sentences; target: [[start, end, type], ...] in characters.
 
-    An I- tag that continues nothing starts an entity, as the CoNLL evaluation script reads it.
+    An I- tag that continues no entity starts one, as the CoNLL evaluation script reads it.
     """
     del columns, split
     text, open_type, start = "", "", 0

@@ -1,4 +1,4 @@
-"""CLUE's JSON lines."""
+"""Single texts or pairs with a label, as JSON lines: the classification tasks of CLUE."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from . import Example, check_text, json_rows
 
 
 def read(path: Path, columns: Mapping[str, str], split: str = "") -> Iterator[Example]:
-    """CLUE's JSON lines. columns: `text` (and `text_pair`), `label` -> the names the file uses; target: the label.
+    """columns: `text` (and `text_pair`), `label` -> the names in the file; target: the label.
 
-    A text that is a list of strings (CSL's keywords) is joined by spaces. columns may have `drop`: rows with this
+    A text that is a list of strings (CSL's keywords) is joined with spaces. columns may have `drop`: rows with this
     label are left out (OCNLI's "-": its annotators did not agree).
     """
     del split
-    lacking = [key for key in ("text", "label") if key not in columns]
-    if lacking:
+    missing = [key for key in ("text", "label") if key not in columns]
+    if missing:
         raise ConfigError(
-            f"data.fields must name the file's {' and '.join(lacking)}, "
+            f"data.fields must name the file's {' and '.join(missing)}, "
             'such as { text = "sentence", label = "label" }'
         )
     names = [columns[key] for key in ("text", "text_pair") if key in columns]

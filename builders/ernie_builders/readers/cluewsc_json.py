@@ -1,4 +1,4 @@
-"""CLUEWSC2020: does a pronoun stand for a noun? Both are marked in the text, as CLUE's baselines mark them."""
+"""CLUEWSC2020: whether a pronoun refers to a noun. Both are marked in the text, as in CLUE's baselines."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ FIELDS = {"span1_text": str, "span1_index": int, "span2_text": str, "span2_index
 
 
 def mark_spans(text: str, span1: tuple[int, int], span2: tuple[int, int]) -> str:
-    """The text with the noun `span1` as _noun_ and the pronoun `span2` as [pronoun]: what a client sends.
+    """The text with the noun `span1` as _noun_ and the pronoun `span2` as [pronoun], as clients must send it.
 
-    Spans are (start, end) in characters, as Python slices, in any order. ValueError where one is empty or lies
+    Spans are (start, end) in characters, in Python's slicing, in any order. ValueError where one is empty or lies
     outside the text, or where they overlap.
     """
     for start, end in (span1, span2):
         if not 0 <= start < end <= len(text):
             raise ValueError(f"the span {start}..{end} is empty or outside the text of {len(text)} characters")
-    (start, end, marks), (start2, end2, marks2) = sorted(((*span1, NOUN), (*span2, PRONOUN)))
-    if end > start2:
-        raise ValueError(f"the spans {start}..{end} and {start2}..{end2} overlap")
-    first, second = (left + text[a:b] + right for a, b, (left, right) in ((start, end, marks), (start2, end2, marks2)))
-    return text[:start] + first + text[end:start2] + second + text[end2:]
+    (start1, end1, marks1), (start2, end2, marks2) = sorted(((*span1, NOUN), (*span2, PRONOUN)))
+    if end1 > start2:
+        raise ValueError(f"the spans {start1}..{end1} and {start2}..{end2} overlap")
+    first, second = text[start1:end1].join(marks1), text[start2:end2].join(marks2)
+    return text[:start1] + first + text[end1:start2] + second + text[end2:]
 
 
 def read(path: Path, columns: Mapping[str, str], split: str = "") -> Iterator[Example]:
     """JSON lines with `text`, `label` and `target` (span1_text, span1_index: the noun; span2_...: the pronoun).
 
-    One text an example, marked by `mark_spans`; target: the label.
+    Each example has one text, marked by `mark_spans`; target: the label.
     """
     del columns, split
     for number, row in json_rows(path, "text, target and label"):
@@ -42,11 +42,11 @@ def read(path: Path, columns: Mapping[str, str], split: str = "") -> Iterator[Ex
         check_text(row["text"], f"{path}:{number}: field 'text'")
         text, target, spans = row["text"], row["target"], []
         for name in ("span1", "span2"):
-            start, wanted = target[f"{name}_index"], target[f"{name}_text"]
-            spans.append((start, start + len(wanted)))
-            if start < 0 or text[start : start + len(wanted)] != wanted:
-                there = text[max(start, 0) : max(start, 0) + len(wanted)]
-                raise DataError(f"{path}:{number}: {name}_text {wanted!r} is not at {start}, where {there!r} is")
+            start, expected = target[f"{name}_index"], target[f"{name}_text"]
+            spans.append((start, start + len(expected)))
+            if start < 0 or text[start : start + len(expected)] != expected:
+                actual = text[max(start, 0) : max(start, 0) + len(expected)]
+                raise DataError(f"{path}:{number}: {name}_text {expected!r} is not at {start}, where {actual!r} is")
         try:
             marked = mark_spans(text, spans[0], spans[1])
         except ValueError as error:
@@ -55,13 +55,13 @@ def read(path: Path, columns: Mapping[str, str], split: str = "") -> Iterator[Ex
 
 
 def _fault(row: Mapping[str, Any]) -> str | None:
-    """Why a row is not of the format, or None."""
-    for name, kind in (("text", str), ("label", str), ("target", dict)):
-        if not isinstance(row.get(name), kind):
-            return f"field {name!r} must be {'an object' if kind is dict else 'a string'}, found {row.get(name)!r}"
-    for name, wanted in FIELDS.items():
+    """Why a row does not have this format, or None."""
+    for name, expected in (("text", str), ("label", str), ("target", dict)):
+        if not isinstance(row.get(name), expected):
+            return f"field {name!r} must be {'an object' if expected is dict else 'a string'}, found {row.get(name)!r}"
+    for name, field_type in FIELDS.items():
         value = row["target"].get(name)
-        if not isinstance(value, wanted) or isinstance(value, bool) or value == "":
-            what = "a whole number" if wanted is int else "a string that is not empty"
-            return f"field target.{name} must be {what}, found {value!r}"
+        if not isinstance(value, field_type) or isinstance(value, bool) or value == "":
+            description = "a whole number" if field_type is int else "a string that is not empty"
+            return f"field target.{name} must be {description}, found {value!r}"
     return None

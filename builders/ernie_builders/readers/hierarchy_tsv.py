@@ -1,4 +1,4 @@
-"""Texts with any number of labels in a tree."""
+"""Texts with any number of labels from a tree, one text per line."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from . import Example, lines
 
 
 def read(path: Path, columns: Mapping[str, str], split: str = "") -> Iterator[Example]:
-    """`text TAB label,label##child,...` a line, no header; target: the labels as written, sorted, each once.
+    """Lines of `text TAB label,label##child,...` without a header; target: the labels as written, sorted, each once.
 
-    Nothing after the TAB is a text without labels. Blank lines are left out.
+    A text with nothing after its TAB has no labels. Blank lines are skipped.
     """
     del columns, split
     for number, line in lines(path):

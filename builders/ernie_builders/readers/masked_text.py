@@ -1,4 +1,4 @@
-"""Any texts, with some words masked: what a masked language model is measured on."""
+"""Texts in which some words are masked: what a masked language model is evaluated on."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from ernie_runtime.kinds.fill_mask import MASK
 from ..errors import DataError
 from . import Example, get_reader, lines
 
-# A Chinese character or a punctuation mark, which are one token each, or an English word.
+# A Chinese character or a punctuation mark (one token each), or an English word.
 WORD = re.compile(r"[\u4e00-\u9fff]|[A-Za-z]+|[,.!?;:()'\"，。、！？；：（）“”《》…]")
-PART, MOST = 0.15, 3
+MASKED_SHARE, MAX_MASKS = 0.15, 3  # of a text's words
 
 
 def read(path: Path, columns: Mapping[str, str], split: str = "") -> Iterator[Example]:
-    """A text a line; or the (first) texts of another format, which columns names as `format` with its own columns.
+    """One text per line; or the first text of each example of another format, named by the column `format`.
 
-    In each text 15% of the words are masked, at least one and at most three, the same ones every time; target: the
-    words, in lower case. An English word that is not one token, or a character that the vocabulary lacks, can never be
-    answered rightly. Texts without a word are left out.
+    In each text 15% of the words are masked, at least one and at most three, always the same ones; target: these
+    words in lower case. An English word of several tokens, or a character that the vocabulary lacks, cannot be
+    predicted. Texts without a word are left out. columns: `format`, and the columns of that format.
     """
-    others = {name: value for name, value in columns.items() if name != "format"}
-    examples = get_reader(columns["format"])(path, others, split) if "format" in columns else plain(path)
+    format_columns = {name: value for name, value in columns.items() if name != "format"}
+    examples = get_reader(columns["format"])(path, format_columns, split) if "format" in columns else plain(path)
     for example in examples:
         text = example.texts[0]
         if MASK in text:
@@ -36,17 +36,17 @@ def read(path: Path, columns: Mapping[str, str], split: str = "") -> Iterator[Ex
 
 
 def plain(path: Path) -> Iterator[Example]:
-    """A text a line, blank lines aside."""
+    """One text per line; blank lines are skipped."""
     for number, line in lines(path):
         if line.strip():
             yield Example((line,), None, number)
 
 
 def mask(text: str) -> tuple[str, list[str]]:
-    """The text with masks, and the words that stood there, in lower case."""
+    """The text with masks, and the masked words in lower case."""
     words = list(WORD.finditer(text))
-    count = min(MOST, max(1, round(PART * len(words))), len(words))
-    # Seeded by the text: neither its place in the file nor the other rows matter.
+    count = min(MAX_MASKS, max(1, round(MASKED_SHARE * len(words))), len(words))
+    # Seeded with the text, so that neither its position in the file nor the other rows matter.
     chosen = sorted(random.Random(text).sample(range(len(words)), count))
     parts, end = [], 0
     for word in (words[i] for i in chosen):

@@ -1,4 +1,4 @@
-"""Spoken language understanding in sessions, with slots as tags in the text (NLPCC 2018, shared task 4)."""
+"""Spoken language understanding in sessions, with slots tagged in the text (NLPCC 2018, shared task 4)."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ CORRECTION = "||"
 
 
 def read(path: Path, columns: Mapping[str, str], split: str = "") -> Iterator[Example]:
-    """`session TAB text TAB intent TAB tagged text` a line, blank lines between sessions.
+    """Lines of `session TAB text TAB intent TAB tagged text`, blank lines between sessions.
 
-    Target: {"intent": name, "slots": [[start, end, slot, value], ...]} in characters; `<song>X||Y</song>` says that X
-    was said (or heard by the recogniser) and Y is meant, its value, which without `||` is X itself.
+    Target: {"intent": name, "slots": [[start, end, slot, value], ...]} in characters. `<song>X||Y</song>`: X was said
+    (or recognized), and Y is meant: the slot's value. Without `||` the value is X itself.
 
-    columns may have `dev_percent`: about so many of a hundred sessions are the split "dev", the others "train", for a
-    set that has no dev file. A session is never divided: its utterances repeat and correct each other.
+    columns may have `dev_percent`, for a data set without a dev file: about this percentage of the sessions is the
+    split "dev", the others are "train". Sessions are never divided: their utterances repeat and correct each other.
     """
     percent = _dev_percent(columns)
     for number, line in lines(path):
@@ -42,7 +42,7 @@ def read(path: Path, columns: Mapping[str, str], split: str = "") -> Iterator[Ex
 
 
 def in_dev(session: str, percent: float) -> bool:
-    """Whether a session belongs to the dev split: by a hash, so the same in every run and for every order."""
+    """Whether a session belongs to the dev split: decided by a hash, so independent of the run and of the order."""
     return int(hashlib.sha256(session.encode()).hexdigest()[:8], 16) < percent / 100 * 2**32
 
 
@@ -51,7 +51,7 @@ def parse_tagged(tagged: str, where: str) -> tuple[str, list[list[Any]]]:
     text, slots = "", []
     open_slot, inside = "", ""
     for part in PARTS.finditer(tagged):
-        closes, name = part.groups()
+        slash, name = part.groups()
         if name is None and part[0] in "<>":
             raise DataError(f"{where}: a {part[0]!r} that is no tag, at character {part.start()} of {tagged[:60]!r}")
         if name is None:
@@ -59,7 +59,7 @@ def parse_tagged(tagged: str, where: str) -> tuple[str, list[list[Any]]]:
                 inside = part[0]
             else:
                 text += part[0]
-        elif not closes:
+        elif not slash:
             if not name:
                 raise DataError(f"{where}: a tag without a name, <>")
             if open_slot:
@@ -67,13 +67,13 @@ def parse_tagged(tagged: str, where: str) -> tuple[str, list[list[Any]]]:
             open_slot, inside = name, ""
         else:
             if name != open_slot:
-                before = f"<{open_slot}> is open" if open_slot else "no tag is open"
-                raise DataError(f"{where}: tag </{name}> closes nothing: {before}")
-            said, *meant = inside.split(CORRECTION)
-            if len(meant) > 1 or not said or not all(meant):
+                state = f"<{open_slot}> is open" if open_slot else "no tag is open"
+                raise DataError(f"{where}: tag </{name}> closes nothing: {state}")
+            surface, *values = inside.split(CORRECTION)
+            if len(values) > 1 or not surface or not all(values):
                 raise DataError(f"{where}: slot <{name}> holds {inside!r}; expected a text, or `said||meant`")
-            slots.append([len(text), len(text) + len(said), name, meant[0] if meant else said])
-            text += said
+            slots.append([len(text), len(text) + len(surface), name, values[0] if values else surface])
+            text += surface
             open_slot = ""
     if open_slot:
         raise DataError(f"{where}: tag <{open_slot}> is not closed")

@@ -1,4 +1,4 @@
-"""Pairs with a score, without a header: STS-B."""
+"""Pairs of texts with a score, tab-separated without a header: STS-B."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from . import Example, lines
 
 
 def read(path: Path, columns: Mapping[str, str], split: str = "") -> Iterator[Example]:
-    """Three fields a line with TAB between them: two texts and a number; target: the number."""
+    """Lines of `text TAB text TAB score`; target: the score as a number."""
     del columns, split
     for number, line in lines(path):
         if not line.strip():

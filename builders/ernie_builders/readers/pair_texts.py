@@ -1,4 +1,4 @@
-"""Both texts of a pair, one after the other: what evaluates a task that takes one text, such as an embedding."""
+"""The two texts of a pair as two examples: for evaluating a task of one text, such as an embedding, on pairs."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from . import Example, get_reader
 
 
 def read(path: Path, columns: Mapping[str, str], split: str = "") -> Iterator[Example]:
-    """Two examples a pair, each with the pair's target; columns: see `pairs_of`."""
+    """Two examples per pair, each with the pair's target; columns: see `pairs_of`."""
     for pair in pairs_of(path, columns, split):
         for text in pair.texts:
             yield Example((text,), pair.target, pair.line)
 
 
 def pairs_of(path: Path, columns: Mapping[str, str], split: str) -> Iterator[Example]:
-    """The pairs of a file in another format; columns: `pairs`, that format's name, and its own columns."""
-    own = {name: value for name, value in columns.items() if name != "pairs"}
+    """The pairs of a file in another format; columns: `pairs`, the name of that format, and its columns."""
+    format_columns = {name: value for name, value in columns.items() if name != "pairs"}
     if "pairs" not in columns:
         raise ConfigError('data.fields.pairs must name the format of the pairs, such as "clue_json"')
-    for example in get_reader(columns["pairs"])(path, own, split):
+    for example in get_reader(columns["pairs"])(path, format_columns, split):
         if len(example.texts) != 2:
             raise ConfigError(f"data.fields: {columns['pairs']} gives {len(example.texts)} texts, a pair has 2")
         yield example

@@ -1,4 +1,4 @@
-"""Queries with their candidates, as JSON lines."""
+"""Queries with a list of candidates, as JSON lines."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ COLUMNS = ("query", "candidates", "positives", "labels")
 
 
 def read(path: Path, columns: Mapping[str, str], split: str = "") -> Iterator[Example]:
-    """JSON lines with a query, a list of candidates, and which of them fit; target: the indices of those.
+    """JSON lines with a query, its candidates, and which of these are relevant; target: the indices of the relevant.
 
-    columns: `query`, `candidates`, and one of `positives` (indices from 0, or the texts themselves) and `labels`
-    (0 or 1 a candidate) -> the names the file uses; by default the first three under these names.
+    columns: `query`, `candidates`, and either `positives` (indices from 0, or the texts themselves) or `labels` (0 or 1
+    for each candidate) -> the names in the file; by default `query`, `candidates` and `positives`.
     """
     del split
     if unknown := [name for name in columns if name not in COLUMNS]:
         raise ConfigError(f"data.fields.{unknown[0]} is none of {', '.join(COLUMNS)}")
-    which = "labels" if "labels" in columns else "positives"
-    names = {name: columns.get(name, name) for name in ("query", "candidates", which)}
+    target_column = "labels" if "labels" in columns else "positives"
+    names = {name: columns.get(name, name) for name in ("query", "candidates", target_column)}
     for number, row in json_rows(path, ", ".join(names.values())):
         where = f"{path}:{number}"
         for name in names.values():
             if name not in row:
                 raise DataError(f"{where}: field {name!r} is missing; found {', '.join(row) or 'none'}")
-        query, candidates, told = (row[name] for name in names.values())
+        query, candidates, relevant = (row[name] for name in names.values())
         if not isinstance(query, str):
             raise DataError(f"{where}: field {names['query']!r} must be a string, found {query!r}")
         if not isinstance(candidates, list) or not all(isinstance(text, str) for text in candidates):
@@ -36,13 +36,14 @@ def read(path: Path, columns: Mapping[str, str], split: str = "") -> Iterator[Ex
         check_text(query, f"{where}: field {names['query']!r}")
         for text in candidates:
             check_text(text, f"{where}: field {names['candidates']!r}")
-        if not isinstance(told, list):
-            raise DataError(f"{where}: field {names[which]!r} must be a list")
-        target = _labelled(told, candidates, where) if which == "labels" else _named(told, candidates, where)
+        if not isinstance(relevant, list):
+            raise DataError(f"{where}: field {names[target_column]!r} must be a list")
+        indices = _from_labels if target_column == "labels" else _from_positives
+        target = indices(relevant, candidates, where)
         yield Example((query, json.dumps(candidates, ensure_ascii=False)), target, number)
 
 
-def _labelled(labels: list[object], candidates: list[str], where: str) -> list[int]:
+def _from_labels(labels: list[object], candidates: list[str], where: str) -> list[int]:
     if len(labels) != len(candidates):
         raise DataError(f"{where}: {len(labels)} labels for {len(candidates)} candidates")
     for label in labels:
@@ -51,16 +52,16 @@ def _labelled(labels: list[object], candidates: list[str], where: str) -> list[i
     return [index for index, label in enumerate(labels) if str(label) == "1"]
 
 
-def _named(positives: list[object], candidates: list[str], where: str) -> list[int]:
-    found: set[int] = set()
-    for one in positives:
-        if isinstance(one, str):
-            same = [index for index, text in enumerate(candidates) if text == one]
-            if not same:
-                raise DataError(f"{where}: {one!r} fits, but is not among the candidates")
-            found.update(same)
-        elif isinstance(one, int) and not isinstance(one, bool):
-            found.add(one)
+def _from_positives(positives: list[object], candidates: list[str], where: str) -> list[int]:
+    indices: set[int] = set()
+    for positive in positives:
+        if isinstance(positive, str):
+            equal = [index for index, text in enumerate(candidates) if text == positive]
+            if not equal:
+                raise DataError(f"{where}: {positive!r} fits, but is not among the candidates")
+            indices.update(equal)
+        elif isinstance(positive, int) and not isinstance(positive, bool):
+            indices.add(positive)
         else:
-            raise DataError(f"{where}: {one!r} is neither an index nor a text of the candidates")
-    return sorted(found)
+            raise DataError(f"{where}: {positive!r} is neither an index nor a text of the candidates")
+    return sorted(indices)

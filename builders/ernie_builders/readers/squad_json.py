@@ -10,16 +10,16 @@ from typing import Any
 from ..errors import DataError
 from . import Example, check_text, lines
 
-DRIFT = 8  # characters; published starts count blanks at the beginning of a text that the published text lacks
-ABSENT = -1  # answer_start of a reference that is no part of the text (CMRC2018's dev set has some)
+MAX_DRIFT = 8  # characters: published starts count leading blanks that the published text no longer has
+NOT_IN_TEXT = -1  # answer_start of a reference that is not part of the context (CMRC2018's dev set has some)
 
 
 def read(path: Path, columns: Mapping[str, str], split: str = "") -> Iterator[Example]:
     """Texts: question and context; target: {"id", "answers": [{"text", "start"}]}.
 
-    `start` counts characters of the context; -1 where the file says so: such a reference serves to measure only. A
-    question without answers is one that the context does not answer (SQuAD 2.0). An answer that lies up to DRIFT
-    characters beside its answer_start is taken where it lies; one that lies farther off is a fault.
+    `start` is in characters of the context; -1 where the file says so: such a reference is used for scoring only. A
+    question without answers is one that the context does not answer (SQuAD 2.0). An answer up to MAX_DRIFT characters
+    away from its answer_start is taken where it is; one farther away is an error.
     """
     del columns, split
     text = "\n".join(line for _, line in lines(path))
@@ -27,31 +27,31 @@ def read(path: Path, columns: Mapping[str, str], split: str = "") -> Iterator[Ex
         raw = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: not JSON ({error})") from None
-    place = _Place(text)
+    position = _Position(text)
     for article in _items(raw, "data", f"{path}"):
-        for paragraph in _items(article, "paragraphs", f"{path}:{place.line}"):
-            context = _text(paragraph, "context", f"{path}:{place.line}: a paragraph")
-            for question in _items(paragraph, "qas", f"{path}:{place.line}"):
+        for paragraph in _items(article, "paragraphs", f"{path}:{position.line}"):
+            context = _text(paragraph, "context", f"{path}:{position.line}: a paragraph")
+            for question in _items(paragraph, "qas", f"{path}:{position.line}"):
                 id = question.get("id") if isinstance(question, dict) else None
                 if not isinstance(id, (str, int)) or isinstance(id, bool):
-                    raise DataError(f"{path}:{place.line}: a question after this line has no `id`")
-                where = f"{path}:{place.move_to(id)}: question {id}"
+                    raise DataError(f"{path}:{position.line}: a question after this line has no `id`")
+                where = f"{path}:{position.move_to(id)}: question {id}"
                 target = {"id": str(id), "answers": [_answer(a, context, where) for a in _answers(question, where)]}
-                yield Example((_text(question, "question", where), context), target, place.line)
+                yield Example((_text(question, "question", where), context), target, position.line)
 
 
-class _Place:
-    """The line of the question that is read, found by its id; the JSON parser tells none."""
+class _Position:
+    """The line of the current question, found by its id: the JSON parser reports no lines."""
 
     def __init__(self, text: str) -> None:
-        self.text, self.position, self.line = text, 0, 1
+        self.text, self.offset, self.line = text, 0, 1
 
     def move_to(self, id: str | int) -> int:
-        """The line on which the next question of that id is; the line before where it is written another way."""
-        found = self.text.find(json.dumps(id, ensure_ascii=False), self.position) if isinstance(id, str) else -1
-        if found >= 0:
-            self.line += self.text.count("\n", self.position, found)
-            self.position = found
+        """The line of the next question with that id; the current line where the id is escaped in another way."""
+        offset = self.text.find(json.dumps(id, ensure_ascii=False), self.offset) if isinstance(id, str) else -1
+        if offset >= 0:
+            self.line += self.text.count("\n", self.offset, offset)
+            self.offset = offset
         return self.line
 
 
@@ -64,7 +64,7 @@ def _items(value: Any, name: str, where: str) -> list[Any]:
 
 
 def _text(value: Any, name: str, where: str) -> str:
-    """The string value[name], with something in it."""
+    """The string value[name], which must not be blank."""
     text = value.get(name) if isinstance(value, dict) else None
     if not isinstance(text, str) or not text.strip():
         raise DataError(f"{where}: field {name!r} must be a text, found {text!r}")
@@ -73,7 +73,7 @@ def _text(value: Any, name: str, where: str) -> str:
 
 
 def _answers(question: Mapping[str, Any], where: str) -> list[Any]:
-    """The question's answers; none where it says that it cannot be answered."""
+    """The question's answers; none where it is marked as impossible to answer."""
     answers = question.get("answers")
     if question.get("is_impossible") is True:
         return []
@@ -83,17 +83,17 @@ def _answers(question: Mapping[str, Any], where: str) -> list[Any]:
 
 
 def _answer(answer: Any, context: str, where: str) -> dict[str, Any]:
-    """{"text", "start"} of one reference, its start corrected where it is a little off."""
+    """{"text", "start"} of one reference, with its start corrected by up to MAX_DRIFT characters."""
     text = _text(answer, "text", f"{where}: an answer")
     start = answer.get("answer_start")
-    if not isinstance(start, int) or isinstance(start, bool) or start < ABSENT:
+    if not isinstance(start, int) or isinstance(start, bool) or start < NOT_IN_TEXT:
         raise DataError(f"{where}: answer_start must be a whole number (-1: not in the text), found {start!r}")
-    if start == ABSENT or context.startswith(text, start):
+    if start == NOT_IN_TEXT or context.startswith(text, start):
         return {"text": text, "start": start}
-    places = [i for i in range(max(0, start - DRIFT), start + DRIFT + 1) if context.startswith(text, i)]
-    if not places:
+    starts = [i for i in range(max(0, start - MAX_DRIFT), start + MAX_DRIFT + 1) if context.startswith(text, i)]
+    if not starts:
         raise DataError(
-            f"{where}: answer_start {start} and the {DRIFT} characters around it do not hold the answer {text[:40]!r}; "
-            "correct it, or give -1 for an answer that is not in the text"
+            f"{where}: answer_start {start} and the {MAX_DRIFT} characters around it do not hold the answer "
+            f"{text[:40]!r}; correct it, or give -1 for an answer that is not in the text"
         )
-    return {"text": text, "start": min(places, key=lambda i: abs(i - start))}
+    return {"text": text, "start": min(starts, key=lambda i: abs(i - start))}

@@ -71,7 +71,7 @@ def run(context: Context, finished: Finished, folder: Path) -> Evaluated:
             if row is not None:
                 wrong += 1
                 out.write(json.dumps({"line": example.line, **row}, ensure_ascii=False) + "\n")
-    classes = kind.report(examples, answers, manifest)
+    classes = kind.class_report(examples, answers, manifest)
     if classes:
         write_classes(folder / CLASSES, classes)
     home = folder.with_name(folder.name.removesuffix(".partial"))

@@ -41,7 +41,7 @@ def inputs(context: Context, finished: Finished) -> dict[str, Any]:
         "data": finished.data.key,
         "train": changed_fields(context.task.train),
         "seed": context.seed,
-        "training": FORMAT if kind.training == 1 else f"{FORMAT}.{kind.training}",
+        "training": FORMAT if kind.training_version == 1 else f"{FORMAT}.{kind.training_version}",
         "processes": max(1, len(context.devices.split(",")) if context.devices else 1),
     }
 

@@ -81,7 +81,7 @@ def make_context(task: TaskConfig, request: BuildRequest, checkpoint: Path | Non
         source, card = read_checkpoint(shipped), _read_card(shipped / "card.json")
     else:
         source, ready = find_base_model(request.overrides.base_model or task.base_model, request.seed), False
-    source = kind.start(source)
+    source = kind.prepare(source)
     check_fit(task, source, ready)
     if ready and kind.trains and kind.needs_head and not source.has_head:
         raise ConfigError(f"{source.where}: has no task head, so it is not fine-tuned; give it as --base-model instead")

@@ -95,7 +95,7 @@ def test_the_head_says_what_its_weights_say(directory: Path, encoder: Weights, s
 
     used = ENTRIES - spare  # rows of the table behind the vocabulary are never an answer
     manifest = manifest_with(0, "fill_mask", vocabulary_size=used, options={"top_k": 3})
-    model = build_model(KIND, KIND.start(read_checkpoint(directory)), manifest, ready=True)
+    model = build_model(KIND, KIND.prepare(read_checkpoint(directory)), manifest, ready=True)
     model.eval()
     ids = np.random.default_rng(0).integers(5, used, (2, 9))
     with paddle.no_grad():
@@ -116,27 +116,27 @@ def test_the_head_says_what_its_weights_say(directory: Path, encoder: Weights, s
 def test_what_is_no_pretraining_head(tmp_path: Path, vocabulary: Path, encoder: Weights) -> None:
     bare = write_hugging_face(tmp_path / "bare", encoder, CONFIG, vocabulary)
     with pytest.raises(CheckpointError, match=r"bare: has no pre-training head \(cls.predictions.transform.weight"):
-        KIND.start(read_checkpoint(bare))
+        KIND.prepare(read_checkpoint(bare))
     head = random_head()
     save_file({n: v for n, v in head.items() if not n.endswith("bias") or "decoder" in n}, str(bare / FILE))
     with pytest.raises(CheckpointError, match=r"no pre-training head \(cls.predictions.transform.bias"):
-        KIND.start(read_checkpoint(bare))
+        KIND.prepare(read_checkpoint(bare))
     save_file(
         {**head, "predictions.bias": head["predictions.bias"][:-1]}
         | {"predictions.decoder.bias": head["predictions.bias"][:-1]},
         str(bare / FILE),
     )
     with pytest.raises(CheckpointError, match="head has 399 entries, the word embeddings 400: not this model's head"):
-        KIND.start(read_checkpoint(bare))
+        KIND.prepare(read_checkpoint(bare))
     untied = {**read_checkpoint(bare).weights, **paddle_head(head)}
     untied["cls.predictions.decoder.weight"] = np.zeros((ENTRIES, HIDDEN), np.float32)
     folder = write_hugging_face(tmp_path / "untied", untied, CONFIG, vocabulary)
     with pytest.raises(CheckpointError, match=r"decoder.weight is not the table of word embeddings: not supported"):
-        KIND.start(read_checkpoint(folder))
+        KIND.prepare(read_checkpoint(folder))
 
 
 def test_other_kinds_take_the_encoder_alone() -> None:
     """The head would change the keys of their finished trainings."""
     base = find_base_model("embedded")
-    assert get_builder_kind("sequence_classification").start(base) is base and not base.has_head
+    assert get_builder_kind("sequence_classification").prepare(base) is base and not base.has_head
     assert with_pretraining_head(base).has_head

@@ -118,5 +118,5 @@ def test_a_checkpoint_is_published_like_a_base_model(built: Built, tmp_path: Pat
     """The stage's own directory, with the head among the weights, is a source as good as the first."""
     (best,) = (built.cache / "fill_mask" / "fine-tune").glob("*/best")
     first = find_base_model("embedded")
-    ours, theirs = KIND.start(read_checkpoint(best)).weights, KIND.start(replace(first)).weights
+    ours, theirs = KIND.prepare(read_checkpoint(best)).weights, KIND.prepare(replace(first)).weights
     assert ours.keys() == theirs.keys() and all((ours[name] == theirs[name]).all() for name in ours)

@@ -15,9 +15,9 @@ import pytest
 
 from ernie_builders.checkpoints.checkpoint import read_checkpoint
 from ernie_builders.config.tasks import ASSETS, TrainConfig, load_tasks
-from ernie_builders.kinds.hierarchical_classification import KIND, gold_labels
-from ernie_builders.metrics.class_report import class_row, write_classes
-from ernie_builders.metrics.thresholds import WAYS, micro_f1
+from ernie_builders.kinds.hierarchical_classification import KIND, expected_labels
+from ernie_builders.metrics.class_report import ClassRow, write_classes
+from ernie_builders.metrics.thresholds import SCHEMES, micro_f1
 from ernie_builders.readers import Example
 from ernie_builders.readers.bio_columns import read as bio_columns
 from ernie_builders.readers.hierarchy_tsv import read as hierarchy_tsv
@@ -94,7 +94,7 @@ def test_check(events: Manifest) -> None:
 
 
 def test_targets_are_closed_under_parents(events: Manifest) -> None:
-    gold = gold_labels(examples(["e1"], [], ["e3"], ["e4", "e2"]), events)
+    gold = expected_labels(examples(["e1"], [], ["e3"], ["e4", "e2"]), events)
     assert gold.astype(int).tolist() == [[1, 1, 0, 0, 0], [0, 0, 0, 0, 0], [0, 0, 0, 1, 0], [1, 0, 1, 1, 1]]
 
 
@@ -127,7 +127,7 @@ def test_labels_that_never_occur_have_no_part_in_macro_f1(events: Manifest) -> N
 
 
 def test_class_table(events: Manifest, tmp_path: Path) -> None:
-    rows = KIND.report(examples(["e1"], ["e1"], ["e4"]), answers(events, [1], [2], [4]), events)
+    rows = KIND.class_report(examples(["e1"], ["e1"], ["e4"]), answers(events, [1], [2], [4]), events)
     write_classes(tmp_path / "classes.tsv", rows)
     table = [line.split("\t") for line in (tmp_path / "classes.tsv").read_text(encoding="utf-8").splitlines()]
     assert table[0] == ["label", "level", "expected", "predicted", "right", "precision", "recall", "f1"]
@@ -135,7 +135,8 @@ def test_class_table(events: Manifest, tmp_path: Path) -> None:
     assert table[2] == ["人生##结婚", "2", "2", "1", "1", "100.0", "50.0", "66.667"]
     assert table[3] == ["人生##离婚", "2", "0", "1", "0", "0.0", "", "0.0"]
     assert [row[0] for row in table[1:]] == list(NAMES)
-    assert class_row("x", 0, 0, 0)["f1"] is None
+    unseen = ClassRow(label="x", expected=0, predicted=0, correct=0)
+    assert (unseen.precision, unseen.recall, unseen.f1) == (None, None, None)
 
 
 class Canned:
@@ -152,7 +153,7 @@ class Canned:
 def test_learnt_options_are_those_of_a_manifest(events: Manifest) -> None:
     rng = np.random.default_rng(0)
     rows = examples(*([f"e{n}"] for n in rng.integers(0, 5, 80)), ["e1"])
-    scores = np.where(gold_labels(rows[:80], events), 0.3, 0.05).astype(np.float32)
+    scores = np.where(expected_labels(rows[:80], events), 0.3, 0.05).astype(np.float32)
     found: list[Answer | str] = [*(Answer({"labels": []}, {"SCORES": row}) for row in scores), "not UTF-8"]
     learnt = KIND.learn(events, [], rows, lambda: Canned(found))  # type: ignore[arg-type,return-value]
     assert learnt["threshold_choice"]["way"] == "task"
@@ -193,7 +194,7 @@ def test_a_build_learns_thresholds_and_publishes_them(
     manifest = Manifest.load(path)
     choice = manifest.options["threshold_choice"]
     assert choice["rows"] == 60
-    assert tuple(choice["held_out_micro_f1"]) == WAYS
+    assert tuple(choice["held_out_micro_f1"]) == SCHEMES
     assert set(manifest.options["thresholds"]) in (set(), {label.name for label in manifest.labels})
     assert manifest.main_metric == "micro_f1"
     (evaluation,) = manifest.variants[0].evaluations
@@ -231,7 +232,7 @@ def test_training_beats_the_best_fixed_answer(tmp_path: Path) -> None:
     train, dev = entity_rows("train.txt"), entity_rows("dev.txt")
     config = TrainConfig(epochs=7, batch_size=16, learning_rate=3e-3, evals_per_epoch=1, patience=9)
     figures = Trainer(Job(manifest, config, base, tokenizer, train, dev, tmp_path)).run()
-    gold, tree = gold_labels(dev, manifest), tree_of(manifest)
+    gold, tree = expected_labels(dev, manifest), tree_of(manifest)
     fixed = []
     for kept in itertools.product([False, True], repeat=len(manifest.labels)):
         found = tree.close(np.tile(np.array(kept), (len(dev), 1)))

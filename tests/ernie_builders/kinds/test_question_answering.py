@@ -10,7 +10,7 @@ import pytest
 
 from ernie_builders.framework import import_paddle
 from ernie_builders.kinds import Row, get_builder_kind
-from ernie_builders.kinds.question_answering import CLS, SHARE
+from ernie_builders.kinds.question_answering import CLS, NEGATIVE_SHARE
 from ernie_builders.readers import Example
 from ernie_builders.stages.draft import draft_manifest
 from ernie_runtime.kinds import Answer, get_kind
@@ -71,7 +71,7 @@ def test_rows_say_where_the_answer_is(embedded_tokenizer: ErnieTokenizer, max_le
 
 
 def test_windows_without_the_answer(embedded_tokenizer: ErnieTokenizer) -> None:
-    """About SHARE of them, the same ones each time, labelled [CLS]."""
+    """About NEGATIVE_SHARE of them, the same ones each time, labelled [CLS]."""
     manifest = draft_manifest(with_limits(96, 16), embedded_tokenizer)
     examples = sample("train")
     documents, owned = cut(examples, embedded_tokenizer, manifest)
@@ -84,7 +84,7 @@ def test_windows_without_the_answer(embedded_tokenizer: ErnieTokenizer) -> None:
     flat = [row for mine in rows for row in mine]
     without = [row for row in flat if row.targets["start"] == CLS]
     holding = len(flat) - len(without)
-    assert len(without) == pytest.approx(SHARE * (sum(map(len, owned)) - holding), rel=0.25)
+    assert len(without) == pytest.approx(NEGATIVE_SHARE * (sum(map(len, owned)) - holding), rel=0.25)
     for row in without:
         assert row.targets["end"] == CLS
     for row in flat:

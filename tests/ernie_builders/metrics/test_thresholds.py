@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ernie_builders.metrics.thresholds import FEWEST, GRID, WAYS, choose, counts_of, fit, micro_f1
+from ernie_builders.metrics.thresholds import GRID, MIN_TEXTS, SCHEMES, choose, fit, label_counts, micro_f1
 from ernie_runtime.kinds.hierarchical_classification import LabelTree
 
 
@@ -21,7 +21,7 @@ def scattered(shift: dict[int, float], rows: int = 400, seed: int = 0) -> tuple[
 
 
 def f1_at(scores: np.ndarray, gold: np.ndarray, tree: LabelTree, thresholds: np.ndarray) -> float:
-    return micro_f1(counts_of(scores, gold, tree, thresholds))
+    return micro_f1(label_counts(scores, gold, tree, thresholds))
 
 
 def test_thresholds_beat_one_half_where_scores_are_low() -> None:
@@ -29,7 +29,7 @@ def test_thresholds_beat_one_half_where_scores_are_low() -> None:
     fitted, held = slice(0, 200), slice(200, 400)
     half = np.full(6, 0.5)
     chosen = choose(scores[fitted], gold[fitted], tree)
-    assert chosen.way != "default"
+    assert chosen.scheme != "default"
     np.testing.assert_allclose(chosen.values, 0.3, atol=0.08)
     before, after = (f1_at(scores[held], gold[held], tree, values) for values in (half, chosen.values))
     assert before < 20 < 90 < after, "on rows that were not fitted on"
@@ -39,7 +39,7 @@ def test_thresholds_beat_one_half_where_scores_are_low() -> None:
 def test_each_label_gets_its_own_where_that_pays() -> None:
     middles = {i: 0.2 + 0.12 * i for i in range(6)}
     chosen = choose(*scattered(middles))
-    assert chosen.way == "label"
+    assert chosen.scheme == "label"
     np.testing.assert_allclose(chosen.values, list(middles.values()), atol=0.08)
     assert chosen.held_out["label"] > chosen.held_out["level"] + 10
 
@@ -54,7 +54,7 @@ def test_levels_get_their_own_where_that_pays() -> None:
     assert len(set(values[:2])) == len(set(values[2:])) == 1
     np.testing.assert_allclose(values, middles, atol=0.1)
     chosen = choose(scores, gold, tree)
-    assert chosen.way in ("level", "label")
+    assert chosen.scheme in ("level", "label")
     assert chosen.held_out["level"] > chosen.held_out["task"] + 5
 
 
@@ -65,7 +65,7 @@ def test_fitting_never_loses_on_what_it_is_fitted_on(seed: int) -> None:
     gold = tree.close(rng.random((60, 6)) < 0.2)
     scores = tree.close(np.clip(rng.random((60, 6)) * 0.6 + gold * rng.random((60, 6)), 0, 1).astype(np.float32))
     found = fit(scores, gold, tree)
-    assert tuple(found) == WAYS
+    assert tuple(found) == SCHEMES
     figures = [f1_at(scores, gold, tree, values) for values in found.values()]
     assert figures == sorted(figures)
     assert figures[-1] > figures[0]
@@ -81,19 +81,19 @@ def test_thresholds_of_labels_that_only_fit_noise_are_not_taken() -> None:
     tree = LabelTree.of(names)
     chosen, found = choose(scores, gold, tree), fit(scores, gold, tree)
     assert f1_at(scores, gold, tree, found["label"]) > f1_at(scores, gold, tree, found["task"]) + 2
-    assert chosen.way == "task"
+    assert chosen.scheme == "task"
     assert len(set(chosen.values)) == 1
 
 
 def test_a_rare_label_keeps_its_level_s_threshold() -> None:
     scores, gold, tree = scattered(dict.fromkeys(range(6), 0.3))
     gold[:, 5] = False
-    gold[: FEWEST - 1, 5] = True
+    gold[: MIN_TEXTS - 1, 5] = True
     scores[:, 5] = np.where(gold[:, 5], 0.9, 0.7)  # 0.8 would be perfect
     found = fit(scores, gold, tree)
     assert found["label"][5] == found["level"][5] != 0.8
-    gold[FEWEST - 1, 5] = True
-    scores[FEWEST - 1, 5] = 0.9
+    gold[MIN_TEXTS - 1, 5] = True
+    scores[MIN_TEXTS - 1, 5] = 0.9
     assert 0.7 < fit(scores, gold, tree)["label"][5] <= 0.9, "with one text more it has its own"
 
 
@@ -101,6 +101,6 @@ def test_one_half_stays_where_nothing_is_better() -> None:
     scores, gold, tree = scattered(dict.fromkeys(range(6), 0.5))
     scores = np.where(gold, 0.9, 0.1).astype(np.float32)
     chosen = choose(scores, gold, tree)
-    assert (chosen.way, set(chosen.values)) == ("default", {0.5})
+    assert (chosen.scheme, set(chosen.values)) == ("default", {0.5})
     assert set(chosen.held_out.values()) == {100}
-    assert choose(scores[:1], gold[:1], tree).way == "default"
+    assert choose(scores[:1], gold[:1], tree).scheme == "default"

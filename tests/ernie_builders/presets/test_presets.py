@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ernie_builders.config.schema import typed
+from ernie_builders.config.schema import parse_table
 from ernie_builders.config.tasks import TrainConfig, load_tasks
 from ernie_builders.modeling.model import find_base_model
 from ernie_builders.presets.presets import load_presets, preset_for
@@ -35,7 +35,7 @@ def test_every_preset_has_an_answer_for_every_model(model: str) -> None:
         assert choice.exact == (
             choice.row in (model, choice.model.size if choice.model.language == preset.language else "")
         )
-        train = typed(TrainConfig, choice.train, name)
+        train = parse_table(TrainConfig, choice.train, name)
         assert train.batch_size in (4, 8, 16, 24, 32, 64, 128, 256, 512)
         assert 5e-6 <= train.learning_rate <= 1e-4
         applied = choice.apply(TASKS.get(preset.tasks[0], TASKS["tnews"]))

@@ -12,7 +12,7 @@ import pytest
 from ernie_builders.errors import BuildError
 from ernie_builders.readers import Example
 from ernie_builders.readers.ranking_json import read as ranking_json
-from ernie_builders.readers.ranking_pairs import Groups
+from ernie_builders.readers.ranking_pairs import MeaningGroups
 from ernie_builders.readers.ranking_pairs import read as ranking_pairs
 
 COLUMNS = {"pairs": "clue_json", "text": "a", "text_pair": "b", "label": "label"}
@@ -78,12 +78,12 @@ def test_the_others_are_those_most_like_the_query(tmp_path: Path) -> None:
 
 
 def test_groups() -> None:
-    groups = Groups()
+    groups = MeaningGroups()
     for one, other in (("a", "b"), ("c", "d"), ("e", "f"), ("d", "b"), ("a", "c")):
         groups.join(one, other)
-    assert len({groups.of(text) for text in "abcd"}) == 1
-    assert groups.of("e") == groups.of("f") != groups.of("a")
-    assert groups.of("x") == "x"
+    assert len({groups.representative(text) for text in "abcd"}) == 1
+    assert groups.representative("e") == groups.representative("f") != groups.representative("a")
+    assert groups.representative("x") == "x"
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 
 from ernie_builders.errors import DataError
 from ernie_builders.readers import Example
-from ernie_builders.readers.squad_json import DRIFT, read
+from ernie_builders.readers.squad_json import MAX_DRIFT, read
 
 CONTEXT = "他生于1998年，在北京长大。"
 
@@ -45,7 +45,7 @@ def test_squad_json(tmp_path: Path) -> None:
     assert [e.line for e in read(path, {})] == [1]
 
 
-@pytest.mark.parametrize("start", [10 - DRIFT, 9, 10, 11, 10 + DRIFT])
+@pytest.mark.parametrize("start", [10 - MAX_DRIFT, 9, 10, 11, 10 + MAX_DRIFT])
 def test_an_answer_a_little_off_is_taken_where_it_lies(tmp_path: Path, start: int) -> None:
     (example,) = read(write(tmp_path, squad([question(("北京", start))])), {})
     assert example.target["answers"] == [{"text": "北京", "start": 10}]

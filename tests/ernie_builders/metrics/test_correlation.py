@@ -1,0 +1,76 @@
+"""Correlations and thresholds of pair scores, by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ernie_builders.metrics.correlation import best_threshold, pair_metrics, pearson, ranks, spearman
+
+
+def test_ranks() -> None:
+    assert ranks([10, 30, 20]).tolist() == [0, 2, 1]
+    assert ranks([5, 1, 5, 5, 0]).tolist() == [3, 1, 3, 3, 0]
+    assert ranks([7, 7]).tolist() == [0.5, 0.5]
+
+
+@pytest.mark.parametrize(
+    ("found", "gold", "expected"),
+    [
+        ([1, 2, 3], [10, 20, 30], 1),
+        ([1, 2, 30], [0.1, 0.2, 0.3], 1),  # only the order counts
+        ([3, 2, 1], [1, 2, 3], -1),
+        ([1, 2, 3, 4, 5], [2, 1, 4, 3, 5], 0.8),  # 1 - 6 * 4 / (5 * 24)
+        # ranks 0 1 2 3 and 0 1.5 1.5 3: 4.5 / sqrt(5 * 4.5)
+        ([1, 2, 3, 4], [0, 2, 2, 4], 0.9486833),
+        # ranks 0.5 0.5 2.5 2.5 and 0.5 2.5 0.5 2.5: 0 / 4
+        ([1, 1, 2, 2], [0, 1, 0, 1], 0),
+        ([1, 1, 1], [0, 1, 2], 0),
+        ([], [], 0),
+    ],
+)
+def test_spearman(found: list[float], gold: list[float], expected: float) -> None:
+    assert spearman(found, gold) == pytest.approx(expected, abs=1e-7)
+    assert spearman(gold, found) == pytest.approx(expected, abs=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("found", "same", "accuracy", "threshold"),
+    [
+        ([0.9, 0.1, 0.8, 0.3], [True, False, True, False], 1, 0.55),
+        ([0.9, 0.1, 0.8, 0.3], [False, False, True, True], 0.75, 0.2),
+        ([0.4, 0.2], [True, True], 1, -1),
+        ([0.4, 0.2], [False, False], 1, 2),
+        ([0.5, 0.5, 0.5], [True, False, False], 2 / 3, 2),  # equal scores cannot be told apart
+    ],
+)
+def test_best_threshold(found: list[float], same: list[bool], accuracy: float, threshold: float) -> None:
+    assert best_threshold(found, same) == pytest.approx((accuracy, threshold))
+
+
+def test_best_threshold_is_the_best_of_all() -> None:
+    generator = np.random.default_rng(0)
+    for _ in range(100):
+        found = generator.integers(0, 6, 12) / 5
+        same = generator.random(12) < found
+        accuracy, threshold = best_threshold(found.tolist(), same.tolist())
+        assert accuracy == pytest.approx(np.mean((found >= threshold) == same))
+        assert accuracy >= max(np.mean((found >= t) == same) for t in np.linspace(-0.5, 1.5, 41)) - 1e-9
+
+
+def test_metrics() -> None:
+    assert pair_metrics([0.9, 0.5, 0.1], [5, 3, 0]) == {"spearman": 100}
+    binary = pair_metrics([0.9, 0.5, 0.1], [1, 1, 0])
+    assert binary == {"spearman": 86.603, "accuracy_best_threshold": 100, "threshold": 0.3}
+    # Without an answer a pair that means the same counts as unlike, and the other way round.
+    assert pair_metrics([0.9, None, 0.1], [1, 1, 0]) == pair_metrics([0.9, -1.0, 0.1], [1, 1, 0])
+    assert pair_metrics([0.9, 0.5, None], [1, 1, 0]) == pair_metrics([0.9, 0.5, 1.0], [1, 1, 0])
+
+
+def test_pearson() -> None:
+    generator = np.random.default_rng(0)
+    left, right = generator.standard_normal((2, 50))
+    assert pearson(left, right + left) == pytest.approx(np.corrcoef(left, right + left)[0, 1])
+    assert pearson(left, 3 - 2 * left) == pytest.approx(-1)
+    assert pearson(left, np.ones(50)) == 0
+    assert pearson(np.array([]), np.array([])) == 0
