@@ -1,1 +1,1 @@
-"""What people write: tasks, hyperparameters, variants, serving; read from TOML and checked."""
+"""What people write: tasks, hyperparameters, variants, serving; read from TOML, typed and checked."""

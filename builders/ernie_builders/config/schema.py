@@ -1,52 +1,84 @@
-"""Dataclasses from what TOML holds, with one clear line for what does not fit."""
+"""From a TOML table to a dataclass, with one clear line for what does not fit.
+
+pydantic would not be shorter: its error types have to be translated into these lines one by one, and it would lose the
+path to errors that `__post_init__` raises.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import fields
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from dataclasses import MISSING, fields, is_dataclass
+from types import NoneType, UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from ernie_runtime.errors import ManifestError
 
 from ..errors import ConfigError
 
-TOML_NAMES = {
-    "Mapping[str, Any]": "a table",
-    "Mapping[str, str]": "a table of strings",
-    "tuple[str, ...]": "a list of strings",
-}
+SCALARS = (str, int, float, bool)
 
 T = TypeVar("T")
 
 
-def typed(cls: type[T], raw: Any, where: str) -> T:
-    """`cls(**raw)` with one clear line for an unknown field, a missing one or a wrong type."""
-    if not isinstance(raw, Mapping):
+def parse_table(cls: type[T], table: Any, where: str) -> T:
+    """`cls` made from a table; nested dataclasses, `Mapping[str, ...]` and `tuple[..., ...]` are converted as well.
+
+    ConfigError, beginning with `where`, for an unknown field, a missing one, a wrong type, or what `cls` refuses.
+    """
+    if not isinstance(table, Mapping):
         raise ConfigError(f"{where}: expected a table")
-    known = {f.name: f for f in fields(cls)}  # type: ignore[arg-type]
-    for name, value in raw.items():
-        if name not in known:
-            raise ConfigError(f"{where}: unknown field {name!r}; known are {', '.join(known)}")
-        wanted = str(known[name].type)
-        wrong = {
-            "str": not isinstance(value, str),
-            "int": not isinstance(value, int) or isinstance(value, bool),
-            "float": not isinstance(value, (int, float)) or isinstance(value, bool),
-            "bool": not isinstance(value, bool),
-            "Mapping[str, Any]": not isinstance(value, Mapping),
-            "Mapping[str, str]": not isinstance(value, Mapping) or not are_strings(value.values()),
-            "tuple[str, ...]": not isinstance(value, tuple) or not are_strings(value),
-        }.get(wanted, False)
-        if wrong:
-            raise ConfigError(f"{where}.{name}: expected {TOML_NAMES.get(wanted, wanted)}, found {value!r}")
+    types, known = get_type_hints(cls), fields(cls)  # type: ignore[arg-type]
+    names = [field.name for field in known]
+    for name in table:
+        if name not in names:
+            raise ConfigError(f"{where}: unknown field {name!r}; known are {', '.join(names)}")
+    for field in known:
+        if field.name not in table and field.default is MISSING and field.default_factory is MISSING:
+            raise ConfigError(f"{where}: field {field.name!r} is missing")
+    values = {name: _convert(types[name], value, f"{where}.{name}") for name, value in table.items()}
     try:
-        return cls(**raw)
-    except TypeError as error:
-        raise ConfigError(f"{where}: {str(error).replace('__init__() ', '')}") from None
+        return cls(**values)
     except (ManifestError, ConfigError) as error:
         raise ConfigError(f"{where}: {error}") from None
 
 
-def are_strings(values: Iterable[Any]) -> bool:
-    """Whether all are."""
-    return all(isinstance(value, str) for value in values)
+def _convert(expected: Any, value: Any, where: str) -> Any:
+    """The value as the type that a field is annotated with; ConfigError where it has another."""
+    if get_origin(expected) in (Union, UnionType):  # `X | None`: TOML has no null
+        expected = next(item for item in get_args(expected) if item is not NoneType)
+    if is_dataclass(expected):
+        return value if isinstance(value, expected) else parse_table(expected, value, where)  # type: ignore[arg-type]
+    container, arguments = get_origin(expected), get_args(expected)
+    if container is tuple and isinstance(value, (list, tuple)):
+        items = list(enumerate(value))
+    elif container is not None and container is not tuple and isinstance(value, Mapping):
+        items = list(value.items())
+    elif container is None and _is_scalar(expected, value):
+        return value
+    else:
+        raise ConfigError(f"{where}: expected {_describe(expected)}, found {value!r}")
+    item_type = arguments[0] if container is tuple else arguments[1]
+    if item_type in SCALARS and not all(_is_scalar(item_type, item) for _, item in items):
+        raise ConfigError(f"{where}: expected {_describe(expected)}, found {value!r}")
+    converted = {key: _convert(item_type, item, f"{where}.{key}") for key, item in items}
+    return tuple(converted.values()) if container is tuple else converted
+
+
+def _is_scalar(expected: Any, value: Any) -> bool:
+    """Whether the value has a type of SCALARS, or any type where that is what is expected."""
+    if expected is Any:
+        return True
+    if expected in (int, float) and isinstance(value, bool):
+        return False
+    return isinstance(value, (int, float) if expected is float else expected)
+
+
+def _describe(expected: Any) -> str:
+    """What people call a type: `a list of strings`."""
+    container, arguments = get_origin(expected), get_args(expected)
+    if container is None:
+        return "a table" if is_dataclass(expected) else str(expected.__name__)
+    name, item_type = ("a list", arguments[0]) if container is tuple else ("a table", arguments[1])
+    if item_type is Any:
+        return name
+    return f"{name} of {'strings' if item_type is str else 'tables' if is_dataclass(item_type) else 'values'}"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ernie_builders.config.tasks import TrainConfig, load_tasks
+from ernie_builders.config.tasks import TrainConfig, load_tasks, read_tasks
 from ernie_builders.errors import ConfigError
 
 from ..places import TASKS
@@ -135,3 +135,18 @@ def test_labels_from_a_file_beside_the_tasks_file(tmp_path: Path) -> None:
     (tmp_path / "places.txt").write_text("n\tnorth\n\ns\tsouth\nwest\n", encoding="utf-8")
     labels = load_tasks(file)["topics"].labels
     assert [(label.id, label.name) for label in labels] == [("n", "north"), ("s", "south"), ("west", "west")]
+
+
+def test_the_other_tasks_of_a_file_with_a_faulty_one(tmp_path: Path) -> None:
+    path = tmp_path / "tasks.toml"
+    path.write_text(TASKS.replace("batch_size = 16", "batch_size = 1.5", 1), encoding="utf-8")
+    file = read_tasks(path)
+    assert (list(file.tasks), list(file.faults)) == (["names"], ["topics"])
+    fault = "tasks.toml: tasks.topics.train.batch_size: expected int, found 1.5"
+    assert str(file.faults["topics"]) == fault
+    with pytest.raises(ConfigError) as raised:
+        file.check()
+    assert str(raised.value) == fault
+    file = read_tasks()
+    file.check()
+    assert not file.faults and file.tasks == load_tasks()
