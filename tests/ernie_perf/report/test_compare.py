@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from ernie_perf.report import compare
-from ernie_perf.report.noise import Noise, pooled_noise, student_quantile
 
 from ..sample_run import about, both_variants, served, write
 
@@ -30,21 +29,6 @@ def outcome(tmp_path: Path, first: Sequence[dict[str, Any]], second: Sequence[di
     """The exit code of comparing two runs."""
     a, b = write(tmp_path / "a", first), write(tmp_path / "b", second)
     return compare.main([str(a), str(b)])
-
-
-@pytest.mark.parametrize(("probability", "freedom", "value"), [(0.95, 4, 2.132), (0.99, 4, 3.747), (0.999, 30, 3.385)])
-def test_students_t(probability: float, freedom: int, value: float) -> None:
-    """As tables of the distribution have it."""
-    assert student_quantile(probability, freedom) == pytest.approx(value, abs=2e-3)
-
-
-def test_noise_is_pooled_over_groups_with_repetitions() -> None:
-    """Two groups of two: the mean of their variances, two degrees of freedom; one measurement says nothing."""
-    noise = pooled_noise([[100.0, 110.0], [200.0, 220.0], [7.0]])
-    assert noise is not None and noise.freedom == 2
-    assert noise.deviation == pytest.approx(0.0674, abs=1e-3)
-    assert pooled_noise([[1.0], [2.0]]) is None
-    assert Noise(0.02, 10).margin(3, 3, 10) > Noise(0.02, 10).margin(9, 9, 10) > Noise(0.01, 10).margin(9, 9, 10)
 
 
 def test_a_real_loss_fails_and_says_where_how_much_and_the_noise(
