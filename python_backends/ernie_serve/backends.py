@@ -1,4 +1,4 @@
-"""Assembles the backend directory that tritonserver needs from the pip wheel and this project's backends."""
+"""Assembles tritonserver's backend directory from the pip wheel and this project's backends."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ CACHE_VARIABLE = "ERNIE_TRITON_CACHE"
 
 
 def cache_root() -> Path:
-    """Where to put what can be made again.
+    """The folder for files that can be made again.
 
     $ERNIE_TRITON_CACHE, else .cache of the checkout, else the user's cache folder.
     """
-    named = os.environ.get(CACHE_VARIABLE)
-    if named:
-        return Path(named).absolute()
+    configured = os.environ.get(CACHE_VARIABLE)
+    if configured:
+        return Path(configured).absolute()
     root = checkout()
     if root and os.access(root, os.W_OK):
         return root / ".cache"
@@ -42,10 +42,10 @@ def adapters() -> Path:
 
 
 def assemble(wheel: Wheel, source: Path | None = None, cache: Path | None = None) -> Path:
-    """Make or bring up to date the backend directory and return it.
+    """Make or update the backend directory and return it.
 
     ``python/`` holds copies of the wheel's files, because Triton resolves links there and then misses the
-    files beside them; our backends are links, so edits of a model.py count from the next start on. Each
+    files beside them; our backends are links, so edits of a model.py take effect at the next start. Each
     entry is put in place by one rename, so several processes may do this at once, and under a running server.
     source: the folder of our backends, by default `adapters()`. Errors: ServeError when the cache directory cannot be
     written.
@@ -74,8 +74,8 @@ def assemble(wheel: Wheel, source: Path | None = None, cache: Path | None = None
 
 
 def _copy(source: Path, target: Path) -> None:
-    have, want = (target.stat() if target.is_file() else None), source.stat()
-    if have and (have.st_size, int(have.st_mtime)) == (want.st_size, int(want.st_mtime)):
+    old, new = (target.stat() if target.is_file() else None), source.stat()
+    if old and (old.st_size, int(old.st_mtime)) == (new.st_size, int(new.st_mtime)):
         return
     handle, name = tempfile.mkstemp(dir=target.parent, prefix=".tmp")
     os.close(handle)

@@ -10,17 +10,17 @@ from ernie_serve.problems import ServeError
 from ernie_serve.wheel import Wheel
 
 LIBRARY = "local/libtritoncache_local.so"
-LEAST = 1 << 20
+SMALLEST = 1 << 20
 """Bytes; Triton's cache does not start with much less."""
 UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
 
 def size(text: str) -> int:
-    """Bytes, for argparse: a number, or one with K, M or G."""
-    found = re.fullmatch(r"(\d+)([KMG]?)", text.strip().upper())
-    if found is None or int(found[1]) * UNITS[found[2]] < LEAST:
+    """A size in bytes, for argparse: a number, optionally with K, M or G."""
+    match = re.fullmatch(r"(\d+)([KMG]?)", text.strip().upper())
+    if match is None or int(match[1]) * UNITS[match[2]] < SMALLEST:
         raise argparse.ArgumentTypeError(f"{text} is no cache size (bytes, or such as 64M; at least 1M)")
-    return int(found[1]) * UNITS[found[2]]
+    return int(match[1]) * UNITS[match[2]]
 
 
 def check(wheel: Wheel, repository: Path, config_name: str | None) -> None:
@@ -36,5 +36,5 @@ def check(wheel: Wheel, repository: Path, config_name: str | None) -> None:
 
 
 def argument(bytes_: int) -> str:
-    """tritonserver's option."""
+    """The option for tritonserver; bytes_: size of the cache."""
     return f"--cache-config=local,size={bytes_}"

@@ -20,7 +20,7 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Stopped(BaseException):
-    """Somebody asked the command to end; raised once, by the signal handler."""
+    """A signal asked the command to end; raised once, by the signal handler."""
 
 
 class Signals:
@@ -40,38 +40,50 @@ class Signals:
 
 
 def parser() -> argparse.ArgumentParser:
-    """Arguments of ``serve``."""
-    made = argparse.ArgumentParser(
+    """The command line of ``serve``."""
+    command = argparse.ArgumentParser(
         prog="ernie-triton serve",
         description="Serve a model repository with the tritonserver of the pip wheel.",
-        epilog="What follows -- goes to tritonserver, such as: -- --model-control-mode=explicit",
+        epilog="Arguments after -- go to tritonserver, such as: -- --model-control-mode=explicit",
     )
-    made.add_argument("repository", nargs="?", type=Path, default=Path("model_repository"))
-    made.add_argument("--host", default="127.0.0.1", help="address to listen on; 0.0.0.0 for all")
-    made.add_argument("--http-port", type=_port, default=8000, help="0 picks a free one, as with the others")
-    made.add_argument("--grpc-port", type=_port, default=8001)
-    made.add_argument("--metrics-port", type=_port, default=8002)
-    made.add_argument(
+    command.add_argument("repository", nargs="?", type=Path, default=Path("model_repository"))
+    command.add_argument(
+        "--host", default="127.0.0.1", help="address to listen on; 0.0.0.0 for all (default: %(default)s)"
+    )
+    for use, port in (("http", 8000), ("grpc", 8001), ("metrics", 8002)):
+        command.add_argument(
+            f"--{use}-port", type=_port, default=port, help="0 picks a free port (default: %(default)s)"
+        )
+    command.add_argument(
         "--config-name",
         default=problems.STAND_INS,
-        help="use configs/NAME.pbtxt of each model; '' for the plain config.pbtxt",
+        help="use configs/NAME.pbtxt of each model, '' for the plain config.pbtxt (default: %(default)s)",
     )
-    made.add_argument(
+    command.add_argument(
         "--cache",
         type=cache.size,
         default=0,
         metavar="BYTES",
-        help="keep answers to repeated requests in so much memory (such as 64M); default: none",
+        help="memory for answers to repeated requests, such as 64M (default: no cache)",
     )
-    made.add_argument("--auto-complete", action="store_true", help="let Triton complete configurations; slower start")
-    made.add_argument("--log-file", type=Path, help="what tritonserver writes; default: a file in the cache folder")
-    made.add_argument("--timeout", type=_seconds, default=180.0, help="seconds until every model must be ready")
-    made.add_argument(
-        "--drain", type=_whole_seconds, default=30, help="seconds that requests in flight may take at the end"
+    command.add_argument(
+        "--auto-complete", action="store_true", help="let Triton complete configurations; starting takes longer"
     )
-    made.add_argument("--detach", action="store_true", help="run in the background; end it with ernie-triton stop")
-    made.add_argument("--verbose", action="store_true", help="repeat the server's log on stderr")
-    return made
+    command.add_argument(
+        "--log-file", type=Path, help="file for tritonserver's log (default: a file in the cache folder)"
+    )
+    command.add_argument(
+        "--timeout", type=_seconds, default=180.0, help="seconds until every model must be ready (default: %(default)g)"
+    )
+    command.add_argument(
+        "--drain",
+        type=_whole_seconds,
+        default=30,
+        help="seconds for requests in flight when the server stops (default: %(default)s)",
+    )
+    command.add_argument("--detach", action="store_true", help="run in the background; ernie-triton stop ends it")
+    command.add_argument("--verbose", action="store_true", help="repeat the server's log on stderr")
+    return command
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -79,41 +91,41 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     cut = words.index("--") if "--" in words else len(words)
     try:
-        given = parser().parse_args(words[:cut])
-    except SystemExit as leaving:
-        return int(leaving.code or 0)
-    logging.basicConfig(level=logging.INFO if given.verbose else logging.WARNING, format="%(message)s")
+        parsed = parser().parse_args(words[:cut])
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    logging.basicConfig(level=logging.INFO if parsed.verbose else logging.WARNING, format="%(message)s")
     server = TritonServer(
         ServerOptions(
-            repository=given.repository,
-            host=given.host,
-            http_port=given.http_port,
-            grpc_port=given.grpc_port,
-            metrics_port=given.metrics_port,
-            config_name=given.config_name or None,
-            log_file=given.log_file.absolute() if given.log_file else None,
+            repository=parsed.repository,
+            host=parsed.host,
+            http_port=parsed.http_port,
+            grpc_port=parsed.grpc_port,
+            metrics_port=parsed.metrics_port,
+            config_name=parsed.config_name or None,
+            log_file=parsed.log_file.absolute() if parsed.log_file else None,
             extra=tuple(words[cut + 1 :]),
-            timeout=given.timeout,
-            drain_seconds=given.drain,
-            auto_complete=given.auto_complete,
-            detached=given.detach,
-            cache=given.cache,
+            timeout=parsed.timeout,
+            drain_seconds=parsed.drain,
+            auto_complete=parsed.auto_complete,
+            detached=parsed.detach,
+            cache=parsed.cache,
         )
     )
-    before = [(number, signal.getsignal(number)) for number in STOP_SIGNALS]
+    handlers = [(number, signal.getsignal(number)) for number in STOP_SIGNALS]
     signals = Signals(server)
-    keep = False
+    keep_running = False
     try:
         _start(server)
-        if given.detach:
+        if parsed.detach:
             _record(server).write()
-            keep = True
+            keep_running = True
             _say(
                 f"in the background as process {server.pid}; stop it: ernie-triton stop --http-port "
                 f"{server.options.http_port}"
             )
             return 0
-        _watch(server, given.verbose)
+        _watch(server, parsed.verbose)
         raise ServeError(server.explain_exit())
     except Stopped:
         _say("stopping: requests in flight may finish; once more to end at once")
@@ -125,22 +137,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"ernie-triton serve: {error}\n")
         return 1
     finally:
-        if not keep:
+        if not keep_running:
             server.kill()
-        for number, handler in before:
+        for number, handler in handlers:
             signal.signal(number, handler)
 
 
 def stop_main(argv: Sequence[str] | None = None) -> int:
     """``ernie-triton stop``: 0 when the server has ended, 1 when there is none, 2 for wrong usage."""
-    made = argparse.ArgumentParser(prog="ernie-triton stop", description="Stop a server started with serve --detach.")
-    made.add_argument("--http-port", type=_port, help="needed only when several run")
+    command = argparse.ArgumentParser(
+        prog="ernie-triton stop", description="Stop a server started with serve --detach."
+    )
+    command.add_argument("--http-port", type=_port, help="of the server; needed only when several run")
     try:
-        given = made.parse_args(argv)
-    except SystemExit as leaving:
-        return int(leaving.code or 0)
+        http_port: int | None = command.parse_args(argv).http_port
+    except SystemExit as stop:
+        return int(stop.code or 0)
     try:
-        record = detached.find(given.http_port)
+        record = detached.find(http_port)
         drained = record.stop()
     except ServeError as error:
         sys.stderr.write(f"ernie-triton stop: {error}\n")
@@ -166,7 +180,7 @@ def _start(server: TritonServer) -> None:
 
 
 def _watch(server: TritonServer, verbose: bool) -> None:
-    """Return when the server has ended by itself."""
+    """Wait until the server ends by itself."""
     with server.log_file.open("rb") as log:
         while server.poll() is None:
             text = log.read() if verbose else b""

@@ -16,9 +16,9 @@ UNLOAD_SECONDS = 15.0
 """Beyond the drain time, for unloading models and clearing up."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Record:
-    """A server in the background; ``started`` is the kernel's start time of ``pid``, in clock ticks."""
+    """A server in the background; ``started``: when process ``pid`` started, in clock ticks since boot."""
 
     pid: int
     started: int
@@ -32,15 +32,15 @@ class Record:
 
     @property
     def path(self) -> Path:
-        """Where the record is kept."""
+        """The file that holds the record."""
         return record_path(self.http_port)
 
     def alive(self) -> bool:
-        """The very process still runs, not another one that got its number."""
+        """Whether this very process still runs, not another one with the same number."""
         return start_time(self.pid) == self.started
 
     def write(self) -> None:
-        """Keep the record. Errors: ServeError when its folder cannot be written."""
+        """Save the record. Errors: ServeError when its folder cannot be written."""
         temporary = self.path.with_suffix(f".{os.getpid()}.tmp")
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -50,7 +50,7 @@ class Record:
             raise ServeError(f"cannot write {self.path}: {error.strerror}") from None
 
     def stop(self) -> bool:
-        """End the server and forget it: drain, then kill; True when it drained in time.
+        """End the server and remove the record: drain, then kill; True when it drained in time.
 
         Errors: ServeError when it belongs to another user.
         """
@@ -62,7 +62,7 @@ class Record:
                 if self.alive():
                     os.kill(self.pid, number)
             except ProcessLookupError:
-                pass  # ended between the two lines
+                pass  # it ended in the meantime
             except PermissionError:
                 raise ServeError(f"no permission to stop process {self.pid}: it is another user's") from None
             deadline = time.monotonic() + seconds
@@ -75,12 +75,12 @@ class Record:
 
 
 def start_time(pid: int) -> int:
-    """When a process started, in clock ticks since boot; 0 when there is none, or a zombie."""
+    """Start time of a process in clock ticks since boot; 0 when there is none, or it is a zombie."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return 0
-    fields = text.rpartition(")")[2].split()  # the name before may hold spaces and brackets
+    fields = text.rpartition(")")[2].split()  # the process name before it may hold spaces and brackets
     return 0 if fields[0] in "ZX" else int(fields[19])
 
 
@@ -90,13 +90,13 @@ def record_path(http_port: int) -> Path:
 
 
 def running() -> list[Record]:
-    """The servers in the background that still run, by port; records of others are removed."""
+    """The background servers that still run, sorted by port; records of those that have ended are removed."""
     records = []
     for path in sorted(cache_root().glob("serve-*.json")):
         try:
             record = Record(**json.loads(path.read_text(encoding="utf-8")))
         except (ValueError, TypeError, OSError):
-            continue  # not ours, or of another version
+            continue  # written by something else, or by another version
         if record.alive():
             records.append(record)
         else:
@@ -105,17 +105,17 @@ def running() -> list[Record]:
 
 
 def find(http_port: int | None) -> Record:
-    """The server on a port; None: the only one there is.
+    """The background server on an HTTP port; None for the only one.
 
     Errors: ServeError when there is no such server, or several and no port.
     """
     records = running()
-    chosen = [record for record in records if http_port in (None, record.http_port)]
-    if len(chosen) == 1:
-        return chosen[0]
+    matches = [record for record in records if http_port in (None, record.http_port)]
+    if len(matches) == 1:
+        return matches[0]
     ports = ", ".join(str(record.http_port) for record in records)
-    if chosen:
+    if matches:
         raise ServeError(f"several servers run in the background (HTTP ports {ports}): name one with --http-port")
-    wanted = "" if http_port is None else f" on HTTP port {http_port}"
+    place = "" if http_port is None else f" on HTTP port {http_port}"
     others = f"; one runs on {ports}" if ports else ""
-    raise ServeError(f"no server runs in the background{wanted}{others}: start one with serve --detach")
+    raise ServeError(f"no server runs in the background{place}{others}: start one with serve --detach")

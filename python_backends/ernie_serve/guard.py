@@ -1,8 +1,8 @@
-"""Runs one tritonserver and leaves nothing behind, whatever happens to the process that asked for it.
+"""Runs one tritonserver and leaves nothing behind, whatever happens to the process that started it.
 
 Run as a script by ernie_serve.server: ``guard.py PARENT_PID SHM_PREFIX GRACE_SECONDS COMMAND...``. It is a
 process of its own, because the kernel's parent-death signal follows the *thread* that started a child, and
-because a server that was killed leaves its stubs and shared memory, which somebody has to clear.
+because a killed server leaves its stubs and shared memory, which have to be removed.
 
 - SIGTERM, SIGINT or SIGHUP, or the death of PARENT_PID (0: do not watch): SIGTERM to tritonserver, which
   drains; after GRACE_SECONDS, or at once on SIGQUIT: SIGKILL to it and its stubs.
@@ -64,12 +64,12 @@ def supervise(child: int, parent: int, grace: float) -> int:
             code = os.waitstatus_to_exitcode(status)
             return code if code >= 0 else 128 - code
         ready, _, _ = select.select([wake_read], [], [], WATCH_SECONDS)
-        seen = set(os.read(wake_read, 64)) - {signal.SIGCHLD} if ready else set()
+        received = set(os.read(wake_read, 64)) - {signal.SIGCHLD} if ready else set()
         orphaned = parent != 0 and os.getppid() != parent
-        if deadline is None and (seen or orphaned):
+        if deadline is None and (received or orphaned):
             deadline = time.monotonic() + grace
             os.kill(child, signal.SIGTERM)
-        if signal.SIGQUIT in seen or (deadline is not None and time.monotonic() > deadline):
+        if signal.SIGQUIT in received or (deadline is not None and time.monotonic() > deadline):
             kill_group(child)
 
 
@@ -82,14 +82,14 @@ def kill_group(leader: int) -> None:
 
 
 def clear(prefix: str) -> None:
-    """Wait for the stubs that came to us when their parent died; remove this server's shared memory."""
+    """Wait for the stubs, which this process inherits when their parent dies; remove the server's shared memory."""
     deadline = time.monotonic() + STUB_SECONDS
     try:
         while time.monotonic() < deadline:
             if os.waitpid(-1, os.WNOHANG)[0] == 0:
                 time.sleep(0.02)
     except ChildProcessError:
-        pass  # the last one is gone
+        pass  # the last one has ended
     for path in glob.glob(os.path.join("/dev/shm", glob.escape(prefix) + "*")):
         try:
             os.unlink(path)
@@ -98,10 +98,10 @@ def clear(prefix: str) -> None:
 
 
 def main(argv: list[str]) -> int:
-    """Supervise one server; see the module."""
+    """Supervise one server; see the module's docstring."""
     parent, prefix, grace, command = int(argv[0]), argv[1], float(argv[2]), argv[3:]
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
-    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # none is lost between fork and the handlers
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # so that none is lost between fork and the handlers
     child = spawn(command)
     code = supervise(child, parent, grace)
     kill_group(child)

@@ -1,4 +1,4 @@
-"""Asks a running tritonserver how it is, over HTTP; knows nothing of how it was started."""
+"""Asks a running tritonserver for its state over HTTP, however it was started."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from ernie_runtime.names import MANIFEST_PARAMETER
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, kw_only=True)
 class ModelState:
     """One version of a model as the repository index shows it; ``reason`` is empty when it is ready."""
 
@@ -21,8 +23,8 @@ class ModelState:
 class Health:
     """The health and repository endpoints of one server.
 
-    Each call takes a connection of its own. Errors: OSError or http.client.HTTPException when the server does
-    not answer, except the first three, which are then False.
+    Each call opens its own connection. Errors: OSError or http.client.HTTPException when the server does not answer,
+    except for ready, live and is_named, which are then False.
     """
 
     def __init__(self, host: str, port: int, timeout: float = 5.0) -> None:
@@ -32,20 +34,20 @@ class Health:
 
     @property
     def address(self) -> str:
-        """``host:port`` as clients take it."""
+        """``host:port`` for clients."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port}"
 
     def ready(self) -> bool:
-        """Every model is loaded and the server takes requests."""
+        """Whether every model is loaded and the server takes requests."""
         return self._ok("/v2/health/ready")
 
     def live(self) -> bool:
-        """The server answers, whatever the state of its models."""
+        """Whether the server answers, whatever the state of its models."""
         return self._ok("/v2/health/live")
 
     def is_named(self, name: str) -> bool:
-        """It was started with that ``--id``, so it is not another on this port; True where it won't tell."""
+        """Whether it was started with this ``--id``, so it is no other server; True where it does not say."""
         try:
             status, body = self._request("GET", "/v2")
         except (OSError, http.client.HTTPException):
@@ -53,22 +55,27 @@ class Health:
         return status != 200 or json.loads(body).get("name") == name
 
     def models(self) -> list[ModelState]:
-        """Every model version the server knows, by name."""
+        """All model versions that the server knows, sorted by name."""
         _, body = self._request("POST", "/v2/repository/index")
         rows = [
-            ModelState(row["name"], row.get("version", ""), row.get("state", ""), row.get("reason", ""))
+            ModelState(
+                name=row["name"],
+                version=row.get("version", ""),
+                state=row.get("state", ""),
+                reason=row.get("reason", ""),
+            )
             for row in json.loads(body)
         ]
         return sorted(rows, key=lambda row: (row.name, row.version))
 
     def ensembles(self) -> list[str]:
-        """What a client sends text to: the ready ensembles, and tasks in one process (they hold a manifest)."""
+        """The models that clients send text to: ready ensembles, and fused models (they have a manifest)."""
         ready = sorted({row.name for row in self.models() if row.state == "READY"})
         configs = ((name, self._config(name)) for name in ready)
         return [
-            n
-            for n, config in configs
-            if config.get("platform") == "ensemble" or "manifest" in config.get("parameters", {})
+            name
+            for name, config in configs
+            if config.get("platform") == "ensemble" or MANIFEST_PARAMETER in config.get("parameters", {})
         ]
 
     def _config(self, model: str) -> dict[str, Any]:
@@ -85,7 +92,7 @@ class Health:
         connection = http.client.HTTPConnection(self.host, self.port, timeout=self.timeout)
         try:
             connection.request(method, path)
-            answer = connection.getresponse()
-            return answer.status, answer.read()
+            response = connection.getresponse()
+            return response.status, response.read()
         finally:
             connection.close()

@@ -1,4 +1,4 @@
-"""The ports of a server: picks free ones, and refuses those that cannot be had."""
+"""The ports of a server: picks free ones, and refuses those that cannot be used."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from ernie_serve.problems import ServeError, port_taken
 
 
 def pick_ports(host: str, ports: Mapping[str, int]) -> dict[str, int]:
-    """The ports with each 0 replaced by a free one, below those the kernel hands out by itself.
+    """The ports with each 0 replaced by a free one, below those that the kernel assigns by itself.
 
     Errors: ServeError when nothing can be bound on the host.
     """
-    taken = set(ports.values())
+    used = set(ports.values())
 
     def free() -> int:
         for _ in range(1000):
@@ -25,8 +25,8 @@ def pick_ports(host: str, ports: Mapping[str, int]) -> dict[str, int]:
                     probe.bind((host, port))
                 except OSError:
                     continue
-            if port not in taken:
-                taken.add(port)
+            if port not in used:
+                used.add(port)
                 return port
         raise ServeError(f"no free port on {host}: is it an address of this machine?")
 

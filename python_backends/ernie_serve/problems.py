@@ -1,4 +1,4 @@
-"""What goes wrong when a server starts, each in one line: what happened and what to do."""
+"""What can go wrong when a server starts, each in one line: what happened and what to do."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from ernie_runtime.names import encoder_prefix, fused_model, postprocess_model, tokenizer_model, tokenizer_task
+
 MIN_GLIBC = (2, 35)
 """The pip server was built on Ubuntu 22.04."""
 STAND_INS = "ragged"
-"""The configuration of each model for our stand-ins of the C++ backends."""
+"""Name of the configurations for the Python backends that stand in for the C++ ones."""
 
 
 class ServeError(Exception):
@@ -18,7 +20,7 @@ class ServeError(Exception):
 
 
 def one_line(text: str) -> str:
-    """Text from a server log on one line: escaped newlines become spaces, the Python stack goes."""
+    """Text from a server log on one line: newlines become spaces, the Python stack is removed."""
     text = text.replace("\\n", "\n").replace('\\"', '"')
     return " ".join(text.split("\n\nAt:")[0].split()).strip('" ')
 
@@ -31,9 +33,9 @@ def check_platform(glibc: tuple[int, int] | None, numpy_version: str | None) -> 
     if glibc is None:
         raise ServeError("this system has no glibc (musl?): use NVIDIA's tritonserver image, see docker/")
     if glibc < MIN_GLIBC:
-        found = ".".join(map(str, glibc))
+        version = ".".join(map(str, glibc))
         raise ServeError(
-            f"glibc {found} is too old, the pip server needs 2.35 (Ubuntu 22.04, Debian 12): use a newer "
+            f"glibc {version} is too old, the pip server needs 2.35 (Ubuntu 22.04, Debian 12): use a newer "
             "system or NVIDIA's tritonserver image, see docker/"
         )
     if numpy_version is None:
@@ -75,41 +77,40 @@ def check_repository(repository: Path, *, may_be_empty: bool = False) -> list[st
     except FileNotFoundError as error:
         raise ServeError(f"{error.filename} is missing: every model needs its config.pbtxt") from None
     for name in names:
-        _check_versions(repository, name.removesuffix("_tokenizer"), names)
+        if task := tokenizer_task(name):
+            _check_versions(repository, task, names)
     if not names and not may_be_empty:
         raise ServeError(f"model repository {repository} holds no model: build or publish a task into it first")
     return names
 
 
 def check_config_name(repository: Path, name: str | None) -> None:
-    """ServeError for a configuration that no model has: Triton would take each model's plain one and say nothing.
+    """ServeError for a configuration that no model has: Triton would silently take each model's plain one.
 
-    That of the stand-ins may be missing: repositories of other makers have none.
+    That of the stand-ins may be missing: repositories made by other tools have none.
     """
     if not name or name == STAND_INS or next(repository.glob(f"*/configs/{name}.pbtxt"), None) is not None:
         return
-    known = sorted({path.stem for path in repository.glob("*/configs/*.pbtxt")})
+    names = sorted({path.stem for path in repository.glob("*/configs/*.pbtxt")})
     raise ServeError(
         f"--config-name {name}: no model of {repository} has configs/{name}.pbtxt; "
-        f"there are {', '.join(known) or 'none'}, and '' for the plain config.pbtxt"
+        f"there are {', '.join(names) or 'none'}, and '' for the plain config.pbtxt"
     )
 
 
 def _check_versions(repository: Path, task: str, names: list[str]) -> None:
-    """ServeError where a task's models have no common newest version: its publishing was cut short."""
-    if f"{task}_tokenizer" not in names:
-        return
-    parts = (f"{task}_tokenizer", f"{task}_postprocess", f"{task}_fused", task)
+    """ServeError where a task's models have different newest versions: its publishing was cut short."""
+    parts = (tokenizer_model(task), postprocess_model(task), fused_model(task), task)
     newest = {
         name: max(
             (int(p.name) for p in (repository / name).iterdir() if re.fullmatch("[1-9][0-9]*", p.name)), default=0
         )
         for name in names
-        if name in parts or name.startswith(f"{task}_encoder_")
+        if name in parts or name.startswith(encoder_prefix(task))
     }
     if len(set(newest.values())) > 1:
-        found = ", ".join(f"{name} {number}" for name, number in newest.items())
-        raise ServeError(f"task {task} is half published (newest versions: {found}): run its build again")
+        versions = ", ".join(f"{name} {number}" for name, number in newest.items())
+        raise ServeError(f"task {task} is half published (newest versions: {versions}): run its build again")
 
 
 def port_taken(use: str, port: int) -> str:
@@ -135,7 +136,7 @@ def loaded_models(log: str) -> set[str]:
 
 
 def loading_models(log: str) -> int:
-    """How many models the server has begun to load."""
+    """The number of models that the server has begun to load."""
     return len(set(re.findall(r'"loading: ([^":]+):', log)))
 
 
@@ -150,14 +151,14 @@ def timed_out(seconds: float, ready: int, total: int, log_file: Path) -> str:
 def load_failures(log: str) -> dict[str, str]:
     """Models that failed to load so far and why, from the server's log; one line each."""
     failures: dict[str, str] = {}
-    syntax = [one_line(found) for found in _PROTOBUF.findall(log)]
+    syntax_errors = [one_line(message) for message in _PROTOBUF.findall(log)]
     for name, reason in _POLL.findall(log):
-        failures[name] = "config.pbtxt, line " + syntax.pop(0) if syntax else one_line(reason)
+        failures[name] = "config.pbtxt, line " + syntax_errors.pop(0) if syntax_errors else one_line(reason)
     for name, reason in _LOAD.findall(log):
-        absent = _BACKEND.search(reason)
+        missing_backend = _BACKEND.search(reason)
         failures[name] = (
-            f"no backend '{absent[1]}' in the pip server or in python_backends/"
-            if absent
+            f"no backend '{missing_backend[1]}' in the pip server or in python_backends/"
+            if missing_backend
             else re.sub(r"^(Internal|Invalid argument|Unavailable): ", "", one_line(reason))
         )
     for reason in _STUB.findall(log):
@@ -179,9 +180,9 @@ def explain_failures(failures: Mapping[str, str]) -> str:
 
 def explain_exit(log: str, returncode: int, log_file: Path) -> str:
     """Why tritonserver ended by itself, in one line; ``returncode`` above 128 is 128 + the signal."""
-    taken = _PORT.search(log)
-    if taken:
-        return port_taken(taken[1].lower(), int(taken[2]))
+    port_in_use = _PORT.search(log)
+    if port_in_use:
+        return port_taken(port_in_use[1].lower(), int(port_in_use[2]))
     failures = load_failures(log)
     if failures:
         return f"{explain_failures(failures)} (log: {log_file})"

@@ -25,41 +25,41 @@ POLL_SECONDS = 0.05
 STUB_TIMEOUT_SECONDS = 120
 """Triton's own 30 s is short for a dozen models that import their libraries at once on two cores."""
 SETTLE_SECONDS = 3.0
-"""After a model failed. Triton ends by itself once the others are through, unless a stub never began."""
+"""The wait after a model failed. Triton ends by itself once the others are loaded, unless a stub never began."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ServerOptions:
     """What to serve and where."""
 
     repository: Path
     host: str = "127.0.0.1"
     http_port: int = 8000
-    """Like the other ports: 0 picks a free one."""
+    """0 picks a free port, here and for the other ports."""
     grpc_port: int = 8001
     metrics_port: int = 8002
     config_name: str | None = problems.STAND_INS
     """Models use ``configs/<name>.pbtxt`` where they have one; None: the plain config.pbtxt."""
     log_file: Path | None = None
-    """What tritonserver and its models write; None: a file in the cache folder, named by the HTTP port."""
+    """For the log of tritonserver and its models; None: a file in the cache folder, named by the HTTP port."""
     extra: tuple[str, ...] = ()
     """More arguments of tritonserver, such as ``--model-control-mode=explicit``."""
     timeout: float = 180.0
     """Seconds until every model must be ready."""
     drain_seconds: int = 30
-    """How long requests in flight may take once the server is told to stop."""
+    """Seconds that requests in flight may take once the server is told to stop."""
     auto_complete: bool = False
-    """Let Triton complete configurations: one more interpreter a model, so starting takes some 2 s longer."""
+    """Let Triton complete configurations: it starts one more interpreter per model, which takes some 2 s."""
     detached: bool = False
-    """Outlive this process."""
+    """Whether the server outlives this process."""
     cache: int = 0
-    """Bytes for answers to repeated requests; 0: nothing is kept."""
+    """Size of the response cache in bytes; 0 for none."""
 
 
 class TritonServer:
     """One tritonserver; a context manager that starts it, waits until it is ready, and stops it.
 
-    It dies with this process (unless detached), takes its stubs along and leaves no shared memory.
+    It ends with this process (unless detached), together with its stubs, and leaves no shared memory.
     """
 
     def __init__(self, options: ServerOptions) -> None:
@@ -85,7 +85,7 @@ class TritonServer:
 
     @property
     def pid(self) -> int:
-        """The process to send SIGTERM to; it outlives tritonserver by a moment, to clear up."""
+        """The process to send SIGTERM to; it outlives tritonserver by a moment, to clean up."""
         if self._process is None:
             raise ServeError("the server was not started")
         return self._process.pid
@@ -113,13 +113,12 @@ class TritonServer:
     @property
     def log_file(self) -> Path:
         """Where tritonserver and its models write."""
-        named = self.options.log_file
-        return named or backends.cache_root() / "logs" / f"serve-{self.options.http_port}.log"
+        return self.options.log_file or backends.cache_root() / "logs" / f"serve-{self.options.http_port}.log"
 
     def start(self) -> None:
-        """Check what can be checked, then start the process; returns before it is ready.
+        """Check what can be checked, then start the process; returns before the server is ready.
 
-        Errors: ServeError for anything found wrong before the start, see problems.
+        Errors: ServeError for whatever is wrong before the start, see `problems`.
         """
         explicit = any("explicit" in part or "poll" in part for part in self.options.extra)
         self._models = problems.check_repository(self.options.repository, may_be_empty=explicit)
@@ -127,16 +126,16 @@ class TritonServer:
             self._models = []
         problems.check_config_name(self.options.repository, self.options.config_name)
         wheel.check_environment()
-        parts = wheel.find_wheel()
-        environment = wheel.environment(parts)
+        server_wheel = wheel.find_wheel()
+        environment = wheel.environment(server_wheel)
         if self.options.cache:
-            cache.check(parts, self.options.repository, self.options.config_name)
-        directory = backends.assemble(parts)
-        chosen = ports.pick_ports(self.options.host, self._ports())
+            cache.check(server_wheel, self.options.repository, self.options.config_name)
+        directory = backends.assemble(server_wheel)
+        picked = ports.pick_ports(self.options.host, self._ports())
         self.options = replace(
-            self.options, http_port=chosen["http"], grpc_port=chosen["grpc"], metrics_port=chosen["metrics"]
+            self.options, http_port=picked["http"], grpc_port=picked["grpc"], metrics_port=picked["metrics"]
         )
-        ports.check_ports(self.options.host, chosen)
+        ports.check_ports(self.options.host, picked)
         try:
             self.log_file.parent.mkdir(parents=True, exist_ok=True)
             log = self.log_file.open("wb")
@@ -146,7 +145,7 @@ class TritonServer:
         guard += [f"{self._name}-", str(self.options.drain_seconds + 5)]
         with log:
             self._process = subprocess.Popen(
-                [*guard, *self._command(parts, directory)],
+                [*guard, *self._command(server_wheel, directory)],
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -159,10 +158,10 @@ class TritonServer:
     def wait_ready(self, progress: Callable[[int, int], None] | None = None) -> float:
         """Wait until every model is ready; returns the seconds since the start.
 
-        ``progress(ready, total)`` is called whenever a number changes. The server is killed when it fails.
+        ``progress(ready, total)`` is called whenever one of its numbers changes. The server is killed when it fails.
         Errors: ServeError naming the models that failed to load, or why the server ended or took too long.
         """
-        tolerant = any("exit-on-error=false" in part for part in self.options.extra)
+        may_fail = any("exit-on-error=false" in part for part in self.options.extra)
         shown, failed, failed_at = (-1, -1), 0, 0.0
         while True:
             log = self._log()
@@ -174,9 +173,9 @@ class TritonServer:
             code = self.poll()
             if code is not None:
                 raise ServeError(problems.explain_exit(self._log(), code, self.log_file))
-            if (self.health.live() if tolerant else self.health.ready()) and self.health.is_named(self._name):
+            if (self.health.live() if may_fail else self.health.ready()) and self.health.is_named(self._name):
                 break
-            failures = {} if tolerant else problems.load_failures(log)
+            failures = {} if may_fail else problems.load_failures(log)
             now = time.monotonic()
             if len(failures) > failed:
                 failed, failed_at = len(failures), now
@@ -190,7 +189,7 @@ class TritonServer:
         return time.monotonic() - self._started
 
     def poll(self) -> int | None:
-        """None while it runs, else its exit code; 128 + the signal that ended it."""
+        """None while it runs, else its exit code, or 128 + the signal that ended it."""
         if self._process is None:
             return 0
         code = self._process.poll()
@@ -199,16 +198,16 @@ class TritonServer:
     def stop(self, drain_seconds: float | None = None) -> None:
         """Let requests in flight finish, then end the server; after ``drain_seconds`` end it anyway.
 
-        The default is ``options.drain_seconds``, which also bounds it: Triton learns that one at its start.
+        The default is ``options.drain_seconds``, which is also the maximum: Triton is given that one at its start.
         """
         if self._process is None or self.poll() is not None:
             return
         self._process.send_signal(signal.SIGTERM)
-        patience = self.options.drain_seconds if drain_seconds is None else drain_seconds
+        limit = self.options.drain_seconds if drain_seconds is None else drain_seconds
         try:
-            self._process.wait(patience + 3.0)  # unloading takes a second or two more
+            self._process.wait(limit + 3.0)  # unloading takes a second or two more
         except subprocess.TimeoutExpired:
-            logger.warning("tritonserver did not end within %g s and is killed", patience)
+            logger.warning("tritonserver did not end within %g s and is killed", limit)
             self.kill()
 
     def kill(self) -> None:
@@ -233,14 +232,14 @@ class TritonServer:
     def _log(self) -> str:
         return self.log_file.read_bytes().decode("utf-8", "replace")
 
-    def _command(self, parts: wheel.Wheel, directory: Path) -> list[str]:
+    def _command(self, server_wheel: wheel.Wheel, directory: Path) -> list[str]:
         options = self.options
         command = [
-            str(parts.server),
+            str(server_wheel.server),
             f"--id={self._name}",
             f"--model-repository={options.repository.resolve()}",
         ]
-        command += [f"--backend-directory={directory}", f"--cache-directory={parts.caches}"]
+        command += [f"--backend-directory={directory}", f"--cache-directory={server_wheel.caches}"]
         for use, port in self._ports().items():
             command += [f"--{use}-address={options.host}", f"--{use}-port={port}"]
         command += [f"--backend-config=python,shm-region-prefix-name={self._name}-"]

@@ -1,4 +1,4 @@
-"""Finds what the pip server is made of: tritonserver, its libraries, this Python's stub and libpython."""
+"""Finds the parts of the pip server: tritonserver, its libraries, this Python's stub and libpython."""
 
 from __future__ import annotations
 
@@ -67,8 +67,8 @@ def find_wheel() -> Wheel:
     wheel = Wheel(version, package / "tritonserver", package.parent / "nvidia_pytriton.libs")
     stubs = wheel.root / "python_backend_stubs"
     if stubs.is_dir() and not wheel.python_backend[-1].exists():
-        have = ", ".join(sorted((path.name for path in stubs.iterdir()), key=lambda name: int(name.split(".")[1])))
-        raise ServeError(f"nvidia-pytriton {version} has no stub for Python {python_version()}, only for {have}")
+        versions = ", ".join(sorted((path.name for path in stubs.iterdir()), key=lambda name: int(name.split(".")[1])))
+        raise ServeError(f"nvidia-pytriton {version} has no stub for Python {python_version()}, only for {versions}")
     for path in [wheel.server, wheel.libraries, *wheel.python_backend]:
         if not path.exists():
             raise ServeError(

@@ -162,7 +162,9 @@ def fused(build_arguments: list[str], repository: Path, tmp_path_factory: pytest
 def server(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TritonServer]:
     """The real tritonserver on free ports, ragged configuration."""
     log = tmp_path_factory.mktemp("server") / "triton.log"
-    with TritonServer(ServerOptions(repository, http_port=0, grpc_port=0, metrics_port=0, log_file=log)) as running:
+    with TritonServer(
+        ServerOptions(repository=repository, http_port=0, grpc_port=0, metrics_port=0, log_file=log)
+    ) as running:
         yield running
 
 

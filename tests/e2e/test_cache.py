@@ -27,7 +27,7 @@ def test_repeated_texts_under_concurrency(repository: Path, pipelines: dict[str,
     texts = real_sentences(24)
     wanted = {task: expected(pipelines[task], texts) for task in ("topic", "ner")}
     options = ServerOptions(
-        repository, http_port=0, grpc_port=0, metrics_port=0, log_file=tmp_path / "log", cache=1 << 24
+        repository=repository, http_port=0, grpc_port=0, metrics_port=0, log_file=tmp_path / "log", cache=1 << 24
     )
     with TritonServer(options) as server:
         with Client(server.grpc_address) as ours:  # answers with and without numbers, of the same texts

@@ -78,7 +78,7 @@ def server(arguments: list[str], tmp_path_factory: pytest.TempPathFactory) -> It
     """Two tasks and both ensembles, in a server that loads models again when told to."""
     assert build_all.main([*arguments, "--compat", "paddlenlp"]) == 0
     options = ServerOptions(
-        Path(arguments[-1]),
+        repository=Path(arguments[-1]),
         http_port=0,
         grpc_port=0,
         metrics_port=0,

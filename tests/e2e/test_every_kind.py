@@ -179,7 +179,9 @@ def everything(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def running(everything: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TritonServer]:
     log = tmp_path_factory.mktemp("kinds-server") / "triton.log"
-    with TritonServer(ServerOptions(everything, http_port=0, grpc_port=0, metrics_port=0, log_file=log)) as server:
+    with TritonServer(
+        ServerOptions(repository=everything, http_port=0, grpc_port=0, metrics_port=0, log_file=log)
+    ) as server:
         yield server
 
 

@@ -28,7 +28,9 @@ TASKS = ("topic", "ner")
 @pytest.fixture(scope="module")
 def server(fused: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TritonServer]:
     log = tmp_path_factory.mktemp("fused_log") / "triton.log"
-    with TritonServer(ServerOptions(fused, http_port=0, grpc_port=0, metrics_port=0, log_file=log)) as running:
+    with TritonServer(
+        ServerOptions(repository=fused, http_port=0, grpc_port=0, metrics_port=0, log_file=log)
+    ) as running:
         yield running
 
 
@@ -127,7 +129,7 @@ def test_it_holds_no_weights_and_passes_lint(fused: Path) -> None:
 
 def test_it_serves_alone(fused: Path, tmp_path: Path) -> None:
     options = ServerOptions(
-        fused,
+        repository=fused,
         http_port=0,
         grpc_port=0,
         metrics_port=0,

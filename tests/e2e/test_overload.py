@@ -58,7 +58,9 @@ def slow_server(root: Path, build_arguments: list[str], table: str) -> Iterator[
     given |= {"--tasks-file": str(root / "tasks.toml"), "--base-model": str(root / "base")}
     given |= {"--cache": str(root / "build"), "--output": str(root / "repository")}
     assert build_all.main([part for option in given.items() for part in option]) == 0
-    options = ServerOptions(root / "repository", http_port=0, grpc_port=0, metrics_port=0, log_file=root / "log")
+    options = ServerOptions(
+        repository=root / "repository", http_port=0, grpc_port=0, metrics_port=0, log_file=root / "log"
+    )
     with TritonServer(options) as running:
         yield running
 

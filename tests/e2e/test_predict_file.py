@@ -181,7 +181,7 @@ def test_a_kill_and_an_interruption(
 
 def test_a_server_that_goes_away(repository: Path, many: Path, undisturbed: Any, tmp_path: Path) -> None:
     output = tmp_path / "out.jsonl"
-    options = ServerOptions(repository, http_port=0, grpc_port=0, metrics_port=0, log_file=tmp_path / "log")
+    options = ServerOptions(repository=repository, http_port=0, grpc_port=0, metrics_port=0, log_file=tmp_path / "log")
     with TritonServer(options) as server:
         words = command("topic", "--input", many, "--output", output, "--url", server.grpc_address)
         with running(words) as process:

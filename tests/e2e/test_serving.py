@@ -214,7 +214,7 @@ def test_the_portable_configuration_gives_the_same_answers(
     """config.pbtxt without --model-config-name, as on NVIDIA's image: padding to buckets."""
     texts = [t for t in real_sentences(80) if len(t) < 300]
     options = ServerOptions(
-        repository, http_port=0, grpc_port=0, metrics_port=0, config_name=None, log_file=tmp_path / "log"
+        repository=repository, http_port=0, grpc_port=0, metrics_port=0, config_name=None, log_file=tmp_path / "log"
     )
     with TritonServer(options) as running, grpc.InferenceServerClient(running.grpc_address) as client:
         for task in ("topic", "ner"):

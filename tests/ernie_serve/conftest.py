@@ -71,7 +71,7 @@ def options(tmp_path: Path) -> Callable[..., ServerOptions]:
             "log_file": tmp_path / "server.log",
             "timeout": 60,
         }
-        return ServerOptions(repository, **{**defaults, **changes})  # type: ignore[arg-type]
+        return ServerOptions(repository=repository, **{**defaults, **changes})  # type: ignore[arg-type]
 
     return make
 

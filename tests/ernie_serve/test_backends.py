@@ -9,6 +9,7 @@ import subprocess
 import sys
 import sysconfig
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -119,12 +120,22 @@ def test_a_record_of_another_process_with_the_same_number_is_not_ours(
 ) -> None:
     monkeypatch.setenv(backends.CACHE_VARIABLE, str(tmp_path))
     mine = detached.start_time(os.getpid())
-    record = detached.Record(os.getpid(), mine, "127.0.0.1", 8123, 1, 2, 5, "models", "log")
+    record = detached.Record(
+        pid=os.getpid(),
+        started=mine,
+        host="127.0.0.1",
+        http_port=8123,
+        grpc_port=1,
+        metrics_port=2,
+        drain_seconds=5,
+        repository="models",
+        log_file="log",
+    )
     record.write()
     assert detached.find(None) == record
     with pytest.raises(ServeError, match="no server runs in the background on HTTP port 9999; one runs on 8123"):
         detached.find(9999)
-    other = detached.Record(os.getpid(), mine - 1, "127.0.0.1", 8123, 1, 2, 5, "models", "log")
+    other = replace(record, started=mine - 1)
     other.write()
     assert detached.running() == []
     assert not other.path.exists()

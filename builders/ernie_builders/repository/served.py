@@ -37,7 +37,7 @@ def check_served(staged: Path, manifest: Manifest, items: Items) -> dict[str, Ve
     from ernie_serve import ServeError, ServerOptions
 
     options = ServerOptions(
-        staged, http_port=0, grpc_port=0, metrics_port=0, log_file=staged.with_name(f"{staged.name}.log")
+        repository=staged, http_port=0, grpc_port=0, metrics_port=0, log_file=staged.with_name(f"{staged.name}.log")
     )
     try:
         with ExitStack() as stack:

@@ -33,7 +33,7 @@ class TritonPeer(HttpPeer):
         """Start a server with these models, the last of which is asked; the address."""
         folder = self._stack.enter_context(tempfile.TemporaryDirectory(prefix=f"peer-{self.name}-"))
         options = ServerOptions(
-            repository,
+            repository=repository,
             http_port=port,
             grpc_port=free_port(),
             metrics_port=free_port(),

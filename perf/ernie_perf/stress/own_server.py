@@ -29,7 +29,7 @@ def server_of(repository: Path, model: str) -> TritonServer:
     """A server on free ports with that model and its steps and no others; a context manager starts it."""
     control = ("--model-control-mode=explicit", f"--load-model={model}")
     return TritonServer(
-        ServerOptions(repository, http_port=0, grpc_port=0, metrics_port=0, extra=control, log_file=None)
+        ServerOptions(repository=repository, http_port=0, grpc_port=0, metrics_port=0, extra=control, log_file=None)
     )
 
 

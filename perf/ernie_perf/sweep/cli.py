@@ -85,7 +85,7 @@ def _target(stack: ExitStack, request: SweepRequest, tasks: Sequence[MeasuredTas
         return Target(grpc=server.grpc, http=server.http, metrics=server.metrics)
     models = [variant_ensemble(task.name, variant.name) for task in tasks for variant in task.variants]
     options = ServerOptions(
-        request.selection.repository,
+        repository=request.selection.repository,
         http_port=0,
         grpc_port=0,
         metrics_port=0,
