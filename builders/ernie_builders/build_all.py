@@ -8,10 +8,10 @@ import time
 from collections.abc import Sequence
 
 from .compat.choice import Choice, choose
-from .config.tasks import TaskConfig, load_tasks
+from .config.tasks import TaskConfig, read_tasks
 from .console import run_command, say
 from .dry_run.plan import dry_run, show
-from .errors import PublishError
+from .errors import ConfigError, PublishError
 from .filesystem import disk_error
 from .options import parser, request_from
 from .registry.saving import check_comparable, check_saving
@@ -20,7 +20,7 @@ from .stages.context import Context
 from .stages.order import run_task
 from .stages.request import BuildRequest
 from .stages.results import Evaluated, Published
-from .stages.selection import check_checkpoints, make_context, requested_tasks, without_checkpoint
+from .stages.selection import check_checkpoints, check_requested, make_context, requested_tasks, without_checkpoint
 from .stages.stage import Finished
 
 NAME = "ernie-triton build"
@@ -37,8 +37,9 @@ def build(request: BuildRequest) -> None:
     if request.dry_run:
         show(dry_run(request))
         return
-    known = load_tasks(request.tasks_file)
-    tasks = requested_tasks(request, known)
+    file = read_tasks(request.tasks_file)
+    faults = check_requested(request, file)
+    tasks = requested_tasks(request, file.tasks)
     check_saving(request, tasks)
     if request.until == "publish":
         check_all_free(request.output, tasks)
@@ -53,13 +54,17 @@ def build(request: BuildRequest) -> None:
     for number, task in enumerate(tasks, 1):
         say(f"[{task.name}] {task.title} ({number} of {len(tasks)})")
         lines = _build_task(request, task, compat)
-        if request.overrides.picks_candidates(known[task.name]):  # nobody asked for one of them by name
+        if request.overrides.picks_candidates(file.tasks[task.name]):  # nobody asked for one of them by name
             for line in lines:
                 say(f"[{task.name}] not taken: {line}")
         else:
             refused += [f"{task.name} {line}" for line in lines]
+    left_out = f"not built: {'; '.join(map(str, faults))}" if faults else ""
     if refused and not request.force:
-        raise PublishError(f"refused by the gate, not published: {'; '.join(refused)} (--force publishes them too)")
+        lines = f"refused by the gate, not published: {'; '.join(refused)} (--force publishes them too)"
+        raise PublishError(f"{lines}; {left_out}" if left_out else lines)
+    if left_out:
+        raise ConfigError(left_out)
 
 
 def _build_task(request: BuildRequest, task: TaskConfig, compat: Choice) -> Sequence[str]:

@@ -159,3 +159,35 @@ def test_variants_that_the_encoder_cannot_have() -> None:
     ):
         with pytest.raises(ConfigError, match=rf"tasks.tnews: variant {variant}: .*{says}"):
             check_fit(replace(task, variants=("fp32", variant)), embedded, False)
+
+
+@pytest.fixture
+def faulty(place: Place, tmp_path: Path) -> Place:
+    """A place whose tasks file has one more task, with a fault in it."""
+    path = tmp_path / "faulty" / "tasks.toml"
+    path.parent.mkdir()
+    text = place.tasks_file.read_text(encoding="utf-8")
+    path.write_text(f'{text}\n[tasks.odd]\nkind = "poetry"\nlimits = {{}}\ndata = {{}}\n', encoding="utf-8")
+    return replace(place, tasks_file=path)
+
+
+ODD = "tasks.toml: tasks.odd: kind 'poetry' is none of "
+
+
+def test_a_faulty_task_does_not_block_another(faulty: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    assert faulty.build("--until", "data") == 0
+    assert capsys.readouterr().out.startswith(f"warning: {ODD}")
+    assert faulty.build("--dry-run") == 0
+    assert f"warning: {ODD}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("more", [("--until", "data"), ("--dry-run",)])
+def test_a_faulty_task_that_is_asked_for(faulty: Place, one_line: OneLine, more: tuple[str, ...]) -> None:
+    one_line(faulty.build(*more, task="topics,odd"), f"ernie-triton build: {ODD}")
+    assert not faulty.cache.exists()
+
+
+def test_all_healthy_tasks_are_built(faulty: Place, one_line: OneLine) -> None:
+    one_line(faulty.build("--until", "data", task="all"), f"not built: {ODD}")
+    assert faulty.stage("data", "topics").is_dir() and faulty.stage("data", "names").is_dir()
+    one_line(faulty.build("--dry-run", task="all"), f"not planned: {ODD}")

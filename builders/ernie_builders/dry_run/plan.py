@@ -13,7 +13,7 @@ from ernie_runtime.repository import versions
 
 from ..checkpoints.base_models import EMBEDDED
 from ..compat.choice import choose
-from ..config.tasks import ASSETS, TaskConfig, load_tasks
+from ..config.tasks import ASSETS, TaskConfig, read_tasks
 from ..console import say
 from ..errors import ConfigError
 from ..presets.entry import draft_task, how_to_add
@@ -21,7 +21,7 @@ from ..presets.presets import ALL, PUBLISHED, load_presets, task_names
 from ..presets.table import preset_table
 from ..stages.order import steps
 from ..stages.request import BuildRequest
-from ..stages.selection import check_checkpoints, make_context, requested_tasks, takes_shipped
+from ..stages.selection import check_checkpoints, check_requested, make_context, requested_tasks, takes_shipped
 from .lookup import DataFile, data_files, stage_label, stage_states, why_not_looked_up
 from .rows import Rows, Source, data_rows, task_rows
 
@@ -34,7 +34,8 @@ def dry_run(request: BuildRequest) -> Iterator[str]:
     if overrides.preset == ALL:
         yield from preset_table(overrides.base_model)
         return
-    known = load_tasks(request.tasks_file)
+    file = read_tasks(request.tasks_file)
+    known, faults = file.tasks, check_requested(request, file)
     names = _names(request, known)
     have = tuple(name for name in names if name in known)
     tasks = {task.name: task for task in requested_tasks(replace(request, tasks=have), known)} if have else {}
@@ -58,6 +59,8 @@ def dry_run(request: BuildRequest) -> Iterator[str]:
         yield from () if name in tasks else ("", *how_to_add(task))
     if request.compat:
         yield from ("", "[compat]", *(f"  {line}" for line in compat.lines()))
+    if faults:
+        raise ConfigError(f"not planned: {'; '.join(map(str, faults))}")
 
 
 def show(lines: Iterable[str]) -> None:

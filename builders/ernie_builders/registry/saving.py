@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ..config.tasks import ASSETS, TASKS_FILE, TaskConfig, load_tasks
+from ..config.tasks import ASSETS, TASKS_FILE, TaskConfig, read_tasks
 from ..console import say
 from ..errors import ConfigError, DataError
 from ..kinds import get_builder_kind
@@ -61,14 +61,14 @@ def save(request: BuildRequest, place: Path, context: Context, finished: Finishe
 
 def sharing(task: TaskConfig, file: Path) -> list[str]:
     """The other tasks of a tasks file that have the weights of this one's checkpoint."""
-    tasks = load_tasks(file).values()
+    tasks = read_tasks(file).tasks.values()
     return [other.name for other in tasks if task.checkpoint == other.checkpoint != "" and other.name != task.name]
 
 
 def _evaluated(name: str, folder: Path, request: BuildRequest) -> Evaluated | None:
     """The dev figures of a task with a checkpoint's weights; None where its data is not at hand."""
     plain = replace(request, overrides=Overrides())
-    task = plain.overrides.apply(load_tasks(request.tasks_file)[name], request.profile)
+    task = plain.overrides.apply(read_tasks(request.tasks_file).tasks[name], request.profile)
     try:
         context = make_context(task, plain, folder)
     except DataError as error:

@@ -10,8 +10,9 @@ from pathlib import Path
 from ernie_runtime.manifest import Evaluation
 
 from ..checkpoints.checkpoint import Checkpoint, read_checkpoint
-from ..config.tasks import ASSETS, TaskConfig
+from ..config.tasks import ASSETS, TaskConfig, TasksFile
 from ..config.variants import FULL
+from ..console import say
 from ..errors import ConfigError, DataError
 from ..kinds import get_builder_kind
 from ..modeling.compatibility import check_fit
@@ -37,6 +38,21 @@ def requested_tasks(request: BuildRequest, tasks: Mapping[str, TaskConfig]) -> l
     if not names:
         raise ConfigError(f"--tasks: names no task; {file} has {', '.join(tasks)}")
     return [request.overrides.apply(tasks[name], request.profile) for name in names]
+
+
+def check_requested(request: BuildRequest, file: TasksFile) -> list[ConfigError]:
+    """The faults of tasks that are left out though they are asked for, as all are; a warning for every other fault.
+
+    Raises the fault of a task that was asked for by name, or where no other task is left.
+    """
+    names = request.tasks if request.tasks is not None else task_names(request.overrides.preset, file.faults)
+    faults = [file.faults[name] for name in names if name in file.faults]
+    if faults and (request.tasks is not None or not file.tasks):
+        raise faults[0]
+    for name, fault in file.faults.items():
+        if fault not in faults:
+            say(f"warning: {fault} (task {name} is not asked for)")
+    return faults
 
 
 def check_checkpoints(request: BuildRequest, tasks: Sequence[TaskConfig]) -> None:

@@ -106,5 +106,16 @@ def test_a_build_with_a_preset(place: Place, capsys: pytest.CaptureFixture[str])
     assert reproduce(request, task).endswith(" --preset intent_slots --set epochs=1")
 
 
+def test_the_card_s_command_has_the_devices(place: Place) -> None:
+    """How many there are decides which rows make up a step, so another number trains other weights."""
+    request = parse(place.arguments("--devices", "0,1", "--seed", "7", "--base-model", ""))
+    (task,) = requested_tasks(request, load_tasks(place.tasks_file))
+    command = reproduce(request, task)
+    assert " --data-dir DATA --seed 7 --devices 0,1" in command and "--device " not in command
+    again = parse(command.removeprefix("ernie-triton build ").split())
+    assert (again.devices, again.seed) == (request.devices, request.seed)
+    assert " --device gpu --devices 0,1" in reproduce(replace(request, device="gpu"), task)
+
+
 def test_a_preset_longer_than_the_encoder_can_read(place: Place, one_line: OneLine) -> None:
     one_line(place.build("--preset", "tnews"), "tasks.topics.limits.max_length is 128, ", " has 64 positions")

@@ -20,7 +20,7 @@ from ernie_runtime.manifest import Manifest
 from ernie_runtime.repository import newest_version
 from ernie_runtime.steps.pipeline import Pipeline
 
-from ..places import Place
+from ..places import Place, copied
 
 VARIANTS = ("fp32", "int8", "int8-ort", "dynamic8-e8", "fp32-ov-e8", "fp32-paddle")
 
@@ -69,6 +69,17 @@ def test_the_smallest_is_recommended(built: Place) -> None:
     assert manifest.recommended == min(manifest.variants, key=lambda variant: variant.bytes).name
     config = (built.output / "topics" / "config.pbtxt").read_text(encoding="utf-8")
     assert f'"topics_encoder_{manifest.recommended}"' in config
+
+
+def test_until_evaluate_evaluates_them(finished: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    place = copied(finished, tmp_path)
+    asked = ("--variants", "fp32,dynamic8", "--until", "evaluate")
+    assert place.build("--dry-run", *asked) == 0
+    planned = capsys.readouterr().out
+    assert "convert dynamic8" in planned and "evaluate dynamic8" in planned
+    assert place.build(*asked) == 0
+    assert "[topics dynamic8] evaluate: dev accuracy " in capsys.readouterr().out
+    assert not place.output.exists()
 
 
 def negated(source: Path, target: Path, *_: Any) -> None:
