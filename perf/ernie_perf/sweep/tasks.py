@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from ernie_builders.config.tasks import TaskConfig, load_tasks
+from ernie_builders.config.tasks import TaskConfig, TasksFile, read_tasks
 from ernie_runtime.manifest import Evaluation, Manifest, Variant
 from ernie_runtime.names import tokenizer_task
 from ernie_runtime.repository import task_manifest
@@ -74,14 +74,14 @@ def select_tasks(selection: TaskSelection) -> list[MeasuredTask]:
     for name in (*names, *selection.texts):
         if name not in published:
             raise PerfError(f"{repository} has no task {name!r}; it has {', '.join(published) or 'none'}")
-    configs = load_tasks(selection.tasks_file)
+    tasks_file = read_tasks(selection.tasks_file)
     tasks = []
     for name in names:
         manifest = task_manifest(repository, name)
         variants = _variants(manifest, selection.variants)
         if variants:
             pipeline = Pipeline.load(repository, name, variants[0].name)
-            config = _same_task(configs.get(name), manifest)
+            config = _config_of(tasks_file, manifest)
             items, source = find_texts(manifest, config, selection.texts.get(name), selection.data_dir, CACHE)
             texts = tokenize_texts(pipeline, items, source, selection.limit)
             tasks.append(MeasuredTask(manifest=manifest, variants=variants, texts=texts))
@@ -123,6 +123,9 @@ def _variants(manifest: Manifest, selected: str) -> tuple[Variant, ...]:
     return tuple(variant for variant in manifest.variants if variant.name in names)
 
 
-def _same_task(config: TaskConfig | None, manifest: Manifest) -> TaskConfig | None:
-    """The tasks file's entry of that name, if it is the task that was published."""
+def _config_of(tasks_file: TasksFile, manifest: Manifest) -> TaskConfig | None:
+    """The tasks file's entry of that name, if that task was published. Errors: ConfigError where it is faulty."""
+    if manifest.task in tasks_file.faults:
+        raise tasks_file.faults[manifest.task]
+    config = tasks_file.tasks.get(manifest.task)
     return config if config is not None and config.kind == manifest.kind else None
