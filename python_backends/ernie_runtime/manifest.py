@@ -26,7 +26,7 @@ class Label:
     name: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Limits:
     """How a text is cut for the encoder; lengths in tokens unless said otherwise."""
 
@@ -54,7 +54,7 @@ class Limits:
 OWN_SPLITS = ("dev", "sample")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Evaluation:
     """A measured quality figure: `metrics` on `rows` texts of `split`, through the serving code or as told in `by`.
 
@@ -67,7 +67,7 @@ class Evaluation:
     by: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Variant:
     """One precision or size of the encoder, served as `<task>_encoder_<name>`."""
 
@@ -87,7 +87,7 @@ class Variant:
     batching: Mapping[str, Any] = field(default_factory=dict)  # calibrated: how the engine stand-ins run it
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Manifest:
     """A task as published."""
 

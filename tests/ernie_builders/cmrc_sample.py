@@ -22,4 +22,4 @@ def sample(split: str) -> list[Example]:
 
 def with_limits(max_length: int, doc_stride: int, **options: Any) -> TaskConfig:
     """The task with windows of another length."""
-    return replace(TASK, limits=Limits(max_length, doc_stride), options={**ROOMY, **options})
+    return replace(TASK, limits=Limits(max_length=max_length, doc_stride=doc_stride), options={**ROOMY, **options})

@@ -25,17 +25,27 @@ LABELS = ("north", "south")
 
 def toy_manifest(max_length: int = 32, **fields: Any) -> Manifest:
     """Classification of one text."""
-    evaluation = Evaluation("dev", 10, {"accuracy": 0.5}, "a test")
+    evaluation = Evaluation(split="dev", rows=10, metrics={"accuracy": 0.5}, by="a test")
     values: dict[str, Any] = {
         "task": "toy",
         "kind": "sequence_classification",
         "title": "A toy",
         "version": 3,
         "labels": tuple(Label(name, name) for name in LABELS),
-        "limits": Limits(max_length, max_length - 2, "truncate", 60),
+        "limits": Limits(max_length=max_length, doc_stride=max_length - 2, overflow="truncate", max_chars=60),
         "vocabulary_size": 9,
         "vocabulary_sha256": "00",
-        "variants": (Variant("fp32", "onnxruntime", "model.onnx", 1, "11", 1e-5, (evaluation,)),),
+        "variants": (
+            Variant(
+                name="fp32",
+                engine="onnxruntime",
+                file="model.onnx",
+                bytes=1,
+                sha256="11",
+                max_abs_error=1e-5,
+                evaluations=(evaluation,),
+            ),
+        ),
         "recommended": "fp32",
         "main_metric": "accuracy",
         "examples": (("今天",), ("明天天气",)),

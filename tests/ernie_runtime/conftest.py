@@ -31,7 +31,7 @@ def make_manifest() -> Callable[..., Manifest]:
         max_chars: int = 20_000,
         **fields: Any,
     ) -> Manifest:
-        evaluation = Evaluation("dev", 10, {"accuracy": 0.5}, "a test")
+        evaluation = Evaluation(split="dev", rows=10, metrics={"accuracy": 0.5}, by="a test")
         return Manifest(
             **{
                 "task": "toy",
@@ -39,10 +39,20 @@ def make_manifest() -> Callable[..., Manifest]:
                 "title": "A toy, 玩具",
                 "version": 1,
                 "labels": tuple(Label(x, x) if isinstance(x, str) else Label(*x) for x in labels),
-                "limits": Limits(max_length, doc_stride, overflow, max_chars),
+                "limits": Limits(max_length=max_length, doc_stride=doc_stride, overflow=overflow, max_chars=max_chars),
                 "vocabulary_size": 9,
                 "vocabulary_sha256": "00",
-                "variants": (Variant("fp32", "onnxruntime", "model.onnx", 1, "11", 1e-5, (evaluation,)),),
+                "variants": (
+                    Variant(
+                        name="fp32",
+                        engine="onnxruntime",
+                        file="model.onnx",
+                        bytes=1,
+                        sha256="11",
+                        max_abs_error=1e-5,
+                        evaluations=(evaluation,),
+                    ),
+                ),
                 "recommended": "fp32",
                 "main_metric": "accuracy",
                 "examples": (("今天",), ("明天",)),

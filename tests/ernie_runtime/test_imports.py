@@ -58,7 +58,7 @@ def imports_of(room: str) -> Iterator[tuple[str, str]]:
     """Place and module of each import in a room's files, those of a room inside it left out."""
     inner = [ROOT / other for other in ROOMS if other.startswith(f"{room}/")]
     for path in sorted((ROOT / room).rglob("*.py")):
-        if not any(path.is_relative_to(other) for other in inner):
+        if not path.is_symlink() and not any(path.is_relative_to(other) for other in inner):
             name = path.relative_to(ROOT)
             for line, module in imports(path.read_text(encoding="utf-8"), len(name.parts) - 2):
                 yield f"{name}:{line}", module

@@ -135,7 +135,10 @@ def through_steps(
 ) -> list[dict[str, Any]]:
     """RESULT of each text, in requests of 1-5 texts, many requests in each call of a step."""
     results = []
-    encoder, postprocess = EncoderStep(oracle, ["logits"], Batching(64, 16)), PostprocessStep(manifest)
+    encoder, postprocess = (
+        EncoderStep(oracle, ["logits"], Batching(token_budget=64, max_rows=16)),
+        PostprocessStep(manifest),
+    )
     rest = list(texts)
     while rest:
         requests: list[dict[str, np.ndarray]] = []
@@ -197,7 +200,7 @@ def test_spans_slice_back_to_the_entities(
     numbered: Any = Numbered(texts, tokenized)
     oracle = Oracle(numbered, entities, manifest, rng)
     served = through_steps(texts, manifest, numbered, oracle, rng)
-    pipeline = Pipeline(manifest, numbered, oracle, Batching(100, 7))
+    pipeline = Pipeline(manifest, numbered, oracle, Batching(token_budget=100, max_rows=7))
     predicted = pipeline.predict([(text,) for text in texts], chunk=rng.randint(50, 300))
 
     whole_words: dict[str, list[int]] = {}

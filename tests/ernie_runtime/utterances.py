@@ -40,6 +40,6 @@ def answer(manifest: Manifest, text: str, slots: np.ndarray, *intents: Sequence[
             "slot_logits": np.concatenate([loud, slots[inner], loud]).astype(np.float32),
         }
         windows.append(WindowOutput(np.concatenate([ends, offsets[inner], ends]).astype(np.int32), tensors))
-    document = Document(text, len(text), len(windows), False)
+    document = Document(text=text, tokens=len(text), windows=len(windows), truncated=False)
     (found,) = KIND.decode([document], [windows], manifest)
     return found

@@ -34,10 +34,13 @@ def repository(tmp_path: Path) -> Path:
             title="Topics",
             version=version,
             labels=(Label("0", "sport"), Label("1", "money")),
-            limits=Limits(32, 20),
+            limits=Limits(max_length=32, doc_stride=20),
             vocabulary_size=9,
             vocabulary_sha256="",
-            variants=tuple(Variant(name, "onnxruntime", "model.onnx", 1, "", 0.0) for name in ("fp32", "int8", "bf16")),
+            variants=tuple(
+                Variant(name=name, engine="onnxruntime", file="model.onnx", bytes=1, sha256="", max_abs_error=0.0)
+                for name in ("fp32", "int8", "bf16")
+            ),
             recommended="fp32",
             main_metric="accuracy",
             made_by={"build": "b7"},

@@ -143,7 +143,7 @@ def _check_manifest(task: TaskConfig, where: str) -> None:
             limits=task.limits,
             vocabulary_size=0,
             vocabulary_sha256="",
-            variants=(Variant("fp32", "", "", 0, "", 0.0),),
+            variants=(Variant(name="fp32", engine="", file="", bytes=0, sha256="", max_abs_error=0.0),),
             recommended="fp32",
             main_metric="",
             options=task.options,

@@ -28,7 +28,7 @@ def draft_task(name: str, choice: Choice, base_model: str) -> TaskConfig:
         labels = tuple(Label(label, label) for label in entry.labels)
         hidden = choice.model.encoder.hidden
         options = {key: hidden if value == "hidden" else value for key, value in entry.options.items()}
-    limits = Limits(choice.max_length, max(1, int(choice.max_length * WINDOW_SHARE)))
+    limits = Limits(max_length=choice.max_length, doc_stride=max(1, int(choice.max_length * WINDOW_SHARE)))
     bare = TaskConfig(
         name=name,
         kind=preset.kind,

@@ -36,7 +36,9 @@ def draft_manifest(task: TaskConfig, tokenizer: ErnieTokenizer, learnt: Mapping[
         limits=task.limits,
         vocabulary_size=tokenizer.vocab_size,
         vocabulary_sha256=tokenizer.fingerprint,
-        variants=(Variant("fp32", "onnxruntime", "model.onnx", 0, "", 0.0),),
+        variants=(
+            Variant(name="fp32", engine="onnxruntime", file="model.onnx", bytes=0, sha256="", max_abs_error=0.0),
+        ),
         recommended="fp32",
         examples=task.examples,
         options={**(learnt or {}), **task.options},

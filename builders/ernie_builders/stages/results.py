@@ -137,7 +137,7 @@ class Evaluated(Result):
         """As manifests and cards have them: of the dev rows, then of the further sets."""
         sets = {self.split: (self.rows, self.metrics)}
         sets |= {name: (figures.rows, figures.metrics) for name, figures in self.transfer.items()}
-        return [Evaluation(name, rows, metrics, by) for name, (rows, metrics) in sets.items()]
+        return [Evaluation(split=name, rows=rows, metrics=metrics, by=by) for name, (rows, metrics) in sets.items()]
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> Evaluated:

@@ -30,7 +30,7 @@ class BadLine(Exception):
     """The line holds no item; the message says why."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Record:
     """A line and its item, or the reason why it has none."""
 
@@ -53,14 +53,14 @@ def records(lines: Iterable[Line], parse: Parse, after: int = 0) -> Iterator[Rec
             begun = True
             parsed = parse(text)
         except UnicodeDecodeError as error:
-            record = Record(line, fault=f"not UTF-8: {error.reason} at byte {error.start} of the line")
+            record = Record(line=line, fault=f"not UTF-8: {error.reason} at byte {error.start} of the line")
         except BadLine as fault:
-            record = Record(line, fault=str(fault))
+            record = Record(line=line, fault=str(fault))
         else:
             if parsed is None:
                 continue
             parts, carried = parsed
-            record = Record(line, parts[0] if len(parts) == 1 else parts, None, carried)
+            record = Record(line=line, item=parts[0] if len(parts) == 1 else parts, fault=None, carried=carried)
         if line.number > after:
             yield record
 

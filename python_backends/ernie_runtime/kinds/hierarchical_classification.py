@@ -22,7 +22,7 @@ DEFAULT_THRESHOLD = 0.5  # of a label that the manifest's `thresholds` do not ha
 OPTIONS = ("thresholds", "threshold_choice")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LabelTree:
     """The labels' tree, read off their names: `parent##child`, any depth, every parent a label itself."""
 
@@ -44,7 +44,7 @@ class LabelTree:
                 raise ManifestError(f"label {name!r} needs its parent {parent!r} among the labels")
             parents.append(index[parent] if parent else -1)
             levels.append(len(parts))
-        return cls(names, tuple(parents), tuple(levels))
+        return cls(names=names, parents=tuple(parents), levels=tuple(levels))
 
     @cached_property
     def upward(self) -> list[tuple[int, int]]:

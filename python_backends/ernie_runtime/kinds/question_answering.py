@@ -24,7 +24,7 @@ KEPT = 40  # best spans of a window
 FINITE = -1e30  # stands for the logit of a token that can be no answer
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Options:
     """The kind's options in the manifest."""
 
@@ -126,7 +126,7 @@ class QuestionAnswering:
         return answers
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Spans:
     """Candidates of many windows: arrays of one length, ordered by window; `none` has one value a window."""
 
@@ -171,7 +171,14 @@ def best_spans(windows: Sequence[WindowOutput], max_tokens: int) -> Spans:
     left = real.argmax(axis=1)  # a window's first context token, and its last
     right = length - 1 - real[:, ::-1].argmax(axis=1)
     context = np.minimum(first - left[row], right[row] - last)
-    return Spans(row, offsets[row, first, 0], offsets[row, last, 1], logit[row, chosen], context, none)
+    return Spans(
+        window=row,
+        start=offsets[row, first, 0],
+        end=offsets[row, last, 1],
+        logit=logit[row, chosen],
+        context=context,
+        none=none,
+    )
 
 
 def _log_softmax(logits: np.ndarray, real: np.ndarray) -> np.ndarray:

@@ -20,7 +20,7 @@ Observe = Callable[[int, int], None]
 """Takes the numbers of real and of padding tokens that an engine was given."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Batching:
     """How micro-batches are cut. The defaults suit a CPU.
 

@@ -105,7 +105,12 @@ def _numeric(spec: TensorSpec, answers: Sequence[Answer | str]) -> np.ndarray:
 
 def _document(item: Mapping[str, Any]) -> Document:
     if "error" in item:
-        return Document("", 0, 0, False, item["error"])
+        return Document(text="", tokens=0, windows=0, truncated=False, error=item["error"])
     return Document(
-        item.get("text", ""), item["tokens"], item["windows"], item["truncated"], None, item.get("extra", {})
+        text=item.get("text", ""),
+        tokens=item["tokens"],
+        windows=item["windows"],
+        truncated=item["truncated"],
+        error=None,
+        extra=item.get("extra", {}),
     )

@@ -41,7 +41,7 @@ def pair_window(
     token_type_ids[head:] = 1
     all_offsets = np.zeros((len(input_ids), 2), np.int32)
     all_offsets[head:-1] = offsets
-    return Window(owner, input_ids, token_type_ids, all_offsets)
+    return Window(owner=owner, input_ids=input_ids, token_type_ids=token_type_ids, offsets=all_offsets)
 
 
 def longest_first(first: int, second: int, room: int) -> tuple[int, int]:

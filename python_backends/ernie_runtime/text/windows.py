@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 MAX_WINDOWS = 1024  # of one request; also the encoder's max_batch_size
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Document:
     """One item of a request: what the postprocessor must know of it besides its windows.
 
@@ -34,7 +34,7 @@ class Document:
     extra: Mapping[str, Any] = field(default_factory=dict)  # JSON data that the kind's decode needs besides
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Window:
     """One row for the encoder: [CLS] tokens [SEP], or [CLS] tokens [SEP] tokens [SEP]."""
 
@@ -78,14 +78,16 @@ def make_windows(owner: int, text: TokenizedText, tokenizer: ErnieTokenizer, lim
         input_ids[0], input_ids[1:-1], input_ids[-1] = tokenizer.cls_id, ids, tokenizer.sep_id
         offsets = np.zeros((len(ids) + 2, 2), np.int32)
         offsets[1:-1] = text.offsets[start : start + room]
-        windows.append(Window(owner, input_ids, np.zeros_like(input_ids), offsets))
+        windows.append(
+            Window(owner=owner, input_ids=input_ids, token_type_ids=np.zeros_like(input_ids), offsets=offsets)
+        )
     return windows
 
 
 def empty_window(owner: int, tokenizer: ErnieTokenizer) -> Window:
     """The placeholder row of an item that cannot be answered: [CLS] [SEP]."""
     ids = np.array([tokenizer.cls_id, tokenizer.sep_id], np.int64)
-    return Window(owner, ids, np.zeros_like(ids), np.zeros((2, 2), np.int32))
+    return Window(owner=owner, input_ids=ids, token_type_ids=np.zeros_like(ids), offsets=np.zeros((2, 2), np.int32))
 
 
 def read_texts(
@@ -139,7 +141,7 @@ class Cut:
     def refuse(self, text: str, fault: str) -> None:
         """An item that cannot be answered."""
         self.windows.append(empty_window(self.owner, self.tokenizer))
-        self.documents.append(Document(text, 0, 0, False, fault))
+        self.documents.append(Document(text=text, tokens=0, windows=0, truncated=False, error=fault))
 
     def add(
         self, text: str, tokens: int, windows: Sequence[Window], truncated: bool, extra: Mapping[str, Any] | None = None
@@ -148,7 +150,9 @@ class Cut:
         if len(windows) > MAX_WINDOWS:
             self.refuse(text, f"the text needs {len(windows):,} windows, a request can have {MAX_WINDOWS:,}")
             return
-        self.documents.append(Document(text, tokens, len(windows), truncated, None, extra or {}))
+        self.documents.append(
+            Document(text=text, tokens=tokens, windows=len(windows), truncated=truncated, error=None, extra=extra or {})
+        )
         self.windows.extend(windows)
 
 

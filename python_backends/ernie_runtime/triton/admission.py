@@ -35,7 +35,7 @@ class Receiver(Protocol):
         """What was sent since."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Execution:
     """What became of an execution's requests, in rows (texts of a tokenizer, windows of an encoder)."""
 

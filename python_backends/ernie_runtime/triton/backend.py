@@ -149,7 +149,9 @@ def _execution(sizes: Sequence[int], outcomes: Sequence[Any], dropped: int, seco
     """sizes: rows of each request that was worked on."""
     answered = [(size, outcome) for size, outcome in zip(sizes, outcomes, strict=True) if isinstance(outcome, dict)]
     made = sum(len(next(iter(outcome.values()))) for _, outcome in answered)
-    return Execution(sum(sizes), sum(size for size, _ in answered), made, dropped, seconds)
+    return Execution(
+        taken=sum(sizes), passed=sum(size for size, _ in answered), made=made, dropped=dropped, seconds=seconds
+    )
 
 
 def _run(step: Step, inputs: Sequence[dict[str, np.ndarray]], pb_utils: Any) -> list[dict[str, np.ndarray] | Exception]:

@@ -18,7 +18,9 @@ from ..tiny import CONFIG
 
 def window(*ids: int) -> Window:
     array = np.array(ids, np.int64)
-    return Window(0, array, np.zeros_like(array), np.zeros((len(ids), 2), np.int32))
+    return Window(
+        owner=0, input_ids=array, token_type_ids=np.zeros_like(array), offsets=np.zeros((len(ids), 2), np.int32)
+    )
 
 
 def run(path: Path, ids: np.ndarray) -> np.ndarray:

@@ -23,7 +23,9 @@ def tokenizer() -> ErnieTokenizer:
 
 def taught(tokenizer: ErnieTokenizer, answer: str, overflow: str, windows_per_text: int = 0) -> list[str]:
     """The texts that rows point at, "" for [CLS]; windows hold ten characters of the context."""
-    manifest = manifest_with(0, "question_answering", limits=Limits(15, 5, overflow), options=OPTIONS)
+    manifest = manifest_with(
+        0, "question_answering", limits=Limits(max_length=15, doc_stride=5, overflow=overflow), options=OPTIONS
+    )
     start, found = CONTEXT.index(answer), []
     # Many questions: of windows without the answer only some are taught.
     examples = [

@@ -72,7 +72,11 @@ def answers(manifest: Manifest, *kept: Sequence[int]) -> list[Answer | str]:
     for row, labels in zip(rows, kept, strict=True):
         row[list(labels)] = 4
     outputs = [[WindowOutput(np.zeros((3, 2), np.int32), {"logits": row})] for row in rows]
-    return [*get_kind(manifest.kind).decode([Document("", 1, 1, False)] * len(rows), outputs, manifest)]
+    return [
+        *get_kind(manifest.kind).decode(
+            [Document(text="", tokens=1, windows=1, truncated=False)] * len(rows), outputs, manifest
+        )
+    ]
 
 
 def test_reader(tmp_path: Path) -> None:

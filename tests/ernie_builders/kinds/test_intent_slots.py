@@ -64,7 +64,12 @@ def window(start: int, end: int) -> Window:
     """A window over characters start..end, each a token."""
     offsets = np.zeros((end - start + 2, 2), np.int32)
     offsets[1:-1, 0], offsets[1:-1, 1] = np.arange(start, end), np.arange(start, end) + 1
-    return Window(0, np.ones(len(offsets), np.int64), np.zeros(len(offsets), np.int64), offsets)
+    return Window(
+        owner=0,
+        input_ids=np.ones(len(offsets), np.int64),
+        token_type_ids=np.zeros(len(offsets), np.int64),
+        offsets=offsets,
+    )
 
 
 def test_targets() -> None:

@@ -22,7 +22,9 @@ KIND = get_builder_kind("ranking")
 
 @pytest.fixture
 def manifest() -> Manifest:
-    return manifest_with(2, "ranking", limits=Limits(32, 16, "truncate"), main_metric="mrr")
+    return manifest_with(
+        2, "ranking", limits=Limits(max_length=32, doc_stride=16, overflow="truncate"), main_metric="mrr"
+    )
 
 
 def example(target: Any, *candidates: str) -> Example:

@@ -90,7 +90,10 @@ def test_loss() -> None:
 
 
 def test_rows_hold_the_first_window_of_each_text(vocabulary: Path, characters: list[str]) -> None:
-    tokenizer, manifest = ErnieTokenizer.from_vocab(vocabulary), replace(manifest_of(max_score=5), limits=Limits(8, 4))
+    tokenizer, manifest = (
+        ErnieTokenizer.from_vocab(vocabulary),
+        replace(manifest_of(max_score=5), limits=Limits(max_length=8, doc_stride=4)),
+    )
     long, short = "".join(characters[:15]), "".join(characters[20:23])
     examples = [Example(pair, 4.0, 1) for pair in ((long, short), (short, long), (short, short), ("", short))]
     rows = training_rows(manifest, tokenizer, examples)

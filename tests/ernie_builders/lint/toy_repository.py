@@ -35,14 +35,21 @@ def onnx_bytes(labels: int, per_token: bool, output: str = "logits", id_type: in
 
 def make_manifest(task: str, tokenizer: ErnieTokenizer, graph: bytes, version: int = 1) -> Manifest:
     kind, labels = LABELS[task]
-    variant = Variant("fp32", "onnxruntime", "model.onnx", len(graph), hashlib.sha256(graph).hexdigest(), 0.0)
+    variant = Variant(
+        name="fp32",
+        engine="onnxruntime",
+        file="model.onnx",
+        bytes=len(graph),
+        sha256=hashlib.sha256(graph).hexdigest(),
+        max_abs_error=0.0,
+    )
     return Manifest(
         task=task,
         kind=kind,
         title=f"{task} of 中国",
         version=version,
         labels=tuple(Label(name, f"name {name}") for name in labels),
-        limits=Limits(32, 24),
+        limits=Limits(max_length=32, doc_stride=24),
         vocabulary_size=tokenizer.vocab_size,
         vocabulary_sha256=tokenizer.fingerprint,
         variants=(variant,),

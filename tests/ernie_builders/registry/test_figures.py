@@ -10,9 +10,11 @@ from ernie_builders.registry import figures
 from ernie_builders.registry.figures import whole
 from ernie_runtime.manifest import Evaluation
 
-CARD = Evaluation("dev", 5061, {"accuracy": 52.48}, "the builder, on the weights as they are stored")
-OWN = Evaluation("dev", 5061, {"accuracy": 52.5}, "this build, through the serving code")
-TRANSFER = Evaluation("lcqmc", 8802, {"accuracy": 50.0}, "this build, through the serving code")
+CARD = Evaluation(
+    split="dev", rows=5061, metrics={"accuracy": 52.48}, by="the builder, on the weights as they are stored"
+)
+OWN = Evaluation(split="dev", rows=5061, metrics={"accuracy": 52.5}, by="this build, through the serving code")
+TRANSFER = Evaluation(split="lcqmc", rows=8802, metrics={"accuracy": 50.0}, by="this build, through the serving code")
 SAMPLE = replace(OWN, split="sample", rows=12)
 
 

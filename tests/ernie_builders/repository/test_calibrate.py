@@ -88,14 +88,24 @@ def test_calls_are_one_where_the_cores_are_shared_out(
         calibrate, "calibrate", lambda *_: Calibration(call_ms=1.0, token_us=50.0, batching=Batching(calls=2))
     )
     monkeypatch.setattr(calibrate.OtherWork, "share", lambda _: 0.0)
-    found = batching_of(Variant("fp32", "onnxruntime", "m", 0, "", 0.0), Path(), {}, serving)
+    found = batching_of(
+        Variant(name="fp32", engine="onnxruntime", file="m", bytes=0, sha256="", max_abs_error=0.0), Path(), {}, serving
+    )
     assert found["calls"] == calls
 
 
 def test_calls_at_once_are_not_asked_of_an_engine_that_cannot() -> None:
     """A tasks file says `calls` for all variants of a task, and OpenVINO's stand-in makes one at a time."""
     serving = ServingConfig(calibrate=False, calls=2)
-    assert batching_of(Variant("fp32-ov", "openvino", "m", 0, "", 0.0), Path(), {}, serving)["calls"] == 1
+    assert (
+        batching_of(
+            Variant(name="fp32-ov", engine="openvino", file="m", bytes=0, sha256="", max_abs_error=0.0),
+            Path(),
+            {},
+            serving,
+        )["calls"]
+        == 1
+    )
     with pytest.raises(EngineError, match="calls is above 1, but openvino runs one call at a time"):
         load_single("openvino", "model.xml")
 
@@ -125,7 +135,9 @@ def test_the_tasks_file_wins(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(calibrate, "load_engine", load)
     serving = ServingConfig(calibrate=False, token_budget=512, call_tokens=0, threads=3)
-    found = batching_of(Variant("fp32", "onnxruntime", "m", 0, "", 0.0), Path(), {}, serving)
+    found = batching_of(
+        Variant(name="fp32", engine="onnxruntime", file="m", bytes=0, sha256="", max_abs_error=0.0), Path(), {}, serving
+    )
     assert found == {
         "token_budget": 512,
         "max_rows": ON_CPU.max_rows,
@@ -143,7 +155,12 @@ def test_what_a_busy_machine_measures_is_not_kept(monkeypatch: pytest.MonkeyPatc
         calibrate, "calibrate", lambda *_: Calibration(call_ms=1.0, token_us=50.0, batching=Batching(call_tokens=99))
     )
     monkeypatch.setattr(calibrate.OtherWork, "share", lambda _: share)
-    found = batching_of(Variant("fp32", "onnxruntime", "m", 0, "", 0.0), Path(), {}, ServingConfig())
+    found = batching_of(
+        Variant(name="fp32", engine="onnxruntime", file="m", bytes=0, sha256="", max_abs_error=0.0),
+        Path(),
+        {},
+        ServingConfig(),
+    )
     assert (found["call_tokens"] == 99) is kept
 
 

@@ -36,8 +36,18 @@ def variant(name: str, metric: float, size: int, rate: float, passed: bool = Tru
         "texts": 60,
     }
     gate = {"passed": passed, "drop": 90 - metric, **({} if passed else {"reason": "it is bad"})}
-    evaluations = (Evaluation("dev", 60, {"accuracy": metric}, "this build"),)
-    return Variant(name, "onnxruntime", "model.onnx", size, "", 0.0, evaluations, gate=gate, speed=speed)
+    evaluations = (Evaluation(split="dev", rows=60, metrics={"accuracy": metric}, by="this build"),)
+    return Variant(
+        name=name,
+        engine="onnxruntime",
+        file="model.onnx",
+        bytes=size,
+        sha256="",
+        max_abs_error=0.0,
+        evaluations=evaluations,
+        gate=gate,
+        speed=speed,
+    )
 
 
 @pytest.fixture
@@ -53,8 +63,11 @@ def measured() -> Manifest:
 
 def test_figures_are_of_own_rows_that_all_variants_have(measured: Manifest) -> None:
     """Never those of a transfer set, which comes last; of the largest set, where there are two."""
-    small, large = (Evaluation("sample", 12, {"accuracy": 66.0}, "a"), Evaluation("dev", 500, {"accuracy": 52.0}, "b"))
-    transfer = Evaluation("elsewhere", 9000, {"accuracy": 42.0}, "this build")
+    small, large = (
+        Evaluation(split="sample", rows=12, metrics={"accuracy": 66.0}, by="a"),
+        Evaluation(split="dev", rows=500, metrics={"accuracy": 52.0}, by="b"),
+    )
+    transfer = Evaluation(split="elsewhere", rows=9000, metrics={"accuracy": 42.0}, by="this build")
     full = replace(measured.variants[0], evaluations=(large, small, transfer))
     eight = replace(measured.variants[1], evaluations=(small, transfer))
     alone = replace(measured, variants=(full,))

@@ -42,13 +42,16 @@ def similarity(make_manifest: MakeManifest) -> Manifest:
 
 
 def embed(manifest: Manifest, *texts: Rows) -> list[Any]:
-    documents = [Document("", 1, len(rows), False) for rows in texts]
+    documents = [Document(text="", tokens=1, windows=len(rows), truncated=False) for rows in texts]
     outputs = [[window(*row) for row in rows] for rows in texts]
     return get_kind("embedding").decode(documents, outputs, manifest)
 
 
 def compare(manifest: Manifest, *pairs: tuple[Rows, Rows]) -> list[Any]:
-    documents = [Document("", 2, len(a) + len(b), False, None, {"first": len(a)}) for a, b in pairs]
+    documents = [
+        Document(text="", tokens=2, windows=len(a) + len(b), truncated=False, error=None, extra={"first": len(a)})
+        for a, b in pairs
+    ]
     outputs = [[window(*row) for row in (*a, *b)] for a, b in pairs]
     return get_kind("similarity").decode(documents, outputs, manifest)
 
@@ -150,7 +153,7 @@ def encoder(tensors: Tensors) -> Tensors:
 def served(manifest: Manifest, tokenizer: ErnieTokenizer, request: dict[str, np.ndarray]) -> dict[str, Any]:
     """The three steps; the encoder in batches of its own, rows padded."""
     tokenized: Any = TokenizerStep(manifest, tokenizer, (8, 12, 16)).run([request])[0]
-    encoded: Any = EncoderStep(encoder, (), Batching(60, 5)).run([tokenized])[0]
+    encoded: Any = EncoderStep(encoder, (), Batching(token_budget=60, max_rows=5)).run([tokenized])[0]
     answers: Any = PostprocessStep(manifest).run([{**tokenized, **encoded}])[0]
     return {
         "RESULT": [json.loads(raw) for raw in answers["RESULT"][:, 0]],

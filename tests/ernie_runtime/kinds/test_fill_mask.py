@@ -55,7 +55,7 @@ def decode(manifest: Manifest, masks: list[list[int]], *windows: list[tuple[list
         )
         for rows in windows
     ]
-    document = Document("", 9, len(windows), False, None, {"masks": masks})
+    document = Document(text="", tokens=9, windows=len(windows), truncated=False, error=None, extra={"masks": masks})
     (answer,) = KIND.decode([document], [outputs], manifest)
     return answer.result
 
@@ -190,8 +190,10 @@ TEXTS = [
 
 
 def test_the_steps_say_what_the_pipeline_says(real: Manifest, tokenizer: ErnieTokenizer) -> None:
-    answers = Pipeline(real, tokenizer, context_teller, Batching(60, 3)).predict([(text,) for text in TEXTS])
-    encoder = EncoderStep(context_teller, ["top_scores", "top_ids"], Batching(60, 3))
+    answers = Pipeline(real, tokenizer, context_teller, Batching(token_budget=60, max_rows=3)).predict(
+        [(text,) for text in TEXTS]
+    )
+    encoder = EncoderStep(context_teller, ["top_scores", "top_ids"], Batching(token_budget=60, max_rows=3))
     requests = [TEXTS, TEXTS[:1], TEXTS[2:3]]
     tokenized = TokenizerStep(real, tokenizer, (16,)).run(
         [{"TEXT": strings([t.encode() for t in r])} for r in requests]

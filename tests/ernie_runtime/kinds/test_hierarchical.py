@@ -41,7 +41,9 @@ def decode(manifest: Manifest, *texts: Sequence[np.ndarray]) -> list[Answer]:
     """Answers for texts, each given as its windows' logits."""
     get_kind(KIND).check(manifest)
     outputs = [[WindowOutput(np.zeros((5, 2), np.int32), {"logits": row}) for row in rows] for rows in texts]
-    return get_kind(KIND).decode([Document("", 3, len(rows), False) for rows in texts], outputs, manifest)
+    return get_kind(KIND).decode(
+        [Document(text="", tokens=3, windows=len(rows), truncated=False) for rows in texts], outputs, manifest
+    )
 
 
 def labels(answer: Answer) -> list[str]:

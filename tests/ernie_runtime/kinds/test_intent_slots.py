@@ -109,7 +109,7 @@ def test_windows_count_by_their_tokens(slu: Manifest) -> None:
         )
         for n, p in ((8, [0.8, 0.1, 0.1]), (4, [0.1, 0.1, 0.8]))
     ]
-    (found,) = KIND.decode([Document("字" * 8, 8, 2, False)], [windows], slu)
+    (found,) = KIND.decode([Document(text="字" * 8, tokens=8, windows=2, truncated=False)], [windows], slu)
     assert found.numeric["LABEL_ID"] == 0
     assert found.numeric["SCORE"] == pytest.approx(0.75 * 0.8 + 0.25 * 0.1, abs=1e-6)
 

@@ -54,7 +54,7 @@ def test_through_the_steps_and_in_one_process(
     engine = Caller(tokenizer)
     request = {"TEXT": strings([text.encode() for text in TEXTS])}
     tokenized: Any = TokenizerStep(manifest, tokenizer).run([request])
-    encoded: Any = EncoderStep(engine, ["slot_logits"], Batching(64, 16)).run(tokenized)
+    encoded: Any = EncoderStep(engine, ["slot_logits"], Batching(token_budget=64, max_rows=16)).run(tokenized)
     (outcome,) = PostprocessStep(manifest).run([{**tokenized[0], **encoded[0]}])
     assert isinstance(outcome, dict)
     assert outcome["LABEL_ID"].dtype == np.int64 and outcome["SCORE"].dtype == np.float32

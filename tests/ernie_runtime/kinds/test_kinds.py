@@ -25,7 +25,7 @@ def classify(manifest: Manifest, *windows: tuple[int, Sequence[float] | np.ndarr
     outputs = [
         WindowOutput(np.zeros((n + 2, 2), np.int32), {"logits": np.array(row, np.float32)}) for n, row in windows
     ]
-    document = Document("", 1, len(windows), False)
+    document = Document(text="", tokens=1, windows=len(windows), truncated=False)
     (answer,) = get_kind("sequence_classification").decode([document], [outputs], manifest)
     return answer
 
@@ -139,7 +139,7 @@ def cut(text: str, logits: np.ndarray, limits: Limits) -> list[WindowOutput]:
 
 def entities(manifest: Manifest, text: str, logits: np.ndarray) -> list[dict[str, Any]]:
     windows = cut(text, logits, manifest.limits)
-    document = Document(text, len(text), len(windows), False)
+    document = Document(text=text, tokens=len(text), windows=len(windows), truncated=False)
     (answer,) = get_kind("token_classification").decode([document], [windows], manifest)
     found: list[dict[str, Any]] = answer.result["entities"]
     return found
@@ -196,14 +196,19 @@ def test_an_entity_at_every_place_of_a_long_text(make_manifest: MakeManifest, le
 @pytest.mark.parametrize(("max_length", "doc_stride"), [(4, 1), (4, 2), (5, 1), (10, 3), (10, 8), (34, 20)])
 def test_stitch_takes_the_window_with_most_context(max_length: int, doc_stride: int) -> None:
     """Each window says its own number; heard is one that has the token farthest from its edges."""
-    limits = Limits(max_length, doc_stride)
+    limits = Limits(max_length=max_length, doc_stride=doc_stride)
     room = max_length - 2
     for tokens in (1, room, room + 1, room + 2, 3 * room, 60):
         starts = window_starts(tokens, room, doc_stride, "window")
         windows = cut("字" * tokens, np.zeros((tokens, 1)), limits)
         for number, window in enumerate(windows):
             window.tensors["logits"][1:-1] = number
-        values, offsets = stitch(Document("字" * tokens, tokens, len(windows), False), windows, "logits", limits)
+        values, offsets = stitch(
+            Document(text="字" * tokens, tokens=tokens, windows=len(windows), truncated=False),
+            windows,
+            "logits",
+            limits,
+        )
         assert offsets.tolist() == [[i, i + 1] for i in range(tokens)]
         for token in range(tokens):
             context = {
@@ -215,7 +220,7 @@ def test_stitch_takes_the_window_with_most_context(max_length: int, doc_stride: 
 
 
 def test_nothing_but_special_tokens(make_manifest: MakeManifest) -> None:
-    document = Document("", 0, 1, False)
+    document = Document(text="", tokens=0, windows=1, truncated=False)
     window = WindowOutput(np.zeros((2, 2), np.int32), {"logits": np.full((2, 5), 9, np.float32)})
     (answer,) = get_kind("token_classification").decode([document], [[window]], make_manifest())
     assert answer.result["entities"] == []

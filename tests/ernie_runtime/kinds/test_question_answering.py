@@ -33,7 +33,9 @@ def window_of(
 
 def decode(manifest: Manifest, text: str, *windows: WindowOutput) -> dict[str, Any]:
     KIND.check(manifest)
-    (answer,) = KIND.decode([Document(text, len(text), len(windows), False)], [windows], manifest)
+    (answer,) = KIND.decode(
+        [Document(text=text, tokens=len(text), windows=len(windows), truncated=False)], [windows], manifest
+    )
     assert answer.numeric == {}
     for found in answer.result["answers"]:
         assert found["text"] == text[found["start"] : found["end"]] != ""

@@ -46,7 +46,9 @@ def test_the_three_steps_answer_as_one_process(
     tokenized = step.run(columns)
     alive: list[Any] = [outcome for outcome in tokenized if not isinstance(outcome, InvalidItem)]
     post = PostprocessStep(manifest)
-    encoded: list[Any] = EncoderStep(engine, [s.name for s in post.specs if s.per_token], Batching(200, 4)).run(alive)
+    encoded: list[Any] = EncoderStep(
+        engine, [s.name for s in post.specs if s.per_token], Batching(token_budget=200, max_rows=4)
+    ).run(alive)
     served = iter(post.run([{**t, **e} for t, e in zip(alive, encoded, strict=True)]))
     answered = 0
     for items, outcome in zip(requests, tokenized, strict=True):

@@ -32,7 +32,9 @@ def manifest(make_manifest: MakeManifest) -> Manifest:
 
 def rank(manifest: Manifest, *logits: Sequence[float] | np.ndarray) -> list[dict[str, Any]]:
     texts = [f"text {i}" for i in range(len(logits))]
-    document = Document("", 9, len(logits), False, None, {"candidates": texts})
+    document = Document(
+        text="", tokens=9, windows=len(logits), truncated=False, error=None, extra={"candidates": texts}
+    )
     windows = [WindowOutput(np.zeros((4, 2), np.int32), {"logits": np.array(row, np.float32)}) for row in logits]
     (answer,) = get_kind("ranking").decode([document], [windows], manifest)
     assert answer.numeric == {}
@@ -89,7 +91,7 @@ def served(manifest: Manifest, tokenizer: ErnieTokenizer, items: Sequence[tuple[
     tokenized: Any = TokenizerStep(manifest, tokenizer, (8, 12, 16)).run([request])[0]
     if isinstance(tokenized, InvalidItem):
         return tokenized
-    encoded: Any = EncoderStep(classifier, (), Batching(60, 5)).run([tokenized])[0]
+    encoded: Any = EncoderStep(classifier, (), Batching(token_budget=60, max_rows=5)).run([tokenized])[0]
     answers: Any = PostprocessStep(manifest).run([{**tokenized, **encoded}])[0]
     assert list(answers) == ["RESULT"]
     return [json.loads(raw) for raw in answers["RESULT"][:, 0]]

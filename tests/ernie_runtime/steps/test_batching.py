@@ -19,7 +19,7 @@ LENGTHS = st.lists(st.integers(1, 200), max_size=60)
 @EXAMPLES
 @given(LENGTHS, st.integers(1, 600), st.integers(1, 20))
 def test_micro_batches_are_a_partition_within_budget(lengths: list[int], budget: int, max_rows: int) -> None:
-    batches = [batch.tolist() for batch in micro_batches(lengths, Batching(budget, max_rows))]
+    batches = [batch.tolist() for batch in micro_batches(lengths, Batching(token_budget=budget, max_rows=max_rows))]
     assert sorted(row for batch in batches for row in batch) == list(range(len(lengths)))
     sizes = [[lengths[row] for row in batch] for batch in batches]
     for size in sizes:
@@ -47,7 +47,13 @@ def cheapest(sizes: list[int], batching: Batching) -> int:
 @EXAMPLES
 @given(
     st.lists(st.integers(1, 60), max_size=9),
-    st.builds(Batching, st.integers(1, 200), st.integers(1, 9), st.integers(0, 80), st.integers(0, 200)),
+    st.builds(
+        Batching,
+        token_budget=st.integers(1, 200),
+        max_rows=st.integers(1, 9),
+        call_tokens=st.integers(0, 80),
+        max_padding=st.integers(0, 200),
+    ),
 )
 def test_the_cut_is_the_cheapest(lengths: list[int], batching: Batching) -> None:
     batches = [[lengths[row] for row in batch] for batch in micro_batches(lengths, batching)]
@@ -78,7 +84,7 @@ def test_answers_go_to_their_rows(lengths: list[int], budget: int, max_rows: int
             "tokens": a[:, :, None] * 2,
         }
 
-    rows = run_rows(engine, ids, types, Batching(budget, max_rows))
+    rows = run_rows(engine, ids, types, Batching(token_budget=budget, max_rows=max_rows))
     assert len(rows) == len(lengths)
     for row, a, b in zip(rows, ids, types, strict=True):
         assert row["sums"].tolist() == [checksums(a)[0], checksums(b)[0]]

@@ -151,7 +151,7 @@ def test_the_encoder_cuts_runs_and_scatters() -> None:
         ids = np.where(np.arange(24) < real[:, None], rng.integers(1, 99, (rows, 24)), 0)
         requests.append({"input_ids": ids, "token_type_ids": np.zeros_like(ids)})
         lengths.append(real)
-    outcomes: list[Any] = EncoderStep(engine, ["logits"], Batching(40, 4)).run(requests)
+    outcomes: list[Any] = EncoderStep(engine, ["logits"], Batching(token_budget=40, max_rows=4)).run(requests)
     for request, real, outcome in zip(requests, lengths, outcomes, strict=True):
         ids = request["input_ids"]
         assert outcome["logits"].shape == (*ids.shape, 2)
@@ -173,7 +173,9 @@ def test_a_request_that_starts_in_the_middle_of_a_text_gets_no_answer(
 ) -> None:
     """Only who calls the postprocessor itself can send one; its rows must not go to another's text."""
     tokenized: list[Any] = TokenizerStep(manifest, tokenizer).run([request_of("好"), request_of("中" * 40)])
-    encoded: list[Any] = EncoderStep(engine_of(manifest), per_token_of(manifest), Batching(60, 5)).run(tokenized)
+    encoded: list[Any] = EncoderStep(
+        engine_of(manifest), per_token_of(manifest), Batching(token_budget=60, max_rows=5)
+    ).run(tokenized)
     honest, other = ({**t, **e} for t, e in zip(tokenized, encoded, strict=True))
     headless = {name: array[1:] for name, array in other.items()}
     with pytest.raises(ValueError, match="out of order"):

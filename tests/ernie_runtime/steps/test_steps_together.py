@@ -37,7 +37,9 @@ def serve(
     outcomes: list[Any] = TokenizerStep(manifest, tokenizer, buckets).run(requests)
     alive = [i for i, outcome in enumerate(outcomes) if not isinstance(outcome, InvalidItem)]
     tokenized = [outcomes[i] for i in alive]
-    encoded: list[Any] = EncoderStep(engine_of(manifest), per_token_of(manifest), Batching(60, 5)).run(tokenized)
+    encoded: list[Any] = EncoderStep(
+        engine_of(manifest), per_token_of(manifest), Batching(token_budget=60, max_rows=5)
+    ).run(tokenized)
     answers = PostprocessStep(manifest).run([{**t, **e} for t, e in zip(tokenized, encoded, strict=True)])
     for i, answer in zip(alive, answers, strict=True):
         outcomes[i] = answer
@@ -122,7 +124,7 @@ def test_pipeline_is_the_steps(manifest: Manifest, tokenizer: ErnieTokenizer) ->
     texts: list[str | bytes] = [*GOOD, *BAD, *GOOD]
     items = [(text,) for text in texts]
     finished: list[int] = []
-    pipeline = Pipeline(manifest, tokenizer, engine_of(manifest), Batching(50, 3))
+    pipeline = Pipeline(manifest, tokenizer, engine_of(manifest), Batching(token_budget=50, max_rows=3))
     answers = pipeline.predict(items, chunk=4, progress=finished.append)
     assert sum(finished) == len(answers) == len(items)
     (outcome,) = serve(manifest, tokenizer, [request_of(*[item for (item,) in items])])

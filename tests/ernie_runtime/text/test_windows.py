@@ -37,7 +37,7 @@ def test_window_starts_cover_every_token(tokens: int, room: int, data: st.DataOb
 @EXAMPLES
 @given(st.lists(st.text(alphabet="中a😀 \u0301\x00é1", max_size=60), min_size=1, max_size=6), st.integers(4, 20))
 def test_windows_are_the_text_between_cls_and_sep(tokenizer: ErnieTokenizer, texts: list[str], max_length: int) -> None:
-    limits = Limits(max_length, (max_length - 1) // 2)
+    limits = Limits(max_length=max_length, doc_stride=(max_length - 1) // 2)
     documents, windows = single_text_documents([(text.encode(),) for text in texts], tokenizer, limits)
     assert len(documents) == len(texts)
     assert [w.owner for w in windows] == sorted(w.owner for w in windows)
@@ -62,7 +62,9 @@ def test_windows_are_the_text_between_cls_and_sep(tokenizer: ErnieTokenizer, tex
 
 @pytest.mark.parametrize(("characters", "truncated"), [(5, False), (6, False), (7, True), (500, True)])
 def test_truncate_says_so(tokenizer: ErnieTokenizer, characters: int, truncated: bool) -> None:
-    (document,), windows = single_text_documents([("中" * characters,)], tokenizer, Limits(8, 3, "truncate"))
+    (document,), windows = single_text_documents(
+        [("中" * characters,)], tokenizer, Limits(max_length=8, doc_stride=3, overflow="truncate")
+    )
     assert (document.truncated, document.tokens, document.windows, len(windows)) == (
         truncated,
         characters,
@@ -114,7 +116,7 @@ def test_limits(fields: dict[str, Any], message: str) -> None:
 )
 def test_texts_that_cannot_be_answered(tokenizer: ErnieTokenizer, raw: bytes | str, error: str) -> None:
     items: list[tuple[bytes | str, ...]] = [("好",), (raw,), ("坏".encode(),)]
-    documents, windows = single_text_documents(items, tokenizer, Limits(16, 8, max_chars=100))
+    documents, windows = single_text_documents(items, tokenizer, Limits(max_length=16, doc_stride=8, max_chars=100))
     assert [d.error is None for d in documents] == [True, False, True]
     fault = documents[1].error
     assert fault is not None and error in fault and len(fault) < 120 and "\n" not in fault
@@ -123,10 +125,10 @@ def test_texts_that_cannot_be_answered(tokenizer: ErnieTokenizer, raw: bytes | s
 
 
 def test_max_chars_counts_characters_not_bytes(tokenizer: ErnieTokenizer) -> None:
-    limits = Limits(16, 8, max_chars=100)
+    limits = Limits(max_length=16, doc_stride=8, max_chars=100)
     (document,), _ = single_text_documents([("😀" * 100,)], tokenizer, limits)
     assert document.error is None and document.tokens == 100
 
 
 def test_no_texts(tokenizer: ErnieTokenizer) -> None:
-    assert single_text_documents([], tokenizer, Limits(16, 8)) == ([], [])
+    assert single_text_documents([], tokenizer, Limits(max_length=16, doc_stride=8)) == ([], [])

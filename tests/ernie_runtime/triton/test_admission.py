@@ -15,7 +15,7 @@ from ernie_runtime.triton.admission import (
 
 def done(texts: int, rows: int, seconds: float, dropped: int = 0) -> Execution:
     """All of it passed."""
-    return Execution(texts, texts, rows, dropped, seconds)
+    return Execution(taken=texts, passed=texts, made=rows, dropped=dropped, seconds=seconds)
 
 
 def test_an_execution_follows_the_speed() -> None:
@@ -109,9 +109,9 @@ def test_what_takes_longer_than_the_slo_is_not_forgotten() -> None:
 def test_bad_texts_are_not_under_way_and_tell_nothing_of_windows() -> None:
     past = Past()
     past.room((0, 0.1))
-    past.limit.over(Execution(6, 0, 0, 0, 0.0))
+    past.limit.over(Execution(taken=6, passed=0, made=0, dropped=0, seconds=0.0))
     assert past.room() == 10
-    past.limit.over(Execution(101, 1, 1, 0, 0.0))
+    past.limit.over(Execution(taken=101, passed=1, made=1, dropped=0, seconds=0.0))
     assert past.room() == 9
 
 
@@ -122,8 +122,8 @@ def test_rows_that_an_encoder_drops_are_told_before_its_speed_is_known() -> None
 
     outbox, past = Told(), Past()
     encoder = ExecutionLimit(1000, outbox=outbox)
-    encoder.over(Execution(0, 0, 0, 7, 0.0))
-    encoder.over(Execution(2, 2, 2, 3, 0.5))
+    encoder.over(Execution(taken=0, passed=0, made=0, dropped=7, seconds=0.0))
+    encoder.over(Execution(taken=2, passed=2, made=2, dropped=3, seconds=0.5))
     assert outbox == [(7, 0.0), (5, 0.25)]
     past.limit.over(done(9, 9, 0.0))
     assert past.room(outbox[0]) == UNBOUNDED

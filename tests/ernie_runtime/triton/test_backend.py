@@ -237,17 +237,17 @@ def test_which_admission_a_model_has() -> None:
 def test_an_encoder_tells_its_tokenizer_what_it_finished() -> None:
     """Over the real sockets: all that is let in past half of the SLO waits until the encoder has told."""
     with both() as (tokenizer, encoder):
-        encoder.over(Execution(1, 1, 1, 0, 0.05))
+        encoder.over(Execution(taken=1, passed=1, made=1, dropped=0, seconds=0.05))
         assert tokenizer.room() == 4
-        tokenizer.over(Execution(4, 4, 4, 0, 0.001))
+        tokenizer.over(Execution(taken=4, passed=4, made=4, dropped=0, seconds=0.001))
         assert tokenizer.room() == 0
-        encoder.over(Execution(2, 2, 2, 1, 0.1))  # two finished, one refused
+        encoder.over(Execution(taken=2, passed=2, made=2, dropped=1, seconds=0.1))  # two finished, one refused
         assert tokenizer.room() == 3
-        encoder.over(Execution(0, 0, 0, 1, 0.0))
+        encoder.over(Execution(taken=0, passed=0, made=0, dropped=1, seconds=0.0))
         assert tokenizer.room() == 4
 
 
 def test_instances_of_an_encoder_finish_rows_together() -> None:
     with both(instance_group=[{"count": 2}, {"count": 1, "gpus": [0, 1]}]) as (tokenizer, encoder):
-        encoder.over(Execution(1, 1, 1, 0, 0.05))
+        encoder.over(Execution(taken=1, passed=1, made=1, dropped=0, seconds=0.05))
         assert tokenizer.room() == 16

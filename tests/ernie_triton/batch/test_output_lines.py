@@ -16,7 +16,7 @@ from ernie_triton.replies import Reply
 
 
 def record(raw: bytes = b"x", **carried: Any) -> Record:
-    return Record(Line(raw, Position(7, 100)), "x", None, carried)
+    return Record(line=Line(raw, Position(7, 100)), item="x", fault=None, carried=carried)
 
 
 def test_what_is_carried_stands_between_the_line_and_the_result() -> None:
