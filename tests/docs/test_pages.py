@@ -17,8 +17,8 @@ else:
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = (".", "docker", "model_repository")
-# Written by `ernie-triton perf report` and `ernie-triton compare --markdown`; two pages have long lines still.
-UNBOUNDED = ("docs/report", "docs/variants", "docs/perf.md", "docs/peers.md")
+# Written by `ernie-triton perf report` and `ernie-triton compare --markdown`.
+UNBOUNDED = ("docs/report", "docs/variants")
 WIDTH = 120
 README_LINES = 150
 TOP = ("builders", "clients", "docker", "docs", "model_repository", "perf", "python_backends", "tests")
