@@ -23,7 +23,7 @@ from .filesystem import disk_error
 from .modeling.model import find_base_model
 from .pretraining.corpus.prepare import with_own_head
 from .pretraining.encoder import write_encoder
-from .pretraining.state import write_whole
+from .training.state import replaced_folder
 
 NAME = "ernie-triton build convert-encoder"
 FORMATS = ("huggingface", "paddle")
@@ -34,16 +34,13 @@ def to_folder(source: Checkpoint, target: Path, form: str, bits: int) -> None:
     encoder = {name: value for name, value in source.weights.items() if name.startswith("ernie.")}
     heads = {name: value for name, value in source.weights.items() if name.startswith("cls.predictions.")}
     config = replace(source.config.without_task(), task_id=None)  # PaddleNLP alone knows these
-
-    def write(folder: Path) -> None:
+    with replaced_folder(target) as folder:
         if form == "paddle":
             write_encoder(folder, config, encoder, heads, source.vocabulary, bits)
-            return
-        write_checkpoint(
-            folder, hugging_face_config(config, bool(heads)), _named(encoder, heads), source.vocabulary, bits
-        )
-
-    write_whole(target, write)
+        else:
+            write_checkpoint(
+                folder, hugging_face_config(config, bool(heads)), _named(encoder, heads), source.vocabulary, bits
+            )
 
 
 def _named(encoder: dict[str, Any], heads: dict[str, Any]) -> dict[str, Any]:

@@ -148,13 +148,20 @@ def hyperparameters(task: TaskConfig, sets: Sequence[str]) -> TrainConfig:
 
 
 def _encoder(args: argparse.Namespace) -> None:
-    recipe = recipe_of(args)
-    run = EncoderRun(tuple(args.student), tuple(args.text), args.output, args.teacher, recipe, args.seed, args.device)
-    card = distil_encoders(run)
-    for name, found in card["students"].items():
-        before, after = (found[key]["loss"] for key in ("held_out_before", "held_out"))
-        size = f"{found['parameters'] / 1e6:.1f} M parameters"
-        say(f"{args.output / name}: {size}, held-out loss {before:.4f} before, {after:.4f} after")
+    run = EncoderRun(
+        students=tuple(args.student),
+        text=tuple(args.text),
+        output=args.output,
+        teacher=args.teacher,
+        recipe=recipe_of(args),
+        seed=args.seed,
+        device=args.device,
+    )
+    for name, student in distil_encoders(run).students.items():
+        say(
+            f"{args.output / name}: {student.parameters / 1e6:.1f} M parameters, held-out loss "
+            f"{student.held_out_before['loss']:.4f} before, {student.held_out['loss']:.4f} after"
+        )
     say(
         f"fine-tune one: ernie-triton build --profile full --base-model {args.output}/NAME --tasks TASK --data-dir DATA"
     )
@@ -169,19 +176,19 @@ def _measure(args: argparse.Namespace) -> None:
             raise ConfigError(f"--{name.replace('_', '-')} {getattr(args, name)}: must be above 0")
     table = measure(
         Measurement(
-            tasks,
-            args.student,
-            args.output,
-            args.data_dir,
-            tuple(args.text),
-            args.labelled,
-            args.texts,
-            args.task_steps,
-            changes(args.set),
-            recipe_of(args),
-            args.cache,
-            args.seed,
-            args.device,
+            tasks=tasks,
+            student=args.student,
+            output=args.output,
+            data_dir=args.data_dir,
+            text=tuple(args.text),
+            labelled=args.labelled,
+            texts=args.texts,
+            steps=args.task_steps,
+            train=changes(args.set),
+            recipe=recipe_of(args),
+            cache=args.cache,
+            seed=args.seed,
+            device=args.device,
         )
     )
     say(table)
@@ -193,24 +200,23 @@ def _task(args: argparse.Namespace) -> None:
         if getattr(args, name) < 0:
             raise ConfigError(f"--{name} {getattr(args, name)}: must be 0 or above")
     run = TaskRun(
-        task,
-        args.student,
-        args.output,
-        tuple(args.text),
-        args.teacher,
-        args.labelled,
-        args.rows,
-        args.data_dir,
-        args.steps,
-        args.cache,
-        hyperparameters(task, args.set),
-        args.seed,
-        args.device,
+        task=task,
+        student=args.student,
+        output=args.output,
+        text=tuple(args.text),
+        teacher=args.teacher,
+        labelled=args.labelled,
+        rows=args.rows,
+        data_dir=args.data_dir,
+        steps=args.steps,
+        cache=args.cache,
+        train=hyperparameters(task, args.set),
+        seed=args.seed,
+        device=args.device,
     )
     card = distil_task(run)
-    main = card["main_metric"]
-    taught = f", the teacher {card['teacher'][main]:.2f}" if card["teacher"] else ""
-    say(f"{args.output}: {card['parameters'] / 1e6:.1f} M parameters, dev {main} {card['metrics'][main]:.2f}{taught}")
+    teacher = "" if card.teacher_figure is None else f", the teacher {card.teacher_figure:.2f}"
+    say(f"{args.output}: {card.parameters / 1e6:.1f} M parameters, dev {card.main_metric} {card.figure:.2f}{teacher}")
     say(f"publish it: ernie-triton build --tasks {task.name} --checkpoint {task.name}={args.output}")
 
 

@@ -10,7 +10,8 @@ from .console import run_command
 from .filesystem import disk_error
 from .pretraining.options import parser, request_of
 from .pretraining.run import pretrain
-from .pretraining.state import find_state, read_progress
+from .pretraining.state import step_of
+from .training.state import find_state
 
 NAME = "ernie-triton build pretrain"
 
@@ -18,9 +19,7 @@ NAME = "ernie-triton build pretrain"
 def interrupted(output: Path) -> str:
     """What Ctrl-C leaves, and how to resume."""
     state = find_state(output)
-    kept = (
-        f"the state of step {read_progress(state)[0].step:,} is kept in {output}" if state else "nothing was saved yet"
-    )
+    kept = f"the state of step {step_of(state):,} is kept in {output}" if state else "nothing was saved yet"
     return f"interrupted; {kept}; the same command goes on from there"
 
 

@@ -14,6 +14,7 @@ from ..errors import ConfigError
 from ..framework import import_paddle
 from ..modeling.model import build_layer, weights_of
 from ..modeling.width import layers_kept
+from ..training.optimizer import Optimizer, OptimizerConfig
 from .recipe import Recipe
 from .relations import Watch, divergence, relation, relation_heads
 
@@ -38,14 +39,14 @@ class Student:
                 [] if same or not recipe.hidden else [paddle.nn.Linear(hidden, teacher.hidden) for _ in self.likes]
             )
             named = [*self.model.named_parameters(), *self.projections.named_parameters()]
-            self.optimizer = paddle.optimizer.AdamW(
-                learning_rate=recipe.learning_rate,
-                parameters=[parameter for _, parameter in named],
-                weight_decay=recipe.weight_decay,
-                grad_clip=paddle.nn.ClipGradByGlobalNorm(recipe.max_grad_norm),
-                apply_decay_param_fun={
-                    p.name for n, p in named if not any(part in n for part in ("bias", "norm"))
-                }.__contains__,
+            self.optimizer = Optimizer(
+                named,
+                OptimizerConfig(
+                    learning_rate=recipe.learning_rate,
+                    warmup=recipe.warmup,
+                    weight_decay=recipe.weight_decay,
+                    max_grad_norm=recipe.max_grad_norm,
+                ),
             )
         self.watch = Watch(self.model, -1)
 
@@ -67,7 +68,7 @@ class Student:
     def parts(self) -> dict[str, Any]:
         """What a state holds of it, by file name."""
         projections = {"projections": self.projections} if len(self.projections) else {}
-        return {"model": self.model, **projections, "optimizer": self.optimizer}
+        return {"model": self.model, **projections, "optimizer": self.optimizer.adamw}
 
     def weights(self) -> dict[str, np.ndarray]:
         """Of the encoder, without the pooler, which nothing has taught."""

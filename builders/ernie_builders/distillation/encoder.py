@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,10 @@ from ernie_runtime.text.tokenization import ErnieTokenizer
 from ..checkpoints.checkpoint import Checkpoint
 from ..console import say
 from ..errors import ConfigError, DataError
-from ..filesystem import sha256_of
+from ..filesystem import find_whole, sha256_of
 from ..modeling.model import find_base_model
-from .online import Online, student_names
+from ..training.state import STATE
+from .online import DistillationJob, EncoderDistiller, student_names
 from .recipe import Recipe
 from .run import CARD, fingerprint, finished, leave, workplace
 from .student import bare, make_student
@@ -24,7 +26,7 @@ from .text import read_sequences, split
 RESULT = "result"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class EncoderRun:
     """What to distil, from what, into what."""
 
@@ -37,10 +39,38 @@ class EncoderRun:
     device: str = "cpu"
 
 
-def distil_encoders(run: EncoderRun) -> dict[str, Any]:
-    """Leave a directory a student in `run.output`, each a base model, with log.jsonl and card.json; the card.
+@dataclass(frozen=True, kw_only=True)
+class StudentFigures:
+    """A student's size and its held-out losses by name (loss, relation, hidden)."""
 
-    What an interrupted run of the same settings did is taken up.
+    parameters: int
+    held_out_before: Mapping[str, float]
+    held_out: Mapping[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderCard:
+    """What a task-agnostic distillation did: card.json."""
+
+    title: str
+    teacher: str
+    students: Mapping[str, StudentFigures]
+    text: Mapping[str, Any]  # files by name, sequences to train on and held out
+    tokens_seen: int
+    training_seconds: int
+    settings: Mapping[str, Any]
+
+    @classmethod
+    def from_json(cls, saved: Mapping[str, Any]) -> EncoderCard:
+        """What card.json holds."""
+        students = {name: StudentFigures(**figures) for name, figures in saved["students"].items()}
+        return cls(**{**saved, "students": students})
+
+
+def distil_encoders(run: EncoderRun) -> EncoderCard:
+    """Leave a directory per student in `run.output`, each a base model, with log.jsonl and card.json; the card.
+
+    An interrupted run with the same settings is resumed.
     """
     if not run.students:
         raise ConfigError("--student: give at least one")
@@ -50,44 +80,54 @@ def distil_encoders(run: EncoderRun) -> dict[str, Any]:
     teacher = bare(find_base_model(run.teacher, run.seed))
     starts = [make_student(asked, teacher, run.seed) for asked in run.students]
     students = dict(zip(student_names(run.students), starts, strict=True))
+    recipe = run.recipe
     settings = {
         "teacher": fingerprint(teacher.weights),
         "students": {name: fingerprint(student.weights) for name, student in students.items()},
         "text": [sha256_of(path) for path in run.text],
-        "recipe": {k: v for k, v in asdict(run.recipe).items() if k != "save_seconds"},
+        "recipe": {k: v for k, v in asdict(recipe).items() if k != "save_seconds"},
         "seed": run.seed,
     }
     if finished(run.output, settings):
         say(f"  {run.output}: finished already")
-        card: dict[str, Any] = json.loads((run.output / CARD).read_text(encoding="utf-8"))
-        return card
-    _check_length(run.recipe.length, {"the teacher": teacher, **students})
+        return EncoderCard.from_json(json.loads((run.output / CARD).read_text(encoding="utf-8")))
+    _check_length(recipe.length, {"the teacher": teacher, **students})
     tokenizer = ErnieTokenizer.from_vocab(teacher.vocabulary)
-    train, held_out = split(read_sequences(run.text, tokenizer, run.recipe.length))
-    say(f"  {len(train):,} sequences of {run.recipe.length} tokens, {len(held_out):,} held out")
+    train, held_out = split(read_sequences(run.text, tokenizer, recipe.length))
+    say(f"  {len(train):,} sequences of {recipe.length} tokens, {len(held_out):,} held out")
     with workplace(run.output, settings) as folder:
         work = folder / RESULT
         work.mkdir(exist_ok=True)
-        figures = Online(teacher, students, (train, held_out), work, run.recipe, run.seed, run.device).run()
-        for left in ("state", "state.old"):
-            shutil.rmtree(work / left, ignore_errors=True)
-        card = {
-            "title": f"Encoders distilled from {teacher.name}: {', '.join(students)}",
-            "teacher": teacher.name,
-            "students": {
-                name: {
-                    "parameters": sum(value.size for value in student.weights.values()),
-                    "held_out_before": figures["before"][name],
-                    "held_out": figures["held_out"][name],
-                }
+        job = DistillationJob(
+            teacher=teacher,
+            students=students,
+            train=train,
+            held_out=held_out,
+            folder=work,
+            recipe=recipe,
+            seed=run.seed,
+            device=run.device,
+        )
+        result = EncoderDistiller(job).run()
+        while (state := find_whole(work / STATE)) is not None:
+            shutil.rmtree(state)
+        card = EncoderCard(
+            title=f"Encoders distilled from {teacher.name}: {', '.join(students)}",
+            teacher=teacher.name,
+            students={
+                name: StudentFigures(
+                    parameters=sum(value.size for value in student.weights.values()),
+                    held_out_before=result.before[name],
+                    held_out=result.after[name],
+                )
                 for name, student in students.items()
             },
-            "text": {"files": [path.name for path in run.text], "sequences": len(train), "held_out": len(held_out)},
-            "tokens_seen": run.recipe.steps * run.recipe.batch_size * run.recipe.length,
-            "training_seconds": figures["seconds"],
-            "settings": settings,
-        }
-        leave(work, run.output, card)
+            text={"files": [path.name for path in run.text], "sequences": len(train), "held_out": len(held_out)},
+            tokens_seen=recipe.steps * recipe.batch_size * recipe.length,
+            training_seconds=result.seconds,
+            settings=settings,
+        )
+        leave(work, run.output, asdict(card))
     return card
 
 

@@ -14,10 +14,10 @@ from ..console import say
 from ..errors import ConfigError
 from ..readers import get_reader
 from ..stages.locate import data_folder
-from .encoder import EncoderRun, distil_encoders
+from .encoder import EncoderCard, EncoderRun, distil_encoders
 from .recipe import Recipe
 from .student import parse_shape
-from .task import TaskRun, distil_task
+from .task import TaskCard, TaskRun, distil_task
 
 # Column: (what the student starts as, whether a teacher labels text for it).
 COLUMNS = {
@@ -29,7 +29,7 @@ COLUMNS = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Measurement:
     """What to compare, and on how much."""
 
@@ -58,26 +58,26 @@ def measure(m: Measurement) -> str:
     texts = {task.name: _texts(m, task) for task in m.tasks}
     say(f"[encoder] {m.student} from the embedded encoder, {m.recipe.steps:,} steps")
     encoder = EncoderRun(
-        (m.student,),
-        m.text or tuple(texts.values()),
-        m.output / "encoder",
+        students=(m.student,),
+        text=m.text or tuple(texts.values()),
+        output=m.output / "encoder",
         recipe=m.recipe,
         seed=m.seed,
         device=m.device,
     )
     agnostic = distil_encoders(encoder)
     starts = {"shape": m.student, "random": f"random:{m.student}", "distilled": str(m.output / "encoder" / m.student)}
-    found: dict[str, dict[str, Any]] = {}
+    cards: dict[str, dict[str, TaskCard]] = {task.name: {} for task in m.tasks}
     for task in m.tasks:
-        for number, (column, (start, taught)) in enumerate(COLUMNS.items()):
+        for number, (column, (start, is_taught)) in enumerate(COLUMNS.items()):
             say(f"[{task.name}] {column}")
             run = TaskRun(
-                task,
-                starts[start],
-                m.output / task.name / f"{number}-{start}-{'taught' if taught else 'labels'}",
-                (texts[task.name],) if taught else (),
-                labelled=not taught,
-                rows=m.texts if taught else m.labelled,
+                task=task,
+                student=starts[start],
+                output=m.output / task.name / f"{number}-{start}-{'taught' if is_taught else 'labels'}",
+                text=(texts[task.name],) if is_taught else (),
+                labelled=not is_taught,
+                rows=m.texts if is_taught else m.labelled,
                 steps=m.steps,
                 data_dir=m.data_dir,
                 cache=m.cache,
@@ -86,8 +86,8 @@ def measure(m: Measurement) -> str:
                 device=m.device,
             )
             run.output.parent.mkdir(parents=True, exist_ok=True)
-            found.setdefault(task.name, {})[column] = distil_task(run)
-    table = "\n".join([*_table(found), "", *_conditions(m, found, agnostic), ""])
+            cards[task.name][column] = distil_task(run)
+    table = "\n".join([*_table(cards), "", *_conditions(m, cards, agnostic), ""])
     (m.output / "table.md").write_text(table, encoding="utf-8")
     return table
 
@@ -104,34 +104,33 @@ def _texts(m: Measurement, task: TaskConfig) -> Path:
     return path
 
 
-def _table(found: Mapping[str, Mapping[str, Any]]) -> list[str]:
+def _table(cards: Mapping[str, Mapping[str, TaskCard]]) -> list[str]:
     head = ["task", "dev figure", *COLUMNS, "teacher"]
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
-    for task, cards in found.items():
-        taught = next(card for card in cards.values() if card["teacher"])
-        main = taught["main_metric"]
-        figures = [f"{card['metrics'][main]:.2f}" for card in cards.values()]
-        lines.append(f"| {' | '.join([task, main, *figures, format(taught['teacher'][main], '.2f')])} |")
+    for task, by_column in cards.items():
+        taught = next(card for card in by_column.values() if card.teacher)
+        figures = [f"{card.figure:.2f}" for card in by_column.values()]
+        lines.append(f"| {' | '.join([task, taught.main_metric, *figures, format(taught.teacher_figure, '.2f')])} |")
     return lines
 
 
-def _conditions(m: Measurement, found: Mapping[str, Mapping[str, Any]], agnostic: Mapping[str, Any]) -> list[str]:
-    cards = [card for of_task in found.values() for card in of_task.values()]
-    size = agnostic["students"][m.student]
+def _conditions(m: Measurement, cards: Mapping[str, Mapping[str, TaskCard]], agnostic: EncoderCard) -> list[str]:
+    student = agnostic.students[m.student]
     rows = "; ".join(
-        f"{task}: {max(card['labelled_rows'] for card in of_task.values()):,} rows with labels, "
-        f"{max(card['texts'] for card in of_task.values()):,} texts without, "
-        f"{next(iter(of_task.values()))['dev_rows']:,} dev rows"
-        for task, of_task in found.items()
+        f"{task}: {max(card.labelled_rows for card in by_column.values()):,} rows with labels, "
+        f"{max(card.texts for card in by_column.values()):,} texts without, "
+        f"{next(iter(by_column.values())).dev_rows:,} dev rows"
+        for task, by_column in cards.items()
     )
-    seconds = agnostic["training_seconds"] + sum(card["training_seconds"] for card in cards)
+    every_card = [card for by_column in cards.values() for card in by_column.values()]
+    seconds = agnostic.training_seconds + sum(card.training_seconds for card in every_card)
     changed = ", ".join(f"{name}={value}" for name, value in m.train.items()) or "the tasks file's"
     return [
-        f"Student {m.student}, {size['parameters'] / 1e6:.1f} M parameters, {m.steps:,} batches each. {rows}; "
+        f"Student {m.student}, {student.parameters / 1e6:.1f} M parameters, {m.steps:,} batches each. {rows}; "
         f"hyperparameters: {changed}; dropout 0, seed {m.seed}.",
         f"Task-agnostic: {m.recipe.steps:,} steps of {m.recipe.batch_size} x {m.recipe.length} tokens, learning rate "
-        f"{m.recipe.learning_rate:g}; held-out loss {size['held_out_before']['loss']:.3f} before, "
-        f"{size['held_out']['loss']:.3f} after.",
+        f"{m.recipe.learning_rate:g}; held-out loss {student.held_out_before['loss']:.3f} before, "
+        f"{student.held_out['loss']:.3f} after.",
         f"{_processor()}, {os.environ.get('OMP_NUM_THREADS', 'all')} threads, device {m.device}: "
         f"{seconds / 60:.0f} minutes of training in all.",
     ]

@@ -1,14 +1,11 @@
 """Task-agnostic distillation: one pass over the teacher teaches several students of different sizes.
 
 Source: the online distillation of ERNIE 3.0 (Wang et al. 2021) for teaching several students at once; what is copied:
-distillation/relations.py. A run that was killed goes on to the same weights: batches follow from seed and step.
+distillation/relations.py.
 """
 
 from __future__ import annotations
 
-import json
-import math
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,169 +14,169 @@ from typing import Any
 import numpy as np
 
 from ..checkpoints.checkpoint import Checkpoint, write_checkpoint
-from ..console import bar, say
-from ..errors import CheckpointError, ConfigError
-from ..filesystem import find_whole, whole_folder, write_file
+from ..console import say
+from ..errors import ConfigError
 from ..framework import import_paddle
-from ..training.trainer import learning_rate
+from ..training.log import LOG, append_row, cut_back, read_rows
+from ..training.loop import Loop, Progress, Ranks, Work
+from ..training.optimizer import check_finite
 from .copying import Student, Teacher
 from .recipe import Recipe
-from .run import LOG
 from .text import batch_indices
 
-PROGRESS = "progress.json"
+LOSSES = ("loss", "relation", "hidden")  # the weighted sum, attention relations, hidden states
 
 
-@dataclass
-class Progress:
-    """What a resumed run needs to know besides weights."""
+@dataclass(kw_only=True)
+class DistillationProgress(Progress):
+    """How far a distillation is."""
 
-    done: int = 0  # steps
-    seconds: float = 0.0
-    since_log: int = 0
-    sums: dict[str, list[float]] = field(default_factory=dict)  # of each student's losses since the last line
+    since_log: int = 0  # steps
+    sums: dict[str, list[float]] = field(default_factory=dict)  # student -> sums of LOSSES since the last log row
 
 
-class Online:
-    """Teaches all students over the same batches; `run` leaves a directory a student in the folder."""
+@dataclass(frozen=True, kw_only=True)
+class DistillationResult:
+    """Held-out losses by student and name of the loss, before the first step and after the last; the time it took."""
 
-    def __init__(
-        self,
-        teacher: Checkpoint,
-        students: Mapping[str, Checkpoint],
-        sequences: tuple[np.ndarray, np.ndarray],
-        folder: Path,
-        recipe: Recipe,
-        seed: int = 0,
-        device: str = "cpu",
-    ) -> None:
-        self.paddle = import_paddle(device)
-        self.train, self.held_out = sequences  # int64 [N, L]
-        self.folder, self.recipe, self.seed = folder, recipe, seed
-        self.teacher = Teacher(teacher, recipe.teacher_layer)
-        self.students = [Student(name, start, self.teacher, recipe, seed) for name, start in students.items()]
-        self.progress = Progress()
+    before: Mapping[str, Mapping[str, float]]
+    after: Mapping[str, Mapping[str, float]]
+    seconds: int
 
-    def run(self) -> dict[str, Any]:
-        """Train to the end; the last held-out losses by student, and seconds."""
-        with self.paddle.utils.unique_name.guard():
-            return self._run()
 
-    def _run(self) -> dict[str, Any]:
-        recipe, progress = self.recipe, self.progress
-        self._restore()
-        progress = self.progress
-        started = saved = time.monotonic()
-        before = progress.seconds
-        if not progress.done:
-            self._evaluate()
-        with bar(recipe.steps, "distil", "step", progress.done) as shown:
-            while progress.done < recipe.steps:
-                self._step(progress.done)
-                progress.done += 1
-                progress.since_log += 1
-                progress.seconds = before + time.monotonic() - started
-                shown.update()
-                if progress.done % recipe.log_every == 0:
-                    self._log()
-                due = progress.done % recipe.evaluate_every == 0 or progress.done == recipe.steps
-                if due:
-                    self._evaluate()
-                if due or time.monotonic() - saved >= recipe.save_seconds:
-                    self._save()
-                    saved = time.monotonic()
+@dataclass(frozen=True, kw_only=True)
+class DistillationJob:
+    """What to distil, on what, and where it is kept."""
+
+    teacher: Checkpoint
+    students: Mapping[str, Checkpoint]  # folder name -> initial weights
+    train: np.ndarray  # int64 [N, L], token ids
+    held_out: np.ndarray  # int64 [M, L]
+    folder: Path
+    recipe: Recipe
+    seed: int = 0
+    device: str = "cpu"
+
+
+class EncoderDistiller(Work):
+    """Teaches all students over the same batches; `run` leaves a directory per student in the folder."""
+
+    def __init__(self, job: DistillationJob) -> None:
+        self.job = job
+        self.paddle = import_paddle(job.device)
+        self.teacher = Teacher(job.teacher, job.recipe.teacher_layer)
+        self.students = [
+            Student(name, start, self.teacher, job.recipe, job.seed) for name, start in job.students.items()
+        ]
+        self.progress: DistillationProgress = DistillationProgress()
+        self._log_file = job.folder / LOG
+
+    def run(self) -> DistillationResult:
+        """Train to the end."""
+        job = self.job
+        Loop(
+            work=self,
+            folder=job.folder,
+            steps=job.recipe.steps,
+            title="distil",
+            ranks=Ranks(),
+            save_seconds=job.recipe.save_seconds,
+        ).run()
         for student in self.students:
-            config = student.start.config
-            write_checkpoint(self.folder / student.name, config, student.weights(), student.start.vocabulary)
-        last = [row for row in read_log(self.folder / LOG) if "held_out" in row]
-        return {"held_out": last[-1]["held_out"], "before": last[0]["held_out"], "seconds": round(progress.seconds)}
+            start = student.start
+            write_checkpoint(job.folder / student.name, start.config, student.weights(), start.vocabulary)
+        evaluations = [row["held_out"] for row in read_rows(self._log_file) if "held_out" in row]
+        return DistillationResult(before=evaluations[0], after=evaluations[-1], seconds=round(self.progress.seconds))
 
-    def _step(self, step: int) -> None:
-        recipe = self.recipe
-        rate = learning_rate(step, recipe.steps, recipe.learning_rate, recipe.warmup)
-        ids = self.paddle.to_tensor(self.train[batch_indices(len(self.train), recipe.batch_size, step, self.seed)])
+    def begin(self, resumed: bool) -> None:
+        """A new run evaluates first; a resumed one removes what the log has of later steps."""
+        if resumed:
+            cut_back(self._log_file, self.progress.step)
+            say(f"    resumed after step {self.progress.step}")
+        else:
+            self._log_file.unlink(missing_ok=True)
+            self._evaluate()
+
+    def train_step(self) -> None:
+        """One step of each student's optimizer, on one batch."""
+        step, recipe = self.progress.step, self.job.recipe
+        rows = batch_indices(len(self.job.train), recipe.batch_size, step, self.job.seed)
+        ids = self.paddle.to_tensor(self.job.train[rows])
         self.teacher.see(ids)
         for student in self.students:
             student.model.train()
-            student.optimizer.set_lr(rate)
             relations, hidden = student.losses(ids, self.teacher, recipe)
             loss = recipe.relation * relations + recipe.hidden * hidden
-            loss.backward()
-            student.optimizer.step()
-            student.optimizer.clear_grad()
+            student.optimizer.update([loss], 1, step, recipe.steps)
             values = [float(loss), float(relations), float(hidden)]
-            if not all(map(math.isfinite, values)):
-                raise CheckpointError(
-                    f"student {student.name}: the loss became {values[0]} at step {step}: lower --learning-rate"
-                )
-            sums = self.progress.sums.setdefault(student.name, [0.0, 0.0, 0.0])
+            for value in values:
+                check_finite(value, step, "lower --learning-rate", f"student {student.name}: ")
+            sums = self.progress.sums.setdefault(student.name, [0.0] * len(LOSSES))
             self.progress.sums[student.name] = [a + b for a, b in zip(sums, values, strict=True)]
 
+    def after_step(self) -> bool:
+        """Log and evaluate where it is time; it saves after each evaluation."""
+        progress, recipe = self.progress, self.job.recipe
+        progress.since_log += 1
+        if progress.step % recipe.log_every == 0:
+            self._log()
+        is_due = progress.step % recipe.evaluate_every == 0 or progress.step == recipe.steps
+        if is_due:
+            self._evaluate()
+        return is_due
+
     def _log(self) -> None:
-        """A line of log.jsonl: mean losses since the last one."""
+        """A row of log.jsonl: mean losses since the row before."""
         progress = self.progress
         means = {
-            name: dict(zip(("loss", "relation", "hidden"), (s / progress.since_log for s in sums), strict=True))
+            name: dict(zip(LOSSES, (value / progress.since_log for value in sums), strict=True))
             for name, sums in progress.sums.items()
         }
-        self._line(students=means, tokens=progress.done * self.recipe.batch_size * self.train.shape[1])
+        self._append(students=means, tokens=progress.step * self.job.recipe.batch_size * self.job.train.shape[1])
         progress.sums, progress.since_log = {}, 0
 
     def _evaluate(self) -> None:
-        """A line of log.jsonl with the held-out losses."""
-        size, found = self.recipe.batch_size, {s.name: np.zeros(3) for s in self.students}
-        for start in range(0, len(self.held_out), size):
-            rows = self.held_out[start : start + size]
+        """A row of log.jsonl with the held-out losses."""
+        job, recipe = self.job, self.job.recipe
+        sums = {student.name: np.zeros(len(LOSSES)) for student in self.students}
+        for start in range(0, len(job.held_out), recipe.batch_size):
+            rows = job.held_out[start : start + recipe.batch_size]
             ids = self.paddle.to_tensor(rows)
             self.teacher.see(ids)
             for student in self.students:
                 student.model.eval()
                 with self.paddle.no_grad():
-                    relations, hidden = map(float, student.losses(ids, self.teacher, self.recipe))
-                loss = self.recipe.relation * relations + self.recipe.hidden * hidden
-                found[student.name] += np.array([loss, relations, hidden]) * len(rows) / len(self.held_out)
-        names = ("loss", "relation", "hidden")
-        means = {name: dict(zip(names, values.tolist(), strict=True)) for name, values in found.items()}
-        self._line(held_out=means)
-        shown = ", ".join(f"{name} {values['loss']:.4f}" for name, values in means.items())
-        say(f"    step {self.progress.done}: held-out loss {shown}")
+                    relations, hidden = map(float, student.losses(ids, self.teacher, recipe))
+                loss = recipe.relation * relations + recipe.hidden * hidden
+                sums[student.name] += np.array([loss, relations, hidden]) * len(rows) / len(job.held_out)
+        means = {name: dict(zip(LOSSES, values.tolist(), strict=True)) for name, values in sums.items()}
+        self._append(held_out=means)
+        shown = ", ".join(f"{name} {losses['loss']:.4f}" for name, losses in means.items())
+        say(f"    step {self.progress.step}: held-out loss {shown}")
 
-    def _line(self, **fields: Any) -> None:
-        row = {"step": self.progress.done, "seconds": round(self.progress.seconds, 1), **fields}
-        with (self.folder / LOG).open("a", encoding="utf-8") as log:
-            log.write(json.dumps(row) + "\n")
+    def _append(self, **fields: Any) -> None:
+        row = {"step": self.progress.step, "seconds": round(self.progress.seconds, 1), **fields}
+        append_row(self._log_file, row)
 
-    def _save(self) -> None:
-        """Weights, optimizers and progress, complete or not at all."""
-        with whole_folder(self.folder / "state") as new:
-            for student in self.students:
-                for name, part in student.parts().items():
-                    self.paddle.save(part.state_dict(), str(new / f"{student.name}.{name}"))
-            (new / PROGRESS).write_text(json.dumps(vars(self.progress)), encoding="utf-8")
+    def parts(self) -> dict[str, Any]:
+        """What a saved state holds, of all students."""
+        return {f"{student.name}.{name}": part for student in self.students for name, part in student.parts().items()}
 
-    def _restore(self) -> None:
-        state, log = find_whole(self.folder / "state"), self.folder / LOG
-        if state is None:
-            log.unlink(missing_ok=True)
-            return
-        self.progress = Progress(**json.loads((state / PROGRESS).read_text(encoding="utf-8")))
-        for student in self.students:
-            for name, part in student.parts().items():
-                part.set_state_dict(self.paddle.load(str(state / f"{student.name}.{name}")))
-        kept = [row for row in read_log(log) if row["step"] <= self.progress.done]
-        write_file(log, "".join(json.dumps(row) + "\n" for row in kept))
-        say(f"    resumed after step {self.progress.done}")
+    def progress_json(self) -> dict[str, Any]:
+        """As JSON data."""
+        progress = self.progress
+        return {
+            "done": progress.step,
+            "seconds": progress.seconds,
+            "since_log": progress.since_log,
+            "sums": progress.sums,
+        }
 
-
-def read_log(path: Path) -> list[dict[str, Any]]:
-    """The lines of a log; one that a kill cut off is left out."""
-    rows: list[dict[str, Any]] = []
-    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
-        try:
-            rows.append(json.loads(line))
-        except ValueError:
-            break
-    return rows
+    def restore_progress(self, saved: Mapping[str, Any]) -> None:
+        """`workplace` has checked already that the settings are the same."""
+        self.progress = DistillationProgress(
+            step=saved["done"], seconds=saved["seconds"], since_log=saved["since_log"], sums=saved["sums"]
+        )
 
 
 def student_names(asked: Sequence[str]) -> list[str]:

@@ -17,7 +17,7 @@ from ..console import say
 from ..errors import ConfigError
 from ..filesystem import key_of, put_in_place, write_json
 
-CARD, SETTINGS, LOG = "card.json", "settings.json", "log.jsonl"
+CARD, SETTINGS = "card.json", "settings.json"
 
 
 def fingerprint(weights: Mapping[str, np.ndarray]) -> str:

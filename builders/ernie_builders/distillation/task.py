@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,18 +25,17 @@ from ..modeling.model import PaddleEngine, build_model
 from ..readers import Example
 from ..stages.data import read_file
 from ..stages.draft import draft_manifest
-from ..stages.finetune import BEST, HISTORY, changed_fields
+from ..stages.finetune import changed_fields
 from ..stages.locate import data_folder
-from ..training.trainer import Job, Trainer
-from .run import CARD, LOG, fingerprint, finished, leave, workplace
+from ..training.log import LOG
+from ..training.trainer import BEST, Job, Trainer
+from .run import CARD, fingerprint, finished, leave, workplace
 from .soft import SoftTrainer, check_kind
 from .student import make_student
 from .text import read_texts
 
-EVALUATIONS = 4  # of a run that is given its steps, at least where it has so many
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TaskRun:
     """What to distil, from what, into what."""
 
@@ -54,6 +52,35 @@ class TaskRun:
     train: TrainConfig = field(default_factory=TrainConfig)
     seed: int = 0
     device: str = "cpu"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskCard:
+    """What a task distillation did: card.json."""
+
+    title: str
+    task: str
+    teacher: Mapping[str, Any] | None  # `name`, and its dev metrics by their names; None: labels alone
+    parameters: int
+    texts: int
+    labelled_rows: int
+    dev_rows: int
+    batches: int
+    best_at_batch: int
+    training_seconds: int
+    metrics: Mapping[str, float]  # on the dev rows, in percent
+    main_metric: str
+    settings: Mapping[str, Any]
+
+    @property
+    def figure(self) -> float:
+        """The student's main metric."""
+        return self.metrics[self.main_metric]
+
+    @property
+    def teacher_figure(self) -> float | None:
+        """The teacher's main metric, where there was one."""
+        return self.teacher[self.main_metric] if self.teacher else None
 
 
 def find_teacher(asked: str, task: TaskConfig) -> Checkpoint:
@@ -128,71 +155,69 @@ def settings_of(run: TaskRun, teacher: Checkpoint | None, student: Checkpoint) -
     }
 
 
-def distil_task(run: TaskRun) -> dict[str, Any]:
+def distil_task(run: TaskRun) -> TaskCard:
     """Leave the student's best checkpoint in `run.output`, with card.json and log.jsonl; the card.
 
-    What an interrupted run of the same settings did is taken up. Without text there is no teacher: the same student
-    trained on the task's labelled rows alone, to compare with.
+    An interrupted run with the same settings is resumed. Without text there is no teacher: the same student trained on
+    the task's labelled rows alone, to compare with.
     """
-    taught = bool(run.text)
-    if not taught and not run.labelled:
+    is_taught = bool(run.text)
+    if not is_taught and not run.labelled:
         raise ConfigError("--text: give plain text for the teacher to label")
     for path in run.text:
         if not path.is_file():
             raise DataError(f"--text {path}: no such file")
     teacher = find_teacher(run.teacher, run.task)
     student = replace(make_student(run.student, teacher, run.seed), where=run.student)
-    settings = settings_of(run, teacher if taught else None, student)
+    settings = settings_of(run, teacher if is_taught else None, student)
     if finished(run.output, settings):
         say(f"  {run.output}: finished already")
-        card: dict[str, Any] = json.loads((run.output / CARD).read_text(encoding="utf-8"))
-        return card
+        return TaskCard(**json.loads((run.output / CARD).read_text(encoding="utf-8")))
     tokenizer = ErnieTokenizer.from_vocab(teacher.vocabulary)
-    inputs = len(get_kind(run.task.kind).inputs)
     manifest = draft_manifest(run.task, tokenizer, teacher.config.task_options)
     check_kind(manifest)
-    kind = get_builder_kind(run.task.kind)
-    texts = read_texts(run.text, inputs, run.rows)
+    texts = read_texts(run.text, len(get_kind(run.task.kind).inputs), run.rows)
     train = labelled_rows(run, manifest, "train") if run.labelled else []
     dev = labelled_rows(run, manifest, "dev")
+    scored = dev[: run.train.dev_rows or None]
     with workplace(run.output, settings) as folder:
-        job = Job(manifest, run.train, student, tokenizer, train, dev, folder, run.device, run.seed)
-        trainer = SoftTrainer(teacher, texts, job) if taught else Trainer(job)
-        if run.steps:
-            trainer.config = of_steps(run.train, run.steps, len(trainer.rows))
-        figures = trainer.run()
+        job = Job(
+            manifest=manifest,
+            config=run.train,
+            base=student,
+            tokenizer=tokenizer,
+            train=train,
+            dev=dev,
+            folder=folder,
+            batches=run.steps,
+            device=run.device,
+            seed=run.seed,
+        )
+        trainer = SoftTrainer(teacher, texts, job) if is_taught else Trainer(job)
+        result = trainer.run()
         if run.labelled:
             _learn(folder / BEST, manifest, train, dev, run.device)
         else:
             _take_options(folder / BEST, teacher)
-        history = json.loads((folder / "state" / HISTORY).read_text(encoding="utf-8"))["history"]
-        lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in history]
+        lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in trainer.progress.history]
         (folder / BEST / LOG).write_text("".join(lines), encoding="utf-8")
-        card = {
-            "title": f"{run.task.title}, {'distilled into' if taught else 'fine-tuned from'} {Path(run.student).name}",
-            "task": run.task.name,
-            "teacher": {"name": teacher.name, **score(teacher, manifest, dev[: run.train.dev_rows or None], run.device)}
-            if taught
-            else None,
-            "parameters": sum(value.size for value in read_checkpoint(folder / BEST).weights.values()),
-            "texts": len(texts),
-            "labelled_rows": len(train),
-            "dev_rows": len(dev[: run.train.dev_rows or None]),
-            "batches": figures["batches"],
-            "best_at_batch": figures["batch"],
-            "training_seconds": figures["seconds"],
-            "metrics": {name: figures[name] for name in history[-1] if name not in ("batch", "loss")},
-            "main_metric": kind.main_metric,
-            "settings": settings,
-        }
-        leave(folder / BEST, run.output, card)
+        card = TaskCard(
+            title=f"{run.task.title}, {'distilled into' if is_taught else 'fine-tuned from'} {Path(run.student).name}",
+            task=run.task.name,
+            teacher={"name": teacher.name, **score(teacher, manifest, scored, run.device)} if is_taught else None,
+            parameters=sum(value.size for value in read_checkpoint(folder / BEST).weights.values()),
+            texts=len(texts),
+            labelled_rows=len(train),
+            dev_rows=len(scored),
+            batches=result.batches,
+            best_at_batch=result.batch,
+            training_seconds=result.seconds,
+            metrics=result.metrics,
+            main_metric=result.main,
+            settings=settings,
+        )
+        leave(folder / BEST, run.output, asdict(card))
     return card
-
-
-def of_steps(train: TrainConfig, steps: int, rows: int) -> TrainConfig:
-    """Epochs that come to so many batches over so many rows, with at least EVALUATIONS evaluations."""
-    epochs = (steps + 0.5) / math.ceil(rows / train.batch_size)
-    return replace(train, epochs=epochs, evals_per_epoch=max(1, math.ceil(EVALUATIONS / epochs)))
 
 
 def pipeline_of(checkpoint: Checkpoint, manifest: Manifest, device: str) -> Pipeline:

@@ -1,4 +1,4 @@
-"""The encoder that a run leaves: a checkpoint directory that builders take as base model, with its card."""
+"""The encoder that a pre-training leaves: a checkpoint directory that builders take as base model, with its card."""
 
 from __future__ import annotations
 
@@ -15,10 +15,13 @@ from ..checkpoints.base_models import folder_of
 from ..checkpoints.checkpoint import Weights, write_checkpoint
 from ..checkpoints.encoder_config import EncoderConfig
 from ..checkpoints.pretraining_head import FILE as HEAD_FILE
-from . import log
+from ..training.log import LOG, read_rows
+from ..training.state import replaced_folder
 from .config import About
 from .model import trained_weights
-from .state import ENCODER, write_whole
+from .plot import plot
+from .state import ENCODER
+from .trainer import Pretrainer
 
 CARD, README = "card.json", "README.md"
 OF_A_RUN = ("steps", "tokens", "lengths", "objective", "mask_rate", "learning_rate", "batch_tokens", "seed", "command")
@@ -37,26 +40,23 @@ def write_encoder(
     (folder / HEAD_FILE).write_bytes(save(stored))
 
 
-def save_encoder(trainer: Any, about: About, vocabulary: Path, bits: int) -> None:
+def save_encoder(trainer: Pretrainer, about: About, vocabulary: Path, bits: int) -> None:
     """The trainer's encoder as it is now, whole or not at all, and the picture of the log."""
     job, output = trainer.job, trainer.job.output
     encoder, heads = trained_weights(trainer.model, job.config.sentence_tasks)
     config = job.start.config.without_task()
     card = make_card(trainer, about, encoder)
-
-    def write(folder: Path) -> None:
+    with replaced_folder(output / ENCODER) as folder:
         write_encoder(folder, config, encoder, heads, vocabulary, bits)
         (folder / CARD).write_text(json.dumps(card, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
         (folder / README).write_text(readme(card), encoding="utf-8")
-
-    write_whole(output / ENCODER, write)
-    log.plot(output, f"{card['shape']}, step {card['steps']:,}")
+    plot(output, f"{card['shape']}, step {card['steps']:,}")
 
 
-def make_card(trainer: Any, about: About, encoder: Weights) -> dict[str, Any]:
+def make_card(trainer: Pretrainer, about: About, encoder: Weights) -> dict[str, Any]:
     """Where the encoder comes from: what was trained, on what, how far, with what figures."""
     job, progress = trainer.job, trainer.progress
-    config, held = job.config, [row for row in log.rows(job.output) if "held_loss" in row]
+    config, held = job.config, [row for row in read_rows(job.output / LOG) if "held_loss" in row]
     shape = job.start.config
     figures = {name: value for name, value in held[-1].items() if name.startswith("held_")} if held else {}
     return {
@@ -75,11 +75,11 @@ def make_card(trainer: Any, about: About, encoder: Weights) -> dict[str, Any]:
         "objective": ["mlm", *config.sentence_tasks],
         "mask_rate": config.mask_rate,
         "learning_rate": config.learning_rate,
-        "batch_tokens": config.batch_tokens * config.accumulate * trainer.ranks,
+        "batch_tokens": config.batch_tokens * config.accumulate * trainer.ranks.count,
         "amp": config.amp,
         "seed": config.seed,
         **figures,
-        "hardware": hardware(trainer.paddle, job.device, trainer.ranks),
+        "hardware": hardware(trainer.paddle, job.device, trainer.ranks.count),
         "command": about.command,
     }
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from ernie_runtime.errors import ErnieError
 
@@ -16,7 +15,8 @@ from .config import PretrainRequest
 from .corpus.prepare import FOLDER, Prepared, find_start, find_vocabulary, prepare, start_key
 from .encoder import save_encoder
 from .masking import Vocabulary
-from .state import ENCODER, Progress
+from .state import ENCODER, PretrainingProgress
+from .trainer import Pretrainer, PretrainingJob
 from .warm_start import warm_start
 
 
@@ -61,13 +61,11 @@ def find_text_and_start(request: PretrainRequest) -> tuple[Prepared, Checkpoint]
     return prepared, start
 
 
-def train(request: PretrainRequest) -> Progress:
+def train(request: PretrainRequest) -> PretrainingProgress:
     """Train in this process, which may be one of several; how far it came."""
-    from .trainer import Job, Trainer
-
     import_paddle(request.device)
     prepared, start = find_text_and_start(request)
-    job = Job(
+    job = PretrainingJob(
         config=request.config,
         start=start,
         tokenizer=prepared.tokenizer,
@@ -79,7 +77,7 @@ def train(request: PretrainRequest) -> Progress:
         pace=request.pace,
     )
 
-    def save(trainer: Any) -> None:
+    def save(trainer: Pretrainer) -> None:
         save_encoder(trainer, request.about, prepared.vocabulary, request.bits)
 
-    return Trainer(job, save).run()
+    return Pretrainer(job, save).run()

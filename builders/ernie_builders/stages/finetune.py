@@ -19,6 +19,7 @@ from ..framework import import_paddle
 from ..kinds import get_builder_kind
 from ..modeling.model import PaddleEngine, build_model
 from ..training.launch import Devices, launch
+from ..training.state import PROGRESS, STATE
 from .context import Context
 from .data import read_split
 from .draft import BEST, changed_fields, draft_manifest
@@ -26,7 +27,6 @@ from .results import DataRead, FineTuned
 from .stage import Finished, Output, Stage
 
 FORMAT = 1  # raise it when the same hyperparameters train in another way
-HISTORY = "progress.json"
 
 
 def inputs(context: Context, finished: Finished) -> dict[str, Any]:
@@ -72,10 +72,10 @@ def run(context: Context, finished: Finished, folder: Path) -> FineTuned:
 def drop_state(folder: Path) -> None:
     """Keep a training's history and remove its weights and moments, which only a run that goes on needs: the last
     thing of a stage, or one that is stopped in `learn` would train again."""
-    shutil.copyfile(folder / "state" / HISTORY, folder / HISTORY)
+    shutil.copyfile(folder / STATE / PROGRESS, folder / PROGRESS)
     gone = folder / "state.done"  # a state is there whole or not at all
     shutil.rmtree(gone, ignore_errors=True)  # half of one, where a kill came in between
-    (folder / "state").rename(gone)
+    (folder / STATE).rename(gone)
     shutil.rmtree(gone)
 
 
@@ -118,17 +118,17 @@ def train(context: Context, data: Output[DataRead], folder: Path) -> FineTuned:
     tokenizer = ErnieTokenizer.from_vocab(context.source.vocabulary)
     manifest: Manifest = draft_manifest(context.task, tokenizer)
     job = Job(
-        manifest,
-        context.task.train,
-        context.source,
-        tokenizer,
-        read_split(data, "train"),
-        read_split(data, "dev"),
-        folder,
-        context.device,
-        context.seed,
+        manifest=manifest,
+        config=context.task.train,
+        base=context.source,
+        tokenizer=tokenizer,
+        train=read_split(data, "train"),
+        dev=read_split(data, "dev"),
+        folder=folder,
+        device=context.device,
+        seed=context.seed,
     )
-    return FineTuned.from_json({**Trainer(job).run(), "trained": True})
+    return FineTuned(trained=True, **vars(Trainer(job).run()))
 
 
 def _train_launched(share: tuple[Context, Output[DataRead], Path]) -> FineTuned:

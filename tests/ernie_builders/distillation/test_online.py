@@ -13,9 +13,11 @@ import pytest
 
 from ernie_builders.checkpoints.checkpoint import Weights, read_checkpoint
 from ernie_builders.distillation import online
-from ernie_builders.distillation.online import Online, read_log
+from ernie_builders.distillation.online import EncoderDistiller
 from ernie_builders.distillation.student import make_student
 from ernie_builders.modeling.model import find_base_model
+from ernie_builders.training.log import read_rows
+from ernie_builders.training.loop import Loop
 
 from ..places import small_files
 from .conftest import Command
@@ -73,7 +75,7 @@ def test_several_students_in_one_pass(
         assert (config.num_hidden_layers, config.hidden_size, config.num_attention_heads) == shape
         assert not learnt.has_head
         assert learnt.vocabulary.read_bytes() == (encoder / "vocab.txt").read_bytes()
-    training = [row["students"]["2x24x3"]["loss"] for row in read_log(folder / "log.jsonl") if "students" in row]
+    training = [row["students"]["2x24x3"]["loss"] for row in read_rows(folder / "log.jsonl") if "students" in row]
     assert len(training) == 4 and training[-1] < training[0]
     assert sorted(path.name for path in tmp_path.iterdir() if "encoders" in path.name) == ["encoders"]
 
@@ -89,17 +91,17 @@ def test_goes_on_to_the_same_weights(
 ) -> None:
     """Killed between a save and the next, twice: the same weights and the same log as without."""
     assert distil_encoder(*BOTH) == 0
-    other, step = tmp_path / "again", Online._step
+    other, step = tmp_path / "again", EncoderDistiller.train_step
     done: list[int] = []
 
     def killed_at(number: int) -> None:
-        def run(self: Online, place: int) -> None:
-            if place == number:
+        def run(self: EncoderDistiller) -> None:
+            if self.progress.step == number:
                 raise KeyboardInterrupt
-            done.append(place)
-            step(self, place)
+            done.append(self.progress.step)
+            step(self)
 
-        monkeypatch.setattr(Online, "_step", run)
+        monkeypatch.setattr(EncoderDistiller, "train_step", run)
 
     for number in (7, 27):
         killed_at(number)
@@ -112,8 +114,8 @@ def test_goes_on_to_the_same_weights(
     assert "resumed after step 27" in capsys.readouterr().out
     for name in BOTH[1::2]:
         assert same(weights_in(other / name), weights_in(tmp_path / "encoders" / name))
-    assert steady(read_log(other / "log.jsonl")) == steady(read_log(tmp_path / "encoders/log.jsonl"))
-    monkeypatch.setattr(Online, "_run", lambda self: pytest.fail("done again"))
+    assert steady(read_rows(other / "log.jsonl")) == steady(read_rows(tmp_path / "encoders/log.jsonl"))
+    monkeypatch.setattr(EncoderDistiller, "run", lambda self: pytest.fail("done again"))
     assert distil_encoder(*BOTH) == 0
     assert "finished already" in capsys.readouterr().out
 
@@ -123,20 +125,20 @@ def test_the_last_good_state_survives_a_full_disk(
 ) -> None:
     student = ("--student", "1x24x2")
     assert distil_encoder(*student, "--output", str(tmp_path / "whole")) == 0
-    state, save = tmp_path / "encoders.partial/result/state", Online._save
+    state, save = tmp_path / "encoders.partial/result/state", Loop.save
 
-    def fills(self: Online) -> None:
-        if self.progress.done < 40:
+    def fills(self: Loop) -> None:
+        if self.work.progress.step < 40:
             save(self)
             return
         with small_files(20_000):
             save(self)
 
-    monkeypatch.setattr(Online, "_save", fills)
-    one_fault(distil_encoder(*student), "File too large")
+    monkeypatch.setattr(Loop, "save", fills)
+    one_fault(distil_encoder(*student), "cannot be saved, file too large", f"{state} is kept as it was")
     assert json.loads((state / "progress.json").read_text())["done"] == 20
     assert not (tmp_path / "encoders").exists()
-    monkeypatch.setattr(Online, "_save", save)
+    monkeypatch.setattr(Loop, "save", save)
     assert distil_encoder(*student) == 0
     assert same(weights_in(tmp_path / "encoders/1x24x2"), weights_in(tmp_path / "whole/1x24x2"))
 
@@ -147,7 +149,7 @@ def test_only_what_is_asked_for_is_copied(distil_encoder: Command, tmp_path: Pat
     for place, more in enumerate((["--hidden", "0"], ["--hidden", "0", "--teacher-layer", "1"], ["--relation", "0"])):
         output = tmp_path / str(place)
         assert distil_encoder("--student", "1x16x2", "--steps", "1", "--output", str(output), *more) == 0
-        losses.append(read_log(output / "log.jsonl")[0]["held_out"]["1x16x2"])
+        losses.append(read_rows(output / "log.jsonl")[0]["held_out"]["1x16x2"])
     assert losses[0]["hidden"] == losses[1]["hidden"] == losses[2]["relation"] == 0
     assert losses[0]["relation"] != losses[1]["relation"]
     assert losses[0]["loss"] == losses[0]["relation"]
@@ -202,11 +204,11 @@ def test_places_of_others(distil_encoder: Command, tmp_path: Path, one_fault: On
 def test_another_run_s_remains(
     distil_encoder: Command, one_fault: OneLine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def stop(self: Online) -> None:
+    def stop(self: EncoderDistiller) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(Online, "_run", stop)
+        patched.setattr(EncoderDistiller, "run", stop)
         assert distil_encoder("--student", "1x16x2") == 130
     capsys.readouterr()
     one_fault(distil_encoder("--student", "1x16x2", "--steps", "41"), "a run with another recipe was interrupted there")

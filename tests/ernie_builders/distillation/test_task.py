@@ -85,7 +85,13 @@ def test_labels_count_for_their_rows_only(
     labelled = [Example((row,), label, i) for i, (row, label) in enumerate(topic_rows(characters, 6, 3))]
     texts = [(row,) for row, _ in topic_rows(characters, 10, 4)]
     job = Job(
-        manifest, TrainConfig(dropout=0.0), make_student("1x16x2", checkpoint), tokenizer, labelled, labelled, tmp_path
+        manifest=manifest,
+        config=TrainConfig(dropout=0.0),
+        base=make_student("1x16x2", checkpoint),
+        tokenizer=tokenizer,
+        train=labelled,
+        dev=labelled,
+        folder=tmp_path,
     )
     trainer = SoftTrainer(checkpoint, texts, job)
     assert [bool(row.targets) for row in trainer.rows] == [True] * 6 + [False] * 10
@@ -121,7 +127,7 @@ def test_goes_on_to_the_same_weights(
     distil: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert distil(*SHORT) == 0
-    step = Trainer._step
+    step = Trainer.train_on
 
     def interrupted(self: Trainer, batches: Any, number: int) -> float:
         if number == 9:
@@ -131,7 +137,7 @@ def test_goes_on_to_the_same_weights(
     again = ("--output", str(tmp_path / "again"))
     with monkeypatch.context() as patched:
         patched.setattr("ernie_builders.training.trainer.SAVE_SECONDS", 0)
-        patched.setattr(Trainer, "_step", interrupted)
+        patched.setattr(Trainer, "train_on", interrupted)
         assert distil(*SHORT, *again) == 130
     assert distil(*SHORT, *again) == 0
     assert "resumed after batch 9" in capsys.readouterr().out

@@ -63,9 +63,17 @@ def test_training_on_real_questions_beats_the_best_guess(embedded_tokenizer: Ern
     best_guess = 100 * sum(map(guess, {e.texts[1] for e in examples})) / len(examples)
     config = TrainConfig(epochs=16, batch_size=8, learning_rate=3e-3, dropout=0.0, evals_per_epoch=1, patience=99)
     config = replace(config, weight_decay=0.0)
-    trainer = Trainer(Job(manifest, config, tiny_base(), embedded_tokenizer, examples, examples, tmp_path))
-    results = trainer.run()
-    assert results["f1"] > best_guess + 15
+    job = Job(
+        manifest=manifest,
+        config=config,
+        base=tiny_base(),
+        tokenizer=embedded_tokenizer,
+        train=examples,
+        dev=examples,
+        folder=tmp_path,
+    )
+    trainer = Trainer(job)
+    assert trainer.run().metrics["f1"] > best_guess + 15
 
 
 TASKS = """

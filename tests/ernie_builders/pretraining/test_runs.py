@@ -19,9 +19,10 @@ import pytest
 from ernie_builders.checkpoints.checkpoint import read_checkpoint
 from ernie_builders.checkpoints.pretraining_head import with_pretraining_head
 from ernie_builders.modeling.model import find_base_model
-from ernie_builders.pretraining.state import find_state, read_progress
-from ernie_builders.pretraining.trainer import Trainer
+from ernie_builders.pretraining.state import step_of
+from ernie_builders.pretraining.trainer import Pretrainer
 from ernie_builders.training import launch
+from ernie_builders.training.state import find_state
 
 from ..places import Place
 from .conftest import largest_difference
@@ -94,7 +95,7 @@ def test_a_run_in_pieces_is_the_run_in_one(
         assert pieces("--stop-after", "0.005") == 0
         state = find_state(pieces.output)
         assert state is not None
-        stops.append(read_progress(state)[0].step)
+        stops.append(step_of(state))
     assert len(stops) > 1, "it was never stopped"
     assert pieces.log() == whole.log()
     assert whole.log()[0]["loss"] > whole.log()[-1]["held_loss"]
@@ -110,7 +111,7 @@ def test_killed_it_goes_on_to_the_same_loss(
     assert whole() == 0
     with _slow(killed) as child:
         deadline = time.monotonic() + 60
-        while (state := find_state(killed.output)) is None or read_progress(state)[0].step < 12:
+        while (state := find_state(killed.output)) is None or step_of(state) < 12:
             assert child.poll() is None and time.monotonic() < deadline, child.communicate()
             time.sleep(0.01)
         child.kill()
@@ -127,10 +128,10 @@ def test_interrupted_it_says_what_is_kept(
     text_run: Make, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = text_run("run", "--steps", "9", "--lengths", "32", "--save-every", "2")
-    step = Trainer._step
+    step = Pretrainer.train_step
 
-    def until(last: int) -> Callable[[Trainer], None]:
-        def one(self: Trainer) -> None:
+    def until(last: int) -> Callable[[Pretrainer], None]:
+        def one(self: Pretrainer) -> None:
             if self.progress.step == last:
                 raise KeyboardInterrupt
             step(self)
@@ -138,7 +139,7 @@ def test_interrupted_it_says_what_is_kept(
         return one
 
     for last, kept in ((1, "nothing was saved yet"), (5, f"the state of step 4 is kept in {run.output}")):
-        monkeypatch.setattr(Trainer, "_step", until(last))
+        monkeypatch.setattr(Pretrainer, "train_step", until(last))
         capsys.readouterr()
         assert run() == 130
         line = f"ernie-triton build pretrain: interrupted; {kept}; the same command goes on from there"
@@ -151,8 +152,8 @@ def _slow(run: Run) -> subprocess.Popen[str]:
         "import sys, time\n"
         "from ernie_builders import pretrain\n"
         "from ernie_builders.pretraining import trainer\n"
-        "step = trainer.Trainer._step\n"
-        "trainer.Trainer._step = lambda self: (time.sleep(0.1), step(self))[1]\n"
+        "step = trainer.Pretrainer.train_step\n"
+        "trainer.Pretrainer.train_step = lambda self: (time.sleep(0.1), step(self))[1]\n"
         "sys.exit(pretrain.main(sys.argv[1:]))\n"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONWARNINGS": "ignore"}

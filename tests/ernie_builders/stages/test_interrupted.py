@@ -26,8 +26,8 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 from ernie_builders import build_all
 from ernie_builders.training import trainer as train
 train.SAVE_SECONDS = 0
-step = train.Trainer._step
-train.Trainer._step = lambda *arguments: (time.sleep(0.05), step(*arguments))[1]
+step = train.Trainer.train_on
+train.Trainer.train_on = lambda *arguments: (time.sleep(0.05), step(*arguments))[1]
 sys.exit(build_all.main(sys.argv[1:]))
 """
 
@@ -108,7 +108,7 @@ def test_stopped_behind_the_last_batch_it_does_not_train_again(
     (partial,) = (place.cache / "topics" / "fine-tune").glob("*.partial")
     (partial / "state.done").mkdir()
     (partial / "state.done" / "model.pdparams").touch()  # of a clean-up that was killed
-    monkeypatch.setattr(Trainer, "_step", interrupted)
+    monkeypatch.setattr(Trainer, "train_on", interrupted)
     assert place.build("--until", "finetune", "--set", "epochs=0.2") == 0
     assert "resumed after batch" in capsys.readouterr().out
     kept = {path.name for path in place.stage("fine-tune").iterdir()}

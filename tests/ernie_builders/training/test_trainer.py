@@ -22,7 +22,9 @@ from ernie_builders.stages.draft import draft_manifest
 from ernie_builders.training import launch, launched
 from ernie_builders.training import trainer as train
 from ernie_builders.training.dataset import epoch_order
-from ernie_builders.training.trainer import Job, Trainer, learning_rate
+from ernie_builders.training.loop import Loop
+from ernie_builders.training.optimizer import learning_rate
+from ernie_builders.training.trainer import Job, Trainer
 from ernie_runtime.text.tokenization import ErnieTokenizer
 
 from ..places import Place, topic_rows
@@ -63,7 +65,16 @@ class Tiny:
         config = replace(TrainConfig(learning_rate=5e-3, batch_size=16, dropout=0.0), **changes)
         train_rows, dev_rows = ([Example((text,), label, 1) for text, label in part] for part in (rows, dev))
         manifest = draft_manifest(self.task, self.tokenizer)
-        return Trainer(Job(manifest, config, self.base, self.tokenizer, train_rows, dev_rows, self.folder))
+        job = Job(
+            manifest=manifest,
+            config=config,
+            base=self.base,
+            tokenizer=self.tokenizer,
+            train=train_rows,
+            dev=dev_rows,
+            folder=self.folder,
+        )
+        return Trainer(job)
 
 
 @pytest.fixture
@@ -82,8 +93,8 @@ def test_accumulation_equals_a_larger_batch(tiny: Tiny, characters: list[str]) -
     large = tiny.trainer(rows, rows, batch_size=16)
     before = weights_of(small.model)
     assert largest_difference(before, weights_of(large.model)) == 0
-    small._step([np.arange(8), np.arange(8, 16)], 0)
-    large._step([np.arange(16)], 0)
+    small.train_on([np.arange(8), np.arange(8, 16)], 0)
+    large.train_on([np.arange(16)], 0)
     assert largest_difference(before, weights_of(large.model)) > 1e-3
     assert largest_difference(weights_of(small.model), weights_of(large.model)) <= 1e-5
 
@@ -95,8 +106,8 @@ def test_accumulation_over_more_than_an_epoch(
     tiny: Tiny, characters: list[str], monkeypatch: pytest.MonkeyPatch, rows: int, accumulate: int
 ) -> None:
     taken = []
-    monkeypatch.setattr(Trainer, "_step", lambda self, batches, step: taken.append(len(batches)) or 0.0)
-    monkeypatch.setattr(Trainer, "_save", lambda self: None)  # the optimizer has nothing to save
+    monkeypatch.setattr(Trainer, "train_on", lambda self, batches, step: taken.append(len(batches)) or 0.0)
+    monkeypatch.setattr(Loop, "save", lambda self: None)  # the optimizer has nothing to save
     trainer = tiny.trainer(topic_rows(characters, rows, 0), [("的", "north")], accumulate=accumulate, epochs=30)
     trainer.run()
     assert len(taken) >= 3
@@ -108,8 +119,8 @@ def test_dropout_is_the_step_s_own(tiny: Tiny, characters: list[str]) -> None:
     rows = topic_rows(characters, 16, 0)
     results = []
     for step in (5, 5, 6):
-        trainer = tiny.trainer(rows, rows, dropout=0.5)
-        trainer._step([np.arange(16)], step)
+        trainer = tiny.trainer(rows, rows, dropout=0.5, epochs=20)
+        trainer.train_on([np.arange(16)], step)
         results.append(weights_of(trainer.model))
     assert largest_difference(results[0], results[1]) == 0
     assert largest_difference(results[0], results[2]) > 0
@@ -139,16 +150,16 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
     real = train.get_builder_kind
     monkeypatch.setattr(train, "get_builder_kind", lambda name: Kind(real(name)))
-    monkeypatch.setattr(Trainer, "_step", step)
-    monkeypatch.setattr(Trainer, "_save", lambda self: None)  # the optimizer has nothing to save
+    monkeypatch.setattr(Trainer, "train_on", step)
+    monkeypatch.setattr(Loop, "save", lambda self: None)  # the optimizer has nothing to save
     return scores
 
 
 def test_the_best_checkpoint_is_kept_not_the_last(tiny: Tiny, characters: list[str], scripted: list[float]) -> None:
     scripted += [10.0, 60.0, 40.0, 60.0]
     trainer = tiny.trainer(topic_rows(characters, 64, 0), [("的", "north")], epochs=2, patience=9)  # 4 batches an epoch
-    figures = trainer.run()
-    assert (figures["accuracy"], figures["batch"], figures["batches"]) == (60.0, 4, 8)
+    result = trainer.run()
+    assert (result.metrics["accuracy"], result.batch, result.batches) == (60.0, 4, 8)
     assert not scripted
     start = (
         read_checkpoint(tiny.folder / "best").weights["classifier.bias"] - weights_of(trainer.model)["classifier.bias"]
@@ -159,17 +170,17 @@ def test_the_best_checkpoint_is_kept_not_the_last(tiny: Tiny, characters: list[s
 def test_early_stopping(tiny: Tiny, characters: list[str], scripted: list[float]) -> None:
     scripted += [10.0, 60.0, 50.0, 60.0, 40.0, 99.0]
     trainer = tiny.trainer(topic_rows(characters, 64, 0), [("的", "north")], epochs=9, patience=3)
-    figures = trainer.run()
+    result = trainer.run()
     assert scripted == [99.0]
-    assert (figures["accuracy"], figures["batches"]) == (60.0, 10)
+    assert (result.metrics["accuracy"], result.batches) == (60.0, 10)
 
 
 def test_training_beats_the_majority_class(tiny: Tiny, characters: list[str]) -> None:
     rows, dev = topic_rows(characters, 320, 0), topic_rows(characters, 60, 1)
     majority = 100 * Counter(label for _, label in dev).most_common(1)[0][1] / len(dev)
-    figures = tiny.trainer(rows, dev, epochs=8, dropout=0.1, evals_per_epoch=1).run()
-    assert figures["accuracy"] >= majority + 20
-    assert figures["accuracy"] == max(
+    accuracy = tiny.trainer(rows, dev, epochs=8, dropout=0.1, evals_per_epoch=1).run().metrics["accuracy"]
+    assert accuracy >= majority + 20
+    assert accuracy == max(
         row["accuracy"]
         for row in json.loads((tiny.folder / "state" / "progress.json").read_text(encoding="utf-8"))["history"]
     )

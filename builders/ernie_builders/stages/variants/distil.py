@@ -44,8 +44,8 @@ def distil(
     task, settings = context.task, context.task.compress
     tokenizer = ErnieTokenizer.from_vocab(teacher.vocabulary)
     job = Job(
-        manifest_of(context, finished.fine_tuned, tokenizer),
-        TrainConfig(
+        manifest=manifest_of(context, finished.fine_tuned, tokenizer),
+        config=TrainConfig(
             epochs=settings.epochs,
             batch_size=settings.batch_size,
             learning_rate=settings.learning_rate,
@@ -55,16 +55,16 @@ def distil(
             windows_per_text=task.train.windows_per_text,
             dev_rows=task.train.dev_rows,
         ),
-        student,
-        tokenizer,
-        training_text(context, finished),
-        read_split(finished.data, "dev"),
-        folder,
-        context.device,
-        context.seed,
+        base=student,
+        tokenizer=tokenizer,
+        train=training_text(context, finished),
+        dev=read_split(finished.data, "dev"),
+        folder=folder,
+        device=context.device,
+        seed=context.seed,
     )
-    figures = Distiller(teacher, job, eight_bits).run()
+    result = Distiller(teacher, job, eight_bits).run()
     learn(context, finished.data, folder / BEST)
     drop_state(folder)
     weights = sum(value.size for value in student.weights.values())
-    return FineTuned.from_json({**figures, "trained": True, "from": teacher.name, "weights": weights})
+    return FineTuned(trained=True, source=teacher.name, weights=weights, **vars(result))

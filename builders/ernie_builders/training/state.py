@@ -1,0 +1,77 @@
+"""The state of a training on disk, whole or not there: weights, moments and progress, from which it resumes."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ..errors import BuildError, CheckpointError
+from ..filesystem import find_whole, whole_folder
+from ..framework import import_paddle
+
+STATE, PROGRESS = "state", "progress.json"
+DISK_FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
+
+
+@contextmanager
+def replaced_folder(folder: Path) -> Iterator[Path]:
+    """An empty folder to fill, which then takes the place of `folder` in one step.
+
+    Where the disk is full: BuildError, which says what is kept.
+    """
+    try:
+        with whole_folder(folder) as new:
+            yield new
+    except OSError as error:
+        if error.errno not in DISK_FULL:
+            raise
+        kept = f"{folder} is kept as it was" if folder.exists() else "nothing was saved before"
+        raise BuildError(
+            f"{folder}: cannot be saved, {os.strerror(error.errno).lower()}: free some space and run the same command "
+            f"again; {kept}"
+        ) from None
+
+
+def find_state(output: Path) -> Path | None:
+    """The folder of the last whole state; None where nothing was saved."""
+    folder = find_whole(output / STATE)
+    return folder if folder is not None and (folder / PROGRESS).is_file() else None
+
+
+def save_state(output: Path, parts: Mapping[str, Any], progress: Mapping[str, Any]) -> None:
+    """Replace the saved state. parts: file name -> what has `state_dict`; progress: JSON data."""
+    paddle = import_paddle()
+    with replaced_folder(output / STATE) as folder:
+        for name, part in parts.items():
+            paddle.save(part.state_dict(), str(folder / name))
+        (folder / PROGRESS).write_text(json.dumps(progress), encoding="utf-8")
+
+
+def read_progress(state: Path) -> dict[str, Any]:
+    """What `save_state` got as progress; CheckpointError."""
+    try:
+        progress: dict[str, Any] = json.loads((state / PROGRESS).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise unreadable(state / PROGRESS, error) from None
+    return progress
+
+
+def load_parts(state: Path, parts: Mapping[str, Any]) -> None:
+    """Put saved weights and moments back into layers and optimizers; CheckpointError. parts: as in `save_state`."""
+    paddle = import_paddle()
+    for name, part in parts.items():
+        try:
+            value = paddle.load(str(state / name))
+        except Exception as error:  # whatever Paddle's reader met
+            raise unreadable(state / name, error) from None
+        (part.set_state_dict if hasattr(part, "set_state_dict") else part.load_state_dict)(value)
+
+
+def unreadable(path: Path, error: Exception) -> CheckpointError:
+    """The error for a file of a state that is damaged or of another version."""
+    return CheckpointError(f"{path}: cannot be read ({error})")
