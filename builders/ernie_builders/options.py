@@ -11,8 +11,7 @@ from .config.tasks import PROFILES, TASKS_FILE
 from .console import seed
 from .errors import ConfigError
 from .presets.overrides import Overrides, parse_set
-from .presets.presets import ALL, PUBLISHED
-from .presets.shipped import SHIPPED
+from .presets.presets import ALL, PUBLISHED, SHIPPED
 from .stages.request import STAGES, BuildRequest
 
 DESCRIPTION = "Build tasks into a Triton model repository: `python builders/build_all.py`, or `ernie-triton build`."

@@ -1,4 +1,4 @@
-"""What a build would find on this machine: data files and their rows, weights, finished stages. Nothing is written."""
+"""Look up what a build would find on this machine: data files, weights, finished stages. Nothing is written."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from ..checkpoints.delta_files import PACKED
 from ..config.tasks import ASSETS, DataConfig
 from ..config.variants import FULL
 from ..errors import BuildError
-from ..filesystem import sha256_of
 from ..readers import get_reader
 from ..stages.context import Context
+from ..stages.locate import unpacked_folder
 from ..stages.order import run_task
 from ..stages.stage import Finished, Output, Stage
 
-LARGEST = 200_000_000  # bytes of weights that are read to look a stage up; more takes longer than a plan may
+MAX_WEIGHTS = 200_000_000  # bytes that are read to compute a stage's key; more takes longer than a plan may
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,30 +28,30 @@ class DataFile:
 
     split: str
     path: Path
-    state: str  # one line: rows, missing, in an archive
-    rows: int | None = None  # None where it cannot be read
+    state: str  # for a person: number of rows, missing, in an archive
+    rows: int | None = None  # None if it cannot be read
     packed: bool = False  # in an archive that a build would unpack
 
 
 def data_files(data: DataConfig, data_dir: Path | None, profile: str, cache: Path) -> tuple[DataFile, ...]:
-    """The train and dev files, where stages/locate.py would take them from; archives are not unpacked."""
+    """The train and dev files, where `stages.locate` would take them from; archives are not unpacked."""
     packed = False
     if data_dir is not None:
         folder, absent = data_dir / data.folder, "missing"
         archive = data_dir / f"{data.folder}.tar.xz"
         if not folder.is_dir() and archive.is_file():
-            unpacked = cache / "data" / f"{data.folder}-{sha256_of(archive)[:12]}" / data.folder
+            unpacked = unpacked_folder(archive, data, cache)
             packed = not unpacked.is_dir()
             folder, absent = (folder, f"in {archive.name}; a build unpacks it") if packed else (unpacked, absent)
     elif profile == "demo" and data.sample:
         folder, absent = ASSETS / data.sample, "not in the sample that ships: give --data-dir"
     else:
         folder, absent = Path("DATA_DIR") / data.folder, "give --data-dir"
-    wanted = {"train": data.train, "dev": data.dev or data.train}
-    return tuple(_file(data, split, folder / name, absent, packed) for split, name in wanted.items() if name)
+    names = {"train": data.train, "dev": data.dev or data.train}
+    return tuple(_data_file(data, split, folder / name, absent, packed) for split, name in names.items() if name)
 
 
-def _file(data: DataConfig, split: str, path: Path, absent: str, packed: bool) -> DataFile:
+def _data_file(data: DataConfig, split: str, path: Path, absent: str, packed: bool) -> DataFile:
     if not path.is_file():
         return DataFile(split=split, path=path, state=absent, packed=packed)
     try:
@@ -62,7 +62,10 @@ def _file(data: DataConfig, split: str, path: Path, absent: str, packed: bool) -
 
 
 def why_not_looked_up(weights: str, files: Iterable[DataFile]) -> str:
-    """Why finished stages are not looked up, or nothing: it takes weights that are here and read without Paddle."""
+    """Why finished stages cannot be looked up; empty if they can.
+
+    Their keys depend on the weights, which must be on this machine and readable without Paddle.
+    """
     folder = folder_of(weights)
     if is_download(weights):
         return "the base model is not on this machine"
@@ -70,13 +73,13 @@ def why_not_looked_up(weights: str, files: Iterable[DataFile]) -> str:
         sizes = [path.stat().st_size for name in ("*.safetensors", PACKED) for path in folder.glob(name)]
         if not sizes:
             return f"the weights in {folder} are of a format that takes Paddle to read"
-        if min(sizes) > LARGEST:
-            return f"the weights in {folder} are larger than {LARGEST // 10**6} MB"
+        if min(sizes) > MAX_WEIGHTS:
+            return f"the weights in {folder} are larger than {MAX_WEIGHTS // 10**6} MB"
     return "the data is in an archive" if any(file.packed for file in files) else ""
 
 
 def stage_states(make: Callable[[], Context], until: str) -> list[tuple[str, str]]:
-    """(stage, what would be done) up to the stage `until`; a fault that would stop the build is the last line."""
+    """(stage, what would be done) for each stage up to `until`; last, the fault that would stop the build, if any."""
     states: list[tuple[str, str]] = []
 
     def look(stage: Stage[Any], context: Context, finished: Finished) -> Output[Any]:
@@ -96,5 +99,5 @@ def stage_states(make: Callable[[], Context], until: str) -> list[tuple[str, str
 
 
 def stage_label(stage: Stage[Any], variant: str) -> str:
-    """The stage, and the variant that it is about."""
+    """The stage's name, and the variant's unless it is plain fp32."""
     return stage.name if variant == FULL.name else f"{stage.name} {variant}"

@@ -17,8 +17,8 @@ from ..config.tasks import ASSETS, TaskConfig, read_tasks
 from ..console import say
 from ..errors import ConfigError
 from ..presets.entry import draft_task, how_to_add
-from ..presets.presets import ALL, PUBLISHED, load_presets, task_names
-from ..presets.table import preset_table
+from ..presets.loading import load_presets, task_names
+from ..presets.presets import ALL, PUBLISHED, Choice
 from ..stages.order import steps
 from ..stages.request import BuildRequest
 from ..stages.selection import check_checkpoints, check_requested, make_context, requested_tasks, takes_shipped
@@ -26,21 +26,24 @@ from .lookup import DataFile, data_files, stage_label, stage_states, why_not_loo
 from .rows import Rows, Source, data_rows, task_rows
 
 LABEL = 17  # columns before the text of a row
+HEADER = ("PRESET", "BASE MODEL", "BATCH", "RATE", "EPOCHS", "LENGTH", "FIGURES")  # of `--preset all`
+LEFT = ("PRESET", "BASE MODEL")  # columns of text; the others are numbers
 
 
 def dry_run(request: BuildRequest) -> Iterator[str]:
-    """The lines of the plan; ConfigError where the command line asks for what is not there."""
+    """The lines of the plan; ConfigError if the command line asks for what does not exist."""
     overrides = request.overrides
     if overrides.preset == ALL:
         yield from preset_table(overrides.base_model)
         return
     file = read_tasks(request.tasks_file)
-    known, faults = file.tasks, check_requested(request, file)
-    names = _names(request, known)
-    have = tuple(name for name in names if name in known)
-    tasks = {task.name: task for task in requested_tasks(replace(request, tasks=have), known)} if have else {}
-    check_checkpoints(request, list(tasks.values()))
-    compat = choose(request.compat, [known[name] for name in have], request.until)
+    faults = check_requested(request, file)
+    names = _task_names(request, file.tasks)
+    in_file = tuple(name for name in names if name in file.tasks)
+    requested = requested_tasks(replace(request, tasks=in_file), file.tasks) if in_file else []
+    tasks = {task.name: task for task in requested}
+    check_checkpoints(request, requested)
+    compat = choose(request.compat, [file.tasks[name] for name in in_file], request.until)
     yield "Plan: nothing is downloaded, trained or written."
     for name in names:
         base_model = overrides.base_model or (tasks[name].base_model if name in tasks else EMBEDDED)
@@ -72,18 +75,18 @@ def show(lines: Iterable[str]) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _names(request: BuildRequest, known: Collection[str]) -> list[str]:
-    """Names of tasks: of the tasks file, or of a preset whose task it has not."""
+def _task_names(request: BuildRequest, in_file: Collection[str]) -> list[str]:
+    """The tasks to plan: those of the tasks file, and a task that a preset is for though the file lacks it."""
     presets, preset, file = load_presets(), request.overrides.preset, request.tasks_file.name
     if request.tasks is None:
-        return task_names(preset, known) or list(presets.preset(preset).tasks[:1])
+        return task_names(preset, in_file) or list(presets.preset(preset).tasks[:1])
     for name in request.tasks:
-        fit = [preset.name for preset in presets.all_of_task(name)]
-        if name not in known and preset not in (fit and [PUBLISHED, *fit]):
-            hint = f"; presets.toml has it: add --preset {fit[0]}" if fit else f"; it has {', '.join(known)}"
-            raise ConfigError(f"--tasks: {name!r} is not in {file}{hint}")
+        fitting = [preset.name for preset in presets.all_of_task(name)]
+        if name not in in_file and preset not in (fitting and [PUBLISHED, *fitting]):
+            hint = f"presets.toml has it: add --preset {fitting[0]}" if fitting else f"it has {', '.join(in_file)}"
+            raise ConfigError(f"--tasks: {name!r} is not in {file}; {hint}")
     if not request.tasks:
-        raise ConfigError(f"--tasks: names no task; {file} has {', '.join(known)}")
+        raise ConfigError(f"--tasks: names no task; {file} has {', '.join(in_file)}")
     return list(request.tasks)
 
 
@@ -98,14 +101,14 @@ def source_of(request: BuildRequest, task: TaskConfig) -> Source:
 
 
 def files_of(request: BuildRequest, task: TaskConfig) -> list[DataFile]:
-    """Train and dev, and the further sets that the task is evaluated on, by name."""
+    """Train, dev, and the transfer sets that the task is evaluated on, under their names."""
     where = request.data_dir, request.profile, request.cache
-    further = ((name, file) for name, data in task.transfer.items() for file in data_files(data, *where))
-    return [*data_files(task.data, *where), *(replace(file, split=name) for name, file in further)]
+    transfer = [(name, file) for name, data in task.transfer.items() for file in data_files(data, *where)]
+    return [*data_files(task.data, *where), *(replace(file, split=name) for name, file in transfer)]
 
 
 def build_rows(request: BuildRequest, task: TaskConfig, source: Source, files: Sequence[DataFile]) -> Rows:
-    """The stages, which of them are done, and where the result goes."""
+    """The stages and their states, the version to be published, and the cache."""
     reason = why_not_looked_up(source.name, files)
     if reason:
         stages = steps(task.variants, request.until)
@@ -118,7 +121,38 @@ def build_rows(request: BuildRequest, task: TaskConfig, source: Source, files: S
     if reason:
         yield "", f"(not looked up: {reason})"
     model: Path = request.output / task.name
-    have = versions(model)
-    before = f", after version {have[-1]}" if have else ""
-    yield "output", f"{model} and its steps, version {have[-1] + 1 if have else 1}{before}"
+    newest = max(versions(model), default=0)
+    after = f", after version {newest}" if newest else ""
+    yield "output", f"{model} and its steps, version {newest + 1}{after}"
     yield "cache", f"{request.cache / task.name}"
+
+
+def preset_table(base_model: str = "") -> Iterator[str]:
+    """Aligned lines: each preset with every base model of its language, or with one of any language."""
+    presets = load_presets()
+    models = [presets.model(base_model)] if base_model else list(presets.models.values())
+    choices = [
+        presets.choose(preset, model.name)
+        for preset in presets.presets.values()
+        for model in models
+        if base_model or model.language == preset.language
+    ]
+    rows = [HEADER, *map(_preset_row, choices)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(HEADER) - 1)]
+    for row in rows:
+        cells = [
+            cell.ljust(width) if name in LEFT else cell.rjust(width)
+            for name, cell, width in zip(HEADER[:-1], row, widths, strict=False)
+        ]
+        yield "  ".join([*cells, row[-1]])
+    yield ""
+    yield (
+        f"{len(presets.presets)} presets, {len(models)} base models, {len(choices)} lines; "
+        "`--preset NAME --base-model MODEL --dry-run` plans one"
+    )
+
+
+def _preset_row(choice: Choice) -> tuple[str, ...]:
+    train = choice.train
+    numbers = (f"{train['batch_size']}", f"{train['learning_rate']:g}", f"{train['epochs']:g}", f"{choice.max_length}")
+    return choice.preset.name, choice.model.name, *numbers, "its own" if choice.exact else f"fallback: {choice.row}"

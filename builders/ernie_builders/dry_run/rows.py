@@ -14,8 +14,8 @@ from ..checkpoints.base_models import folder_of, is_download, is_random
 from ..config.tasks import TaskConfig, TrainConfig
 from ..errors import BuildError
 from ..kinds import get_builder_kind
-from ..presets.presets import Choice, load_presets
-from ..presets.shipped import SHIPPED
+from ..presets.loading import load_presets
+from ..presets.presets import SHIPPED, Choice
 from ..stages.request import BuildRequest
 from .lookup import DataFile
 
@@ -25,8 +25,8 @@ else:
     import tomli as tomllib
 
 Rows = Iterator[tuple[str, str]]
-"""(label, text); without a label the text goes on with what stands above it."""
-SHOWN = 8  # labels
+"""(label, text); a row without a label continues the one above it."""
+MAX_LABELS = 8  # that are shown
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,18 +44,18 @@ def task_rows(request: BuildRequest, task: TaskConfig, choice: Choice | None, so
     if choice is not None:
         yield from preset_rows(request, choice)
     elif request.overrides.preset == SHIPPED:
-        changed = load_presets().shipped.train.get(task.name, {})
-        more = f", but {', '.join(f'{name}={value}' for name, value in changed.items())}" if changed else ""
-        yield "preset", f"{SHIPPED}: as {request.tasks_file.name} has it{more}"
+        changes = load_presets().shipped.train.get(task.name, {})
+        shown = f", but {', '.join(f'{name}={value}' for name, value in changes.items())}" if changes else ""
+        yield "preset", f"{SHIPPED}: as {request.tasks_file.name} has it{shown}"
     elif request.overrides.preset:
         yield "preset", f"none is published for {task.name}: {request.tasks_file.name} decides"
     yield "kind", task.kind
     names = [label.name for label in task.labels]
-    more = f", ... ({len(names) - SHOWN} more)" if len(names) > SHOWN else ""
-    yield "labels", f"{len(names)}: {', '.join(names[:SHOWN])}{more}" if names else "none"
+    more = f", ... ({len(names) - MAX_LABELS} more)" if len(names) > MAX_LABELS else ""
+    yield "labels", f"{len(names)}: {', '.join(names[:MAX_LABELS])}{more}" if names else "none"
     if task.options:
-        shown = (f"{k} {len(v)} values" if isinstance(v, list) else f"{k} {v}" for k, v in task.options.items())
-        yield "options", ", ".join(shown)
+        options = (f"{k} {len(v)} values" if isinstance(v, list) else f"{k} {v}" for k, v in task.options.items())
+        yield "options", ", ".join(options)
     limits, origin = task.limits, f"preset {choice.preset.name}" if choice else request.tasks_file.name
     stride = "in proportion" if choice and not choice.preset.doc_stride else origin
     yield (
@@ -75,12 +75,12 @@ def task_rows(request: BuildRequest, task: TaskConfig, choice: Choice | None, so
 
 
 def trains(task: TaskConfig) -> bool:
-    """Whether the kind has something to fine-tune; a kind that this version lacks is taken to."""
+    """Whether the kind has something to fine-tune; assumed of a kind that this version lacks."""
     return task.kind not in kind_names() or get_builder_kind(task.kind).trains
 
 
 def model_rows(source: Source) -> Rows:
-    """Shape and parameters, of a name from presets.toml, of a directory from its configuration."""
+    """Shape and number of parameters: of a published model from presets.toml, of a directory from its config.json."""
     label, folder = "checkpoint" if source.ready else "base model", folder_of(source.name)
     where = f", {folder}" if folder and folder != Path(source.name) else ""
     where = ", downloaded by PaddleNLP when the build runs" if is_download(source.name) else where
@@ -103,7 +103,7 @@ def model_rows(source: Source) -> Rows:
 
 
 def preset_rows(request: BuildRequest, choice: Choice) -> Rows:
-    """Whose figures they are, what came of them there, and what the preset does not set."""
+    """Where the preset's values are from, the figure published with them, and what the preset does not set."""
     preset, model = choice.preset, choice.model
     yield "preset", f"{preset.name}: {choice.origin}"
     yield "", f"source: {choice.source}"
@@ -112,16 +112,16 @@ def preset_rows(request: BuildRequest, choice: Choice) -> Rows:
     figure = model.figures.get(preset.name)
     if figure is not None:
         shown = " / ".join(f"{value:.2f}" for value in (figure if isinstance(figure, list | tuple) else [figure]))
-        own = "" if choice.exact else ", with hyperparameters that are not published"
-        yield "", f"{preset.metric} of {model.name} there: {shown} on the dev set, full training set{own}"
+        caveat = "" if choice.exact else ", with hyperparameters that are not published"
+        yield "", f"{preset.metric} of {model.name} there: {shown} on the dev set, full training set{caveat}"
     if preset.seed and preset.seed != request.seed:
         yield "", f"seed {preset.seed} there; here --seed {request.seed}"
     for note in preset.notes:
         yield "", f"besides: {note}"
-    sets = (p for task in preset.tasks for p in load_presets().all_of_task(task))
-    others = [p.name for p in sets if p is not preset]
-    if others:
-        yield "", f"other presets for this task: {', '.join(others)}"
+    presets = (other for task in preset.tasks for other in load_presets().all_of_task(task))
+    names = [other.name for other in presets if other is not preset]
+    if names:
+        yield "", f"other presets for this task: {', '.join(names)}"
 
 
 def origins_of(request: BuildRequest, task: str, choice: Choice | None) -> dict[str, str]:
@@ -135,24 +135,24 @@ def origins_of(request: BuildRequest, task: str, choice: Choice | None) -> dict[
 
 
 def data_rows(request: BuildRequest, task: TaskConfig, source: Source, files: Sequence[DataFile]) -> Rows:
-    """Data files, and the steps of training where rows are known."""
+    """Data files, and the number of training steps if the number of rows is known."""
     for number, file in enumerate(files):
         yield "" if number else "data", f"{file.split:<6}{file.path}: {file.state}"
     if not files:
         yield "data", "no files known"
     if not source.ready and trains(task):
         rows = next((file.rows for file in files if file.split == "train"), None)
-        yield "steps", steps(task.train, rows, len(request.devices.split(",")))
+        yield "steps", training_steps(task.train, rows, len(request.devices.split(",")))
 
 
-def steps(train: TrainConfig, rows: int | None, devices: int) -> str:
-    """Batches and optimizer steps, as the trainer counts them."""
-    together = train.accumulate * devices
-    size = f"{train.batch_size} rows" + (f" x {together}" if together > 1 else "")
+def training_steps(train: TrainConfig, rows: int | None, devices: int) -> str:
+    """Optimizer steps and batches, as the trainer counts them; rows: of the training set, None if unknown."""
+    batches_per_step = train.accumulate * devices
+    size = f"{train.batch_size} rows" + (f" x {batches_per_step}" if batches_per_step > 1 else "")
     if rows is None:
         return f"of {size}; how many is known once the training rows are"
     per_epoch = math.ceil(rows / train.batch_size)
-    total = max(together, int(train.epochs * per_epoch) // together * together)
+    batches = max(batches_per_step, int(train.epochs * per_epoch) // batches_per_step * batches_per_step)
     epochs = "epoch" if train.epochs == 1 else "epochs"
     windows = "" if train.windows_per_text == 1 else "; more where texts are longer than a window"
-    return f"{total // together:,} of {size} ({train.epochs:g} {epochs} of {per_epoch:,} batches){windows}"
+    return f"{batches // batches_per_step:,} of {size} ({train.epochs:g} {epochs} of {per_epoch:,} batches){windows}"

@@ -1,4 +1,4 @@
-"""A task as a preset alone makes it, and its entry for a tasks file."""
+"""A task made of a preset alone, and its entry for a tasks file."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from ernie_runtime.kinds import kind_names
 from ernie_runtime.manifest import Label, Limits
 
 from ..config.tasks import TASKS_FILE, DataConfig, TaskConfig, TrainConfig, load_tasks
-from .presets import Choice, Entry, load_presets
+from .loading import load_presets
+from .presets import Choice, Entry
 
-WINDOW_SHARE = 0.75  # doc_stride as a part of max_length, as in the tasks that ship
+STRIDE_RATIO = 0.75  # doc_stride / max_length, as in the tasks that ship
 
 
 def draft_task(name: str, choice: Choice, base_model: str) -> TaskConfig:
-    """The preset's task as its entry would have it: the one that ships, or one made of the preset alone."""
+    """The task that the preset is for: the one that ships, or one made of the preset alone."""
     shipped, preset, entry = load_tasks(TASKS_FILE), choice.preset, entry_of(name)
     if name in shipped:
         return choice.apply(shipped[name])
@@ -28,7 +29,7 @@ def draft_task(name: str, choice: Choice, base_model: str) -> TaskConfig:
         labels = tuple(Label(label, label) for label in entry.labels)
         hidden = choice.model.encoder.hidden
         options = {key: hidden if value == "hidden" else value for key, value in entry.options.items()}
-    limits = Limits(max_length=choice.max_length, doc_stride=max(1, int(choice.max_length * WINDOW_SHARE)))
+    limits = Limits(max_length=choice.max_length, doc_stride=max(1, int(choice.max_length * STRIDE_RATIO)))
     bare = TaskConfig(
         name=name,
         kind=preset.kind,
@@ -42,12 +43,12 @@ def draft_task(name: str, choice: Choice, base_model: str) -> TaskConfig:
 
 
 def entry_of(name: str) -> Entry | None:
-    """What presets.toml knows of a task's labels and data."""
+    """A task's labels and data, if presets.toml describes them."""
     return next((preset.entry for preset in load_presets().all_of_task(name) if preset.entry), None)
 
 
 def how_to_add(task: TaskConfig) -> Iterator[str]:
-    """What a person must do to have the task in a tasks file, with its entry where there can be one."""
+    """How to add the task to a tasks file, with its entry if it can have one."""
     entry = entry_of(task.name)
     if task.name in load_tasks(TASKS_FILE):
         yield f"The {TASKS_FILE.name} that ships has this task: copy its entry."
@@ -83,9 +84,9 @@ def entry_toml(task: TaskConfig) -> Iterator[str]:
 
 
 def _changed(train: TrainConfig) -> dict[str, Any]:
-    """Fields that are not at their defaults, and those that every entry names."""
-    named, defaults = ("epochs", "batch_size", "learning_rate"), vars(TrainConfig())
-    return {name: value for name, value in vars(train).items() if name in named or value != defaults[name]}
+    """Fields that are not at their defaults, and those that every entry has."""
+    always, defaults = ("epochs", "batch_size", "learning_rate"), vars(TrainConfig())
+    return {name: value for name, value in vars(train).items() if name in always or value != defaults[name]}
 
 
 def _value(value: Any) -> str:

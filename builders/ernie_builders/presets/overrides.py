@@ -1,4 +1,4 @@
-"""A task as the command line changes it: --preset, --set, --base-model, --variants, --pick, --max-drop, --fused."""
+"""What the command line changes in a task: --preset, --set, --base-model, --variants, --pick, --max-drop, --fused."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from ..config.tasks import TaskConfig, TrainConfig
 from ..config.variants import FULL, PICKS, CompressConfig, check_variants
 from ..errors import ConfigError
 from ..kinds import get_builder_kind
-from .presets import Choice, choice_for, load_presets
-from .shipped import SHIPPED
+from .loading import choice_for, load_presets
+from .presets import SHIPPED, Choice
 
-CANDIDATES = ("fp32", "fp32-ov", "int8", "int8-e8-ort")  # what --pick chooses among where no variants are named
-TRAINED = ("w0.5", "w0.5-int8-e8-ort")  # more of them where the profile may train
+CANDIDATES = ("fp32", "fp32-ov", "int8", "int8-e8-ort")  # what --pick chooses from if no variants are named
+TRAINED = ("w0.5", "w0.5-int8-e8-ort")  # further candidates if the profile may train
 
 
 @dataclass(frozen=True, kw_only=True)
 class Overrides:
-    """What the command line says in place of the tasks file."""
+    """What the command line sets in place of the tasks file."""
 
     base_model: str = ""  # empty: the task's own
     preset: str = ""  # name of a preset, `published` or `shipped`
@@ -31,11 +31,11 @@ class Overrides:
     fused: bool = False  # publish TASK_fused too
 
     def choice(self, task: str, base_model: str) -> Choice | None:
-        """The preset's figures for a task; None where there are none."""
+        """The preset's hyperparameters for a task and its base model; None if it has none."""
         return choice_for(self.preset, task, self.base_model or base_model)
 
     def apply(self, task: TaskConfig, profile: str) -> TaskConfig:
-        """The task with what the command line says of it; ConfigError for what it cannot mean."""
+        """The task with these changes; ConfigError, naming the option, for one that does not fit."""
         choice = self.choice(task.name, task.base_model)
         task = choice.apply(task) if choice else task
         if self.preset == SHIPPED:
@@ -50,7 +50,7 @@ class Overrides:
         return replace(task, train=parse_table(TrainConfig, {**vars(task.train), **values}, "--set"))
 
     def picks_candidates(self, task: TaskConfig) -> bool:
-        """Whether --pick is to choose among variants that nobody named: the task has none besides fp32."""
+        """Whether --pick chooses from CANDIDATES, as neither the command line nor the task names variants."""
         return self.pick in PICKS and not self.variants and task.variants == (FULL.name,)
 
     def _with_variants(self, task: TaskConfig, profile: str) -> TaskConfig:
@@ -71,7 +71,7 @@ class Overrides:
 
 
 def parse_set(items: Iterable[str]) -> dict[str, str]:
-    """NAME=VALUE of --set -> the hyperparameters, their values as JSON; a later one wins."""
+    """The items NAME=VALUE of --set as hyperparameter -> JSON text; the last item of a name wins."""
     names = [field.name for field in fields(TrainConfig)]
     values: dict[str, str] = {}
     for item in items:

@@ -19,7 +19,7 @@ from ..checkpoints.checkpoint import read_checkpoint
 from ..config.tasks import ASSETS, TaskConfig, load_tasks
 from ..kinds import get_builder_kind
 from ..modeling.model import find_base_model
-from ..presets.presets import load_presets
+from ..presets.loading import load_presets
 
 SAMPLE = "sample"  # the split of the small sets that ship
 OWN = "this build"  # how the builder's own evaluations begin to say what measured them

@@ -12,7 +12,7 @@ from ..console import say
 from ..errors import ConfigError, DataError
 from ..kinds import get_builder_kind
 from ..presets.overrides import Overrides
-from ..presets.shipped import SHIPPED
+from ..presets.presets import SHIPPED
 from ..stages.context import Context
 from ..stages.order import run_plain
 from ..stages.request import BuildRequest

@@ -1,4 +1,4 @@
-"""Where a task's data is: a folder, an archive to unpack, or the sample that ships."""
+"""Find a task's data: a folder, an archive to unpack, or the sample that ships."""
 
 from __future__ import annotations
 
@@ -14,7 +14,11 @@ from ..filesystem import locked, sha256_of, whole_folder
 
 
 def data_folder(data: DataConfig, data_dir: Path | None, profile: str, cache: Path) -> tuple[Path | None, str]:
-    """(folder with the task's files, split name): --data-dir first, else the sample that ships (demo profile only)."""
+    """The folder with the task's files and the name of its dev split; the folder is None where there is no data.
+
+    The folder is under `data_dir` if that is given (split "dev"), else the sample that ships (split "sample", demo
+    profile only). DataError for data that is missing or broken.
+    """
     if data_dir is not None:
         if not data_dir.is_dir():
             raise DataError(f"--data-dir {data_dir}: no such directory")
@@ -23,7 +27,7 @@ def data_folder(data: DataConfig, data_dir: Path | None, profile: str, cache: Pa
             return folder, "dev"
         archive = data_dir / f"{data.folder}.tar.xz"
         if archive.is_file():
-            return _unpack(archive, cache / "data", data.folder), "dev"
+            return _unpack(archive, data, cache), "dev"
         raise DataError(f"{folder}: no such directory, and no {archive.name} beside it")
     if profile == "full":
         raise ConfigError("--profile full trains on real data: give --data-dir")
@@ -31,21 +35,27 @@ def data_folder(data: DataConfig, data_dir: Path | None, profile: str, cache: Pa
     return (sample, "sample") if sample is not None and sample.is_dir() else (None, "sample")
 
 
-def _unpack(archive: Path, cache: Path, inside: str) -> Path:
-    """Unpack NAME.tar.xz (one folder NAME) once; archives are told apart by their bytes."""
-    home = cache / f"{inside}-{sha256_of(archive)[:12]}"
+def unpacked_folder(archive: Path, data: DataConfig, cache: Path) -> Path:
+    """Where a build unpacks an archive's folder; archives with other contents have other places."""
+    return cache / "data" / f"{data.folder}-{sha256_of(archive)[:12]}" / data.folder
+
+
+def _unpack(archive: Path, data: DataConfig, cache: Path) -> Path:
+    """Unpack NAME.tar.xz, which holds one folder NAME, once."""
+    folder = unpacked_folder(archive, data, cache)
+    home = folder.parent
     # The safe filter came with 3.11.4 and 3.10.12.
     safe: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
     try:
-        cache.mkdir(parents=True, exist_ok=True)
-        with locked(cache):  # another build may be unpacking the same archive
-            if (home / inside).is_dir():
-                return home / inside
+        home.parent.mkdir(parents=True, exist_ok=True)
+        with locked(home.parent):  # another build may be unpacking the same archive
+            if folder.is_dir():
+                return folder
             say(f"  unpacking {archive.name}")
             with whole_folder(home) as new, tarfile.open(archive) as tar:
                 tar.extractall(new, **safe)
-                if not (new / inside).is_dir():
-                    raise DataError(f"{archive}: holds no folder {inside}/")
+                if not (new / data.folder).is_dir():
+                    raise DataError(f"{archive}: holds no folder {data.folder}/")
     except (tarfile.TarError, lzma.LZMAError, EOFError, OSError) as error:
         raise DataError(f"{archive}: cannot be unpacked ({str(error).splitlines()[0]})") from None
-    return home / inside
+    return folder

@@ -17,7 +17,7 @@ from ..errors import ConfigError, DataError
 from ..kinds import get_builder_kind
 from ..modeling.compatibility import check_fit
 from ..modeling.model import find_base_model
-from ..presets.presets import task_names
+from ..presets.loading import task_names
 from .context import Card, Context
 from .locate import data_folder
 from .request import BuildRequest

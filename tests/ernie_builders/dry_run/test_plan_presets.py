@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ernie_builders.config.tasks import load_tasks
-from ernie_builders.presets.presets import load_presets
+from ernie_builders.presets.loading import load_presets
 
 from ..plans import Plan, command, row
 

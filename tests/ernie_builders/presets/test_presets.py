@@ -9,7 +9,7 @@ import pytest
 from ernie_builders.config.schema import parse_table
 from ernie_builders.config.tasks import TrainConfig, load_tasks
 from ernie_builders.modeling.model import find_base_model
-from ernie_builders.presets.presets import load_presets, preset_for
+from ernie_builders.presets.loading import load_presets, preset_for
 
 PRESETS, TASKS = load_presets(), load_tasks()
 ASKED = (

@@ -10,7 +10,7 @@ import pytest
 
 from ernie_builders.config.tasks import TaskConfig, TrainConfig, load_tasks
 from ernie_builders.options import parse
-from ernie_builders.presets.presets import choice_for, preset_for, task_names
+from ernie_builders.presets.loading import choice_for, preset_for, task_names
 from ernie_builders.registry.saving import reproduce
 from ernie_builders.stages.selection import requested_tasks
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ernie_builders.errors import CheckpointError, ConfigError
-from ernie_builders.presets.presets import PRESETS_FILE, Presets, load_presets, preset_for
+from ernie_builders.presets.loading import PRESETS_FILE, load_presets, preset_for
 
 PRESETS = load_presets()
 
@@ -98,4 +98,4 @@ def test_no_file(tmp_path: Path) -> None:
 def test_nothing_for_a_model_is_told() -> None:
     alone = replace(PRESETS.preset("tnews"), by={"large": {}, "ernie-2.0-large-en": {}})
     with pytest.raises(ConfigError, match=r"preset tnews has nothing for ernie-3\.0-nano-zh"):
-        Presets(PRESETS.sources, PRESETS.models, {"tnews": alone}).choose(alone, "ernie-3.0-nano-zh")
+        replace(PRESETS, presets={"tnews": alone}).choose(alone, "ernie-3.0-nano-zh")

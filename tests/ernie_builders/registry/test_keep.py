@@ -14,8 +14,8 @@ import pytest
 from ernie_builders.checkpoints import checkpoint as weights
 from ernie_builders.config.tasks import load_tasks
 from ernie_builders.errors import ConfigError
-from ernie_builders.presets.presets import load_presets
-from ernie_builders.presets.shipped import SHIPPED, shipped_preset
+from ernie_builders.presets.loading import load_presets, parse_shipped
+from ernie_builders.presets.presets import SHIPPED
 from ernie_builders.registry import keep, saving
 from ernie_builders.registry.keep import LEDGER, TABLE, read_ledger, table
 from ernie_builders.registry.saving import sharing
@@ -211,9 +211,9 @@ def test_the_preset_is_what_ships_from_the_embedded_encoder() -> None:
 
 def test_the_preset_changes_hyperparameters(tasks_file: Path) -> None:
     task = load_tasks(tasks_file)["topics"]
-    preset = shipped_preset({"tasks": ["topics"], "train": {"topics": {"epochs": 9.0}}}, SHIPPED)
+    preset = parse_shipped({"tasks": ["topics"], "train": {"topics": {"epochs": 9.0}}}, SHIPPED)
     assert (preset.apply(task).train.epochs, preset.apply(task).train.batch_size) == (9, task.train.batch_size)
-    assert preset.names(["names", "topics"]) == ["topics"]
+    assert preset.tasks_among(["names", "topics"]) == ["topics"]
     for raw, says in (
         ({"tasks": "topics"}, "shipped.tasks: expected a list of strings"),
         ({"tasks": [], "train": {"topics": {}}}, "shipped.train.topics: shipped.tasks has no such task"),
@@ -221,7 +221,7 @@ def test_the_preset_changes_hyperparameters(tasks_file: Path) -> None:
         ({"task": []}, "shipped: unknown field 'task'"),
     ):
         with pytest.raises(ConfigError, match=says):
-            shipped_preset(raw, SHIPPED)
+            parse_shipped(raw, SHIPPED)
 
 
 def test_the_command_tells_how_long_it_took(place: Place, capsys: pytest.CaptureFixture[str], one_line: Any) -> None:
