@@ -9,8 +9,9 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from ernie_builders import build_all, convert_encoder
-from ernie_builders.checkpoints.checkpoint import Weights, read_checkpoint
+from ernie_builders.checkpoints.checkpoint import read_checkpoint
 from ernie_builders.checkpoints.pretraining_head import TABLE, with_pretraining_head
+from ernie_builders.checkpoints.weight_formats import Weights
 from ernie_builders.framework import import_paddle
 from ernie_builders.modeling.model import EMBEDDED
 from ernie_builders.pretraining.corpus.prepare import with_own_head

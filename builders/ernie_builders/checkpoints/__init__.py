@@ -1,1 +1,1 @@
-"""Weights on disk: formats, checksums, base models, and the compact form that ships."""
+"""Models on disk: configurations, weights, vocabularies, checksums, base models, and the compact form that ships."""

@@ -1,4 +1,4 @@
-"""Base models: the shape of an encoder, by a published name or from a directory's configuration."""
+"""Base models: what `--base-model` may name, and the shapes of their encoders."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from .random_encoder import PREFIX, random_config
 
 EMBEDDED = "embedded"
 SHIPPED = "shipped:"  # the encoder of a checkpoint that ships: shipped:ocnli
-# What ErnieConfig takes where a configuration says nothing.
+# ErnieConfig's defaults, for what a configuration leaves out.
 INTERMEDIATE, POSITIONS, TOKEN_TYPES, TASK_TYPES = 3072, 512, 2, 3
 
 
 @dataclass(frozen=True, kw_only=True)
 class Encoder:
-    """Transformer layers."""
+    """The shape of the transformer layers."""
 
     layers: int
     hidden: int
@@ -61,8 +61,8 @@ class BaseModel:
     embeddings: Embeddings
     language: str = ""  # zh, en; empty: not known (a local directory)
     size: str = ""  # base, large: rows published for that size are this model's own
-    like: tuple[str, ...] = ()  # models or sizes whose figures stand in, in this order
-    figures: Mapping[str, Any] = field(default_factory=dict)  # dev figures by preset, in percent
+    like: tuple[str, ...] = ()  # models or sizes whose figures are used where this one has none, in this order
+    figures: Mapping[str, Any] = field(default_factory=dict)  # published dev figures by preset, in percent
 
     @property
     def parameters(self) -> int:
@@ -76,17 +76,17 @@ class BaseModel:
 
 
 def is_download(name: str) -> bool:
-    """Whether `--base-model` is a name that PaddleNLP is asked for (modeling/model.py)."""
+    """Whether the name is a model that PaddleNLP downloads (modeling/model.py)."""
     return folder_of(name) is None and re.fullmatch(r"ernie[\w.-]*", name) is not None
 
 
 def is_random(name: str) -> bool:
-    """Whether `--base-model` asks for weights without pre-training."""
+    """Whether the name is `random:...`, an encoder without pre-training."""
     return name.startswith(PREFIX)
 
 
 def folder_of(name: str) -> Path | None:
-    """The directory that `--base-model` means; None for a name that PaddleNLP downloads, and for `random:...`."""
+    """The directory of a base model; None for one that PaddleNLP downloads, and for `random:...`."""
     if name.startswith(SHIPPED):
         folder = ASSETS / "checkpoints" / name.removeprefix(SHIPPED)
     else:
@@ -120,12 +120,12 @@ def _stated(value: int | None, default: int) -> int:
 
 
 def nearest(model: BaseModel, others: Iterable[BaseModel]) -> BaseModel:
-    """The one of `others` whose layers are nearest to the model's in size."""
+    """The one of `others` whose encoder is closest in size, by the ratio of their numbers of parameters."""
     size = math.log(model.encoder.parameters())
     return min(others, key=lambda other: abs(math.log(other.encoder.parameters()) - size))
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """`; did you mean A or B?`, or nothing where no known name is close."""
-    near = difflib.get_close_matches(name, list(known), 2, 0.6)
-    return f"; did you mean {' or '.join(near)}?" if near else ""
+    """`; did you mean A or B?`, or an empty string where no known name is close."""
+    close = difflib.get_close_matches(name, list(known), 2, 0.6)
+    return f"; did you mean {' or '.join(close)}?" if close else ""

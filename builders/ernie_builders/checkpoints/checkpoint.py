@@ -1,7 +1,7 @@
-"""Checkpoints on disk: reading PaddleNLP and Hugging Face directories, reading and writing this project's own.
+"""Model directories: reading PaddleNLP's and Hugging Face's, reading and writing this project's own.
 
-Inside the builder a checkpoint is a dict of float32 arrays under PaddleNLP's names (`ernie.encoder.layers.0...`),
-2-D weights of linear layers stored [in, out] as Paddle has them.
+In memory, weights are float32 arrays under PaddleNLP's names (`ernie.encoder.layers.0...`); those of linear layers are
+[in, out], as in Paddle.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from .delta_files import HEADER, PACKED, read_delta, read_header, write_delta
 from .encoder_config import EncoderConfig, read_config
 from .weight_formats import WEIGHT_FILES, Weights, read_float
 
-# Encoders that ship: a checkpoint may hold only what training changed. Those under encoders/ are earlier embedded ones.
+# Encoders that ship: a checkpoint may be stored as a difference from one. Those in encoders/ were embedded earlier.
 BASES = {
     "embedded": ASSETS / "encoder",
     **{path.name: path for path in sorted((ASSETS / "encoders").glob("*")) if path.is_dir()},
@@ -42,12 +42,12 @@ class Checkpoint:
 
     @property
     def name(self) -> str:
-        """What to call it in a manifest or card: never a path of this machine."""
+        """Its name in manifests and cards, never a path of this machine."""
         return Path(self.where).name
 
     @property
     def has_head(self) -> bool:
-        """Whether a task head is among the weights."""
+        """Whether there are other weights than the encoder's."""
         return any(not name.startswith("ernie.") for name in self.weights)
 
 
@@ -105,19 +105,19 @@ def _read_delta(folder: Path) -> Weights:
 
 def _base_weights(name: str, folder: Path) -> Weights:
     if name not in BASES or not BASES[name].is_dir():
-        where = f"it is not at {BASES[name]}" if name in BASES else f"known are {', '.join(BASES)}"
-        raise CheckpointError(f"{folder}: holds what training changed in the encoder {name}, but {where}")
+        reason = f"it is not at {BASES[name]}" if name in BASES else f"known are {', '.join(BASES)}"
+        raise CheckpointError(f"{folder}: holds what training changed in the encoder {name}, but {reason}")
     return read_checkpoint(BASES[name]).weights
 
 
 def _shipped_vocabularies() -> dict[str, Path]:
-    """By the name of the encoder that has it, or of its file where it ships alone."""
-    alone = {path.stem: path for path in sorted((ASSETS / "vocab").glob("*.txt"))}
-    return alone | {name: path for name, folder in BASES.items() if (path := folder / VOCABULARY).is_file()}
+    """By the name of the encoder that has it, or by the name of the file where it ships without an encoder."""
+    standalone = {path.stem: path for path in sorted((ASSETS / "vocab").glob("*.txt"))}
+    return standalone | {name: path for name, folder in BASES.items() if (path := folder / VOCABULARY).is_file()}
 
 
 def _check_vocabulary(vocabulary: Path, weights: Weights) -> None:
-    """Every entry has a row of the embeddings; spare rows are fine (ERNIE 3.0: 40,000 for 39,980 entries)."""
+    """CheckpointError for an entry without a row in the embeddings; spare rows are allowed, as ERNIE 3.0 has them."""
     table = weights.get("ernie.embeddings.word_embeddings.weight")
     entries = len(vocabulary.read_bytes().removesuffix(b"\n").split(b"\n"))
     if table is not None and len(table) < entries:
@@ -140,7 +140,7 @@ def write_checkpoint(
     stored = {name: np.ascontiguousarray(value, f"float{bits}") for name, value in weights.items()}
     for name in (HEADER, PACKED):
         (folder / name).unlink(missing_ok=True)
-    # Not save_file: it has its own error for a full disk, which says nothing about the file.
+    # Not save_file, whose own error for a full disk does not name the file.
     (folder / "model.safetensors").write_bytes(save(stored))
     _write_config(folder, config)
     (folder / VOCABULARY).write_bytes(vocabulary.read_bytes())
@@ -154,25 +154,26 @@ def write_compact(
     step: float,
     base: str | None,
 ) -> Delta:
-    """The compact form (checkpoints/delta.py), which `read_checkpoint` alone reads; other weights there are removed.
+    """The compact form (checkpoints/delta.py), which only `read_checkpoint` reads; other weights there are removed.
 
-    base: the encoder of BASES that the weights were fine-tuned from, or None. A vocabulary that ships is not copied.
+    base: the encoder of BASES that the weights were fine-tuned from; None: they are stored in full. A vocabulary that
+    ships is referred to, not copied.
     """
-    same = (name for name, path in _shipped_vocabularies().items() if path.read_bytes() == vocabulary.read_bytes())
-    shipped = next(same, None)
-    reference = shipped and Reference(shipped, sha256_of(vocabulary))
-    start = _base_weights(base, folder) if base else None
-    packed = encode(weights, step, start, base or "", reference or None)
+    content = vocabulary.read_bytes()
+    shipped = next((name for name, path in _shipped_vocabularies().items() if path.read_bytes() == content), None)
+    reference = Reference(shipped, sha256_of(vocabulary)) if shipped else None
+    base_weights = _base_weights(base, folder) if base else None
+    delta = encode(weights, step, base_weights, base or "", reference)
     folder.mkdir(parents=True, exist_ok=True)
     for name in WEIGHT_FILES:
         (folder / name).unlink(missing_ok=True)
-    write_delta(folder, packed)
+    write_delta(folder, delta)
     _write_config(folder, config)
     if shipped:
         (folder / VOCABULARY).unlink(missing_ok=True)
     else:
-        (folder / VOCABULARY).write_bytes(vocabulary.read_bytes())
-    return packed
+        (folder / VOCABULARY).write_bytes(content)
+    return delta
 
 
 def _write_config(folder: Path, config: EncoderConfig | Mapping[str, Any]) -> None:

@@ -1,6 +1,6 @@
 """Checksums of the weights and vocabularies that ship, in one file beside them that `sha256sum -c` reads too.
 
-Cards (card.json, README.md) are prose and figures about those files and have no checksum of their own.
+Cards (card.json, README.md) describe these files and have no checksum.
 """
 
 from __future__ import annotations
@@ -16,21 +16,16 @@ from ..errors import CheckpointError
 from ..filesystem import locked, sha256_of, write_file
 
 SUMS = "SHA256SUMS"
-PLACES = (
-    "encoder",
-    "encoders/*",
-    "checkpoints/*",
-    "vocab",
-)  # folders of ASSETS whose files are weights or vocabularies
+FOLDERS = ("encoder", "encoders/*", "checkpoints/*", "vocab")  # of ASSETS, with weights or vocabularies
 CARDS = ("card.json", "README.md")
 WEIGHTS = (".safetensors", ".xz", ".pdparams", ".bin")
 REFRESH = "ernie-triton assets refresh"
 
 
 def shipped_files(root: Path = ASSETS) -> dict[str, Path]:
-    """Every file that has a checksum, by its path under `root`, sorted."""
-    found = (path for place in PLACES for folder in root.glob(place) for path in folder.glob("*"))
-    files = {path.relative_to(root).as_posix(): path for path in found if _has_sum(path)}
+    """Every file that should have a checksum, by its path under `root`, sorted."""
+    paths = (path for pattern in FOLDERS for folder in root.glob(pattern) for path in folder.glob("*"))
+    files = {path.relative_to(root).as_posix(): path for path in paths if _has_sum(path)}
     return dict(sorted(files.items()))
 
 
@@ -40,7 +35,7 @@ def _has_sum(path: Path) -> bool:
 
 
 def digest(path: Path) -> str:
-    """sha256 of a file's bytes, in hexadecimal; computed once a process while the file stays as it is."""
+    """sha256 of a file's bytes in hexadecimal; computed once per process as long as the file does not change."""
     state = path.stat()
     return _digest(path, state.st_mtime_ns, state.st_size, state.st_ino)
 
@@ -51,7 +46,7 @@ def _digest(path: Path, *_state: int) -> str:
 
 
 def read_sums(root: Path = ASSETS) -> dict[str, str]:
-    """The listed checksums by path; CheckpointError (file, line) where there is no such file, or it is malformed."""
+    """The listed checksums by path; CheckpointError (file, line) where the list is missing or malformed."""
     path, sums = root / SUMS, {}
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -60,15 +55,15 @@ def read_sums(root: Path = ASSETS) -> dict[str, str]:
     except (OSError, UnicodeDecodeError) as error:
         raise CheckpointError(f"{path}: cannot be read ({error})") from None
     for number, line in enumerate(lines, 1):
-        found = re.fullmatch(r"([0-9a-f]{64})  (\S+)", line)
-        if not found:
+        match = re.fullmatch(r"([0-9a-f]{64})  (\S+)", line)
+        if not match:
             raise CheckpointError(f"{path}:{number}: expected SHA256 and PATH with two spaces between, found {line!r}")
-        sums[found[2]] = found[1]
+        sums[match[2]] = match[1]
     return sums
 
 
 def verify(root: Path = ASSETS) -> list[str]:
-    """What is wrong, one clear line each: a missing card, a missing file, a wrong sum, a file without an entry."""
+    """All faults, one line each: a missing card, a missing file, a wrong checksum, a file without an entry."""
     try:
         sums = read_sums(root)
     except CheckpointError as error:
@@ -81,11 +76,11 @@ def verify(root: Path = ASSETS) -> list[str]:
         if name not in sums:
             faults.append(f"{path}: has no entry in {SUMS}: `{REFRESH}` adds it")
         elif digest(path) != sums[name]:
-            faults.append(_wrong(path, sums[name]))
+            faults.append(_mismatch(path, sums[name]))
     return sorted([*faults, *_without_cards(files)])
 
 
-def _wrong(path: Path, listed: str) -> str:
+def _mismatch(path: Path, listed: str) -> str:
     return (
         f"{path}: damaged or exchanged: its sha256 is {digest(path)[:12]}, {SUMS} says {listed[:12]}; put the file "
         f"back, or after a change on purpose `{REFRESH}`"
@@ -109,41 +104,44 @@ def _without_cards(files: Mapping[str, Path]) -> Iterator[str]:
             yield f"{path}: has no card: no card.json beside it, and no README.md there that names it"
         elif card.name == CARDS[0]:
             try:
-                told = json.loads(card.read_text(encoding="utf-8"))
+                content = json.loads(card.read_text(encoding="utf-8"))
             except ValueError as error:
                 yield f"{card}: not JSON ({error})"
             else:
-                if not isinstance(told, dict) or not told.get("title"):
+                if not isinstance(content, dict) or not content.get("title"):
                     yield f"{card}: has no title: not a card"
 
 
 def refresh(root: Path = ASSETS, folder: Path | None = None) -> int:
-    """Write the checksums of what is there now; folder: of that one's files only. How many entries there are."""
+    """Write the checksums of the files as they are now, and return the number of entries.
+
+    folder: update the entries of this folder only.
+    """
     with locked(root):  # another build may be storing another checkpoint
         sums = {name: digest(path) for name, path in shipped_files(root).items()}
         if folder is not None:
-            inside = folder.resolve().relative_to(root.resolve()).as_posix() + "/"
-            kept = read_sums(root) if (root / SUMS).is_file() else {}
-            others = {name: value for name, value in kept.items() if not name.startswith(inside)}
-            sums = others | {name: value for name, value in sums.items() if name.startswith(inside)}
+            prefix = folder.resolve().relative_to(root.resolve()).as_posix() + "/"
+            listed = read_sums(root) if (root / SUMS).is_file() else {}
+            others = {name: value for name, value in listed.items() if not name.startswith(prefix)}
+            sums = others | {name: value for name, value in sums.items() if name.startswith(prefix)}
         write_file(root / SUMS, "".join(f"{value}  {name}\n" for name, value in sorted(sums.items())))
     return len(sums)
 
 
 def ships(path: Path, root: Path = ASSETS) -> bool:
-    """Whether a file or folder lies among the assets."""
+    """Whether a file or folder is among the assets."""
     return path.resolve().is_relative_to(root.resolve())
 
 
 def check_shipped(path: Path, root: Path = ASSETS) -> None:
-    """CheckpointError where a file, or one of a folder, ships and is not what its checksum says.
+    """CheckpointError where a file that ships, or a file in a folder that ships, does not match its checksum.
 
-    What lies elsewhere, and what has no entry yet, passes: `verify` names the latter.
+    Files elsewhere pass, and so do files without an entry, which `verify` reports.
     """
     if not ships(path, root) or not (root / SUMS).is_file():
         return
-    sums, place = read_sums(root), path.resolve().relative_to(root.resolve()).as_posix()
+    sums, relative = read_sums(root), path.resolve().relative_to(root.resolve()).as_posix()
     for name, listed in sums.items():
         file = root / name
-        if (name == place or name.startswith(f"{place}/")) and file.is_file() and digest(file) != listed:
-            raise CheckpointError(_wrong(file, listed))
+        if (name == relative or name.startswith(f"{relative}/")) and file.is_file() and digest(file) != listed:
+            raise CheckpointError(_mismatch(file, listed))

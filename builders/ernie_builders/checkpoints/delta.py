@@ -1,13 +1,13 @@
-"""The compact form of weights that ship: what fine-tuning changed, rounded to whole steps and packed.
+"""The compact form of weights that ship: what fine-tuning changed, rounded to multiples of a step and packed.
 
 A weight is stored as the whole number q = round((weight - base) / step + u) and read as base + (q - u) * step: a
-uniform quantizer with subtractive dither (Roberts 1962; Gray and Stockham, Dithered Quantizers, 1993). u is noise
-within half a step, which needs no storing: it is drawn from the tensor's name. With it the error is at most half a
-step and does not depend on the weight. Without it all changes below half a step would be lost, and such errors add up
-over a sentence, as one of many independent ones does not.
+uniform quantizer with subtractive dither (Roberts 1962; Gray and Stockham, Dithered Quantizers, 1993). The dither u is
+noise within half a step that need not be stored: it is drawn from the tensor's name. With dither the error is at most
+half a step and independent of the weight. Without it all changes below half a step would be lost, and these errors
+would add up over a sentence.
 
-Steps differ by how much of a text an error touches (`plan`): what every token passes through is few weights, so that
-fine steps cost little there. The numbers are mostly 0, -1 and 1: four go into a byte, for LZMA.
+The step of a tensor depends on how much of a text an error touches (`plan`): the weights that every token passes
+through are few, so fine steps cost little there. Most numbers are 0, -1 or 1: four are packed into a byte for LZMA.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ import numpy as np
 
 from ..errors import CheckpointError
 
-# Steps of a tensor whose name has this part, in steps of the checkpoint: what changed the answers (Kullback-Leibler
-# divergence of TNEWS and MSRA NER, from those of float32 weights) least at the same size.
+# Step of a tensor with this part in its name, as a multiple of the checkpoint's step: what changed the answers least at
+# the same size (Kullback-Leibler divergence from the answers of float32 weights, for TNEWS and MSRA NER).
 COARSENESS = {
     "token_type_embeddings": 1 / 16,
     "task_type_embeddings": 1 / 16,
@@ -35,13 +35,13 @@ COARSENESS = {
     "linear2.weight": 1.4,
 }
 OF_VECTORS = 1 / 16  # biases, layer norms
-OF_HEADS = 1 / 16  # a task's own layers, but for one as large as a matrix of the encoder
+OF_HEADS = 1 / 16  # the task head's layers, unless one is as large as a matrix of the encoder
 SMALL_HEAD = 1 << 16
-# Vocabularies are sorted by frequency, and a word's frequency falls with its rank (Zipf): its step is
-# sqrt((rank + 1) / WORDS) of the tensor's, as the sum of errors over a text wants it, down to a 16th. FINEST, unlike
-# the other choices, is not in the header of a checkpoint: it belongs to the format.
+# Vocabularies are sorted by frequency, which falls with a word's rank (Zipf's law). The step of a word is the tensor's
+# times sqrt((rank + 1) / WORDS), at least a 16th, which minimizes the sum of errors over a text. FINEST, unlike the
+# other choices, is not in the header of a checkpoint: it is part of the format.
 WORD_TABLE, WORDS, FINEST = "word_embeddings", 4000, 1 / 16
-# Few matches are to be found in what is nearly noise; looking for more of them makes it slower and larger.
+# The numbers are nearly noise, with few matches to find; searching for more of them is slower and compresses less.
 FILTERS = (
     {
         "id": lzma.FILTER_LZMA2,
@@ -55,14 +55,14 @@ FILTERS = (
         "pb": 0,
     },
 )
-UNPACKING_MEMORY = 64 << 20  # bytes for LZMA's own tables
-MOST_VALUES = 1 << 29  # the largest published ERNIE has 300 million
-CRUMB, LARGEST = 3, 1 << 31  # what two bits hold; the rest of a larger number follows in four bytes
+UNPACKING_MEMORY = 64 << 20  # bytes for LZMA's tables
+MAX_VALUES = 1 << 29  # the largest published ERNIE has 300 million weights
+CRUMB, LARGEST = 3, 1 << 31  # the largest two-bit number; what a larger number has beyond it follows in four bytes
 
 
 @dataclass(frozen=True)
 class Reference:
-    """Something a checkpoint needs and does not hold."""
+    """Something that a checkpoint needs and does not contain."""
 
     name: str
     sha256: str
@@ -70,7 +70,7 @@ class Reference:
 
 @dataclass(frozen=True)
 class Tensor:
-    """How one array is stored. sorted_rows: the step of row r < sorted_rows is smaller (`steps`)."""
+    """How one array is stored; rows before `sorted_rows` have smaller steps (`steps`)."""
 
     name: str
     shape: tuple[int, ...]
@@ -83,20 +83,21 @@ class Tensor:
         return math.prod(self.shape)
 
     def steps(self) -> np.ndarray:
-        """float64, such as goes with an array of the shape."""
+        """The step of each value: float64, in a shape that broadcasts with the tensor."""
         if not self.sorted_rows:
             return np.array(self.step)
-        part = np.sqrt(np.arange(1, self.shape[0] + 1) / self.sorted_rows).clip(FINEST, 1)
-        return self.step * part.reshape(-1, *[1] * (len(self.shape) - 1))
+        share: np.ndarray = np.sqrt(np.arange(1, self.shape[0] + 1) / self.sorted_rows).clip(FINEST, 1)
+        return self.step * share.reshape(-1, *[1] * (len(self.shape) - 1))
 
     def dither(self) -> np.ndarray:
-        """float64 in [-0.5, 0.5): the legacy generator's stream never changes, whatever numpy's version."""
-        return np.random.RandomState(zlib.crc32(self.name.encode())).random_sample(self.shape) - 0.5
+        """float64 in [-0.5, 0.5), drawn by numpy's legacy generator, whose stream is the same in every version."""
+        noise: np.ndarray = np.random.RandomState(zlib.crc32(self.name.encode())).random_sample(self.shape)
+        return noise - 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
 class Delta:
-    """Packed weights and all that is needed to read them."""
+    """Packed weights, and what is needed to read them."""
 
     base: Reference | None  # None: the weights themselves, not a difference
     vocabulary: Reference | None  # None: vocab.txt lies beside the weights
@@ -120,7 +121,7 @@ def fingerprint(weights: Mapping[str, np.ndarray]) -> str:
 
 
 def plan(name: str, shape: tuple[int, ...], step: float) -> Tensor:
-    """The tensor's step, for a checkpoint with this one."""
+    """How to store a tensor of a checkpoint with this step."""
     if not name.startswith("ernie.") and math.prod(shape) < SMALL_HEAD:
         return Tensor(name, shape, step * OF_HEADS)
     if WORD_TABLE in name:
@@ -136,9 +137,9 @@ def encode(
     base_name: str = "",
     vocabulary: Reference | None = None,
 ) -> Delta:
-    """Round and pack float weights; a weight that `base` lacks, or has in another shape, is stored as it is.
+    """Round and pack float weights; a tensor that `base` lacks, or has in another shape, is stored in full.
 
-    The same input gives the same bytes. CheckpointError where a weight is not finite or too large for the step.
+    The same input gives the same bytes. CheckpointError where a weight is not finite, or too large for the step.
     """
     tensors = tuple(plan(name, value.shape, step) for name, value in sorted(weights.items()))
     folded = np.zeros(sum(tensor.size for tensor in tensors), np.int64)
@@ -157,7 +158,7 @@ def encode(
 
 
 def decode(delta: Delta, base: Mapping[str, np.ndarray] | None, where: Path | str) -> dict[str, np.ndarray]:
-    """float32 weights by name; `base` is what the delta's reference names. CheckpointError begins with `where`."""
+    """float32 weights by name; base: the weights that `delta.base` names. CheckpointError, beginning with `where`."""
     unpacker = lzma.LZMADecompressor(lzma.FORMAT_XZ, UNPACKING_MEMORY)
     try:
         raw = unpacker.decompress(delta.packed, 5 * delta.values + 2)  # never more than these bytes in memory
@@ -175,17 +176,18 @@ def decode(delta: Delta, base: Mapping[str, np.ndarray] | None, where: Path | st
 
 
 def _start(base: Mapping[str, np.ndarray] | None, tensor: Tensor) -> np.ndarray | float:
-    found = (base or {}).get(tensor.name)
-    return found if found is not None and found.shape == tensor.shape else 0.0
+    value = (base or {}).get(tensor.name)
+    return value if value is not None and value.shape == tensor.shape else 0.0
 
 
 def _to_bytes(folded: np.ndarray) -> bytes:
-    """Two bits a number, first number lowest; then of those that fill them the rest, plane by plane of its bytes."""
+    """Two bits per number, the first number lowest; then what is beyond two bits, as uint32 in planes of bytes."""
     crumbs = np.zeros(-(-len(folded) // 4) * 4, np.uint8)
     crumbs[: len(folded)] = np.minimum(folded, CRUMB)
     rest = (folded[folded >= CRUMB] - CRUMB).astype("<u4")
     quarters = crumbs.reshape(-1, 4) << np.array([0, 2, 4, 6], np.uint8)
-    return np.bitwise_or.reduce(quarters, axis=1).tobytes() + rest.view(np.uint8).reshape(-1, 4).T.tobytes()
+    packed: np.ndarray = np.bitwise_or.reduce(quarters, axis=1)
+    return packed.tobytes() + rest.view(np.uint8).reshape(-1, 4).T.tobytes()
 
 
 def _from_bytes(raw: bytes, count: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Packed weights (checkpoints/delta.py) on disk: a header that a person can read, and the bytes."""
+"""The files of packed weights (checkpoints/delta.py): a header that people can read, and the bytes."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import CheckpointError
-from .delta import MOST_VALUES, Delta, Reference, Tensor
+from .delta import MAX_VALUES, Delta, Reference, Tensor
 
 HEADER, PACKED = "delta.json", "delta.xz"
-FORMAT = 1  # raise it when the same files would be read as other weights
+FORMAT = 1  # raise it when the same files would be read as different weights
 
 
 def write_delta(folder: Path, delta: Delta) -> None:
-    """Leave HEADER and PACKED in the folder."""
+    """Write HEADER and PACKED to the folder."""
     head = {
         "format": FORMAT,
         "base": delta.base and asdict(delta.base),
@@ -57,8 +57,8 @@ def read_header(folder: Path) -> Header:
         size, sha256, step = int(raw["bytes"]), str(raw["sha256"]), float(raw["step"])
     except (ValueError, TypeError, KeyError) as error:
         raise CheckpointError(f"{path}: not a header of packed weights ({type(error).__name__}: {error})") from None
-    if sum(tensor.size for tensor in tensors) > MOST_VALUES:
-        raise CheckpointError(f"{path}: tells of more than {MOST_VALUES:,} weights")
+    if sum(tensor.size for tensor in tensors) > MAX_VALUES:
+        raise CheckpointError(f"{path}: tells of more than {MAX_VALUES:,} weights")
     return Header(base=base, vocabulary=vocabulary, step=step, size=size, sha256=sha256, tensors=tensors)
 
 

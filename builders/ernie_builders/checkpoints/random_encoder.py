@@ -1,8 +1,8 @@
-"""Encoders without any pre-training, of a stated shape: `random:LAYERSxHIDDENxHEADS[:VOCABULARY]`.
+"""Encoders of a given shape without any pre-training: `random:LAYERSxHIDDENxHEADS[:VOCABULARY]`.
 
-They prove the way from text to answers in a language or with a vocabulary for which no weights are at hand, and show
-what pre-training is worth. Weights are drawn as PaddleNLP initializes ERNIE (`initializer_range` 0.02), here by
-numpy's PCG64, so that a seed means the same weights on every machine.
+They exercise the whole path from text to answers in a language or with a vocabulary that has no pre-trained weights,
+and show what pre-training is worth. Weights are drawn as PaddleNLP initializes ERNIE (`initializer_range` 0.02), but by
+numpy's PCG64, so that a seed gives the same weights on every machine.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ from ernie_runtime.text.tokenization import ErnieTokenizer
 
 from ..config.tasks import ASSETS
 from ..errors import CheckpointError
-from .checkpoint import Checkpoint, Weights
+from .checkpoint import Checkpoint
 from .checksums import check_shipped
 from .encoder_config import EncoderConfig
+from .weight_formats import Weights
 
 PREFIX = "random:"
 VOCABULARIES = ASSETS / "vocab"
@@ -29,24 +30,24 @@ POSITIONS, TOKEN_TYPES = 512, 4  # as ERNIE 1.0 and 2.0 have them
 
 @dataclass(frozen=True, kw_only=True)
 class RandomConfig:
-    """What a name `random:...` states."""
+    """What a name `random:...` says."""
 
-    shown: str  # the name without a path of this machine
+    shown: str  # the name, without a path of this machine
     config: EncoderConfig
     vocabulary: Path
 
 
 def random_encoder(name: str, seed: int = 0) -> Checkpoint:
-    """The encoder that `name` states, its feed-forward layers 4 x HIDDEN wide, without a pooler; CheckpointError."""
-    stated = random_config(name)
-    weights = random_weights(stated.config, seed)
-    return Checkpoint(where=stated.shown, config=stated.config, weights=weights, vocabulary=stated.vocabulary)
+    """The encoder called `name`, with feed-forward layers 4 x HIDDEN wide and no pooler; CheckpointError."""
+    random = random_config(name)
+    weights = random_weights(random.config, seed)
+    return Checkpoint(where=random.shown, config=random.config, weights=weights, vocabulary=random.vocabulary)
 
 
 def random_config(name: str) -> RandomConfig:
-    """The shape and the vocabulary, before any weight is drawn; CheckpointError.
+    """The shape and the vocabulary alone, no weights; CheckpointError.
 
-    VOCABULARY is a file, or the name of one that ships (`ernie_2.0_en`); by default the embedded encoder's.
+    VOCABULARY is a file, or the name of one that ships (`ernie_2.0_en`); the default is the embedded encoder's.
     """
     match = re.fullmatch(r"random:(\d+)x(\d+)x(\d+)(?::(.+))?", name)
     if not match:
@@ -76,20 +77,25 @@ def random_config(name: str) -> RandomConfig:
     return RandomConfig(shown=shown, config=config, vocabulary=vocabulary)
 
 
-def find_vocabulary(asked: str, name: str) -> Path:
-    """The file asked for, one that ships, or the embedded encoder's; `name` is the base model's, for the message."""
-    if not asked:
+def find_vocabulary(vocabulary: str, base_model: str) -> Path:
+    """A file, one that ships by its name, or the embedded encoder's where `vocabulary` is empty.
+
+    CheckpointError, naming the base model, where there is no such file.
+    """
+    if not vocabulary:
         return ASSETS / "encoder" / "vocab.txt"
-    for path in (VOCABULARIES / f"{asked}.txt", Path(asked)):
+    for path in (VOCABULARIES / f"{vocabulary}.txt", Path(vocabulary)):
         if path.is_file():
             check_shipped(path)
             return path
-    ships = ", ".join(sorted(path.stem for path in VOCABULARIES.glob("*.txt")))
-    raise CheckpointError(f"--base-model {name}: {asked} is no vocabulary file, and none that ships ({ships})")
+    shipped = ", ".join(sorted(path.stem for path in VOCABULARIES.glob("*.txt")))
+    raise CheckpointError(
+        f"--base-model {base_model}: {vocabulary} is no vocabulary file, and none that ships ({shipped})"
+    )
 
 
 def random_weights(config: EncoderConfig, seed: int) -> Weights:
-    """All weights of an ErnieModel but the pooler's, under PaddleNLP's names, float32.
+    """All weights of an ErnieModel except the pooler's: float32, under PaddleNLP's names.
 
     Matrices and tables are normal around 0; biases 0; layer norms 1 and 0. CheckpointError where the configuration
     leaves out a size that they need.
@@ -118,11 +124,11 @@ def random_weights(config: EncoderConfig, seed: int) -> Weights:
     draw("embeddings.token_type_embeddings", token_types, hidden)
     norm("embeddings.layer_norm")
     for layer in range(config.num_hidden_layers):
-        at = f"encoder.layers.{layer}"
-        for part in ("q_proj", "k_proj", "v_proj", "out_proj"):
-            linear(f"{at}.self_attn.{part}", hidden, hidden)
-        linear(f"{at}.linear1", hidden, inner)
-        linear(f"{at}.linear2", inner, hidden)
-        norm(f"{at}.norm1")
-        norm(f"{at}.norm2")
+        prefix = f"encoder.layers.{layer}"
+        for projection in ("q_proj", "k_proj", "v_proj", "out_proj"):
+            linear(f"{prefix}.self_attn.{projection}", hidden, hidden)
+        linear(f"{prefix}.linear1", hidden, inner)
+        linear(f"{prefix}.linear2", inner, hidden)
+        norm(f"{prefix}.norm1")
+        norm(f"{prefix}.norm2")
     return weights

@@ -1,4 +1,4 @@
-"""Float weights as PaddleNLP and Hugging Face store them, under PaddleNLP's names."""
+"""Weight files of PaddleNLP and Hugging Face, and the names of weights in both."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ import numpy as np
 from ..errors import CheckpointError
 
 Weights = dict[str, np.ndarray]
+"""float32 arrays under PaddleNLP's names; 2-D weights of linear layers are [in, out]."""
 WEIGHT_FILES = ("model_state.pdparams", "model.safetensors", "encoder.safetensors", "pytorch_model.bin")
 
-# Hugging Face -> PaddleNLP, in this order.
-RENAMES = (
+# Hugging Face -> PaddleNLP, applied in this order.
+TO_PADDLE = (
     (r"\bembeddings\.LayerNorm\b", "embeddings.layer_norm"),
     (r"\bencoder\.layer\.", "encoder.layers."),
     (r"\battention\.self\.(query|key|value)\b", lambda m: f"self_attn.{m.group(1)[0]}_proj"),
@@ -24,8 +25,8 @@ RENAMES = (
     (r"(layers\.\d+\.)output\.LayerNorm\b", r"\1norm2"),
 )
 QKV = {"q": "query", "k": "key", "v": "value"}
-# PaddleNLP -> Hugging Face; names of layers.N.linear2 and norm2 are unlike any above.
-NAMES_BACK = (
+# PaddleNLP -> Hugging Face.
+TO_HUGGING_FACE = (
     (r"\bembeddings\.layer_norm\b", "embeddings.LayerNorm"),
     (r"\bencoder\.layers\.", "encoder.layer."),
     (r"\bself_attn\.([qkv])_proj\b", lambda m: f"attention.self.{QKV[m.group(1)]}"),
@@ -39,20 +40,20 @@ NAMES_BACK = (
     (r"^cls\.predictions\.decoder_bias$", "cls.predictions.bias"),
 )
 DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4"}
-ENCODER = ("embeddings", "encoder", "pooler")  # modules of ErnieModel; all others are heads, kept by name
+ENCODER = ("embeddings", "encoder", "pooler")  # modules of ErnieModel; all others are heads
 
 
 def is_hugging_face(names: list[str]) -> bool:
-    """Whether the weight names are Hugging Face's."""
+    """Whether these weight names are Hugging Face's."""
     return any("encoder.layer." in name for name in names)
 
 
 def from_hugging_face(weights: Weights) -> Weights:
-    """Hugging Face ERNIE weights under PaddleNLP's names, exactly: 2-D weights outside the embeddings transposed."""
+    """Weights of Hugging Face's ERNIE under PaddleNLP's names, bit for bit; linear layers are transposed."""
     result = {}
     for name, value in weights.items():
         new = name
-        for pattern, replacement in RENAMES:
+        for pattern, replacement in TO_PADDLE:
             new = re.sub(pattern, replacement, new)
         if new.endswith("position_ids"):
             continue
@@ -63,30 +64,30 @@ def from_hugging_face(weights: Weights) -> Weights:
 
 
 def to_hugging_face(weights: Weights) -> Weights:
-    """The other way, as exactly: the encoder's weights and the pre-training head's under Hugging Face's names."""
+    """The inverse, bit for bit: weights of the encoder and the pre-training head under Hugging Face's names."""
     result = {}
     for name, value in weights.items():
         new = name
-        for pattern, replacement in NAMES_BACK:
+        for pattern, replacement in TO_HUGGING_FACE:
             new = re.sub(pattern, replacement, new)
         result[new] = value.T.copy() if value.ndim == 2 and "embeddings" not in name else value
     return result
 
 
 def with_prefix(weights: Weights) -> Weights:
-    """PaddleNLP weights of a bare ErnieModel get the `ernie.` that task models have."""
+    """Weights of a bare ErnieModel under the names of a task model: `ernie.` before each."""
     return {with_ernie(name): value for name, value in weights.items()}
 
 
 def with_ernie(name: str) -> str:
-    """The name as it is in a task model."""
+    """The name of a weight in a task model."""
     return f"ernie.{name}" if name.split(".")[0] in ENCODER else name
 
 
 def read_weights(path: Path) -> Weights:
-    """Arrays of a .safetensors, .pdparams or .bin file, as stored; CheckpointError where it cannot be read.
+    """Arrays of a .safetensors, .pdparams or .bin file as stored; CheckpointError where it cannot be read.
 
-    bfloat16 comes as float32: numpy lacks it, and Paddle and PaddleNLP hand it out as its bits, in uint16.
+    bfloat16, which numpy lacks and which Paddle and PaddleNLP return as uint16, becomes float32.
     """
     stored = _read(path)
     return {name: _from_bfloat16(value) if value.dtype == np.uint16 else value for name, value in stored.items()}
@@ -113,26 +114,26 @@ def _read(path: Path) -> Weights:
         return {name: np.asarray(value) for name, value in load_torch(str(path)).items()}
     except CheckpointError:
         raise
-    except Exception as error:  # three readers, each with its own classes for a broken file
+    except Exception as error:  # each of the three readers raises classes of its own for a broken file
         reason = str(error).strip().splitlines() or [type(error).__name__]
         raise CheckpointError(f"{path}: cannot be read as weights ({reason[0]})") from None
 
 
 def _read_safetensors(path: Path) -> Weights:
-    from safetensors import deserialize  # safe_open knows bfloat16 only where another package has taught it to numpy
+    from safetensors import deserialize  # safe_open reads bfloat16 only where another package has added it to numpy
 
-    found = {}
+    weights = {}
     for name, tensor in sorted(deserialize(path.read_bytes()), key=lambda item: item[0]):
         if tensor["dtype"] not in DTYPES:
             raise CheckpointError(f"{path}: {name} is {tensor['dtype']}: save it as float32, float16 or bfloat16")
-        found[name] = np.frombuffer(tensor["data"], DTYPES[tensor["dtype"]]).reshape(tensor["shape"])
-    return found
+        weights[name] = np.frombuffer(tensor["data"], DTYPES[tensor["dtype"]]).reshape(tensor["shape"])
+    return weights
 
 
 def read_float(folder: Path) -> tuple[Path, Weights]:
-    """The weights file in a directory, and its weights as float32 under PaddleNLP's names; CheckpointError."""
-    found = next((folder / name for name in WEIGHT_FILES if (folder / name).is_file()), None)
-    if found is None:
+    """The weight file of a directory, and its weights as float32 under PaddleNLP's names; CheckpointError."""
+    path = next((folder / name for name in WEIGHT_FILES if (folder / name).is_file()), None)
+    if path is None:
         raise CheckpointError(f"{folder}: no weights; looked for {', '.join(WEIGHT_FILES)}")
-    stored = {name: value.astype(np.float32) for name, value in read_weights(found).items()}
-    return found, from_hugging_face(stored) if is_hugging_face(list(stored)) else with_prefix(stored)
+    stored = {name: value.astype(np.float32) for name, value in read_weights(path).items()}
+    return path, from_hugging_face(stored) if is_hugging_face(list(stored)) else with_prefix(stored)

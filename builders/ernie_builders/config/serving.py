@@ -1,4 +1,4 @@
-"""How Triton runs a task's models under load: the table [tasks.X.serving], written into their configurations."""
+"""How Triton runs a task's models under load: the table [tasks.X.serving]."""
 
 from __future__ import annotations
 
@@ -6,54 +6,54 @@ from dataclasses import dataclass
 
 from ..errors import ConfigError
 
-QUEUE_SIZE = 256  # where other bounds are asked for, not this one, and the speed is not known
-LEAST_QUEUE = 32
-NO_TIMEOUT = 3_600_000  # ms, an hour: Triton heeds a request's own timeout only where the configuration's is longer
-ROWS = 32  # of an execution while more wait: what is accepted late must not wait for a batch of all that wait
-INTERACTIVE, BULK = 1, 2  # `priority` of a request; one that names none is interactive
-MOST_INSTANCES = 256
+QUEUE_SIZE = 256  # requests, where queues are bounded but neither queue_size nor the encoder's speed is known
+MIN_QUEUE_SIZE = 32  # requests
+NO_TIMEOUT = 3_600_000  # ms, an hour: Triton respects a request's own timeout only if the configuration's is longer
+MAX_ROWS = 32  # per execution while requests wait: one accepted late must not wait for a batch of all waiting ones
+INTERACTIVE, BULK = 1, 2  # `priority` of a request; the default is interactive
+MAX_INSTANCES = 256
 TOKENIZER, WHOLE_TASK = "ernie_tokenizer", "ernie_pipeline"  # backends
-UNBOUNDED = ("ernie_postprocess",)  # backends whose queue is not bounded: the encoder's work would be lost
-SLO = "slo_ms"  # parameter of Python models, which refuse by themselves: ernie_runtime/admission.py
-REPORTS_TO = "reports_to"  # parameter of an encoder: the tokenizer that refuses in its stead
-CHEAP = (TOKENIZER, *UNBOUNDED)  # backends that need no bound on an execution's rows
+UNBOUNDED = ("ernie_postprocess",)  # backends whose queues stay unbounded: a refusal would waste the encoder's work
+SLO = "slo_ms"  # parameter of Python models, which refuse requests themselves: ernie_runtime/triton/admission.py
+REPORTS_TO = "reports_to"  # parameter of an encoder: the tokenizer that refuses requests for it
+CHEAP = (TOKENIZER, *UNBOUNDED)  # backends fast enough to take any number of rows per execution
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ServingConfig:
-    """Bounds on waiting, and how the engine stand-ins cut micro-batches where calibration shall not decide."""
+    """Limits on waiting requests, and settings of the Python engines that are otherwise calibrated."""
 
-    slo_ms: int = 0  # latency that accepted requests should keep (99th percentile); 0: requests may wait
-    queue_size: int = 0  # requests that may wait for a model; 0: what it does in slo_ms / 2
-    timeout_ms: int = 0  # a request that waited so long for a model is refused; 0: slo_ms / 2, without slo_ms never
+    slo_ms: int = 0  # 99th percentile of latency that accepted requests should meet; 0: no limit
+    queue_size: int = 0  # requests that may wait for a model; 0: what it answers in slo_ms / 2, or 256
+    timeout_ms: int = 0  # a request that has waited this long is refused; 0: slo_ms / 2, or never without slo_ms
     priorities: bool = False  # requests with priority 1 (interactive, the default) overtake those with 2 (bulk)
     calibrate: bool = True  # measure a few calls of each variant's engine when it is published
-    token_budget: int = 0  # padded tokens in a micro-batch; 0: calibrated
-    call_tokens: int = -1  # what a call costs besides its tokens, in tokens; -1: calibrated
-    threads: int = 0  # of the engine; 0: calibrated, else all cores; of several instances each has its part
+    token_budget: int = 0  # padded tokens per micro-batch; 0: calibrated
+    call_tokens: int = -1  # fixed cost of a call, in tokens; -1: calibrated
+    threads: int = 0  # of the engine, divided among the instances; 0: calibrated, otherwise all cores
     instances: int = 1  # processes of each encoder
-    calls: int = 0  # of the engine at once, a thread each, where an execution has several micro-batches; 0: calibrated
+    calls: int = 0  # concurrent calls of the engine, one thread each, for several micro-batches; 0: calibrated
 
     def __post_init__(self) -> None:
-        if self.instances < 1 or self.instances > MOST_INSTANCES:
-            raise ConfigError(f"serving.instances is {self.instances}; it must be from 1 to {MOST_INSTANCES}")
-        if not 0 <= self.calls <= MOST_INSTANCES:
-            raise ConfigError(f"serving.calls is {self.calls}; it must be from 0 (calibrated) to {MOST_INSTANCES}")
+        if self.instances < 1 or self.instances > MAX_INSTANCES:
+            raise ConfigError(f"serving.instances is {self.instances}; it must be from 1 to {MAX_INSTANCES}")
+        if not 0 <= self.calls <= MAX_INSTANCES:
+            raise ConfigError(f"serving.calls is {self.calls}; it must be from 0 (calibrated) to {MAX_INSTANCES}")
         for name in ("slo_ms", "queue_size", "timeout_ms", "token_budget", "call_tokens", "threads"):
-            least = -1 if name == "call_tokens" else 0
-            if not least <= getattr(self, name) < 10**7:
-                raise ConfigError(f"serving.{name} is {getattr(self, name)}; it must be at least {least}")
+            minimum = -1 if name == "call_tokens" else 0
+            if not minimum <= getattr(self, name) < 10**7:
+                raise ConfigError(f"serving.{name} is {getattr(self, name)}; it must be at least {minimum}")
 
     @property
-    def queued(self) -> bool:
-        """Whether Triton's own queues are to be bounded or ordered, in every configuration."""
+    def configures_queues(self) -> bool:
+        """Whether Triton's own queues are bounded or ordered, in every configuration."""
         return bool(self.queue_size or self.timeout_ms or self.priorities)
 
-    def waiting(self, rate: float) -> tuple[int, int]:
-        """How many requests may wait for a model, and how many milliseconds.
+    def queue_limits(self, rate: float) -> tuple[int, int]:
+        """(requests that may wait for a model, milliseconds that each may wait).
 
-        rate: texts a second that the encoder was measured at, 0 where it was not.
+        rate: measured speed of the encoder in texts per second; 0: not measured.
         """
         timeout = self.timeout_ms or self.slo_ms // 2
-        likely = max(LEAST_QUEUE, int(rate * timeout / 1000)) if rate and self.slo_ms else QUEUE_SIZE
-        return self.queue_size or min(likely, 16 * QUEUE_SIZE), timeout or NO_TIMEOUT
+        answered = max(MIN_QUEUE_SIZE, int(rate * timeout / 1000)) if rate and self.slo_ms else QUEUE_SIZE
+        return self.queue_size or min(answered, 16 * QUEUE_SIZE), timeout or NO_TIMEOUT

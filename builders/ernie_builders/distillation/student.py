@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..checkpoints.checkpoint import Checkpoint, Weights
+from ..checkpoints.checkpoint import Checkpoint
 from ..checkpoints.random_encoder import INITIALIZER_RANGE, random_weights
+from ..checkpoints.weight_formats import Weights
 from ..errors import CheckpointError, ConfigError
 from ..modeling.model import find_base_model
 from ..modeling.width import layer_count, layers_kept

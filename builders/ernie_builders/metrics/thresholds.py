@@ -35,7 +35,7 @@ class Thresholds:
 
 def micro_f1(counts: np.ndarray) -> float:
     """In percent, from int [3]: correct, predicted, expected."""
-    correct, predicted, expected = counts.tolist()
+    correct, predicted, expected = (int(count) for count in counts)
     return 200 * correct / max(predicted + expected, 1)
 
 

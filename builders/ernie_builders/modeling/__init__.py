@@ -1,1 +1,1 @@
-"""Paddle models and ONNX graphs: heads, layers, pruning, what fits what."""
+"""Paddle models and ONNX graphs: building, pruning, faster layers, and whether weights fit a task."""

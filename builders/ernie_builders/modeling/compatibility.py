@@ -1,4 +1,4 @@
-"""Whether weights can be those of a task and of its variants: told before anything is trained."""
+"""Whether weights fit a task and its variants, checked before anything is trained."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ import re
 
 from ..checkpoints.checkpoint import Checkpoint
 from ..config.tasks import TaskConfig
-from ..config.variants import parse
+from ..config.variants import parse_variant
 from ..errors import ConfigError
 from .width import check_width, layers_kept
 
 
 def check_fit(task: TaskConfig, source: Checkpoint, ready: bool) -> None:
-    """ConfigError for too few positions, labels in another order, a width or depth that the encoder cannot have."""
+    """ConfigError for too few positions, other labels, or a width or depth that the encoder cannot have.
+
+    ready: the weights are fine-tuned, so that their labels must be the task's.
+    """
     positions = len(source.weights["ernie.embeddings.position_embeddings.weight"])
     if task.limits.max_length > positions:
         raise ConfigError(
@@ -20,10 +23,10 @@ def check_fit(task: TaskConfig, source: Checkpoint, ready: bool) -> None:
         )
     for name in task.variants:
         _check_variant(name, task, source)
-    given = source.config.id2label or {}
-    names = [str(given[key]) for key in sorted(given, key=int)]
+    labels = source.config.id2label or {}
+    names = [str(labels[index]) for index in sorted(labels, key=int)]
     if not ready or all(re.fullmatch(r"LABEL_\d+", name) for name in names):
-        return  # no names of its own: the order of the tasks file is taken
+        return  # the checkpoint does not name its labels: they are the task's, in this order
     if names not in ([label.id for label in task.labels], [label.name for label in task.labels]):
         raise ConfigError(
             f"{source.where}: its labels are {', '.join(names[:20])}; "
@@ -32,7 +35,7 @@ def check_fit(task: TaskConfig, source: Checkpoint, ready: bool) -> None:
 
 
 def _check_variant(name: str, task: TaskConfig, source: Checkpoint) -> None:
-    recipe, config = parse(name), source.config
+    recipe, config = parse_variant(name), source.config
     try:
         if recipe.depth:
             layers_kept(config.num_hidden_layers, recipe.depth)

@@ -1,10 +1,10 @@
-"""Layers with the same weights and outputs, whose training costs less on a CPU.
+"""Drop-in replacements for Paddle's layers that train faster on a CPU, with the same weights and outputs.
 
-Where Paddle 3.3 fine-tunes a small ERNIE on a CPU, much of the time goes to things that have cheaper ways: random
-numbers for dropout, drawn one by one; the attention mask, whose broadcast is slow; gradients of biases and of layer
-normalization, whose sums over all tokens are slow loops and can be matrix products; in classifiers, all tokens of the
-last layer but the first, which the head does not read. Gradients are the same but for rounding; dropout has another
-stream of random numbers. On GPUs Paddle's own layers stay.
+When Paddle 3.3 fine-tunes a small ERNIE on a CPU, much of the time is spent where cheaper ways exist: random numbers
+for dropout are drawn one by one; broadcasting the attention mask is slow; gradients of biases and of layer
+normalization are slow loops over all tokens that can be matrix products; and classifiers compute all tokens of the last
+layer though the head reads only the first. Gradients are the same up to rounding; dropout uses another stream of random
+numbers. GPUs keep Paddle's own layers.
 """
 
 from __future__ import annotations
@@ -19,38 +19,38 @@ from .first_token import reads_first_token_only
 
 
 def speed_up(model: Any, all_tokens: bool = False) -> None:
-    """Change the model's layers in place, for training; in eval mode they do as before. Weights keep their names.
+    """Replace the model's layers in place; in eval mode they behave as before. Weights keep their names.
 
-    model: a layer with the encoder (ErnieModel) as `.ernie`. all_tokens: the last layer gives the states of all tokens
-    even where the head reads the first one alone.
+    model: a layer with the encoder (ErnieModel) as `.ernie`. all_tokens: the last layer returns the states of all
+    tokens even where the head reads only the first one.
     """
     model.eval()
     first_only = not all_tokens and reads_first_token_only(model)
     model.train()
     for layer in model.sublayers(include_self=True):
-        cheaper = CHEAPER.get(type(layer))
-        if cheaper is not None:
-            layer.__class__ = cheaper
+        replacement = REPLACEMENTS.get(type(layer))
+        if replacement is not None:
+            layer.__class__ = replacement
     last = model.ernie.encoder.layers[-1]
     if first_only and isinstance(last, EncoderLayer):
         last.first_only = True
 
 
 def dropout(x: Any, rate: float) -> Any:
-    """float [...], each element 0 with probability `rate`, else divided by 1 - rate; the seed is Paddle's.
+    """float [...]: each element is 0 with probability `rate`, else divided by 1 - rate; seeded by Paddle's generator.
 
-    16 bits a draw, so the probability is right within 1/65536.
+    A draw has 16 bits, so the probability is exact to 1/65536.
     """
     if not rate:
         return x
     size = int(np.prod(x.shape))
     generator = np.random.SFC64(int(paddle.randint(0, 2**31 - 1, [1]).numpy()[0]))
-    drawn = generator.random_raw(-(-size // 4)).view(np.uint16)[:size].reshape(x.shape)
-    return x * paddle.to_tensor(np.multiply(drawn >= round(rate * 65536), np.float32(1 / (1 - rate)), dtype=np.float32))
+    draws = generator.random_raw(-(-size // 4)).view(np.uint16)[:size].reshape(x.shape)
+    return x * paddle.to_tensor(np.multiply(draws >= round(rate * 65536), np.float32(1 / (1 - rate)), dtype=np.float32))
 
 
 class AddBias(paddle.autograd.PyLayer):
-    """float [..., H] + [H]; the bias's gradient, the sum over all tokens, is a matrix product."""
+    """float [..., H] + [H]; the gradient of the bias, a sum over all tokens, is computed as a matrix product."""
 
     @staticmethod
     def forward(ctx: Any, x: Any, bias: Any) -> Any:
@@ -64,7 +64,7 @@ class AddBias(paddle.autograd.PyLayer):
 
 
 class Normalize(paddle.autograd.PyLayer):
-    """Layer normalization of float [..., H] (Ba et al. 2016); the gradient sums and broadcasts by matrix products."""
+    """Layer normalization of float [..., H] (Ba et al. 2016) whose gradient sums and broadcasts by matrix products."""
 
     @staticmethod
     def forward(ctx: Any, x: Any, weight: Any, bias: Any, epsilon: float) -> Any:
@@ -76,19 +76,19 @@ class Normalize(paddle.autograd.PyLayer):
     def backward(ctx: Any, gradient: Any) -> tuple[Any, Any, Any]:
         x, weight = ctx.saved_tensor()
         width = weight.shape[0]
-        rows, above = x.reshape([-1, width]), gradient.reshape([-1, width])
+        rows, upstream = x.reshape([-1, width]), gradient.reshape([-1, width])
         mean, spread = paddle.full([width, 1], 1 / width), paddle.ones([1, width])
         centred = rows - paddle.matmul(paddle.matmul(rows, mean), spread)
         scale = paddle.matmul(paddle.rsqrt(paddle.matmul(paddle.square(centred), mean) + ctx.epsilon), spread)
         normal = centred * scale
-        inner = above * paddle.matmul(paddle.ones([rows.shape[0], 1]), weight.reshape([1, width]))
-        along = paddle.matmul(paddle.matmul(inner * normal, mean), spread)
-        below = (inner - paddle.matmul(paddle.matmul(inner, mean), spread) - normal * along) * scale
-        return below.reshape(x.shape), _sum_of_rows(above * normal), _sum_of_rows(above)
+        inner = upstream * paddle.matmul(paddle.ones([rows.shape[0], 1]), weight.reshape([1, width]))
+        projection = paddle.matmul(paddle.matmul(inner * normal, mean), spread)
+        result = (inner - paddle.matmul(paddle.matmul(inner, mean), spread) - normal * projection) * scale
+        return result.reshape(x.shape), _sum_of_rows(upstream * normal), _sum_of_rows(upstream)
 
 
 def _sum_of_rows(x: Any) -> Any:
-    """float [H], of float [..., H]."""
+    """The sum of float [..., H] over all but the last axis: float [H]."""
     rows = x.reshape([-1, x.shape[-1]])
     return paddle.matmul(paddle.ones([1, rows.shape[0]]), rows).reshape([-1])
 
@@ -130,7 +130,7 @@ class Attention(paddle.nn.MultiHeadAttention):
         q = q * self.head_dim**-0.5
         batch, heads, tokens, _ = k.shape
         if attn_mask is not None and attn_mask.shape == [batch, 1, 1, tokens]:
-            # One more element of each key that queries have a 1 for: added to the product, a broadcast takes longer.
+            # The mask becomes one more element of each key, and queries get a 1 there: a broadcast would be slower.
             q = paddle.concat([q, paddle.ones([*q.shape[:3], 1])], -1)
             k = paddle.concat([k, attn_mask.transpose([0, 1, 3, 2]).expand([batch, heads, tokens, 1])], -1)
             attn_mask = None
@@ -141,7 +141,7 @@ class Attention(paddle.nn.MultiHeadAttention):
 
 
 class EncoderLayer(paddle.nn.TransformerEncoderLayer):
-    """`paddle.nn.TransformerEncoderLayer`; with `first_only`, float [B, 1, H]: the state of the first token."""
+    """`paddle.nn.TransformerEncoderLayer`; with `first_only` it returns float [B, 1, H], the first token's state."""
 
     first_only = False
 
@@ -154,7 +154,7 @@ class EncoderLayer(paddle.nn.TransformerEncoderLayer):
         return self.norm2(state + self.dropout2(self.linear2(hidden)))
 
 
-CHEAPER = {
+REPLACEMENTS = {
     paddle.nn.Linear: Linear,
     paddle.nn.LayerNorm: LayerNorm,
     paddle.nn.Dropout: Dropout,

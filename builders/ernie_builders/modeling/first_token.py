@@ -1,8 +1,8 @@
-"""The last layer for the first token alone, where the head reads nothing else: the same answers for less work.
+"""The last layer computed for the first token only, where the head reads nothing else: the same answers, faster.
 
-A classifier reads the state of [CLS]. The last layer then needs the keys and values of all tokens, but queries, the
-attention's output and the feed-forward part of one token only: of a layer's 12 H x H products a token, 2 are left. Of a
-4-layer encoder that is a fifth of the work, of one with 2 layers two fifths. The result is exact, not an approximation.
+A classifier reads the state of [CLS]. The last layer then needs the keys and values of all tokens, but the query, the
+attention's output and the feed-forward network of one token only: 2 of a layer's 12 H x H products per token remain.
+This saves a fifth of the work of a 4-layer encoder, and two fifths with 2 layers. It is exact, not an approximation.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ import paddle
 
 
 class FirstTokenLayer(paddle.nn.Layer):
-    """A `paddle.nn.TransformerEncoderLayer` that gives float [B, 1, H], the state of the first token."""
+    """Wraps a `paddle.nn.TransformerEncoderLayer`; returns float [B, 1, H], the state of the first token."""
 
     def __init__(self, layer: Any) -> None:
         super().__init__()
         self.layer = layer
 
     def forward(self, src: Any, src_mask: Any = None, **_: Any) -> Any:
-        """src: float [B, L, H]; src_mask: broadcast over [B, heads, 1, L]. Without dropout: for serving only."""
+        """src: float [B, L, H]; src_mask: broadcast to [B, heads, 1, L]. There is no dropout: for serving only."""
         layer, first = self.layer, src[:, :1]
         state = layer.norm1(first + layer.self_attn(first, src, src, src_mask))
         return layer.norm2(state + layer.linear2(layer.activation(layer.linear1(state))))
 
 
 def reads_first_token_only(model: Any) -> bool:
-    """Whether the outputs stay as they are when the last layer says nothing of all tokens but the first.
+    """Whether the outputs stay the same when the last layer's states are zeroed for all tokens but the first.
 
     model: a layer with the encoder as `.ernie`, in eval mode.
     """
@@ -36,21 +36,21 @@ def reads_first_token_only(model: Any) -> bool:
     ids[1, 6:] = 0
     tensors = paddle.to_tensor(ids), paddle.zeros(ids.shape, "int64")
 
-    def silenced(_layer: Any, _inputs: Any, output: Any) -> Any:
+    def zero_others(_layer: Any, _inputs: Any, output: Any) -> Any:
         return paddle.concat([output[:, :1], paddle.zeros_like(output[:, 1:])], axis=1)
 
     with paddle.no_grad():
-        whole = _arrays(model(tensors[0], token_type_ids=tensors[1]))
-        hook = model.ernie.encoder.layers[-1].register_forward_post_hook(silenced)
+        unchanged = _arrays(model(tensors[0], token_type_ids=tensors[1]))
+        hook = model.ernie.encoder.layers[-1].register_forward_post_hook(zero_others)
         try:
-            alone = _arrays(model(tensors[0], token_type_ids=tensors[1]))
+            zeroed = _arrays(model(tensors[0], token_type_ids=tensors[1]))
         finally:
             hook.remove()
-    return all(np.array_equal(a, b) for a, b in zip(whole, alone, strict=True))
+    return all(np.array_equal(a, b) for a, b in zip(unchanged, zeroed, strict=True))
 
 
 def trim(model: Any) -> Any:
-    """The model, changed in place where its head reads the first token only; as it is where it reads more."""
+    """The model, with its last layer replaced in place where the head reads only the first token."""
     layers = model.ernie.encoder.layers
     if reads_first_token_only(model):
         layers[len(layers) - 1] = FirstTokenLayer(layers[len(layers) - 1])

@@ -1,4 +1,4 @@
-"""From a base model or checkpoint to a Paddle layer with a task head."""
+"""From the name of a base model, or a checkpoint, to a Paddle layer with a task head."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ import numpy as np
 from ernie_runtime.manifest import Manifest
 
 from ..checkpoints.base_models import SHIPPED, folder_of
-from ..checkpoints.checkpoint import VOCABULARY, Checkpoint, Weights, read_checkpoint, vocabulary_of
+from ..checkpoints.checkpoint import VOCABULARY, Checkpoint, read_checkpoint, vocabulary_of
 from ..checkpoints.encoder_config import parse_config
 from ..checkpoints.random_encoder import PREFIX, random_config, random_encoder
-from ..checkpoints.weight_formats import with_prefix
+from ..checkpoints.weight_formats import Weights, with_prefix
 from ..config.tasks import ASSETS
 from ..errors import CheckpointError
 from ..framework import import_paddle, import_paddlenlp
@@ -27,11 +27,10 @@ EMBEDDED = ASSETS / "encoder"
 
 
 def find_base_model(name: str, seed: int = 0) -> Checkpoint:
-    """`embedded`, `shipped:TASK`, a local PaddleNLP or Hugging Face directory, `random:...`, or a PaddleNLP name.
+    """What `--base-model` names; CheckpointError.
 
-    shipped:TASK is the encoder of a checkpoint that ships, without its head. A PaddleNLP name downloads.
-
-    seed: what the weights of a random encoder are drawn from.
+    name: `embedded`; `shipped:TASK`, the encoder of a checkpoint that ships, without its head; a PaddleNLP or Hugging
+    Face directory; `random:...`; or a PaddleNLP name, which downloads. seed: of a random encoder's weights.
     """
     if name == "embedded":
         return replace(read_checkpoint(EMBEDDED), where=name)
@@ -49,15 +48,15 @@ def find_base_model(name: str, seed: int = 0) -> Checkpoint:
 def _shipped(name: str) -> Checkpoint:
     folder = folder_of(name)
     if folder is None:
-        known = sorted(path.name for path in (ASSETS / "checkpoints").iterdir() if path.is_dir())
-        raise CheckpointError(f"--base-model {name}: no such checkpoint ships; there are {', '.join(known)}")
+        tasks = sorted(path.name for path in (ASSETS / "checkpoints").iterdir() if path.is_dir())
+        raise CheckpointError(f"--base-model {name}: no such checkpoint ships; there are {', '.join(tasks)}")
     checkpoint = read_checkpoint(folder)
     weights = {key: value for key, value in checkpoint.weights.items() if key.startswith("ernie.")}
     return replace(checkpoint, where=name, config=checkpoint.config.without_task(), weights=weights)
 
 
 def vocabulary_of_base_model(name: str) -> Path:
-    """The vocabulary of what `find_base_model` takes, without reading weights where they are at hand."""
+    """The vocabulary of what `--base-model` names; weights are read only where a download brings both."""
     folder = folder_of(name)
     if folder is not None:
         return vocabulary_of(folder)
@@ -73,7 +72,7 @@ def _download(name: str) -> Checkpoint:
     try:
         model = transformers.ErnieModel.from_pretrained(name)
         tokenizer = transformers.ErnieTokenizer.from_pretrained(name)
-    except Exception as error:  # PaddleNLP raises whatever its downloader met
+    except Exception as error:  # PaddleNLP raises whatever its downloader raised
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise CheckpointError(
             f"--base-model {name}: PaddleNLP cannot download it here ({reason}); give a local directory instead"
@@ -97,10 +96,10 @@ def build_model(
     seed: int = 0,
     ready: bool = False,
 ) -> Any:
-    """The task's Paddle layer with the checkpoint's weights; what a base model lacks (the head) starts from `seed`.
+    """The task's Paddle layer with the checkpoint's weights; a missing head is initialized from `seed`.
 
-    ready: the checkpoint is fine-tuned, so it may lack only what the kind does not use. Raises CheckpointError where
-    another weight is missing, or one has another shape.
+    ready: the checkpoint is fine-tuned, so only weights that the kind does not use may be missing. CheckpointError
+    where another weight is missing, or one has another shape.
     """
     return build_layer(
         lambda config: kind.model(config, manifest),
@@ -120,9 +119,9 @@ def build_layer(
     seed: int = 0,
     may_lack: Sequence[str] | None = None,
 ) -> Any:
-    """What `make` builds from an ErnieConfig (the encoder as `.ernie`), with the checkpoint's weights.
+    """The layer that `make` builds from an ErnieConfig (the encoder as `.ernie`), with the checkpoint's weights.
 
-    may_lack: as `load_weights` has it. CheckpointError as there.
+    may_lack and CheckpointError: see `load_weights`.
     """
     paddle = import_paddle()
     transformers = import_paddlenlp()
@@ -137,35 +136,36 @@ def build_layer(
     fit_width(model, checkpoint.weights)
     for layer in model.sublayers():
         if isinstance(layer, paddle.nn.LayerNorm):
-            layer._epsilon = epsilon  # PaddleNLP's ERNIE fixes 1e-12 whatever the configuration says
+            layer._epsilon = epsilon  # PaddleNLP's ERNIE uses 1e-12 whatever the configuration says
     load_weights(model, checkpoint.weights, checkpoint.where, may_lack)
     return model
 
 
 def is_head(name: str) -> bool:
-    """Whether a weight is the task's own and not the encoder's (a base model may lack the pooler too)."""
+    """Whether a weight is the task's and not the encoder's; the pooler, which a base model may lack, counts as one."""
     return not name.startswith("ernie.") or "pooler" in name
 
 
 def load_weights(
     model: Any, weights: Mapping[str, np.ndarray], where: str, may_lack: Sequence[str] | None = None
 ) -> None:
-    """Copy weights into the layer by name; what need not be there keeps the layer's own values.
+    """Copy weights into the layer by name; weights that may be missing keep the layer's initial values.
 
-    may_lack: parts of the names of weights that need not be there; None: those of heads.
+    may_lack: parts of the names of weights that may be missing; None: those of heads. CheckpointError, beginning with
+    `where`, for another missing weight or a shape that differs.
     """
-    own = model.state_dict()
+    state = model.state_dict()
     for name, value in weights.items():
-        if name in own and list(own[name].shape) != list(value.shape):
-            what = "the number of labels differs" if is_head(name) else "the checkpoint has another shape"
+        if name in state and list(state[name].shape) != list(value.shape):
+            reason = "the number of labels differs" if is_head(name) else "the checkpoint has another shape"
             raise CheckpointError(
-                f"{where}: {name} is {list(value.shape)}, the task needs {list(own[name].shape)}: {what}"
+                f"{where}: {name} is {list(value.shape)}, the task needs {list(state[name].shape)}: {reason}"
             )
-    missing = [
-        name
-        for name in own
-        if name not in weights and not (is_head(name) if may_lack is None else any(part in name for part in may_lack))
-    ]
+
+    def is_optional(name: str) -> bool:
+        return is_head(name) if may_lack is None else any(part in name for part in may_lack)
+
+    missing = [name for name in state if name not in weights and not is_optional(name)]
     if missing:
         heads = [name for name in missing if is_head(name)]
         if heads:
@@ -173,7 +173,7 @@ def load_weights(
                 f"{where}: has no {heads[0]}, so it is not fine-tuned for such a task; give it as --base-model"
             )
         raise CheckpointError(f"{where}: {len(missing)} encoder weights are missing, the first is {missing[0]}")
-    model.set_state_dict({name: weights.get(name, value) for name, value in own.items()})
+    model.set_state_dict({name: weights.get(name, value) for name, value in state.items()})
 
 
 def weights_of(model: Any) -> Weights:
@@ -182,7 +182,7 @@ def weights_of(model: Any) -> Weights:
 
 
 class PaddleEngine:
-    """A Paddle layer as an engine of the serving code (`ernie_runtime.steps.batching.Engine`)."""
+    """Runs a Paddle layer as an engine of the serving code (`ernie_runtime.steps.batching.Engine`)."""
 
     def __init__(self, model: Any, kind: BuilderKind) -> None:
         self.model, self.kind = model, kind

@@ -1,4 +1,4 @@
-"""Small edits of an ONNX graph: our tensor names, and the ballast that paddle2onnx leaves."""
+"""Edits of an ONNX graph: tensor names of the contract, and removal of what paddle2onnx leaves behind."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ TIDY_PASSES = (
 
 
 def tidy(model: Any) -> Any:
-    """The same function with less in the file: constants as initializers, no identities, one word-embedding table.
+    """The same function in a smaller file: constants as initializers, no identities, one word-embedding table.
 
-    paddle2onnx writes Paddle's `padding_idx` as a product of the table with a mask as large as the table; the
-    product is taken here, once.
+    paddle2onnx writes Paddle's `padding_idx` as a product of the table with a mask of the same size; it is computed
+    here, once.
     """
     import onnxoptimizer
 
@@ -30,13 +30,13 @@ def tidy(model: Any) -> Any:
 
 
 def fold_products(model: Any) -> None:
-    """Replace every product of two initializers by its value; drop initializers that nothing uses any more."""
+    """Replace every product of two initializers by its value, and drop initializers that are no longer used."""
     from onnx import numpy_helper
 
     graph = model.graph
-    held = {tensor.name: tensor for tensor in graph.initializer}
-    for node in [n for n in graph.node if n.op_type == "Mul" and all(name in held for name in n.input)]:
-        left, right = (numpy_helper.to_array(held[name]) for name in node.input)
+    initializers = {tensor.name: tensor for tensor in graph.initializer}
+    for node in [n for n in graph.node if n.op_type == "Mul" and all(name in initializers for name in n.input)]:
+        left, right = (numpy_helper.to_array(initializers[name]) for name in node.input)
         graph.initializer.append(numpy_helper.from_array(np.ascontiguousarray(left * right), node.output[0]))
         graph.node.remove(node)
     used = {name for node in graph.node for name in node.input}
@@ -45,7 +45,7 @@ def fold_products(model: Any) -> None:
 
 
 def rename_tensors(model: Any, names: Mapping[str, str]) -> None:
-    """Rename tensors everywhere they are produced or used."""
+    """Rename tensors wherever they are produced or used; names: old -> new."""
     graph = model.graph
     for value in (*graph.input, *graph.output, *graph.value_info):
         value.name = names.get(value.name, value.name)

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from ..checkpoints.base_models import folder_of
-from ..checkpoints.checkpoint import Weights, write_checkpoint
+from ..checkpoints.checkpoint import write_checkpoint
 from ..checkpoints.encoder_config import EncoderConfig
 from ..checkpoints.pretraining_head import FILE as HEAD_FILE
+from ..checkpoints.weight_formats import Weights
 from ..training.log import LOG, read_rows
 from ..training.state import replaced_folder
 from .config import About

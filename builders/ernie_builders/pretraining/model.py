@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ..checkpoints.checkpoint import Checkpoint, Weights
+from ..checkpoints.checkpoint import Checkpoint
+from ..checkpoints.weight_formats import Weights
 from ..errors import CheckpointError
 from ..framework import import_paddle, import_paddlenlp
 from ..modeling.model import weights_of

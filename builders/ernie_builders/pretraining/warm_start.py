@@ -20,7 +20,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..checkpoints.checkpoint import Checkpoint, Weights
+from ..checkpoints.checkpoint import Checkpoint
+from ..checkpoints.weight_formats import Weights
 from ..console import say
 from ..errors import ConfigError
 from ..filesystem import whole_file

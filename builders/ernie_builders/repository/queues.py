@@ -8,9 +8,9 @@ from ..config.serving import (
     BULK,
     CHEAP,
     INTERACTIVE,
+    MAX_ROWS,
     NO_TIMEOUT,
     REPORTS_TO,
-    ROWS,
     SLO,
     TOKENIZER,
     UNBOUNDED,
@@ -51,16 +51,16 @@ def bound_queues(
         return
     if stand_in and serving.slo_ms:
         shed(config, serving, tokenizer)
-    if not serving.queued and (stand_in or not serving.slo_ms):
+    if not serving.configures_queues and (stand_in or not serving.slo_ms):
         return
     batching = config.dynamic_batching
     if serving.priorities:
         batching.priority_levels, batching.default_priority_level = BULK, INTERACTIVE
     if (serving.slo_ms or serving.timeout_ms or serving.priorities) and config.backend not in CHEAP:
-        batching.preferred_batch_size.append(ROWS)
+        batching.preferred_batch_size.append(MAX_ROWS)
     if config.backend in UNBOUNDED:
         return
-    size, timeout = serving.waiting(rate)
+    size, timeout = serving.queue_limits(rate)
     policies = [batching.default_queue_policy]
     if serving.priorities:
         policies.append(batching.priority_queue_policy[BULK])
@@ -77,7 +77,7 @@ def shed(config: pb.ModelConfig, serving: ServingConfig, tokenizer: str) -> None
     In an ensemble the tokenizer refuses, from what its encoders report to it. If Triton's queues are bounded or ordered
     too, the encoders refuse: the tokenizer cannot tell interactive requests from bulk ones.
     """
-    early = bool(tokenizer) and not serving.queued
+    early = bool(tokenizer) and not serving.configures_queues
     if config.backend in UNBOUNDED or (config.backend == TOKENIZER and not early):
         return
     config.parameters[SLO].string_value = str(serving.slo_ms)

@@ -13,7 +13,7 @@ from ernie_runtime.manifest import Manifest
 from ernie_runtime.text.tokenization import ErnieTokenizer
 
 from ..config.tasks import DataConfig
-from ..config.variants import parse
+from ..config.variants import parse_variant
 from ..console import bar
 from ..errors import ConfigError, DataError
 from ..filesystem import sha256_of
@@ -135,7 +135,7 @@ def _files(context: Context) -> dict[str, Path]:
                 f"publish a fine-tuned checkpoint with --checkpoint {context.task.name}=DIR"
             )
         files = {"train": context.data_folder / data.train, **files}
-    elif data.train and any(parse(name).needs_text for name in context.task.variants):
+    elif data.train and any(parse_variant(name).needs_text for name in context.task.variants):
         train = context.data_folder / data.train
         files = {"train": train, **files} if train.is_file() else files
     for path in files.values():

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ..config.variants import FULL, parse
+from ..config.variants import FULL, parse_variant
 from . import data, evaluate, export, finetune, publish
 from .context import Context
 from .stage import Finished, Output, Stage, run_stage
@@ -39,7 +39,7 @@ def steps(variants: Sequence[str], until: str) -> Iterator[tuple[Stage[Any], str
 
 def variant_stages(name: str) -> Iterator[Stage[Any]]:
     """What a variant needs besides the stages of the task itself."""
-    recipe = parse(name)
+    recipe = parse_variant(name)
     if recipe.pruned:
         yield prune.STAGE
     if recipe.precision == "qat8":
@@ -58,7 +58,7 @@ def run_task(context: Context, until: str, run: Run = run_stage) -> Finished:
     for stage, variant in steps(context.task.variants, until):
         about_task = variant == FULL.name
         before = replace(task, variants=variants) if about_task else variants.get(variant, task)
-        output = run(stage, replace(context, recipe=parse(variant)), before)
+        output = run(stage, replace(context, recipe=parse_variant(variant)), before)
         if about_task:
             task = task.having(output)
         else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ernie_builders.config.variants import FULL, CompressConfig, check_variants, parse
+from ernie_builders.config.variants import FULL, CompressConfig, check_variants, parse_variant
 from ernie_builders.errors import ConfigError
 
 
@@ -21,19 +21,19 @@ from ernie_builders.errors import ConfigError
     ],
 )
 def test_names(name: str, engine: str, precision: str, embeddings: bool) -> None:
-    recipe = parse(name)
+    recipe = parse_variant(name)
     assert (recipe.name, recipe.engine, recipe.precision, recipe.embeddings) == (name, engine, precision, embeddings)
     assert recipe.converted == (name != "fp32")
     assert recipe.settings == ({"HINT_BF16": "YES"} if name == "bf16" else {})
 
 
 def test_plain_fp32_is_the_full_model() -> None:
-    assert parse("fp32") == FULL
+    assert parse_variant("fp32") == FULL
 
 
 def test_strategies_as_paddlenlp_calls_them() -> None:
-    assert parse("ptq+embeddings") == parse("int8-e8")
-    assert parse("ptq").name == "int8"
+    assert parse_variant("ptq+embeddings") == parse_variant("int8-e8")
+    assert parse_variant("ptq").name == "int8"
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_strategies_as_paddlenlp_calls_them() -> None:
 )
 def test_what_is_no_recipe(name: str, says: str) -> None:
     with pytest.raises(ConfigError, match=says) as error:
-        parse(name)
+        parse_variant(name)
     assert repr(name) in str(error.value)
 
 
@@ -58,7 +58,7 @@ def test_lists() -> None:
     check_variants(["fp32", "int8-ort"], "entropy")
     with pytest.raises(ConfigError, match="`entropy` is ONNX Runtime's: int8-ort"):
         check_variants(["fp32", "int8"], "entropy")
-    for names, says in (([], "names none"), (["int8"], "fp32 must be the first"), (["fp32", "int8", "ptq"], "twice")):
+    for names, says in (([], "names none"), (["int8"], "fp32 must come first"), (["fp32", "int8", "ptq"], "twice")):
         with pytest.raises(ConfigError, match=says):
             check_variants(names)
 
@@ -71,7 +71,7 @@ def test_settings() -> None:
 
 
 def test_parts_in_float() -> None:
-    assert parse("int8-f2").floats == 2
-    assert parse("int8").floats == 0
+    assert parse_variant("int8-f2").floats == 2
+    assert parse_variant("int8").floats == 0
     with pytest.raises(ConfigError, match="f2 goes with int8"):
-        parse("bf16-f2")
+        parse_variant("bf16-f2")

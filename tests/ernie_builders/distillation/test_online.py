@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ernie_builders.checkpoints.checkpoint import Weights, read_checkpoint
+from ernie_builders.checkpoints.checkpoint import read_checkpoint
+from ernie_builders.checkpoints.weight_formats import Weights
 from ernie_builders.distillation import online
 from ernie_builders.distillation.online import EncoderDistiller
 from ernie_builders.distillation.student import make_student

@@ -94,5 +94,5 @@ def test_every_place_with_dropout_is_replaced() -> None:
         found.append(outputs(layer)[0].numpy())
     np.testing.assert_array_equal(found[0], found[1])
     assert (found[0] != found[2]).any()
-    own = {type(part) for part in layer.sublayers()} & set(cpu_training.CHEAPER)
+    own = {type(part) for part in layer.sublayers()} & set(cpu_training.REPLACEMENTS)
     assert not own, "layers of Paddle's own are left"

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ernie_builders.checkpoints.checkpoint import Checkpoint, Weights, read_checkpoint
+from ernie_builders.checkpoints.checkpoint import Checkpoint, read_checkpoint
+from ernie_builders.checkpoints.weight_formats import Weights
 from ernie_builders.errors import ConfigError
 from ernie_builders.kinds import get_builder_kind
 from ernie_builders.modeling.model import PaddleEngine, build_model

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ernie_builders.checkpoints.checkpoint import Weights, read_checkpoint
+from ernie_builders.checkpoints.checkpoint import read_checkpoint
+from ernie_builders.checkpoints.weight_formats import Weights
 from ernie_runtime.text.tokenization import ErnieTokenizer
 
 from ..tiny import CONFIG, random_hugging_face, write_hugging_face

@@ -14,7 +14,7 @@ import pytest
 from ernie_builders.checkpoints.checkpoint import Checkpoint
 from ernie_builders.checkpoints.encoder_config import parse_config
 from ernie_builders.config.tasks import load_tasks
-from ernie_builders.config.variants import parse
+from ernie_builders.config.variants import parse_variant
 from ernie_builders.stages import code, data, evaluate, export, finetune, publish
 from ernie_builders.stages.context import Context
 from ernie_builders.stages.stage import Finished, Stage
@@ -61,7 +61,7 @@ def test_hours_of_training_are_found_again(context: Context) -> None:
     assert read.data.key == "95ea2953a3ed"
     trained = read.having(finetune.STAGE.output(context, read))
     assert trained.fine_tuned.key == "c10eea2fef4f"
-    narrow = replace(context, recipe=parse("w0.5"))
+    narrow = replace(context, recipe=parse_variant("w0.5"))
     assert key(prune.STAGE, narrow, trained) == "74e9cc11f7d3"
     assert key(qat.STAGE, narrow, trained) == "22816fa5a76a"
     train = replace(context.task.train, dropout=0.2)

@@ -156,7 +156,7 @@ def test_fewer_variants_take_the_others_away(built: Place, tmp_path: Path) -> No
     ("arguments", "says"),
     [
         (("--variants", "fp32,int7"), "--variants: variant 'int7'"),
-        (("--variants", "int8"), "fp32 must be the first"),
+        (("--variants", "int8"), "fp32 must come first"),
         (("--max-drop", "-1"), "compress.max_drop is -1"),
         (("--variants", "fp32,int8", "--pick", "itn8"), "--pick itn8: task topics builds fp32, int8; or fastest"),
     ],

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ernie_builders.checkpoints.checkpoint import Weights, read_checkpoint
+from ernie_builders.checkpoints.checkpoint import read_checkpoint
+from ernie_builders.checkpoints.weight_formats import Weights
 from ernie_builders.config.tasks import TaskConfig, TrainConfig, load_tasks
 from ernie_builders.errors import CheckpointError
 from ernie_builders.modeling.model import weights_of
