@@ -23,6 +23,12 @@ from ernie_runtime.text.tokenization import ErnieTokenizer
 LABELS = ("north", "south")
 
 
+def toy_variant(name: str, **fields: Any) -> Variant:
+    """In ONNX Runtime, where nothing else is said."""
+    values: dict[str, Any] = {"engine": "onnxruntime", "file": "model.onnx", "bytes": 1, "sha256": "11"}
+    return Variant(**{"name": name, "max_abs_error": 1e-5, **values, **fields})
+
+
 def toy_manifest(max_length: int = 32, **fields: Any) -> Manifest:
     """Classification of one text."""
     evaluation = Evaluation(split="dev", rows=10, metrics={"accuracy": 0.5}, by="a test")
@@ -35,17 +41,7 @@ def toy_manifest(max_length: int = 32, **fields: Any) -> Manifest:
         "limits": Limits(max_length=max_length, doc_stride=max_length - 2, overflow="truncate", max_chars=60),
         "vocabulary_size": 9,
         "vocabulary_sha256": "00",
-        "variants": (
-            Variant(
-                name="fp32",
-                engine="onnxruntime",
-                file="model.onnx",
-                bytes=1,
-                sha256="11",
-                max_abs_error=1e-5,
-                evaluations=(evaluation,),
-            ),
-        ),
+        "variants": (toy_variant("fp32", evaluations=(evaluation,)),),
         "recommended": "fp32",
         "main_metric": "accuracy",
         "examples": (("今天",), ("明天天气",)),

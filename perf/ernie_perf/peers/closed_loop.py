@@ -19,7 +19,7 @@ PATIENCE_SECONDS = 60.0  # without any answer
 RECEIVE_BYTES = 1 << 16
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LoopResult:
     """One pass over the texts; latencies and answers are in the order of the texts."""
 
@@ -28,7 +28,7 @@ class LoopResult:
     answers: list[bytes]
 
 
-@dataclass
+@dataclass(kw_only=True)
 class _Connection:
     """One caller with its request in flight."""
 
@@ -76,7 +76,7 @@ def closed_loop(
     with selectors.DefaultSelector() as selector:
         try:
             for _ in range(min(concurrency, len(requests))):
-                connection = _Connection(socket.create_connection((host, int(port)), timeout=patience))
+                connection = _Connection(socket=socket.create_connection((host, int(port)), timeout=patience))
                 connection.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 connection.socket.setblocking(False)
                 connections.append(connection)
@@ -100,7 +100,7 @@ def closed_loop(
                         if next_index < len(requests):
                             _send(selector, connection, next_index, requests[next_index])
                             next_index += 1
-            return LoopResult(time.perf_counter() - started, latencies, answers)
+            return LoopResult(seconds=time.perf_counter() - started, latencies=latencies, answers=answers)
         except OSError as error:
             raise PeerError(f"the connection to {address} failed ({error.strerror or error})") from None
         finally:

@@ -62,4 +62,4 @@ class EnginePeer:
         for number, (cut, values) in enumerate(zip(cuts, outputs, strict=True)):
             for i, answer in zip(cut, self.answers(values), strict=True):
                 latencies[i], answers[i] = ends[number + 1] - ends[number], json.dumps(answer).encode()
-        return LoopResult(ends[-1] - ends[0], latencies, answers)
+        return LoopResult(seconds=ends[-1] - ends[0], latencies=latencies, answers=answers)

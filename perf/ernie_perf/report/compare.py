@@ -174,7 +174,7 @@ def compare(before: Run, after: Run, least: float) -> Comparison:
     return Comparison(changes=_changes(pairs.measured, least), broken=pairs.broken, remarks=pairs.remarks)
 
 
-@dataclass
+@dataclass(kw_only=True)
 class _Pairs:
     """What both runs measured."""
 

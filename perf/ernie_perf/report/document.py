@@ -108,4 +108,4 @@ def method_sentences(description: RunDescription) -> str:
 
 
 def _figure(name: str, svg: str | None, caption: str) -> Figure | None:
-    return Figure(name, svg, caption) if svg is not None else None
+    return Figure(name=name, svg=svg, caption=caption) if svg is not None else None

@@ -39,7 +39,7 @@ class Table:
     rows: Sequence[Sequence[str]]  # the first is the header
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Figure:
     """A picture."""
 

@@ -89,7 +89,7 @@ def plan(run: Run, options: PlanOptions) -> list[str]:
         raise RunError(f"{run.folder} has no task {task!r}; it has {', '.join(tasks)}")
     curves = [curve for curve in curves_of(run) if curve.task == task and curve.served()]
     accurate = [c for c in curves if options.max_drop is None or (c.description.drop or 0.0) <= options.max_drop]
-    capacities = [found for curve in accurate if (found := capacity(curve, p99_ms)) is not None]
+    capacities = [c for curve in accurate if (c := capacity(curve, p99_ms)) is not None]
     if not capacities:
         lowest = min((p.p99_ms for c in accurate for p in c.served() if p.sustained), default=None)
         why = f"the lowest measured p99 is {lowest:.1f} ms" if lowest is not None else "nothing was measured"

@@ -85,16 +85,16 @@ def expected_answers(address: str, pipeline: Pipeline, variant: Variant, items: 
 
     address: HOST:PORT of gRPC. Errors: AnswerError where the two do not agree.
     """
-    manifest, by_call = pipeline.manifest, variant.made.get("precision") in DYNAMIC
+    manifest, is_dynamic = pipeline.manifest, variant.made.get("precision") in DYNAMIC
     model = variant_ensemble(manifest.task, variant.name)
     offline = pipeline.predict(items)
     served = ask_server(address, model, manifest, items)
-    verdict = compare_answers([a if isinstance(a, str) else a.result for a in offline], served, by_call)
+    verdict = compare_answers([a if isinstance(a, str) else a.result for a in offline], served, is_dynamic)
     if not verdict.passed:
         raise AnswerError(f"{model}: {verdict.reason}; is it the same repository?")
     kind = get_kind(manifest.kind)
     outputs = kind.numeric_outputs(manifest)
-    tolerance = DYNAMIC_SCORE_TOLERANCE if by_call else SCORE_TOLERANCE
+    tolerance = DYNAMIC_SCORE_TOLERANCE if is_dynamic else SCORE_TOLERANCE
     results: dict[Item, Any] = {}
     exact: dict[Item, dict[str, int]] = {}
     numeric: dict[Item, dict[str, Any]] = {}
@@ -105,7 +105,7 @@ def expected_answers(address: str, pipeline: Pipeline, variant: Variant, items: 
             continue
         results[item] = result
         numeric[item] = {o.name: np.asarray(answer.numeric[o.name]).tolist() for o in outputs if not _is_whole(o)}
-        if not by_call:
+        if not is_dynamic:
             exact[item] = {o.name: int(answer.numeric[o.name]) for o in outputs if _is_whole(o)}
     return ExpectedAnswers(
         inputs=tuple(spec.name for spec in kind.inputs),
@@ -114,7 +114,7 @@ def expected_answers(address: str, pipeline: Pipeline, variant: Variant, items: 
         exact=exact,
         numeric=numeric,
         tolerance=tolerance,
-        allowed=DYNAMIC_MAY_DIFFER if by_call else 0.0,
+        allowed=DYNAMIC_MAY_DIFFER if is_dynamic else 0.0,
     )
 
 

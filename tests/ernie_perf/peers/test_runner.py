@@ -156,7 +156,7 @@ def test_what_cannot_run_is_skipped(case: Case, items: list[Item]) -> None:
 
 
 def test_figures_of_a_run() -> None:
-    result = LoopResult(2.0, [n / 1000 for n in range(1, 102)], [b""] * 101)
+    result = LoopResult(seconds=2.0, latencies=[n / 1000 for n in range(1, 102)], answers=[b""] * 101)
     one = round_figures(result)
     assert (one.rate, round(one.p50, 6), round(one.p95, 6), round(one.p99, 6)) == (50.5, 51.0, 96.0, 100.0)
 

@@ -33,7 +33,7 @@ class Reader(HTMLParser):
 def page() -> Page:
     document = Page(f"Title {NASTY}")
     document.add(Heading(2, NASTY), Text(NASTY), None, Table([["a", "b|c", NASTY], ["1", "2", "3"]]))
-    document.add(Figure("speed", SVG, f"Speed {NASTY}"))
+    document.add(Figure(name="speed", svg=SVG, caption=f"Speed {NASTY}"))
     return document
 
 
@@ -64,7 +64,12 @@ def test_a_table_in_markdown_keeps_its_columns() -> None:
 def test_headings_in_markdown_keep_their_text() -> None:
     """A title in angle brackets is no tag that a browser drops."""
     document = Page("Speed")
-    document.add(Heading(2, "tnews: News <titles>"), Heading(3, "Every load"), Text("a < b"), Figure("f", SVG, "p<q"))
+    document.add(
+        Heading(2, "tnews: News <titles>"),
+        Heading(3, "Every load"),
+        Text("a < b"),
+        Figure(name="f", svg=SVG, caption="p<q"),
+    )
     assert document.markdown() == (
         "# Speed\n\n## tnews: News &lt;titles>\n\n### Every load\n\na &lt; b\n\n![p&lt;q](f.svg)\n"
     )

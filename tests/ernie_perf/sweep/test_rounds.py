@@ -16,10 +16,9 @@ from ernie_perf.sweep.run import Recorder, Run
 from ernie_perf.sweep.settings import Load, SweepSettings
 from ernie_perf.sweep.tasks import MeasuredTask
 from ernie_perf.sweep.texts import tokenize_texts
-from ernie_runtime.manifest import Variant
 from ernie_runtime.steps.pipeline import Pipeline
 
-from ..conftest import CountingEngine, toy_manifest
+from ..conftest import CountingEngine, toy_manifest, toy_variant
 from ..sample_run import description
 
 ITEMS = [("今天",), ("今天天气很好",), ("明天",), ("明天天气",)]
@@ -34,7 +33,7 @@ def settings(**changes: Any) -> SweepSettings:
 @pytest.fixture
 def variants(pipeline: Pipeline) -> list[PreparedVariant]:
     """fp32 and int8, each with an engine of its own."""
-    both = tuple(Variant(name, "onnxruntime", "model.onnx", 1, "11", 1e-5) for name in ("fp32", "int8"))
+    both = tuple(toy_variant(name) for name in ("fp32", "int8"))
     manifest = toy_manifest(variants=both)
     task = MeasuredTask(manifest=manifest, variants=both, texts=tokenize_texts(pipeline, ITEMS, "dev.json", 10))
     engines: list[Any] = [CountingEngine(), CountingEngine()]

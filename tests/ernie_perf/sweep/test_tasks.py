@@ -13,10 +13,10 @@ from ernie_perf.errors import PerfError
 from ernie_perf.sweep.settings import TaskSelection
 from ernie_perf.sweep.tasks import MeasuredTask, _config_of, _variants, select_tasks, task_names
 from ernie_perf.sweep.texts import tokenize_texts
-from ernie_runtime.manifest import Evaluation, Variant
+from ernie_runtime.manifest import Evaluation
 from ernie_runtime.steps.pipeline import Pipeline
 
-from ..conftest import toy_manifest
+from ..conftest import toy_manifest, toy_variant
 
 TASKS = """
 [tasks.toy]
@@ -66,7 +66,7 @@ def test_names_that_are_not_there(repository: Path, tmp_path: Path, changes: dic
 
 def test_variants_by_name() -> None:
     """In the manifest's order; a name that only another task has is no error."""
-    variants = tuple(Variant(name, "onnxruntime", "m.onnx", 1, "11", 0.0) for name in ("fp32", "int8", "w0.75"))
+    variants = tuple(toy_variant(name) for name in ("fp32", "int8", "w0.75"))
     manifest = toy_manifest(variants=variants, recommended="int8")
     names = {chosen: [v.name for v in _variants(manifest, chosen)] for chosen in ("all", "recommended", "w0.75,fp32,x")}
     assert names == {"all": ["fp32", "int8", "w0.75"], "recommended": ["int8"], "w0.75,fp32,x": ["fp32", "w0.75"]}
@@ -87,14 +87,9 @@ def test_a_faulty_task_is_in_nobody_else_s_way(tmp_path: Path) -> None:
 
 def test_what_run_json_says_of_a_variant(pipeline: Pipeline) -> None:
     """Its accuracy on the task's own rows, what it lost, what the build measured; nothing where that is not known."""
-    evaluation = Evaluation("dev", 10, {"accuracy": 52.5}, "a test")
-    fp32 = Variant("fp32", "onnxruntime", "m.onnx", 30, "aa", 0.0, (evaluation,))
-    int8 = Variant(
-        *("int8", "openvino", "m.xml", 8, "bb", 0.0),
-        made={"precision": "int8"},
-        gate={"drop": 0.4},
-        speed={"best": {"ratio": 2.5}},
-    )
+    evaluation = Evaluation(split="dev", rows=10, metrics={"accuracy": 52.5}, by="a test")
+    fp32 = toy_variant("fp32", bytes=30, evaluations=(evaluation,))
+    int8 = toy_variant("int8", made={"precision": "int8"}, gate={"drop": 0.4}, speed={"best": {"ratio": 2.5}})
     manifest = toy_manifest(variants=(fp32, int8))
     texts = tokenize_texts(pipeline, [("今天",)], "dev.json", 5)
     about = MeasuredTask(manifest=manifest, variants=manifest.variants, texts=texts).describe()

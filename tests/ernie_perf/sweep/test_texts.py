@@ -29,7 +29,7 @@ def config(sample: str = "") -> TaskConfig:
         sample=sample,
     )
     return TaskConfig(
-        name="toy", kind=manifest.kind, title="A toy", labels=manifest.labels, limits=Limits(32, 16), data=data
+        name="toy", kind=manifest.kind, title="A toy", labels=manifest.labels, limits=manifest.limits, data=data
     )
 
 
@@ -87,7 +87,7 @@ def test_texts_that_the_task_cannot_answer_are_left_out(pipeline: Pipeline) -> N
 
 def test_lengths_are_those_of_a_text(pipeline: Pipeline) -> None:
     """All of its windows together, special tokens included; here one is cut into two windows."""
-    manifest = toy_manifest(limits=Limits(8, 4, "window", 60))
+    manifest = toy_manifest(limits=Limits(max_length=8, doc_stride=4, max_chars=60))
     cut = Pipeline(manifest, pipeline.tokenizer, pipeline.engine)
     texts = tokenize_texts(cut, [("今天",), ("今天天气很好我们",)], "dev.json", 10)
     owners = [window.owner for window in texts.windows]
