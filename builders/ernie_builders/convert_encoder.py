@@ -21,8 +21,8 @@ from .console import run_command
 from .errors import ConfigError
 from .filesystem import disk_error
 from .modeling.model import find_base_model
-from .pretraining.corpus.prepare import with_own_head
 from .pretraining.encoder import write_encoder
+from .pretraining.model import with_own_head
 from .training.state import replaced_folder
 
 NAME = "ernie-triton build convert-encoder"

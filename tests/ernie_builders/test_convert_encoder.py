@@ -14,8 +14,7 @@ from ernie_builders.checkpoints.pretraining_head import TABLE, with_pretraining_
 from ernie_builders.checkpoints.weight_formats import Weights
 from ernie_builders.framework import import_paddle
 from ernie_builders.modeling.model import EMBEDDED
-from ernie_builders.pretraining.corpus.prepare import with_own_head
-from ernie_builders.pretraining.model import pretraining_model
+from ernie_builders.pretraining.model import pretraining_model, with_own_head
 
 from .checkpoints.test_weights_exact import hugging_face_forward
 from .places import small_files

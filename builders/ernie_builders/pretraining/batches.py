@@ -1,4 +1,4 @@
-"""Batches: sequences laid out with special tokens and masked, in an order that a seed and a place in it decide."""
+"""Batches: sequences with special tokens, masked, in an order that follows from a seed and a cursor."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from .corpus.stream import Stream
 from .masking import Vocabulary, mask
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Batch:
     """Arrays int64: [B, L] for tokens, [B] for sequences."""
 
     input_ids: np.ndarray
     token_type_ids: np.ndarray
-    labels: np.ndarray  # the hidden tokens' ids, masking.IGNORED elsewhere
+    labels: np.ndarray  # the true ids of the predicted tokens, masking.IGNORED elsewhere
     tasks: np.ndarray
     sentence_labels: np.ndarray
-    tokens: int  # real ones, special ones among them
+    tokens: int  # without padding, with special tokens
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Cursor:
-    """The next sequence of a stretch of the training."""
+    """The next sequence to train on, in a stretch of the training."""
 
     stretch: int = 0
     epoch: int = 0
@@ -42,7 +42,7 @@ def lay_out(
     sizes = ends - starts
     counts = np.diff(sequences.bounds)
     row_of_part = np.repeat(np.arange(len(sequences)), counts)
-    before = np.concatenate([[0], np.cumsum(sizes + 1)])  # each part has its [SEP]
+    before = np.concatenate([[0], np.cumsum(sizes + 1)])  # each part is followed by [SEP]
     column_of_part = 1 + before[:-1] - before[sequences.bounds[:-1]][row_of_part]
     lengths = 1 + before[sequences.bounds[1:]] - before[sequences.bounds[:-1]]
     ids = np.zeros((len(sequences), int(lengths.max())), np.int64)
@@ -63,39 +63,46 @@ def lay_out(
 
 
 class Feeder:
-    """Hands out a corpus in batches; where it stands is the caller's to keep (`Cursor`)."""
+    """Makes batches of a corpus; the caller keeps the position (`Cursor`)."""
 
     def __init__(self, corpus: Corpus, tokenizer: ErnieTokenizer, token_types: int, rate: float, seed: int) -> None:
         self.corpus, self.tokenizer, self.token_types = corpus, tokenizer, token_types
         self.vocabulary, self.rate, self.seed = Vocabulary.of(tokenizer), rate, seed
-        self._held: tuple[tuple[int, int, int], Sequences, np.ndarray] | None = None
+        self._current: tuple[tuple[int, int, int], Sequences, np.ndarray] | None = None
 
     def take(self, cursor: Cursor, length: int, rows: int) -> tuple[Sequences, Cursor]:
-        """The next `rows` sequences of at most `length` tokens, and the cursor behind them; epochs follow."""
-        found: list[tuple[Sequences, np.ndarray]] = []
+        """The next `rows` sequences of at most `length` tokens, across epochs if need be, and the cursor after them."""
+        parts: list[tuple[Sequences, np.ndarray]] = []
         while rows:
             sequences, order = self._epoch(cursor, length)
-            part = order[cursor.row : cursor.row + rows]
-            found.append((sequences, part))
-            rows -= len(part)
-            behind = cursor.row + len(part)
-            done = behind >= len(order)
-            cursor = replace(cursor, epoch=cursor.epoch + done, row=0 if done else behind)
-        return _joined([sequences.take(part) for sequences, part in found]), cursor
+            rows_of_epoch = order[cursor.row : cursor.row + rows]
+            parts.append((sequences, rows_of_epoch))
+            rows -= len(rows_of_epoch)
+            next_row = cursor.row + len(rows_of_epoch)
+            is_epoch_done = next_row >= len(order)
+            cursor = replace(cursor, epoch=cursor.epoch + is_epoch_done, row=0 if is_epoch_done else next_row)
+        return _joined([sequences.take(rows_of_epoch) for sequences, rows_of_epoch in parts]), cursor
 
     def _epoch(self, cursor: Cursor, length: int) -> tuple[Sequences, np.ndarray]:
         key = (cursor.stretch, cursor.epoch, length)
-        if self._held is None or self._held[0] != key:
+        if self._current is None or self._current[0] != key:
             generator = np.random.default_rng([self.seed, cursor.stretch, cursor.epoch, 1])
             sequences = self.corpus.sequences(length, generator)
-            self._held = (key, sequences, generator.permutation(len(sequences)))
-        return self._held[1], self._held[2]
+            self._current = (key, sequences, generator.permutation(len(sequences)))
+        return self._current[1], self._current[2]
 
     def batch(self, sequences: Sequences, generator: np.random.Generator) -> Batch:
-        """Masked anew: the generator's state decides what is hidden."""
+        """A batch of the sequences; `generator` decides what is masked."""
         ids, types, units = lay_out(sequences, self.corpus.stream, self.tokenizer, self.token_types)
         hidden, labels = mask(ids, units, self.vocabulary, self.rate, generator)
-        return Batch(hidden, types, labels, sequences.tasks, sequences.labels, int((ids != 0).sum()))
+        return Batch(
+            input_ids=hidden,
+            token_type_ids=types,
+            labels=labels,
+            tasks=sequences.tasks,
+            sentence_labels=sequences.labels,
+            tokens=int((ids != 0).sum()),
+        )
 
 
 def _joined(parts: list[Sequences]) -> Sequences:
@@ -104,8 +111,8 @@ def _joined(parts: list[Sequences]) -> Sequences:
     shifts = np.cumsum([0, *(len(part.spans) for part in parts)])
     bounds = [part.bounds[:-1] + shift for part, shift in zip(parts, shifts, strict=False)]
     return Sequences(
-        np.concatenate([part.spans for part in parts]),
-        np.append(np.concatenate(bounds), shifts[-1]),
-        np.concatenate([part.tasks for part in parts]),
-        np.concatenate([part.labels for part in parts]),
+        spans=np.concatenate([part.spans for part in parts]),
+        bounds=np.append(np.concatenate(bounds), shifts[-1]),
+        tasks=np.concatenate([part.tasks for part in parts]),
+        labels=np.concatenate([part.labels for part in parts]),
     )

@@ -25,27 +25,27 @@ def option(name: str) -> str:
 
 @dataclass(frozen=True)
 class Stretch:
-    """A part of the training with sequences of one length."""
+    """A part of the training, with sequences of one length."""
 
     length: int  # tokens of a sequence, special ones included
     share: float  # of all steps
 
 
 def parse_lengths(text: str) -> tuple[Stretch, ...]:
-    """`128:0.9,512:0.1`, or one length alone; ConfigError. Shares must sum to 1."""
-    found = []
+    """`128:0.9,512:0.1`, or a single length; the shares must sum to 1. ConfigError."""
+    stretches = []
     for item in text.split(","):
         length, _, share = item.partition(":")
         try:
-            found.append(Stretch(int(length), float(share) if share else 1.0))
+            stretches.append(Stretch(int(length), float(share) if share else 1.0))
         except ValueError:
             raise ConfigError(f"--lengths {text}: expected LENGTH:SHARE,..., such as 128:0.9,512:0.1") from None
-    short = min(stretch.length for stretch in found)
-    if short < LEAST_LENGTH:
-        raise ConfigError(f"--lengths {text}: {short} tokens are too few, {LEAST_LENGTH} is the least")
-    if any(stretch.share <= 0 for stretch in found) or abs(sum(stretch.share for stretch in found) - 1) > 1e-6:
+    shortest = min(stretch.length for stretch in stretches)
+    if shortest < LEAST_LENGTH:
+        raise ConfigError(f"--lengths {text}: {shortest} tokens are too few, {LEAST_LENGTH} is the least")
+    if any(stretch.share <= 0 for stretch in stretches) or abs(sum(stretch.share for stretch in stretches) - 1) > 1e-6:
         raise ConfigError(f"--lengths {text}: the shares must be above 0 and sum to 1")
-    return tuple(found)
+    return tuple(stretches)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,20 +54,20 @@ class PretrainConfig:
 
     steps: int = 10_000  # optimizer steps
     lengths: tuple[Stretch, ...] = (Stretch(128, 0.9), Stretch(512, 0.1))
-    batch_tokens: int = 4096  # of a batch on one device, padding included; a step has accumulate x devices batches
+    batch_tokens: int = 4096  # in a batch on one device, padding included; a step has accumulate x devices batches
     accumulate: int = 1
     learning_rate: float = 5e-4
-    warmup: float = 0.03  # share of the steps
+    warmup: float = 0.03  # share of all steps
     weight_decay: float = 0.01
     max_grad_norm: float = 1.0
     beta2: float = 0.98
     dropout: float = 0.0
-    mask_rate: float = 0.15  # of the units (words, phrases)
-    sentence_tasks: tuple[str, ...] = ()  # of SENTENCE_TASKS; each document gives to one of them in an epoch
+    mask_rate: float = 0.15  # share of the units (words, phrases)
+    sentence_tasks: tuple[str, ...] = ()  # of SENTENCE_TASKS; in each epoch a document goes to one of them
     amp: str = "none"
     seed: int = 0
-    held_out_tokens: int = 400_000  # from the end of the text, where no held-out file is given; at most a tenth
-    eval_tokens: int = 65_536  # of held-out text that is looked at
+    held_out_tokens: int = 400_000  # from the end of the text without a held-out file; at most a tenth of it
+    eval_tokens: int = 65_536  # of the held-out text, to evaluate on
 
     def __post_init__(self) -> None:
         """ConfigError names the option."""
@@ -89,11 +89,11 @@ class PretrainConfig:
             raise ConfigError(f"--batch-tokens {self.batch_tokens}: holds no sequence of {longest} tokens (--lengths)")
 
     def rows(self, length: int) -> int:
-        """Sequences of a batch on one device."""
+        """Number of sequences in a batch on one device."""
         return max(1, self.batch_tokens // length)
 
     def stretch_at(self, step: int) -> int:
-        """Index of the stretch that a step belongs to."""
+        """Index of the stretch in `lengths` that a step is in."""
         end = 0.0
         for number, stretch in enumerate(self.lengths):
             end += stretch.share
@@ -106,9 +106,13 @@ class PretrainConfig:
         return asdict(self)
 
     def difference(self, other: dict[str, Any]) -> str:
-        """The first setting that another run's JSON has otherwise: `learning_rate 0.001, here 0.0005`; or nothing."""
-        own = {**asdict(self), "lengths": list(map(asdict, self.lengths)), "sentence_tasks": list(self.sentence_tasks)}
-        for name, value in own.items():
+        """The first setting in which another run's JSON differs: `learning_rate 0.001, here 0.0005`; empty if none."""
+        settings = {
+            **asdict(self),
+            "lengths": list(map(asdict, self.lengths)),
+            "sentence_tasks": list(self.sentence_tasks),
+        }
+        for name, value in settings.items():
             if name in other and other[name] != value:
                 return f"{name} {other[name]}, here {value}"
         return ""

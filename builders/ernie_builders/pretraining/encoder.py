@@ -37,12 +37,12 @@ def write_encoder(
     write_checkpoint(folder, config, encoder, vocabulary, bits)
     if not heads:
         return
-    stored = {name.removeprefix("cls."): np.ascontiguousarray(value, f"float{bits}") for name, value in heads.items()}
-    (folder / HEAD_FILE).write_bytes(save(stored))
+    arrays = {name.removeprefix("cls."): np.ascontiguousarray(value, f"float{bits}") for name, value in heads.items()}
+    (folder / HEAD_FILE).write_bytes(save(arrays))
 
 
 def save_encoder(trainer: Pretrainer, about: About, vocabulary: Path, bits: int) -> None:
-    """The trainer's encoder as it is now, whole or not at all, and the picture of the log."""
+    """Write the trainer's encoder as it is now, whole or not at all, and the picture of the log."""
     job, output = trainer.job, trainer.job.output
     encoder, heads = trained_weights(trainer.model, job.config.sentence_tasks)
     config = job.start.config.without_task()
@@ -55,13 +55,15 @@ def save_encoder(trainer: Pretrainer, about: About, vocabulary: Path, bits: int)
 
 
 def make_card(trainer: Pretrainer, about: About, encoder: Weights) -> dict[str, Any]:
-    """Where the encoder comes from: what was trained, on what, how far, with what figures."""
+    """Where the encoder comes from: settings, text, progress, held-out figures, hardware."""
     job, progress = trainer.job, trainer.progress
-    config, held = job.config, [row for row in read_rows(job.output / LOG) if "held_loss" in row]
-    shape = job.start.config
-    figures = {name: value for name, value in held[-1].items() if name.startswith("held_")} if held else {}
+    config, evaluations = job.config, [row for row in read_rows(job.output / LOG) if "held_loss" in row]
+    encoder_config = job.start.config
+    figures = (
+        {name: value for name, value in evaluations[-1].items() if name.startswith("held_")} if evaluations else {}
+    )
     return {
-        "shape": f"{shape.num_hidden_layers} layers, hidden {shape.hidden_size}, {shape.num_attention_heads} heads",
+        "shape": f"{encoder_config.num_hidden_layers} layers, hidden {encoder_config.hidden_size}, {encoder_config.num_attention_heads} heads",
         "parameters": int(sum(value.size for value in encoder.values())),
         "vocabulary": f"{job.tokenizer.vocab_size:,} entries",
         "from": job.start.name,
@@ -86,7 +88,7 @@ def make_card(trainer: Pretrainer, about: About, encoder: Weights) -> dict[str, 
 
 
 def runs_before(where: str) -> list[dict[str, Any]]:
-    """The runs that made what this one begins with, as its card tells of them, the first one first."""
+    """The runs that made the initial weights, from the card beside them, in order."""
     folder = folder_of(where)
     path = None if folder is None else folder / CARD
     if path is None or not path.is_file():
@@ -100,7 +102,7 @@ def runs_before(where: str) -> list[dict[str, Any]]:
 
 
 def hardware(paddle: Any, device: str, ranks: int) -> str:
-    """The device by its name."""
+    """The name of the device, and the number of processes."""
     if device.startswith("gpu"):
         return f"{ranks} x {paddle.device.cuda.get_device_name()}"
     model = ""
@@ -113,7 +115,7 @@ def hardware(paddle: Any, device: str, ranks: int) -> str:
 
 
 def readme(card: Mapping[str, Any]) -> str:
-    """The card as a page."""
+    """The card as a Markdown page."""
     rows = [
         ("shape", f"ERNIE: {card['shape']}; {card['parameters'] / 1e6:.2f} million parameters"),
         ("vocabulary", card["vocabulary"]),
@@ -129,8 +131,10 @@ def readme(card: Mapping[str, Any]) -> str:
     ]
     if "held_loss" in card:
         rows.insert(6, ("held-out", f"loss {card['held_loss']:.3f}, masked accuracy {card['held_accuracy']:.1f}%"))
-    if told := [run for run in card["before"] if "tokens" in run]:
-        tokens = sum(run["tokens"] for run in told)
-        rows.insert(3, ("before that", f"{len(told)} run{'s' * (len(told) > 1)}, {tokens:,} tokens (card.json)"))
+    if earlier_runs := [run for run in card["before"] if "tokens" in run]:
+        tokens = sum(run["tokens"] for run in earlier_runs)
+        rows.insert(
+            3, ("before that", f"{len(earlier_runs)} run{'s' * (len(earlier_runs) > 1)}, {tokens:,} tokens (card.json)")
+        )
     lines = [f"| {name} | {str(value).replace('|', '/')} |" for name, value in rows]
     return "\n".join(["# Pre-trained encoder", "", "| | |", "|---|---|", *lines, ""])

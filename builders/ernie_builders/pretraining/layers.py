@@ -1,4 +1,4 @@
-"""The Paddle layer that is pre-trained. It imports Paddle: import it inside functions only."""
+"""The Paddle layer that is pre-trained. This module imports Paddle: import it inside functions only."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from paddlenlp.transformers import ErnieModel
 
 
 class Predictions(paddle.nn.Layer):
-    """Masked language model: transform, activation, layer norm, decoder tied to the word embeddings, its own bias."""
+    """Head of the masked language model: transform, activation, layer norm, decoder tied to the embeddings, bias."""
 
     def __init__(self, config: Any) -> None:
         super().__init__()
@@ -26,7 +26,7 @@ class Predictions(paddle.nn.Layer):
 
 
 class Heads(paddle.nn.Layer):
-    """The masked language model's, and one linear layer for each sentence task."""
+    """The head of the masked language model, and a linear layer for each sentence task."""
 
     def __init__(self, config: Any, classes: Mapping[str, int]) -> None:
         super().__init__()
@@ -44,12 +44,12 @@ class PretrainingEncoder(paddle.nn.Layer):
         self.ernie = ErnieModel(config)
         self.cls = Heads(config, classes)
         self.hidden_size = config.hidden_size
-        # Paddle stops the gradient of this row otherwise, and writes the embedding as a product with a mask.
+        # Otherwise Paddle stops the gradient of this row, and computes the embedding as a product with a mask.
         self.ernie.embeddings.word_embeddings.padding_idx = None
 
-    def forward(self, input_ids: Any, token_type_ids: Any, places: Any) -> tuple[Any, list[Any]]:
-        """Logits [M, entries] at the flat places b * L + l, and [B, labels] for each sentence task."""
+    def forward(self, input_ids: Any, token_type_ids: Any, positions: Any) -> tuple[Any, list[Any]]:
+        """Logits [M, entries] at the flat positions b * L + l, and [B, labels] for each sentence task."""
         hidden, pooled = self.ernie(input_ids, token_type_ids=token_type_ids)
-        chosen = paddle.gather(hidden.reshape([-1, self.hidden_size]), places)
+        chosen = paddle.gather(hidden.reshape([-1, self.hidden_size]), positions)
         logits = self.cls.predictions(chosen, self.ernie.embeddings.word_embeddings.weight)
         return logits, [head(pooled) for head in self.cls.sentence.values()]

@@ -12,9 +12,10 @@ from ..errors import ConfigError
 from ..framework import import_paddle
 from ..training.launch import Devices, launch
 from .config import PretrainRequest
-from .corpus.prepare import FOLDER, Prepared, find_start, find_vocabulary, prepare, start_key
+from .corpus.prepare import FOLDER, Prepared, find_vocabulary, prepare
 from .encoder import save_encoder
 from .masking import Vocabulary
+from .model import find_start, start_key
 from .state import ENCODER, PretrainingProgress
 from .trainer import Pretrainer, PretrainingJob
 from .warm_start import warm_start

@@ -131,7 +131,7 @@ class Pretrainer(Work):
         config, batches = self.job.config, list[Batch]()
         stretch = config.stretch_at(step)
         if stretch != cursor.stretch:
-            cursor = Cursor(stretch)
+            cursor = Cursor(stretch=stretch)
         length = config.lengths[stretch].length
         generator = np.random.default_rng([config.seed, step, 2])
         for number in range(config.accumulate * self.ranks.count):  # all processes draw alike, each keeps its own

@@ -28,7 +28,7 @@ def make_stream(seed: int, documents: int, longest_unit: int = 4) -> Stream:
         starts[place] = True
         place += int(generator.integers(1, longest_unit + 1))
     starts[sentences[:-1]] = True
-    return Stream(np.arange(len(starts)), starts, sentences, bounds)
+    return Stream(ids=np.arange(len(starts)), starts=starts, sentences=sentences, documents=bounds)
 
 
 def tokens_of(sequences: Sequences) -> list[int]:
@@ -65,7 +65,7 @@ def test_sequences_are_full() -> None:
 def test_a_unit_longer_than_a_sequence_is_cut() -> None:
     starts = np.zeros(100, bool)
     starts[0] = True
-    stream = Stream(np.arange(100), starts, np.array([0, 100]), np.array([0, 100]))
+    stream = Stream(ids=np.arange(100), starts=starts, sentences=np.array([0, 100]), documents=np.array([0, 100]))
     for tasks in ((), ("sop",)):
         sequences = TextCorpus(stream, tasks).sequences(16, np.random.default_rng(0))
         assert sorted(tokens_of(sequences)) == list(range(100))
@@ -103,7 +103,12 @@ def test_labels_are_true(task: str) -> None:
 def long_documents(count: int, tokens: int) -> Stream:
     """Documents of sentences of 20 tokens, all of one length."""
     bounds = np.arange(0, count * tokens + 1, 20, dtype=np.int64)
-    return Stream(np.arange(count * tokens), np.ones(count * tokens, bool), bounds, bounds[:: tokens // 20])
+    return Stream(
+        ids=np.arange(count * tokens),
+        starts=np.ones(count * tokens, bool),
+        sentences=bounds,
+        documents=bounds[:: tokens // 20],
+    )
 
 
 @pytest.mark.parametrize(("count", "tokens"), [(400, 400), (80, 2000), (1, 9000)])
@@ -134,10 +139,13 @@ def test_short_documents_tell_nothing_of_the_next_sentence() -> None:
 
 def test_layout(tokenizer: ErnieTokenizer) -> None:
     stream = Stream(
-        np.arange(50, 60), np.array([1, 0, 1, 1, 0, 1, 0, 0, 1, 1], bool), np.array([0, 10]), np.array([0, 10])
+        ids=np.arange(50, 60),
+        starts=np.array([1, 0, 1, 1, 0, 1, 0, 0, 1, 1], bool),
+        sentences=np.array([0, 10]),
+        documents=np.array([0, 10]),
     )
     spans, bounds = np.array([[0, 3], [5, 8], [8, 10]]), np.array([0, 2, 3])
-    sequences = Sequences(spans, bounds, np.array([0, NONE]), np.array([1, NONE]))
+    sequences = Sequences(spans=spans, bounds=bounds, tasks=np.array([0, NONE]), labels=np.array([1, NONE]))
     ids, types, units = lay_out(sequences, stream, tokenizer, token_types=2)
     assert ids.tolist() == [[1, 50, 51, 52, 2, 55, 56, 57, 2], [1, 58, 59, 2, 0, 0, 0, 0, 0]]
     assert types.tolist() == [[0, 0, 0, 0, 0, 1, 1, 1, 1], [0] * 9]
@@ -186,7 +194,7 @@ def test_at_most_a_tenth_is_held_out(sizes: list[int]) -> None:
     documents = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
     total = int(documents[-1])
     sentences = np.union1d(documents, np.arange(0, total, 5))
-    stream = Stream(np.arange(total), np.ones(total, bool), sentences, documents)
+    stream = Stream(ids=np.arange(total), starts=np.ones(total, bool), sentences=sentences, documents=documents)
     train, held = split(stream, 2000, "here")
     assert held.ids.tolist() == list(range(len(train), total))
     assert 0.5 * min(2000, total // 10) <= len(held) <= max(5, total // 10)

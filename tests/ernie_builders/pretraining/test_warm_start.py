@@ -23,7 +23,7 @@ def test_words_that_stand_together_are_near() -> None:
     groups = [generator.choice(10, 30) + 10 * int(generator.integers(3)) for _ in range(400)]  # three topics
     ids = np.concatenate(groups)
     bounds = np.array([0, len(ids)])
-    counts = cooccurrences(Stream(ids, np.ones(len(ids), bool), bounds, bounds), 40)
+    counts = cooccurrences(Stream(ids=ids, starts=np.ones(len(ids), bool), sentences=bounds, documents=bounds), 40)
     assert (counts == counts.T).all()
     slow = np.zeros((40, 40), np.float32)
     for distance in range(1, 6):

@@ -1,7 +1,7 @@
-"""Text that is packed already: `tokens.u16` (or .u16.xz) beside its `vocab.txt`.
+"""Packed text: `tokens.u16` (or .u16.xz) beside its `vocab.txt`.
 
-Little-endian uint16: bits 0 to 14 the id in vocab.txt, bit 15 set where the token continues a word; a document ends in
-[SEP]. Sentences are found by their punctuation.
+Little-endian uint16: bits 0 to 14 are the id in vocab.txt; bit 15 is set if the token continues a word. Each document
+ends with [SEP]. Sentences are found by their punctuation.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ CONTINUES = 0x8000
 
 
 def packed_file(folder: Path) -> Path:
-    """The file with the tokens; DataError where the folder has none."""
+    """The file with the tokens; DataError if the folder has none."""
     for name in NAMES:
         if (folder / name).is_file():
             return folder / name
@@ -29,27 +29,27 @@ def packed_file(folder: Path) -> Path:
 
 
 def read_packed(path: Path, tokenizer: ErnieTokenizer) -> Stream:
-    """The stream of a packed file; DataError where its ids are not the vocabulary's."""
+    """Read a packed file; DataError if its ids are not in the vocabulary."""
     raw = open_bytes(path)
     if not raw or len(raw) % 2:
         raise DataError(f"{path}: {len(raw):,} bytes unpacked; expected whole little-endian 16-bit numbers, some")
-    words = np.frombuffer(raw, "<u2")
-    ids, starts = words & np.uint16(CONTINUES - 1), words < CONTINUES
+    packed = np.frombuffer(raw, "<u2")
+    ids, starts = packed & np.uint16(CONTINUES - 1), packed < CONTINUES
     highest = int(ids.max())
     if highest >= tokenizer.vocab_size:
-        at = int(ids.argmax())
+        position = int(ids.argmax())
         raise DataError(
-            f"{path}: token {at} has id {highest}, the vocabulary has {tokenizer.vocab_size:,} entries: "
+            f"{path}: token {position} has id {highest}, the vocabulary has {tokenizer.vocab_size:,} entries: "
             "not the vocabulary that packed it"
         )
-    ends = ids == tokenizer.sep_id
-    kept = ~ends
-    # A bound behind n separators moves n tokens to the left when they are taken out.
-    documents = np.flatnonzero(ends) - np.arange(int(ends.sum()))
-    ids, starts = ids[kept], starts[kept].copy()
+    is_end = ids == tokenizer.sep_id
+    is_ordinary = ~is_end
+    # A bound after n separators moves n tokens to the left when they are removed.
+    documents = np.flatnonzero(is_end) - np.arange(int(is_end.sum()))
+    ids, starts = ids[is_ordinary], starts[is_ordinary].copy()
     if not len(ids):
         raise DataError(f"{path}: the corpus is empty: it holds nothing but [SEP]")
     documents = np.unique(np.concatenate([[0], documents, [len(ids)]])).astype(np.int64)
     starts[documents[:-1]] = True
     sentences = np.union1d(documents, sentence_ends(ids, tokenizer))
-    return Stream(ids, starts, sentences, documents)
+    return Stream(ids=ids, starts=starts, sentences=sentences, documents=documents)

@@ -1,4 +1,4 @@
-"""Lines of UTF-8 files, plain or compressed; of another encoding: which line and byte, and what it looks like."""
+"""Read UTF-8 files, plain or compressed; for another encoding the error names line, byte and the likely encoding."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from pathlib import Path
 
 from ...errors import DataError
 
-SAMPLE = 200_000  # bytes that are looked at to tell an encoding
-# Among the most frequent characters of Chinese text, simplified and traditional: what right decodings are full of.
+SAMPLE = 200_000  # bytes from the start, to guess an encoding from
+# Frequent characters of Chinese text, simplified and traditional: the right decoding is full of them.
 COMMON = frozenset(
     "的一是不了在人有我他这这大来到上个们为中国说地时要就出会可你对生能而子那得于着下自之年的個這們來為國說時會對着於"
 )
 
 
 def open_bytes(path: Path) -> bytes:
-    """A file's bytes, unpacked where it is .gz or .xz; DataError where it cannot be read."""
+    """A file's bytes, decompressed if it is .gz or .xz; DataError if it cannot be read."""
     try:
         raw = path.read_bytes()
         if path.suffix == ".gz":
@@ -30,7 +30,7 @@ def open_bytes(path: Path) -> bytes:
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Line numbers from 1 and lines without their ends; DataError where a line is not UTF-8."""
+    """(number from 1, line without its end) of each line; DataError if one is not UTF-8."""
     raw = open_bytes(path)
     raw = raw.removeprefix(b"\xef\xbb\xbf")
     if b"\x00" in raw[:SAMPLE]:
@@ -52,7 +52,7 @@ def _fault(path: Path, raw: bytes, line: int, byte: int) -> str:
 
 
 def guess_encoding(raw: bytes) -> str:
-    """The encoding that makes most sense of bytes that are not UTF-8; nothing where none does."""
+    """The encoding that fits bytes that are not UTF-8 best; empty if none fits."""
     if raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return "UTF-16"
     sample = raw[:SAMPLE]

@@ -1,4 +1,4 @@
-"""From what a user names to what is trained on: vocabulary, text cut once and kept, the weights to start from."""
+"""Prepare the text: choose the vocabulary, read and cut the text once, keep the result on disk."""
 
 from __future__ import annotations
 
@@ -10,16 +10,12 @@ from typing import Any
 
 from ernie_runtime.text.tokenization import ErnieTokenizer
 
-from ...checkpoints.checkpoint import BASES, Checkpoint
-from ...checkpoints.delta import fingerprint
-from ...checkpoints.pretraining_head import FILE as HEAD_FILE
-from ...checkpoints.pretraining_head import with_pretraining_head
 from ...checkpoints.random_encoder import PREFIX
 from ...config.tasks import ASSETS
 from ...console import say
 from ...errors import ConfigError, DataError
 from ...filesystem import locked, sha256_of, whole_folder
-from ...modeling.model import find_base_model, vocabulary_of_base_model
+from ...modeling.model import vocabulary_of_base_model
 from ..config import PretrainConfig, Source
 from . import stream as streams
 from .id_format import read_ids
@@ -28,87 +24,93 @@ from .sentence_tasks import TextCorpus
 from .sequences import NONE, Corpus
 from .stream import Stream
 from .text import paragraphs, read_text, text_files
-from .vocabulary import most_frequent, with_vocabulary
+from .vocabulary import most_frequent
 from .words import find_segmenter
 
 FOLDER = "corpus"  # in the output folder
-FORMAT = 1  # raise it when the same text is cut in another way
+FORMAT = 1  # raise it when the same text is to be cut in another way
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Prepared:
-    """What is trained on."""
+    """The text as a corpus to train on and one to evaluate on."""
 
     tokenizer: ErnieTokenizer
     vocabulary: Path
     corpus: Corpus
     held_out: Corpus
-    key: str  # stands for the text as it was cut
+    key: str  # identifies the text and how it is cut
 
 
 def find_vocabulary(source: Source, init: str, output: Path) -> Path:
-    """--vocab, the packed text's own, the checkpoint's of --init, else the embedded encoder's; pruned if asked for."""
+    """The vocabulary: of --vocab, else of the packed text, of --init, of the embedded encoder; cut to --vocab-size."""
     if source.vocabulary is not None:
-        given = source.vocabulary
-        if not given.is_file():
-            raise ConfigError(f"--vocab {given}: no such file")
+        chosen = source.vocabulary
+        if not chosen.is_file():
+            raise ConfigError(f"--vocab {chosen}: no such file")
     elif source.format == "packed" and (source.data[0] / "vocab.txt").is_file():
-        given = source.data[0] / "vocab.txt"
+        chosen = source.data[0] / "vocab.txt"
     elif source.format == "ids":
         raise ConfigError("--vocab: with --format ids, give the vocabulary that the ids are of")
     elif init and not init.startswith(PREFIX):
-        given = vocabulary_of_base_model(init)
+        chosen = vocabulary_of_base_model(init)
     else:
-        given = ASSETS / "encoder" / "vocab.txt"
-    tokenizer = ErnieTokenizer.from_vocab(given)
+        chosen = ASSETS / "encoder" / "vocab.txt"
+    tokenizer = ErnieTokenizer.from_vocab(chosen)
     if not source.vocabulary_size:
-        return given
+        return chosen
     if source.format != "text":
         raise ConfigError(f"--vocab-size: ids are fixed with --format {source.format}; it is for text")
     files = text_files(source.data)
-    marks = [tokenizer.fingerprint, source.vocabulary_size, *map(_sha256, files)]
-    target = output / FOLDER / f"vocab_{_key(marks)}.txt"
+    fingerprints = [tokenizer.fingerprint, source.vocabulary_size, *map(_sha256, files)]
+    target = output / FOLDER / f"vocab_{_key(fingerprints)}.txt"
     if not target.is_file():
-        say(f"    counting which {source.vocabulary_size:,} entries of {given.name} the text uses most")
+        say(f"    counting which {source.vocabulary_size:,} entries of {chosen.name} the text uses most")
         most_frequent(paragraphs(files), tokenizer, source.vocabulary_size, target)
     return target
 
 
 def prepare(source: Source, config: PretrainConfig, vocabulary: Path, output: Path) -> Prepared:
-    """Read and cut the text, or take what a run before has cut from the same files."""
+    """Read and cut the text, or load it from `output` if the same files were cut before."""
     tokenizer = ErnieTokenizer.from_vocab(vocabulary)
     if source.format == "ids":
-        return _ids(source, config, tokenizer, vocabulary)
+        return _prepare_ids(source, config, tokenizer, vocabulary)
     files = [packed_file(source.data[0])] if source.format == "packed" else text_files(source.data)
-    held_files = [source.held_out] if source.held_out else []
-    marks = [_sha256(path) for path in (*files, *held_files, *([source.phrases] if source.phrases else []))]
-    settings = [source.format, source.segmenter, tokenizer.fingerprint, len(held_files), FORMAT]
-    key = _key([marks, settings])
-    whole = _kept(output, key, "text", files, source, tokenizer)
-    if held_files:
-        train, held = whole, _kept(output, key, "held_out", held_files, source, tokenizer)
+    held_out_files = [source.held_out] if source.held_out else []
+    hashes = [_sha256(path) for path in (*files, *held_out_files, *([source.phrases] if source.phrases else []))]
+    settings = [source.format, source.segmenter, tokenizer.fingerprint, len(held_out_files), FORMAT]
+    key = _key([hashes, settings])
+    stream = _cached_stream(output / FOLDER / key / "text", files, source, tokenizer)
+    if held_out_files:
+        train = stream
+        held_out = _cached_stream(output / FOLDER / key / "held_out", held_out_files, source, tokenizer)
     else:
-        train, held = streams.split(whole, config.held_out_tokens, f"--data {source.data[0]}")
-    say(f"    {len(train):,} tokens in {train.document_count:,} documents; held out {len(held):,}")
-    tasks = config.sentence_tasks
-    return Prepared(tokenizer, vocabulary, TextCorpus(train, tasks), TextCorpus(held, tasks), key)
+        train, held_out = streams.split(stream, config.held_out_tokens, f"--data {source.data[0]}")
+    say(f"    {len(train):,} tokens in {train.document_count:,} documents; held out {len(held_out):,}")
+    return Prepared(
+        tokenizer=tokenizer,
+        vocabulary=vocabulary,
+        corpus=TextCorpus(train, config.sentence_tasks),
+        held_out=TextCorpus(held_out, config.sentence_tasks),
+        key=key,
+    )
 
 
-def _kept(output: Path, key: str, name: str, files: list[Path], source: Source, tokenizer: ErnieTokenizer) -> Stream:
-    folder = output / FOLDER / key / name
+def _cached_stream(folder: Path, files: list[Path], source: Source, tokenizer: ErnieTokenizer) -> Stream:
+    """The stream in `folder`, which is read from `files` first if it is not there."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with locked(folder.parent):  # another process may be reading the same text
         if not folder.is_dir():
             if source.format == "packed":
-                found = read_packed(files[0], tokenizer)
+                stream = read_packed(files[0], tokenizer)
             else:
-                found = read_text(files, tokenizer, find_segmenter(source.segmenter, source.phrases))
+                stream = read_text(files, tokenizer, find_segmenter(source.segmenter, source.phrases))
             with whole_folder(folder) as new:
-                streams.save(found, new)
+                streams.save(stream, new)
     return streams.load(folder)
 
 
-def _ids(source: Source, config: PretrainConfig, tokenizer: ErnieTokenizer, vocabulary: Path) -> Prepared:
+def _prepare_ids(source: Source, config: PretrainConfig, tokenizer: ErnieTokenizer, vocabulary: Path) -> Prepared:
     others = [name for name in config.sentence_tasks if name != "nsp"]
     if others:
         raise ConfigError(f"--sentence-tasks {others[0]}: --format ids has ready-made pairs, whose labels are nsp's")
@@ -119,34 +121,18 @@ def _ids(source: Source, config: PretrainConfig, tokenizer: ErnieTokenizer, voca
         raise DataError(f"--data {missing[0]}: no such file")
     if source.held_out is None:
         raise ConfigError("--held-out: with --format ids, give a file with held-out sequences")
-    corpus, held = (read_ids(part, tokenizer, task) for part in (files, [source.held_out]))
-    say(f"    {len(corpus.made):,} sequences, {len(corpus.stream):,} tokens; held out {len(held.made):,} sequences")
-    marks = [_sha256(path) for path in (*files, source.held_out)]
-    key = _key([marks, tokenizer.fingerprint, FORMAT])
-    return Prepared(tokenizer, vocabulary, corpus, held, key)
+    corpus, held_out = (read_ids(paths, tokenizer, task) for paths in (files, [source.held_out]))
+    say(
+        f"    {len(corpus.pairs):,} sequences, {len(corpus.stream):,} tokens; "
+        f"held out {len(held_out.pairs):,} sequences"
+    )
+    hashes = [_sha256(path) for path in (*files, source.held_out)]
+    key = _key([hashes, tokenizer.fingerprint, FORMAT])
+    return Prepared(tokenizer=tokenizer, vocabulary=vocabulary, corpus=corpus, held_out=held_out, key=key)
 
 
-def find_start(init: str, shape: str, vocabulary: Path, seed: int) -> Checkpoint:
-    """The weights to begin with: of --init with its pre-training head if it has one, else random of --shape."""
-    if not init:
-        return find_base_model(f"{PREFIX}{shape}:{vocabulary}", seed)
-    return with_vocabulary(with_own_head(find_base_model(init, seed)), vocabulary)
-
-
-def with_own_head(found: Checkpoint) -> Checkpoint:
-    """The checkpoint with its pre-training head, where it has one."""
-    stored = BASES.get(found.where, Path(found.where)) / HEAD_FILE
-    has_head = stored.is_file() or any(name.startswith("cls.predictions.") for name in found.weights)
-    return with_pretraining_head(found) if has_head else found
-
-
-def start_key(start: Checkpoint) -> str:
-    """Stands for the weights that a run begins with."""
-    return fingerprint(start.weights)[:16]
-
-
-def _key(marks: Any) -> str:
-    return hashlib.sha256(json.dumps(marks).encode()).hexdigest()[:16]
+def _key(values: Any) -> str:
+    return hashlib.sha256(json.dumps(values).encode()).hexdigest()[:16]
 
 
 def _sha256(path: Path) -> str:

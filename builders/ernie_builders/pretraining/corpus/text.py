@@ -1,4 +1,4 @@
-"""Plain text to a stream: UTF-8 files, a paragraph a line, a blank line or a file's end between documents."""
+"""Plain text: UTF-8 files, one paragraph per line; a blank line or the end of a file ends a document."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from .plain import read_lines
 from .stream import Stream, sentence_ends
 from .words import Segment, unit_starts
 
-LINES = 1000  # tokenized together
+LINES = 1000  # lines tokenized at once
 
 
 def text_files(data: Iterable[Path]) -> list[Path]:
-    """The files that --data names: files as given, of a folder all *.txt (.gz, .xz) by name; DataError where none."""
-    found: list[Path] = []
+    """The files that --data names, and of each folder all *.txt (.gz, .xz), sorted; DataError if there are none."""
+    files: list[Path] = []
     for path in data:
         if path.is_dir():
-            inside = sorted(p for p in path.rglob("*") if p.is_file() and ".txt" in p.suffixes[-2:])
-            if not inside:
+            texts = sorted(p for p in path.rglob("*") if p.is_file() and ".txt" in p.suffixes[-2:])
+            if not texts:
                 raise DataError(f"--data {path}: the folder has no .txt file")
-            found += inside
+            files += texts
         elif path.is_file():
-            found.append(path)
+            files.append(path)
         else:
             raise DataError(f"--data {path}: no such file or folder")
-    return found
+    return files
 
 
 def paragraphs(files: Iterable[Path]) -> Iterator[str]:
-    """Paragraphs in order, an empty string behind each document; DataError where all files hold none."""
+    """Paragraphs in order, an empty string after each document; DataError if there is no text at all."""
     any_text = False
     for path in files:
         open_document = False
@@ -53,12 +53,12 @@ def paragraphs(files: Iterable[Path]) -> Iterator[str]:
         raise DataError("--data: the corpus is empty; expected UTF-8 text, a paragraph a line")
 
 
-def read_text(files: Sequence[Path], tokenizer: ErnieTokenizer, cut: Segment) -> Stream:
-    """The stream of text files. A sentence ends behind 。！？； and with its paragraph."""
-    kind = np.uint16 if tokenizer.vocab_size <= 2**16 else np.int32
+def read_text(files: Sequence[Path], tokenizer: ErnieTokenizer, segment: Segment) -> Stream:
+    """Read text files. A sentence ends after 。！？； and with its paragraph."""
+    dtype = np.uint16 if tokenizer.vocab_size <= 2**16 else np.int32
     ids: list[np.ndarray] = []
     starts: list[np.ndarray] = []
-    ends: list[np.ndarray] = []
+    sentence_bounds: list[np.ndarray] = []
     documents, length, lines = [0], 0, list(paragraphs(files))
     with bar(len(lines), "segment", "paragraph") as shown:
         for first in range(0, len(lines), LINES):
@@ -67,16 +67,17 @@ def read_text(files: Sequence[Path], tokenizer: ErnieTokenizer, cut: Segment) ->
                 if not text and length > documents[-1]:
                     documents.append(length)
                 if len(tokenized.ids):
-                    ids.append(tokenized.ids.astype(kind))
-                    starts.append(unit_starts(text, tokenized.ids, tokenized.offsets, tokenizer, cut))
-                    ends.append(np.append(sentence_ends(tokenized.ids, tokenizer), len(tokenized.ids)) + length)
+                    ids.append(tokenized.ids.astype(dtype))
+                    starts.append(unit_starts(text, tokenized.ids, tokenized.offsets, tokenizer, segment))
+                    ends = np.append(sentence_ends(tokenized.ids, tokenizer), len(tokenized.ids))
+                    sentence_bounds.append(ends + length)
                     length += len(tokenized.ids)
             shown.update(len(chunk))
     if not length:
         raise DataError("--data: the corpus holds no character that the vocabulary's tokenizer keeps")
     return Stream(
-        np.concatenate(ids),
-        np.concatenate(starts),
-        np.unique(np.concatenate([np.zeros(1, np.int64), *ends])),
-        np.array(documents, np.int64),
+        ids=np.concatenate(ids),
+        starts=np.concatenate(starts),
+        sentences=np.unique(np.concatenate([np.zeros(1, np.int64), *sentence_bounds])),
+        documents=np.array(documents, np.int64),
     )

@@ -1,4 +1,4 @@
-"""Vocabularies: one that is given, the most frequent entries of a large one, and weights cut to either."""
+"""Cut a large vocabulary to its most frequent entries, and a checkpoint to a smaller vocabulary."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ BIAS = "cls.predictions.decoder_bias"
 
 
 def most_frequent(texts: Iterable[str], tokenizer: ErnieTokenizer, size: int, target: Path) -> Path:
-    """Write the `size` entries that the texts use most, in the large vocabulary's order, special ones always.
+    """Write the `size` most frequent entries of the texts, in the large vocabulary's order, with the special ones.
 
-    Entries that never occur fill it up. ConfigError where the vocabulary is no larger than `size`.
+    Entries that never occur fill it up. ConfigError if the vocabulary is not larger than `size`.
     """
     if not 5 < size < tokenizer.vocab_size:
         raise ConfigError(f"--vocab-size {size}: the vocabulary has {tokenizer.vocab_size:,} entries; give fewer")
-    found, chunk = np.zeros(tokenizer.vocab_size, np.int64), list[str]()
+    counts, chunk = np.zeros(tokenizer.vocab_size, np.int64), list[str]()
 
     def count() -> None:
         for tokenized in tokenizer(chunk):
-            np.add.at(found, tokenized.ids, 1)
+            np.add.at(counts, tokenized.ids, 1)
         chunk.clear()
 
     for text in texts:
@@ -39,26 +39,26 @@ def most_frequent(texts: Iterable[str], tokenizer: ErnieTokenizer, size: int, ta
         if len(chunk) == LINES:
             count()
     count()
-    kept = kept_entries(found, tokenizer, size, least=0)
+    ids = kept_entries(counts, tokenizer, size, least=0)
     target.parent.mkdir(parents=True, exist_ok=True)
-    write_file(target, "".join(f"{tokenizer.token(int(id))}\n" for id in kept))
+    write_file(target, "".join(f"{tokenizer.token(int(id))}\n" for id in ids))
     return target
 
 
 def with_vocabulary(start: Checkpoint, vocabulary: Path) -> Checkpoint:
-    """The checkpoint with the rows of that vocabulary's entries, by their text; CheckpointError where some lack."""
+    """The checkpoint with the rows of that vocabulary's entries, matched by text; CheckpointError if any is missing."""
     if start.vocabulary.read_bytes() == vocabulary.read_bytes():
         return start
-    own, wanted = (ErnieTokenizer.from_vocab(path) for path in (start.vocabulary, vocabulary))
-    names = [wanted.token(id) for id in range(wanted.vocab_size)]
-    rows = [own.id(name) for name in names]
-    missing = [name for name, row in zip(names, rows, strict=True) if row is None]
+    old, new = (ErnieTokenizer.from_vocab(path) for path in (start.vocabulary, vocabulary))
+    tokens = [new.token(id) for id in range(new.vocab_size)]
+    rows = [old.id(token) for token in tokens]
+    missing = [token for token, row in zip(tokens, rows, strict=True) if row is None]
     if missing:
         raise CheckpointError(
-            f"--init {start.where}: its vocabulary lacks {len(missing):,} of the {len(names):,} entries of "
+            f"--init {start.where}: its vocabulary lacks {len(missing):,} of the {len(tokens):,} entries of "
             f"{vocabulary}, the first is {missing[0]!r}: take the checkpoint's own vocabulary, or start without --init"
         )
     index = np.array(rows, np.int64)
     weights = {name: value[index] if name in (TABLE, BIAS) else value for name, value in start.weights.items()}
-    config = replace(start.config, vocab_size=len(names))
+    config = replace(start.config, vocab_size=len(tokens))
     return replace(start, config=config, weights=weights, vocabulary=vocabulary)

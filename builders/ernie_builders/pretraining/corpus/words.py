@@ -1,4 +1,4 @@
-"""Words of Chinese text (jieba), and phrases of several words: the units that knowledge masking hides whole."""
+"""Words of Chinese text (jieba), and phrases of several words: the units that knowledge masking masks whole."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ Segment = Callable[[str], Iterable[str]]
 
 
 def find_segmenter(name: str, phrases: Path | None = None) -> Segment:
-    """Text -> its units in order; their texts joined are the text. ConfigError where the library is missing.
+    """A function text -> its units in order, which joined give the text. ConfigError if the library is missing.
 
-    `none` leaves words to the tokenizer: each Chinese character is one, word pieces of a word stay together.
+    `none` leaves words to the tokenizer: each Chinese character is a unit; the word pieces of a word stay together.
     """
     if name == "none":
         cut: Segment = _whole
@@ -52,7 +52,7 @@ def _jieba() -> Segment:
             ) from None
     jieba.setLogLevel(logging.WARNING)
     tokenizer = jieba.Tokenizer()
-    with tempfile.TemporaryDirectory() as folder:  # it would leave its cache in the shared temporary folder
+    with tempfile.TemporaryDirectory() as folder:  # else jieba leaves its cache in the shared temporary folder
         tokenizer.tmp_dir = folder
         tokenizer.initialize()
     cut: Segment = tokenizer.cut
@@ -60,47 +60,49 @@ def _jieba() -> Segment:
 
 
 class Phrases:
-    """Words that make a phrase of the user's list are one unit, the longest phrase first."""
+    """Joins words to the longest phrase of the user's list."""
 
     def __init__(self, words: Segment, path: Path) -> None:
-        """path: UTF-8, a phrase a line."""
+        """path: UTF-8, one phrase per line."""
         self.words = words
-        self.known = {line.strip() for _, line in read_lines(path) if line.strip()}
-        if not self.known:
+        self.phrases = {line.strip() for _, line in read_lines(path) if line.strip()}
+        if not self.phrases:
             raise ConfigError(f"--phrases {path}: holds no phrase; one a line is expected")
-        self.longest = max(map(len, self.known))
+        self.longest = max(map(len, self.phrases))
 
     def __call__(self, text: str) -> Iterable[str]:
-        """Units in order."""
+        """The units of a text, in order."""
         words = list(self.words(text))
-        place = 0
-        while place < len(words):
-            unit, best = words[place], 1
+        position = 0
+        while position < len(words):
+            unit, words_in_unit = words[position], 1
             joined = unit
-            for count in range(2, len(words) - place + 1):
-                joined += words[place + count - 1]
+            for count in range(2, len(words) - position + 1):
+                joined += words[position + count - 1]
                 if len(joined) > self.longest:
                     break
-                if joined in self.known:
-                    unit, best = joined, count
+                if joined in self.phrases:
+                    unit, words_in_unit = joined, count
             yield unit
-            place += best
+            position += words_in_unit
 
 
-def unit_starts(text: str, ids: np.ndarray, offsets: np.ndarray, tokenizer: ErnieTokenizer, cut: Segment) -> np.ndarray:
+def unit_starts(
+    text: str, ids: np.ndarray, offsets: np.ndarray, tokenizer: ErnieTokenizer, segment: Segment
+) -> np.ndarray:
     """Whether each token begins a unit, bool [n]; ids [n], offsets [n, 2] in characters of the text.
 
-    A word piece (##) always goes on with the unit of the piece before it, whatever the segmenter says.
+    A word piece (##) always continues the unit of the piece before it, whatever the segmenter says.
     """
-    units = np.zeros(len(text) + 1, np.int64)
-    place = 0
-    for number, unit in enumerate(cut(text)):
-        units[place : place + len(unit)] = number
-        place += len(unit)
-    of_token = units[offsets[:, 0]]
+    unit_of_character = np.zeros(len(text) + 1, np.int64)
+    start = 0
+    for number, unit in enumerate(segment(text)):
+        unit_of_character[start : start + len(unit)] = number
+        start += len(unit)
+    unit_of_token = unit_of_character[offsets[:, 0]]
     starts = np.ones(len(ids), bool)
-    starts[1:] = of_token[1:] != of_token[:-1]
-    pieces = np.array([tokenizer.token(int(id)).startswith("##") for id in ids], bool)
-    starts &= ~pieces
+    starts[1:] = unit_of_token[1:] != unit_of_token[:-1]
+    is_piece = np.array([tokenizer.token(int(id)).startswith("##") for id in ids], bool)
+    starts &= ~is_piece
     starts[:1] = True
     return starts
