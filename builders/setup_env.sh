@@ -109,6 +109,7 @@ install() {
     # must not fetch anything that is not pinned.
     "${pip[@]}" --require-hashes --no-deps --no-build-isolation -r requirements.lock
     "${pip[@]}" --quiet --no-deps --no-build-isolation --editable . --editable builders/assets_wheel
+    .venv/bin/python -m ernie_serve.launchers >/dev/null # tritonserver and perf_analyzer work as typed
     rm -rf "$TMPDIR"
 }
 
