@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ernie_runtime.manifest import Evaluation
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -24,19 +26,19 @@ class Verdict:
         return {"passed": self.passed, **({"reason": self.reason} if self.reason else {}), **self.figures}
 
 
-def judge(reference: Mapping[str, Any], own: Mapping[str, Any], max_drop: float) -> Verdict:
-    """Compare the evaluations (figures of the stage `evaluate`) of a variant and of the measure, fp32.
+def judge(fp32: Evaluation, variant: Evaluation, metric: str, max_drop: float) -> Verdict:
+    """Compare the evaluations of fp32, the baseline, and of a variant on the same rows.
 
-    max_drop: points of the main metric that the variant may lose. Without labelled text nothing can be said: passed.
+    max_drop: points of `metric` that the variant may lose. Without labelled rows it passes, as nothing can be said.
     """
-    if not own["rows"]:
+    if not variant.rows:
         return Verdict(figures={"max_drop": max_drop, "rows": 0})
-    main = own["main"]
-    ours, theirs = own["metrics"][main], reference["metrics"][main]
-    figures = {"max_drop": max_drop, "drop": round(theirs - ours, 3), "metric": main, "rows": own["rows"]}
-    if theirs - ours > max_drop:
+    value, baseline = variant.metrics[metric], fp32.metrics[metric]
+    drop = baseline - value
+    figures = {"max_drop": max_drop, "drop": round(drop, 3), "metric": metric, "rows": variant.rows}
+    if drop > max_drop:
         return Verdict(
-            f"{own['split']} {main} is {ours:.2f}, fp32 has {theirs:.2f}: {theirs - ours:.2f} points lost, "
+            f"{variant.split} {metric} is {value:.2f}, fp32 has {baseline:.2f}: {drop:.2f} points lost, "
             f"allowed are {max_drop:g}",
             figures,
         )

@@ -1,4 +1,4 @@
-"""Read and check the labelled text; one normal form for the stages after it."""
+"""Read and check the labelled text, and write it in one form for the later stages."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def run(context: Context, finished: Finished, folder: Path) -> DataRead:
 
 
 def line(result: DataRead) -> str:
-    """Rows and lengths, and which rows are not used: no server would answer them either."""
+    """Rows and lengths, and the rows that are left out because no server would answer them."""
     if not result.splits:
         return "no data at hand"
     return "; ".join(
@@ -123,7 +123,7 @@ def training_text(context: Context, finished: Finished) -> list[Example]:
 
 
 def _files(context: Context) -> dict[str, Path]:
-    """The files to read; a checkpoint that is ready needs training text for variants only, where it is at hand."""
+    """Split -> file. A checkpoint that is not trained needs training text for variants only, if it has any."""
     data, trains = context.task.data, not context.ready and get_builder_kind(context.task.kind).trains
     if context.data_folder is None or not (trains or data.train or data.dev):
         return {}
@@ -147,13 +147,14 @@ def _files(context: Context) -> dict[str, Path]:
 def read_file(path: Path, split: str, data: DataConfig, manifest: Manifest) -> list[Example]:
     """The examples of one file, read as `data` says and checked; split: "train" or "dev", for readers that split."""
     read = get_reader(data.format)
-    kind, wanted = get_builder_kind(manifest.kind), len(get_kind(manifest.kind).inputs)
+    kind, inputs_expected = get_builder_kind(manifest.kind), len(get_kind(manifest.kind).inputs)
     examples = []
     with bar(0, path.name, "row") as shown:
         for example in read(path, data.fields, split):
-            if len(example.texts) != wanted:
+            if len(example.texts) != inputs_expected:
                 raise DataError(
-                    f"{path}:{example.line}: {len(example.texts)} texts, the kind {manifest.kind} takes {wanted}"
+                    f"{path}:{example.line}: {len(example.texts)} texts, the kind {manifest.kind} takes "
+                    f"{inputs_expected}"
                 )
             fault = kind.check(example, manifest)
             if fault is not None:

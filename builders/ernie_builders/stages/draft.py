@@ -21,12 +21,12 @@ BEST = "best"  # the checkpoint in the folder of a stage that trains
 
 
 def changed_fields(config: Any) -> dict[str, Any]:
-    """A dataclass's fields that are not at their defaults: a hyperparameter that is new keeps what was trained."""
+    """A dataclass's fields that are not at their defaults, so that a new hyperparameter does not change old keys."""
     return {f.name: value for f in fields(config) if (value := getattr(config, f.name)) != f.default}
 
 
 def draft_manifest(task: TaskConfig, tokenizer: ErnieTokenizer, learnt: Mapping[str, Any] | None = None) -> Manifest:
-    """Version 0 with one placeholder variant; learnt: options that training found (`BuilderKind.learn`)."""
+    """Version 0 with one placeholder variant; learnt: options from training (`BuilderKind.learn`)."""
     return Manifest(
         task=task.name,
         kind=task.kind,

@@ -1,4 +1,4 @@
-"""Evaluate the exported model through the serving code: tokenize, window, engine, decode."""
+"""Evaluate the exported model through the serving code: tokenizer, windows, engine, decoding."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ WRONG, CLASSES = "wrong.jsonl", "classes.tsv"
 
 
 def inputs(context: Context, finished: Finished) -> dict[str, Any]:
-    """The exported model, the dev texts and the way they are cut."""
+    """The exported model, the dev texts and how they are cut into windows."""
     return {
         "export": finished.exported.key,
         "data": finished.data.key,
@@ -42,10 +42,7 @@ def inputs(context: Context, finished: Finished) -> dict[str, Any]:
 
 
 def run(context: Context, finished: Finished, folder: Path) -> Evaluated:
-    """Write wrong.jsonl (texts with what was expected and predicted) and, where there are classes, classes.tsv.
-
-    Returns metrics, rows, texts a second.
-    """
+    """Write wrong.jsonl (texts with the expected and the predicted answer) and, for kinds with classes, classes.tsv."""
     examples = read_split(finished.data, "dev")
     if not examples:
         return Evaluated(rows=0, split=context.data_split, metrics={})
@@ -60,10 +57,12 @@ def run(context: Context, finished: Finished, folder: Path) -> Evaluated:
     seconds = time.monotonic() - started
     transfer = {}
     for name, path in _transfer_files(context).items():
-        others = read_file(path, "dev", context.task.transfer[name], manifest)
-        with bar(len(others), name) as shown:
-            replies = pipeline.predict([e.texts for e in others], progress=shown.update)
-        transfer[name] = TransferFigures(rows=len(others), metrics=kind.score(others, replies, manifest))
+        transfer_examples = read_file(path, "dev", context.task.transfer[name], manifest)
+        with bar(len(transfer_examples), name) as shown:
+            transfer_answers = pipeline.predict([e.texts for e in transfer_examples], progress=shown.update)
+        transfer[name] = TransferFigures(
+            rows=len(transfer_examples), metrics=kind.score(transfer_examples, transfer_answers, manifest)
+        )
     wrong = 0
     with (folder / WRONG).open("w", encoding="utf-8") as out:
         for example, answer in zip(examples, answers, strict=True):
@@ -111,6 +110,6 @@ STAGE = Stage(name="evaluate", result_type=Evaluated, inputs=inputs, run=run, li
 
 
 def _transfer_files(context: Context) -> dict[str, Path]:
-    """The further sets that are at hand."""
-    found = {name: folder / context.task.transfer[name].dev for name, folder in context.transfer_folders.items()}
-    return {name: path for name, path in found.items() if path.is_file()}
+    """The files of the transfer sets that are at hand."""
+    paths = {name: folder / context.task.transfer[name].dev for name, folder in context.transfer_folders.items()}
+    return {name: path for name, path in paths.items() if path.is_file()}

@@ -1,4 +1,4 @@
-"""Export to ONNX with our tensor names, and prove on real texts that it says what Paddle says."""
+"""Export to ONNX with our tensor names, and check on real texts that its outputs are Paddle's."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ OPSET = 17
 
 
 def inputs(context: Context, finished: Finished) -> dict[str, Any]:
-    """The fine-tuned checkpoint; the texts it is checked on."""
+    """The fine-tuned checkpoint and the texts that the export is checked on."""
     return {
         "checkpoint": finished.fine_tuned.key,
         "data": finished.data.key,
@@ -62,7 +62,7 @@ def run(context: Context, finished: Finished, folder: Path) -> Exported:
     kind = get_builder_kind(context.task.kind)
     checkpoint = fine_tuned(finished.fine_tuned)
     if context.ready:
-        checkpoint = replace(checkpoint, where=context.source.where)  # a fault in it is the user's to know
+        checkpoint = replace(checkpoint, where=context.source.where)  # messages name the user's directory
     tokenizer = ErnieTokenizer.from_vocab(checkpoint.vocabulary)
     served = get_kind(context.task.kind)
     manifest = manifest_of(context, finished.fine_tuned, tokenizer)
@@ -191,7 +191,7 @@ def _quiet() -> Iterator[None]:
         contextlib.redirect_stdout(io.StringIO()),
         contextlib.redirect_stderr(io.StringIO()),
     ):
-        saved = [os.dup(fd) for fd in (1, 2)]
+        saved = [os.dup(descriptor) for descriptor in (1, 2)]
         try:
             for fd in (1, 2):
                 os.dup2(nowhere.fileno(), fd)

@@ -1,4 +1,4 @@
-"""Fine-tune the base model, on one device or several; or take a checkpoint that is fine-tuned already."""
+"""Fine-tune the base model on one device or several, or take a checkpoint that is fine-tuned already."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ FORMAT = 1  # raise it when the same hyperparameters train in another way
 
 
 def inputs(context: Context, finished: Finished) -> dict[str, Any]:
-    """The weights to start from, the data and the hyperparameters; only the weights where they are ready."""
+    """The weights to start from, the data and the hyperparameters; of a fine-tuned checkpoint the weights alone."""
     kind = get_builder_kind(context.task.kind)
     start = key_of({name: _fingerprint(value) for name, value in sorted(context.source.weights.items())})
     if context.ready:
@@ -70,36 +70,39 @@ def run(context: Context, finished: Finished, folder: Path) -> FineTuned:
 
 
 def drop_state(folder: Path) -> None:
-    """Keep a training's history and remove its weights and moments, which only a run that goes on needs: the last
-    thing of a stage, or one that is stopped in `learn` would train again."""
+    """Keep a training's history and remove its weights and moments, which only a resumed run needs.
+
+    To be called last, as a stage that is interrupted in `learn` must not train again.
+    """
     shutil.copyfile(folder / STATE / PROGRESS, folder / PROGRESS)
-    gone = folder / "state.done"  # a state is there whole or not at all
-    shutil.rmtree(gone, ignore_errors=True)  # half of one, where a kill came in between
-    (folder / STATE).rename(gone)
-    shutil.rmtree(gone)
+    removed = folder / "state.done"  # renamed first: a state is whole or not there
+    shutil.rmtree(removed, ignore_errors=True)  # left by a kill while it was being removed
+    (folder / STATE).rename(removed)
+    shutil.rmtree(removed)
 
 
 def learn(context: Context, data: Output[DataRead], folder: Path) -> None:
-    """Store with the checkpoint what the kind learns from data besides weights, unless it is there already."""
+    """Store with the checkpoint the options that the kind learns from data, such as thresholds, unless it has them."""
     if read_config(folder).task_options is not None:
         return
-    found = read_checkpoint(folder)
-    kind, tokenizer = get_builder_kind(context.task.kind), ErnieTokenizer.from_vocab(found.vocabulary)
+    checkpoint = read_checkpoint(folder)
+    kind, tokenizer = get_builder_kind(context.task.kind), ErnieTokenizer.from_vocab(checkpoint.vocabulary)
     manifest = draft_manifest(context.task, tokenizer)
 
     def pipeline() -> Pipeline:
         import_paddle(context.device)
-        model = build_model(kind, found, manifest, ready=True)
+        model = build_model(kind, checkpoint, manifest, ready=True)
         model.eval()
         return Pipeline(manifest, tokenizer, PaddleEngine(model, kind))
 
-    learnt = kind.learn(manifest, read_split(data, "train"), read_split(data, "dev"), pipeline)
-    if learnt:
-        write_checkpoint(folder, replace(found.config, task_options=learnt), found.weights, found.vocabulary)
+    options = kind.learn(manifest, read_split(data, "train"), read_split(data, "dev"), pipeline)
+    if options:
+        config = replace(checkpoint.config, task_options=options)
+        write_checkpoint(folder, config, checkpoint.weights, checkpoint.vocabulary)
 
 
 def line(result: FineTuned) -> str:
-    """The best dev figure and what it took."""
+    """The best dev figure, and how long training took."""
     if not result.trained:
         return f"checkpoint {result.source} taken as it is"
     return (

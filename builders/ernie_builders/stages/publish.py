@@ -1,4 +1,4 @@
-"""Publish: a new version of every model of the task, each visible to a server whole or not at all."""
+"""Publish a new version of every model of the task; a server sees each model whole or not at all."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from .results import Published
 from .stage import Finished, Stage
 from .variants.verdicts import passed, variant_of, with_variants, with_verdict
 
-LENGTHS = 1000  # dev texts whose windows' lengths are told
+MAX_TEXTS_CUT = 1000  # dev texts that are cut into windows, for the histogram of their lengths
 
 
 def inputs(context: Context, finished: Finished) -> dict[str, Any]:
@@ -38,23 +38,23 @@ def inputs(context: Context, finished: Finished) -> dict[str, Any]:
 
 
 def holds(context: Context, finished: Finished) -> bool:
-    """Whether this very build is still the newest version of every model of the task."""
+    """Whether this build is still the newest version of every model of the task."""
     try:
         newest = task_manifest(context.output, context.task.name)
         names = models_of(newest)
         manifests = [Manifest.load(newest_version(context.output / name) / "manifest.json") for name in names]
     except ManifestError:
         return False
-    if set(_present(context)) - set(names):
-        return False  # stopped before it took away what the build before had
+    if set(_models_in_repository(context)) - set(names):
+        return False  # interrupted before it removed the models of the previous build's variants
     build = _build_key(context, finished)
     if len({m.version for m in manifests}) != 1 or any(m.made_by.get("build") != build for m in manifests):
         return False
-    return not any(_concerns(finding.file, manifests[0]) for finding in lint(context.output, names)[0])
+    return not any(_is_about(finding.file, manifests[0]) for finding in lint(context.output, names)[0])
 
 
-def _concerns(file: str, manifest: Manifest) -> bool:
-    """Whether a file of the repository belongs to the task's models and to their newest version, or to all versions."""
+def _is_about(file: str, manifest: Manifest) -> bool:
+    """Whether a file of the repository is part of the task's newest version, or of all its versions."""
     model, _, inside = file.partition("/")
     part = inside.partition("/")[0]
     names = models_of(manifest)
@@ -62,74 +62,80 @@ def _concerns(file: str, manifest: Manifest) -> bool:
 
 
 def run(context: Context, finished: Finished, folder: Path) -> Published:
-    """Stage, then move in: steps first, ensembles last."""
+    """Write all models beside the repository, then move each in: steps first, ensembles last."""
     context.output.mkdir(parents=True, exist_ok=True)
-    # One publisher a repository at a time: each finds its own version number and the versions it must keep.
+    # One at a time in a repository: each must find its own version number, and the versions that it keeps.
     with locked(context.output):
         return _publish(context, finished)
 
 
 def _publish(context: Context, finished: Finished) -> Published:
-    task, present = context.task, _present(context)
-    check_free(context.output, task.name, present)
+    task, models_before = context.task, _models_in_repository(context)
+    check_free(context.output, task.name, models_before)
     tokenizer = ErnieTokenizer.from_file(finished.exported.folder / "tokenizer.json")
-    found = {name: variant_of(context, finished, name) for name in task.variants}
+    texts = [example.texts for example in read_split(finished.data, "dev")[:MAX_TEXTS_CUT]] or list(task.examples)
     manifest = replace(
         manifest_of(context, finished.fine_tuned, tokenizer),
-        version=1 + max((v for name in present for v in versions(context.output / name)), default=0),
-        made_by={
-            "build": _build_key(context, finished),
-            "base_model": context.card.base_model or context.source.name,
-            "trained": finished.fine_tuned.result.trained,
-            "profile": context.profile,
-            "seed": context.seed,
-            "not_run": model_config.NOT_RUN,
-            "serving": vars(task.serving),
-            **({model_config.PIPELINE: model_config.FUSED} if task.pipeline == model_config.FUSED else {}),
-        },
+        version=1 + max((v for name in models_before for v in versions(context.output / name)), default=0),
+        made_by=_made_by(context, finished),
     )
-    items = [e.texts for e in read_split(finished.data, "dev")[:LENGTHS]] or list(task.examples)
-    if lengths := window_lengths(manifest, tokenizer, items):
+    lengths = window_lengths(manifest, tokenizer, texts)
+    if lengths:
         manifest = replace(manifest, made_by={**manifest.made_by, model_config.WINDOW_LENGTHS: lengths})
-        waste = expected_waste(lengths, model_config.buckets(manifest))
-        manifest = replace(manifest, made_by={**manifest.made_by, "expected_padding": round(waste, 3)})
-    folders = {name: finished.variant(name).exported.folder for name in found}
-    known = manifest.made_by.get(model_config.WINDOW_LENGTHS, {})
-    found = {
-        name: replace(variant, batching=batching_of(variant, folders[name], known, task.serving))
-        for name, variant in found.items()
+        padding = expected_waste(lengths, model_config.buckets(manifest))
+        manifest = replace(manifest, made_by={**manifest.made_by, "expected_padding": round(padding, 3)})
+    folders = {name: finished.variant(name).exported.folder for name in task.variants}
+    variants = {name: variant_of(context, finished, name) for name in task.variants}
+    variants = {
+        name: replace(variant, batching=batching_of(variant, folders[name], lengths, task.serving))
+        for name, variant in variants.items()
     }
     staging = staging_folder(context.output, task.name)
     try:
-        kept, refused = passed(found, context.force)
-        if len(kept) > 1:
-            manifest = with_variants(manifest, kept, context.pick)
+        passing, refused = passed(variants, context.force)
+        if len(passing) > 1:
+            manifest = with_variants(manifest, passing, context.pick)
             _stage(staging, manifest, folders, context)
-            served = check_served(staging, manifest, items[:MAX_TEXTS])
-            found = {name: with_verdict(variant, served.get(name)) for name, variant in found.items()}
-            kept, refused = passed(found, context.force)
-        manifest = with_variants(manifest, kept, context.pick)
-        manifest = replace(manifest, refused=tuple(v for name, v in found.items() if name not in kept))
+            verdicts = check_served(staging, manifest, texts[:MAX_TEXTS])
+            variants = {name: with_verdict(variant, verdicts.get(name)) for name, variant in variants.items()}
+            passing, refused = passed(variants, context.force)
+        manifest = with_variants(manifest, passing, context.pick)
+        manifest = replace(manifest, refused=tuple(v for name, v in variants.items() if name not in passing))
         _stage(staging, manifest, folders, context)
-        names = models_of(manifest)
-        for name in names:
+        models = models_of(manifest)
+        for name in models:
             move_in(staging / name, context.output / name, manifest.version)
-        for name in set(present) - set(names):
+        for name in set(models_before) - set(models):
             shutil.rmtree(context.output / name)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     return Published(
         task=task.name,
         version=manifest.version,
-        models=names,
+        models=models,
         output=str(context.output),
         recommended=manifest.recommended,
         refused=refused,
     )
 
 
+def _made_by(context: Context, finished: Finished) -> dict[str, Any]:
+    """How the models were made, for their manifests."""
+    task = context.task
+    return {
+        "build": _build_key(context, finished),
+        "base_model": context.card.base_model or context.source.name,
+        "trained": finished.fine_tuned.result.trained,
+        "profile": context.profile,
+        "seed": context.seed,
+        "not_run": model_config.NOT_RUN,
+        "serving": vars(task.serving),
+        **({model_config.PIPELINE: model_config.FUSED} if task.pipeline == model_config.FUSED else {}),
+    }
+
+
 def line(result: Published) -> str:
-    """Where and as what."""
+    """The version, its models and the repository."""
     return f"version {result.version} of {', '.join(result.models)} in {result.output}"
 
 
@@ -139,7 +145,7 @@ STAGE = Stage(
 
 
 def window_lengths(manifest: Manifest, tokenizer: ErnieTokenizer, items: Sequence[tuple[str, ...]]) -> dict[str, int]:
-    """Lengths in tokens of the texts' windows -> how many there are; empty without texts."""
+    """Histogram of the texts' windows: length in tokens -> number of windows; empty if there are no texts."""
     _, windows = get_kind(manifest.kind).documents(items, tokenizer, manifest)
     return histogram(len(window.input_ids) for window in windows)
 
@@ -149,14 +155,14 @@ def _stage(staging: Path, manifest: Manifest, folders: Mapping[str, Path], conte
     stage_models(staging, manifest, folders, list(context.task.examples)[:4], context.task.serving)
 
 
-def _present(context: Context) -> list[str]:
-    """The task's models in the repository, of whatever variants."""
+def _models_in_repository(context: Context) -> list[str]:
+    """The task's models that the repository has, of whatever variants."""
     try:
-        known = task_manifest(context.output, context.task.name).variants
+        published = task_manifest(context.output, context.task.name).variants
     except ManifestError:
-        known = ()
-    names = dict.fromkeys([*(variant.name for variant in known), *context.task.variants])
-    models = model_names(context.task.name, list(names), fused=True)
+        published = ()
+    variants = dict.fromkeys([*(variant.name for variant in published), *context.task.variants])
+    models = model_names(context.task.name, list(variants), fused=True)
     return [name for name in models if (context.output / name).is_dir()]
 
 

@@ -133,8 +133,13 @@ class Evaluated(Result):
         """The main metric, in points."""
         return self.metrics[self.main]
 
+    @property
+    def evaluation(self) -> Evaluation:
+        """Of the dev rows, as a manifest has it."""
+        return self.evaluations()[0]
+
     def evaluations(self, by: str = BY) -> list[Evaluation]:
-        """As manifests and cards have them: of the dev rows, then of the further sets."""
+        """As manifests and cards have them: of the dev rows, then of the transfer sets."""
         sets = {self.split: (self.rows, self.metrics)}
         sets |= {name: (figures.rows, figures.metrics) for name, figures in self.transfer.items()}
         return [Evaluation(split=name, rows=rows, metrics=metrics, by=by) for name, (rows, metrics) in sets.items()]

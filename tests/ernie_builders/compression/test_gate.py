@@ -6,17 +6,19 @@ import pytest
 
 from ernie_builders.compression.gate import judge
 from ernie_builders.repository.served import alike, compare_answers
+from ernie_runtime.manifest import Evaluation
 
-FP32 = {"rows": 500, "main": "accuracy", "split": "dev", "metrics": {"accuracy": 90.0}}
+
+def measured(accuracy: float) -> Evaluation:
+    return Evaluation(split="dev", rows=500, metrics={"accuracy": accuracy}, by="this build")
 
 
-def own(accuracy: float) -> dict[str, object]:
-    return {**FP32, "metrics": {"accuracy": accuracy}}
+FP32 = measured(90.0)
 
 
 @pytest.mark.parametrize("accuracy", [89.5, 90.0, 91.0])
 def test_within_the_bar(accuracy: float) -> None:
-    verdict = judge(FP32, own(accuracy), 0.5)
+    verdict = judge(FP32, measured(accuracy), "accuracy", 0.5)
     assert verdict.passed
     assert verdict.to_manifest() == {
         "passed": True,
@@ -28,14 +30,15 @@ def test_within_the_bar(accuracy: float) -> None:
 
 
 def test_past_the_bar_names_the_figure_and_the_bar() -> None:
-    verdict = judge(FP32, own(89.4), 0.5)
+    verdict = judge(FP32, measured(89.4), "accuracy", 0.5)
     assert not verdict.passed
     assert verdict.reason == "dev accuracy is 89.40, fp32 has 90.00: 0.60 points lost, allowed are 0.5"
     assert verdict.to_manifest()["passed"] is False
 
 
 def test_nothing_measured_nothing_said() -> None:
-    assert judge({"rows": 0}, {"rows": 0, "metrics": {}}, 0.5).to_manifest() == {
+    nothing = Evaluation(split="dev", rows=0, metrics={}, by="this build")
+    assert judge(nothing, nothing, "accuracy", 0.5).to_manifest() == {
         "passed": True,
         "max_drop": 0.5,
         "rows": 0,

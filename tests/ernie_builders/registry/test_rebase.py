@@ -31,7 +31,9 @@ Assets = Callable[..., subprocess.CompletedProcess[str]]
 def installed(tmp_path: Path) -> Path:
     """A copy of the builders with one checkpoint that ships, and another encoder that is embedded now."""
     root = tmp_path / "installed"
-    shutil.copytree(ROOT / "builders", root / "builders", ignore=shutil.ignore_patterns("__pycache__", "checkpoints"))
+    for package, left_out in (("ernie_builders", ()), ("ernie_assets", ("checkpoints",))):
+        ignored = shutil.ignore_patterns("__pycache__", *left_out)
+        shutil.copytree(ROOT / "builders" / package, root / "builders" / package, ignore=ignored)
     assets = root / "builders" / "ernie_assets"
     shutil.copytree(ASSETS / "checkpoints" / "tnews", assets / "checkpoints" / "tnews")
     old, generator = read_checkpoint(ASSETS / "encoder"), np.random.default_rng(0)

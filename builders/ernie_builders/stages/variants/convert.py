@@ -1,10 +1,10 @@
-"""Convert: the exported FP32 graph in the precision, and for the engine, that a variant's recipe names."""
+"""Convert the exported FP32 graph to the precision and the engine of a variant's recipe."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -18,7 +18,8 @@ from ernie_runtime.text.tokenization import ErnieTokenizer
 from ernie_runtime.text.windows import Window
 
 from ...compression import onnx_int8, openvino_ir, vocabulary
-from ...compression.calibration import WINDOWS, Feed, calibration_feeds
+from ...compression.calibration import WINDOWS as CALIBRATION_WINDOWS
+from ...compression.calibration import Feed, calibration_feeds
 from ...compression.qat import insert_ranges, learnt_ranges
 from ...compression.sensitivity import parts, sensitivity
 from ...config.variants import Recipe
@@ -34,7 +35,18 @@ from ..stage import Finished, Stage
 
 PRUNED = "pruned.onnx"
 RANGES = "ranges.onnx"
-HELD_OUT = 100  # windows that sensitivity is found on, apart from those for ranges
+HELD_OUT = 100  # windows that sensitivity is measured on, besides those for the ranges
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conversion:
+    """What a variant's files are made from."""
+
+    recipe: Recipe
+    calibration: str  # how ranges of activations are found: see config.variants.CALIBRATIONS
+    source: Path  # the FP32 graph, ONNX
+    feeds: Sequence[Feed] = ()  # inputs of real texts, for the ranges; none unless the recipe is int8
+    float_nodes: Sequence[str] = ()  # nodes of the graph that stay in float
 
 
 def inputs(context: Context, finished: Finished) -> dict[str, Any]:
@@ -49,38 +61,39 @@ def inputs(context: Context, finished: Finished) -> dict[str, Any]:
 
 
 def run(context: Context, finished: Finished, folder: Path) -> Exported:
-    """Write the variant's files and its tokenizer.json; the result stands for that of the export."""
+    """Write the variant's files and its tokenizer.json."""
     exported, recipe = finished.exported, context.recipe
     tokenizer = ErnieTokenizer.from_file(exported.folder / "tokenizer.json")
     tokenizer.save(folder / "tokenizer.json")
     made: dict[str, Any] = {"precision": recipe.precision}
     source = exported.folder / MODEL
     if recipe.vocabulary:
-        source, pruned = _pruned_vocabulary(context, finished, tokenizer, folder)
-        made |= pruned
+        source, vocabulary_made = _with_vocabulary(context, finished, tokenizer, folder)
+        made |= vocabulary_made
     manifest = manifest_of(context, finished.fine_tuned, tokenizer)
-    write = partial(WRITERS[recipe.engine], recipe, context.task.compress.calibration)
-    feeds, ignored = list[Feed](), list[str]()
+    conversion = Conversion(recipe=recipe, calibration=context.task.compress.calibration, source=source)
     if recipe.precision == "int8":
         train = read_split(finished.data, "train")
-        feeds = calibration_feeds(
-            manifest, tokenizer, train, context.seed, WINDOWS + (HELD_OUT if recipe.floats else 0)
-        )
+        windows = CALIBRATION_WINDOWS + (HELD_OUT if recipe.floats else 0)
+        feeds = calibration_feeds(manifest, tokenizer, train, context.seed, windows)
         held_out = [feeds.pop() for _ in range(min(HELD_OUT, len(feeds) // 4) if recipe.floats else 0)] or feeds
-        made |= {"calibration": context.task.compress.calibration, "windows": len(feeds), "training_text": bool(train)}
-    if recipe.floats:
-        ignored, told = _most_sensitive(context, finished, source, folder, partial(write, source, feeds), held_out)
-        made |= told
+        made |= {"calibration": conversion.calibration, "windows": len(feeds), "training_text": bool(train)}
+        conversion = replace(conversion, feeds=feeds)
+        if recipe.floats:
+            layers = config_of(finished.fine_tuned).num_hidden_layers
+            float_nodes, sensitivity_made = _most_sensitive(conversion, layers, held_out, folder)
+            made |= sensitivity_made
+            conversion = replace(conversion, float_nodes=float_nodes)
     if recipe.precision == "qat8":
-        source = _with_ranges(finished, source, folder)
-    file = write(source, feeds, folder, ignored)
+        conversion = replace(conversion, source=_with_ranges(finished, source, folder))
+    file = WRITERS[recipe.engine](conversion, folder)
     (folder / RANGES).unlink(missing_ok=True)
     (folder / PRUNED).unlink(missing_ok=True)
     settings, engine = recipe.settings, ENGINES[recipe.engine]
     if engine.needs_output_names:
         specs = get_kind(context.task.kind).encoder_outputs(manifest)
         settings |= {OUTPUTS: ",".join(spec.name for spec in specs)}
-    load_engine(recipe.engine, file, settings)  # a graph that no engine takes is told here
+    load_engine(recipe.engine, file, settings)  # a graph that the engine refuses is reported here, not when it serves
     weights = next((folder / name for name in engine.files[1:]), None)
     return Exported(
         max_abs_error=exported.result.max_abs_error,
@@ -97,21 +110,25 @@ def run(context: Context, finished: Finished, folder: Path) -> Exported:
 
 
 def line(result: Exported) -> str:
-    """Engine and size; ranges that are hardly known."""
+    """File, engine and size; a warning if the ranges are from a few examples only."""
     made = result.made
-    told = f"{result.file} for {result.engine}, {result.bytes / 1e6:.1f} MB"
+    size = f"{result.file} for {result.engine}, {result.bytes / 1e6:.1f} MB"
     if made.get("training_text", True):
-        return told
-    return f"{told}, ranges from {made['windows']} windows of its examples alone: give --data-dir with training text"
+        return size
+    return f"{size}, ranges from {made['windows']} windows of its examples alone: give --data-dir with training text"
 
 
 STAGE = Stage(name="convert", result_type=Exported, inputs=inputs, run=run, line=line, uses=code.VARIANTS)
 
 
-def _pruned_vocabulary(
+def _with_vocabulary(
     context: Context, finished: Finished, tokenizer: ErnieTokenizer, folder: Path
 ) -> tuple[Path, dict[str, Any]]:
-    """The exported graph with fewer words and positions, what that costs in unknown words on dev; or with more rows."""
+    """The exported graph with the recipe's number of words, and what to say of it in the manifest.
+
+    Pruned, it has fewer positions too, and the unknown words among dev's tokens are counted before and after; with more
+    words than there are, it is padded.
+    """
     model, size = onnx.load(str(finished.exported.folder / MODEL)), context.recipe.vocabulary
     if size > tokenizer.vocab_size:
         vocabulary.pad(model, size)
@@ -121,15 +138,18 @@ def _pruned_vocabulary(
     train = cut(manifest, tokenizer, training_text(context, finished))
     dev = cut(manifest, tokenizer, read_split(finished.data, "dev"))
     weights = fine_tuned(finished.fine_tuned).weights
-    found = vocabulary.counts(train, len(weights["ernie.embeddings.word_embeddings.weight"]))
-    kept = vocabulary.kept_entries(found, tokenizer, size, context.task.compress.min_count)
-    limit = manifest.limits.max_length
-    vocabulary.prune(model, kept, tokenizer.unk_id, limit, len(weights["ernie.embeddings.position_embeddings.weight"]))
+    words, positions_before = (
+        len(weights[f"ernie.embeddings.{table}_embeddings.weight"]) for table in ("word", "position")
+    )
+    counts = vocabulary.counts(train, words)
+    entries = vocabulary.kept_entries(counts, tokenizer, size, context.task.compress.min_count)
+    positions = manifest.limits.max_length
+    vocabulary.prune(model, entries, tokenizer.unk_id, positions, positions_before)
     onnx.save(model, str(folder / PRUNED))
-    rates = vocabulary.unknown_rate(dev, kept, tokenizer)
+    rates = vocabulary.unknown_rate(dev, entries, tokenizer)
     return folder / PRUNED, {
-        "vocabulary": len(kept),
-        "positions": limit,
+        "vocabulary": len(entries),
+        "positions": positions,
         "unknown_percent": [round(rate, 3) for rate in rates],
     }
 
@@ -143,7 +163,7 @@ def cut(manifest: Manifest, tokenizer: ErnieTokenizer, examples: Sequence[Exampl
 
 
 def _with_ranges(finished: Finished, source: Path, folder: Path) -> Path:
-    """The graph with the ranges that training learnt around the encoder's products."""
+    """The graph with rounding around the encoder's products, to the ranges that training learnt."""
     model = onnx.load(str(source))
     learnt = learnt_ranges(fine_tuned(finished.fine_tuned).weights)
     insert_ranges(model, dict(zip(onnx_int8.products(source), learnt, strict=False)))  # heads stay in float
@@ -153,50 +173,46 @@ def _with_ranges(finished: Finished, source: Path, folder: Path) -> Path:
 
 
 def _most_sensitive(
-    context: Context, finished: Finished, source: Path, folder: Path, write: Any, feeds: list[Feed]
+    conversion: Conversion, layers: int, feeds: Sequence[Feed], folder: Path
 ) -> tuple[list[str], dict[str, Any]]:
-    """Nodes of the parts that lose most in 8 bits; the errors of all."""
-    recipe = context.recipe
-    layers = config_of(finished.fine_tuned).num_hidden_layers
+    """Nodes of the parts that lose most in 8 bits, and the errors of all parts; layers: of the encoder."""
+    recipe, source = conversion.recipe, conversion.source
     if recipe.engine == "openvino":
-        names = openvino_ir.products(openvino_ir.read_model(source))
+        products = openvino_ir.products(openvino_ir.read_model(source))
     else:
-        names = onnx_int8.products(source)
-    found = parts(names, layers)
+        products = onnx_int8.products(source)
+    nodes = parts(products, layers)
 
-    def quantized(ignored: Sequence[str]) -> Engine:
+    def quantized(float_nodes: Sequence[str]) -> Engine:
         with TemporaryDirectory(dir=folder) as scratch:
-            return load_engine(recipe.engine, write(Path(scratch), ignored), recipe.settings)
+            file = WRITERS[recipe.engine](replace(conversion, float_nodes=float_nodes), Path(scratch))
+            return load_engine(recipe.engine, file, recipe.settings)
 
-    errors = sensitivity(found, quantized, load_engine("onnxruntime", source), feeds)
-    kept = list(errors)[: recipe.floats]
-    return [node for name in kept for node in found[name]], {
-        "kept_float": kept,
-        "sensitivity": {name: float(f"{error:.3g}") for name, error in errors.items()},
+    errors = sensitivity(nodes, quantized, load_engine("onnxruntime", source), feeds)
+    chosen = list(errors)[: recipe.floats]
+    return [node for part in chosen for node in nodes[part]], {
+        "kept_float": chosen,
+        "sensitivity": {part: float(f"{error:.3g}") for part, error in errors.items()},
     }
 
 
-def _openvino(
-    recipe: Recipe, calibration: str, source: Path, feeds: list[Feed], folder: Path, ignored: Sequence[str]
-) -> Path:
-    model = openvino_ir.read_model(source)
-    if feeds:
-        model = openvino_ir.quantize(model, feeds, calibration, ignored)
-    elif recipe.embeddings:
+def _openvino(conversion: Conversion, folder: Path) -> Path:
+    model = openvino_ir.read_model(conversion.source)
+    if conversion.feeds:
+        model = openvino_ir.quantize(model, conversion.feeds, conversion.calibration, conversion.float_nodes)
+    elif conversion.recipe.embeddings:
         model = openvino_ir.compress_weights(model)
     target = folder / ENGINES["openvino"].file
     openvino_ir.save(model, target)
     return target
 
 
-def _onnx(
-    recipe: Recipe, calibration: str, source: Path, feeds: list[Feed], folder: Path, ignored: Sequence[str]
-) -> Path:
-    target = folder / MODEL
+def _onnx(conversion: Conversion, folder: Path) -> Path:
+    source, target, recipe = conversion.source, folder / MODEL, conversion.recipe
     if recipe.precision == "dynamic8":
         onnx_int8.quantize_dynamic(source, target)
     elif recipe.precision == "int8":
-        onnx_int8.quantize_static(source, target, feeds, calibration, ignored)
+        onnx_int8.quantize_static(source, target, conversion.feeds, conversion.calibration, conversion.float_nodes)
     else:
         shutil.copyfile(source, target)
     if recipe.embeddings:
@@ -206,14 +222,16 @@ def _onnx(
     return target
 
 
-def _paddle(
-    recipe: Recipe, calibration: str, source: Path, feeds: list[Feed], folder: Path, ignored: Sequence[str]
-) -> Path:
+def _paddle(conversion: Conversion, folder: Path) -> Path:
     """The static graph that the export left beside model.onnx."""
-    del recipe, calibration, feeds, ignored
-    for path in (source.parent / "paddle").iterdir():
+    for path in (conversion.source.parent / "paddle").iterdir():
         shutil.copyfile(path, folder / path.name)
     return folder / ENGINES["paddle"].file
 
 
-WRITERS = {"onnxruntime": _onnx, "openvino": _openvino, "paddle": _paddle}
+WRITERS: dict[str, Callable[[Conversion, Path], Path]] = {
+    "onnxruntime": _onnx,
+    "openvino": _openvino,
+    "paddle": _paddle,
+}
+"""Engine -> the function that writes a variant's files; the path of what the engine loads."""

@@ -1,4 +1,4 @@
-"""What the stages that train a variant share: the fine-tuned model teaches, its text is the text."""
+"""Train a variant with the fine-tuned model as its teacher, on the task's own text."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ from ..stage import Finished
 
 
 def settings_of(context: Context) -> dict[str, Any]:
-    """What of the task's settings a distilling hangs on."""
+    """The task's settings that distilling depends on."""
     compress, train = vars(context.task.compress), vars(context.task.train)
     return {
         **{name: compress[name] for name in ("epochs", "learning_rate", "batch_size", "importance_rows")},
-        **{name: train[name] for name in ("windows_per_text", "dev_rows") if train[name]},  # 0: what was kept stands
+        # 0 is left out, so that keys from before these two settings stay.
+        **{name: train[name] for name in ("windows_per_text", "dev_rows") if train[name]},
     }
 
 
@@ -34,9 +35,9 @@ def distil(
     student: Checkpoint,
     eight_bits: bool = False,
 ) -> FineTuned:
-    """Train the student, leave its best checkpoint in `folder`/best.
+    """Train the student and leave its best checkpoint in `folder`/best.
 
-    eight_bits: the student rounds as 8-bit kernels do.
+    eight_bits: it rounds as 8-bit kernels do.
     """
     from ...training.distiller import Distiller
     from ...training.trainer import Job
@@ -51,7 +52,7 @@ def distil(
             learning_rate=settings.learning_rate,
             dropout=0.0,
             evals_per_epoch=4,
-            patience=1_000_000,  # the best of a distilling comes with its last, smallest steps
+            patience=1_000_000,  # no early stopping: distilling is at its best with the last, smallest steps
             windows_per_text=task.train.windows_per_text,
             dev_rows=task.train.dev_rows,
         ),

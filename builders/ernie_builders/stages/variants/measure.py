@@ -1,4 +1,4 @@
-"""Measure: the variants' encoders side by side on the task's own texts."""
+"""Measure speed and memory of the variants' encoders, side by side on the task's own texts."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def inputs(context: Context, finished: Finished) -> dict[str, Any]:
 
 
 def run(context: Context, finished: Finished, folder: Path) -> Measured:
-    """Nothing is left in the folder but the figures."""
+    """Leave nothing but the figures."""
     exported = {name: finished.variant(name).exported for name in context.task.variants}
     tokenizer = ErnieTokenizer.from_file(finished.exported.folder / "tokenizer.json")
     manifest = manifest_of(context, finished.fine_tuned, tokenizer)
@@ -43,7 +43,7 @@ def run(context: Context, finished: Finished, folder: Path) -> Measured:
 
 
 def line(result: Measured) -> str:
-    """Texts a second of each variant at its best batch size."""
+    """Texts per second of each variant at its best batch size."""
     shown = ", ".join(
         f"{name} {speed['best']['texts_per_second']:.0f} ({speed['best']['ratio']:.2f}x)"
         for name, speed in result.variants.items()

@@ -1,4 +1,4 @@
-"""Prune: the fine-tuned model made narrower or shallower, and distilled from the full one."""
+"""Make the fine-tuned model narrower or shallower, and distil it from the full one."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ def run(context: Context, finished: Finished, folder: Path) -> FineTuned:
     if recipe.width < 1:
         inner = weights["ernie.encoder.layers.0.linear1.weight"].shape[1]
         check_width(recipe.width, config.num_attention_heads, inner)
-        found = importance(context, finished, replace(full, weights=weights, config=config), train)
-        weights = narrowed(weights, found, recipe.width, size)
+        scores = importance(context, finished, replace(full, weights=weights, config=config), train)
+        weights = narrowed(weights, scores, recipe.width, size)
     student = replace(full, config=config, weights=weights)
     return distil(context, finished, folder, full, student)
 
@@ -71,7 +71,7 @@ STAGE = Stage(name="prune", result_type=FineTuned, inputs=inputs, run=run, line=
 
 
 def importance(context: Context, finished: Finished, model: Checkpoint, train: list[Any]) -> Importance:
-    """Of every head and FFN neuron, from gradients of the task's loss on part of the training text."""
+    """Importance of every head and FFN neuron, from gradients of the task's loss on part of the training text."""
     import paddle
 
     from ...training.dataset import training_rows

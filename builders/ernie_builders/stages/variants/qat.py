@@ -1,4 +1,4 @@
-"""Quantisation-aware training: the fine-tuned (or pruned) model goes on training with 8-bit rounding."""
+"""Quantisation-aware training: train the fine-tuned or pruned model further, with 8-bit rounding."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def inputs(context: Context, finished: Finished) -> dict[str, Any]:
 
 
 def run(context: Context, finished: Finished, folder: Path) -> FineTuned:
-    """Leave a checkpoint in `folder`/best, its weights with the ranges of the products' inputs."""
+    """Leave a checkpoint in `folder`/best; the ranges of the products' inputs are among its weights."""
     import_paddle(context.device)
     model = fine_tuned(finished.fine_tuned)
     return distil(context, finished, folder, model, model, eight_bits=True)

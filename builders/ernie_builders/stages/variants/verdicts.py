@@ -1,4 +1,4 @@
-"""What is published of a task's variants: their figures, the gate's verdicts, and which of them is recommended."""
+"""A task's variants in its manifest: their figures, the gate's verdicts, and which of them is recommended."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ from ..stage import Finished
 
 
 def variant_of(context: Context, finished: Finished, name: str) -> Variant:
-    """The variant with what its stages found: files, settings, figures, speed, and whether it lost too much."""
+    """The variant with the results of its stages: files, settings, figures, speed, and whether it lost too much."""
     exported, evaluated = finished.variant(name).exported.result, finished.variant(name).evaluated.result
-    verdict = judge(finished.evaluated.result.to_json(), evaluated.to_json(), context.task.compress.max_drop)
+    metric, max_drop = get_builder_kind(context.task.kind).main_metric, context.task.compress.max_drop
+    verdict = judge(finished.evaluated.result.evaluation, evaluated.evaluation, metric, max_drop)
     measured = finished.get(Measured)
     return Variant(
         name=name,
@@ -40,9 +41,10 @@ def variant_of(context: Context, finished: Finished, name: str) -> Variant:
 
 
 def evaluations(context: Context, finished: Finished, variant: str) -> tuple[Evaluation, ...]:
-    """This build's figures, and those on the card of a checkpoint that ships, where they are such as this kind has.
+    """This build's figures, and those on the card of a checkpoint that ships.
 
-    A checkpoint may serve a second task: a pair classifier's accuracy says nothing of a ranking.
+    Those on the card are left out if they have other metrics: a checkpoint may serve a task of another kind, and a pair
+    classifier's accuracy says nothing about a ranking.
     """
     main = get_builder_kind(context.task.kind).main_metric
     card = context.card.evaluations if variant == FULL.name else ()
@@ -51,17 +53,20 @@ def evaluations(context: Context, finished: Finished, variant: str) -> tuple[Eva
     return (*(evaluation for evaluation in card if main in evaluation.metrics), *built)
 
 
-def passed(found: Mapping[str, Variant], force: bool) -> tuple[dict[str, Variant], list[str]]:
-    """The variants to publish, and a line for each that the gate refuses; force: these too, the manifest says so."""
-    failed = [name for name, variant in found.items() if not variant.gate.get("passed", True)]
-    refused = [f"{name}: {found[name].gate['reason']}" for name in failed]
+def passed(variants: Mapping[str, Variant], force: bool) -> tuple[dict[str, Variant], list[str]]:
+    """The variants to publish, and a line for each that the gate refuses; force: publish these too.
+
+    PublishError if fp32 is refused: there is nothing to compare the others with.
+    """
+    failed = [name for name, variant in variants.items() if not variant.gate.get("passed", True)]
+    refused = [f"{name}: {variants[name].gate['reason']}" for name in failed]
     if FULL.name in failed and not force:
         raise PublishError(f"nothing was published; {'; '.join(refused)} (--force publishes it nevertheless)")
-    return {name: variant for name, variant in found.items() if force or name not in failed}, refused
+    return {name: variant for name, variant in variants.items() if force or name not in failed}, refused
 
 
 def with_verdict(variant: Variant, verdict: Verdict | None) -> Variant:
-    """The variant with one more verdict of the gate; the first refusal stands."""
+    """The variant with a further verdict of the gate; the first refusal stands. None: there is no further one."""
     if verdict is None:
         return variant
     gate = {**verdict.to_manifest(), **variant.gate}
@@ -70,11 +75,12 @@ def with_verdict(variant: Variant, verdict: Verdict | None) -> Variant:
     return replace(variant, gate=gate)
 
 
-def with_variants(manifest: Manifest, kept: Mapping[str, Variant], pick: str) -> Manifest:
-    """The manifest with these variants; recommended: what `pick` means among those that passed, else fp32.
+def with_variants(manifest: Manifest, variants: Mapping[str, Variant], pick: str) -> Manifest:
+    """The manifest with these variants; the one that `pick` selects is recommended, else fp32.
 
-    A variant that was forced is recommended where `pick` is its name only.
+    A variant that the gate refused (--force) is recommended only if `pick` is its name.
     """
-    fit = {name: variant for name, variant in kept.items() if may_be_chosen(variant)}
-    picked = pick if pick in kept or not fit else rank(fit, pick)
-    return replace(manifest, variants=tuple(kept.values()), recommended=picked if picked in kept else FULL.name)
+    eligible = {name: variant for name, variant in variants.items() if may_be_chosen(variant)}
+    picked = pick if pick in variants or not eligible else rank(eligible, pick)
+    recommended = picked if picked in variants else FULL.name
+    return replace(manifest, variants=tuple(variants.values()), recommended=recommended)
