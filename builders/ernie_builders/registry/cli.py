@@ -1,4 +1,4 @@
-"""`ernie-triton assets verify | list | refresh | adopt | rebase`: weights that ship, their cards and checksums."""
+"""`ernie-triton assets`: the weights that ship, their cards and checksums."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     p = argparse.ArgumentParser(prog=NAME, description="Weights and vocabularies that ship: cards and checksums.")
     p.add_argument("--assets", type=Path, default=ASSETS, help=argparse.SUPPRESS)
-    verbs = p.add_subparsers(dest="verb", required=True, metavar="verify | list | refresh | adopt | rebase")
+    verbs = p.add_subparsers(dest="verb", required=True, metavar="verify | list | refresh | adopt | rebase | figures")
     verbs.add_parser("verify", help=f"check every file against {SUMS}, and that each weight file has a card")
     verbs.add_parser("list", help="every file: size, checksum, card")
     verbs.add_parser("refresh", help=f"write {SUMS} again, after a change on purpose")
@@ -32,6 +32,8 @@ def parser() -> argparse.ArgumentParser:
     rebasing.add_argument("tasks", nargs="+", metavar="TASK", help="whose checkpoint ships")
     rebasing.add_argument("--data-dir", type=Path, required=True, help="folder with each task's data folder")
     rebasing.add_argument("--cache", type=Path, default=Path("build"), help="of finished stages (default: %(default)s)")
+    showing = verbs.add_parser("figures", help="a table of dev figures: of a model repository, and from the cards")
+    showing.add_argument("repository", type=Path, metavar="MODEL_REPOSITORY", help="built with --data-dir")
     return p
 
 
@@ -49,6 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "refresh": lambda: _refresh(args.assets),
         "adopt": lambda: _adopt(args),
         "rebase": lambda: _rebase(args),
+        "figures": lambda: _figures(args.repository),
     }
     code = run_command(NAME, lambda: lines.extend(work[args.verb]()))
     sys.stdout.write("".join(f"{line}\n" for line in lines))
@@ -89,6 +92,12 @@ def _rebase(args: argparse.Namespace) -> Iterator[str]:
 
     for task in args.tasks:
         yield rebase(task, args.data_dir, args.cache)
+
+
+def _figures(repository: Path) -> Iterator[str]:
+    from .figures import figures_table
+
+    return figures_table(repository)
 
 
 def _refresh(root: Path) -> Iterator[str]:

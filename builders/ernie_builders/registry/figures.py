@@ -1,14 +1,13 @@
 """The table of dev figures, from the manifests of a model repository and the cards of the checkpoints that ship.
 
 ernie-triton build --data-dir DATA --output model_repository    # evaluates every task on its whole dev set
-python -m ernie_builders.registry.figures model_repository
+ernie-triton assets figures model_repository
 """
 
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from ernie_runtime.repository import newest_version
 
 from ..checkpoints.checkpoint import read_checkpoint
 from ..config.tasks import ASSETS, TaskConfig, load_tasks
+from ..errors import ConfigError
 from ..kinds import get_builder_kind
 from ..modeling.model import find_base_model
 from ..presets.loading import load_presets
@@ -30,15 +30,12 @@ HEAD = (
 )
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Write the table to standard output; 2 where no repository is given."""
-    given = sys.argv[1:] if argv is None else argv
-    if len(given) != 1:
-        sys.stderr.write("usage: python -m ernie_builders.registry.figures MODEL_REPOSITORY\n")
-        return 2
-    lines = [row(Path(given[0]), task) for task in load_tasks().values() if Path(given[0], task.name).is_dir()]
-    sys.stdout.write("\n".join((*HEAD, *lines)) + "\n")
-    return 0
+def figures_table(repository: Path) -> Iterator[str]:
+    """The lines of the table, in Markdown: a row for each task that the repository has."""
+    if not repository.is_dir():
+        raise ConfigError(f"{repository}: no such directory")
+    yield from HEAD
+    yield from (row(repository, task) for task in load_tasks().values() if (repository / task.name).is_dir())
 
 
 def row(repository: Path, task: TaskConfig) -> str:
@@ -99,7 +96,3 @@ def _training(card: Mapping[str, Any]) -> str:
         return "none"
     epochs = f"{card['train']['epochs']:g}"
     return f"{epochs} epoch{'' if epochs == '1' else 's'}, {card['training_seconds'] / 60:.0f} min"
-
-
-if __name__ == "__main__":
-    sys.exit(main())

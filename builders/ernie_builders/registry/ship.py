@@ -41,7 +41,7 @@ TRIAL_ROWS = 2000  # dev rows that a step is tried on before all are evaluated
 WORD_TABLE = "ernie.embeddings.word_embeddings.weight"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Stored:
     """A checkpoint in the compact form, and what its evaluation says."""
 
@@ -110,16 +110,17 @@ def store_smallest(
             return replace(read_checkpoint(place), where=str(folder))
 
         @cache
-        def stored_result(step: float) -> Evaluated:
+        def evaluated_in(step: float) -> Evaluated:
             return evaluated(context, stored(step))
 
         step = first_kept(
             steps,
             lambda step: trial.measure(stored(step), f"in steps of {step:g}") >= wanted,
-            lambda step: stored_result(step).value >= before.value - tolerance,
+            lambda step: evaluated_in(step).value >= before.value - tolerance,
         )
-        after = stored_result(step)
-    return Stored(write_compact(folder, trained.config, trained.weights, trained.vocabulary, step, base), after)
+        after = evaluated_in(step)
+    delta = write_compact(folder, trained.config, trained.weights, trained.vocabulary, step, base)
+    return Stored(delta=delta, evaluated=after)
 
 
 def write_card(folder: Path, card: Mapping[str, Any]) -> None:
@@ -153,7 +154,8 @@ def untrained_rows(table: np.ndarray, start: np.ndarray) -> np.ndarray:
     """bool [V]: rows of float [V, H] that weight decay alone has changed, so that they are a multiple of the start."""
     table, start = table.astype(np.float64), start.astype(np.float64)
     scale = (table * start).sum(1, keepdims=True) / np.maximum((start**2).sum(1, keepdims=True), 1e-30)
-    return np.abs(table - scale * start).max(1) <= 1e-4 * np.abs(start).max(1)
+    untrained: np.ndarray = np.abs(table - scale * start).max(1) <= 1e-4 * np.abs(start).max(1)
+    return untrained
 
 
 def base_of(context: Context) -> str | None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from ernie_builders.registry import figures
-from ernie_builders.registry.figures import whole
+from ernie_builders.registry import cli
+from ernie_builders.registry.figures import HEAD, whole
 from ernie_runtime.manifest import Evaluation
 
 CARD = Evaluation(
@@ -32,6 +33,12 @@ def test_whole_sets_only(found: list[Evaluation], shown: list[Evaluation]) -> No
     assert whole(found) == shown
 
 
-def test_needs_a_repository(capsys: pytest.CaptureFixture[str]) -> None:
-    assert figures.main([]) == 2
+def test_needs_a_repository(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as raised:
+        cli.main(["figures"])
+    assert raised.value.code == 2
     assert capsys.readouterr().err.startswith("usage: ")
+    assert cli.main(["figures", str(tmp_path / "none")]) == 1
+    assert capsys.readouterr().err == f"ernie-triton assets: {tmp_path / 'none'}: no such directory\n"
+    assert cli.main(["figures", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.splitlines() == list(HEAD)
