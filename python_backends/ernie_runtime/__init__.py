@@ -1,1 +1,1 @@
-"""Text in, answers out: what builders, Triton backends and tests share. Needs numpy and tokenizers only."""
+"""Text in, answers out: the code that builders and Triton backends share. Needs only numpy and tokenizers."""

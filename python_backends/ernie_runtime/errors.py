@@ -1,4 +1,4 @@
-"""What can go wrong on the serving side.
+"""Errors of the serving code.
 
 ErnieError
 ├── InvalidItem       one text of a request cannot be answered (empty, not UTF-8, too long)
@@ -9,11 +9,11 @@ ErnieError
 
 
 class ErnieError(Exception):
-    """Base of this package's errors; the message is one line for a person."""
+    """Base of this package's errors; each message is one line for a person."""
 
 
 class InvalidItem(ErnieError):
-    """One text cannot be answered; the message gives the reason, the caller adds the item's index."""
+    """One text cannot be answered; the message is the reason, the caller adds the index of the item."""
 
 
 class ManifestError(ErnieError):

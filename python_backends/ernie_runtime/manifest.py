@@ -1,7 +1,7 @@
-"""The manifest: everything about a task that is data, written by the builders, read by all the rest.
+"""The manifest: all data about a task, written by the builders and read by everything else.
 
-One `manifest.json` lies in the version directory of a task's tokenizer, postprocessor and ensembles (the same
-bytes), and travels to clients in the ensemble's config parameter `manifest`.
+`manifest.json` lies, with the same bytes, in the version directories of a task's tokenizer, postprocessor and
+ensembles; clients get it from the parameter `manifest` of the ensemble's configuration.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ OVERFLOW = ("window", "truncate")
 
 @dataclass(frozen=True)
 class Label:
-    """One output class: `id` as the data writes it, `name` as answers show it."""
+    """One output class: `id` as in the data, `name` as in answers."""
 
     id: str
     name: str
@@ -28,11 +28,11 @@ class Label:
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """How a text is cut for the encoder; lengths in tokens unless said otherwise."""
+    """How texts are cut into windows; lengths are in tokens unless said otherwise."""
 
-    max_length: int  # a window, special tokens included
+    max_length: int  # of a window, special tokens included
     doc_stride: int  # distance between the starts of two windows of one text
-    overflow: str = "window"  # a longer text is cut into windows, or truncated to one
+    overflow: str = "window"  # "window": a longer text is cut into windows; "truncate": into one
     max_chars: int = 20_000  # a longer text is refused with INVALID_ARG
 
     def __post_init__(self) -> None:
@@ -56,9 +56,9 @@ OWN_SPLITS = ("dev", "sample")
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """A measured quality figure: `metrics` on `rows` texts of `split`, through the serving code or as told in `by`.
+    """Measured quality: `metrics` on `rows` texts of `split`, measured by the serving code or as `by` says.
 
-    split: one of OWN_SPLITS, or the name of a transfer set, which was never trained on.
+    split: one of OWN_SPLITS, or the name of a transfer set, on which the model was never trained.
     """
 
     split: str
@@ -72,24 +72,24 @@ class Variant:
     """One precision or size of the encoder, served as `<task>_encoder_<name>`."""
 
     name: str
-    engine: str  # Triton backend name
-    file: str  # what the engine is given, in the encoder's version directory
-    bytes: int  # of all files that the engine reads
+    engine: str  # name of its Triton backend
+    file: str  # what the engine loads, in the encoder's version directory
+    bytes: int  # size of all files that the engine reads
     sha256: str  # of `file`
-    max_abs_error: float  # of the exported graph against the framework's logits, on real texts
+    max_abs_error: float  # between the exported graph's logits and the framework's, on real texts
     evaluations: tuple[Evaluation, ...] = ()
-    weights: str = ""  # the file beside `file` that holds the weights, where the engine's format has two
+    weights: str = ""  # the file with the weights, where the engine's format has two files
     weights_sha256: str = ""
-    settings: Mapping[str, str] = field(default_factory=dict)  # parameters of the engine's model, as in config.pbtxt
-    made: Mapping[str, Any] = field(default_factory=dict)  # how: width, precision, calibration, sensitivity
-    gate: Mapping[str, Any] = field(default_factory=dict)  # what it had to pass, the figures, and whether it did
-    speed: Mapping[str, Any] = field(default_factory=dict)  # measured beside the other variants, in one run
-    batching: Mapping[str, Any] = field(default_factory=dict)  # calibrated: how the engine stand-ins run it
+    settings: Mapping[str, str] = field(default_factory=dict)  # parameters of the model in config.pbtxt
+    made: Mapping[str, Any] = field(default_factory=dict)  # how it was made: width, precision, calibration, sensitivity
+    gate: Mapping[str, Any] = field(default_factory=dict)  # the required figures, the measured ones, and the verdict
+    speed: Mapping[str, Any] = field(default_factory=dict)  # measured in the same run as the other variants'
+    batching: Mapping[str, Any] = field(default_factory=dict)  # calibrated: how the Python backends batch it
 
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """A task as published."""
+    """A published task."""
 
     task: str
     kind: str
@@ -103,9 +103,9 @@ class Manifest:
     recommended: str
     main_metric: str
     made_by: Mapping[str, Any] = field(default_factory=dict)
-    options: Mapping[str, Any] = field(default_factory=dict)  # a kind's own data: thresholds, trees
-    examples: tuple[tuple[str, ...], ...] = ()  # texts to try the task with, one an input
-    refused: tuple[Variant, ...] = ()  # built and measured, kept out by the gate: their `gate` says why
+    options: Mapping[str, Any] = field(default_factory=dict)  # data of the kind: thresholds, slots
+    examples: tuple[tuple[str, ...], ...] = ()  # items to try the task with, one text per input
+    refused: tuple[Variant, ...] = ()  # built and measured, but refused by the gate; their `gate` says why
     schema: int = SCHEMA
 
     def __post_init__(self) -> None:
@@ -130,22 +130,24 @@ class Manifest:
         )
 
     def compared(self) -> dict[str, Evaluation]:
-        """By variant, the evaluation to show it by: of the main metric, never of a transfer set, and on the largest
-        set that all variants (refused ones too) were measured on; those that were not measured are missing."""
-        found = {
-            variant.name: {(e.split, e.rows): e for e in variant.evaluations if self._is_own(e)}
+        """For each variant, refused ones too, the evaluation to compare it by; variants without one are missing.
+
+        It is of the main metric, never of a transfer set, and on the largest set that all variants were measured on.
+        """
+        evaluations = {
+            variant.name: {(e.split, e.rows): e for e in variant.evaluations if self._is_comparable(e)}
             for variant in (*self.variants, *self.refused)
         }
-        measured = {name: own for name, own in found.items() if own}
-        common = set.intersection(*(set(own) for own in measured.values())) if measured else set()
-        best = max(common, key=lambda key: key[1], default=None)
-        return {name: own[best] if best else list(own.values())[-1] for name, own in measured.items()}
+        measured = {name: by_set for name, by_set in evaluations.items() if by_set}
+        common_sets = set.intersection(*(set(by_set) for by_set in measured.values())) if measured else set()
+        largest = max(common_sets, key=lambda split_rows: split_rows[1], default=None)
+        return {name: by_set[largest] if largest else list(by_set.values())[-1] for name, by_set in measured.items()}
 
     def compared_on(self) -> str:
-        """What the evaluations of `compared` were made on, for a person."""
+        """The sets that the evaluations of `compared` were measured on, for a person."""
         return "; ".join(sorted({f"{e.split}, {e.rows:,} rows" for e in self.compared().values()})) or "not measured"
 
-    def _is_own(self, evaluation: Evaluation) -> bool:
+    def _is_comparable(self, evaluation: Evaluation) -> bool:
         return evaluation.split in OWN_SPLITS and self.main_metric in evaluation.metrics
 
     def to_json(self) -> str:
@@ -161,7 +163,7 @@ class Manifest:
             raise ManifestError(f"{where}: not JSON ({error})") from None
         if not isinstance(raw, dict):
             raise ManifestError(f"{where}: expected a JSON object")
-        if (schema := raw.get("schema")) != SCHEMA:  # first: another schema may have any fields
+        if (schema := raw.get("schema")) != SCHEMA:  # checked first: another schema may have other fields
             raise ManifestError(f"{where}: schema {schema} is not {SCHEMA}: publish the task again with this version")
         try:
             raw["labels"] = tuple(Label(**label) for label in raw["labels"])

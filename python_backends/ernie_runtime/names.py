@@ -11,7 +11,7 @@ QUERY, CANDIDATES = "QUERY", "CANDIDATES"
 """Inputs of the ensembles, BYTES [1]; CANDIDATES is a JSON list of strings."""
 
 RESULT = "RESULT"
-LABEL_ID, SCORE, EMBEDDING = "LABEL_ID", "SCORE", "EMBEDDING"
+LABEL_ID, SCORE, SCORES, EMBEDDING = "LABEL_ID", "SCORE", "SCORES", "EMBEDDING"
 """Outputs of the ensembles: RESULT is BYTES [1], one JSON object a text; the others are a kind's numeric outputs."""
 
 INPUT_IDS, TOKEN_TYPE_IDS = "input_ids", "token_type_ids"
@@ -23,7 +23,8 @@ LOGITS = "logits"
 INTENT_LOGITS, SLOT_LOGITS = "intent_logits", "slot_logits"
 START_LOGITS, END_LOGITS = "start_logits", "end_logits"
 ENCODER_EMBEDDING = "embedding"
-"""Outputs of the encoder, FP32, by kind; EMBEDDING is what the postprocessor makes of ENCODER_EMBEDDING."""
+TOP_SCORES, TOP_IDS = "top_scores", "top_ids"
+"""Outputs of the encoder, by kind: FP32, TOP_IDS INT64. The postprocessor makes EMBEDDING of ENCODER_EMBEDDING."""
 
 MANIFEST_PARAMETER = "manifest"
 VARIANT_PARAMETER = "variant"

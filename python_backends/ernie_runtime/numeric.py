@@ -1,4 +1,4 @@
-"""Small numeric functions that several kinds share."""
+"""Numeric functions that several kinds share."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .errors import EngineError
 
 
 def check_finite(values: np.ndarray) -> None:
-    """EngineError where a number is NaN or infinite: an answer made of it would be no answer."""
+    """EngineError where a value is NaN or infinite: no answer could be made of it."""
     if not np.isfinite(values).all():
         raise EngineError("the encoder's output is not finite (NaN or infinity)")
 
@@ -21,12 +21,12 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     EngineError where a row holds NaN or infinity, or minus infinity alone.
     """
     largest = logits.max(axis=-1, keepdims=True)
-    check_finite(largest)  # then what follows is finite too: a NaN is the largest of its row
+    check_finite(largest)  # then the rest is finite too: a NaN is the maximum of its row
     shifted = np.exp(logits - largest)
     result: np.ndarray = shifted / shifted.sum(axis=-1, keepdims=True)
     return result
 
 
 def stack(rows: Sequence[np.ndarray]) -> np.ndarray:
-    """Rows [...] as one array [B, ...]; a view where there is one row."""
+    """Rows [...] stacked into one array [B, ...]; a view where there is only one row."""
     return rows[0][None] if len(rows) == 1 else np.stack(rows)

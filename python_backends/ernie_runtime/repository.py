@@ -1,4 +1,4 @@
-"""Where things are in a model repository."""
+"""Finds versions, manifests and tokenizers in a model repository."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .text.tokenization import ErnieTokenizer
 
 
 def versions(model: Path) -> list[int]:
-    """The version numbers a model directory holds, ascending (Triton's rule: names that are whole numbers)."""
+    """The version numbers in a model directory, ascending; as in Triton, folders named by a whole number."""
     if not model.is_dir():
         return []
     return sorted(int(p.name) for p in model.iterdir() if p.is_dir() and re.fullmatch("[1-9][0-9]*", p.name))
@@ -20,14 +20,14 @@ def versions(model: Path) -> list[int]:
 
 def newest_version(model: Path) -> Path:
     """The directory of the newest version; ManifestError where there is none."""
-    found = versions(model)
-    if not found:
+    numbers = versions(model)
+    if not numbers:
         raise ManifestError(f"{model}: no version directory; publish the task with `ernie-triton build`")
-    return model / str(found[-1])
+    return model / str(numbers[-1])
 
 
 def task_manifest(repository: Path, task: str) -> Manifest:
-    """The newest manifest of a task as its ensemble has it: the recommended variant is that one's to say."""
+    """The manifest of a task's newest ensemble, which says which variant is recommended."""
     return Manifest.load(newest_version(repository / task) / MANIFEST_FILE)
 
 

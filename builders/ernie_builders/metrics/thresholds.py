@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ernie_runtime.kinds.hierarchical_classification import DEFAULT_THRESHOLD, LabelTree, keep
+from ernie_runtime.kinds.hierarchical_classification import DEFAULT_THRESHOLD, LabelTree, select_labels
 
 SCHEMES = ("default", "task", "level", "label")  # from no fitted threshold to most
 GRID = np.arange(1, 40) / 40  # candidate thresholds, 0.5 among them
@@ -44,7 +44,7 @@ def label_counts(scores: np.ndarray, gold: np.ndarray, tree: LabelTree, threshol
 
     scores: float32 [N, C]; gold: bool [N, C], the expected labels; thresholds: float64 [C].
     """
-    predicted = keep(scores, thresholds.astype(np.float32), tree)
+    predicted = select_labels(scores, thresholds.astype(np.float32), tree)
     return np.array([np.count_nonzero(part) for part in (predicted & gold, predicted, gold)])
 
 

@@ -1,7 +1,7 @@
-"""Task kinds, the serving side: one module each, found by its name.
+"""The serving side of the task kinds: one module each, found by name.
 
-To add a kind, add one module here with a `KIND` object that has what `Kind` asks for, its twin in builders/kinds,
-and an entry in builders/ernie_builders/tasks.toml.
+To add a kind, add a module here with an object `KIND` that satisfies `Kind`, its shape of RESULT in
+`ernie_runtime.results`, its twin in ernie_builders.kinds, and a task in a tasks file.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ..text.windows import Document, Window, single_text_documents
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """A tensor of the contract; dims without the batch dimension, -1 where it varies."""
+    """A tensor of the contract; dims are without the batch dimension, -1 where the size varies."""
 
     name: str
     dtype: str  # Triton's name: BYTES, INT64, FP32
@@ -31,13 +31,13 @@ class TensorSpec:
 
     @property
     def per_token(self) -> bool:
-        """Whether its first dimension is the tokens of a window."""
+        """Whether the first dimension counts the tokens of a window."""
         return self.dims[:1] == (-1,)
 
 
 @dataclass(frozen=True)
 class WindowOutput:
-    """What the encoder said of one window; each per-token output is cut to `len(offsets)`."""
+    """The encoder's outputs for one window; per-token outputs are cut to `len(offsets)`."""
 
     offsets: np.ndarray  # int32 [L, 2]
     tensors: Mapping[str, np.ndarray]
@@ -52,13 +52,13 @@ class Answer:
 
 
 class Kind(Protocol):
-    """What a kind module's KIND offers."""
+    """What the object KIND of a kind's module must offer."""
 
     name: str
     inputs: tuple[TensorSpec, ...]
-    """What a client sends, BYTES [1] each."""
+    """The inputs of the ensemble, BYTES [1] each."""
     offsets: bool
-    """Whether decoding needs the text and the tokens' character offsets."""
+    """Whether decoding needs the text and the character offsets of the tokens."""
 
     def check(self, manifest: Manifest) -> None:
         """Raise ManifestError where the manifest's labels or options do not fit the kind."""
@@ -72,36 +72,36 @@ class Kind(Protocol):
     def documents(
         self, items: Sequence[tuple[bytes | str, ...]], tokenizer: ErnieTokenizer, manifest: Manifest
     ) -> tuple[list[Document], list[Window]]:
-        """Tokenize and cut; items hold one element an input."""
+        """Tokenize items, which hold one text per input, and cut them into windows."""
 
     def decode(
         self, documents: Sequence[Document], outputs: Sequence[Sequence[WindowOutput]], manifest: Manifest
     ) -> list[Answer]:
-        """Answers for good documents (no `error`), each with its windows' outputs in order."""
+        """The answers to documents without `error`; outputs: those of each document's windows, in order."""
 
 
 class OneText:
-    """What kinds of one text have in common: the input TEXT, cut into windows."""
+    """Base of kinds of one text: the input TEXT, cut into windows."""
 
     inputs: tuple[TensorSpec, ...] = (TensorSpec(TEXT, "BYTES", (1,)),)
 
     def documents(
         self, items: Sequence[tuple[bytes | str, ...]], tokenizer: ErnieTokenizer, manifest: Manifest
     ) -> tuple[list[Document], list[Window]]:
-        """One text an item."""
+        """One document per item, of one text."""
         return single_text_documents(items, tokenizer, manifest.limits)
 
 
-def check_option_names(manifest: Manifest, known: Sequence[str] = ()) -> None:
-    """ManifestError where the manifest has an option that its kind has not: a misspelt one would do nothing."""
+def check_option_names(manifest: Manifest, names: Sequence[str] = ()) -> None:
+    """ManifestError where the manifest has an option that is not in `names`: a misspelt one would have no effect."""
     for name in manifest.options:
-        if name not in known:
-            fault = f"is none of {', '.join(known)}" if known else f"is unknown; {manifest.kind} has none"
+        if name not in names:
+            fault = f"is none of {', '.join(names)}" if names else f"is unknown; {manifest.kind} has none"
             raise ManifestError(f"task {manifest.task}: options.{name} {fault}")
 
 
 def kind_names() -> list[str]:
-    """The kinds there are."""
+    """The names of all kinds, sorted."""
     return sorted(m.name for m in pkgutil.iter_modules(__path__))
 
 

@@ -1,4 +1,4 @@
-"""Sentence embeddings: one vector a text, the mean over the windows of a long one."""
+"""Sentence embeddings: one vector per text, the mean over the windows of a long one."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from . import Answer, OneText, TensorSpec, WindowOutput, check_option_names
 POOLINGS = ("cls", "mean", "first_last_mean")
 
 
-def check_options(manifest: Manifest, known: Sequence[str]) -> None:
-    """ManifestError where the options that say how an encoder makes vectors are wrong, or one is unknown."""
-    check_option_names(manifest, known)
+def check_options(manifest: Manifest, names: Sequence[str]) -> None:
+    """ManifestError where the options on embeddings are wrong, or an option is not in `names`."""
+    check_option_names(manifest, names)
     options, where = manifest.options, f"task {manifest.task}: options"
     dimension = options.get("dimension")
     if type(dimension) is not int or dimension < 1:
@@ -36,7 +36,7 @@ def check_options(manifest: Manifest, known: Sequence[str]) -> None:
 def text_vectors(texts: Sequence[Sequence[WindowOutput]]) -> np.ndarray:
     """float64 [N, D]: the mean of each text's window embeddings, weighted by the windows' tokens.
 
-    texts: the windows of each text, at least one. EngineError where a number is not finite.
+    texts: the windows of each text, at least one. EngineError where a value is not finite.
     """
     stacked = np.stack([window.tensors[ENCODER_EMBEDDING] for windows in texts for window in windows]).astype(
         np.float64
@@ -51,14 +51,14 @@ def text_vectors(texts: Sequence[Sequence[WindowOutput]]) -> np.ndarray:
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:
-    """Vectors [N, D] at length 1; a zero vector stays zero."""
+    """Vectors [N, D] scaled to length 1; a zero vector stays zero."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     result: np.ndarray = vectors / np.where(lengths > 0, lengths, 1)
     return result
 
 
 class Embedding(OneText):
-    """TEXT -> EMBEDDING (at length 1 unless option `normalize` is false), RESULT with its `dimension`."""
+    """TEXT -> EMBEDDING (of length 1 unless option `normalize` is false), RESULT with its `dimension`."""
 
     name = "embedding"
     offsets = False
@@ -72,13 +72,13 @@ class Embedding(OneText):
         return (TensorSpec(EMBEDDING, "FP32", (manifest.options["dimension"],)),)
 
     def encoder_outputs(self, manifest: Manifest) -> tuple[TensorSpec, ...]:
-        """embedding FP32 [dimension], not yet at length 1."""
+        """embedding FP32 [dimension], not scaled yet."""
         return (TensorSpec(ENCODER_EMBEDDING, "FP32", (manifest.options["dimension"],)),)
 
     def decode(
         self, documents: Sequence[Document], outputs: Sequence[Sequence[WindowOutput]], manifest: Manifest
     ) -> list[Answer]:
-        """A vector a text."""
+        """One vector per text."""
         if not outputs:
             return []
         vectors = text_vectors(outputs)

@@ -1,6 +1,6 @@
 """The likeliest tokens for each [MASK] of a text: the pre-training task itself, served.
 
-The encoder's graph ends in softmax and top-k, so that a token's scores cross the wire and not those of the vocabulary.
+The encoder's graph ends in softmax and top-k, so that only the best scores leave the encoder, not the vocabulary's.
 """
 
 from __future__ import annotations
@@ -14,35 +14,35 @@ import numpy as np
 
 from ..errors import ManifestError
 from ..manifest import Limits, Manifest
-from ..names import TEXT
+from ..names import TEXT, TOP_IDS, TOP_SCORES
 from ..numeric import check_finite
 from ..results import MasksResult, ScoredToken
 from ..text.tokenization import SPECIAL_TOKENS, ErnieTokenizer, TokenizedText
-from ..text.windows import Cut, Document, Window, empty_fault, make_windows, read_texts, window_starts
+from ..text.windows import Document, DocumentBuilder, Window, empty_fault, make_windows, read_texts, window_starts
 from . import Answer, TensorSpec, WindowOutput
 
 MASK = "[MASK]"
 OPTIONS = ("top_k", "tokens")
-TOP_K, MOST = 5, 100
-NO_WORD = re.compile(r"\[unused\d+\]")  # spare entries of a vocabulary
+TOP_K, MAX_TOP_K = 5, 100
+UNUSED = re.compile(r"\[unused\d+\]")  # spare entries of a vocabulary
 
 
 def options_of(vocabulary: Sequence[str]) -> dict[str, Any]:
-    """What the manifest must have besides `top_k`: the tokens by id, a line each."""
+    """The options that a manifest needs besides `top_k`: the tokens by id, one per line."""
     return {"tokens": "\n".join(vocabulary)}
 
 
 @lru_cache(maxsize=64)
 def readable(tokens: str) -> list[str | None]:
-    """What a token stands for in a text, by id: "##ing" for "ing"; None for one that stands for nothing."""
+    """The text of each token, by id: "ing" for "##ing"; None for tokens that are no text."""
     return [
-        None if token in SPECIAL_TOKENS or NO_WORD.fullmatch(token) else token.removeprefix("##") or token
+        None if token in SPECIAL_TOKENS or UNUSED.fullmatch(token) else token.removeprefix("##") or token
         for token in tokens.split("\n")
     ]
 
 
-def join(pieces: Sequence[TokenizedText], texts: Sequence[str], mask_id: int) -> tuple[TokenizedText, list[int]]:
-    """A text from the pieces between its masks, and the index of each mask's token; offsets are those of the text."""
+def join_pieces(pieces: Sequence[TokenizedText], texts: Sequence[str], mask_id: int) -> tuple[TokenizedText, list[int]]:
+    """The tokens of a text from those of the pieces between its masks, and the index of each mask's token."""
     ids, offsets, masks = [], [], []
     start = tokens = 0
     for number, (piece, text) in enumerate(zip(pieces, texts, strict=True)):
@@ -57,25 +57,28 @@ def join(pieces: Sequence[TokenizedText], texts: Sequence[str], mask_id: int) ->
     return TokenizedText(np.concatenate(ids), np.concatenate(offsets)), masks
 
 
-def places(masks: Sequence[int], tokens: int, limits: Limits) -> list[tuple[int, int]]:
-    """(window, row in it) of each mask: in the window where it lies farthest from an edge, the first of equals."""
+def mask_positions(masks: Sequence[int], tokens: int, limits: Limits) -> list[tuple[int, int]]:
+    """(window, row in it) of each mask: in the window where it lies farthest from an edge, the first of equals.
+
+    masks: indices of the masks among the `tokens` tokens of a text.
+    """
     room = limits.max_length - 2
     starts = np.array(window_starts(tokens, room, limits.doc_stride, limits.overflow))
     length = min(tokens, room)
-    found = []
+    positions = []
     for mask in masks:
         position = mask - starts
-        context = np.minimum(position, length - 1 - position)  # below 0 where the window does not hold it
+        context = np.minimum(position, length - 1 - position)  # negative where the window does not hold it
         window = int(context.argmax())
-        found.append((window, int(position[window]) + 1))
-    return found
+        positions.append((window, int(position[window]) + 1))
+    return positions
 
 
 class FillMask:
-    """TEXT with [MASK] -> RESULT with `masks`: for each one, in order, its likeliest tokens; and `positions`.
+    """TEXT with [MASK] -> RESULT with `masks` (the likeliest tokens of each one, in order) and `positions`.
 
-    Options of the manifest: `top_k`, and `tokens` (see `options_of`), which the builder adds. Only windows that answer
-    a mask are run.
+    Options of the manifest: `top_k`, and `tokens` (see `options_of`), which the builder adds. Only windows that a mask
+    is answered from are run.
     """
 
     name = "fill_mask"
@@ -83,13 +86,13 @@ class FillMask:
     offsets = False  # `Document.extra` says where the masks are
 
     def check(self, manifest: Manifest) -> None:
-        """Options are known, top_k can be answered, no mask is cut off, a published manifest has all tokens."""
+        """Options are known, top_k is in range, no mask can be cut off, and a published manifest has all tokens."""
         unknown = [name for name in manifest.options if name not in OPTIONS]
         if unknown:
             raise ManifestError(f"task {manifest.task}: option {unknown[0]!r} is none of {', '.join(OPTIONS)}")
         top_k = manifest.options.get("top_k", TOP_K)
-        if type(top_k) is not int or not 1 <= top_k <= MOST:
-            raise ManifestError(f"task {manifest.task}: option top_k is {top_k!r}, expected 1 to {MOST}")
+        if type(top_k) is not int or not 1 <= top_k <= MAX_TOP_K:
+            raise ManifestError(f"task {manifest.task}: option top_k is {top_k!r}, expected 1 to {MAX_TOP_K}")
         if manifest.limits.overflow != "window":
             raise ManifestError(f'task {manifest.task}: {self.name} needs overflow "window": a mask may come late')
         tokens = manifest.options.get("tokens")
@@ -109,65 +112,65 @@ class FillMask:
     def encoder_outputs(self, manifest: Manifest) -> tuple[TensorSpec, ...]:
         """top_scores FP32 [tokens, K] (probabilities, best first), top_ids INT64 [tokens, K].
 
-        K is above top_k by the special tokens, which are no answers.
+        K exceeds top_k by the number of special tokens, which are no answers.
         """
-        most = min(manifest.options.get("top_k", TOP_K) + len(SPECIAL_TOKENS), manifest.vocabulary_size)
-        return (TensorSpec("top_scores", "FP32", (-1, most)), TensorSpec("top_ids", "INT64", (-1, most)))
+        k = min(manifest.options.get("top_k", TOP_K) + len(SPECIAL_TOKENS), manifest.vocabulary_size)
+        return (TensorSpec(TOP_SCORES, "FP32", (-1, k)), TensorSpec(TOP_IDS, "INT64", (-1, k)))
 
     def documents(
         self, items: Sequence[tuple[bytes | str, ...]], tokenizer: ErnieTokenizer, manifest: Manifest
     ) -> tuple[list[Document], list[Window]]:
-        """One text an item; `extra` holds `masks`: [window, row in it, start, end in characters] each."""
+        """One document per item; `extra` holds `masks`: [window, row in it, start, end in characters] of each."""
         texts, errors = read_texts(items, manifest.limits)
         split = [text.split(MASK) for (text,) in texts]
         tokenized = iter(tokenizer([piece for pieces in split for piece in pieces]))
-        cut = Cut(tokenizer)
+        builder = DocumentBuilder(tokenizer)
         for (text,), pieces, fault in zip(texts, split, errors, strict=True):
-            whole, masks = join([next(tokenized) for _ in pieces], pieces, tokenizer.mask_id)
+            whole, masks = join_pieces([next(tokenized) for _ in pieces], pieces, tokenizer.mask_id)
             if fault is not None or not masks:
                 missing = f"the text has no {MASK}: write {MASK} where a word is missing"
-                cut.refuse(text, fault or (missing if len(whole.ids) else empty_fault(text)))
+                builder.refuse(text, fault or (missing if len(whole.ids) else empty_fault(text)))
                 continue
-            windows = make_windows(cut.owner, whole, tokenizer, manifest.limits)
-            found = places(masks, len(whole.ids), manifest.limits)
-            used = sorted({window for window, _ in found})
+            windows = make_windows(builder.owner, whole, tokenizer, manifest.limits)
+            positions = mask_positions(masks, len(whole.ids), manifest.limits)
+            used = sorted({window for window, _ in positions})
             rows = [
                 [used.index(window), row, *whole.offsets[mask].tolist()]
-                for mask, (window, row) in zip(masks, found, strict=True)
+                for mask, (window, row) in zip(masks, positions, strict=True)
             ]
-            cut.add(text, len(whole.ids), [windows[i] for i in used], False, {"masks": rows})
-        return cut.documents, cut.windows
+            builder.add(text, len(whole.ids), [windows[i] for i in used], False, {"masks": rows})
+        return builder.documents, builder.windows
 
     def decode(
         self, documents: Sequence[Document], outputs: Sequence[Sequence[WindowOutput]], manifest: Manifest
     ) -> list[Answer]:
-        """At most top_k tokens a mask, best first; of equal scores the lower id, which is the more frequent token."""
+        """At most top_k tokens per mask, best first; of equal scores the lower id, which is the more frequent token."""
         top_k, words = manifest.options.get("top_k", TOP_K), readable(manifest.options["tokens"])
         answers = []
         for document, windows in zip(documents, outputs, strict=True):
             masks = []
             for window, row, _, _ in document.extra["masks"]:
                 tensors = windows[window].tensors
-                masks.append(best(tensors["top_scores"][row], tensors["top_ids"][row], words)[:top_k])
+                masks.append(best_tokens(tensors[TOP_SCORES][row], tensors[TOP_IDS][row], words)[:top_k])
             positions = [[start, end] for _, _, start, end in document.extra["masks"]]
             result: MasksResult = {"masks": masks, "positions": positions}
             answers.append(Answer(result, {}))
         return answers
 
 
-def best(scores: np.ndarray, ids: np.ndarray, words: Sequence[str | None]) -> list[ScoredToken]:
-    """The answers for one mask; two tokens that read the same ("ing", "##ing") are one, with both scores.
+def best_tokens(scores: np.ndarray, ids: np.ndarray, words: Sequence[str | None]) -> list[ScoredToken]:
+    """The answers for one mask; two tokens with the same text ("ing", "##ing") are one, with the sum of their scores.
 
-    scores: float32 [K]; ids: int64 [K]. EngineError where a score is no number.
+    scores: float32 [K]; ids: int64 [K]. EngineError where a score is not finite.
     """
     check_finite(scores)
-    found: dict[str, float] = {}
+    totals: dict[str, float] = {}
     order = np.lexsort((ids, -scores))
     for id, score in zip(ids[order].tolist(), scores[order].tolist(), strict=True):
         word = words[id]
         if word is not None:
-            found[word] = found.get(word, 0.0) + score
-    ranked = sorted(found.items(), key=lambda item: -item[1])
+            totals[word] = totals.get(word, 0.0) + score
+    ranked = sorted(totals.items(), key=lambda item: -item[1])
     return [{"token": word, "score": round(score, 6)} for word, score in ranked]
 
 

@@ -1,4 +1,4 @@
-"""Any number of labels for a text, in a tree: a sigmoid a label, closed under parents, given as paths."""
+"""Any number of labels per text, in a tree: a sigmoid per label, closed under parents, given as paths."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ import numpy as np
 
 from ..errors import ManifestError
 from ..manifest import Manifest
-from ..names import LOGITS
+from ..names import LOGITS, SCORES
 from ..numeric import check_finite
 from ..results import HierarchyResult
 from ..text.windows import Document
 from . import Answer, OneText, TensorSpec, WindowOutput
 
 SEPARATOR = "##"
-DEFAULT_THRESHOLD = 0.5  # of a label that the manifest's `thresholds` do not have
+DEFAULT_THRESHOLD = 0.5  # of labels that are not in the manifest's `thresholds`
 OPTIONS = ("thresholds", "threshold_choice")
 
 
 @dataclass(frozen=True, kw_only=True)
 class LabelTree:
-    """The labels' tree, read off their names: `parent##child`, any depth, every parent a label itself."""
+    """The tree of the labels, by their names: `parent##child`, of any depth; every parent is a label itself."""
 
     names: tuple[str, ...]
     parents: tuple[int, ...]  # index of the label's parent; -1 at the top
@@ -32,7 +32,7 @@ class LabelTree:
 
     @classmethod
     def of(cls, names: tuple[str, ...]) -> LabelTree:
-        """ManifestError where a part of a name is empty or a label's parent is no label."""
+        """The tree of label names; ManifestError where a part of a name is empty or a label's parent is no label."""
         index = {name: i for i, name in enumerate(names)}
         parents, levels = [], []
         for name in names:
@@ -48,21 +48,21 @@ class LabelTree:
 
     @cached_property
     def upward(self) -> list[tuple[int, int]]:
-        """(label, its parent), deepest labels first: one pass over these reaches the top."""
-        below = [i for i, parent in enumerate(self.parents) if parent >= 0]
-        return [(i, self.parents[i]) for i in sorted(below, key=lambda i: -self.levels[i])]
+        """(label, its parent), deepest labels first, so that one pass carries values up to the top."""
+        children = [i for i, parent in enumerate(self.parents) if parent >= 0]
+        return [(i, self.parents[i]) for i in sorted(children, key=lambda i: -self.levels[i])]
 
     def chain(self, label: int) -> list[int]:
         """The label's ancestors from the top, and the label itself."""
-        found = [label]
-        while self.parents[found[0]] >= 0:
-            found.insert(0, self.parents[found[0]])
-        return found
+        path = [label]
+        while self.parents[path[0]] >= 0:
+            path.insert(0, self.parents[path[0]])
+        return path
 
     def close(self, values: np.ndarray) -> np.ndarray:
-        """A copy of [N, C] in which no label's value is below one of its children's: scores, or bool for labels kept.
+        """A copy of [N, C] in which no label's value is below a child's: scores, or bool for selected labels.
 
-        What holds of a child holds of its parent, so the parent is at least as probable.
+        A text with a label has the label's parent too, so the parent is at least as probable.
         """
         closed = values.copy()
         for label, parent in self.upward:
@@ -72,7 +72,7 @@ class LabelTree:
 
 @lru_cache(maxsize=64)
 def label_tree(names: tuple[str, ...]) -> LabelTree:
-    """The tree of a manifest's label names, made once."""
+    """The tree of label names, cached."""
     return LabelTree.of(names)
 
 
@@ -82,26 +82,26 @@ def tree_of(manifest: Manifest) -> LabelTree:
 
 
 def thresholds_of(manifest: Manifest) -> np.ndarray:
-    """The score from which each label is kept, float32 [C]."""
-    given: Mapping[str, float] = manifest.options.get("thresholds", {})
-    return np.array([given.get(label.name, DEFAULT_THRESHOLD) for label in manifest.labels], np.float32)
+    """The score from which each label is selected, float32 [C]."""
+    thresholds: Mapping[str, float] = manifest.options.get("thresholds", {})
+    return np.array([thresholds.get(label.name, DEFAULT_THRESHOLD) for label in manifest.labels], np.float32)
 
 
 def sigmoid(logits: np.ndarray) -> np.ndarray:
     """Sigmoid, float32, without overflow; EngineError where a logit is not finite."""
     check_finite(logits)
-    small = np.exp(-np.abs(logits))
-    result: np.ndarray = np.where(logits >= 0, 1, small) / (1 + small)
+    exponential = np.exp(-np.abs(logits))
+    result: np.ndarray = np.where(logits >= 0, 1, exponential) / (1 + exponential)
     return result.astype(np.float32)
 
 
-def keep(scores: np.ndarray, thresholds: np.ndarray, tree: LabelTree) -> np.ndarray:
-    """The labels of each text, bool [N, C]: scores at or above their threshold, and the parents of these."""
+def select_labels(scores: np.ndarray, thresholds: np.ndarray, tree: LabelTree) -> np.ndarray:
+    """The labels of each text, bool [N, C]: those with a score of at least their threshold, and all their parents."""
     return tree.close(scores >= thresholds)
 
 
 class HierarchicalClassification(OneText):
-    """TEXT -> SCORES (a probability a label, in the manifest's order), RESULT with `labels` and `paths`."""
+    """TEXT -> SCORES (the probability of each label, in the manifest's order), RESULT with `labels` and `paths`."""
 
     name = "hierarchical_classification"
     offsets = False
@@ -118,7 +118,7 @@ class HierarchicalClassification(OneText):
 
     def numeric_outputs(self, manifest: Manifest) -> tuple[TensorSpec, ...]:
         """SCORES FP32 [labels]."""
-        return (TensorSpec("SCORES", "FP32", (len(manifest.labels),)),)
+        return (TensorSpec(SCORES, "FP32", (len(manifest.labels),)),)
 
     def encoder_outputs(self, manifest: Manifest) -> tuple[TensorSpec, ...]:
         """logits FP32 [labels]."""
@@ -127,10 +127,10 @@ class HierarchicalClassification(OneText):
     def decode(
         self, documents: Sequence[Document], outputs: Sequence[Sequence[WindowOutput]], manifest: Manifest
     ) -> list[Answer]:
-        """A label's score is its best window's, and no less than any of its children's.
+        """A label's score is that of its best window, and at least that of each child.
 
-        A text says a thing if one of its windows does, hence the largest and not the mean. Labels come in the order
-        of the tree, best first among siblings (ties in the manifest's order); paths end where no child is kept.
+        A text has a label if one of its windows has it, hence the maximum and not the mean. Labels are in the order of
+        the tree, best first among siblings (ties in the manifest's order); paths end where no child is selected.
         """
         if not outputs:
             return []
@@ -138,11 +138,11 @@ class HierarchicalClassification(OneText):
         probabilities = sigmoid(np.stack([w.tensors[LOGITS] for windows in outputs for w in windows]))
         starts = np.cumsum([0, *(len(windows) for windows in outputs[:-1])])
         scores = tree.close(np.maximum.reduceat(probabilities, starts, axis=0))
-        kept = keep(scores, thresholds_of(manifest), tree)
-        return [Answer(_result(tree, row, mine), {"SCORES": row}) for row, mine in zip(scores, kept, strict=True)]
+        selected = select_labels(scores, thresholds_of(manifest), tree)
+        return [Answer(_result(tree, row, labels), {SCORES: row}) for row, labels in zip(scores, selected, strict=True)]
 
 
-def _check_options(options: Mapping[str, Any], known: set[str]) -> None:
+def _check_options(options: Mapping[str, Any], labels: set[str]) -> None:
     unknown = [name for name in options if name not in OPTIONS]
     if unknown:
         raise ManifestError(f"options {', '.join(map(repr, unknown))} are none of {', '.join(OPTIONS)}")
@@ -150,25 +150,25 @@ def _check_options(options: Mapping[str, Any], known: set[str]) -> None:
     if not isinstance(thresholds, Mapping):
         raise ManifestError("thresholds must be a table label = number")
     for name, value in thresholds.items():
-        if name not in known:
-            raise ManifestError(f"thresholds: {name!r} is none of the {len(known)} labels")
+        if name not in labels:
+            raise ManifestError(f"thresholds: {name!r} is none of the {len(labels)} labels")
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
             raise ManifestError(f"thresholds: {name!r} is {value!r}; a threshold is a number from 0 to 1")
 
 
-def _result(tree: LabelTree, scores: np.ndarray, kept: np.ndarray) -> HierarchyResult:
-    """RESULT of one text; scores float32 [C], kept bool [C]."""
+def _result(tree: LabelTree, scores: np.ndarray, selected: np.ndarray) -> HierarchyResult:
+    """RESULT of one text; scores: float32 [C]; selected: bool [C]."""
     values = scores.tolist()
-    found = np.flatnonzero(kept).tolist()
-    # A parent's key begins its children's keys, so it comes right before them.
-    found.sort(key=lambda label: [(-values[step], step) for step in tree.chain(label)])
-    inner = {tree.parents[label] for label in found}
+    labels = np.flatnonzero(selected).tolist()
+    # A parent's key is a prefix of its children's keys, so it comes right before them.
+    labels.sort(key=lambda label: [(-values[step], step) for step in tree.chain(label)])
+    inner = {tree.parents[label] for label in labels}
     return {
         "labels": [
             {"label": tree.names[label], "level": tree.levels[label], "score": round(values[label], 6)}
-            for label in found
+            for label in labels
         ],
-        "paths": [tree.names[label].split(SEPARATOR) for label in found if label not in inner],
+        "paths": [tree.names[label].split(SEPARATOR) for label in labels if label not in inner],
     }
 
 

@@ -1,7 +1,7 @@
-"""What a speaker wants and with what: one intent for an utterance, and the slots in it as exact character spans.
+"""One intent per utterance, and its slots as exact character spans.
 
-The joint model of ERNIE 3.0 Tiny: one encoder with a head for the intent and one for the slots' BIO tags. The two
-answers are chosen together, so that they fit each other: the likeliest pair of an intent and slots that it can have.
+The joint model of ERNIE 3.0 Tiny: one encoder with a head for the intent and one for the slots' BIO tags. Both answers
+are chosen together: the likeliest pair of an intent and slots that it can have.
 """
 
 from __future__ import annotations
@@ -30,32 +30,32 @@ def slot_tags(manifest: Manifest) -> TagSet:
 
 
 def allowed_tags(tags: TagSet, manifest: Manifest) -> np.ndarray:
-    """bool [intents, tags]: the tags that may go with each intent, by options.slots_of; all where it is not named."""
+    """bool [intents, tags]: the tags that each intent allows by options.slots_of; all where it is not named."""
     slots_of = manifest.options.get("slots_of", {})
     types = [tag[2:] for tag in tags.tags]
     rows = [slots_of.get(label.id) for label in manifest.labels]
     return np.array([[slots is None or not kind or kind in slots for kind in types] for slots in rows])
 
 
-def choose(
+def choose_intent(
     intent: np.ndarray, tags: TagSet, allowed: np.ndarray, scores: np.ndarray, joined: np.ndarray
 ) -> tuple[int, np.ndarray]:
-    """The likeliest intent and path of tags that go together; ties go to the first intent.
+    """The likeliest pair of an intent and a path of tags that it allows; ties go to the first intent.
 
     intent: probabilities [intents]; scores: log-probabilities [n, tags]; joined: bool [n], see `TagSet.best_path`.
     """
     best, path = int(np.argmax(intent)), tags.best_path(scores, joined)
     if allowed[best, path].all():
-        return best, path  # the best of each, so the best pair
+        return best, path  # the best of both, so the best pair
     likelihood, highest = log_probabilities(intent), -np.inf
     for row in np.unique(allowed, axis=0):  # intents with the same slots have the same path
-        mine = np.flatnonzero((allowed == row).all(axis=1))
-        candidate = int(mine[np.argmax(intent[mine])])
+        intents = np.flatnonzero((allowed == row).all(axis=1))
+        candidate = int(intents[np.argmax(intent[intents])])
         masked = np.where(row, scores, IMPOSSIBLE)
-        its_path = tags.best_path(masked, joined)
-        value = float(likelihood[candidate]) + tags.path_score(its_path, masked, joined)
+        candidate_path = tags.best_path(masked, joined)
+        value = float(likelihood[candidate]) + tags.path_score(candidate_path, masked, joined)
         if value > highest or (value == highest and candidate < best):
-            best, path, highest = candidate, its_path, value
+            best, path, highest = candidate, candidate_path, value
     return best, path
 
 
@@ -63,14 +63,14 @@ class IntentSlots(OneText):
     """TEXT -> LABEL_ID and SCORE of the intent, RESULT with `intent` and `slots`.
 
     The manifest's labels are the intents. options.slots: the slot types. Learnt from the training text: options.values,
-    {slot: {text: what is meant by it}}, and options.slots_of, {intent: the slots it can have}.
+    {slot: {text: its normal form}}, and options.slots_of, {intent: the slots it can have}.
     """
 
     name = "intent_slots"
     offsets = True
 
     def check(self, manifest: Manifest) -> None:
-        """At least two intents; slot types are distinct names; what is learnt belongs to them."""
+        """At least two intents; slot types are distinct names; the learnt options name only these."""
         where = f"task {manifest.task}: {self.name}"
         check_option_names(manifest, OPTIONS)
         if len(manifest.labels) < 2:
@@ -83,18 +83,18 @@ class IntentSlots(OneText):
         values = manifest.options.get("values", {})
         if not isinstance(values, Mapping) or not all(isinstance(v, Mapping) for v in values.values()):
             raise ManifestError(f"{where}: options.values must be a table {{slot: {{text: value}}}}")
-        for slot, known in values.items():
+        for slot, normal_forms in values.items():
             if slot not in slots:
                 raise ManifestError(f"{where}: options.values has {slot!r}, which options.slots has not")
-            if not all(isinstance(value, str) for value in known.values()):
+            if not all(isinstance(value, str) for value in normal_forms.values()):
                 raise ManifestError(f"{where}: options.values.{slot} has a value that is not a string")
 
         slots_of = manifest.options.get("slots_of", {})
         if not isinstance(slots_of, Mapping) or not all(isinstance(s, (list, tuple)) for s in slots_of.values()):
             raise ManifestError(f"{where}: options.slots_of must be a table {{intent: [slots]}}")
         ids = [label.id for label in manifest.labels]
-        for intent, mine in slots_of.items():
-            unknown = [slot for slot in mine if slot not in slots] + ([] if intent in ids else [intent])
+        for intent, intent_slots in slots_of.items():
+            unknown = [slot for slot in intent_slots if slot not in slots] + ([] if intent in ids else [intent])
             if unknown:
                 raise ManifestError(f"{where}: options.slots_of has {unknown[0]!r}, which the task has not")
 
@@ -112,21 +112,21 @@ class IntentSlots(OneText):
     def decode(
         self, documents: Sequence[Document], outputs: Sequence[Sequence[WindowOutput]], manifest: Manifest
     ) -> list[Answer]:
-        """Intents by their mean probability over windows, tags stitched; see `choose`. SCORE is the intent's own."""
+        """The intent by mean probability over windows, stitched tags; see `choose_intent`. SCORE is the intent's."""
         if not outputs:
             return []
         tags, values = slot_tags(manifest), manifest.options.get("values", {})
         allowed = allowed_tags(tags, manifest)
         intents = mean_probabilities(outputs, INTENT_LOGITS)
         stitched = [stitch(d, w, SLOT_LOGITS, manifest.limits) for d, w in zip(documents, outputs, strict=True)]
-        # One call for all texts: on short ones numpy's calls cost more than its work.
-        everything = softmax(np.concatenate([logits for logits, _ in stitched]))
-        logarithms = log_probabilities(everything)
+        # One call for all texts: for short texts numpy's calls cost more than their work.
+        all_probabilities = softmax(np.concatenate([logits for logits, _ in stitched]))
+        logarithms = log_probabilities(all_probabilities)
         answers, last = [], 0
         for document, intent, (_, offsets) in zip(documents, intents, stitched, strict=True):
             first, last = last, last + len(offsets)
-            probabilities, scores = everything[first:last], logarithms[first:last]
-            best, path = choose(intent, tags, allowed, scores, joined_tokens(document.text, offsets))
+            probabilities, scores = all_probabilities[first:last], logarithms[first:last]
+            best, path = choose_intent(intent, tags, allowed, scores, joined_tokens(document.text, offsets))
             slots: list[SlotSpan] = []
             for start, end, slot, score in tagged_spans(tags, path, probabilities, offsets):
                 text = document.text[start:end]

@@ -1,4 +1,4 @@
-"""Answers to a question, cut from a context: start and end logits, n-best over all windows (SQuAD, CMRC2018)."""
+"""Answers to a question as spans of a context: start and end logits, n-best over all windows (SQuAD, CMRC2018)."""
 
 from __future__ import annotations
 
@@ -19,49 +19,48 @@ from ..text.windows import Document, Window, decode_utf8
 from ..text.words import word_bounds
 from . import Answer, TensorSpec, WindowOutput
 
-STARTS = 20  # likeliest first tokens of a window that are looked at, each with all ends in reach
-KEPT = 40  # best spans of a window
-FINITE = -1e30  # stands for the logit of a token that can be no answer
+STARTS = 20  # likeliest first tokens of a window that are tried, each with all ends in reach
+BEST_SPANS = 40  # spans of a window that are kept
+IMPOSSIBLE = -1e30  # finite logit of a token that cannot be part of an answer
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
     """The kind's options in the manifest."""
 
-    n_best: int = 5  # answers given
+    n_best: int = 5  # the maximum of answers
     max_answer_tokens: int = 50
-    max_question_tokens: int = 64  # a longer question is cut, and the answer says truncated
-    script: str = ""  # "t2s": texts are read as simplified Chinese, answers given as they were sent
-    no_answer_threshold: float | None = None  # no answers where no_answer_score is above; None: always the best
+    max_question_tokens: int = 64  # a longer question is cut, and RESULT says truncated
+    script: str = ""  # "t2s": texts are read as simplified Chinese, answers are given as sent
+    no_answer_threshold: float | None = None  # above this no_answer_score there are no answers; None: always some
 
     @classmethod
     def of(cls, manifest: Manifest) -> Options:
         """From the manifest; ManifestError names the task and the option."""
-        where, known = f"task {manifest.task}: options", [f.name for f in fields(cls)]
+        where, names = f"task {manifest.task}: options", [f.name for f in fields(cls)]
         for name in manifest.options:
-            if name not in known:
-                raise ManifestError(f"{where}: unknown option {name!r}; known are {', '.join(known)}")
-        found = cls(**manifest.options)
+            if name not in names:
+                raise ManifestError(f"{where}: unknown option {name!r}; known are {', '.join(names)}")
+        options = cls(**manifest.options)
         for name in ("n_best", "max_answer_tokens", "max_question_tokens"):
-            value = getattr(found, name)
+            value = getattr(options, name)
             if type(value) is not int or value < 1:
                 raise ManifestError(f"{where}.{name} is {value!r}; it must be a whole number from 1")
-        if found.script not in ("", *SCRIPTS):
-            raise ManifestError(f"{where}.script {found.script!r} is none of {', '.join(SCRIPTS)}, or empty")
-        limit = found.no_answer_threshold
+        if options.script not in ("", *SCRIPTS):
+            raise ManifestError(f"{where}.script {options.script!r} is none of {', '.join(SCRIPTS)}, or empty")
+        limit = options.no_answer_threshold
         if limit is not None and (type(limit) not in (int, float) or not 0 <= limit <= 1):
             raise ManifestError(f"{where}.no_answer_threshold is {limit!r}; it must be a probability from 0 to 1")
-        return found
+        return options
 
 
 class QuestionAnswering:
     """QUESTION, CONTEXT -> RESULT with `answers`, best first, and `no_answer_score`.
 
-    A span's logit is the sum of the log-probabilities of its first and its last token, each a softmax over a
-    window's [CLS] and context tokens, so that windows can be compared: [CLS] stands for "not here". Scores are a
-    softmax over the best spans of all windows (KEPT a window, the same span of two windows counts once, with its
-    better logit) and over no answer, whose logit is that of the window least sure of it (Devlin et al. 2018,
-    section 4.3).
+    The logit of a span is the sum of the log-probabilities of its first and last token, each a softmax over the [CLS]
+    and context tokens of the window, so that windows can be compared: [CLS] stands for "not here". Scores are a
+    softmax over the best spans of all windows (BEST_SPANS per window; a span of two windows counts once, with its
+    better logit) and over no answer, whose logit is the smallest of any window (Devlin et al. 2018, section 4.3).
     """
 
     name = "question_answering"
@@ -69,7 +68,7 @@ class QuestionAnswering:
     offsets = True
 
     def check(self, manifest: Manifest) -> None:
-        """The options make sense, an answer fits where windows overlap, and the script's converter is there."""
+        """The options are valid, an answer fits where windows overlap, and the script's converter is installed."""
         options, limits = Options.of(manifest), manifest.limits
         check_pair_limits(manifest)
         room = limits.max_length - SPECIAL
@@ -97,10 +96,10 @@ class QuestionAnswering:
         """[CLS] QUESTION [SEP] a piece of CONTEXT [SEP]; a document's text is the context as sent."""
         options = Options.of(manifest)
         names = ("the question", "the context")
-        read = items
+        converted = items
         if options.script:
-            read = [tuple(convert_item(raw, options.script, manifest.limits) for raw in item) for item in items]
-        documents, windows = pair_documents(read, tokenizer, manifest.limits, names, options.max_question_tokens)
+            converted = [tuple(convert_item(raw, options.script, manifest.limits) for raw in item) for item in items]
+        documents, windows = pair_documents(converted, tokenizer, manifest.limits, names, options.max_question_tokens)
         if options.script:
             documents = [
                 replace(d, text=decode_utf8(raw)) if d.error is None else d
@@ -120,32 +119,32 @@ class QuestionAnswering:
         for document, windows in zip(documents, outputs, strict=True):
             last = first + len(windows)
             low, high = np.searchsorted(spans.window, (first, last))
-            none = float(spans.none[first:last].min())
-            answers.append(_answer(document.text, spans, slice(int(low), int(high)), none, options))
+            no_answer = float(spans.no_answer[first:last].min())
+            answers.append(_answer(document.text, spans, slice(int(low), int(high)), no_answer, options))
             first = last
         return answers
 
 
 @dataclass(frozen=True, kw_only=True)
 class Spans:
-    """Candidates of many windows: arrays of one length, ordered by window; `none` has one value a window."""
+    """Candidate spans of many windows: arrays of equal length, ordered by window; `no_answer` has one per window."""
 
     window: np.ndarray  # int64
     start: np.ndarray  # int64, characters
     end: np.ndarray  # int64
     logit: np.ndarray  # float32
     context: np.ndarray  # int64, tokens of the context between the span and the nearer edge of its window
-    none: np.ndarray  # float32 [W], the logit of no answer
+    no_answer: np.ndarray  # float32 [W], the logit of no answer
 
 
 def best_spans(windows: Sequence[WindowOutput], max_tokens: int) -> Spans:
-    """The KEPT best spans of each window, from its STARTS likeliest starts and all ends in reach of them.
+    """The BEST_SPANS best spans of each window, from its STARTS likeliest starts and all ends in their reach.
 
     Only context tokens (those with offsets) start or end a span.
     """
     length = max(len(w.offsets) for w in windows)
     offsets = np.zeros((len(windows), length, 2), np.int64)
-    logits = np.full((2, len(windows), length), FINITE, np.float32)
+    logits = np.full((2, len(windows), length), IMPOSSIBLE, np.float32)
     for number, window in enumerate(windows):
         size = len(window.offsets)
         offsets[number, :size] = window.offsets
@@ -153,8 +152,8 @@ def best_spans(windows: Sequence[WindowOutput], max_tokens: int) -> Spans:
         logits[1, number, :size] = window.tensors[END_LOGITS]
     real = offsets[:, :, 1] > 0
     starts, ends = _log_softmax(logits, real)
-    none = starts[:, 0] + ends[:, 0]
-    starts[~real], ends[~real] = FINITE, FINITE
+    no_answer = starts[:, 0] + ends[:, 0]
+    starts[~real], ends[~real] = IMPOSSIBLE, IMPOSSIBLE
 
     firsts = np.argsort(-starts, axis=1, kind="stable")[:, :STARTS]  # [W, S]
     lasts = firsts[:, :, None] + np.arange(min(max_tokens, length))  # [W, S, M]
@@ -163,10 +162,10 @@ def best_spans(windows: Sequence[WindowOutput], max_tokens: int) -> Spans:
     logit = np.take_along_axis(starts, firsts, axis=1)[:, :, None] + np.take_along_axis(ends, lasts, axis=1).reshape(
         inside.shape
     )
-    logit = np.where(inside, logit, FINITE).reshape(lasts.shape)
-    kept = np.argsort(-logit, axis=1, kind="stable")[:, :KEPT]
-    row, rank = np.nonzero(np.take_along_axis(logit, kept, axis=1) > FINITE / 2)
-    chosen = kept[row, rank]
+    logit = np.where(inside, logit, IMPOSSIBLE).reshape(lasts.shape)
+    best = np.argsort(-logit, axis=1, kind="stable")[:, :BEST_SPANS]
+    row, rank = np.nonzero(np.take_along_axis(logit, best, axis=1) > IMPOSSIBLE / 2)
+    chosen = best[row, rank]
     first, last = firsts[row, chosen // inside.shape[2]], lasts[row, chosen]
     left = real.argmax(axis=1)  # a window's first context token, and its last
     right = length - 1 - real[:, ::-1].argmax(axis=1)
@@ -177,7 +176,7 @@ def best_spans(windows: Sequence[WindowOutput], max_tokens: int) -> Spans:
         end=offsets[row, last, 1],
         logit=logit[row, chosen],
         context=context,
-        none=none,
+        no_answer=no_answer,
     )
 
 
@@ -185,30 +184,33 @@ def _log_softmax(logits: np.ndarray, real: np.ndarray) -> np.ndarray:
     """Log-probabilities [2, W, L] over [CLS] and the context tokens; EngineError where one is not finite."""
     allowed = real.copy()
     allowed[:, 0] = True
-    masked = np.where(allowed, logits, np.float32(FINITE))
+    masked = np.where(allowed, logits, np.float32(IMPOSSIBLE))
     check_finite(masked)
     shifted = masked - masked.max(axis=-1, keepdims=True)
     result: np.ndarray = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
     return result
 
 
-def _answer(text: str, spans: Spans, mine: slice, none: float, options: Options) -> Answer:
-    """The n best of one context; ties go to the span with most context, then the earlier, then the shorter."""
+def _answer(text: str, spans: Spans, rows: slice, no_answer: float, options: Options) -> Answer:
+    """The n best answers of one context; ties go to the span with most context, then the earlier, then the shorter.
+
+    rows: those of `spans` that are of this context; no_answer: logit.
+    """
     left, right = word_bounds(text)
-    start, end, logit = left[spans.start[mine]], right[spans.end[mine]], spans.logit[mine]
-    order = np.lexsort((end, start, -spans.context[mine], -logit))
+    start, end, logit = left[spans.start[rows]], right[spans.end[rows]], spans.logit[rows]
+    order = np.lexsort((end, start, -spans.context[rows], -logit))
     start, end, logit = start[order], end[order], logit[order]
-    _, best = np.unique(start * (len(text) + 1) + end, return_index=True)  # the first, so the best, of each
+    _, best = np.unique(start * (len(text) + 1) + end, return_index=True)  # the first of equal spans, so the best
     best.sort()
     start, end = start[best], end[best]
-    weights = np.append(logit[best], none).astype(np.float64)
+    weights = np.append(logit[best], no_answer).astype(np.float64)
     weights = np.exp(weights - weights.max())
     scores = weights / weights.sum()
     limit = options.no_answer_threshold
     count = 0 if limit is not None and scores[-1] > limit else options.n_best
-    rows = zip(start[:count].tolist(), end[:count].tolist(), scores[:-1][:count].tolist(), strict=True)
+    chosen = zip(start[:count].tolist(), end[:count].tolist(), scores[:-1][:count].tolist(), strict=True)
     answers: list[AnswerSpan] = [
-        {"text": text[s:e], "start": s, "end": e, "score": round(score, 6)} for s, e, score in rows
+        {"text": text[s:e], "start": s, "end": e, "score": round(score, 6)} for s, e, score in chosen
     ]
     result: AnswersResult = {"answers": answers, "no_answer_score": round(float(scores[-1]), 6)}
     return Answer(result, {})

@@ -1,4 +1,4 @@
-"""The candidates for a query, best first: a pair classifier reads the query with each of them (a cross-encoder)."""
+"""Ranks candidates for a query: a pair classifier reads the query with each of them (a cross-encoder)."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ from ..numeric import softmax
 from ..results import RankedCandidate, RankingResult
 from ..text.pairs import check_pair_limits, pair_windows
 from ..text.tokenization import ErnieTokenizer
-from ..text.windows import MAX_WINDOWS, Cut, Document, Window, decode_utf8, empty_fault, read_text
+from ..text.windows import MAX_WINDOWS, Document, DocumentBuilder, Window, decode_utf8, empty_fault, read_text
 from . import Answer, TensorSpec, WindowOutput
 
 MAX_CANDIDATES = 256
-EXTRA_CANDIDATES = "candidates"  # in Document.extra: the candidates' texts, one a window
+EXTRA_CANDIDATES = "candidates"  # key of Document.extra: the candidates' texts, one per window
 
 
-def read_candidates(raw: bytes | str, limits: Limits, most: int = MAX_CANDIDATES) -> list[str]:
-    """The strings of a JSON list; InvalidItem where it is none, too long, or one of them is no text."""
+def read_candidates(raw: bytes | str, limits: Limits, max_candidates: int = MAX_CANDIDATES) -> list[str]:
+    """The strings of a JSON list; InvalidItem where it is no list, is too long, or holds anything but texts."""
     try:
-        found = json.loads(decode_utf8(raw))
+        candidates = json.loads(decode_utf8(raw))
     except InvalidItem as error:
         raise InvalidItem(f"the list of candidates is {error}") from None
     except (ValueError, RecursionError) as error:
         raise InvalidItem(f"the candidates are not JSON ({error}); send a list of strings") from None
-    if not isinstance(found, list):
+    if not isinstance(candidates, list):
         raise InvalidItem("the candidates are JSON but no list; send a list of strings")
-    if not found:
+    if not candidates:
         raise InvalidItem("the list of candidates is empty")
-    if len(found) > most:
-        raise InvalidItem(f"{len(found):,} candidates, this task takes at most {most:,}")
-    for number, text in enumerate(found):
+    if len(candidates) > max_candidates:
+        raise InvalidItem(f"{len(candidates):,} candidates, this task takes at most {max_candidates:,}")
+    for number, text in enumerate(candidates):
         if not isinstance(text, str):
             raise InvalidItem(f"candidate {number} is no string; send a list of strings")
         read_text(text, limits, f"candidate {number}")
-    return found
+    return candidates
 
 
 class Ranking:
@@ -64,9 +64,11 @@ class Ranking:
         for name in manifest.options:
             if name != "max_candidates":
                 raise ManifestError(f"{where}: options.{name} is unknown; {self.name} has max_candidates")
-        most = manifest.options.get("max_candidates", MAX_CANDIDATES)
-        if type(most) is not int or not 1 <= most <= MAX_WINDOWS:
-            raise ManifestError(f"{where}: options.max_candidates is {most!r}; it must be from 1 to {MAX_WINDOWS:,}")
+        max_candidates = manifest.options.get("max_candidates", MAX_CANDIDATES)
+        if type(max_candidates) is not int or not 1 <= max_candidates <= MAX_WINDOWS:
+            raise ManifestError(
+                f"{where}: options.max_candidates is {max_candidates!r}; it must be from 1 to {MAX_WINDOWS:,}"
+            )
 
     def numeric_outputs(self, manifest: Manifest) -> tuple[TensorSpec, ...]:
         """None."""
@@ -79,43 +81,45 @@ class Ranking:
     def documents(
         self, items: Sequence[tuple[bytes | str, ...]], tokenizer: ErnieTokenizer, manifest: Manifest
     ) -> tuple[list[Document], list[Window]]:
-        """A window a candidate: [CLS] query [SEP] candidate [SEP], token types 0 and 1, the longer text cut to fit."""
-        limits, most = manifest.limits, manifest.options.get("max_candidates", MAX_CANDIDATES)
+        """One window per candidate: [CLS] query [SEP] candidate [SEP], token types 0 and 1; the longer text is cut."""
+        limits, max_candidates = manifest.limits, manifest.options.get("max_candidates", MAX_CANDIDATES)
         texts: list[list[str]] = []  # of each item: the query, then its candidates
         faults: list[str | None] = []
         for query, candidates in items:
             try:
-                texts.append([read_text(query, limits, "the query"), *read_candidates(candidates, limits, most)])
+                texts.append(
+                    [read_text(query, limits, "the query"), *read_candidates(candidates, limits, max_candidates)]
+                )
                 faults.append(None)
             except InvalidItem as error:
                 texts.append([])
                 faults.append(str(error))
         tokenized = iter(tokenizer([text for item in texts for text in item]))
-        cut = Cut(tokenizer)
+        builder = DocumentBuilder(tokenizer)
         for item, fault in zip(texts, faults, strict=True):
-            read = [next(tokenized) for _ in item]
+            tokens = [next(tokenized) for _ in item]
             names = ["the query", *(f"candidate {number}" for number in range(len(item) - 1))]
-            for text, one, name in zip(item, read, names, strict=False):
-                if fault is None and len(one.ids) == 0:
+            for text, text_tokens, name in zip(item, tokens, names, strict=False):
+                if fault is None and len(text_tokens.ids) == 0:
                     fault = empty_fault(text, name)
             if fault is not None:
-                cut.refuse("", fault)
+                builder.refuse("", fault)
                 continue
-            pairs = [pair_windows(cut.owner, read[0], candidate, tokenizer, limits) for candidate in read[1:]]
-            windows = [window for found, _ in pairs for window in found]
-            tokens = sum(len(one.ids) for one in read)
-            cut.add(item[0], tokens, windows, any(short for _, short in pairs), {EXTRA_CANDIDATES: item[1:]})
-        return cut.documents, cut.windows
+            pairs = [pair_windows(builder.owner, tokens[0], candidate, tokenizer, limits) for candidate in tokens[1:]]
+            windows = [window for pair, _ in pairs for window in pair]
+            count = sum(len(text_tokens.ids) for text_tokens in tokens)
+            builder.add(item[0], count, windows, any(truncated for _, truncated in pairs), {EXTRA_CANDIDATES: item[1:]})
+        return builder.documents, builder.windows
 
     def decode(
         self, documents: Sequence[Document], outputs: Sequence[Sequence[WindowOutput]], manifest: Manifest
     ) -> list[Answer]:
-        """Sorted by the probability of the second label; equal ones keep the order they were sent in."""
+        """The candidates by probability of the second label; equal ones keep the order in which they were sent."""
         answers = []
         for document, windows in zip(documents, outputs, strict=True):
             logits = np.stack([window.tensors[LOGITS] for window in windows]).astype(np.float64)
             scores = softmax(logits)[:, 1].tolist()
-            # By the logits' distance: near 1 many probabilities are the same number.
+            # Sorted by the difference of the logits: near 1 many probabilities are the same float.
             order = np.argsort(logits[:, 0] - logits[:, 1], kind="stable").tolist()
             texts = document.extra[EXTRA_CANDIDATES]
             ranking: list[RankedCandidate] = [

@@ -1,4 +1,4 @@
-"""One label for a text: softmax over the classes, averaged over the windows of a long text."""
+"""One label per text: softmax over the classes, averaged over the windows of a long text."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from ..results import LabelResult, ScoredLabel
 from ..text.windows import Document
 from . import Answer, OneText, TensorSpec, WindowOutput, check_option_names
 
-TOP = 5
+TOP = 5  # best labels in an answer
 
 
 def mean_probabilities(outputs: Sequence[Sequence[WindowOutput]], name: str) -> np.ndarray:
-    """Probabilities of each text's classes, float32 [N, C]: the mean over its windows, weighted by their tokens.
+    """Class probabilities of each text, float32 [N, C]: the mean over its windows, weighted by their tokens.
 
-    outputs: the windows of each text, at least one; name: the tensor of logits [C].
+    outputs: the windows of each text, at least one; name: of the tensor of logits [C].
     """
-    # One call for all windows: a dozen numpy calls a text would cost more than the tokenizer.
+    # One call for all windows: a dozen numpy calls per text would cost more than the tokenizer.
     probabilities = softmax(stack([window.tensors[name] for windows in outputs for window in windows]))
     if len(probabilities) == len(outputs):
-        return probabilities  # a window each
+        return probabilities  # each text has one window
     means = np.empty((len(outputs), probabilities.shape[1]), np.float32)
     first = 0
-    for row, windows in enumerate(outputs):
-        mine = probabilities[first : first + len(windows)]
+    for text, windows in enumerate(outputs):
+        rows = probabilities[first : first + len(windows)]
         weights = [max(len(window.offsets) - 2, 1) for window in windows]
-        means[row] = mine[0] if len(windows) == 1 else np.average(mine, axis=0, weights=weights)
+        means[text] = rows[0] if len(windows) == 1 else np.average(rows, axis=0, weights=weights)
         first += len(windows)
     return means
 
@@ -59,14 +59,14 @@ class SequenceClassification(OneText):
     def decode(
         self, documents: Sequence[Document], outputs: Sequence[Sequence[WindowOutput]], manifest: Manifest
     ) -> list[Answer]:
-        """Mean probability over windows, weighted by their tokens; ties go to the first label."""
+        """The labels by mean probability over the windows, weighted by their tokens; ties go to the first label."""
         if not outputs:
             return []
         names = [label.name for label in manifest.labels]
         scores = mean_probabilities(outputs, LOGITS)
         best = np.argsort(-scores, axis=1, kind="stable")[:, :TOP]
         answers = []
-        rows = np.arange(len(scores))[:, None]  # numpy's take_along_axis costs a single text four times as much
+        rows = np.arange(len(scores))[:, None]  # for a single text, np.take_along_axis takes four times as long
         for order, values in zip(best.tolist(), scores[rows, best].tolist(), strict=True):
             top: list[ScoredLabel] = [
                 {"label": names[i], "score": round(value, 6)} for i, value in zip(order, values, strict=True)

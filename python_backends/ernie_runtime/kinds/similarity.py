@@ -1,4 +1,4 @@
-"""How alike two texts are: the cosine of their embeddings, each text encoded apart (Reimers & Gurevych 2019)."""
+"""Similarity of two texts: the cosine of their embeddings, each text encoded alone (Reimers & Gurevych 2019)."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from ..names import ENCODER_EMBEDDING, SCORE, TEXT, TEXT_PAIR
 from ..results import SimilarityResult
 from ..text.pairs import good_pairs
 from ..text.tokenization import ErnieTokenizer
-from ..text.windows import Cut, Document, Window, make_windows
+from ..text.windows import Document, DocumentBuilder, Window, make_windows
 from . import Answer, TensorSpec, WindowOutput
 from .embedding import check_options, text_vectors, unit
 
-NAMES = ("the text", "the second text")  # what messages call the inputs
-FIRST = "first"  # in Document.extra: how many of its windows are the first text's
+NAMES = ("the text", "the second text")  # of the inputs, in messages
+FIRST = "first"  # key of Document.extra: the number of windows that are the first text's
 
 
 class Similarity:
@@ -30,10 +30,10 @@ class Similarity:
     def check(self, manifest: Manifest) -> None:
         """options: dimension; pooling and max_score have defaults."""
         check_options(manifest, ("dimension", "pooling", "max_score"))
-        highest = manifest.options.get("max_score", 1)
-        if type(highest) not in (int, float) or not 0 < highest < float("inf"):
+        max_score = manifest.options.get("max_score", 1)
+        if type(max_score) not in (int, float) or not 0 < max_score < float("inf"):
             raise ManifestError(
-                f"task {manifest.task}: options.max_score is {highest!r}; it must be the score that the data gives "
+                f"task {manifest.task}: options.max_score is {max_score!r}; it must be the score that the data gives "
                 "to texts of the same meaning, a number above 0"
             )
 
@@ -42,7 +42,7 @@ class Similarity:
         return (TensorSpec(SCORE, "FP32", (1,)),)
 
     def encoder_outputs(self, manifest: Manifest) -> tuple[TensorSpec, ...]:
-        """embedding FP32 [dimension], of one window of one of the texts."""
+        """embedding FP32 [dimension], of one window of one text."""
         return (TensorSpec(ENCODER_EMBEDDING, "FP32", (manifest.options["dimension"],)),)
 
     def documents(
@@ -50,21 +50,21 @@ class Similarity:
     ) -> tuple[list[Document], list[Window]]:
         """The windows of the first text, then those of the second; neither sees the other."""
         limits = manifest.limits
-        cut = Cut(tokenizer)
-        for text, *both in good_pairs(items, cut, limits, NAMES):
-            first, second = (make_windows(cut.owner, one, tokenizer, limits) for one in both)
-            lengths = [len(one.ids) for one in both]
+        builder = DocumentBuilder(tokenizer)
+        for text, *pair in good_pairs(items, builder, limits, NAMES):
+            first, second = (make_windows(builder.owner, tokens, tokenizer, limits) for tokens in pair)
+            lengths = [len(tokens.ids) for tokens in pair]
             truncated = limits.overflow == "truncate" and max(lengths) > limits.max_length - 2
-            cut.add(text, sum(lengths), [*first, *second], truncated, {FIRST: len(first)})
-        return cut.documents, cut.windows
+            builder.add(text, sum(lengths), [*first, *second], truncated, {FIRST: len(first)})
+        return builder.documents, builder.windows
 
     def decode(
         self, documents: Sequence[Document], outputs: Sequence[Sequence[WindowOutput]], manifest: Manifest
     ) -> list[Answer]:
-        """The cosine of the two texts' vectors; 0 where one of them is a zero vector."""
+        """The cosine of the two embeddings; 0 where one of them is a zero vector."""
         if not outputs:
             return []
-        texts = []
+        texts: list[Sequence[WindowOutput]] = []
         for document, windows in zip(documents, outputs, strict=True):
             first = document.extra[FIRST]
             texts += [windows[:first], windows[first:]]

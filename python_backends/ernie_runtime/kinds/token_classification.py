@@ -1,4 +1,4 @@
-"""Entities in a text: BIO tags on tokens, stitched over windows, returned as exact character spans."""
+"""Entities in a text: BIO tags of tokens, stitched over windows, as exact character spans."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def tag_set(tags: tuple[str, ...]) -> TagSet:
 def stitch(
     document: Document, windows: Sequence[WindowOutput], name: str, limits: Limits
 ) -> tuple[np.ndarray, np.ndarray]:
-    """One row a token of the whole text from overlapping windows: outputs [n, C] and offsets [n, 2].
+    """Outputs [n, C] and offsets [n, 2] of all tokens of a text, from its overlapping windows.
 
-    A token that several windows hold is taken from the one where it lies farthest from an edge (the maximum
-    context rule of the BERT SQuAD recipe).
+    A token in several windows is taken from the one where it lies farthest from an edge (the maximum context rule of
+    the BERT SQuAD recipe). name: of the tensor.
     """
     if len(windows) == 1:
         inner = slice(1, len(windows[0].offsets) - 1)
@@ -37,15 +37,15 @@ def stitch(
         raise ValueError(f"{len(windows)} windows cannot hold {document.tokens} tokens")
     values = np.zeros((document.tokens, windows[0].tensors[name].shape[-1]), np.float32)
     offsets = np.zeros((document.tokens, 2), np.int32)
-    seen = np.full(document.tokens, -1)
+    best_context = np.full(document.tokens, -1)
     starts = window_starts(document.tokens, limits.max_length - 2, limits.doc_stride, limits.overflow)
     for start, window in zip(starts, windows, strict=True):
         position = np.arange(len(window.offsets) - 2)
         context = np.minimum(position, position[::-1])
-        better = position[context > seen[start + position]]
+        better = position[context > best_context[start + position]]
         values[start + better] = window.tensors[name][1 + better]
         offsets[start + better] = window.offsets[1 + better]
-        seen[start + better] = context[better]
+        best_context[start + better] = context[better]
     return values, offsets
 
 
@@ -71,7 +71,7 @@ class TokenClassification(OneText):
     def decode(
         self, documents: Sequence[Document], outputs: Sequence[Sequence[WindowOutput]], manifest: Manifest
     ) -> list[Answer]:
-        """Best legal tag sequence, words kept whole; an entity's score is the mean probability of its tokens' tags."""
+        """Entities of the best legal tag sequence; their score is the mean probability of their tokens' tags."""
         tags = tag_set(tuple(label.id for label in manifest.labels))
         answers = []
         for document, windows in zip(documents, outputs, strict=True):

@@ -1,4 +1,4 @@
-"""BIO tags: the tag set, the best legal tag sequence, and the spans it means."""
+"""BIO tags: the tag set, the best legal tag sequence, and its spans."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from .words import WORDS
 
 IMPOSSIBLE = -1e9
 WORD_SPLIT = 5.0
-"""Cost, in nats, of a span that begins or ends inside a word: it must be about 150 times likelier than one that does
-not. Without it an unsure model cuts a telephone number in two; with a ban, labels that lie inside a number (the month
-of 20240105) could never be answered."""
+"""Cost in nats of a span that begins or ends inside a word: it must be about 150 times likelier than one that does not.
+Without this cost an unsure model splits telephone numbers; with a ban, labels inside a number (the month of 20240105)
+could never be found."""
 
 
 @dataclass(frozen=True)
@@ -64,9 +64,9 @@ class TagSet:
         """bool [C, C]: whether a span begins or ends between tag i and tag j, which follows it."""
         split = np.ones((len(self.tags), len(self.tags)), bool)
         for i, before in enumerate(self.tags):
-            after = "O" if before == "O" else f"I-{before[2:]}"
-            if after in self.index:
-                split[i, self.index[after]] = False
+            continuation = "O" if before == "O" else f"I-{before[2:]}"
+            if continuation in self.index:
+                split[i, self.index[continuation]] = False
             else:  # spans of a type without I- are one token long
                 split[i] = False
         return split
@@ -74,8 +74,8 @@ class TagSet:
     def best_path(self, scores: np.ndarray, joined: np.ndarray | None = None) -> np.ndarray:
         """The legal tag sequence with the largest sum of scores, int64 [n]; scores: log-probabilities [n, C].
 
-        joined: bool [n], tokens that go on with the word of the token before them; a split there costs WORD_SPLIT.
-        The argmax sequence is taken where it is legal and splits no word (it is then the best); else Viterbi.
+        joined: bool [n], tokens that continue the word of the token before them; a split there costs WORD_SPLIT.
+        Where the argmax sequence is legal and splits no word, it is the best; else Viterbi finds the best.
         """
         path: np.ndarray = scores.argmax(axis=1)
         if len(path) == 0:
@@ -99,32 +99,32 @@ class TagSet:
         return path
 
     def path_score(self, path: np.ndarray, scores: np.ndarray, joined: np.ndarray) -> float:
-        """What `best_path` makes largest: the sum of a legal path's scores, less its splits of words."""
+        """What `best_path` maximizes: the sum of a legal path's scores, less the costs of the words it splits."""
         splits = self.splits[path[:-1], path[1:]] & joined[1:]
         return float(scores[np.arange(len(path)), path].sum()) - WORD_SPLIT * int(splits.sum())
 
     def spans(self, path: Sequence[int] | np.ndarray) -> list[tuple[int, int, str]]:
-        """(first token, last token + 1, type) of each entity in a legal path; entities that touch stay apart."""
-        found: list[tuple[int, int, str]] = []
+        """(first token, last token + 1, type) of each entity in a legal path; adjacent entities stay apart."""
+        spans: list[tuple[int, int, str]] = []
         start, kind = -1, ""
         for position, column in enumerate([*path, self.index["O"]]):
             tag = self.tags[column]
             if start >= 0 and not tag.startswith("I-"):
-                found.append((start, position, kind))
+                spans.append((start, position, kind))
                 start = -1
             if tag.startswith("B-"):
                 start, kind = position, tag[2:]
-        return found
+        return spans
 
 
 def joined_tokens(text: str, offsets: np.ndarray) -> np.ndarray:
-    """bool [n]: tokens that go on with the number, the word or the character of the token before them.
+    """bool [n]: tokens that continue the number, word or character of the token before them.
 
-    offsets: int32 [n, 2], a text's tokens in order.
+    offsets: int32 [n, 2], of the tokens of a text in order.
     """
     starts = offsets[:, 0]
     joined = np.zeros(len(offsets), bool)
-    joined[1:] = starts[1:] < offsets[:-1, 1]  # one character, several tokens: Hangul
+    joined[1:] = starts[1:] < offsets[:-1, 1]  # several tokens of one character: Hangul
     for word in WORDS.finditer(text):
         joined |= (starts > word.start()) & (starts < word.end())
     if len(joined):
@@ -133,7 +133,7 @@ def joined_tokens(text: str, offsets: np.ndarray) -> np.ndarray:
 
 
 def log_probabilities(probabilities: np.ndarray) -> np.ndarray:
-    """Their logarithms, finite."""
+    """The logarithms of probabilities, made finite."""
     result: np.ndarray = np.log(np.maximum(probabilities, 1e-30))
     return result
 
@@ -143,15 +143,15 @@ def tagged_spans(
 ) -> list[tuple[int, int, str, float]]:
     """(start, end, type, score) of each span of a legal path, in characters.
 
-    path: int64 [n], the tags of a text's tokens in order; probabilities: float32 [n, C]; offsets: int32 [n, 2]. A
-    span's score is the mean probability of its tokens' tags. Spans never overlap: a character of several tokens
-    (Hangul) belongs to the first span that has one of them, and a span with no other character is left out.
+    path: int64 [n], the tags of a text's tokens in order; probabilities: float32 [n, C]; offsets: int32 [n, 2]. The
+    score of a span is the mean probability of its tokens' tags. Spans never overlap: a character of several tokens
+    (Hangul) belongs to the first span that has one of them, and a span without another character is dropped.
     """
-    found, taken = [], 0
+    spans, last_end = [], 0
     for first, last, kind in tags.spans(path):
-        start, end = max(int(offsets[first, 0]), taken), int(offsets[last - 1, 1])
+        start, end = max(int(offsets[first, 0]), last_end), int(offsets[last - 1, 1])
         if start < end:
             score = float(probabilities[np.arange(first, last), path[first:last]].mean())
-            found.append((start, end, kind, round(score, 6)))
-            taken = end
-    return found
+            spans.append((start, end, kind, round(score, 6)))
+            last_end = end
+    return spans

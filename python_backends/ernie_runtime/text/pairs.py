@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import ManifestError
 from ..manifest import Limits, Manifest
-from .windows import Cut, Document, Window, empty_fault, read_texts, window_starts
+from .windows import Document, DocumentBuilder, Window, empty_fault, read_texts, window_starts
 
 if TYPE_CHECKING:
     from .tokenization import ErnieTokenizer, TokenizedText
@@ -18,7 +18,7 @@ SPECIAL = 3  # [CLS] and two [SEP]
 
 
 def check_pair_limits(manifest: Manifest) -> None:
-    """ManifestError where a window has no room for a token of each text: one of them would never be read."""
+    """ManifestError where a window has no room for one token of each text: one of them would never be read."""
     if manifest.limits.max_length < SPECIAL + 2:
         raise ManifestError(
             f"task {manifest.task}: max_length {manifest.limits.max_length} has no room for two texts and their "
@@ -29,23 +29,27 @@ def check_pair_limits(manifest: Manifest) -> None:
 def pair_window(
     owner: int, first: np.ndarray, second: np.ndarray, offsets: np.ndarray, tokenizer: ErnieTokenizer
 ) -> Window:
-    """One row; first, second: int64 ids; offsets int32 [len(second), 2]: those of the second text alone.
+    """One row. first, second: ids, int64; offsets: int32 [len(second), 2], those of the second text.
 
-    The first text's tokens have offsets (0, 0), like special tokens: answers are cut from the second.
+    Tokens of the first text have offsets (0, 0), like special tokens: answers are cut from the second text.
     """
-    head = len(first) + 2
+    second_start = len(first) + 2
     input_ids = np.empty(len(first) + len(second) + SPECIAL, np.int64)
-    input_ids[0], input_ids[1 : head - 1], input_ids[head - 1] = tokenizer.cls_id, first, tokenizer.sep_id
-    input_ids[head:-1], input_ids[-1] = second, tokenizer.sep_id
+    input_ids[0], input_ids[1 : second_start - 1], input_ids[second_start - 1] = (
+        tokenizer.cls_id,
+        first,
+        tokenizer.sep_id,
+    )
+    input_ids[second_start:-1], input_ids[-1] = second, tokenizer.sep_id
     token_type_ids = np.zeros_like(input_ids)
-    token_type_ids[head:] = 1
+    token_type_ids[second_start:] = 1
     all_offsets = np.zeros((len(input_ids), 2), np.int32)
-    all_offsets[head:-1] = offsets
+    all_offsets[second_start:-1] = offsets
     return Window(owner=owner, input_ids=input_ids, token_type_ids=token_type_ids, offsets=all_offsets)
 
 
 def longest_first(first: int, second: int, room: int) -> tuple[int, int]:
-    """How many tokens of each text stay where both must fit `room`: the longer one gives first."""
+    """The number of tokens kept of each text where both must fit `room`: the longer one is cut first."""
     half = room // 2
     if first + second <= room:
         return first, second
@@ -66,15 +70,17 @@ def pair_windows(
 ) -> tuple[list[Window], bool]:
     """The windows of a pair, and whether tokens were left out.
 
-    Overflow "truncate": one window, the longer text gives way. Overflow "window": the second text is cut into
-    overlapping windows and the first is repeated in each, in half of its tokens at most. Either way the first text is
-    cut to `first_tokens` before, where that is given.
+    Overflow "truncate": one window, the longer text is cut. Overflow "window": the second text is cut into
+    overlapping windows, and the first is repeated in each, in at most half of the window. Either way the first text is
+    cut to `first_tokens` beforehand, where that is given.
     """
     room, head = limits.max_length - SPECIAL, first.ids[:first_tokens]
     if limits.overflow == "truncate":
-        keep, rest = longest_first(len(head), len(second.ids), room)
-        window = pair_window(owner, head[:keep], second.ids[:rest], second.offsets[:rest], tokenizer)
-        return [window], keep + rest < len(first.ids) + len(second.ids)
+        first_kept, second_kept = longest_first(len(head), len(second.ids), room)
+        window = pair_window(
+            owner, head[:first_kept], second.ids[:second_kept], second.offsets[:second_kept], tokenizer
+        )
+        return [window], first_kept + second_kept < len(first.ids) + len(second.ids)
     head = head[: room // 2]
     room -= len(head)
     windows = [
@@ -91,29 +97,29 @@ def pair_documents(
     names: tuple[str, str] = ("the text", "the second text"),
     first_tokens: int | None = None,
 ) -> tuple[list[Document], list[Window]]:
-    """As `windows.single_text_documents`, for items of two texts; a document's `text` is the second one.
+    """Like `windows.single_text_documents`, for items of two texts; a document's `text` is the second one.
 
     names: what messages call the two texts.
     """
-    cut = Cut(tokenizer)
-    for text, first, second in good_pairs(items, cut, limits, names):
-        windows, truncated = pair_windows(cut.owner, first, second, tokenizer, limits, first_tokens)
-        cut.add(text, len(first.ids) + len(second.ids), windows, truncated)
-    return cut.documents, cut.windows
+    builder = DocumentBuilder(tokenizer)
+    for text, first, second in good_pairs(items, builder, limits, names):
+        windows, truncated = pair_windows(builder.owner, first, second, tokenizer, limits, first_tokens)
+        builder.add(text, len(first.ids) + len(second.ids), windows, truncated)
+    return builder.documents, builder.windows
 
 
 def good_pairs(
-    items: Sequence[tuple[bytes | str, ...]], cut: Cut, limits: Limits, names: tuple[str, str]
+    items: Sequence[tuple[bytes | str, ...]], builder: DocumentBuilder, limits: Limits, names: tuple[str, str]
 ) -> Iterator[tuple[str, TokenizedText, TokenizedText]]:
-    """(the second text, both tokenized) of each item that can be answered; `cut` refuses the others, in order."""
+    """(second text, tokens of both) of each item that can be answered; `builder` gets the refused ones, in order."""
     texts, errors = read_texts(items, limits, names)
-    tokenized = cut.tokenizer([text for pair in texts for text in pair])
+    tokenized = builder.tokenizer([text for pair in texts for text in pair])
     for i, (pair, fault) in enumerate(zip(texts, errors, strict=True)):
         both = tokenized[2 * i : 2 * i + 2]
-        for text, one, name in zip(pair, both, names, strict=True):
-            if fault is None and len(one.ids) == 0:
+        for text, tokens, name in zip(pair, both, names, strict=True):
+            if fault is None and len(tokens.ids) == 0:
                 fault = empty_fault(text, name)
         if fault is not None:
-            cut.refuse(pair[1], fault)
+            builder.refuse(pair[1], fault)
             continue
         yield pair[1], both[0], both[1]

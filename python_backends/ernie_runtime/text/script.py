@@ -1,4 +1,4 @@
-"""Traditional Chinese read as simplified, a character for a character, so that offsets stay those of the text sent."""
+"""Reads traditional Chinese as simplified, character for character, so that offsets stay those of the text as sent."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..errors import InvalidItem, ManifestError
 from ..manifest import Limits
 from .windows import decode_utf8
 
-SCRIPTS = ("t2s",)  # OpenCC's names of conversions
+SCRIPTS = ("t2s",)  # names of OpenCC's conversions
 
 
 @cache
@@ -29,22 +29,22 @@ def check_script(script: str) -> None:
 
 @lru_cache(maxsize=65536)
 def _character(char: str, script: str) -> str:
-    """One character's other form; itself where that is not one character."""
+    """The other form of a character; the character itself where that form is not one character."""
     other: str = _converter(script).convert(char)
     return other if len(other) == 1 else char
 
 
 def convert(text: str, script: str) -> str:
-    """The text in the other script, of the same length.
+    """The text in the other script, with the same length.
 
-    OpenCC chooses by phrases ("著名" but "看着"); where that changes the length, it is done character by character.
+    OpenCC converts by phrases ("著名" but "看着"); where that changes the length, each character is converted alone.
     """
     whole: str = _converter(script).convert(text)
     return whole if len(whole) == len(text) else "".join(_character(char, script) for char in text)
 
 
 def convert_item(raw: bytes | str, script: str, limits: Limits) -> bytes | str:
-    """A request's text converted; one that will be refused (not UTF-8, too long) is left as it is."""
+    """A text of a request, converted; one that will be refused (not UTF-8, too long) is returned as it is."""
     try:
         text = decode_utf8(raw)
     except InvalidItem:

@@ -1,22 +1,22 @@
 """Text to token ids and character offsets, with the ids ERNIE models were trained with.
 
 The reference is PaddleNLP 2.8.1, `ErnieTokenizer(vocab_file, do_lower_case=True)`: the ids here are those of
-its `__call__` less [CLS] and [SEP]. The work is done by Hugging Face `tokenizers` (Rust), built from explicit
-Unicode tables because its own BertNormalizer and BertPreTokenizer differ on symbols and emoji. A saved
-tokenizer.json carries the tables of the Python it was built with; newer ones know more characters.
+its `__call__` without [CLS] and [SEP]. Hugging Face `tokenizers` (Rust) does the work, built from explicit Unicode
+tables because its own BertNormalizer and BertPreTokenizer differ on symbols and emoji. A saved tokenizer.json holds
+the tables of the Python that built it; newer ones know more characters.
 
-Kept as the reference has them, odd or not, because the models were trained with them:
-- Private-use and unassigned characters, zero-width joiners, U+00AD, U+FFFD and vertical tabs are deleted, so
-  the words on both sides of one become one word; U+2028 and U+2029 separate words.
+These rules are the reference's, odd as some are, because the models were trained with them:
+- Private-use and unassigned characters, zero-width joiners, U+00AD, U+FFFD and vertical tabs are deleted, so the
+  words on both sides become one; U+2028 and U+2029 separate words.
 - Non-spacing marks are deleted in every script, not only accents: "が" is read as "か".
-- A capital sigma always becomes "σ", never the final "ς": the reference lowers a character at a time.
+- A capital sigma always becomes "σ", never the final "ς": the reference lowers each character alone.
 - "²", "º", "µ", "ŋ" and "〇" stand alone like symbols; "³", "ª", "①" and ideographs from U+2CEB0 do not.
-- Hangul falls apart into its letters; full-width letters are lowered but stay full-width.
-- Of a token that is on two lines of the vocabulary, the last line counts ("$" in ERNIE 3.0's).
+- Hangul is decomposed into its letters; full-width letters are lowered but stay full-width.
+- Where a token is on two lines of the vocabulary, the last line counts ("$" in ERNIE 3.0's).
 
-Different on purpose: special tokens typed in a text are ordinary characters. The reference takes a user's
-"[SEP]" for a separator and so cuts the input. And `vocab_size` counts lines, so that it is one more than the
-highest id; the reference counts distinct tokens.
+Two differences are on purpose. Special tokens typed in a text are ordinary characters, while the reference takes a
+user's "[SEP]" for a separator and so splits the input. And `vocab_size` counts lines, so that it is one more than the
+highest id, while the reference counts distinct tokens.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ from tokenizers.models import WordPiece
 from ..errors import VocabularyError
 from .character_table import CharacterTable
 
-POOL = 16  # texts from which Rust's thread pool is worth waking: 8 titles took twice as long through it
-MAX_WORD_CHARS = 100  # longer words are one [UNK]
+POOL = 16  # texts from which Rust's thread pool pays: 8 titles took twice as long through it
+MAX_WORD_CHARS = 100  # a longer word becomes one [UNK]
 SPECIAL_TOKENS = ("[PAD]", "[CLS]", "[SEP]", "[UNK]", "[MASK]")
 _IDEOGRAPHS = (
     (0x3400, 0x4DBF),
@@ -54,11 +54,11 @@ _LIKE_SYMBOLS = frozenset("\u00b2\u00b5\u00ba\u00d8\u014b\u01b1\u3007")
 
 @dataclass(frozen=True)
 class TokenizedText:
-    """One text's tokens, without special tokens.
+    """The tokens of one text, without special tokens.
 
-    Offsets index the text as sent (Python slicing). 0 <= start < end <= len(text), and neither starts nor
-    ends ever decrease; tokens overlap only where one character gives several. A combining mark belongs to
-    the character it follows, though it gives no token.
+    Offsets index the text as sent (Python slicing). 0 <= start < end <= len(text), and neither starts nor ends ever
+    decrease; tokens overlap only where one character gives several. A combining mark belongs to the character that it
+    follows, though it gives no token.
     """
 
     ids: npt.NDArray[np.int64]  # [n]
@@ -66,7 +66,7 @@ class TokenizedText:
 
 
 class ErnieTokenizer:
-    """ERNIE's tokenizer; calls may come from several threads."""
+    """ERNIE's tokenizer; several threads may call it."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         """Use `from_vocab` or `from_file`. VocabularyError where `tokenizer` is not one that they made."""
@@ -85,11 +85,11 @@ class ErnieTokenizer:
         self.vocab_size = len(self._tokens)
         """Rows an embedding table needs: the highest id + 1."""
         self.fingerprint = hashlib.sha256("".join(f"{t}\n" for t in self._tokens).encode()).hexdigest()
-        """SHA-256 of the vocabulary, a token a line in the order of their ids."""
+        """SHA-256 of the vocabulary: one token per line, ordered by id."""
 
     @classmethod
     def from_vocab(cls, path: str | Path) -> ErnieTokenizer:
-        """Build from vocab.txt: UTF-8, a token a line, id = line number from 0. Raises VocabularyError."""
+        """Build from vocab.txt: UTF-8, one token per line, ids are line numbers from 0. Raises VocabularyError."""
         try:
             with open(path, encoding="utf-8") as file:
                 tokens = [line.rstrip("\n") for line in file]
@@ -107,7 +107,7 @@ class ErnieTokenizer:
 
     @classmethod
     def from_file(cls, path: str | Path) -> ErnieTokenizer:
-        """Load what `save` wrote. Raises VocabularyError."""
+        """Load a file that `save` wrote. Raises VocabularyError."""
         try:
             tokenizer = Tokenizer.from_file(str(path))
         except Exception as error:  # tokenizers raises bare Exception
@@ -118,7 +118,7 @@ class ErnieTokenizer:
             raise VocabularyError(f"{path}: {error}") from None
 
     def save(self, path: str | Path) -> None:
-        """Write tokenizer.json, which Hugging Face `tokenizers` loads as it is; the same bytes every time."""
+        """Write tokenizer.json, which Hugging Face `tokenizers` can load; the bytes are always the same."""
         Path(path).write_bytes(self._tokenizer.to_str().encode() + b"\n")
 
     def token(self, id: int) -> str:
@@ -132,19 +132,19 @@ class ErnieTokenizer:
         return self._ids.get(token)
 
     def __call__(self, texts: Sequence[str]) -> list[TokenizedText]:
-        """Tokenize texts, those of plain characters by a table, the others in one Rust call.
+        """Tokenize texts: those of plain characters by a table, the others in one Rust call.
 
-        Lone surrogates are deleted like others of category C.
+        Lone surrogates are deleted like other characters of category C.
         """
         texts = list(texts)
-        found = [self._table.tokenize(text) for text in texts]
-        rest = [text for text, tokens in zip(texts, found, strict=True) if tokens is None]
-        others = iter(self._by_rust(rest) if rest else ())
+        by_table = [self._table.tokenize(text) for text in texts]
+        rest = [text for text, tokens in zip(texts, by_table, strict=True) if tokens is None]
+        by_rust = iter(self._by_rust(rest) if rest else ())
         return [
-            next(others)
+            next(by_rust)
             if tokens is None
             else TokenizedText(np.array(tokens[0], np.int64), np.array(tokens[1], np.int32).reshape(-1, 2))
-            for tokens in found
+            for tokens in by_table
         ]
 
     @cached_property
@@ -155,15 +155,15 @@ class ErnieTokenizer:
         try:
             encodings = self._encode(texts)
         except (TypeError, UnicodeEncodeError):
-            # U+FFFD is deleted too, and keeps the offsets of all else.
-            visible = [text.encode("utf-16", "surrogatepass").decode("utf-16", "replace") for text in texts]
-            encodings = self._encode(visible)
+            # U+FFFD is deleted too, and keeps the offsets of all other characters.
+            replaced = [text.encode("utf-16", "surrogatepass").decode("utf-16", "replace") for text in texts]
+            encodings = self._encode(replaced)
         ids = [encoding.ids for encoding in encodings]
         bounds = list(accumulate(map(len, ids), initial=0))
         all_ids = np.fromiter(chain.from_iterable(ids), np.int64, bounds[-1])
         pairs = chain.from_iterable(encoding.offsets for encoding in encodings)
         offsets = np.fromiter(chain.from_iterable(pairs), np.int32, 2 * bounds[-1]).reshape(-1, 2)
-        _take_marks(texts, bounds, offsets)
+        _include_marks(texts, bounds, offsets)
         return [TokenizedText(all_ids[start:end], offsets[start:end]) for start, end in pairwise(bounds)]
 
     def _encode(self, texts: list[str]) -> list[Encoding]:
@@ -173,11 +173,11 @@ class ErnieTokenizer:
         return encodings
 
 
-def _take_marks(texts: Sequence[str], bounds: list[int], offsets: npt.NDArray[np.int32]) -> None:
+def _include_marks(texts: Sequence[str], bounds: list[int], offsets: npt.NDArray[np.int32]) -> None:
     """Move the end of each token over the combining marks right after it, in place.
 
-    The marks were deleted before the words were cut, so the last token of "cafe\\u0301" ends at "e". Text i
-    has the tokens bounds[i] to bounds[i + 1]. Only tokens that leave a gap to the next one are looked at.
+    The marks were deleted before the text was split, so the last token of "cafe\\u0301" ends at "e". Text i has the
+    tokens bounds[i] to bounds[i + 1]. Only tokens with a gap before the next one are looked at.
     """
     limits = np.empty(len(offsets), np.int32)
     limits[:-1] = offsets[1:, 0]
@@ -207,7 +207,7 @@ def _check_special_tokens(ids: dict[str, int]) -> None:
 
 
 def _build(tokens: list[str], last: dict[str, int]) -> Tokenizer:
-    # A line that does not count keeps its id under a name with line breaks, which no word ever has.
+    # A line that does not count keeps its id under a name with line breaks, which no word contains.
     vocab: dict[str, int] = {}
     for index, token in enumerate(tokens):
         name = token
@@ -233,9 +233,9 @@ def _build(tokens: list[str], last: dict[str, int]) -> Tokenizer:
 
 @cache
 def _character_classes() -> tuple[str, str, str, str, str]:
-    """Regex classes: deleted characters, combining marks, words of one character, those and spaces.
+    """Regex classes: deleted characters, combining marks, words of one character, and these with the spaces.
 
-    And, as a plain string, the characters that Rust's NFD does not decompose (one as of tokenizers 0.23).
+    The last element, a plain string, holds the characters that Rust's NFD does not decompose (one in tokenizers 0.23).
     """
     nfd, unknown_to_rust = normalizers.NFD(), ""
     deleted, marks, isolated, spaces = [], [], [], []
@@ -258,7 +258,7 @@ def _character_classes() -> tuple[str, str, str, str, str]:
 
 
 def _regex(codes: list[int]) -> str:
-    """Character class of ascending code points, as ranges, in the syntax of `tokenizers` (Oniguruma)."""
+    """The character class of ascending code points, as ranges, in the syntax of `tokenizers` (Oniguruma)."""
     array = np.array(codes)
     breaks = np.flatnonzero(np.diff(array) > 1)
     firsts, lasts = array[np.r_[0, breaks + 1]], array[np.r_[breaks, len(array) - 1]]

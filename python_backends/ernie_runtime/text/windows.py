@@ -1,4 +1,4 @@
-"""From texts to windows: what one row of the encoder's input is, and which text it belongs to."""
+"""Cuts texts into windows, the rows of the encoder's input."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
     from .tokenization import ErnieTokenizer, TokenizedText
 
 
-MAX_WINDOWS = 1024  # of one request; also the encoder's max_batch_size
+MAX_WINDOWS = 1024  # in one request; also the encoder's max_batch_size
 
 
 @dataclass(frozen=True, kw_only=True)
 class Document:
-    """One item of a request: what the postprocessor must know of it besides its windows.
+    """One item of a request: what the postprocessor needs to know about it besides its windows.
 
-    `error` is None, or why the item cannot be answered; such an item still has one (empty) window, so that rows
-    and items keep their order on the way through the encoder.
+    `error` is None, or the reason why the item cannot be answered; such an item still has one (empty) window, so that
+    rows and items keep their order through the encoder.
     """
 
     text: str
@@ -31,7 +31,7 @@ class Document:
     windows: int
     truncated: bool
     error: str | None = None
-    extra: Mapping[str, Any] = field(default_factory=dict)  # JSON data that the kind's decode needs besides
+    extra: Mapping[str, Any] = field(default_factory=dict)  # further JSON data for the kind's decode
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,10 +57,10 @@ def decode_utf8(raw: bytes | str) -> str:
 
 
 def window_starts(tokens: int, room: int, doc_stride: int, overflow: str) -> list[int]:
-    """First tokens of the windows that cover `tokens` tokens, `room` tokens at most in each.
+    """Indices of the first tokens of the windows that cover `tokens` tokens, each of at most `room` tokens.
 
-    Windows start `doc_stride` apart (Devlin et al. 2018, appendix of the SQuAD recipe); the last is moved back so
-    that it is full, which gives its first tokens as much context as the text has.
+    Windows start `doc_stride` apart (the SQuAD recipe of Devlin et al. 2018); the last one is moved back until it is
+    full, which gives its first tokens as much context as the text has.
     """
     if tokens <= room or overflow == "truncate":
         return [0]
@@ -93,7 +93,7 @@ def empty_window(owner: int, tokenizer: ErnieTokenizer) -> Window:
 def read_texts(
     items: Sequence[tuple[bytes | str, ...]], limits: Limits, names: Sequence[str] = ("the text",)
 ) -> tuple[list[tuple[str, ...]], list[str | None]]:
-    """Each item's texts, and None or why they cannot be read (the texts are then empty); nothing is raised.
+    """The texts of each item, and None or the reason why they cannot be read (the texts are then empty).
 
     names: what messages call the texts of an item.
     """
@@ -110,7 +110,7 @@ def read_texts(
 
 
 def read_text(raw: bytes | str, limits: Limits, name: str) -> str:
-    """A text as it was sent; InvalidItem (which begins with its name) where it is not UTF-8 or too long."""
+    """A text as sent; InvalidItem, which begins with `name`, where it is not UTF-8 or is too long."""
     try:
         text = decode_utf8(raw)
     except InvalidItem as error:
@@ -120,13 +120,13 @@ def read_text(raw: bytes | str, limits: Limits, name: str) -> str:
     return text
 
 
-def empty_fault(text: str, what: str = "the text") -> str:
-    """Why a text without tokens cannot be answered."""
-    return f"{what} is empty" if not text else f"{what} has only spaces or control characters"
+def empty_fault(text: str, name: str = "the text") -> str:
+    """The reason why a text without tokens cannot be answered; name: what the message calls it."""
+    return f"{name} is empty" if not text else f"{name} has only spaces or control characters"
 
 
-class Cut:
-    """Documents and windows of the items of one or many requests, collected in order."""
+class DocumentBuilder:
+    """Collects the documents and windows of the items of one or more requests, in order."""
 
     def __init__(self, tokenizer: ErnieTokenizer) -> None:
         self.tokenizer = tokenizer
@@ -139,14 +139,14 @@ class Cut:
         return len(self.documents)
 
     def refuse(self, text: str, fault: str) -> None:
-        """An item that cannot be answered."""
+        """Add an item that cannot be answered."""
         self.windows.append(empty_window(self.owner, self.tokenizer))
         self.documents.append(Document(text=text, tokens=0, windows=0, truncated=False, error=fault))
 
     def add(
         self, text: str, tokens: int, windows: Sequence[Window], truncated: bool, extra: Mapping[str, Any] | None = None
     ) -> None:
-        """A good item; refused here if it needs more windows than a request can have."""
+        """Add an item with its windows; it is refused where it needs more windows than a request can have."""
         if len(windows) > MAX_WINDOWS:
             self.refuse(text, f"the text needs {len(windows):,} windows, a request can have {MAX_WINDOWS:,}")
             return
@@ -159,18 +159,18 @@ class Cut:
 def single_text_documents(
     items: Sequence[tuple[bytes | str, ...]], tokenizer: ErnieTokenizer, limits: Limits
 ) -> tuple[list[Document], list[Window]]:
-    """Tokenize and cut the items of one or many requests; one Rust call for all of them.
+    """Tokenize the items of one or more requests in one Rust call, and cut them into windows.
 
-    items: one-element tuples, UTF-8 bytes or str. Returns a document an item and at least one window a document,
+    items: one-element tuples, UTF-8 bytes or str. Returns one document per item and at least one window per document,
     windows ordered by owner. A bad item becomes a document with `error`; nothing is raised for it.
     """
     texts, errors = read_texts(items, limits)
-    cut = Cut(tokenizer)
+    builder = DocumentBuilder(tokenizer)
     for (text,), tokenized, fault in zip(texts, tokenizer([text for (text,) in texts]), errors, strict=True):
         tokens = len(tokenized.ids)
         if fault is not None or tokens == 0:
-            cut.refuse(text, fault or empty_fault(text))
+            builder.refuse(text, fault or empty_fault(text))
             continue
-        windows = make_windows(cut.owner, tokenized, tokenizer, limits)
-        cut.add(text, tokens, windows, limits.overflow == "truncate" and tokens > limits.max_length - 2)
-    return cut.documents, cut.windows
+        windows = make_windows(builder.owner, tokenized, tokenizer, limits)
+        builder.add(text, tokens, windows, limits.overflow == "truncate" and tokens > limits.max_length - 2)
+    return builder.documents, builder.windows

@@ -1,4 +1,4 @@
-"""Words that labels and answers should not cut: numbers, English words, and mixtures of both."""
+"""Words that labels and answers should not split: numbers, English words, and mixtures of both."""
 
 from __future__ import annotations
 
@@ -6,22 +6,23 @@ import re
 
 import numpy as np
 
-# Letters and digits of Latin, Greek and Cyrillic, and their full-width forms; marks and characters without a token.
+# Letters and digits of Latin, Greek and Cyrillic and their full-width forms; combining marks; characters without token.
 _ALPHANUMERIC = "(?![\u0530-\uff0f\uff5b-\U0010ffff])[^\\W_]"
 _MARK = "[\u0300-\u036f]"
 _SILENT = "[\u0000-\u0008\u000e-\u001f\u007f\u00ad\u0300-\u036f\u200b-\u200f\u2060-\u2064\ufe00-\ufe0f\ufeff]"
 
 WORDS = re.compile(f"{_ALPHANUMERIC}(?:{_SILENT}*{_ALPHANUMERIC})+")
-"""Runs of two letters or digits and more ("18866668888", "iPhone15Pro"); what the tokenizer deletes ends none."""
+"""Runs of at least two letters or digits ("18866668888", "iPhone15Pro"); characters that the tokenizer deletes may lie
+inside."""
 
 _WHOLE = re.compile(f"{_ALPHANUMERIC}(?:{_SILENT}*{_ALPHANUMERIC}|(?<=[0-9])[.,](?=[0-9]))*{_MARK}*")
 
 
 def word_bounds(text: str) -> tuple[np.ndarray, np.ndarray]:
-    """int64 [len(text) + 1] twice: where the word around each character boundary starts, and where it ends.
+    """Start and end of the word around each character boundary, int64 [len(text) + 1] each.
 
-    A word is one of WORDS, with the marks behind it, and numbers keep their inner points and commas ("9,999.50"). The
-    boundary itself where it lies in no word; Chinese characters stand alone.
+    A word is one of WORDS with the marks after it, and numbers keep their inner points and commas ("9,999.50"). A
+    boundary inside no word is its own start and end; Chinese characters are no words.
     """
     left = np.arange(len(text) + 1)
     right = left.copy()

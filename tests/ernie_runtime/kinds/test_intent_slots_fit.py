@@ -7,7 +7,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from ernie_runtime.kinds.intent_slots import allowed_tags, choose
+from ernie_runtime.kinds.intent_slots import allowed_tags, choose_intent
 from ernie_runtime.text.bio import TagSet
 
 from ..utterances import INTENTS, KIND, SLOTS, MakeManifest, answer, rows_of
@@ -51,7 +51,7 @@ def test_the_choice_against_brute_force(make_manifest: MakeManifest) -> None:
     for _ in range(200):
         scores = np.log(rng.dirichlet(np.full(5, 0.4), 3) + 1e-6)
         intent = rng.dirichlet(np.ones(3))
-        best, path = choose(intent, tags, allowed, scores, joined)
+        best, path = choose_intent(intent, tags, allowed, scores, joined)
         pairs = [
             (np.log(intent[i]) + scores[range(3), p].sum(), i, p)
             for i in range(3)
@@ -67,5 +67,7 @@ def test_ties_of_pairs_go_to_the_first_intent(make_manifest: MakeManifest) -> No
     manifest = make_manifest(KIND.name, ("a", "b", "c", "d"), options={"slots": ["x"], "slots_of": {"a": [], "d": []}})
     tags = TagSet.of_types(["x"])
     scores = np.log(np.array([[0.1, 0.8, 0.1]]))
-    best, path = choose(np.array([0.4, 0.2, 0.2, 0.2]), tags, allowed_tags(tags, manifest), scores, np.zeros(1, bool))
+    best, path = choose_intent(
+        np.array([0.4, 0.2, 0.2, 0.2]), tags, allowed_tags(tags, manifest), scores, np.zeros(1, bool)
+    )
     assert (best, path.tolist()) == (1, [1])

@@ -52,10 +52,10 @@ def test_any_mixture(texts: list[str]) -> None:
 
 
 def test_words_are_kept_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(character_table, "KEPT_WORDS", 3)
+    monkeypatch.setattr(character_table, "CACHED_WORDS", 3)
     tokenizer = ErnieTokenizer.from_vocab(VOCAB)
     words = [f"word{i}" for i in range(10)] + ["x" * 41, "y" * 200]
     for word in words * 2:
         assert tokenizer([word])[0].ids.tolist() == TABLE._by_rust([word])[0].ids.tolist()
         assert len(tokenizer._table._words) <= 3
-    assert all(len(word) <= character_table.KEPT_CHARS for word in tokenizer._table._words)
+    assert all(len(word) <= character_table.CACHED_CHARS for word in tokenizer._table._words)
