@@ -7,6 +7,8 @@ COMPILE := UV_CUSTOM_COMPILE_COMMAND="$(LOCK_NOTE)" $(UV) pip compile --quiet --
 	--python-version 3.10 --generate-hashes --no-emit-package ernie-triton-assets --no-emit-package perf-analyzer \
 	$(UPGRADE)
 
+SHARED := ERNIE_TEST_SHARED=$(CURDIR)/.cache/tests # what takes long to make is made once for both runs
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test lint wheels clean lock
 
@@ -19,8 +21,12 @@ setup: ## install everything into .venv (again only when the lock file or pyproj
 demo: setup ## build the tasks that ship, serve them, ask them real texts; PORTS="--http-port 9000 ..."
 	@$(PY) -m ernie_triton demo $(PORTS)
 
-test: lint ## lint, then every test (the end-to-end ones start the real server)
-	@$(PY) -m pytest -q --durations=10
+test: lint ## lint, then every test (the end-to-end ones start the real server); what measures time runs last, alone
+	@rm -rf .cache/tests .cache/coverage
+	@mkdir -p .cache/tests .cache/coverage
+	@$(SHARED) $(PY) -m pytest -q -n auto --dist worksteal -m "not timing" --durations=15 \
+		--cov --cov-report= --cov-fail-under=0
+	@$(SHARED) $(PY) -m pytest -q -m timing --durations=5 --cov --cov-append --cov-report=term:skip-covered
 
 lint: setup ## ruff, mypy, and the order of the rooms (import-linter)
 	@$(PY) -m ruff check .

@@ -1,8 +1,13 @@
-"""For every test: a process that Ctrl-C reaches."""
+"""For every test: a process that Ctrl-C reaches, and one thread a process where several processes run tests."""
 
 from __future__ import annotations
 
+import os
 import signal
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # before numpy and Paddle are imported: they would take all cores each
+    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(variable, "1")
 
 
 def pytest_configure() -> None:

@@ -16,7 +16,7 @@ from ernie_serve.server import TritonServer
 from .test_serving import real_sentences
 from .wire import text_input
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.timing]
 CALLERS = 32
 
 

@@ -28,7 +28,7 @@ from .conftest import topic_rows, write_base_model
 from .test_metrics import tokens
 from .wire import results, text_input
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.timing]
 SLO_MS = 1000
 SLO = f"\n[tasks.topic.serving]\nslo_ms = {SLO_MS}\n"
 TABLE = f"{SLO}queue_size = 32\npriorities = true\n"

@@ -12,6 +12,7 @@ import pytest
 from ernie_builders.config.tasks import ASSETS
 from ernie_runtime.text.tokenization import ErnieTokenizer
 
+from ..shared import made_once
 from .lint import toy_repository
 from .places import TASKS, Place, topic_rows, write_names, write_topics
 from .tiny import CONFIG, ENTRIES, random_hugging_face, write_hugging_face
@@ -69,9 +70,11 @@ def tasks_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory, tasks_file: Path, data_dir: Path, base_model: Path) -> Place:
     """A build of `topics` from end to end; copy it before changing it."""
-    place = Place(tasks_file, data_dir, base_model, tmp_path_factory.mktemp("finished"))
-    assert place.build() == 0
-    return place
+
+    def build(root: Path) -> None:
+        assert Place(tasks_file, data_dir, base_model, root).build() == 0
+
+    return Place(tasks_file, data_dir, base_model, made_once("topics", build, tmp_path_factory))
 
 
 @pytest.fixture

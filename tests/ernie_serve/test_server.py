@@ -159,6 +159,7 @@ def test_sigterm_lets_a_request_in_flight_finish(tmp_path: Path) -> None:
     assert (process.returncode, errors) == (0, "")
 
 
+@pytest.mark.timing
 def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
     write_model(tmp_path / "models", "stuck", sleep=60)
     process = command("main", str(tmp_path / "models"), *FREE, cache=tmp_path / "cache")

@@ -195,6 +195,7 @@ def test_the_version_is_the_packages() -> None:
         ernie_triton.nothing  # noqa: B018
 
 
+@pytest.mark.timing
 def test_importing_the_client_is_quick() -> None:
     """Without tritonclient, numpy and the package metadata, which take most of a second; the best of five."""
     code = """

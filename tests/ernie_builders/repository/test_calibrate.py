@@ -65,6 +65,7 @@ def test_one_thread_where_it_is_faster(single: float, cores: int, threads: int) 
     assert Machine().calibrate(1e-3, 5e-5, single=(1e-3 * single, 5e-5 * single), cores=cores).threads == threads
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize(("whole", "faster"), [(0.02, True), (0.008, False)])
 def test_several_calls_at_once_where_they_are_faster(whole: float, faster: bool) -> None:
     def sleeper(seconds: float) -> Engine:

@@ -60,6 +60,7 @@ def expected(items: list[tuple[str, ...]], answer: str = "") -> ExpectedAnswers:
     return ExpectedAnswers(inputs=("TEXT",), items=tuple(items), results=results, exact={})
 
 
+@pytest.mark.timing
 def test_the_closed_loop_against_a_server(toy_server: ToyServer) -> None:
     """20 ms a request and two callers: near 100 texts/s, never more."""
     toy_server.model.seconds = 0.02

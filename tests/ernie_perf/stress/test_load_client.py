@@ -29,6 +29,7 @@ def client_of(server: ToyServer) -> LoadClient:
     return LoadClient(server.address, "toy_fp32", ("TEXT",), ITEMS)
 
 
+@pytest.mark.timing
 def test_a_closed_loop_has_as_many_requests_in_flight_as_callers(toy_server: ToyServer) -> None:
     """Never more; every answer is kept with the item it belongs to, in the order of sending."""
     toy_server.model.seconds = 0.02
@@ -44,6 +45,7 @@ def test_a_closed_loop_has_as_many_requests_in_flight_as_callers(toy_server: Toy
         assert outcome.ended == outcome.sent + outcome.seconds
 
 
+@pytest.mark.timing
 def test_items_follow_each_other_and_start_over(toy_server: ToyServer) -> None:
     """One caller sends one item after the other."""
     with client_of(toy_server) as client:
@@ -54,6 +56,7 @@ def test_items_follow_each_other_and_start_over(toy_server: ToyServer) -> None:
     assert toy_server.model.texts == [ITEMS[item][0] for item in items]
 
 
+@pytest.mark.timing
 def test_an_open_loop_does_not_wait_for_answers(toy_server: ToyServer) -> None:
     """50 requests/s at a server that takes 0.3 s: requests pile up, and all are answered."""
     toy_server.model.seconds = 0.3
