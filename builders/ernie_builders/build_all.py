@@ -33,7 +33,7 @@ OTHERS = {
 
 
 def build(request: BuildRequest) -> None:
-    """Build every task asked for, one after the other; with --dry-run say what this would do."""
+    """Build the requested tasks one after the other; with --dry-run, print what would be done."""
     if request.dry_run:
         show(dry_run(request))
         return
@@ -54,7 +54,7 @@ def build(request: BuildRequest) -> None:
     for number, task in enumerate(tasks, 1):
         say(f"[{task.name}] {task.title} ({number} of {len(tasks)})")
         lines = _build_task(request, task, compat)
-        if request.overrides.picks_candidates(file.tasks[task.name]):  # nobody asked for one of them by name
+        if request.overrides.picks_candidates(file.tasks[task.name]):  # none of them was requested by name
             for line in lines:
                 say(f"[{task.name}] not taken: {line}")
         else:
@@ -68,7 +68,7 @@ def build(request: BuildRequest) -> None:
 
 
 def _build_task(request: BuildRequest, task: TaskConfig, compat: Choice) -> Sequence[str]:
-    """Run a task's stages, publish and save what was asked for; a line for each variant that the gate refused."""
+    """Run the task's stages and save its checkpoint if requested; a line for each variant that the gate refused."""
     started = time.monotonic()
     if choice := request.overrides.choice(task.name, task.base_model):
         say(f"[{task.name}] preset {choice.preset.name}: {choice.origin}")
@@ -85,7 +85,7 @@ def _build_task(request: BuildRequest, task: TaskConfig, compat: Choice) -> Sequ
 
 
 def _save(request: BuildRequest, context: Context, finished: Finished) -> None:
-    """Store the checkpoint that was trained, where --save-checkpoint asks for it."""
+    """Store the trained checkpoint, if --save-checkpoint is given."""
     if request.save_checkpoint is not None and not context.ready and finished.get(Evaluated):
         from .registry.saving import save
 
@@ -93,11 +93,11 @@ def _save(request: BuildRequest, context: Context, finished: Finished) -> None:
 
 
 def _ready_made(request: BuildRequest, tasks: list[TaskConfig]) -> list[TaskConfig]:
-    """The tasks that the demo profile can publish without hours of training; a line about the others."""
-    waiting = without_checkpoint(request, tasks)
-    if waiting:
-        say(f"left out, as no checkpoint ships for them yet: {', '.join(waiting)} (--profile full trains them)")
-    return [task for task in tasks if task.name not in waiting]
+    """The tasks that can be published without hours of training; says which ones are left out."""
+    left_out = without_checkpoint(request, tasks)
+    if left_out:
+        say(f"left out, as no checkpoint ships for them yet: {', '.join(left_out)} (--profile full trains them)")
+    return [task for task in tasks if task.name not in left_out]
 
 
 def main(argv: list[str] | None = None) -> int:

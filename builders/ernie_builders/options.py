@@ -37,7 +37,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--data-dir",
         type=Path,
-        help="folder with each task's data folder (or its NAME.tar.xz); needed by --profile full",
+        help="folder with the data folder of each task, or its NAME.tar.xz; needed by --profile full",
     )
     p.add_argument(
         "--base-model",
@@ -57,11 +57,14 @@ def parser() -> argparse.ArgumentParser:
         "--output", type=Path, default=Path("model_repository"), help="the model repository (default: %(default)s)"
     )
     p.add_argument(
-        "--cache", type=Path, default=Path("build"), help="where finished stages are kept (default: %(default)s)"
+        "--cache",
+        type=Path,
+        default=Path("build"),
+        help="folder of finished stages, for later builds (default: %(default)s)",
     )
     p.add_argument("--device", default="cpu", help="cpu, gpu or gpu:N (default: %(default)s)")
     p.add_argument("--devices", default="", help="fine-tune on several devices, e.g. 0,1 (paddle.distributed.launch)")
-    p.add_argument("--seed", type=seed, default=0)
+    p.add_argument("--seed", type=seed, default=0, help="of all random numbers (default: %(default)s)")
     p.add_argument(
         "--set",
         action="append",
@@ -73,25 +76,29 @@ def parser() -> argparse.ArgumentParser:
         "--preset",
         default="",
         metavar="NAME",
-        help="train with published hyperparameters: tnews, cmrc2018, cola, ... (without --tasks: for that task), or "
-        f"`{PUBLISHED}`: each task takes its own; --set wins; `--preset all --dry-run` lists them; `{SHIPPED}`: the "
-        "checkpoints that ship, trained again (with --save-checkpoint, --keep-better)",
+        help="train with published hyperparameters: tnews, cmrc2018, cola, ... (without --tasks: that task), or "
+        f"`{PUBLISHED}`: those of each task; --set overrides them; `--preset all --dry-run` lists them; `{SHIPPED}`: "
+        "train the checkpoints that ship again (with --save-checkpoint, --keep-better)",
     )
     p.add_argument(
         "--variants",
         default="",
         metavar="NAMES",
-        help="precisions and sizes to build, e.g. fp32,int8,dynamic8-e8 (default: those of the tasks file)",
+        help="precisions and sizes to build, e.g. fp32,int8,dynamic8-e8 (default: as in the tasks file)",
     )
     p.add_argument(
         "--pick",
         default="",
         metavar="NAME",
-        help="the variant behind the task's plain name: a name, fastest or smallest (default: fp32); fastest and "
-        "smallest build candidates of their own where neither --variants nor the tasks file names any",
+        help="the variant that the task's plain name serves: a name, fastest or smallest (default: fp32); fastest and "
+        "smallest build candidates of their own if neither --variants nor the tasks file names any",
     )
-    p.add_argument("--max-drop", type=float, help="points of the main metric that a variant may lose")
-    p.add_argument("--force", action="store_true", help="publish what the gate refuses too; the manifest says so")
+    p.add_argument(
+        "--max-drop",
+        type=float,
+        help="points of the main metric that a variant may lose (default: the task's)",
+    )
+    p.add_argument("--force", action="store_true", help="also publish what the gate refuses; the manifest says so")
     p.add_argument(
         "--fused",
         action="store_true",
@@ -100,17 +107,18 @@ def parser() -> argparse.ArgumentParser:
     )
     add_compat(p)
     p.add_argument("--dry-run", action="store_true", help="print the plan; download, train and write nothing")
-    p.add_argument("--until", choices=STAGES, default=STAGES[-1], help="stop after this stage")
+    p.add_argument("--until", choices=STAGES, default=STAGES[-1], help="stop after this stage (default: %(default)s)")
     p.add_argument(
         "--save-checkpoint",
         type=Path,
-        help="also write each trained checkpoint, with its card, to DIR/TASK (as small as the dev metric allows)",
+        metavar="DIR",
+        help="also write each trained checkpoint with its card to DIR/TASK, as small as the dev metric allows",
     )
     p.add_argument(
         "--keep-better",
         action="store_true",
-        help="with --save-checkpoint: what DIR/TASK has stays where the new one is worse on dev, for that task or "
-        "another that has its weights; a table of all before and after is in CACHE/retrained.md",
+        help="with --save-checkpoint: keep what DIR/TASK has if the new checkpoint is worse on dev, for that task or "
+        "another that uses its weights; CACHE/retrained.md has a table of all figures before and after",
     )
     return p
 

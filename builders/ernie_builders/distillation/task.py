@@ -24,8 +24,7 @@ from ..modeling.compatibility import check_fit
 from ..modeling.model import PaddleEngine, build_model
 from ..readers import Example
 from ..stages.data import read_file
-from ..stages.draft import draft_manifest
-from ..stages.finetune import changed_fields
+from ..stages.draft import changed_fields, draft_manifest
 from ..stages.locate import data_folder
 from ..training.log import LOG
 from ..training.trainer import BEST, Job, Trainer

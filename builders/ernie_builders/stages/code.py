@@ -1,4 +1,4 @@
-"""Which code a stage's result depends on: the rooms that its module imports, directly or through others."""
+"""Which code a stage's result depends on: the rooms that its module imports, directly or through other modules."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ BUILDING = _rooms("ernie_builders", "checkpoints config filesystem framework kin
 MODEL = (*SERVING, *BUILDING)  # exporting a model and evaluating it
 VARIANTS = (*MODEL, "ernie_builders.compression")
 REPOSITORY = (*VARIANTS, "ernie_builders.repository", "ernie_runtime.triton")
-NOT_HASHED = (  # imported too, but they decide no result: they only talk to a person, or check what is there
+NOT_HASHED = (  # imported too, but no result depends on them: they print, start processes or check
     *_rooms("ernie_builders", "console errors processes lint compat"),
     *_rooms("ernie_runtime", "errors install"),
 )
@@ -36,17 +36,17 @@ NOT_HASHED = (  # imported too, but they decide no result: they only talk to a p
 
 @cache
 def code_key(rooms: tuple[str, ...]) -> str:
-    """Stands for the code in these rooms and the versions of the packages that a served answer depends on.
+    """Hash of the code in these rooms and of the versions of the packages that an answer depends on.
 
-    Exporting, evaluating and publishing are done again when it changes. Reading data and fine-tuning are not: they have
-    a FORMAT, raised by hand, so that a new release does not throw hours of training away.
+    Exporting, evaluating and publishing are repeated when it changes. Reading data and training are not: they have a
+    FORMAT, which is raised by hand, so that a new release does not discard hours of training.
     """
     files = {name: sha256_of(path) for room in rooms for name, path in files_of(room).items()}
     return key_of([files, {name: _version(name) for name in PACKAGES}])
 
 
 def files_of(room: str) -> dict[str, Path]:
-    """The Python files of a room, by their path from the folder that holds the packages."""
+    """The Python files of a room, by their path relative to the folder of the package."""
     package, *inside = room.split(".")
     root = ROOTS[package]
     path = root.joinpath(*inside)

@@ -1,4 +1,4 @@
-"""What a build was asked to do with one task, and what it found for it: the input of every stage."""
+"""What a build is to do with one task, with its weights and data: the input of every stage."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ class Card:
 
 @dataclass(frozen=True, kw_only=True)
 class Context:
-    """What a build was asked to do with one task, and the weights and data found for it."""
+    """What a build is to do with one task, with its weights and data."""
 
     task: TaskConfig
     profile: str
     source: Checkpoint  # the base model to fine-tune, or the fine-tuned checkpoint to publish
-    ready: bool  # the source is fine-tuned: publish it without training
-    data_folder: Path | None  # the task's folder with its train and dev files; None where there is none
+    ready: bool  # the source is fine-tuned and published without training
+    data_folder: Path | None  # with the task's train and dev files; None if there is no data
     data_split: str  # "dev", or "sample" for the small set that ships
     output: Path
     cache: Path
@@ -37,7 +37,7 @@ class Context:
     devices: str = ""  # several devices for fine-tuning: "0,1"
     seed: int = 0
     card: Card = field(default_factory=Card)  # of a checkpoint that ships
-    transfer_folders: Mapping[str, Path] = field(default_factory=dict)  # further sets to evaluate on, those at hand
-    force: bool = False  # publish what the gate refuses too
+    transfer_folders: Mapping[str, Path] = field(default_factory=dict)  # of the transfer sets that are at hand
+    force: bool = False  # also publish what the gate refuses
     pick: str = FULL.name  # the variant behind the task's plain name
-    recipe: Recipe = FULL  # the variant that a stage of a variant is about
+    recipe: Recipe = FULL  # of the variant that the stage is about

@@ -1,4 +1,4 @@
-"""Which stages a build of a task runs, in which order, for which variant."""
+"""The stages of a task: which run, in which order, for which variant."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from .stage import Finished, Output, Stage, run_stage
 from .variants import convert, measure, prune, qat
 
 Run = Callable[[Stage[Any], Context, Finished], Output[Any]]
-"""Runs a stage, or looks up what it would do."""
+"""Runs a stage, or looks its output up."""
 BEFORE_PUBLISHING: dict[str, Stage[Any]] = {
     "data": data.STAGE,
     "finetune": finetune.STAGE,
     "export": export.STAGE,
     "evaluate": evaluate.STAGE,
 }
-"""What --until takes, besides `publish` -> the stage."""
+"""Value of --until -> stage, but for `publish`."""
 
 
 def steps(variants: Sequence[str], until: str) -> Iterator[tuple[Stage[Any], str]]:
-    """Every stage up to `until`, in order, and the variant that it is about (fp32 for those of the task itself)."""
+    """The stages up to `until` in order, each with the variant that it is about: fp32 for the task's own stages."""
     for name, stage in BEFORE_PUBLISHING.items():
         yield stage, FULL.name
         if name == until:
@@ -38,7 +38,7 @@ def steps(variants: Sequence[str], until: str) -> Iterator[tuple[Stage[Any], str
 
 
 def variant_stages(name: str) -> Iterator[Stage[Any]]:
-    """What a variant needs besides the stages of the task itself."""
+    """The stages of a variant, which follow the task's own."""
     recipe = parse_variant(name)
     if recipe.pruned:
         yield prune.STAGE
@@ -53,7 +53,7 @@ def variant_stages(name: str) -> Iterator[Stage[Any]]:
 
 
 def run_task(context: Context, until: str, run: Run = run_stage) -> Finished:
-    """Run the stages up to `until`, those of the variants too."""
+    """Run the stages up to `until`, with those of the task's variants."""
     task, variants = Finished(), dict[str, Finished]()
     for stage, variant in steps(context.task.variants, until):
         about_task = variant == FULL.name
@@ -67,5 +67,5 @@ def run_task(context: Context, until: str, run: Run = run_stage) -> Finished:
 
 
 def run_plain(context: Context, until: str) -> Finished:
-    """The same for the plain fp32 alone, whatever variants the task has."""
+    """Run the task's own stages up to `until`, without its variants."""
     return run_task(replace(context, task=replace(context.task, variants=(FULL.name,))), until)

@@ -16,11 +16,11 @@ STAGES = ("data", "finetune", "export", "evaluate", "publish")  # what --until t
 class BuildRequest:
     """The command line of a build, checked as far as it can be without the tasks file."""
 
-    tasks: tuple[str, ...] | None = None  # names; None: all that there are, or all that the preset is for
+    tasks: tuple[str, ...] | None = None  # names; None: all of the tasks file, or those that the preset is for
     tasks_file: Path = TASKS_FILE
-    profile: str = "demo"  # demo: what ships; full: train on `data_dir`
-    data_dir: Path | None = None  # a folder or archive for each task
-    overrides: Overrides = field(default_factory=Overrides)  # of what the tasks file says
+    profile: str = "demo"  # demo: publish the checkpoints that ship; full: train on `data_dir`
+    data_dir: Path | None = None  # has a folder or archive for each task
+    overrides: Overrides = field(default_factory=Overrides)  # of the tasks file
     checkpoints: Mapping[str, Path] = field(default_factory=dict)  # task -> fine-tuned checkpoint to publish
     output: Path = Path("model_repository")
     cache: Path = Path("build")  # of finished stages
@@ -28,8 +28,8 @@ class BuildRequest:
     devices: str = ""  # several for fine-tuning: "0,1"
     seed: int = 0
     until: str = STAGES[-1]  # the last stage
-    force: bool = False  # publish what the gate refuses too
-    compat: str = ""  # see compat.choice
+    force: bool = False  # also publish what the gate refuses
+    compat: str = ""  # ensembles for other projects' clients, see `compat.choice.choose`
     dry_run: bool = False  # print the plan and do nothing
-    save_checkpoint: Path | None = None  # write each trained checkpoint to TASK in this folder
-    keep_better: bool = False  # unless what is there is better
+    save_checkpoint: Path | None = None  # write each trained checkpoint to the folder TASK in it
+    keep_better: bool = False  # unless the checkpoint there is better

@@ -1,4 +1,4 @@
-"""What each stage leaves behind besides files: typed figures, and the JSON that done.json keeps them as."""
+"""The results of the stages: what each leaves besides files, and its JSON in done.json."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ BY = "this build, through the serving code"
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """Base of the results. In JSON a field has its own name; an optional one at its default is left out."""
+    """Base of the results. In JSON each field has its own name; a field at its default is left out."""
 
     def to_json(self) -> dict[str, Any]:
         """JSON data that `from_json` reads back."""
@@ -28,7 +28,7 @@ class Result:
 
 @dataclass(frozen=True, kw_only=True)
 class SplitFigures:
-    """What is known of one split of the data; lengths in tokens of whole texts."""
+    """Figures of one split of the data; lengths are those of whole texts, in tokens."""
 
     rows: int
     tokens_median: int
@@ -36,18 +36,18 @@ class SplitFigures:
     tokens_max: int
     over_one_window_percent: float
     unknown_percent: float  # of all tokens
-    unserved: int = 0  # rows that no server would answer, so that they are not trained or measured on
+    unserved: int = 0  # rows that no server would answer, so that nothing is trained on them
     unserved_first: Sequence[str] = ()  # the first of them: line and reason
 
 
 @dataclass(frozen=True, kw_only=True)
 class DataRead(Result):
-    """Labelled text in its normal form; no split where no data is at hand."""
+    """Labelled text in one form for all formats; no split if there is no data."""
 
     splits: Mapping[str, SplitFigures] = field(default_factory=dict)  # train, dev
 
     def rows(self, split: str) -> int:
-        """Number of rows; 0 where there is no such split."""
+        """Number of rows; 0 if there is no such split."""
         return self.splits[split].rows if split in self.splits else 0
 
     def to_json(self) -> dict[str, Any]:
@@ -56,16 +56,16 @@ class DataRead(Result):
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> DataRead:
-        """As `to_json` writes it."""
+        """From what `to_json` writes."""
         return cls(splits={name: SplitFigures(**_known(SplitFigures, figures)) for name, figures in raw.items()})
 
 
 @dataclass(frozen=True, kw_only=True)
 class FineTuned(Result):
-    """A checkpoint in the stage's folder `best`; what training it took, where it was trained."""
+    """A checkpoint in `best` in the stage's folder; the other fields are set if it was trained."""
 
     trained: bool
-    source: str = ""  # name of the weights that it began from
+    source: str = ""  # name of the checkpoint that it was taken or distilled from
     main: str = ""  # name of the main metric
     metrics: Mapping[str, float] = field(default_factory=dict)  # of the best evaluation, on the dev rows
     loss: float = 0.0  # at the best evaluation
@@ -75,14 +75,14 @@ class FineTuned(Result):
     weights: int = 0  # number of weights, of a variant that was distilled
 
     def to_json(self) -> dict[str, Any]:
-        """The metrics stand beside the other fields, and `source` is called `from`."""
+        """Metrics are beside the other fields, and `source` is called `from`."""
         raw = _changed(self)
         metrics, source = raw.pop("metrics", {}), raw.pop("source", "")
         return {**({"from": source} if source else {}), **metrics, **raw}
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> FineTuned:
-        """As `to_json` writes it; what is no field is a metric."""
+        """From what `to_json` writes; keys that are no fields are metrics."""
         names = {f.name for f in fields(cls)} - {"metrics", "source"}
         metrics = {name: value for name, value in raw.items() if name not in names and name != "from"}
         values = {name: value for name, value in raw.items() if name in names}
@@ -94,7 +94,7 @@ class Exported(Result):
     """A graph that an engine runs, with tokenizer.json beside it."""
 
     max_abs_error: float  # of any output of the FP32 graph, against Paddle's
-    texts: int  # that this was found on
+    texts: int  # that were compared
     engine: str
     file: str
     bytes: int  # of all its files
@@ -102,12 +102,12 @@ class Exported(Result):
     settings: Mapping[str, str] = field(default_factory=dict)  # parameters of the engine
     weights: str = ""  # file beside the graph, where the format has two
     weights_sha256: str = ""
-    made: Mapping[str, Any] = field(default_factory=dict)  # how a variant was made, as its manifest tells it
+    made: Mapping[str, Any] = field(default_factory=dict)  # how a variant was made, as in its manifest
 
 
 @dataclass(frozen=True, kw_only=True)
 class TransferFigures:
-    """The evaluation on a further set."""
+    """The evaluation on a transfer set, which was never trained on."""
 
     rows: int
     metrics: Mapping[str, float]
@@ -115,17 +115,17 @@ class TransferFigures:
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluated(Result):
-    """Metrics on the dev rows through the serving code; rows is 0 where no labelled text is at hand."""
+    """Metrics in percent on the dev rows, through the serving code; `rows` is 0 if there is no labelled text."""
 
     rows: int
     split: str  # dev, or sample for the small set that ships
     metrics: Mapping[str, float]
     main: str = ""  # name of the main metric
-    shown: Sequence[str] = ()  # names of the metrics for the stage's line
-    transfer: Mapping[str, TransferFigures] = field(default_factory=dict)  # further sets
+    shown: Sequence[str] = ()  # names of the metrics that the stage's line shows
+    transfer: Mapping[str, TransferFigures] = field(default_factory=dict)  # by name of the set
     wrong: int = 0  # rows with a wrong prediction
-    wrong_file: str = ""  # which are here, with what was expected and predicted
-    classes_file: str = ""  # precision, recall and F1 by class
+    wrong_file: str = ""  # has those rows, with the expected and the predicted answer
+    classes_file: str = ""  # has precision, recall and F1 by class
     texts_per_second: int = 0
 
     @property
@@ -146,14 +146,14 @@ class Evaluated(Result):
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> Evaluated:
-        """As `to_json` writes it."""
+        """From what `to_json` writes."""
         transfer = {name: TransferFigures(**figures) for name, figures in raw.get("transfer", {}).items()}
         return cls(**{**_known(cls, raw), "transfer": transfer})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Measured(Result):
-    """Speed and memory of the variants, side by side: see compression.measure."""
+    """Speed and memory of the variants, measured side by side by `compression.measure`."""
 
     variants: Mapping[str, Mapping[str, Any]]
     machine: Mapping[str, Any]

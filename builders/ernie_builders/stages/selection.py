@@ -1,4 +1,4 @@
-"""Which tasks a build is about, which weights and data each starts from."""
+"""Which tasks a build is about, and which weights and data each starts from."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .request import BuildRequest
 
 
 def requested_tasks(request: BuildRequest, tasks: Mapping[str, TaskConfig]) -> list[TaskConfig]:
-    """The tasks asked for, among those of the tasks file, with the command line's overrides applied."""
+    """The requested ones of the tasks of a tasks file, with the command line's overrides applied."""
     file, preset = request.tasks_file.name, request.overrides.preset
     if request.tasks is None:
         names: Collection[str] = task_names(preset, tasks)
@@ -41,9 +41,9 @@ def requested_tasks(request: BuildRequest, tasks: Mapping[str, TaskConfig]) -> l
 
 
 def check_requested(request: BuildRequest, file: TasksFile) -> list[ConfigError]:
-    """The faults of tasks that are left out though they are asked for, as all are; a warning for every other fault.
+    """The faults of the faulty tasks that would be built, if all tasks are requested; warns of other faulty tasks.
 
-    Raises the fault of a task that was asked for by name, or where no other task is left.
+    Raises the fault of a task that is requested by name, or the first fault if no task is left.
     """
     names = request.tasks if request.tasks is not None else task_names(request.overrides.preset, file.faults)
     faults = [file.faults[name] for name in names if name in file.faults]
@@ -51,19 +51,19 @@ def check_requested(request: BuildRequest, file: TasksFile) -> list[ConfigError]
         raise faults[0]
     for name, fault in file.faults.items():
         if fault not in faults:
-            say(f"warning: {fault} (task {name} is not asked for)")
+            say(f"warning: {fault} (task {name} was not asked for)")
     return faults
 
 
 def check_checkpoints(request: BuildRequest, tasks: Sequence[TaskConfig]) -> None:
-    """ConfigError where --checkpoint names a task that is not asked for."""
+    """ConfigError if --checkpoint names a task that is not requested."""
     for name, folder in request.checkpoints.items():
         if name not in {task.name for task in tasks}:
             raise ConfigError(f"--checkpoint {name}={folder}: task {name!r} is not among --tasks")
 
 
 def takes_shipped(task: TaskConfig, request: BuildRequest) -> bool:
-    """Whether the checkpoint that ships is published: the full profile, a base model and a preset train instead."""
+    """Whether the task's checkpoint that ships is published; the full profile, a base model or a preset train one."""
     if request.overrides.base_model or request.overrides.preset:
         return False
     if request.profile == "full" and get_builder_kind(task.kind).trains:
@@ -72,7 +72,7 @@ def takes_shipped(task: TaskConfig, request: BuildRequest) -> bool:
 
 
 def without_checkpoint(request: BuildRequest, tasks: Sequence[TaskConfig]) -> list[str]:
-    """The tasks that would train for hours, as the checkpoint that they publish by default does not ship yet."""
+    """The tasks that would have to be trained, as the checkpoint that they normally publish does not ship yet."""
     return [
         task.name
         for task in tasks
@@ -84,7 +84,10 @@ def without_checkpoint(request: BuildRequest, tasks: Sequence[TaskConfig]) -> li
 
 
 def make_context(task: TaskConfig, request: BuildRequest, checkpoint: Path | None) -> Context:
-    """Find weights and data for one task; checkpoint: a fine-tuned one to publish."""
+    """The task with its weights and data; checkpoint: of --checkpoint, a fine-tuned one to publish.
+
+    ConfigError, CheckpointError or DataError for what is missing or does not fit together.
+    """
     kind, shipped = get_builder_kind(task.kind), ASSETS / task.checkpoint
     card, preset = Card(), request.overrides.preset
     source: Checkpoint
@@ -132,7 +135,7 @@ def _read_card(path: Path) -> Card:
 
 
 def _transfer_folders(task: TaskConfig, request: BuildRequest) -> dict[str, Path]:
-    """The folders of the further sets to evaluate on, where --data-dir has them."""
+    """The folders of the transfer sets that --data-dir has."""
     folders = {}
     for name, data in task.transfer.items():
         with contextlib.suppress(DataError):

@@ -1,9 +1,9 @@
-"""A stage is run once: its result is kept in the cache under a key, the hash of all that goes into it.
+"""Run each stage once: its output is cached under a key, the hash of everything that the result depends on.
 
-The key is made of the stage's own inputs, the keys of the stages before it, and the code that decides the result. So a
-second build reuses what is done, and a changed label file or learning rate redoes just what it must. Work goes on in
-`<key>.partial`, which becomes `<key>` when it is complete: a killed stage resumes where it left off, and a half-done
-one is never taken for a whole.
+The key covers the stage's inputs, the keys of the stages that it reads, and the code. So a second build reuses finished
+stages, and a changed label file or learning rate repeats only the stages that depend on it. A stage works in
+`<key>.partial`, which becomes `<key>` when it is complete: a killed stage resumes there, and an incomplete one is never
+taken for a finished one.
 """
 
 from __future__ import annotations
@@ -51,17 +51,17 @@ class Output(Generic[R]):
 
 @dataclass(frozen=True, kw_only=True)
 class Finished:
-    """The outputs of the stages so far, for a task or for one of its variants; KeyError for one that has not run."""
+    """The outputs of the stages so far, of a task or of one of its variants; KeyError for a stage that has not run."""
 
     outputs: Mapping[type[Result], Output[Any]] = field(default_factory=dict)
     variants: Mapping[str, Finished] = field(default_factory=dict)  # by name; fp32 is the task itself
 
     def get(self, result_type: type[R]) -> Output[R] | None:
-        """The output with a result of this type; None where no such stage has run."""
+        """The output with a result of this type; None if no such stage has run."""
         return self.outputs.get(result_type)
 
     def having(self, output: Output[Any]) -> Finished:
-        """With one more output, in place of an earlier one with the same type of result."""
+        """With a further output, which replaces an earlier one with the same type of result."""
         return replace(self, outputs={**self.outputs, output.result_type: output})
 
     def variant(self, name: str) -> Finished:
@@ -69,7 +69,7 @@ class Finished:
         return self if name == FULL.name else self.variants[name]
 
     def all_keys(self) -> list[str]:
-        """The keys of all outputs, those of the variants too, in the order of the stages."""
+        """The keys of all outputs in the order of the stages, then those of the variants."""
         variants = (key for finished in self.variants.values() for key in finished.all_keys())
         return list(dict.fromkeys([*(output.key for output in self.outputs.values()), *variants]))
 
@@ -110,15 +110,18 @@ def _always(context: Context, finished: Finished) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class Stage(Generic[R]):
-    """A step of a build. Its output stands for that of an earlier stage with the same type of result."""
+    """A step of a build. Later stages find its output by the type of its result.
+
+    So a stage with the result type of an earlier one takes its place: what prunes a model leaves a FineTuned.
+    """
 
     name: str  # of its folder in the cache, and in messages
     result_type: type[R]
-    inputs: Callable[[Context, Finished], Mapping[str, Any]]  # what decides the result, as JSON data
-    run: Callable[[Context, Finished, Path], R]  # works in a folder that may hold the remains of a killed run
+    inputs: Callable[[Context, Finished], Mapping[str, Any]]  # what the result depends on, as JSON data
+    run: Callable[[Context, Finished, Path], R]  # works in a folder that may hold what a killed run left
     line: Callable[[R], str]  # the result, for a person
-    uses: tuple[str, ...] = ()  # rooms whose code decides the result; none: `inputs` has a FORMAT raised by hand
-    holds: Callable[[Context, Finished], bool] = _always  # whether what it left outside its folder is still there
+    uses: tuple[str, ...] = ()  # rooms whose code the result depends on; empty: `inputs` has a FORMAT instead
+    holds: Callable[[Context, Finished], bool] = _always  # whether what it wrote outside its folder is still there
 
     def output(self, context: Context, finished: Finished) -> Output[R]:
         """Where the output lies, or will lie once the stage has run."""
@@ -128,12 +131,12 @@ class Stage(Generic[R]):
         return Output(folder=folder, key=key, result_type=self.result_type, inputs=inputs)
 
     def is_done(self, context: Context, finished: Finished, output: Output[R]) -> bool:
-        """Whether the output is there and can be reused."""
+        """Whether the stage has run and its output can be reused."""
         return (output.folder / DONE).is_file() and self.holds(context, finished)
 
 
 def run_stage(stage: Stage[R], context: Context, finished: Finished) -> Output[R]:
-    """Run the stage, or take its output from the cache; prints its line."""
+    """Run the stage or take its output from the cache, and print its line. BuildError for a disk that fails."""
     output = stage.output(context, finished)
     home, started = output.folder.parent, time.monotonic()
     variant = "" if context.recipe == FULL else f" {context.recipe.name}"
@@ -159,7 +162,7 @@ def run_stage(stage: Stage[R], context: Context, finished: Finished) -> Output[R
 
 
 def _run(stage: Stage[R], context: Context, finished: Finished, output: Output[R]) -> None:
-    """Do the work; the output is there as a whole or not at all."""
+    """Do the work and put the output in its place in one step."""
     output.partial.mkdir(exist_ok=True)
     result = stage.run(context, finished, output.partial)
     done = {"figures": result.to_json(), "inputs": output.inputs}
