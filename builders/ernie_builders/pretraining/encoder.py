@@ -63,7 +63,8 @@ def make_card(trainer: Pretrainer, about: About, encoder: Weights) -> dict[str, 
         {name: value for name, value in evaluations[-1].items() if name.startswith("held_")} if evaluations else {}
     )
     return {
-        "shape": f"{encoder_config.num_hidden_layers} layers, hidden {encoder_config.hidden_size}, {encoder_config.num_attention_heads} heads",
+        "shape": f"{encoder_config.num_hidden_layers} layers, hidden {encoder_config.hidden_size}, "
+        f"{encoder_config.num_attention_heads} heads",
         "parameters": int(sum(value.size for value in encoder.values())),
         "vocabulary": f"{job.tokenizer.vocab_size:,} entries",
         "from": job.start.name,
