@@ -12,12 +12,12 @@ from ernie_builders.modeling.model import find_base_model
 
 
 def test_the_encoder_without_head_and_labels() -> None:
-    found = find_base_model("shipped:tnews")
+    encoder = find_base_model("shipped:tnews")
     whole = read_checkpoint(ASSETS / "checkpoints" / "tnews")
-    assert not found.has_head
-    assert found.name == "shipped:tnews"
-    assert whole.config.id2label is not None and found.config == whole.config.without_task()
-    assert {name for name in whole.weights if name.startswith("ernie.")} == set(found.weights)
+    assert not encoder.has_head
+    assert encoder.name == "shipped:tnews"
+    assert whole.config.id2label is not None and encoder.config == whole.config.without_task()
+    assert {name for name in whole.weights if name.startswith("ernie.")} == set(encoder.weights)
     assert folder_of("shipped:tnews") == ASSETS / "checkpoints" / "tnews"
     assert not is_download("shipped:tnews")
 

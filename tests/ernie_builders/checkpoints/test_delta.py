@@ -55,10 +55,10 @@ def test_every_weight_is_within_half_its_step(base: Weights) -> None:
     back = decode(packed, base, "here")
     assert back.keys() == weights.keys()
     for tensor in packed.tensors:
-        found, value = back[tensor.name], weights[tensor.name]
-        assert found.dtype == np.float32
-        assert found.shape == value.shape
-        assert (np.abs(found - value) <= tensor.steps() / 2 + 1e-6).all(), tensor.name
+        decoded, value = back[tensor.name], weights[tensor.name]
+        assert decoded.dtype == np.float32
+        assert decoded.shape == value.shape
+        assert (np.abs(decoded - value) <= tensor.steps() / 2 + 1e-6).all(), tensor.name
 
 
 def test_what_every_token_passes_through_is_finer() -> None:
@@ -83,8 +83,8 @@ def test_small_changes_of_one_direction_are_not_lost(base: Weights) -> None:
 def test_the_error_does_not_depend_on_the_change(base: Weights) -> None:
     weights = trained(base)
     packed = encode(weights, STEP, base, "b")
-    change, found = weights[MATRIX] - base[MATRIX], decode(packed, base, "here")[MATRIX] - base[MATRIX]
-    error = found - change
+    change, decoded_change = weights[MATRIX] - base[MATRIX], decode(packed, base, "here")[MATRIX] - base[MATRIX]
+    error = decoded_change - change
     assert abs(np.corrcoef(error.ravel(), change.ravel())[0, 1]) < 0.02
     assert error.std() == pytest.approx(1.4 * STEP / np.sqrt(12), rel=0.02)
 

@@ -132,16 +132,16 @@ def test_the_seed_means_the_weights() -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "shown", "entries"),
+    ("name", "shown", "entries"),
     [
         ("random:2x16x2", "random:2x16x2", 8_000),
         ("random:2x16x2:ernie_2.0_en", "random:2x16x2:ernie_2.0_en", 30_522),
         ("random:02x16x2:{folder}/mine.txt", "random:2x16x2:mine", 400),
     ],
 )
-def test_vocabularies(asked: str, shown: str, entries: int, vocabulary: Path, tmp_path: Path) -> None:
+def test_vocabularies(name: str, shown: str, entries: int, vocabulary: Path, tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_bytes(vocabulary.read_bytes())
-    base = find_base_model(asked.format(folder=tmp_path))
+    base = find_base_model(name.format(folder=tmp_path))
     assert base.name == base.where == shown  # no path of this machine
     assert len(base.weights["ernie.embeddings.word_embeddings.weight"]) == entries
     assert ErnieTokenizer.from_vocab(base.vocabulary).vocab_size == entries

@@ -22,10 +22,10 @@ from ..torch_files import bfloat16_bits, write_bfloat16_safetensors, write_torch
 LABELS = 3
 
 
-def assert_same(found: Weights, expected: Weights) -> None:
-    assert found.keys() == expected.keys()
+def assert_same(actual: Weights, expected: Weights) -> None:
+    assert actual.keys() == expected.keys()
     for name, value in expected.items():
-        np.testing.assert_array_equal(found[name], value, err_msg=name)
+        np.testing.assert_array_equal(actual[name], value, err_msg=name)
 
 
 def test_torch_half_precision(unweighted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,11 +86,11 @@ def test_paddlenlp_directory(unweighted: Path, bare: bool) -> None:
 def test_one_loader_reads_all_storages(tmp_path: Path, vocabulary: Path, bits: int, error: float, share: float) -> None:
     weights = from_hugging_face(random_hugging_face())
     write_checkpoint(tmp_path / "c", CONFIG, weights, vocabulary, bits)
-    found = read_checkpoint(tmp_path / "c")
-    assert found.weights.keys() == weights.keys()
+    checkpoint = read_checkpoint(tmp_path / "c")
+    assert checkpoint.weights.keys() == weights.keys()
     for name, value in weights.items():
-        assert found.weights[name].dtype == np.float32
-        np.testing.assert_allclose(found.weights[name], value, atol=error * float(np.abs(value).max()), rtol=0)
+        assert checkpoint.weights[name].dtype == np.float32
+        np.testing.assert_allclose(checkpoint.weights[name], value, atol=error * float(np.abs(value).max()), rtol=0)
     size = (tmp_path / "c" / "model.safetensors").stat().st_size
     assert size < 1.2 * share * sum(value.nbytes for value in weights.values())
 
@@ -110,13 +110,14 @@ def test_no_downloaded_name_reaches_the_network(monkeypatch: pytest.MonkeyPatch,
         ),
     )
     monkeypatch.setattr(models, "import_paddlenlp", lambda: fake)
-    found = models.find_base_model("ernie-3.0-nano-zh")
+    checkpoint = models.find_base_model("ernie-3.0-nano-zh")
     monkeypatch.undo()
-    assert isinstance(found, Checkpoint)
-    assert found.vocabulary.read_bytes() == local.vocabulary.read_bytes()
-    assert found.weights.keys() == local.weights.keys()
+    assert isinstance(checkpoint, Checkpoint)
+    assert checkpoint.vocabulary.read_bytes() == local.vocabulary.read_bytes()
+    assert checkpoint.weights.keys() == local.weights.keys()
     assert (
-        build_model(get_builder_kind("sequence_classification"), found, manifest_with(LABELS), dropout=0.1) is not None
+        build_model(get_builder_kind("sequence_classification"), checkpoint, manifest_with(LABELS), dropout=0.1)
+        is not None
     )
 
 

@@ -63,14 +63,14 @@ def change_header(folder: Path, change: Callable[[dict[str, Any]], object]) -> N
 
 
 def test_read_like_any_other(folder: Path, base: Path, trained: Weights) -> None:
-    found = read_checkpoint(folder)
-    assert found.weights.keys() == trained.keys()
+    checkpoint = read_checkpoint(folder)
+    assert checkpoint.weights.keys() == trained.keys()
     for name, value in trained.items():
-        assert found.weights[name].dtype == np.float32
-        assert np.abs(found.weights[name] - value).max() <= 1.4 * STEP / 2 + 1e-6, name
+        assert checkpoint.weights[name].dtype == np.float32
+        assert np.abs(checkpoint.weights[name] - value).max() <= 1.4 * STEP / 2 + 1e-6, name
     expected = {k: v for k, v in CONFIG.items() if k != "model_type"} | {"task_options": OPTIONS}
-    assert found.config.to_json() == expected
-    assert found.vocabulary == base / "vocab.txt"
+    assert checkpoint.config.to_json() == expected
+    assert checkpoint.vocabulary == base / "vocab.txt"
     assert sorted(path.name for path in folder.iterdir()) == ["config.json", HEADER, PACKED]
 
 
@@ -91,9 +91,9 @@ def test_no_base(tmp_path: Path, trained: Weights, vocabulary: Path, base: Path)
     write_compact(tmp_path / "c", CONFIG, trained, vocabulary, STEP, None)
     assert json.loads((tmp_path / "c" / HEADER).read_text())["base"] is None
     (base / "model.safetensors").unlink()
-    found = read_checkpoint(tmp_path / "c")
+    checkpoint = read_checkpoint(tmp_path / "c")
     for name, value in trained.items():
-        assert np.abs(found.weights[name] - value).max() <= 1.4 * STEP / 2 + 1e-6, name
+        assert np.abs(checkpoint.weights[name] - value).max() <= 1.4 * STEP / 2 + 1e-6, name
 
 
 def test_own_vocabulary(tmp_path: Path, trained: Weights, vocabulary: Path) -> None:
@@ -125,10 +125,10 @@ def test_one_form_replaces_the_other(folder: Path, trained: Weights, vocabulary:
 
 def test_another_base(folder: Path, base: Path, vocabulary: Path) -> None:
     write_hugging_face(base, random_hugging_face(seed=8), CONFIG, vocabulary)
-    said = refusal(folder)
-    assert f"{folder}: holds what training changed in the encoder tiny " in said
-    assert f"but {base} is " in said
-    assert said.endswith(": put that encoder back, or train again from this one")
+    message = refusal(folder)
+    assert f"{folder}: holds what training changed in the encoder tiny " in message
+    assert f"but {base} is " in message
+    assert message.endswith(": put that encoder back, or train again from this one")
 
 
 def test_no_such_base(folder: Path, base: Path) -> None:
@@ -141,9 +141,9 @@ def test_no_such_base(folder: Path, base: Path) -> None:
 def test_another_vocabulary(folder: Path, base: Path) -> None:
     path = base / "vocab.txt"
     path.write_bytes(path.read_bytes().replace(b"[MASK]", b"[mask]"))
-    said = refusal(folder)
-    assert said.startswith(f"{folder}: needs the vocabulary tiny ")
-    assert said.endswith(f", and {path} is another: put that file back")
+    message = refusal(folder)
+    assert message.startswith(f"{folder}: needs the vocabulary tiny ")
+    assert message.endswith(f", and {path} is another: put that file back")
     path.unlink()
     with pytest.raises(CheckpointError, match=r"no vocab\.txt$"):
         read_checkpoint(folder)
@@ -181,9 +181,9 @@ def test_damage(folder: Path) -> None:
 )
 def test_a_header_that_makes_no_sense(folder: Path, change: Callable[[dict[str, Any]], object], says: str) -> None:
     change_header(folder, change)
-    said = refusal(folder)
-    assert said.startswith(f"{folder / HEADER}: ")
-    assert says in said
+    message = refusal(folder)
+    assert message.startswith(f"{folder / HEADER}: ")
+    assert says in message
 
 
 def test_a_header_that_is_no_json(folder: Path) -> None:
@@ -203,12 +203,12 @@ def test_a_header_of_other_tensors(folder: Path) -> None:
 )
 def test_what_ships(folder: Path) -> None:
     """Every checkpoint belongs to the encoder that ships, holds no second vocabulary, and its card tells its size."""
-    found = read_checkpoint(folder)
-    assert isinstance(found, Checkpoint)
+    checkpoint = read_checkpoint(folder)
+    assert isinstance(checkpoint, Checkpoint)
     of_tasks = [task for task in load_tasks().values() if task.checkpoint == f"checkpoints/{folder.name}"]
     assert of_tasks
-    assert found.has_head == get_builder_kind(of_tasks[0].kind).needs_head
-    assert found.vocabulary.parent in (BASES["embedded"], ASSETS / "vocab")
+    assert checkpoint.has_head == get_builder_kind(of_tasks[0].kind).needs_head
+    assert checkpoint.vocabulary.parent in (BASES["embedded"], ASSETS / "vocab")
     card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
     assert card["weights"]["bytes"] == (folder / PACKED).stat().st_size < 2.5e6
     assert card["evaluations"][0]["rows"] > 0

@@ -101,11 +101,11 @@ def test_the_tasks_that_ship() -> None:
 )
 def test_faults(tmp_path: Path, old: str, new: str, says: str) -> None:
     assert TASKS.count(old) >= 1
-    found = fault(
+    message = fault(
         tmp_path,
         TASKS.replace(old, new, 1) if "a/b" not in new else TASKS.replace("tasks.topics", "tasks.'a/b'"),
     )
-    assert found.startswith(f"tasks.toml: {says}")
+    assert message.startswith(f"tasks.toml: {says}")
 
 
 def test_file_faults(tmp_path: Path) -> None:

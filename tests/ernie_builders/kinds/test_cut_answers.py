@@ -26,7 +26,7 @@ def taught(tokenizer: ErnieTokenizer, answer: str, overflow: str, windows_per_te
     manifest = manifest_with(
         0, "question_answering", limits=Limits(max_length=15, doc_stride=5, overflow=overflow), options=OPTIONS
     )
-    start, found = CONTEXT.index(answer), []
+    start, spans = CONTEXT.index(answer), []
     # Many questions: of windows without the answer only some are taught.
     examples = [
         Example((f"{a}{b}", CONTEXT), {"id": "1", "answers": [{"text": answer, "start": start}]}, 1)
@@ -37,8 +37,8 @@ def taught(tokenizer: ErnieTokenizer, answer: str, overflow: str, windows_per_te
         first, last = int(row.targets["start"]), int(row.targets["end"])
         offsets = row.windows[0].offsets
         assert (first == 0) == (last == 0)
-        found.append(CONTEXT[offsets[first, 0] : offsets[last, 1]] if first else "")
-    return found
+        spans.append(CONTEXT[offsets[first, 0] : offsets[last, 1]] if first else "")
+    return spans
 
 
 @pytest.mark.parametrize(
@@ -57,6 +57,6 @@ def taught(tokenizer: ErnieTokenizer, answer: str, overflow: str, windows_per_te
 def test_an_answer_is_taught_whole_or_not_at_all(
     tokenizer: ErnieTokenizer, answer: str, overflow: str, windows: int, whole: bool
 ) -> None:
-    found = taught(tokenizer, answer, overflow, windows)
-    assert set(found) <= {answer, ""}
-    assert found.count(answer) >= 64 if whole else found and answer not in found
+    spans = taught(tokenizer, answer, overflow, windows)
+    assert set(spans) <= {answer, ""}
+    assert spans.count(answer) >= 64 if whole else spans and answer not in spans

@@ -68,9 +68,9 @@ def test_the_embedded_encoder_fills_blanks(built: Built) -> None:
 def test_an_easy_blank(built: Built) -> None:
     pipeline = Pipeline.load(built.repository, "fill_mask")
     easy, late = pipeline.predict([(f"为什{MASK}他没有来",), ("我们昨天住了一个晚上。" * 40 + f"这是为什{MASK}？",)])
-    for found in (easy, late):
-        assert not isinstance(found, str)
-        assert found.result["masks"][0][0]["token"] == "么" and len(found.result["masks"][0]) == 5
+    for answer in (easy, late):
+        assert not isinstance(answer, str)
+        assert answer.result["masks"][0][0]["token"] == "么" and len(answer.result["masks"][0]) == 5
     assert isinstance(late, Answer) and late.result["windows"] == 1 and late.result["tokens"] == 446
 
 

@@ -104,9 +104,9 @@ def test_targets_are_closed_under_parents(events: Manifest) -> None:
 
 def test_figures_by_hand(events: Manifest) -> None:
     rows = examples(["e1"], ["e1"], ["e4"], [], ["e3"])
-    found = [*answers(events, [1], [2], [4, 2], []), "the text is empty"]
+    predictions = [*answers(events, [1], [2], [4, 2], []), "the text is empty"]
     # expected 人生 2, 结婚 2, 灾害 2, 地震 1; predicted 人生 3, 结婚 1, 离婚 2, 灾害 1, 地震 1; right 2, 1, 0, 1, 1
-    metrics = KIND.score(rows, found, events)
+    metrics = KIND.score(rows, predictions, events)
     assert metrics["micro_precision"] == pytest.approx(100 * 5 / 8)
     assert metrics["micro_recall"] == pytest.approx(100 * 5 / 7, abs=1e-3)
     assert metrics["micro_f1"] == pytest.approx(100 * 10 / 15, abs=1e-3)
@@ -115,7 +115,7 @@ def test_figures_by_hand(events: Manifest) -> None:
     assert metrics["level_2_recall"] == pytest.approx(100 * 2 / 3, abs=1e-3)
     assert metrics["macro_f1"] == pytest.approx(100 * (4 / 5 + 2 / 3 + 0 + 2 / 3 + 1) / 5, abs=1e-3)
     assert metrics["exact_match"] == pytest.approx(40)
-    assert [KIND.wrong(e, a, events) for e, a in zip(rows, found, strict=True)] == [
+    assert [KIND.wrong(e, a, events) for e, a in zip(rows, predictions, strict=True)] == [
         None,
         {"text": "第1", "missed": ["人生##结婚"], "invented": ["人生##离婚"]},
         {"text": "第2", "missed": [], "invented": ["人生", "人生##离婚"]},
@@ -158,8 +158,8 @@ def test_learnt_options_are_those_of_a_manifest(events: Manifest) -> None:
     rng = np.random.default_rng(0)
     rows = examples(*([f"e{n}"] for n in rng.integers(0, 5, 80)), ["e1"])
     scores = np.where(expected_labels(rows[:80], events), 0.3, 0.05).astype(np.float32)
-    found: list[Answer | str] = [*(Answer({"labels": []}, {"SCORES": row}) for row in scores), "not UTF-8"]
-    learnt = KIND.learn(events, [], rows, lambda: Canned(found))  # type: ignore[arg-type,return-value]
+    predictions: list[Answer | str] = [*(Answer({"labels": []}, {"SCORES": row}) for row in scores), "not UTF-8"]
+    learnt = KIND.learn(events, [], rows, lambda: Canned(predictions))  # type: ignore[arg-type,return-value]
     assert learnt["threshold_choice"]["way"] == "task"
     assert learnt["threshold_choice"]["rows"] == 80
     assert learnt["threshold_choice"]["held_out_micro_f1"]["task"] == 100
@@ -167,8 +167,8 @@ def test_learnt_options_are_those_of_a_manifest(events: Manifest) -> None:
     assert set(learnt["thresholds"]) == set(NAMES)
     assert all(0.05 < value <= 0.3 for value in learnt["thresholds"].values())
     get_kind(events.kind).check(replace(events, options=learnt))
-    own = replace(events, options={"thresholds": {"人生": 0.4}})
-    assert KIND.learn(own, [], rows, pytest.fail) == {}
+    with_thresholds = replace(events, options={"thresholds": {"人生": 0.4}})
+    assert KIND.learn(with_thresholds, [], rows, pytest.fail) == {}
     assert KIND.learn(events, rows, [], pytest.fail) == {}
 
 
@@ -240,6 +240,6 @@ def test_training_beats_the_best_fixed_answer(tmp_path: Path) -> None:
     gold, tree = expected_labels(dev, manifest), tree_of(manifest)
     fixed = []
     for kept in itertools.product([False, True], repeat=len(manifest.labels)):
-        found = tree.close(np.tile(np.array(kept), (len(dev), 1)))
-        fixed.append(micro_f1(np.array([np.count_nonzero(part) for part in (found & gold, found, gold)])))
+        predicted = tree.close(np.tile(np.array(kept), (len(dev), 1)))
+        fixed.append(micro_f1(np.array([np.count_nonzero(part) for part in (predicted & gold, predicted, gold)])))
     assert result.metrics["micro_f1"] >= max(fixed) + 7

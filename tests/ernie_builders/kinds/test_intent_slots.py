@@ -56,8 +56,8 @@ def example(text: str, intent: str = "OTHERS", *slots: Sequence[Any]) -> Example
     ],
 )
 def test_check(target: Any, says: str | None) -> None:
-    found = KIND.check(Example(("花心吧吧",), target, 1), MANIFEST)
-    assert found is None if says is None else str(found).startswith(says)
+    fault = KIND.check(Example(("花心吧吧",), target, 1), MANIFEST)
+    assert fault is None if says is None else str(fault).startswith(says)
 
 
 def window(start: int, end: int) -> Window:
@@ -74,8 +74,8 @@ def window(start: int, end: int) -> Window:
 
 def test_targets() -> None:
     """Every window learns the intent; one that starts inside a slot sees I- first."""
-    said = example("放周华健花心吧", "play", (1, 4, "singer", "周华健"), (4, 6, "song", "花心"))
-    first, second = KIND.targets(said, [window(0, 3), window(2, 7)], MANIFEST)
+    utterance = example("放周华健花心吧", "play", (1, 4, "singer", "周华健"), (4, 6, "song", "花心"))
+    first, second = KIND.targets(utterance, [window(0, 3), window(2, 7)], MANIFEST)
     tags = slot_tags(MANIFEST).tags
     assert tags == ("O", "B-song", "I-song", "B-singer", "I-singer")
     assert [int(t["intent"]) for t in (first, second)] == [1, 1]
@@ -129,8 +129,8 @@ def test_values_are_bounded_and_the_most_frequent_stay() -> None:
 
 def answer(intent: str, *slots: Slot) -> Answer:
     column = INTENTS.index(intent)
-    found = [{"slot": k, "text": "", "value": v, "start": s, "end": e, "score": 1.0} for s, e, k, v in slots]
-    return Answer({"intent": f"to {intent}", "score": 0.9, "slots": found}, {"LABEL_ID": column, "SCORE": 0.9})
+    spans = [{"slot": k, "text": "", "value": v, "start": s, "end": e, "score": 1.0} for s, e, k, v in slots]
+    return Answer({"intent": f"to {intent}", "score": 0.9, "slots": spans}, {"LABEL_ID": column, "SCORE": 0.9})
 
 
 SONG, SINGER = (0, 2, "song", "花心"), (2, 5, "singer", "周华健")
@@ -268,12 +268,12 @@ def test_a_tiny_model_learns_it(place: Place, tmp_path: Path, characters: list[s
     folder.mkdir(parents=True)
     (folder / "corpus.txt").write_text(spoken_rows(characters, 100), encoding="utf-8")
     (tmp_path / "tasks.toml").write_text(SPOKEN, encoding="utf-8")
-    mine = replace(place, tasks_file=tmp_path / "tasks.toml", data_dir=tmp_path / "data")
-    assert mine.build(task="spoken") == 0
-    figures = json.loads((mine.stage("data", "spoken") / "done.json").read_text(encoding="utf-8"))["figures"]
+    own_place = replace(place, tasks_file=tmp_path / "tasks.toml", data_dir=tmp_path / "data")
+    assert own_place.build(task="spoken") == 0
+    figures = json.loads((own_place.stage("data", "spoken") / "done.json").read_text(encoding="utf-8"))["figures"]
     assert figures["train"]["rows"] + figures["dev"]["rows"] == 400 and 40 <= figures["dev"]["rows"] <= 120
     assert figures["dev"]["over_one_window_percent"] > 10
-    pipeline = Pipeline.load(mine.output, "spoken")
+    pipeline = Pipeline.load(own_place.output, "spoken")
     (evaluation,) = pipeline.manifest.variants[0].evaluations
     assert evaluation.metrics["exact"] > 60 and evaluation.metrics["accuracy"] > 70  # the majority: 40
     assert evaluation.metrics["number_f1"] > 80 and evaluation.metrics["exact"] >= evaluation.metrics["exact_value"]
@@ -283,9 +283,9 @@ def test_a_tiny_model_learns_it(place: Place, tmp_path: Path, characters: list[s
     assert pipeline.manifest.options["slots"] == ["song", "number"]
     assert pipeline.manifest.options["slots_of"] == {"OTHERS": [], "play": ["song"], "call": ["number"]}
     text = characters[1] + "18866668888"
-    (found,) = pipeline.predict([(text,)])
-    assert isinstance(found, Answer)
-    assert [(s["slot"], s["text"], s["start"], s["end"]) for s in found.result["slots"]] == [
+    (prediction,) = pipeline.predict([(text,)])
+    assert isinstance(prediction, Answer)
+    assert [(s["slot"], s["text"], s["start"], s["end"]) for s in prediction.result["slots"]] == [
         ("number", "18866668888", 1, 12)
     ]
-    assert found.result["intent"] == "call"
+    assert prediction.result["intent"] == "call"

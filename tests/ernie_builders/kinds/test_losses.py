@@ -19,8 +19,8 @@ def test_padding_has_no_weight() -> None:
     wide = np.zeros((2, 9, 4), np.float32)
     wide[:, :3], padded = logits, np.full((2, 9), IGNORED)
     padded[:, :3] = tags
-    told = -np.log(np.exp(logits) / np.exp(logits).sum(-1, keepdims=True))
-    right = np.mean([told[0, 0, 1], told[0, 1, 3], told[1, 0, 0]])
+    losses = -np.log(np.exp(logits) / np.exp(logits).sum(-1, keepdims=True))
+    right = np.mean([losses[0, 0, 1], losses[0, 1, 3], losses[1, 0, 0]])
     for values, targets in ((logits, tags), (wide, padded)):
         loss = token_loss(paddle.to_tensor(values), paddle.to_tensor(targets))
         assert float(loss) == pytest.approx(right, rel=1e-5)

@@ -43,8 +43,8 @@ def tiny_base(hidden: int = 64) -> Checkpoint:
     sizes = {"vocab_size": entries, "hidden_size": hidden, "intermediate_size": 2 * hidden}
     config = {**CONFIG, **sizes, "max_position_embeddings": 128}
     paddle.seed(1)
-    own = {k: v for k, v in config.items() if k != "layer_norm_eps"}
-    weights = with_prefix(weights_of(transformers.ErnieModel(transformers.ErnieConfig(**own))))
+    arguments = {k: v for k, v in config.items() if k != "layer_norm_eps"}
+    weights = with_prefix(weights_of(transformers.ErnieModel(transformers.ErnieConfig(**arguments))))
     return Checkpoint(where="tiny", config=parse_config(config, "tiny"), weights=weights, vocabulary=vocabulary)
 
 
@@ -55,9 +55,10 @@ def test_training_on_real_questions_beats_the_best_guess(embedded_tokenizer: Ern
     manifest = draft_manifest(with_limits(96, 32, max_answer_tokens=24, max_question_tokens=24), embedded_tokenizer)
 
     def guess(text: str) -> float:
-        mine = [e for e in examples if e.texts[1] == text]
+        same_text = [e for e in examples if e.texts[1] == text]
         return max(
-            sum(f1(e.target["answers"][0]["text"], [o.target["answers"][0]["text"]]) for o in mine) for e in mine
+            sum(f1(e.target["answers"][0]["text"], [o.target["answers"][0]["text"]]) for o in same_text)
+            for e in same_text
         )
 
     best_guess = 100 * sum(map(guess, {e.texts[1] for e in examples})) / len(examples)
@@ -104,11 +105,11 @@ evals_per_epoch = 1
 def write_reading(path: Path, characters: list[str], count: int, seed: int) -> None:
     """Where is the name, a surname of six and a given name of six, in a text that may need several windows?"""
     generator = np.random.default_rng(seed)
-    surnames, given, filler = characters[:6], characters[6:12], characters[14:]
+    surnames, names, filler = characters[:6], characters[6:12], characters[14:]
     paragraphs = []
     for number in range(count):
         before, after = ("".join(generator.choice(filler, int(generator.integers(2, 24)))) for _ in range(2))
-        name = str(generator.choice(surnames)) + str(generator.choice(given))
+        name = str(generator.choice(surnames)) + str(generator.choice(names))
         answer = {"text": name, "answer_start": len(before)}
         question = {"id": f"{number}", "question": characters[12], "answers": [answer]}
         paragraphs.append({"context": before + name + after, "qas": [question]})

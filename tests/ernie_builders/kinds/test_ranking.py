@@ -72,16 +72,16 @@ def test_figures(manifest: Manifest) -> None:
     ],
 )
 def test_examples_that_cannot_be_ranked(manifest: Manifest, given: Example, says: str | None) -> None:
-    found = KIND.check(given, manifest)
-    assert (found is None) if says is None else (found is not None and says in found)
+    fault = KIND.check(given, manifest)
+    assert (fault is None) if says is None else (fault is not None and says in fault)
 
 
 def test_rows(manifest: Manifest, vocabulary: Path, characters: list[str]) -> None:
     """A row a candidate, with the query before it."""
     tokenizer = ErnieTokenizer.from_vocab(vocabulary)
     query, *texts = ("".join(characters[i : i + 3]) for i in (0, 3, 6, 9))
-    given = Example((query, json.dumps(texts)), [0, 2], 1)
-    rows = training_rows(manifest, tokenizer, [given, Example(("", json.dumps(texts)), [0], 2)])
+    example = Example((query, json.dumps(texts)), [0, 2], 1)
+    rows = training_rows(manifest, tokenizer, [example, Example(("", json.dumps(texts)), [0], 2)])
     assert [int(row.targets["label"]) for row in rows] == [1, 0, 1]
     ids = tokenizer([query, *texts])
     for row, text in zip(rows, ids[1:], strict=True):

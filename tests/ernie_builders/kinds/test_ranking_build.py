@@ -34,11 +34,11 @@ def which_names_one(split: str, count: int) -> list[dict[str, Any]]:
     generator = random.Random(0)
     rows: list[dict[str, Any]] = []
     while len(rows) < count:
-        wanted, drawn = generator.choice(list(QUERIES)), generator.sample(sentences, 4)
-        positives = [i for i, e in enumerate(drawn) if any(kind == wanted for _, _, kind in e.target)]
+        query, drawn = generator.choice(list(QUERIES)), generator.sample(sentences, 4)
+        positives = [i for i, e in enumerate(drawn) if any(kind == query for _, _, kind in e.target)]
         if 0 < len(positives) < 4:
             candidates = [e.texts[0] for e in drawn]
-            rows.append({"query": QUERIES[wanted], "candidates": candidates, "positives": positives})
+            rows.append({"query": QUERIES[query], "candidates": candidates, "positives": positives})
     return rows
 
 
@@ -98,8 +98,8 @@ def made(tmp_path_factory: pytest.TempPathFactory, base_model: Path) -> Place:
 
 def test_training_beats_the_untrained_head(made: Place, tmp_path: Path) -> None:
     def figures(place: Place) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads((place.stage("evaluate", "search") / "done.json").read_text("utf-8"))
-        return found["figures"]
+        done: dict[str, Any] = json.loads((place.stage("evaluate", "search") / "done.json").read_text("utf-8"))
+        return done["figures"]
 
     untrained = replace(made, root=tmp_path)
     assert untrained.build("--set", "learning_rate=1e-12", "--until", "evaluate", task="search") == 0
@@ -116,9 +116,9 @@ def test_weights_serve_both_kinds(made: Place) -> None:
     ranking, pair = Pipeline.load(made.output, "search"), Pipeline.load(made.output, "pair")
     rows = which_names_one("dev", 10)
     answers = ranking.predict([(row["query"], json.dumps(row["candidates"])) for row in rows])
-    for row, found in zip(rows, answers, strict=True):
-        assert not isinstance(found, str)
-        scores = {one["index"]: one["score"] for one in found.result["ranking"]}
+    for row, answer in zip(rows, answers, strict=True):
+        assert not isinstance(answer, str)
+        scores = {one["index"]: one["score"] for one in answer.result["ranking"]}
         for index, single in enumerate(pair.predict([(row["query"], text) for text in row["candidates"]])):
             assert not isinstance(single, str)
             expected = next(top["score"] for top in single.result["top"] if top["label"] == "1")

@@ -34,11 +34,11 @@ def test_scores_of_answers() -> None:
     embedding = get_builder_kind("embedding")
     pairs = [Example((text,), target, 1) for target in (5.0, 3.0, "0") for text in ("a", "b")]
     vectors = [(2, 0), (9, 1), (0, 1), (1, 1), (1, 0), (0, 1)]
-    found: list[Answer | str] = [Answer({}, {"EMBEDDING": np.array(v, np.float32)}) for v in vectors]
+    embeddings: list[Answer | str] = [Answer({}, {"EMBEDDING": np.array(v, np.float32)}) for v in vectors]
     manifest = manifest_of("embedding", 2)
-    assert embedding.score(pairs, found, manifest) == {"spearman": 100}
-    assert embedding.score(pairs, ["the text is empty", *found[1:]], manifest) == {"spearman": -50}
-    assert embedding.wrong(pairs[0], found[0], manifest) is None
+    assert embedding.score(pairs, embeddings, manifest) == {"spearman": 100}
+    assert embedding.score(pairs, ["the text is empty", *embeddings[1:]], manifest) == {"spearman": -50}
+    assert embedding.wrong(pairs[0], embeddings[0], manifest) is None
     assert embedding.wrong(pairs[0], "too long", manifest) == {"text": "a", "error": "too long"}
 
 
@@ -68,11 +68,11 @@ def test_wrong_is_what_is_far_off() -> None:
     ],
 )
 def test_targets_that_are_no_scores(target: Any, says: str | None) -> None:
-    found = KIND.check(Example(("a", "b"), target, 1), manifest_of(max_score=5))
-    assert (found is None) if says is None else (found is not None and says in found)
+    fault = KIND.check(Example(("a", "b"), target, 1), manifest_of(max_score=5))
+    assert (fault is None) if says is None else (fault is not None and says in fault)
     if "outside" not in (says or ""):
-        alone = get_builder_kind("embedding").check(Example(("a",), target, 1), manifest_of("embedding"))
-        assert (alone is None) is (says is None)
+        embedding_fault = get_builder_kind("embedding").check(Example(("a",), target, 1), manifest_of("embedding"))
+        assert (embedding_fault is None) is (says is None)
 
 
 def loss_of(pairs: list[tuple[float, float]]) -> float:

@@ -139,8 +139,8 @@ def test_published_vectors_are_those_of_the_similarity_task(vectors: Place) -> N
     alike, vector = Pipeline.load(vectors.output, "alike"), Pipeline.load(vectors.output, "vector")
     assert vector.manifest.made_by["trained"] is False
     pairs = [(a, b) for a, b, _ in halves("dev")[:30]]
-    scores, found = alike.predict(pairs), vector.predict([(text,) for pair in pairs for text in pair])
-    rows = np.array([a.numeric["EMBEDDING"] for a in found if not isinstance(a, str)])
+    scores, embeddings = alike.predict(pairs), vector.predict([(text,) for pair in pairs for text in pair])
+    rows = np.array([a.numeric["EMBEDDING"] for a in embeddings if not isinstance(a, str)])
     assert rows.shape == (60, 32)
     assert np.abs(np.linalg.norm(rows, axis=1) - 1).max() <= 1e-6
     for answer, a, b in zip(scores, rows[::2], rows[1::2], strict=True):
@@ -185,14 +185,14 @@ def test_another_dimension_takes_a_projection(
         "has no projection.weight, so it is not fine-tuned for such a task",
     )
     assert place.build("--set", "epochs=0.2", "--until", "evaluate", task="alike") == 0
-    own = place.stage("fine-tune", "alike") / "best"
-    assert read_checkpoint(own).weights["projection.weight"].shape == (HIDDEN, 12)
-    assert place.build("--checkpoint", f"vector={own}", task="vector") == 0
+    checkpoint = place.stage("fine-tune", "alike") / "best"
+    assert read_checkpoint(checkpoint).weights["projection.weight"].shape == (HIDDEN, 12)
+    assert place.build("--checkpoint", f"vector={checkpoint}", task="vector") == 0
     (answer,) = Pipeline.load(place.output, "vector").predict([("的一不是",)])
     assert not isinstance(answer, str) and len(answer.numeric["EMBEDDING"]) == 12
     capsys.readouterr()
     tasks.write_text(TASKS.replace("dimension = 32", "dimension = 13"), encoding="utf-8")
     one_line(
-        place.build("--checkpoint", f"vector={own}", "--until", "export", task="vector"),
+        place.build("--checkpoint", f"vector={checkpoint}", "--until", "export", task="vector"),
         "projection.weight is [32, 12], the task needs [32, 13]",
     )

@@ -42,9 +42,9 @@ def test_pooling(base_model: Path, pooling: str) -> None:
     model.eval()
     lengths = [3, 17, 9]
     ids = random_ids(np.random.default_rng(0), lengths, 20)
-    found = PaddleEngine(model, KIND)({"input_ids": ids, "token_type_ids": np.zeros_like(ids)})["embedding"]
-    assert found.shape == (3, HIDDEN)
-    for row, length, vector in zip(ids, lengths, found, strict=True):
+    pooled = PaddleEngine(model, KIND)({"input_ids": ids, "token_type_ids": np.zeros_like(ids)})["embedding"]
+    assert pooled.shape == (3, HIDDEN)
+    for row, length, vector in zip(ids, lengths, pooled, strict=True):
         with paddle.no_grad():
             last, _, states = model.ernie(paddle.to_tensor(row[None, :length]), output_hidden_states=True)
         assert len(states) == 3  # the embeddings and two layers
@@ -71,5 +71,5 @@ def test_onnx_says_what_paddle_says(base_model: Path, tmp_path: Path, pooling: s
         assert ours.shape == (len(lengths), dimension)
         assert np.abs(ours - theirs).max() <= 1e-5
         for row, length, vector in zip(ids, lengths, ours, strict=True):
-            alone = engine({"input_ids": row[None, :length], "token_type_ids": np.zeros((1, length), np.int64)})
-            assert np.abs(alone["embedding"][0] - vector).max() <= 1e-5
+            single = engine({"input_ids": row[None, :length], "token_type_ids": np.zeros((1, length), np.int64)})
+            assert np.abs(single["embedding"][0] - vector).max() <= 1e-5

@@ -15,7 +15,7 @@ def test_ranks() -> None:
 
 
 @pytest.mark.parametrize(
-    ("found", "gold", "expected"),
+    ("scores", "labels", "expected"),
     [
         ([1, 2, 3], [10, 20, 30], 1),
         ([1, 2, 30], [0.1, 0.2, 0.3], 1),  # only the order counts
@@ -29,13 +29,13 @@ def test_ranks() -> None:
         ([], [], 0),
     ],
 )
-def test_spearman(found: list[float], gold: list[float], expected: float) -> None:
-    assert spearman(found, gold) == pytest.approx(expected, abs=1e-7)
-    assert spearman(gold, found) == pytest.approx(expected, abs=1e-7)
+def test_spearman(scores: list[float], labels: list[float], expected: float) -> None:
+    assert spearman(scores, labels) == pytest.approx(expected, abs=1e-7)
+    assert spearman(labels, scores) == pytest.approx(expected, abs=1e-7)
 
 
 @pytest.mark.parametrize(
-    ("found", "same", "accuracy", "threshold"),
+    ("scores", "same", "accuracy", "threshold"),
     [
         ([0.9, 0.1, 0.8, 0.3], [True, False, True, False], 1, 0.55),
         ([0.9, 0.1, 0.8, 0.3], [False, False, True, True], 0.75, 0.2),
@@ -44,18 +44,18 @@ def test_spearman(found: list[float], gold: list[float], expected: float) -> Non
         ([0.5, 0.5, 0.5], [True, False, False], 2 / 3, 2),  # equal scores cannot be told apart
     ],
 )
-def test_best_threshold(found: list[float], same: list[bool], accuracy: float, threshold: float) -> None:
-    assert best_threshold(found, same) == pytest.approx((accuracy, threshold))
+def test_best_threshold(scores: list[float], same: list[bool], accuracy: float, threshold: float) -> None:
+    assert best_threshold(scores, same) == pytest.approx((accuracy, threshold))
 
 
 def test_best_threshold_is_the_best_of_all() -> None:
     generator = np.random.default_rng(0)
     for _ in range(100):
-        found = generator.integers(0, 6, 12) / 5
-        same = generator.random(12) < found
-        accuracy, threshold = best_threshold(found.tolist(), same.tolist())
-        assert accuracy == pytest.approx(np.mean((found >= threshold) == same))
-        assert accuracy >= max(np.mean((found >= t) == same) for t in np.linspace(-0.5, 1.5, 41)) - 1e-9
+        scores = generator.integers(0, 6, 12) / 5
+        same = generator.random(12) < scores
+        accuracy, threshold = best_threshold(scores.tolist(), same.tolist())
+        assert accuracy == pytest.approx(np.mean((scores >= threshold) == same))
+        assert accuracy >= max(np.mean((scores >= t) == same) for t in np.linspace(-0.5, 1.5, 41)) - 1e-9
 
 
 def test_metrics() -> None:

@@ -64,12 +64,12 @@ def test_fitting_never_loses_on_what_it_is_fitted_on(seed: int) -> None:
     tree = LabelTree.of(("a", "a##b", "a##b##c", "a##d", "e", "e##f"))
     gold = tree.close(rng.random((60, 6)) < 0.2)
     scores = tree.close(np.clip(rng.random((60, 6)) * 0.6 + gold * rng.random((60, 6)), 0, 1).astype(np.float32))
-    found = fit(scores, gold, tree)
-    assert tuple(found) == SCHEMES
-    figures = [f1_at(scores, gold, tree, values) for values in found.values()]
+    thresholds = fit(scores, gold, tree)
+    assert tuple(thresholds) == SCHEMES
+    figures = [f1_at(scores, gold, tree, values) for values in thresholds.values()]
     assert figures == sorted(figures)
     assert figures[-1] > figures[0]
-    assert all(set(values.tolist()) <= {0.5, *GRID.tolist()} for values in found.values())
+    assert all(set(values.tolist()) <= {0.5, *GRID.tolist()} for values in thresholds.values())
 
 
 def test_thresholds_of_labels_that_only_fit_noise_are_not_taken() -> None:
@@ -79,8 +79,8 @@ def test_thresholds_of_labels_that_only_fit_noise_are_not_taken() -> None:
     gold = rng.random((300, 30)) < 0.06
     scores = np.clip(0.2 + np.where(gold, 0.1, -0.1) + rng.normal(0, 0.1, gold.shape), 0, 1).astype(np.float32)
     tree = LabelTree.of(names)
-    chosen, found = choose(scores, gold, tree), fit(scores, gold, tree)
-    assert f1_at(scores, gold, tree, found["label"]) > f1_at(scores, gold, tree, found["task"]) + 2
+    chosen, thresholds = choose(scores, gold, tree), fit(scores, gold, tree)
+    assert f1_at(scores, gold, tree, thresholds["label"]) > f1_at(scores, gold, tree, thresholds["task"]) + 2
     assert chosen.scheme == "task"
     assert len(set(chosen.values)) == 1
 
@@ -90,8 +90,8 @@ def test_a_rare_label_keeps_its_level_s_threshold() -> None:
     gold[:, 5] = False
     gold[: MIN_TEXTS - 1, 5] = True
     scores[:, 5] = np.where(gold[:, 5], 0.9, 0.7)  # 0.8 would be perfect
-    found = fit(scores, gold, tree)
-    assert found["label"][5] == found["level"][5] != 0.8
+    thresholds = fit(scores, gold, tree)
+    assert thresholds["label"][5] == thresholds["level"][5] != 0.8
     gold[MIN_TEXTS - 1, 5] = True
     scores[MIN_TEXTS - 1, 5] = 0.9
     assert 0.7 < fit(scores, gold, tree)["label"][5] <= 0.9, "with one text more it has its own"

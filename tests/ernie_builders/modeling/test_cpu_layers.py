@@ -52,10 +52,10 @@ def test_the_same_gradients(name: str, all_tokens: bool) -> None:
     first_only = ours.ernie.encoder.layers[-1].first_only
     assert first_only is (name == "ErnieForSequenceClassification" and not all_tokens)
     assert list(ours.state_dict()) == list(theirs.state_dict())
-    expected, found = gradients(theirs), gradients(ours)
-    assert expected.keys() == found.keys()
+    expected, actual = gradients(theirs), gradients(ours)
+    assert expected.keys() == actual.keys()
     for key, value in expected.items():
-        np.testing.assert_allclose(found[key], value, rtol=1e-3, atol=2e-5 * np.abs(value).max() + 1e-9, err_msg=key)
+        np.testing.assert_allclose(actual[key], value, rtol=1e-3, atol=2e-5 * np.abs(value).max() + 1e-9, err_msg=key)
 
 
 @pytest.mark.parametrize("name", CLASSES)
@@ -88,11 +88,11 @@ def test_every_place_with_dropout_is_replaced() -> None:
     layer = model("ErnieForTokenClassification", dropout=0.5)
     cpu_training.speed_up(layer)
     layer.train()
-    found = []
+    results = []
     for seed in (5, 5, 6):
         paddle.seed(seed)
-        found.append(outputs(layer)[0].numpy())
-    np.testing.assert_array_equal(found[0], found[1])
-    assert (found[0] != found[2]).any()
-    own = {type(part) for part in layer.sublayers()} & set(cpu_training.REPLACEMENTS)
-    assert not own, "layers of Paddle's own are left"
+        results.append(outputs(layer)[0].numpy())
+    np.testing.assert_array_equal(results[0], results[1])
+    assert (results[0] != results[2]).any()
+    remaining = {type(part) for part in layer.sublayers()} & set(cpu_training.REPLACEMENTS)
+    assert not remaining, "layers of Paddle's own are left"

@@ -45,7 +45,7 @@ def test_labels_in_another_order_are_refused(place: Place, finished: Place, tmp_
 
 @pytest.mark.parametrize("name", ["ernie", "ernie-3.0-nano-zh"])
 def test_base_model_names(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ernie_builders.modeling.model._download", lambda asked: f"PaddleNLP's {asked}")
+    monkeypatch.setattr("ernie_builders.modeling.model._download", lambda requested: f"PaddleNLP's {requested}")
     assert find_base_model(name) == f"PaddleNLP's {name}"
 
 

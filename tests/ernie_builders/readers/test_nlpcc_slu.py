@@ -37,7 +37,7 @@ def test_read(tmp_path: Path, end: str, last: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("tagged", "text", "found"),
+    ("tagged", "text", "slots"),
     [
         ("", "", []),
         ("播放", "播放", []),
@@ -54,9 +54,9 @@ def test_read(tmp_path: Path, end: str, last: str) -> None:
         ("😀<phone_num>18866668888</phone_num>", "😀18866668888", [[1, 12, "phone_num", "18866668888"]]),
     ],
 )
-def test_parse_tagged(tagged: str, text: str, found: list[list[object]]) -> None:
-    assert parse_tagged(tagged, "here") == (text, found)
-    assert all(text[start:end] for start, end, *_ in found)
+def test_parse_tagged(tagged: str, text: str, slots: list[list[object]]) -> None:
+    assert parse_tagged(tagged, "here") == (text, slots)
+    assert all(text[start:end] for start, end, *_ in slots)
 
 
 @pytest.mark.parametrize("split", ["train", "dev"])

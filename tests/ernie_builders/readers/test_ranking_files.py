@@ -41,18 +41,18 @@ def test_candidate_sets(tmp_path: Path) -> None:
     assert [e.texts[0] for e in sets] == [*(f"问{i}" for i in range(20)), "问0", "另"]
     meaning = {"问0", "问1", "另", "答0", "答1"}
     places = []
-    for made in sets:
-        candidates = json.loads(made.texts[1])
-        (right,) = made.target
+    for example in sets:
+        candidates = json.loads(example.texts[1])
+        (right,) = example.target
         partner = candidates[right]
         places.append(right)
         assert len(candidates) == len(set(candidates)) == 6
-        assert [made.texts[0], partner] == list(PAIRS[made.line - 1][:2])
-        same = meaning if made.texts[0] in meaning else {made.texts[0], partner}
+        assert [example.texts[0], partner] == list(PAIRS[example.line - 1][:2])
+        same = meaning if example.texts[0] in meaning else {example.texts[0], partner}
         assert same.isdisjoint(set(candidates) - {partner})
         assert " " not in candidates
     assert set(places) == set(range(6)), "the right one may not always lie at the same place"
-    drawn = {text for made in sets for text in json.loads(made.texts[1])}
+    drawn = {text for example in sets for text in json.loads(example.texts[1])}
     assert {text[0] for text in drawn} >= {"答", "别"}
 
 

@@ -133,8 +133,8 @@ def test_a_faulty_line(tmp_path: Path, reader: str, line: str, says: str) -> Non
     path.write_text(f"{GOOD[reader]}\n\n{line}\n{GOOD[reader]}\n", encoding="utf-8")
     with pytest.raises(DataError) as raised:
         list(get_reader(reader)(path, COLUMNS.get(reader, {}), "train"))
-    told = str(raised.value)
-    assert told.startswith(f"{path}:3: ") and says in told and "\n" not in told
+    message = str(raised.value)
+    assert message.startswith(f"{path}:3: ") and says in message and "\n" not in message
 
 
 @pytest.mark.parametrize("reader", GOOD)

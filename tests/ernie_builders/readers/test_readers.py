@@ -107,14 +107,14 @@ def test_through_the_data_stage(
     (data / "names").mkdir()
     for split in ("train", "dev"):
         (data / "names" / f"{split}.txt").write_text("的\tB-PER\n", encoding="utf-8")
-    mine = replace(place, data_dir=data)
+    own_place = replace(place, data_dir=data)
     task = file.split("/")[0]
-    assert mine.build("--until", "data", task=task) == 0
+    assert own_place.build("--until", "data", task=task) == 0
     if content is None:
         (data / file).unlink()
     else:
         (data / file).write_text(content, encoding="utf-8")
-    one_line(mine.build("--until", "data", task=task), f"{data / file}"[:-4], says)
+    one_line(own_place.build("--until", "data", task=task), f"{data / file}"[:-4], says)
 
 
 def test_archive_and_folder(
@@ -124,23 +124,25 @@ def test_archive_and_folder(
 
     packed = tmp_path / "packed"
     packed.mkdir()
-    mine = replace(place, data_dir=packed)
-    one_line(mine.build("--until", "data"), "topics: no such directory, and no topics.tar.xz beside it")
+    packed_place = replace(place, data_dir=packed)
+    one_line(packed_place.build("--until", "data"), "topics: no such directory, and no topics.tar.xz beside it")
     archive = packed / "topics.tar.xz"
     with tarfile.open(archive, "w:xz") as tar:
         tar.add(place.data_dir / "topics", "topics")
-    assert mine.build("--until", "data") == 0
+    assert packed_place.build("--until", "data") == 0
     assert "unpacking topics.tar.xz" in capsys.readouterr().out
-    assert mine.build("--until", "data") == 0
+    assert packed_place.build("--until", "data") == 0
     assert "unpacking" not in capsys.readouterr().out
 
     whole = archive.read_bytes()
     for broken in (b"no archive", whole[: len(whole) // 2], whole[:400] + bytes(200) + whole[600:]):
         archive.write_bytes(broken)
-        one_line(replace(mine, root=tmp_path / "new").build("--until", "data"), "topics.tar.xz: cannot be unpacked")
+        one_line(
+            replace(packed_place, root=tmp_path / "new").build("--until", "data"), "topics.tar.xz: cannot be unpacked"
+        )
     with tarfile.open(archive, "w:xz") as tar:
         tar.add(place.data_dir / "names", "names")
     one_line(
-        replace(mine, root=tmp_path / "new").build("--until", "data"),
+        replace(packed_place, root=tmp_path / "new").build("--until", "data"),
         "topics.tar.xz: holds no folder topics/",
     )
