@@ -6,9 +6,8 @@ In memory, weights are float32 arrays under PaddleNLP's names (`ernie.encoder.la
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ import numpy as np
 
 from ..config.tasks import ASSETS
 from ..errors import CheckpointError
-from ..filesystem import sha256_of
+from ..filesystem import sha256_of, write_json
 from .checksums import check_shipped
 from .delta import Delta, Reference, decode, encode, fingerprint
 from .delta_files import HEADER, PACKED, read_delta, read_header, write_delta
@@ -176,6 +175,10 @@ def write_compact(
     return delta
 
 
+def write_options(folder: Path, options: Mapping[str, Any]) -> None:
+    """Store what training learnt besides weights with a checkpoint that this project wrote."""
+    _write_config(folder, replace(read_config(folder), task_options=options))
+
+
 def _write_config(folder: Path, config: EncoderConfig | Mapping[str, Any]) -> None:
-    values = config.to_json() if isinstance(config, EncoderConfig) else dict(config)
-    (folder / "config.json").write_text(json.dumps(values, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    write_json(folder / "config.json", config.to_json() if isinstance(config, EncoderConfig) else dict(config))

@@ -13,7 +13,7 @@ from ernie_runtime.manifest import Manifest
 from ernie_runtime.steps.pipeline import Pipeline
 from ernie_runtime.text.tokenization import ErnieTokenizer
 
-from ..checkpoints.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from ..checkpoints.checkpoint import Checkpoint, read_checkpoint, write_options
 from ..config.tasks import ASSETS, TaskConfig, TrainConfig
 from ..console import bar, say
 from ..errors import CheckpointError, ConfigError, DataError
@@ -237,15 +237,13 @@ def score(checkpoint: Checkpoint, manifest: Manifest, dev: Sequence[Example], de
 
 def _learn(folder: Path, manifest: Manifest, train: Sequence[Example], dev: Sequence[Example], device: str) -> None:
     """Store what the kind learns from labelled data besides weights."""
-    found = read_checkpoint(folder)
-    learnt = get_builder_kind(manifest.kind).learn(manifest, train, dev, lambda: pipeline_of(found, manifest, device))
+    kind = get_builder_kind(manifest.kind)
+    learnt = kind.learn(manifest, train, dev, lambda: pipeline_of(read_checkpoint(folder), manifest, device))
     if learnt:
-        write_checkpoint(folder, replace(found.config, task_options=learnt), found.weights, found.vocabulary)
+        write_options(folder, learnt)
 
 
 def _take_options(folder: Path, teacher: Checkpoint) -> None:
     """Without labels, what the teacher learnt besides weights is the student's too."""
-    options = teacher.config.task_options
-    if options is not None:
-        found = read_checkpoint(folder)
-        write_checkpoint(folder, replace(found.config, task_options=options), found.weights, found.vocabulary)
+    if teacher.config.task_options is not None:
+        write_options(folder, teacher.config.task_options)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from ernie_runtime.manifest import Manifest
 from ernie_runtime.steps.pipeline import Pipeline
 from ernie_runtime.text.tokenization import ErnieTokenizer
 
-from ..checkpoints.checkpoint import read_checkpoint, write_checkpoint
+from ..checkpoints.checkpoint import read_checkpoint, vocabulary_of, write_checkpoint, write_options
 from ..checkpoints.encoder_config import read_config
 from ..filesystem import key_of
 from ..framework import import_paddle
@@ -85,20 +84,18 @@ def learn(context: Context, data: Output[DataRead], folder: Path) -> None:
     """Store with the checkpoint the options that the kind learns from data, such as thresholds, unless it has them."""
     if read_config(folder).task_options is not None:
         return
-    checkpoint = read_checkpoint(folder)
-    kind, tokenizer = get_builder_kind(context.task.kind), ErnieTokenizer.from_vocab(checkpoint.vocabulary)
+    kind, tokenizer = get_builder_kind(context.task.kind), ErnieTokenizer.from_vocab(vocabulary_of(folder))
     manifest = draft_manifest(context.task, tokenizer)
 
     def pipeline() -> Pipeline:
         import_paddle(context.device)
-        model = build_model(kind, checkpoint, manifest, ready=True)
+        model = build_model(kind, read_checkpoint(folder), manifest, ready=True)
         model.eval()
         return Pipeline(manifest, tokenizer, PaddleEngine(model, kind))
 
     options = kind.learn(manifest, read_split(data, "train"), read_split(data, "dev"), pipeline)
     if options:
-        config = replace(checkpoint.config, task_options=options)
-        write_checkpoint(folder, config, checkpoint.weights, checkpoint.vocabulary)
+        write_options(folder, options)
 
 
 def line(result: FineTuned) -> str:

@@ -10,7 +10,13 @@ import pytest
 
 from ernie_builders.checkpoints import random_encoder
 from ernie_builders.checkpoints.base_models import unpublished_model
-from ernie_builders.checkpoints.checkpoint import read_checkpoint, vocabulary_of, write_checkpoint, write_compact
+from ernie_builders.checkpoints.checkpoint import (
+    read_checkpoint,
+    vocabulary_of,
+    write_checkpoint,
+    write_compact,
+    write_options,
+)
 from ernie_builders.checkpoints.encoder_config import parse_config, read_config
 from ernie_builders.checkpoints.weight_formats import WEIGHT_FILES
 from ernie_builders.config.tasks import ASSETS
@@ -70,6 +76,17 @@ def test_written_as_it_was_read(tmp_path: Path, base_model: Path) -> None:
         assert read_config(folder) == config
         assert "task_id" not in json.loads((folder / "config.json").read_text(encoding="utf-8"))
     assert config.without_task() == source.config
+
+
+def test_options_are_stored_without_the_weights(tmp_path: Path, base_model: Path) -> None:
+    source = read_checkpoint(base_model)
+    write_checkpoint(tmp_path, source.config, source.weights, source.vocabulary)
+    (tmp_path / "model.safetensors").write_bytes(b"damaged")
+    write_options(tmp_path, {"values": {"song": {"体面": "体面(电影)"}}})
+    config = read_config(tmp_path)
+    assert config.task_options == {"values": {"song": {"体面": "体面(电影)"}}}
+    assert config.without_task() == source.config
+    assert (tmp_path / "model.safetensors").read_bytes() == b"damaged"
 
 
 @pytest.mark.parametrize(

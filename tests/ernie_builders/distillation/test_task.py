@@ -14,7 +14,7 @@ import pytest
 
 from ernie_builders import build_all
 from ernie_builders.checkpoints.checkpoint import read_checkpoint
-from ernie_builders.config.tasks import load_tasks
+from ernie_builders.config.tasks import ASSETS, load_tasks
 from ernie_builders.distillation import measure, soft
 from ernie_builders.distillation.soft import SoftTrainer, unlabelled_rows
 from ernie_builders.stages.draft import draft_manifest
@@ -220,7 +220,7 @@ def test_measure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest
     columns = {name: measure.COLUMNS[name] for name in list(measure.COLUMNS)[-3::2]}
     assert [taught for _, taught in columns.values()] == [False, True]
     monkeypatch.setattr(measure, "COLUMNS", columns)
-    shutil.copytree(Path(build_all.ASSETS) / "samples" / "msra_ner", tmp_path / "data" / "msra_ner")
+    shutil.copytree(ASSETS / "samples" / "msra_ner", tmp_path / "data" / "msra_ner")
     words = ["distill", "measure", "--tasks", "msra_ner", "--student", "1x26x2", "--labelled", "40", "--texts", "64"]
     words += ["--task-steps", "2", "--steps", "2", "--length", "16", "--batch-size", "4", "--set", "dev_rows=10"]
     words += ["--data-dir", str(tmp_path / "data"), "--output", str(tmp_path / "measured")]

@@ -130,6 +130,7 @@ def test_a_second_task_of_a_checkpoint_has_its_own_figures_only(
 ) -> None:
     """What ships is the pair classifier, with its card: its accuracy is none of the ranking's figures."""
     from ernie_builders import build_all
+    from ernie_builders.stages import selection
 
     shutil.copytree(made.stage("fine-tune", "search") / "best", tmp_path / "search")
     figures = [{"mrr": 60.0, "accuracy_at_1": 40.0}, {"accuracy": 70.0}]
@@ -137,7 +138,7 @@ def test_a_second_task_of_a_checkpoint_has_its_own_figures_only(
     (tmp_path / "search" / "card.json").write_text(json.dumps({"evaluations": rows}), encoding="utf-8")
     tasks = tmp_path / "tasks.toml"
     tasks.write_text(TASKS.replace('kind = "ranking"', 'kind = "ranking"\ncheckpoint = "search"'), encoding="utf-8")
-    monkeypatch.setattr(build_all, "ASSETS", tmp_path)
+    monkeypatch.setattr(selection, "ASSETS", tmp_path)
     arguments = ["--tasks", "search", "--tasks-file", str(tasks), "--cache", str(tmp_path / "cache")]
     assert build_all.main([*arguments, "--output", str(tmp_path / "models")]) == 0
     (variant,) = Pipeline.load(tmp_path / "models", "search").manifest.variants
