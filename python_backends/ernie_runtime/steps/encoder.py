@@ -1,4 +1,4 @@
-"""The encoder's step: an engine behind micro-batches of rows of like length."""
+"""The encoder's step: runs an engine on micro-batches of rows of similar length."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from .step import Arrays
 
 
 class EncoderStep:
-    """input_ids, token_type_ids INT64 [W, L] of any lengths -> the encoder's outputs, one call a micro-batch.
+    """input_ids, token_type_ids INT64 [W, L] of any lengths -> the encoder's outputs, one call per micro-batch.
 
-    per_token: names of the outputs with a token dimension. Rows of all requests are cut to their real length,
-    run in micro-batches of rows of like length, and scattered back. observe: told the real and padding tokens of each
-    run. single: see `run_rows`. longest, words: bounds of L and of ids, which our tokenizers keep; 0: unknown.
+    per_token: names of the outputs with a token dimension. Rows of all requests are cut to their real length, run in
+    micro-batches of rows of similar length, and scattered back. observe: see `batching.Observe`. single: see
+    `run_rows`. max_length: the maximum of L; vocabulary_size: ids are below it; 0 if unknown.
     """
 
     inputs: tuple[str, ...] = (INPUT_IDS, TOKEN_TYPE_IDS)
-    costly = True  # so that it is worth asking whether a large request was cancelled
+    costly = True  # it is worth asking whether a large request was cancelled
 
     def __init__(
         self,
@@ -35,11 +35,11 @@ class EncoderStep:
         batching: Batching,
         observe: Observe | None = None,
         single: Engine | None = None,
-        longest: int = 0,
-        words: int = 0,
+        max_length: int = 0,
+        vocabulary_size: int = 0,
     ) -> None:
         self.engine, self.per_token, self.batching, self.observe = engine, frozenset(per_token), batching, observe
-        self.single, self.longest, self.words = single, longest, words
+        self.single, self.max_length, self.vocabulary_size = single, max_length, vocabulary_size
 
     @classmethod
     def load(
@@ -52,33 +52,37 @@ class EncoderStep:
         observe: Observe | None = None,
         manifest: Manifest | None = None,
     ) -> EncoderStep:
-        """engine: a Triton backend. manifest: for bounds, where requests come from others than our tokenizer too.
+        """The encoder in `file`.
 
-        parameters: the engine's own (`ernie_runtime.engines`), `intra_op_thread_count`,
-        and how micro-batches are cut and run: the fields of `ernie_runtime.steps.batching.Batching`."""
+        engine: name of a Triton backend. parameters: those of the engine (`ernie_runtime.engines`),
+        `intra_op_thread_count`, and the fields of `batching.Batching`. manifest: bounds what a request may hold, for
+        requests that do not come from our tokenizer.
+        """
         batching = Batching(**{f.name: int(parameters[f.name]) for f in fields(Batching) if f.name in parameters})
         threads = int(parameters.get(THREADS, 0))
-        loaded = load_engine(engine, file, parameters, threads, device)
+        whole = load_engine(engine, file, parameters, threads, device)
         single = load_single(engine, file, parameters, device) if batching.calls > 1 else None
         bounds = (manifest.limits.max_length, manifest.vocabulary_size) if manifest else (0, 0)
-        return cls(loaded, per_token, batching, observe, single, *bounds)
+        return cls(whole, per_token, batching, observe, single, *bounds)
 
     def run(self, requests: Sequence[Arrays]) -> list[dict[str, np.ndarray] | InvalidItem]:
-        """Per-token outputs are 0 behind a row's end."""
+        """The outputs of each request; per-token outputs are 0 after the end of a row."""
         faults = [self._fault(request) for request in requests]
-        good = [request for request, fault in zip(requests, faults, strict=True) if fault is None]
-        results = iter(self._run(good) if good else [])
+        valid = [request for request, fault in zip(requests, faults, strict=True) if fault is None]
+        results = iter(self._run(valid) if valid else [])
         return [next(results) if fault is None else InvalidItem(fault) for fault in faults]
 
     def _fault(self, request: Arrays) -> str | None:
-        """What an engine would fail at, or answer nonsense to."""
+        """Why the engine would fail on a request, or answer nonsense; None if all is well."""
         ids, types = request[INPUT_IDS], request[TOKEN_TYPE_IDS]
         if ids.shape != types.shape:
             return f"input_ids is {list(ids.shape)}, token_type_ids {list(types.shape)}; they must be alike"
-        if self.longest and ids.shape[1] > self.longest:
-            return f"input_ids has {ids.shape[1]} tokens a row; at most {self.longest}"
-        if ids.min() < 0 or types.min() < 0 or (self.words and ids.max() >= self.words):
-            return f"ids are from 0 to {self.words - 1}, types from 0" if self.words else "ids and types are from 0"
+        if self.max_length and ids.shape[1] > self.max_length:
+            return f"input_ids has {ids.shape[1]} tokens a row; at most {self.max_length}"
+        if ids.min() < 0 or types.min() < 0 or (self.vocabulary_size and ids.max() >= self.vocabulary_size):
+            if not self.vocabulary_size:
+                return "ids and types are from 0"
+            return f"ids are from 0 to {self.vocabulary_size - 1}, types from 0"
         return None
 
     def _run(self, requests: Sequence[Arrays]) -> list[dict[str, np.ndarray]]:
@@ -93,14 +97,14 @@ class EncoderStep:
         first = 0
         for request in requests:
             count, length = request[INPUT_IDS].shape
-            mine, real = rows[first : first + count], [len(row) for row in ids[first : first + count]]
+            request_rows, lengths = rows[first : first + count], [len(row) for row in ids[first : first + count]]
             first += count
             results.append(
                 {
-                    name: stack([row[name] for row in mine])
+                    name: stack([row[name] for row in request_rows])
                     if name not in self.per_token
-                    else pad_rows([row[name][:n] for row, n in zip(mine, real, strict=True)], length)
-                    for name in mine[0]
+                    else pad_rows([row[name][:n] for row, n in zip(request_rows, lengths, strict=True)], length)
+                    for name in request_rows[0]
                 }
             )
         return results

@@ -1,7 +1,7 @@
 """A whole task as one step: tokenizer, encoder and postprocessor in one process, without Triton between them.
 
-Three processes cost a request three hops through Triton's queues and shared memory; for a small encoder that is a
-large part of its time. The steps are the same objects that the three models run, so the answers are the same bytes.
+With three processes a request takes three hops through Triton's queues and shared memory; for a small encoder that is
+a large part of its time. The three models run the same steps, so the answers are the same bytes.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from .tokenizer import TokenizerStep
 class FusedStep:
     """TEXT... BYTES [N, 1] -> RESULT and the kind's numeric outputs, N rows.
 
-    The windows of all requests of one call share the encoder's micro-batches.
+    The windows of all requests in one call share the encoder's micro-batches.
     """
 
-    costly = True  # so that it is worth asking whether a large request was cancelled
+    costly = True  # it is worth asking whether a large request was cancelled
 
     def __init__(self, tokenizer: TokenizerStep, encoder: EncoderStep, postprocess: PostprocessStep) -> None:
         self.tokenizer, self.encoder, self.postprocess = tokenizer, encoder, postprocess
@@ -40,9 +40,9 @@ class FusedStep:
     ) -> FusedStep:
         """From a version directory of `<task>_fused`.
 
-        Vocabulary and weights are read from the same version of the task's tokenizer and of the encoder of parameter
-        `variant`, beside this model in the repository. Other parameters: those of `EncoderStep.load`. observe: see
-        EncoderStep. ManifestError where a file is missing or is not of this build.
+        Vocabulary and weights are read from the same version of the task's tokenizer and of the encoder of the variant
+        that the parameter `variant` names, beside this model in the repository. Other parameters: those of
+        `EncoderStep.load`. observe: see EncoderStep. ManifestError where a file is missing or of another build.
         """
         manifest = Manifest.load(folder / MANIFEST_FILE)
         variant = manifest.variant(parameters.get(VARIANT_PARAMETER, manifest.recommended))
@@ -62,14 +62,14 @@ class FusedStep:
         return cls(TokenizerStep.load(tokenizer, {}), step, postprocess)
 
     def run(self, requests: Sequence[Arrays]) -> list[dict[str, np.ndarray] | InvalidItem]:
-        """One tokenizer call, micro-batches over all windows, one decode call."""
+        """The outputs of each request: one call tokenizes, micro-batches run all windows, one call decodes."""
         results = self.tokenizer.run(requests)
-        good = [i for i, outcome in enumerate(results) if not isinstance(outcome, InvalidItem)]
-        if good:
-            tokens = [cast(dict[str, np.ndarray], results[i]) for i in good]
+        valid = [i for i, outcome in enumerate(results) if not isinstance(outcome, InvalidItem)]
+        if valid:
+            tokens = [cast(dict[str, np.ndarray], results[i]) for i in valid]
             # The encoder refuses nothing; a failure of it is an exception.
             logits = [cast(dict[str, np.ndarray], outputs) for outputs in self.encoder.run(tokens)]
-            both = [{**left, **right} for left, right in zip(tokens, logits, strict=True)]
-            for i, outcome in zip(good, self.postprocess.run(both), strict=True):
+            inputs = [{**left, **right} for left, right in zip(tokens, logits, strict=True)]
+            for i, outcome in zip(valid, self.postprocess.run(inputs), strict=True):
                 results[i] = outcome
         return results

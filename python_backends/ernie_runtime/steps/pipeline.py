@@ -1,4 +1,4 @@
-"""Text in, answers out, in one process: what the three Triton steps do together, and what builders evaluate."""
+"""Text in, answers out, in one process: what the three Triton models do together, and what builders evaluate."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ from .batching import ON_CPU, Batching, run_rows
 def window_outputs(
     specs: Sequence[TensorSpec], windows: Sequence[Window], rows: Sequence[dict[str, Any]], documents: int
 ) -> list[list[WindowOutput]]:
-    """Fold the encoder's rows back to documents, per-token outputs cut to their window's length."""
+    """The encoder's outputs by document, per-token outputs cut to the length of their window.
+
+    rows: one for each window, outputs by name; documents: how many there are.
+    """
     folded: list[list[WindowOutput]] = [[] for _ in range(documents)]
     for window, row in zip(windows, rows, strict=True):
         length = len(window.offsets)
@@ -31,7 +34,7 @@ def window_outputs(
 def answer_documents(
     kind: Kind, documents: Sequence[Document], outputs: Sequence[Sequence[WindowOutput]], manifest: Manifest
 ) -> list[Answer | str]:
-    """An answer, or the reason there is none, for every document in order; RESULT gets its common fields."""
+    """The answer to each document, or the reason why there is none; RESULT gets the fields that all kinds share."""
     good = [i for i, document in enumerate(documents) if document.error is None]
     answers: list[Answer | str] = [document.error or "" for document in documents]
     decoded = kind.decode([documents[i] for i in good], [outputs[i] for i in good], manifest)
@@ -43,11 +46,7 @@ def answer_documents(
 
 
 class Pipeline:
-    """A task served from one process.
-
-    engine: callable on int64 [B, L] arrays (see `batching.Engine`). `progress` is called with the number of
-    finished texts.
-    """
+    """A task in one process. engine: see `engines.Engine`."""
 
     def __init__(
         self,
@@ -63,15 +62,18 @@ class Pipeline:
 
     @classmethod
     def load(cls, repository: str | Path, task: str, variant: str | None = None) -> Pipeline:
-        """The newest version of a task in a model repository, run by the engine of the variant."""
+        """The newest version of a task in a model repository, run by the engine of the variant.
+
+        variant: its name; None for the recommended one.
+        """
         from ..engines import load_engine
         from ..repository import load_tokenizer, newest_version, task_manifest
 
         version = newest_version(Path(repository, tokenizer_model(task)))
         manifest = task_manifest(Path(repository), task)
-        chosen = manifest.variant(variant or manifest.recommended)
-        encoder = newest_version(Path(repository, encoder_model(task, chosen.name)))
-        engine = load_engine(chosen.engine, encoder / chosen.file, chosen.settings)
+        served = manifest.variant(variant or manifest.recommended)
+        encoder = newest_version(Path(repository, encoder_model(task, served.name)))
+        engine = load_engine(served.engine, encoder / served.file, served.settings)
         return cls(manifest, load_tokenizer(version, manifest), engine)
 
     def predict(
@@ -80,7 +82,10 @@ class Pipeline:
         chunk: int = 256,
         progress: Callable[[int], object] | None = None,
     ) -> list[Answer | str]:
-        """Answers in the order of the items; a string where an item cannot be answered, saying why."""
+        """The answers in the order of the items; a string, the reason, for an item that cannot be answered.
+
+        chunk: how many items are tokenized and run together. progress: called after each chunk with its size.
+        """
         answers: list[Answer | str] = []
         for start in range(0, len(items), chunk):
             documents, windows = self.kind.documents(items[start : start + chunk], self.tokenizer, self.manifest)

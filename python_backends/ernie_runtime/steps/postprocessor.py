@@ -19,13 +19,13 @@ from .pipeline import answer_documents
 from .step import Arrays, dumps, strings
 
 NO_LABEL = -1
-NO_OFFSETS = np.zeros((4096, 2), np.int32)  # of any window: Limits allows no longer one
+NO_OFFSETS = np.zeros((4096, 2), np.int32)  # for a window of any length that Limits allows
 
 
 class PostprocessStep:
     """Encoder outputs, WINDOW, ITEM (and OFFSETS), W rows -> RESULT and the kind's numeric outputs, N rows.
 
-    A bad item among good ones gets RESULT {"error": {"code", "message"}}, label -1 and score 0.
+    A bad item in a request with good ones gets RESULT {"error": {"code", "message"}}, label -1 and score 0.
     """
 
     def __init__(self, manifest: Manifest) -> None:
@@ -48,18 +48,18 @@ class PostprocessStep:
         return cls(Manifest.load(folder / MANIFEST_FILE))
 
     def run(self, requests: Sequence[Arrays]) -> list[dict[str, np.ndarray] | InvalidItem]:
-        """One decode call for all requests."""
+        """The outputs of each request; one call decodes all of them."""
         documents: list[Document] = []
         outputs: list[list[WindowOutput]] = []
         sizes = []
         for request in requests:
-            before = len(documents)
+            first_document = len(documents)
             items, owners = request[ITEM][:, 0].tolist(), request[WINDOW].tolist()
             for row, (item, (owner, length)) in enumerate(zip(items, owners, strict=True)):
-                if item and owner == len(documents) - before:
-                    documents.append(_document(json.loads(item.decode())))  # of bytes it would guess the encoding
+                if item and owner == len(documents) - first_document:
+                    documents.append(_document(json.loads(item.decode())))  # from bytes it would guess the encoding
                     outputs.append([])
-                elif owner != len(documents) - before - 1 or owner < 0:  # else it would go to another's text
+                elif owner != len(documents) - first_document - 1 or owner < 0:  # it would go to another text
                     raise ValueError(f"row {row} belongs to text {owner}, out of order")
                 offsets = request[OFFSETS][row, :length] if self.kind.offsets else NO_OFFSETS[:length]
                 tensors = {
@@ -67,7 +67,7 @@ class PostprocessStep:
                     for spec in self.specs
                 }
                 outputs[-1].append(WindowOutput(offsets, tensors))
-            sizes.append(len(documents) - before)
+            sizes.append(len(documents) - first_document)
         answers = answer_documents(self.kind, documents, outputs, self.manifest)
         results: list[dict[str, np.ndarray] | InvalidItem] = []
         first = 0
@@ -90,13 +90,13 @@ def _result(index: int, answer: Answer | str) -> bytes:
 
 def _numeric(spec: TensorSpec, answers: Sequence[Answer | str]) -> np.ndarray:
     """One numeric output, [N, *dims]; -1 (INT64) or 0 (FP32) for an item without an answer."""
-    dtype, none = (np.int64, NO_LABEL) if spec.dtype == "INT64" else (np.float32, 0)
-    values = [none if isinstance(a, str) else a.numeric[spec.name] for a in answers]
+    dtype, missing = (np.int64, NO_LABEL) if spec.dtype == "INT64" else (np.float32, 0)
+    values = [missing if isinstance(a, str) else a.numeric[spec.name] for a in answers]
     if spec.dims == (1,) and all(isinstance(value, int | float) for value in values):
         return np.array(values, dtype)[:, None]
     return np.array(
         [
-            np.full(spec.dims, none) if isinstance(a, str) else np.reshape(v, spec.dims)
+            np.full(spec.dims, missing) if isinstance(a, str) else np.reshape(v, spec.dims)
             for a, v in zip(answers, values, strict=True)
         ],
         dtype,

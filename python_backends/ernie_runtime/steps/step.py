@@ -15,23 +15,23 @@ import numpy as np
 from ..errors import InvalidItem
 
 Arrays = Mapping[str, np.ndarray]
-JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))  # json.dumps would make one each time
+JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))  # json.dumps would create one for each call
 
 
 class Step(Protocol):
-    """One model of the pipeline."""
+    """One model of a served task."""
 
     inputs: tuple[str, ...]
 
     def run(self, requests: Sequence[Arrays]) -> list[dict[str, np.ndarray] | InvalidItem]:
-        """Outputs a request, in order."""
+        """The outputs of each request, in order, or the InvalidItem that fails it."""
 
 
 def strings(values: Sequence[bytes]) -> np.ndarray:
-    """BYTES [N, 1] for Triton: an object array (fixed-width numpy strings are hundreds of times slower there)."""
-    out = np.empty((len(values), 1), dtype=object)
-    out[:, 0] = values
-    return out
+    """BYTES [N, 1] for Triton: an object array, since fixed-width numpy strings are hundreds of times slower there."""
+    array = np.empty((len(values), 1), dtype=object)
+    array[:, 0] = values
+    return array
 
 
 def dumps(value: Any) -> bytes:

@@ -18,14 +18,14 @@ from ..text.windows import MAX_WINDOWS, Document, Window
 from .batching import pad_rows
 from .step import Arrays, dumps, strings
 
-NAMED_FAULTS = 20  # reasons in one message: gRPC carries a few kilobytes
+NAMED_FAULTS = 20  # the maximum of reasons in one message: gRPC carries a few kilobytes
 
 
 class TokenizerStep:
     """TEXT... BYTES [N, 1] -> input_ids, token_type_ids, WINDOW, ITEM (and OFFSETS) with W >= N rows.
 
-    buckets: lengths to pad a request's rows to, ascending; empty to pad to the longest row of the request. A request
-    with no item that can be answered fails with all the reasons; else a bad item travels on as its error.
+    buckets: lengths to pad the rows of a request to, ascending; empty to pad to the longest row of the request. A
+    request without an item that can be answered fails with all the reasons; else a bad item travels on as its error.
     """
 
     def __init__(self, manifest: Manifest, tokenizer: ErnieTokenizer, buckets: Sequence[int] = ()) -> None:
@@ -42,7 +42,7 @@ class TokenizerStep:
         return cls(manifest, load_tokenizer(folder, manifest), buckets)
 
     def run(self, requests: Sequence[Arrays]) -> list[dict[str, np.ndarray] | InvalidItem]:
-        """One Rust call tokenizes the texts of all requests."""
+        """The outputs of each request; one Rust call tokenizes the texts of all of them."""
         items: list[tuple[bytes | str, ...]] = []
         sizes = []
         for request in requests:
@@ -63,12 +63,12 @@ class TokenizerStep:
         return results
 
     def _outputs(
-        self, documents: list[Document], windows: list[Window], base: int
+        self, documents: list[Document], windows: list[Window], first_item: int
     ) -> dict[str, np.ndarray] | InvalidItem:
         faults = [f"item {i}: {d.error}" for i, d in enumerate(documents) if d.error is not None]
         if len(faults) == len(documents):
-            more = len(faults) - NAMED_FAULTS
-            return InvalidItem("; ".join(faults[:NAMED_FAULTS]) + (f"; and {more} more" if more > 0 else ""))
+            rest = len(faults) - NAMED_FAULTS
+            return InvalidItem("; ".join(faults[:NAMED_FAULTS]) + (f"; and {rest} more" if rest > 0 else ""))
         if len(windows) > MAX_WINDOWS:
             return InvalidItem(
                 f"the request needs {len(windows):,} windows, at most {MAX_WINDOWS:,}: send fewer texts at once"
@@ -79,18 +79,18 @@ class TokenizerStep:
         outputs = {
             INPUT_IDS: pad_rows([w.input_ids for w in windows], length),
             TOKEN_TYPE_IDS: pad_rows([w.token_type_ids for w in windows], length),
-            WINDOW: np.array([[w.owner - base, n] for w, n in zip(windows, lengths, strict=True)], np.int32),
-            ITEM: strings(self._items(documents, windows, base)),
+            WINDOW: np.array([[w.owner - first_item, n] for w, n in zip(windows, lengths, strict=True)], np.int32),
+            ITEM: strings(self._items(documents, windows, first_item)),
         }
         if self.kind.offsets:
             outputs[OFFSETS] = pad_rows([w.offsets for w in windows], length)
         return outputs
 
-    def _items(self, documents: Sequence[Document], windows: Sequence[Window], base: int) -> list[bytes]:
-        """The document's JSON on its first window, nothing on the others."""
+    def _items(self, documents: Sequence[Document], windows: Sequence[Window], first_item: int) -> list[bytes]:
+        """ITEM of each window: the JSON of its document on the first window of a document, empty on the others."""
         rows, seen = [], -1
         for window in windows:
-            owner = window.owner - base
+            owner = window.owner - first_item
             if owner == seen:
                 rows.append(b"")
                 continue
@@ -99,8 +99,8 @@ class TokenizerStep:
                 rows.append(dumps({"error": document.error}))
                 continue
             if not self.kind.offsets and not document.extra:
-                told = document.tokens, document.windows, b"true" if document.truncated else b"false"
-                rows.append(b'{"tokens":%d,"windows":%d,"truncated":%b}' % told)  # what dumps would write
+                values = document.tokens, document.windows, b"true" if document.truncated else b"false"
+                rows.append(b'{"tokens":%d,"windows":%d,"truncated":%b}' % values)  # the same bytes as dumps, faster
                 continue
             item: dict[str, Any] = {
                 "tokens": document.tokens,

@@ -1,6 +1,6 @@
-"""Glue between the steps and Triton's Python backend; what model.py of each backend calls.
+"""Connects the steps with Triton's Python backend; the model.py of each backend calls it.
 
-`pb_utils` (triton_python_backend_utils) exists only inside the server, so it is handed in.
+`pb_utils` (triton_python_backend_utils) exists only inside the server, so it is passed in.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from ..manifest import Manifest
 from ..names import MANIFEST_FILE
 from ..steps.encoder import EncoderStep
 from ..steps.step import Step
-from .admission import BEHIND, EXECUTION, UNBOUNDED, Admission, Execution, ExecutionLimit, InFlightLimit
+from .admission import DIRECT_SHARE, ENCODER_SHARE, UNBOUNDED, Admission, Execution, ExecutionLimit, InFlightLimit
 from .completions import Inbox, Outbox, address
 from .metrics import TokenCounters
 
-WORTH_ASKING = 8
-"""Rows from which a request is asked whether its client cancelled it. The question is a message to the server, some
-60 microseconds, and Triton itself drops what is cancelled in its queue or between the steps of an ensemble. What is
-left are requests whose batch was formed already: few, and dear only where they are large."""
+LARGE_REQUEST = 8
+"""Rows from which a request is asked whether its client has cancelled it. The question is a message to the server, some
+60 microseconds, and Triton itself drops requests that are cancelled in its queue or between the steps of an ensemble.
+That leaves requests whose batch has been formed already: they are few, and expensive only where they are large."""
 
 
 def parameters(args: Mapping[str, str]) -> dict[str, str]:
@@ -37,39 +37,39 @@ def parameters(args: Mapping[str, str]) -> dict[str, str]:
 
 
 def admission(args: Mapping[str, str]) -> ExecutionLimit | None:
-    """An encoder's or a whole task's, by the model's parameters; None without `slo_ms`.
+    """The limit of an encoder or a fused model, by its parameters; None without `slo_ms`.
 
-    `reports_to`: the tokenizer that refuses in its stead. Then its own bound is a wide one, for those who
-    ask the encoder by itself.
+    Parameter `reports_to`: the tokenizer that refuses for the encoder. Then the encoder's own bound is a wide one, for
+    clients that ask the encoder directly.
     """
-    given = parameters(args)
-    slo_ms, tokenizer = float(given.get("slo_ms", 0)), given.get("reports_to")
+    settings = parameters(args)
+    slo_ms, tokenizer = float(settings.get("slo_ms", 0)), settings.get("reports_to")
     if slo_ms <= 0:
         return None
     if not tokenizer:
-        return ExecutionLimit(slo_ms, EXECUTION)
+        return ExecutionLimit(slo_ms, DIRECT_SHARE)
     config = json.loads(args["model_config"])
     groups = config.get("instance_group", ())
     instances = sum(int(group.get("count", 1)) * max(1, len(group.get("gpus", ()))) for group in groups) or 1
     outbox = Outbox(address(tokenizer, args["model_version"]), instances)
-    return ExecutionLimit(slo_ms, BEHIND, outbox)
+    return ExecutionLimit(slo_ms, ENCODER_SHARE, outbox)
 
 
-def first_admission(args: Mapping[str, str], pb_utils: Any) -> InFlightLimit | None:
-    """A tokenizer's, by its parameter `slo_ms`; None without."""
+def tokenizer_admission(args: Mapping[str, str], pb_utils: Any) -> InFlightLimit | None:
+    """The limit of a tokenizer, by its parameter `slo_ms`; None without it."""
     slo_ms = float(parameters(args).get("slo_ms", 0))
     if slo_ms <= 0:
         return None
     name = args["model_name"]
 
-    def warn(told: str) -> None:
-        pb_utils.Logger.log_warn(f"{name}: {told}")
+    def warn(message: str) -> None:
+        pb_utils.Logger.log_warn(f"{name}: {message}")
 
     return InFlightLimit(slo_ms, Inbox(address(name, args["model_version"]), warn))
 
 
 def per_token_outputs(args: Mapping[str, str]) -> list[str]:
-    """Names of the outputs that the model's configuration gives a length that varies."""
+    """Names of the outputs whose length varies, by the model's configuration."""
     outputs = json.loads(args["model_config"])["output"]
     return [tensor["name"] for tensor in outputs if int(tensor["dims"][0]) == -1]
 
@@ -80,7 +80,7 @@ def version_folder(args: Mapping[str, str]) -> Path:
 
 
 def encoder_step(args: Mapping[str, str], engine: str, counters: TokenCounters) -> EncoderStep:
-    """An encoder in one of the engine stand-ins, which batch ragged requests by a token budget.
+    """An encoder in one of the Python backends, which batch ragged requests by a token budget.
 
     Parameters of the model: see `EncoderStep.load`. It runs ERNIE encoders (input_ids, token_type_ids), not any model.
     """
@@ -93,17 +93,17 @@ def encoder_step(args: Mapping[str, str], engine: str, counters: TokenCounters) 
 
 
 def execute(step: Step, requests: Sequence[Any], pb_utils: Any, admission: Admission | None = None) -> list[Any]:
-    """Responses for requests, in order; a bad request fails alone and never shows a traceback to its sender.
+    """The responses to requests, in order; a bad request fails alone, and no sender sees a traceback.
 
-    admission: says how many rows are taken; what comes after them is refused with UNAVAILABLE. A large request that was
-    cancelled costs no work where the step says that it is `costly`.
+    admission: bounds the rows that are processed; further ones are refused with UNAVAILABLE. Large requests that were
+    cancelled are not processed where the step is `costly`.
     """
     responses: list[Any] = [None] * len(requests)
     costly = getattr(step, "costly", False)
-    good: list[int] = []
+    accepted: list[int] = []
     inputs: list[dict[str, np.ndarray]] = []
     sizes: list[int] = []
-    taken, dropped, room = 0, 0, admission.room() if admission else UNBOUNDED
+    rows, dropped, room = 0, 0, admission.room() if admission else UNBOUNDED
     for i, request in enumerate(requests):
         tensors = [pb_utils.get_input_tensor_by_name(request, name) for name in step.inputs]
         missing = [name for name, tensor in zip(step.inputs, tensors, strict=True) if tensor is None]
@@ -115,23 +115,23 @@ def execute(step: Step, requests: Sequence[Any], pb_utils: Any, admission: Admis
         if 0 in shape:
             responses[i] = _failed(pb_utils, "INVALID_ARG", "the request holds no items")
             continue
-        if costly and shape[0] >= WORTH_ASKING and request.is_cancelled():
+        if costly and shape[0] >= LARGE_REQUEST and request.is_cancelled():
             responses[i] = _failed(pb_utils, "CANCELLED", "the request was cancelled")
             dropped += shape[0]
             continue
-        if room == 0 or (good and taken + shape[0] > room):
+        if room == 0 or (accepted and rows + shape[0] > room):
             responses[i] = _failed(pb_utils, "UNAVAILABLE", "more requests than the service can answer in time")
             dropped += shape[0]
             continue
-        taken += shape[0]
+        rows += shape[0]
         sizes.append(shape[0])
-        good.append(i)
+        accepted.append(i)
         inputs.append(arrays)
     began = time.monotonic()
-    outcomes = _run(step, inputs, pb_utils) if good else []
-    if admission and (good or dropped):
-        admission.over(_execution(sizes, outcomes, dropped, time.monotonic() - began))
-    for i, outcome in zip(good, outcomes, strict=True):
+    outcomes = _run(step, inputs, pb_utils) if accepted else []
+    if admission and (accepted or dropped):
+        admission.ended(_execution(sizes, outcomes, dropped, time.monotonic() - began))
+    for i, outcome in zip(accepted, outcomes, strict=True):
         if isinstance(outcome, InvalidItem):
             responses[i] = _failed(pb_utils, "INVALID_ARG", str(outcome))
         elif isinstance(outcome, Exception):
@@ -146,23 +146,27 @@ def execute(step: Step, requests: Sequence[Any], pb_utils: Any, admission: Admis
 
 
 def _execution(sizes: Sequence[int], outcomes: Sequence[Any], dropped: int, seconds: float) -> Execution:
-    """sizes: rows of each request that was worked on."""
+    """sizes: rows of each processed request."""
     answered = [(size, outcome) for size, outcome in zip(sizes, outcomes, strict=True) if isinstance(outcome, dict)]
-    made = sum(len(next(iter(outcome.values()))) for _, outcome in answered)
+    outputs = sum(len(next(iter(outcome.values()))) for _, outcome in answered)
     return Execution(
-        taken=sum(sizes), passed=sum(size for size, _ in answered), made=made, dropped=dropped, seconds=seconds
+        processed=sum(sizes),
+        succeeded=sum(size for size, _ in answered),
+        outputs=outputs,
+        dropped=dropped,
+        seconds=seconds,
     )
 
 
 def _run(step: Step, inputs: Sequence[dict[str, np.ndarray]], pb_utils: Any) -> list[dict[str, np.ndarray] | Exception]:
-    """All requests together; one by one where that fails, so that only the guilty one is refused."""
+    """The outcomes of all requests together, or one by one where that fails, so that only the guilty ones fail."""
     try:
         return list(step.run(inputs))
     except Exception as error:
         if len(inputs) == 1:
             pb_utils.Logger.log_error(f"{type(step).__name__}: {traceback.format_exc()}")
             return [error]
-        return [outcome for one in inputs for outcome in _run(step, [one], pb_utils)]
+        return [outcome for request in inputs for outcome in _run(step, [request], pb_utils)]
 
 
 def _failed(pb_utils: Any, code: str, message: str) -> Any:

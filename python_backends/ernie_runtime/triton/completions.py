@@ -1,8 +1,7 @@
-"""How the encoders of a server tell its tokenizer what they have finished: datagrams of 12 bytes, one an execution.
+"""How encoders report to their tokenizer what they have finished: one datagram of 12 bytes per execution.
 
-The models of an ensemble are processes of their own, which the server lets exchange tensors only. The sockets have
-names in Linux's abstract namespace, which go with the processes: nothing to clean up, nothing that an old server
-leaves to a new one.
+The models of an ensemble are separate processes, which the server lets exchange only tensors. The sockets have names in
+Linux's abstract namespace, which end with their process: nothing to clean up, nothing left from an old server.
 """
 
 from __future__ import annotations
@@ -14,56 +13,59 @@ import struct
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 
-MESSAGE = struct.Struct("<Id")  # rows, seconds a row
-LONGEST = 3600.0  # seconds a row
+MESSAGE = struct.Struct("<Id")  # rows, seconds per row
+MAX_ROW_SECONDS = 3600.0
 
 
 def address(model: str, version: str) -> str:
-    """Where version `version` of the tokenizer `model` listens, in the server that started this process."""
-    # Containers that share a network have servers of the same process id: the id's namespace tells them apart.
-    home = os.stat("/proc/self/ns/pid").st_ino
-    name = f"{home}/{os.getppid()}/{model}/{version}"
+    """The address of version `version` of the tokenizer `model`, in the server that started this process."""
+    # Containers that share a network may have servers with the same process id; its namespace tells them apart.
+    namespace = os.stat("/proc/self/ns/pid").st_ino
+    name = f"{namespace}/{os.getppid()}/{model}/{version}"
     return "\0ernie-" + hashlib.sha256(name.encode()).hexdigest()[:32]
 
 
 class Outbox:
-    """An encoder's end. parallel: instances of the encoder, which finish rows at once."""
+    """The encoder's end. parallel: instances of the encoder, which finish rows concurrently."""
 
     def __init__(self, to: str, parallel: int = 1) -> None:
         self._to, self._parallel = to, parallel
-        self._socket = _datagrams()
+        self._socket = _datagram_socket()
 
     def send(self, rows: int, row_seconds: float) -> None:
-        """Tell that `rows` rows are no longer under way, and what one takes an instance (0: not known); never waits."""
-        with suppress(OSError):  # nobody listens yet, or has read for long: rows untold are forgotten after a while
+        """Report `rows` finished rows and the seconds per row of one instance, 0 if unknown; never waits."""
+        with suppress(OSError):  # nobody listens yet, or the buffer is full: unreported rows expire after a while
             self._socket.sendto(MESSAGE.pack(rows, row_seconds / self._parallel), self._to)
 
     def close(self) -> None:
-        """Nothing is sent after it."""
+        """Close the socket."""
         self._socket.close()
 
 
 class Inbox:
-    """The tokenizer's end. warn: told once where it hears nothing."""
+    """The tokenizer's end. warn: called once with a message where it cannot listen."""
 
     def __init__(self, at: str, warn: Callable[[str], None]) -> None:
         self._at, self._warn, self._warned = at, warn, False
         self._socket: socket.socket | None = None
 
     def receive(self) -> Iterator[tuple[int, float]]:
-        """What has come since: rows, seconds a row. Nothing while another instance of the model has the name: of the
-        version of before, which is about to end, or beside this one."""
+        """The reports since the last call: rows, seconds per row.
+
+        None while another instance of the model has the address: one of a reloaded model that is about to end, or one
+        beside this one.
+        """
         if self._socket is None:
-            fresh = _datagrams()
+            unbound = _datagram_socket()
             try:
-                fresh.bind(self._at)
+                unbound.bind(self._at)
             except OSError:
-                fresh.close()
+                unbound.close()
                 if not self._warned:
                     self._warn("another instance hears the encoders; until it ends, nothing is refused here")
                     self._warned = True
                 return
-            self._socket = fresh
+            self._socket = unbound
         while True:
             try:
                 message = self._socket.recv(MESSAGE.size + 1)
@@ -71,17 +73,17 @@ class Inbox:
                 return
             if len(message) == MESSAGE.size:
                 rows, seconds = MESSAGE.unpack(message)
-                if 0 <= seconds < LONGEST:  # any process of the machine may send: no NaN, nothing that stays for ever
+                if 0 <= seconds < MAX_ROW_SECONDS:  # any process of the machine may send: refuse NaN and absurd values
                     yield rows, seconds
 
     def close(self) -> None:
-        """Let another one have the name."""
+        """Release the address."""
         if self._socket is not None:
             self._socket.close()
             self._socket = None
 
 
-def _datagrams() -> socket.socket:
-    made = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-    made.setblocking(False)
-    return made
+def _datagram_socket() -> socket.socket:
+    datagrams = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    datagrams.setblocking(False)
+    return datagrams

@@ -1,4 +1,4 @@
-"""What the encoders count, on Triton's metrics endpoint (custom metrics of its Python backend)."""
+"""Counters of the encoders on Triton's metrics endpoint (custom metrics of its Python backend)."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ DESCRIPTIONS = {
 
 
 class TokenCounters:
-    """Counters of one model version, labels `model` and `version`; its instances add to the same ones.
+    """Counters of one model version, with labels `model` and `version`; its instances share them.
 
-    Callable as `ernie_runtime.steps.batching.Observe`. An increment takes some 25 microseconds (a message to
-    the server), so there is one for a whole execution, and none where nothing is to be added.
+    Callable as `ernie_runtime.steps.batching.Observe`. An increment takes some 25 microseconds (a message to the
+    server), so there is one per execution, and none where there is nothing to add.
     """
 
     def __init__(self, pb_utils: Any, model: str, version: str) -> None:
         kind = pb_utils.MetricFamily.COUNTER
-        self._families = [  # kept: a family takes its metrics along when it goes
+        self._families = [  # referenced: a deleted family deletes its metrics
             pb_utils.MetricFamily(name=name, description=text, kind=kind) for name, text in DESCRIPTIONS.items()
         ]
         labels = {"model": model, "version": version}
@@ -33,7 +33,8 @@ class TokenCounters:
             self._padding.increment(padding)
 
     def close(self) -> None:
-        """Let go of the metrics while the server still listens, before their families: the other way round the stub
-        process crashes as it ends."""
+        """Delete the metrics while the server still listens, and before their families: in the other order the stub
+        process crashes when it ends.
+        """
         del self._real, self._padding
         self._families.clear()

@@ -1,8 +1,8 @@
-"""A task's answers in the form that the clients of PaddleNLP's Triton examples read (model_zoo/ernie-3.0/deploy).
+"""A task's answers in the form that clients of PaddleNLP's Triton examples read (model_zoo/ernie-3.0/deploy).
 
-Those clients compare `label` with an array of labels and decode the elements of `OUTPUT`, so every output is [N]:
-with [N, 1] the comparison would be N x N, and an element an array. The example's own servers answered so too, under
-a configuration that says dims [1] with a batch dimension; Triton passes the shape on as the model gives it.
+Those clients compare `label` with an array of labels and decode the elements of `OUTPUT`, so every output is [N]: with
+[N, 1] the comparison would be N x N, and an element would be an array. The examples' own servers answered [N] too,
+under a configuration with dims [1] and a batch dimension; Triton passes on the shape that the model returns.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ FORM_PARAMETER = "form"
 
 
 def entity_literal(result: Mapping[str, Any]) -> bytes:
-    """The RESULT of an entity task as UTF-8 text of a list that json.loads and ast.literal_eval read alike.
+    """The RESULT of an entity task as a list in UTF-8 that json.loads and ast.literal_eval read alike.
 
-    An entity is {"pos": [first, last], "entity", "label"}, `pos` the inclusive positions of its characters in the text
-    as sent. A text that could not be answered has none. Characters stay as they are: JSON escapes one above U+FFFF as
-    a pair of surrogates, which Python would read as two characters.
+    An entity is {"pos": [first, last], "entity", "label"}, with inclusive positions of its characters in the text as
+    sent. A text without an answer gives an empty list. Characters are not escaped: JSON escapes one above U+FFFF as a
+    pair of surrogates, which Python would read as two characters.
     """
     entities = [
         {"pos": [entity["start"], entity["end"] - 1], "entity": entity["text"], "label": entity["label"]}
@@ -43,7 +43,7 @@ class LabelStep:
     inputs: tuple[str, ...] = (LABEL_ID, SCORE)
 
     def run(self, requests: Sequence[Arrays]) -> list[dict[str, np.ndarray] | InvalidItem]:
-        """The same numbers in another shape."""
+        """The same numbers in the other shape."""
         return [{"label": r[LABEL_ID].reshape(-1), "confidence": r[SCORE].reshape(-1)} for r in requests]
 
 
@@ -53,7 +53,7 @@ class EntityStep:
     inputs: tuple[str, ...] = (RESULT,)
 
     def run(self, requests: Sequence[Arrays]) -> list[dict[str, np.ndarray] | InvalidItem]:
-        """One list a text."""
+        """One list per text."""
         outputs: list[dict[str, np.ndarray] | InvalidItem] = []
         for request in requests:
             rows = request[RESULT].reshape(-1)
@@ -67,7 +67,7 @@ STEPS: Mapping[str, type[LabelStep] | type[EntityStep]] = {"ernie_seqcls": Label
 
 
 def load_step(parameters: Mapping[str, str]) -> Step:
-    """The step of the form that a model's parameters name; ManifestError where there is none such."""
+    """The step of the form that the model's parameters name; ManifestError where there is none."""
     form = parameters.get(FORM_PARAMETER, "")
     if form not in STEPS:
         raise ManifestError(

@@ -34,7 +34,7 @@ def request(ids: list[list[int]], types: list[list[int]] | None = None) -> dict[
     ],
 )
 def test_wrong_tensors(wrong: dict[str, np.ndarray], says: str) -> None:
-    step = EncoderStep(sums, [], Batching(token_budget=64, max_rows=4), longest=8, words=100)
+    step = EncoderStep(sums, [], Batching(token_budget=64, max_rows=4), max_length=8, vocabulary_size=100)
     first, fault, last = step.run([request([[1, 99, 2], [5, 0, 0]]), wrong, request([[7] * 8])])
     assert isinstance(fault, InvalidItem) and str(fault) == says
     assert not isinstance(first, InvalidItem) and first["logits"].tolist() == [[102], [5]]

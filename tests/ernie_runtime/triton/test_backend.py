@@ -145,7 +145,7 @@ class Request(dict[str, Tensor]):
 
 
 def test_large_cancelled_requests_cost_a_costly_step_nothing() -> None:
-    many = range(1, triton.WORTH_ASKING + 1)
+    many = range(1, triton.LARGE_REQUEST + 1)
     large, kept, small = Request(many, True), Request(many, False), Request([1], True)
     step, server = Double(), Server()
     assert outcomes(triton.execute(step, [large], server)) == [[2 * n for n in many]] and large.asked == 0
@@ -178,9 +178,9 @@ class Room:
     def room(self) -> int:
         return self.rows
 
-    def over(self, execution: Execution) -> None:
+    def ended(self, execution: Execution) -> None:
         assert execution.seconds >= 0
-        self.told.append((execution.taken, execution.passed, execution.made, execution.dropped))
+        self.told.append((execution.processed, execution.succeeded, execution.outputs, execution.dropped))
 
 
 def test_what_is_beyond_the_rows_admitted_is_refused() -> None:
@@ -220,7 +220,7 @@ def both(**of_encoder: Any) -> Iterator[tuple[InFlightLimit, ExecutionLimit]]:
     """The tokenizer's and the encoder's admission of one server, an SLO of 400 ms."""
     args = args_of(slo_ms="400", reports_to="T_tokenizer")
     config = json.loads(args["model_config"]) | of_encoder
-    first = triton.first_admission(args, Server())
+    first = triton.tokenizer_admission(args, Server())
     second = triton.admission(args | {"model_config": json.dumps(config)})
     assert isinstance(first, InFlightLimit) and isinstance(second, ExecutionLimit)
     with closing(cast(Inbox, first.inbox)), closing(cast(Outbox, second.outbox)):
@@ -231,23 +231,23 @@ def both(**of_encoder: Any) -> Iterator[tuple[InFlightLimit, ExecutionLimit]]:
 def test_which_admission_a_model_has() -> None:
     whole = triton.admission(args_of(slo_ms="400"))
     assert whole and whole.outbox is None
-    assert triton.admission(args_of()) is None and triton.first_admission(args_of(), Server()) is None
+    assert triton.admission(args_of()) is None and triton.tokenizer_admission(args_of(), Server()) is None
 
 
 def test_an_encoder_tells_its_tokenizer_what_it_finished() -> None:
     """Over the real sockets: all that is let in past half of the SLO waits until the encoder has told."""
     with both() as (tokenizer, encoder):
-        encoder.over(Execution(taken=1, passed=1, made=1, dropped=0, seconds=0.05))
+        encoder.ended(Execution(processed=1, succeeded=1, outputs=1, dropped=0, seconds=0.05))
         assert tokenizer.room() == 4
-        tokenizer.over(Execution(taken=4, passed=4, made=4, dropped=0, seconds=0.001))
+        tokenizer.ended(Execution(processed=4, succeeded=4, outputs=4, dropped=0, seconds=0.001))
         assert tokenizer.room() == 0
-        encoder.over(Execution(taken=2, passed=2, made=2, dropped=1, seconds=0.1))  # two finished, one refused
+        encoder.ended(Execution(processed=2, succeeded=2, outputs=2, dropped=1, seconds=0.1))  # two, one refused
         assert tokenizer.room() == 3
-        encoder.over(Execution(taken=0, passed=0, made=0, dropped=1, seconds=0.0))
+        encoder.ended(Execution(processed=0, succeeded=0, outputs=0, dropped=1, seconds=0.0))
         assert tokenizer.room() == 4
 
 
 def test_instances_of_an_encoder_finish_rows_together() -> None:
     with both(instance_group=[{"count": 2}, {"count": 1, "gpus": [0, 1]}]) as (tokenizer, encoder):
-        encoder.over(Execution(taken=1, passed=1, made=1, dropped=0, seconds=0.05))
+        encoder.ended(Execution(processed=1, succeeded=1, outputs=1, dropped=0, seconds=0.05))
         assert tokenizer.room() == 16
