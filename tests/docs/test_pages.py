@@ -74,7 +74,11 @@ def test_paths_and_modules_exist(page: str) -> None:
             if word.split("/")[0] in TOP and "/" in word and not PLACEHOLDER.search(word):
                 assert (ROOT / word).exists(), f"{page}: {word}"
     for module in re.findall(r"python -m (ernie_[\w.]+)", text):
-        assert importlib.util.find_spec(module), f"{page}: {module}"
+        spec = importlib.util.find_spec(module)
+        if spec is not None and spec.submodule_search_locations:
+            spec = importlib.util.find_spec(f"{module}.__main__")
+        assert spec is not None and spec.origin is not None, f"{page}: {module}"
+        assert 'if __name__ == "__main__"' in Path(spec.origin).read_text(encoding="utf-8"), f"{page}: {module}"
 
 
 def test_the_readme_is_short() -> None:
