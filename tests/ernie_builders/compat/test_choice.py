@@ -1,4 +1,4 @@
-"""The option --compat: which task gets PaddleNLP's names; what is wrong with it is one line."""
+"""The option --compat: the task that gets PaddleNLP's names; a fault is one line."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_the_first_task_that_fits_gets_the_name() -> None:
     assert choice.forms == {"iflytek": SEQCLS, "msra_ner": TOKENCLS}
 
 
-def test_a_choice_of_ones_own() -> None:
+def test_an_explicit_choice() -> None:
     choice = choose(
         "paddlenlp:ernie_seqcls=afqmc, ernie_tokencls=msra_ner", tasks("tnews", "afqmc", "msra_ner", "cmrc2018")
     )
@@ -75,7 +75,7 @@ def test_a_task_with_the_name_of_a_compat_model() -> None:
             choose("paddlenlp", [replace(TASKS["tnews"], name=name)])
 
 
-def test_a_fault_is_one_line_before_anything_is_done(place: Place, one_line: OneLine) -> None:
+def test_a_fault_is_one_line_before_anything_is_built(place: Place, one_line: OneLine) -> None:
     one_line(place.build("--compat", "paddlenlp:ernie_tokencls=topics"), "task topics is sequence_classification")
     assert not place.cache.exists()
 

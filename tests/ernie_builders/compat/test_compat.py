@@ -1,4 +1,4 @@
-"""--compat: what is published under PaddleNLP's names, and what lint says when it is broken."""
+"""--compat: the models published under PaddleNLP's names, and lint's findings where they are broken."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ def test_a_build(finished: Place, tmp_path: Path, capsys: pytest.CaptureFixture[
     ]
     assert config.max_batch_size == 64
     assert MANIFEST_PARAMETER not in config.parameters, "a client would take it for a task"
-    first = config.ensemble_scheduling.step[0]
-    assert (first.model_name, first.model_version, dict(first.input_map)) == ("topics", -1, {"TEXT": "INPUT"})
+    step = config.ensemble_scheduling.step[0]
+    assert (step.model_name, step.model_version, dict(step.input_map)) == ("topics", -1, {"TEXT": "INPUT"})
     before, times = tree(place.output), {p: p.stat().st_mtime_ns for p in place.output.rglob("*")}
     assert place.build("--compat", "paddlenlp") == 0
     assert capsys.readouterr().out.count("(reused)") == 6, "five stages, and the ensemble"
@@ -69,12 +69,12 @@ def published(tmp_path_factory: pytest.TempPathFactory, embedded_tokenizer: Erni
         manifest = toy_repository.make_manifest(task if not kind else "news", embedded_tokenizer, graph)
         manifest = replace(manifest, task=task, kind=kind or manifest.kind)
         toy_repository.publish(root, manifest, embedded_tokenizer, graph)
-    publish(SEQCLS, named("news"), root)
-    publish(TOKENCLS, named("ner"), root)
+    publish(SEQCLS, task_named("news"), root)
+    publish(TOKENCLS, task_named("ner"), root)
     return root
 
 
-def named(task: str) -> TaskConfig:
+def task_named(task: str) -> TaskConfig:
     """A declared task of that name and of the kind it has in `published`."""
     return replace(TASKS[{"news": "tnews", "ner": "msra_ner", "same": "afqmc"}[task]], name=task)
 
@@ -91,7 +91,7 @@ def findings(root: Path) -> list[str]:
 
 
 def test_pairs_have_two_inputs_in_order(root: Path) -> None:
-    line = publish(SEQCLS, named("same"), root)
+    line = publish(SEQCLS, task_named("same"), root)
     assert line.startswith("version 1 of ernie_seqcls (INPUT_0, INPUT_1 -> label, confidence), answered by same,")
     assert ", before by news, in " in line
     config = model_config.from_text((root / "ernie_seqcls/config.pbtxt").read_text(encoding="utf-8"))
@@ -103,12 +103,12 @@ def test_pairs_have_two_inputs_in_order(root: Path) -> None:
     assert [p.name for p in root.parent.iterdir() if p.name.startswith(".")] == []
 
 
-def test_another_s_model_is_not_replaced(root: Path) -> None:
+def test_a_model_that_compat_did_not_make_is_not_replaced(root: Path) -> None:
     shutil.rmtree(root / "ernie_seqcls")
     (root / "ernie_seqcls/1").mkdir(parents=True)
     (root / "ernie_seqcls/config.pbtxt").write_text("mine", encoding="utf-8")
     with pytest.raises(PublishError, match="ernie_seqcls: not made by --compat, so it is not replaced"):
-        publish(SEQCLS, named("news"), root)
+        publish(SEQCLS, task_named("news"), root)
     assert (root / "ernie_seqcls/config.pbtxt").read_text(encoding="utf-8") == "mine"
 
 
@@ -119,7 +119,7 @@ def test_a_reader_never_sees_half_a_model(root: Path) -> None:
     def look() -> None:
         while not stop.is_set():
             for file in files:
-                if not file.is_file() and not file.is_file():  # one look may go down a directory just swapped out
+                if not file.is_file() and not file.is_file():  # the first may see a directory just replaced
                     faults.append(str(file))
             looks[0] += 1
 
@@ -127,7 +127,7 @@ def test_a_reader_never_sees_half_a_model(root: Path) -> None:
     reader.start()
     try:
         for i in range(40):
-            publish(SEQCLS, named("same" if i % 2 else "news"), root)
+            publish(SEQCLS, task_named("same" if i % 2 else "news"), root)
     finally:
         stop.set()
         reader.join(20)
@@ -142,7 +142,7 @@ def lose_a_task(root: Path) -> None:
 
 def swap_inputs(root: Path) -> None:
     """Of a task with two."""
-    publish(SEQCLS, named("same"), root)
+    publish(SEQCLS, task_named("same"), root)
     file = root / "ernie_seqcls/config.pbtxt"
     config = model_config.from_text(file.read_text(encoding="utf-8"))
     first, second = list(config.input)
@@ -223,7 +223,7 @@ def test_what_is_published_has_no_findings(root: Path) -> None:
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_lint_finds(root: Path, name: str) -> None:
+def test_lint_reports_what_is_broken(root: Path, name: str) -> None:
     change, expected = BROKEN[name]
     change(root)
     assert any(line.startswith(expected) for line in findings(root)), findings(root)

@@ -1,4 +1,4 @@
-"""--compat where another's model has one of the names: nothing at all is published."""
+"""--compat where a model that it did not make has one of the names: nothing at all is published."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from ernie_builders.config.tasks import load_tasks
 from ernie_builders.errors import PublishError
 
 
-@pytest.mark.parametrize("taken", ["ernie_seqcls", "ernie_seqcls_postprocess"])
-def test_nothing_is_left_beside_another_s_model(tmp_path: Path, taken: str) -> None:
-    (tmp_path / taken / "1").mkdir(parents=True)
-    (tmp_path / taken / "config.pbtxt").write_text("mine", encoding="utf-8")
-    with pytest.raises(PublishError, match=rf"{taken}: not made by --compat, so it is not replaced"):
+@pytest.mark.parametrize("existing", ["ernie_seqcls", "ernie_seqcls_postprocess"])
+def test_nothing_is_written_beside_a_model_that_compat_did_not_make(tmp_path: Path, existing: str) -> None:
+    (tmp_path / existing / "1").mkdir(parents=True)
+    (tmp_path / existing / "config.pbtxt").write_text("mine", encoding="utf-8")
+    with pytest.raises(PublishError, match=rf"{existing}: not made by --compat, so it is not replaced"):
         publish(FORMS["ernie_seqcls"], load_tasks()["tnews"], tmp_path)
-    assert [path.name for path in tmp_path.iterdir() if not path.name.startswith(".")] == [taken]
-    assert (tmp_path / taken / "config.pbtxt").read_text(encoding="utf-8") == "mine"
+    assert [path.name for path in tmp_path.iterdir() if not path.name.startswith(".")] == [existing]
+    assert (tmp_path / existing / "config.pbtxt").read_text(encoding="utf-8") == "mine"

@@ -48,11 +48,11 @@ def tensor(file: str, side: str, name: str, **fields: Any) -> Break:
     """Change fields of one input or output."""
 
     def change(message: Any) -> None:
-        (found,) = (t for t in getattr(message, side) if t.name == name)
+        (target,) = (t for t in getattr(message, side) if t.name == name)
         if "dims" in fields:
-            found.dims[:] = fields["dims"]
+            target.dims[:] = fields["dims"]
         for field in fields.keys() - {"dims"}:
-            setattr(found, field, fields[field])
+            setattr(target, field, fields[field])
 
     return config(file, change)
 
@@ -125,7 +125,7 @@ def step(number: int) -> Callable[[Any], Any]:
 
 @dataclass(frozen=True)
 class Case:
-    """A way to break the repository, and what must be found: a problem of a file, and what to do about it."""
+    """A way to break the repository and the finding that lint must report: file, problem and fix."""
 
     change: Break
     file: str
@@ -137,7 +137,7 @@ class Case:
         self.change(root)
         assert main([str(root)]) == 1
         lines = capsys.readouterr().out.splitlines()
-        found = [line for line in lines if line.startswith(f"{self.file}: ") and self.problem in line]
-        assert found, lines
-        assert self.fix in found[0].removeprefix(f"{self.file}: ")
+        matching = [line for line in lines if line.startswith(f"{self.file}: ") and self.problem in line]
+        assert matching, lines
+        assert self.fix in matching[0].removeprefix(f"{self.file}: ")
         assert not any(str(root) in line for line in lines)

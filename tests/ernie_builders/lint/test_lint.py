@@ -18,22 +18,22 @@ from .breaks import AGAIN, ONNX, POST, graph, remove, tensor
 from .toy_repository import make_manifest, onnx_bytes, publish
 
 
-def test_what_the_builder_writes_has_no_findings(lint_root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_published_repository_has_no_findings(lint_root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert lint(lint_root) == ([], [])
     assert main([str(lint_root)]) == 0
     assert capsys.readouterr().out == "findings: 0\n"
 
 
 def test_several_versions_have_no_findings(lint_root: Path, embedded_tokenizer: ErnieTokenizer, tmp_path: Path) -> None:
-    data = onnx_bytes(3, False)
-    second = replace(make_manifest("news", embedded_tokenizer, data, version=2), title="again")
-    publish(tmp_path / "second", second, embedded_tokenizer, data)
+    graph_bytes = onnx_bytes(3, False)
+    second_version = replace(make_manifest("news", embedded_tokenizer, graph_bytes, version=2), title="again")
+    publish(tmp_path / "second", second_version, embedded_tokenizer, graph_bytes)
     shutil.copytree(tmp_path / "second", lint_root, dirs_exist_ok=True)
     assert lint(lint_root) == ([], [])
 
 
 def test_one_fault_is_one_finding(lint_root: Path) -> None:
-    """Both ensembles run into it."""
+    """Even where both ensembles have it."""
     tensor(POST, "input", "logits", dims=[2])(lint_root)
     tensor(POST.replace("config.pbtxt", "configs/ragged.pbtxt"), "input", "logits", dims=[-1])(lint_root)
     tensors = [str(finding) for finding in lint(lint_root)[0] if "model_warmup" not in finding.problem]

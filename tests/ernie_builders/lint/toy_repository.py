@@ -64,13 +64,13 @@ def publish(root: Path, manifest: Manifest, tokenizer: ErnieTokenizer, graph: by
     per_token = manifest.kind == "token_classification"
     ids, text = np.ones((1, 5), np.int64), strings(["新闻".encode()])
     logits = np.zeros((1, 5, 3) if per_token else (1, 3), np.float32)
-    passed = {"WINDOW": np.array([[0, 5]], np.int32), "ITEM": strings([b"{}"]), "logits": logits}
+    postprocess_inputs = {"WINDOW": np.array([[0, 5]], np.int32), "ITEM": strings([b"{}"]), "logits": logits}
     if per_token:
-        passed["OFFSETS"] = np.zeros((1, 5, 2), np.int32)
-    warm: dict[str, dict[str, Any]] = {
+        postprocess_inputs["OFFSETS"] = np.zeros((1, 5, 2), np.int32)
+    warmup_inputs: dict[str, dict[str, Any]] = {
         tokenizer_model(task): {"TEXT": text},
         f"{task}_encoder_fp32": {"input_ids": ids, "token_type_ids": ids},
-        postprocess_model(task): passed,
+        postprocess_model(task): postprocess_inputs,
     }
     configs = {
         tokenizer_model(task): [model_config.tokenizer_config(manifest, ragged) for ragged in (False, True)],
@@ -80,11 +80,11 @@ def publish(root: Path, manifest: Manifest, tokenizer: ErnieTokenizer, graph: by
         f"{task}_fp32": [model_config.ensemble_config(manifest, f"{task}_fp32", variant)],
     }
     for name, flavours in configs.items():
-        home = root / name / str(manifest.version)
-        home.mkdir(parents=True)
-        (home / "manifest.json").write_text(manifest.to_json(), encoding="utf-8")
+        folder = root / name / str(manifest.version)
+        folder.mkdir(parents=True)
+        (folder / "manifest.json").write_text(manifest.to_json(), encoding="utf-8")
         for config, file in zip(flavours, (model_config.PORTABLE, model_config.RAGGED), strict=False):
-            write_warmup(config, root / name, [warm[name]] if name in warm else [])
+            write_warmup(config, root / name, [warmup_inputs[name]] if name in warmup_inputs else [])
             (root / name / file).parent.mkdir(exist_ok=True)
             (root / name / file).write_text(model_config.to_text(config), encoding="utf-8")
     tokenizer.save(root / tokenizer_model(task) / str(manifest.version) / "tokenizer.json")

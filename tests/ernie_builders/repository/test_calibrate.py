@@ -1,4 +1,4 @@
-"""Calibration finds what an engine costs, on a clock that the engine itself moves; noise leaves the defaults."""
+"""Calibration measures an engine's costs, here by a clock that the engine moves; noise leaves the defaults."""
 
 from __future__ import annotations
 
@@ -23,16 +23,17 @@ from ernie_runtime.manifest import Variant
 from ernie_runtime.steps.batching import ON_CPU, Batching, run_rows
 
 LENGTHS = {"32": 100}
+FP32 = Variant(name="fp32", engine="onnxruntime", file="m", bytes=0, sha256="", max_abs_error=0.0)
 
 
 class Machine:
-    """A clock, and engines whose calls move it by call + token x tokens (x noise)."""
+    """A clock, and engines whose calls take `call + token * tokens` seconds of it, times the noise."""
 
     def __init__(self, noise: Callable[[], float] = lambda: 1.0) -> None:
         self.now, self.noise, self.calls = 0.0, noise, 0
 
     def engine(self, call: float, token: float, large: float = 1.0) -> Engine:
-        """large: how much dearer a token is in calls of more than 1,024 tokens."""
+        """large: the factor on a token's cost in calls of more than 1,024 tokens."""
 
         def run(tensors: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
             tokens = tensors["input_ids"].size
@@ -47,12 +48,12 @@ class Machine:
         return calibrate.calibrate(engines.__getitem__, LENGTHS, cores, clock=lambda: self.now)
 
 
-def test_costs_are_found() -> None:
-    found = Machine().calibrate(1e-3, 5e-5)
-    assert found.call_ms == pytest.approx(1.0) and found.token_us == pytest.approx(50)
-    assert found.batching == Batching(call_tokens=20) and found.threads == 0
-    assert found.texts_per_second == pytest.approx(8 / (1e-3 + 8 * 32 * 5e-5))
-    assert found.to_manifest()["call_tokens"] == 20
+def test_costs_are_measured() -> None:
+    calibration = Machine().calibrate(1e-3, 5e-5)
+    assert calibration.call_ms == pytest.approx(1.0) and calibration.token_us == pytest.approx(50)
+    assert calibration.batching == Batching(call_tokens=20) and calibration.threads == 0
+    assert calibration.texts_per_second == pytest.approx(8 / (1e-3 + 8 * 32 * 5e-5))
+    assert calibration.to_manifest()["call_tokens"] == 20
 
 
 def test_a_smaller_budget_where_large_calls_are_dearer() -> None:
@@ -66,8 +67,8 @@ def test_one_thread_where_it_is_faster(single: float, cores: int, threads: int) 
 
 
 @pytest.mark.timing
-@pytest.mark.parametrize(("whole", "faster"), [(0.02, True), (0.008, False)])
-def test_several_calls_at_once_where_they_are_faster(whole: float, faster: bool) -> None:
+@pytest.mark.parametrize(("together", "faster"), [(0.02, True), (0.008, False)])
+def test_several_calls_at_once_where_they_are_faster(together: float, faster: bool) -> None:
     def sleeper(seconds: float) -> Engine:
         def run(tensors: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
             time.sleep(seconds)
@@ -75,57 +76,48 @@ def test_several_calls_at_once_where_they_are_faster(whole: float, faster: bool)
 
         return run
 
-    assert calibrate.concurrent_is_faster(sleeper(0.01), sleeper(whole), 2, 32, time.perf_counter) is faster
+    assert calibrate.concurrent_is_faster(sleeper(0.01), sleeper(together), 2, 32, time.perf_counter) is faster
 
 
 @pytest.mark.parametrize(
     ("serving", "calls"),
     [(ServingConfig(), 2), (ServingConfig(calls=3), 3), (ServingConfig(instances=2), 1), (ServingConfig(threads=1), 1)],
 )
-def test_calls_are_one_where_the_cores_are_shared_out(
+def test_one_call_at_a_time_where_the_cores_are_shared_out(
     monkeypatch: pytest.MonkeyPatch, serving: ServingConfig, calls: int
 ) -> None:
     monkeypatch.setattr(
         calibrate, "calibrate", lambda *_: Calibration(call_ms=1.0, token_us=50.0, batching=Batching(calls=2))
     )
     monkeypatch.setattr(calibrate.OtherWork, "share", lambda _: 0.0)
-    found = batching_of(
-        Variant(name="fp32", engine="onnxruntime", file="m", bytes=0, sha256="", max_abs_error=0.0), Path(), {}, serving
-    )
-    assert found["calls"] == calls
+    batching = batching_of(FP32, Path(), {}, serving)
+    assert batching["calls"] == calls
 
 
-def test_calls_at_once_are_not_asked_of_an_engine_that_cannot() -> None:
-    """A tasks file says `calls` for all variants of a task, and OpenVINO's stand-in makes one at a time."""
+def test_an_engine_without_concurrent_calls_gets_one_at_a_time() -> None:
+    """A tasks file sets `calls` for all variants of a task, but OpenVINO's stand-in runs one call at a time."""
     serving = ServingConfig(calibrate=False, calls=2)
-    assert (
-        batching_of(
-            Variant(name="fp32-ov", engine="openvino", file="m", bytes=0, sha256="", max_abs_error=0.0),
-            Path(),
-            {},
-            serving,
-        )["calls"]
-        == 1
-    )
+    openvino = replace(FP32, name="fp32-ov", engine="openvino")
+    assert batching_of(openvino, Path(), {}, serving)["calls"] == 1
     with pytest.raises(EngineError, match="calls is above 1, but openvino runs one call at a time"):
         load_single("openvino", "model.xml")
 
 
-def test_noise_decides_nothing() -> None:
+def test_noise_leaves_the_defaults() -> None:
     generator = np.random.default_rng(0)
     machine = Machine(lambda: float(generator.choice([1.0, 3.0])))
-    found = machine.calibrate(1e-3, 5e-5, 1.2, single=(1e-3, 5e-5))
-    assert found == Calibration()
+    calibration = machine.calibrate(1e-3, 5e-5, 1.2, single=(1e-3, 5e-5))
+    assert calibration == Calibration()
 
 
-def test_a_slow_engine_is_not_waited_for() -> None:
+def test_a_slow_engine_is_not_measured_for_long() -> None:
     machine = Machine()
-    found = machine.calibrate(0.0, 1e-2, single=(0.0, 1e-2))
-    assert found.batching == ON_CPU and found.call_ms == 0
+    calibration = machine.calibrate(0.0, 1e-2, single=(0.0, 1e-2))
+    assert calibration.batching == ON_CPU and calibration.call_ms == 0
     assert machine.calls < 20
 
 
-def test_call_tokens_stay_sane() -> None:
+def test_call_tokens_are_bounded() -> None:
     assert Machine().calibrate(1e-2, 1e-6).batching.call_tokens == calibrate.MAX_CALL_TOKENS
     assert Machine().calibrate(0.0, 1e-5).batching.call_tokens == 0
 
@@ -136,10 +128,8 @@ def test_the_tasks_file_wins(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(calibrate, "load_engine", load)
     serving = ServingConfig(calibrate=False, token_budget=512, call_tokens=0, threads=3)
-    found = batching_of(
-        Variant(name="fp32", engine="onnxruntime", file="m", bytes=0, sha256="", max_abs_error=0.0), Path(), {}, serving
-    )
-    assert found == {
+    batching = batching_of(FP32, Path(), {}, serving)
+    assert batching == {
         "token_budget": 512,
         "max_rows": ON_CPU.max_rows,
         "call_tokens": 0,
@@ -149,39 +139,34 @@ def test_the_tasks_file_wins(monkeypatch: pytest.MonkeyPatch) -> None:
     }
 
 
-@pytest.mark.parametrize(("share", "kept"), [(0.5, False), (0.05, True)])
-def test_what_a_busy_machine_measures_is_not_kept(monkeypatch: pytest.MonkeyPatch, share: float, kept: bool) -> None:
+@pytest.mark.parametrize(("share", "used"), [(0.5, False), (0.05, True)])
+def test_measurements_on_a_busy_machine_are_not_used(monkeypatch: pytest.MonkeyPatch, share: float, used: bool) -> None:
     monkeypatch.setattr(calibrate, "load_engine", lambda *_: Machine().engine(0, 0))
     monkeypatch.setattr(
         calibrate, "calibrate", lambda *_: Calibration(call_ms=1.0, token_us=50.0, batching=Batching(call_tokens=99))
     )
     monkeypatch.setattr(calibrate.OtherWork, "share", lambda _: share)
-    found = batching_of(
-        Variant(name="fp32", engine="onnxruntime", file="m", bytes=0, sha256="", max_abs_error=0.0),
-        Path(),
-        {},
-        ServingConfig(),
-    )
-    assert (found["call_tokens"] == 99) is kept
+    batching = batching_of(FP32, Path(), {}, ServingConfig())
+    assert (batching["call_tokens"] == 99) is used
 
 
-def test_other_work_is_seen() -> None:
-    """A process that only counts, on one of our cores, is much of it."""
-    one = min(os.sched_getaffinity(0))
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {one})
+def test_other_work_is_measured() -> None:
+    """A busy loop on the only core that this process may use takes more than half of it."""
+    core = min(os.sched_getaffinity(0))
+    affinity = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {core})
     try:
-        with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as other:  # it inherits the core
+        with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as busy:  # it inherits the core
             work = calibrate.OtherWork()
             time.sleep(1)
             share = work.share()
-            other.kill()
+            busy.kill()
     finally:
-        os.sched_setaffinity(0, before)
+        os.sched_setaffinity(0, affinity)
     assert share > 0.5
 
 
-def test_no_answer_hangs_on_what_is_calibrated() -> None:
+def test_answers_do_not_depend_on_the_calibration() -> None:
     rng = np.random.default_rng(1)
     ids = [rng.integers(1, 50, n) for n in rng.integers(1, 90, 40)]
     engine = Machine().engine(0, 0)

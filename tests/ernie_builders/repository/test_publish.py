@@ -1,4 +1,4 @@
-"""Publishing: a server that looks at any moment sees whole models only; old versions stay."""
+"""Publishing: a server that reads the repository at any moment sees only whole models; old versions stay."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def tree(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
-def test_what_is_published_answers(place: Place, characters: list[str]) -> None:
+def test_the_published_model_answers(place: Place, characters: list[str]) -> None:
     assert place.build() == 0
     assert versions(place) == {name: ["1"] for name in MODELS}
     (answer,) = Pipeline.load(place.output, "topics").predict([("".join(characters[:9]),)])
@@ -75,13 +75,13 @@ def test_another_build_is_a_new_version_beside_the_old(place: Place) -> None:
     before = tree(place.output)
     text = place.tasks_file.read_text(encoding="utf-8").replace('title = "Topics"', 'title = "Topics, again"')
     (place.root / "tasks.toml").write_text(text, encoding="utf-8")
-    again = replace(place, tasks_file=place.root / "tasks.toml")
-    assert again.build() == 0
+    retitled = replace(place, tasks_file=place.root / "tasks.toml")
+    assert retitled.build() == 0
     assert versions(place) == {name: ["1", "2"] for name in MODELS}
     after = tree(place.output)
-    old = {name: content for name, content in before.items() if "/1/" in name}
-    assert len(old) >= 7
-    assert {name: after[name] for name in old} == old
+    first_version = {name: content for name, content in before.items() if "/1/" in name}
+    assert len(first_version) >= 7
+    assert {name: after[name] for name in first_version} == first_version
     assert json.loads(after["topics/2/manifest.json"])["title"] == "Topics, again"
     assert b"Topics, again" in after["topics/config.pbtxt"]
     assert place.build() == 0, "and back again"
@@ -89,15 +89,15 @@ def test_another_build_is_a_new_version_beside_the_old(place: Place) -> None:
 
 
 @pytest.mark.parametrize(
-    "lost",
+    "deleted",
     ["topics_encoder_fp32", "topics", "topics_tokenizer/1/tokenizer.json", "topics_postprocess/config.pbtxt"],
 )
-def test_what_was_deleted_is_published_again(place: Place, lost: str) -> None:
+def test_deleted_files_are_published_again_as_a_new_version(place: Place, deleted: str) -> None:
     assert place.build() == 0
-    path = place.output / lost
+    path = place.output / deleted
     shutil.rmtree(path) if path.is_dir() else path.unlink()
     assert place.build() == 0
-    assert {found[-1] for found in versions(place).values()} == {"2"}
+    assert {numbers[-1] for numbers in versions(place).values()} == {"2"}
     assert path.exists() or path.parent.name == "1"
     assert not isinstance(Pipeline.load(place.output, "topics").predict([("的",)])[0], str)
     before = tree(place.output)
@@ -106,22 +106,22 @@ def test_what_was_deleted_is_published_again(place: Place, lost: str) -> None:
 
 
 def faults_of(output: Path, expected: dict[str, set[str]]) -> list[str]:
-    """What a server would stumble over if it listed the repository now."""
-    found = []
+    """What a server would fail on if it listed the repository now."""
+    all_faults = []
     for model in output.iterdir():
-        listed, faults = model.stat().st_ino, []
+        inode, faults = model.stat().st_ino, []
         if not (model / "config.pbtxt").is_file():
             faults.append(f"{model.name}: no config.pbtxt")
-        there = [p for p in model.iterdir() if p.name.isdigit()]
-        if not there:
+        version_folders = [p for p in model.iterdir() if p.name.isdigit()]
+        if not version_folders:
             faults.append(f"{model.name}: no version")
-        for version in there:
+        for version in version_folders:
             files = {str(p.relative_to(version)) for p in version.rglob("*") if p.is_file()}
             if files != expected[model.name]:
                 faults.append(f"{model.name}/{version.name}: {sorted(files)}")
-        if model.stat().st_ino == listed:  # else another took its place meanwhile; the next look sees that one
-            found += faults
-    return found
+        if model.stat().st_ino == inode:  # else a new model replaced it meanwhile, which the next look checks
+            all_faults += faults
+    return all_faults
 
 
 def test_a_reader_never_sees_half_a_model(place: Place, finished: Place) -> None:
@@ -130,8 +130,8 @@ def test_a_reader_never_sees_half_a_model(place: Place, finished: Place) -> None
         m.name: {str(p.relative_to(m / "1")) for p in (m / "1").rglob("*") if p.is_file()}
         for m in finished.output.iterdir()
     }
-    own = {file for file in expected["topics_encoder_fp32"] if not file.startswith("published/warmup/")}
-    assert own == {
+    encoder_files = {file for file in expected["topics_encoder_fp32"] if not file.startswith("published/warmup/")}
+    assert encoder_files == {
         "manifest.json",
         "published/config.pbtxt",
         "published/configs/ragged.pbtxt",
@@ -141,14 +141,14 @@ def test_a_reader_never_sees_half_a_model(place: Place, finished: Place) -> None
         "paddle/model.pdiparams",
     }
     place.output.mkdir()
-    stop, faults, looks, seen = threading.Event(), list[str](), [0], set[str]()
+    stop, faults, looks, models_seen = threading.Event(), list[str](), [0], set[str]()
 
     def look() -> None:
         while not stop.wait(0.001):
             try:
                 faults.extend(faults_of(place.output, expected))
-                faults.extend(f"{name}: gone" for name in seen if not (place.output / name).is_dir())
-                seen.update(path.name for path in place.output.iterdir())
+                faults.extend(f"{name}: gone" for name in models_seen if not (place.output / name).is_dir())
+                models_seen.update(path.name for path in place.output.iterdir())
             except FileNotFoundError:
                 continue  # a directory was swapped while it was being listed; the next look sees the new one
             looks[0] += 1
@@ -167,7 +167,7 @@ def test_a_reader_never_sees_half_a_model(place: Place, finished: Place) -> None
     assert [p.name for p in place.root.iterdir() if p.name.startswith(".")] == []
 
 
-def test_builds_that_publish_at_once_lose_no_version(place: Place) -> None:
+def test_concurrent_builds_lose_no_version(place: Place) -> None:
     context, finished_stages = ready_to_publish(place)
     faults = []
 
@@ -187,22 +187,24 @@ def test_builds_that_publish_at_once_lose_no_version(place: Place) -> None:
     assert versions(place) == dict.fromkeys(MODELS, sorted(map(str, range(1, 13))))
 
 
-def test_what_a_killed_publisher_left_is_cleared(place: Place) -> None:
-    left = place.root / f".{place.output.name}.topics.new" / "topics"
-    left.mkdir(parents=True)
+def test_leftovers_of_a_killed_publisher_are_removed(place: Place) -> None:
+    leftover = place.root / f".{place.output.name}.topics.new" / "topics"
+    leftover.mkdir(parents=True)
     assert place.build() == 0
-    assert not left.parent.exists()
+    assert not leftover.parent.exists()
     assert versions(place) == {name: ["1"] for name in MODELS}
 
 
 def test_a_model_of_another_task_is_not_replaced(place: Place, tmp_path: Path, one_line: Callable[..., str]) -> None:
-    """Of another tasks file, so nothing else can know; before anything is built, and again where it is published."""
+    """The other task is in another tasks file; this is checked before anything is built and again when publishing."""
     assert place.build() == 0
     before = {path: path.stat().st_mtime_ns for path in place.output.rglob("*")}
     tasks = tmp_path / "other.toml"
     tasks.write_text(place.tasks_file.read_text(encoding="utf-8").replace("tasks.topics", "tasks.topics_fp32"))
-    other = replace(place, tasks_file=tasks)
-    one_line(other.build(task="topics_fp32"), "topics_fp32: is a model of task topics, and task topics_fp32 would")
+    other_place = replace(place, tasks_file=tasks)
+    one_line(
+        other_place.build(task="topics_fp32"), "topics_fp32: is a model of task topics, and task topics_fp32 would"
+    )
     with pytest.raises(PublishError, match="is a model of task topics"):
         check_free(place.output, "topics_fp32", ["topics_fp32"])
     check_free(place.output, "topics", ["topics", "topics_fp32", "topics_encoder_fp32", "no_such_model"])

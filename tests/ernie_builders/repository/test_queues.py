@@ -23,7 +23,7 @@ def bounded(serving: ServingConfig, backend: str = "onnxruntime", rate: float = 
     return config.dynamic_batching
 
 
-def test_no_bounds_where_none_are_asked_for() -> None:
+def test_no_bounds_by_default() -> None:
     """A queue policy of any kind makes Triton's batcher sleep while requests wait."""
     assert not bounded(ServingConfig()).HasField("default_queue_policy")
     assert not bounded(ServingConfig()).priority_levels
@@ -40,7 +40,9 @@ def test_no_bounds_where_none_are_asked_for() -> None:
         ("ernie_tokenizer", False, {}, True),
     ],
 )
-def test_stand_ins_refuse_by_themselves(backend: str, stand_in: bool, parameters: dict[str, str], policy: bool) -> None:
+def test_stand_ins_refuse_requests_themselves(
+    backend: str, stand_in: bool, parameters: dict[str, str], policy: bool
+) -> None:
     config = pb.ModelConfig(backend=backend)
     config.dynamic_batching.SetInParent()
     bound_queues(config, ServingConfig(slo_ms=400), 500, stand_in, "T_tokenizer")
@@ -48,8 +50,8 @@ def test_stand_ins_refuse_by_themselves(backend: str, stand_in: bool, parameters
     assert config.dynamic_batching.HasField("default_queue_policy") == policy
 
 
-def test_with_priorities_the_encoder_refuses() -> None:
-    """A tokenizer cannot tell bulk requests, which may wait, from others."""
+def test_with_priorities_the_encoder_refuses_requests() -> None:
+    """A tokenizer cannot tell bulk requests, which may wait, from interactive ones."""
     for backend, parameters in (("ernie_tokenizer", []), ("onnxruntime", [SLO])):
         config = pb.ModelConfig(backend=backend)
         config.dynamic_batching.SetInParent()
@@ -57,7 +59,7 @@ def test_with_priorities_the_encoder_refuses() -> None:
         assert list(config.parameters) == parameters
 
 
-def test_one_bound_brings_the_others_defaults() -> None:
+def test_one_bound_sets_the_defaults_of_the_others() -> None:
     batching = bounded(ServingConfig(priorities=True))
     assert batching.default_queue_policy.max_queue_size == QUEUE_SIZE
     assert batching.default_queue_policy.default_timeout_microseconds == HOUR
@@ -82,7 +84,7 @@ def test_bounds(serving: ServingConfig, rate: float, size: int, timeout: int) ->
 
 
 @pytest.mark.parametrize(
-    ("given", "counts"),
+    ("model", "counts"),
     [
         ({"backend": "onnxruntime"}, [3]),
         ({"backend": "ernie_pipeline"}, [3]),
@@ -90,9 +92,9 @@ def test_bounds(serving: ServingConfig, rate: float, size: int, timeout: int) ->
         ({"platform": "ensemble"}, []),
     ],
 )
-def test_instances(given: dict[str, str], counts: list[int]) -> None:
-    """Left unsaid, two processes of `onnxruntime` would share the cores."""
-    config = pb.ModelConfig(**given)
+def test_instances_of_models_that_compute(model: dict[str, str], counts: list[int]) -> None:
+    """By default Triton would start two `onnxruntime` processes, which would share the cores."""
+    config = pb.ModelConfig(**model)
     set_instances(config, ServingConfig(instances=3))
     assert [group.count for group in config.instance_group] == counts
 
@@ -104,7 +106,7 @@ def test_priorities() -> None:
     assert bulk.max_queue_size == 256 and bulk.default_timeout_microseconds == HOUR
 
 
-def test_what_the_encoder_has_worked_on_is_not_refused() -> None:
+def test_postprocessing_refuses_nothing() -> None:
     batching = bounded(ServingConfig(slo_ms=400, priorities=True), "ernie_postprocess")
     assert not batching.HasField("default_queue_policy") and not batching.preferred_batch_size
     assert batching.priority_levels == 2
@@ -120,12 +122,12 @@ def test_published(finished: Place, tmp_path: Any) -> None:
     place = copied(finished, tmp_path)
     text = place.tasks_file.read_text(encoding="utf-8")
     tasks = tmp_path / "tasks.toml"
-    table = "\n[tasks.topics.serving]\nslo_ms = 600\nqueue_size = 40\npriorities = true\ncall_tokens = 11\n"
-    tasks.write_text(text + table, encoding="utf-8")
+    serving = "\n[tasks.topics.serving]\nslo_ms = 600\nqueue_size = 40\npriorities = true\ncall_tokens = 11\n"
+    tasks.write_text(text + serving, encoding="utf-8")
     assert place.build("--tasks-file", str(tasks)) == 0
     for file in ("config.pbtxt", "configs/ragged.pbtxt", "configs/tensorrt.pbtxt"):
-        written = (place.output / "topics_encoder_fp32" / file).read_text(encoding="utf-8")
-        config = text_format.Parse(written, pb.ModelConfig())
+        config_text = (place.output / "topics_encoder_fp32" / file).read_text(encoding="utf-8")
+        config = text_format.Parse(config_text, pb.ModelConfig())
         assert config.dynamic_batching.default_queue_policy.max_queue_size == 40
         assert config.dynamic_batching.priority_queue_policy[2].max_queue_size == 40
         assert [group.count for group in config.instance_group] == [1]

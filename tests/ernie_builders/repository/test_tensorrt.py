@@ -73,7 +73,9 @@ def test_plans_of_several_gpus(finished: Place, tmp_path: Path) -> None:
         (("--trtexec", "no-such-program"), "no program no-such-program: run this in NVIDIA's TensorRT image"),
     ],
 )
-def test_one_line(finished: Place, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], says: str) -> None:
+def test_a_fault_is_one_line(
+    finished: Place, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], says: str
+) -> None:
     assert run(finished, *arguments) == 1
     errors = capsys.readouterr().err
     assert says in errors
