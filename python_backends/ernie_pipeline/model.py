@@ -28,5 +28,5 @@ class TritonPythonModel:
         return backend.execute(self.step, requests, pb_utils, self.admission)
 
     def finalize(self) -> None:
-        """The model is unloaded."""
+        """Called when the model is unloaded."""
         self.counters.close()

@@ -1,4 +1,4 @@
-"""Triton backend `onnxruntime` where the C++ one is missing: ragged requests, batched by a token budget."""
+"""Triton backend `onnxruntime` for servers without the C++ one: batches ragged requests by a token budget."""
 
 import sys
 from pathlib import Path
@@ -25,5 +25,5 @@ class TritonPythonModel:
         return backend.execute(self.step, requests, pb_utils, self.admission)
 
     def finalize(self) -> None:
-        """The model is unloaded."""
+        """Called when the model is unloaded."""
         self.counters.close()

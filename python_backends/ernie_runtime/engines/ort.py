@@ -1,4 +1,4 @@
-"""ONNX Runtime."""
+"""The engine ONNX Runtime, on the CPU or a GPU."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..errors import EngineError
 
 
 def load(path: Path, settings: Mapping[str, str], threads: int, device: str) -> OrtEngine:
-    """It has no settings."""
+    """The encoder; this engine has no settings."""
     del settings
     return OrtEngine(path, threads, device)
 
@@ -21,8 +21,8 @@ def load(path: Path, settings: Mapping[str, str], threads: int, device: str) -> 
 class OrtEngine:
     """An ONNX encoder in an ONNX Runtime session; callable on int64 [B, L] inputs.
 
-    threads: intra-op threads, 0 for the number of cores this process may use. Spinning is off: on a shared CPU a
-    spinning pool takes the time that tokenizing and decoding need.
+    threads: intra-op threads, 0 for the number of cores that this process may use. Spinning is off: on a shared CPU a
+    spinning pool takes time that tokenizing and decoding need.
     """
 
     def __init__(self, path: str | Path, threads: int = 0, device: str = "cpu") -> None:
@@ -34,7 +34,7 @@ class OrtEngine:
         providers = ["CUDAExecutionProvider", "CPUExecutionProvider"] if device == "gpu" else ["CPUExecutionProvider"]
         try:
             self.session = ort.InferenceSession(str(path), options, providers=providers)
-        except Exception as error:  # onnxruntime raises many classes, all of them mean: this file will not do
+        except Exception as error:  # onnxruntime raises many classes; all mean that the file cannot be used
             raise EngineError(f"{path}: ONNX Runtime cannot load it ({str(error).splitlines()[0]})") from None
         self.inputs = [tensor.name for tensor in self.session.get_inputs()]
         self.outputs = [tensor.name for tensor in self.session.get_outputs()]

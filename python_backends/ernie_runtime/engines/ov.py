@@ -1,4 +1,4 @@
-"""OpenVINO, on the CPU."""
+"""The engine OpenVINO, on the CPU."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .signal_stack import kept_signal_stack
 
 
 def load(path: Path, settings: Mapping[str, str], threads: int, device: str) -> OpenVinoEngine:
-    """settings: HINT_BF16, YES or NO. It runs on the CPU whatever the device."""
+    """The encoder. settings: HINT_BF16, YES or NO. It runs on the CPU whatever the device."""
     del device
     return OpenVinoEngine(path, threads, settings.get("HINT_BF16", "NO").upper() == "YES")
 
@@ -21,8 +21,9 @@ def load(path: Path, settings: Mapping[str, str], threads: int, device: str) -> 
 class OpenVinoEngine:
     """An encoder in OpenVINO IR (model.xml beside model.bin) or ONNX; callable on int64 [B, L] inputs.
 
-    threads: 0 for the number of cores this process may use; they are not pinned, since other steps share the cores.
-    bf16: compute in BF16 on CPUs that have it (NVIDIA's backend calls the option HINT_BF16); FP32 on the others.
+    threads: 0 for the number of cores that this process may use; they are not pinned, since other steps share the
+    cores. bf16: compute in BF16 on CPUs that support it, in FP32 on others (HINT_BF16 is the option of NVIDIA's
+    backend).
     """
 
     def __init__(self, path: str | Path, threads: int = 0, bf16: bool = False) -> None:
@@ -39,7 +40,7 @@ class OpenVinoEngine:
         try:
             with kept_signal_stack():
                 model = Core().compile_model(str(path), "CPU", options)
-        except Exception as error:  # openvino raises RuntimeError for whatever is wrong with a file or an option
+        except Exception as error:  # openvino raises RuntimeError for any fault of a file or an option
             raise EngineError(f"{path}: OpenVINO cannot load it ({_reason(error)})") from None
         self._request = model.create_infer_request()
         self.inputs = [port.get_any_name() for port in model.inputs]
@@ -48,11 +49,11 @@ class OpenVinoEngine:
     def __call__(self, tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Outputs by name, float32 [B, ...]."""
         values = self._request.infer({name: tensors[name] for name in self.inputs}, share_inputs=True)
-        # A copy: the request's own memory is written again by the next call.
+        # Copies, because the next call overwrites the memory of the request.
         return {name: np.array(values[i]) for i, name in enumerate(self.outputs)}
 
 
 def _reason(error: Exception) -> str:
-    """The last line of OpenVINO's message: those before it name its own source files."""
+    """The last line of OpenVINO's message: the lines before it name its own source files."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1] if lines else type(error).__name__

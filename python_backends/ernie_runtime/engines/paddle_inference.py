@@ -1,4 +1,4 @@
-"""Paddle Inference, on the CPU or a GPU; for those who want the framework that trained the model."""
+"""The engine Paddle Inference, on the CPU or a GPU: the framework that trained the model."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ import numpy as np
 from ..errors import EngineError
 from . import OUTPUTS
 
-GPU_MEMORY_MB = 256  # that Paddle takes at first
+GPU_MEMORY_MB = 256  # that Paddle allocates at first
 
 
 def load(path: Path, settings: Mapping[str, str], threads: int, device: str) -> PaddleInferenceEngine:
-    """settings: OUTPUTS."""
+    """The encoder. settings: OUTPUTS."""
     return PaddleInferenceEngine(path, settings[OUTPUTS].split(","), threads, device)
 
 
 class PaddleInferenceEngine:
     """A static graph (model.json beside model.pdiparams); callable on int64 [B, L] inputs.
 
-    outputs: the contract's names in the graph's order, since Paddle names them itself. threads: 0 for the number of
-    cores this process may use.
+    outputs: names of the outputs in the order of the graph, since Paddle gives them names of its own. threads: 0 for
+    the number of cores that this process may use.
     """
 
     def __init__(self, path: str | Path, outputs: list[str], threads: int = 0, device: str = "cpu") -> None:

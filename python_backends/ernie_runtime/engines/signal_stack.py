@@ -1,9 +1,10 @@
-"""OpenVINO's CPU plugin leaves this thread a signal stack that is not there any more: the next Ctrl-C would crash.
+"""Works around OpenVINO's CPU plugin, which leaves the thread an unmapped signal stack: the next Ctrl-C would crash.
 
-Each plugin (one a Core) puts an alternative signal stack of its own in place and, when it is let go, unmaps it and puts
-back the one before, but only if its own is still the current one. Of two that are let go in the order they came, the
-second puts back the first's, which is unmapped; Python's handler of SIGINT runs on the alternative stack, and the
-process ends with SIGSEGV (seen with OpenVINO 2026.4). Where the stack is put back at once, a plugin leaves it alone.
+Each plugin (one per Core) installs an alternative signal stack. When it is released, it unmaps this stack and restores
+the previous one, if its own is still the current one. Of two plugins that are released in the order of their creation,
+the second restores the stack of the first, which is unmapped; Python's handler of SIGINT runs on the alternative stack,
+and the process ends with SIGSEGV (seen with OpenVINO 2026.4). Where the stack is restored at once, the plugin leaves it
+alone.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ class _Stack(ctypes.Structure):
 
 @contextmanager
 def kept_signal_stack() -> Iterator[None]:
-    """After the block, or the function that this decorates, this thread has the signal stack of before."""
+    """Restore the signal stack of this thread after the block, or after the decorated function."""
     if not sys.platform.startswith("linux"):
         yield
         return

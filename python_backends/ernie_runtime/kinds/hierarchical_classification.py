@@ -111,8 +111,7 @@ class HierarchicalClassification(OneText):
         try:
             if len(manifest.labels) < 2:
                 raise ManifestError(f"{self.name} needs at least two labels")
-            known = set(tree_of(manifest).names)
-            _check_options(manifest.options, known)
+            _check_options(manifest.options, set(tree_of(manifest).names))
         except ManifestError as error:
             raise ManifestError(f"task {manifest.task}: {error}") from None
 

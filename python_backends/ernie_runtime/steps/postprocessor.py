@@ -54,8 +54,8 @@ class PostprocessStep:
         sizes = []
         for request in requests:
             first_document = len(documents)
-            items, owners = request[ITEM][:, 0].tolist(), request[WINDOW].tolist()
-            for row, (item, (owner, length)) in enumerate(zip(items, owners, strict=True)):
+            items, windows = request[ITEM][:, 0].tolist(), request[WINDOW].tolist()
+            for row, (item, (owner, length)) in enumerate(zip(items, windows, strict=True)):
                 if item and owner == len(documents) - first_document:
                     documents.append(_document(json.loads(item.decode())))  # from bytes it would guess the encoding
                     outputs.append([])
