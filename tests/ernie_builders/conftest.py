@@ -99,12 +99,12 @@ def plan(place: Place, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]
 def one_line(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
     """Check that a build failed with exit code 1 and one line on standard error; returns the line."""
 
-    def check(code: int, *says: str) -> str:
+    def check(code: int, *messages: str) -> str:
         errors = capsys.readouterr().err
         assert code == 1
         assert errors.startswith("ernie-triton build: ")
         assert errors.count("\n") == 1
-        for text in says:
+        for text in messages:
             assert text in errors
         return errors
 

@@ -20,5 +20,5 @@ def command(*arguments: str, capsys: pytest.CaptureFixture[str]) -> str:
 
 def row(text: str, label: str) -> str:
     """The text behind a label."""
-    (found,) = re.findall(rf"^  {label} +(.*)$", text, re.M)
-    return str(found)
+    (value,) = re.findall(rf"^  {label} +(.*)$", text, re.M)
+    return str(value)

@@ -1,4 +1,4 @@
-"""The command line: what is wrong with it is one line; Ctrl-C is no traceback."""
+"""The command line: a fault is one line, and Ctrl-C prints no traceback."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ SCRIPT = Path(__file__).parents[2] / "builders" / "build_all.py"
 
 
 def script(*arguments: str, python: str = sys.executable, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """builders/build_all.py as a person runs it, from any folder, without PYTHONPATH."""
+    """builders/build_all.py as users run it: from any folder, without PYTHONPATH."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     command = [*python.split(), str(SCRIPT), *arguments]
     return subprocess.run(command, env=environment, cwd=cwd, capture_output=True, text=True, timeout=120, check=False)
 
 
 def test_help_from_any_folder(tmp_path: Path) -> None:
-    done = script("--help", cwd=tmp_path)
-    assert done.returncode == 0
-    assert done.stderr == ""
+    result = script("--help", cwd=tmp_path)
+    assert result.returncode == 0
+    assert result.stderr == ""
     for option in (
         "--tasks",
         "--profile {demo,full}",
@@ -45,16 +45,16 @@ def test_help_from_any_folder(tmp_path: Path) -> None:
         "--checkpoint TASK=DIR",
         "--set NAME=VALUE",
     ):
-        assert option in done.stdout
+        assert option in result.stdout
 
 
 def test_a_python_without_the_packages(tmp_path: Path) -> None:
-    done = script("--help", python=f"{sys.executable} -S -E", cwd=tmp_path)
-    assert done.returncode == 1
-    assert done.stdout == ""
-    assert done.stderr.startswith("build_all: Python package ")
-    assert done.stderr.endswith(" is missing; run `make setup`, then .venv/bin/python builders/build_all.py\n")
-    assert done.stderr.count("\n") == 1
+    result = script("--help", python=f"{sys.executable} -S -E", cwd=tmp_path)
+    assert result.returncode == 1
+    assert result.stdout == ""
+    assert result.stderr.startswith("build_all: Python package ")
+    assert result.stderr.endswith(" is missing; run `make setup`, then .venv/bin/python builders/build_all.py\n")
+    assert result.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize(
@@ -89,25 +89,27 @@ def test_faults(place: Place, one_line: OneLine, arguments: list[str], says: str
     assert not place.output.exists()
 
 
-def test_full_needs_data(place: Place, one_line: OneLine) -> None:
+def test_the_full_profile_needs_data(place: Place, one_line: OneLine) -> None:
     arguments = place.arguments()
-    at = arguments.index("--data-dir")
+    position = arguments.index("--data-dir")
     one_line(
-        build_all.main(arguments[:at] + arguments[at + 2 :]),
+        build_all.main(arguments[:position] + arguments[position + 2 :]),
         "--profile full trains on real data: give --data-dir",
     )
-    demo = [argument.replace("full", "demo") for argument in arguments[:at] + arguments[at + 2 :]]
-    one_line(build_all.main(demo), "task topics: no sample ships for it; give --data-dir with its topics/ folder")
+    demo_arguments = [argument.replace("full", "demo") for argument in arguments[:position] + arguments[position + 2 :]]
+    one_line(
+        build_all.main(demo_arguments), "task topics: no sample ships for it; give --data-dir with its topics/ folder"
+    )
 
 
-def test_usage_is_argparse_s(capsys: pytest.CaptureFixture[str]) -> None:
+def test_usage_errors_come_from_argparse(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as raised:
         build_all.main(["--profile", "half"])
     assert raised.value.code == 2
     assert "argument --profile: invalid choice: 'half' (choose from" in capsys.readouterr().err
-    for words in ([], ["pretrain"], ["distill", "encoder"]):
+    for command in ([], ["pretrain"], ["distill", "encoder"]):
         with pytest.raises(SystemExit) as raised:
-            build_all.main([*words, "--seed", "-1"])
+            build_all.main([*command, "--seed", "-1"])
         assert raised.value.code == 2
         assert "argument --seed: -1: expected a whole number from 0" in capsys.readouterr().err
 
@@ -131,7 +133,7 @@ def test_set_keeps_fractions(place: Place) -> None:
 
 
 def test_ctrl_c(place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """In the middle of fine-tuning for real: test_stages."""
+    """test_interrupted has a real one, in the middle of fine-tuning."""
 
     def interrupted(*arguments: object) -> None:
         raise KeyboardInterrupt
@@ -142,7 +144,7 @@ def test_ctrl_c(place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
     assert errors == "\nernie-triton build: interrupted; finished stages are kept, the same command goes on from here\n"
 
 
-def test_windows_longer_than_the_encoder_can_read() -> None:
+def test_windows_longer_than_the_encoder_s_positions() -> None:
     task = load_tasks()["tnews"]
     check_fit(replace(task, limits=replace(task.limits, max_length=512)), find_base_model("embedded"), False)
     with pytest.raises(ConfigError, match="max_length is 513, embedded has 512 positions"):
@@ -150,7 +152,7 @@ def test_windows_longer_than_the_encoder_can_read() -> None:
 
 
 def test_variants_that_the_encoder_cannot_have() -> None:
-    """Told before hours of training, not after them."""
+    """They are reported before hours of training, not after."""
     task, embedded = load_tasks()["tnews"], find_base_model("embedded")
     check_fit(replace(task, variants=("fp32", "d3-w0.83-int8")), embedded, False)
     for variant, says in (
@@ -163,7 +165,7 @@ def test_variants_that_the_encoder_cannot_have() -> None:
 
 @pytest.fixture
 def faulty(place: Place, tmp_path: Path) -> Place:
-    """A place whose tasks file has one more task, with a fault in it."""
+    """A place whose tasks file has one more, faulty task."""
     path = tmp_path / "faulty" / "tasks.toml"
     path.parent.mkdir()
     text = place.tasks_file.read_text(encoding="utf-8")
@@ -182,7 +184,7 @@ def test_a_faulty_task_does_not_block_another(faulty: Place, capsys: pytest.Capt
 
 
 @pytest.mark.parametrize("more", [("--until", "data"), ("--dry-run",)])
-def test_a_faulty_task_that_is_asked_for(faulty: Place, one_line: OneLine, more: tuple[str, ...]) -> None:
+def test_a_requested_faulty_task(faulty: Place, one_line: OneLine, more: tuple[str, ...]) -> None:
     one_line(faulty.build(*more, task="topics,odd"), f"ernie-triton build: {ODD}")
     assert not faulty.cache.exists()
 

@@ -86,19 +86,19 @@ def test_both_ways_give_the_same_outputs(source: Path, tmp_path: Path) -> None:
     logits = head_logits(original, hidden)
     scale = float(np.abs(logits).max())
     for folder in (source, tmp_path / "paddle", tmp_path / "back"):
-        found = paddle_outputs(folder, ids, types)
-        assert np.abs(found[0] - hidden)[real].max() <= BOUND
-        assert np.abs(found[1] - pooled).max() <= BOUND
-        assert np.abs(found[2] - logits)[real].max() <= BOUND * max(1.0, scale)
-    again, pooled_again = hugging_face_forward(back, ids, types, 1e-12, True)
-    assert np.abs(again - hidden).max() == 0 and np.abs(pooled_again - pooled).max() == 0
-    assert np.abs(head_logits(back, again) - logits).max() == 0
+        outputs = paddle_outputs(folder, ids, types)
+        assert np.abs(outputs[0] - hidden)[real].max() <= BOUND
+        assert np.abs(outputs[1] - pooled).max() <= BOUND
+        assert np.abs(outputs[2] - logits)[real].max() <= BOUND * max(1.0, scale)
+    hidden_again, pooled_again = hugging_face_forward(back, ids, types, 1e-12, True)
+    assert np.abs(hidden_again - hidden).max() == 0 and np.abs(pooled_again - pooled).max() == 0
+    assert np.abs(head_logits(back, hidden_again) - logits).max() == 0
     assert {name for name in back if name not in original} == {"cls.predictions.decoder.bias"}
     for name, value in original.items():
         np.testing.assert_array_equal(back[name], value, err_msg=name)
 
 
-def test_paddle_there_and_back_is_every_weight(base_model: Path, tmp_path: Path) -> None:
+def test_converting_there_and_back_keeps_every_weight(base_model: Path, tmp_path: Path) -> None:
     """Without a head, and with the pooler."""
     before = read_checkpoint(base_model)
     assert build_all.main(["convert-encoder", str(base_model), str(tmp_path / "p"), "--to", "paddle"]) == 0
@@ -128,9 +128,9 @@ def test_faults(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 
     target = tmp_path / "target"
     fails(run("nowhere", target, "--to", "paddle"), "nowhere: neither `embedded`, nor a directory")
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "notes.txt").write_text("keep me", encoding="utf-8")
-    fails(run(source, tmp_path / "mine", "--to", "paddle"), "exists and is no model directory")
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "notes.txt").write_text("keep me", encoding="utf-8")
+    fails(run(source, tmp_path / "notes", "--to", "paddle"), "exists and is no model directory")
     weights = load_file(str(source / "model.safetensors"))
     weights["cls.predictions.decoder.weight"] = np.zeros((ENTRIES, HIDDEN), np.float32)
     save_file(weights, str(source / "model.safetensors"))
@@ -138,7 +138,9 @@ def test_faults(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert not target.exists()
 
 
-def test_a_full_disk_keeps_what_was_there(base_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_full_disk_keeps_the_earlier_encoder(
+    base_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run(base_model, tmp_path / "t", "--to", "paddle") == 0
     before = {path.name: path.read_bytes() for path in (tmp_path / "t").iterdir()}
     with small_files(30_000):

@@ -1,4 +1,4 @@
-"""Files and folders that are whole or not there: after a kill, on a full disk, with several writers."""
+"""Files and folders are complete or absent: after a kill, on a full disk, with several writers."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ import os, signal, sys
 from pathlib import Path
 from ernie_builders import filesystem
 
-what, place, in_one_step = sys.argv[1], Path(sys.argv[2]), sys.argv[3] == "True"
+target, place, in_one_step = sys.argv[1], Path(sys.argv[2]), sys.argv[3] == "True"
 
 
 class NoExchange:  # as on a file system that cannot exchange two folders
@@ -58,7 +58,7 @@ def fill(folder, word):
 
 
 def write():
-    if what == "file":
+    if target == "file":
         filesystem.write_file(place / "file", "new" * 1000)
     else:
         with filesystem.whole_folder(place / "folder") as folder:
@@ -66,7 +66,7 @@ def write():
 
 
 def read():
-    if what == "file":
+    if target == "file":
         return {"old": "old", "new" * 1000: "new"}.get((place / "file").read_text())
     folder = filesystem.find_whole(place / "folder")
     texts = sorted(p.read_text() for p in folder.rglob("*") if p.is_file())
@@ -74,7 +74,7 @@ def read():
 
 
 for line in range(1000):
-    if what == "file":
+    if target == "file":
         (place / "file").write_text("old")
     else:
         filesystem.shutil.rmtree(place / "folder", ignore_errors=True)
@@ -82,14 +82,14 @@ for line in range(1000):
         fill(place / "folder", "old")
     child = os.fork()
     if child == 0:
-        left = [line]
+        remaining = [line]
 
         def trace(frame, event, argument):
             if frame.f_code.co_filename != filesystem.__file__:
                 return None
             if event == "line":
-                left[0] -= 1
-                if left[0] < 0:
+                remaining[0] -= 1
+                if remaining[0] < 0:
                     os.kill(os.getpid(), signal.SIGKILL)
             return trace
 
@@ -103,15 +103,17 @@ for line in range(1000):
 """
 
 
-@pytest.mark.parametrize(("what", "in_one_step"), [("file", True), ("folder", True), ("folder", False)])
-def test_a_kill_anywhere_leaves_the_old_or_the_new(tmp_path: Path, what: str, in_one_step: bool) -> None:
-    command = [sys.executable, "-c", KILLED, what, str(tmp_path), str(in_one_step)]
+@pytest.mark.parametrize(("target", "in_one_step"), [("file", True), ("folder", True), ("folder", False)])
+def test_a_kill_anywhere_leaves_the_old_or_the_new(tmp_path: Path, target: str, in_one_step: bool) -> None:
+    command = [sys.executable, "-c", KILLED, target, str(tmp_path), str(in_one_step)]
     roots = os.pathsep.join(path for path in sys.path if path)
-    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": roots}, check=True)
-    lines = [line.split() for line in done.stdout.splitlines()]
+    result = subprocess.run(
+        command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": roots}, check=True
+    )
+    lines = [line.split() for line in result.stdout.splitlines()]
     assert [code for code, _ in lines] == ["-9"] * (len(lines) - 1) + ["0"]
     states = [state for _, state in lines]
-    assert states == sorted(states, reverse=True)  # old up to one line, new from it on
+    assert states == sorted(states, reverse=True)  # "old" up to some line, "new" after it
     assert states.count("old") > 5 and states.count("new") > 2 and states.count("None") == 0
 
 
@@ -125,7 +127,7 @@ def files_of(folder: Path) -> dict[str, str]:
     return {str(path.relative_to(folder)): path.read_text() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
-def test_a_file(tmp_path: Path) -> None:
+def test_write_file(tmp_path: Path) -> None:
     path = tmp_path / "file"
     write_file(path, "第一\n")
     assert path.read_bytes() == "第一\n".encode()
@@ -161,9 +163,9 @@ def test_a_full_disk_leaves_the_old_folder(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
 
 
-@pytest.mark.parametrize("what", ["file", "folder"])
-def test_a_disk_that_is_full_when_it_is_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
-    """Some file systems say so only then."""
+@pytest.mark.parametrize("target", ["file", "folder"])
+def test_a_disk_that_is_full_when_it_is_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: str) -> None:
+    """Some file systems report it only then."""
     fill(tmp_path, {"file": "old", "folder/a": "old a"})
 
     def full(handle: int) -> None:
@@ -171,7 +173,7 @@ def test_a_disk_that_is_full_when_it_is_synced(tmp_path: Path, monkeypatch: pyte
 
     monkeypatch.setattr(filesystem.os, "fsync", full)
     with pytest.raises(OSError, match="No space left"):
-        if what == "file":
+        if target == "file":
             write_file(tmp_path / "file", "new")
         else:
             with whole_folder(tmp_path / "folder") as new:
@@ -240,7 +242,7 @@ class _NoExchange:
         return errno.EINVAL
 
 
-def test_leftovers_are_not_taken_over(tmp_path: Path) -> None:
+def test_leftovers_are_discarded(tmp_path: Path) -> None:
     fill(tmp_path / ".folder.new", {"half": "of a folder"})
     with whole_folder(tmp_path / "folder") as new:
         assert list(new.iterdir()) == []
@@ -269,22 +271,22 @@ def test_several_threads_write_one_file(tmp_path: Path) -> None:
 
 
 def test_a_lock_lets_one_in_at_a_time(tmp_path: Path) -> None:
-    inside, most = 0, 0
+    holders, most_holders = 0, 0
 
     def work() -> None:
-        nonlocal inside, most
+        nonlocal holders, most_holders
         for _ in range(50):
             with locked(tmp_path):
-                inside += 1
-                most = max(most, inside)
-                inside -= 1
+                holders += 1
+                most_holders = max(most_holders, holders)
+                holders -= 1
 
     threads = [threading.Thread(target=work) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert most == 1
+    assert most_holders == 1
 
 
 def test_hashes(tmp_path: Path) -> None:
@@ -295,7 +297,7 @@ def test_hashes(tmp_path: Path) -> None:
     assert len(key_of("x")) == 12
 
 
-def test_messages_of_a_disk(tmp_path: Path) -> None:
+def test_messages_of_disk_errors(tmp_path: Path) -> None:
     assert str(disk_error(OSError(errno.ENOSPC, "x"), tmp_path)) == (
         f"{tmp_path}: the disk is full; free some space and run the same command again, it goes on from here"
     )

@@ -1,4 +1,4 @@
-"""What 8-bit variants need and may not find: text to calibrate on, and the packages of their engines."""
+"""What 8-bit variants need and may lack: calibration text, and the Python packages of their engines."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from ernie_runtime.text.tokenization import ErnieTokenizer
 from ..tiny import manifest_with
 
 
-def test_text_to_calibrate_on(embedded_tokenizer: ErnieTokenizer) -> None:
-    """Training text, else the task's examples; with neither, one line that says what to give."""
+def test_calibration_text(embedded_tokenizer: ErnieTokenizer) -> None:
+    """Training text, else the task's examples; without either, one line says what to give."""
     manifest = replace(manifest_with(3), examples=(("今天天气很好",),))
     feeds = calibration_feeds(manifest, embedded_tokenizer, [Example(("北京",), 0, 1), Example(("上海人",), 0, 2)], 0)
     assert sorted(feed["input_ids"].shape for feed in feeds) == [(1, 4), (1, 5)]

@@ -1,4 +1,4 @@
-"""What the gate lets through, and what it says where it does not."""
+"""Variants that pass the gate, and the reasons it gives for refusing others."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FP32 = measured(90.0)
 
 
 @pytest.mark.parametrize("accuracy", [89.5, 90.0, 91.0])
-def test_within_the_bar(accuracy: float) -> None:
+def test_a_drop_within_the_limit_passes(accuracy: float) -> None:
     verdict = judge(FP32, measured(accuracy), "accuracy", 0.5)
     assert verdict.passed
     assert verdict.to_manifest() == {
@@ -29,14 +29,14 @@ def test_within_the_bar(accuracy: float) -> None:
     }
 
 
-def test_past_the_bar_names_the_figure_and_the_bar() -> None:
+def test_a_refusal_names_the_figures_and_the_limit() -> None:
     verdict = judge(FP32, measured(89.4), "accuracy", 0.5)
     assert not verdict.passed
     assert verdict.reason == "dev accuracy is 89.40, fp32 has 90.00: 0.60 points lost, allowed are 0.5"
     assert verdict.to_manifest()["passed"] is False
 
 
-def test_nothing_measured_nothing_said() -> None:
+def test_a_variant_without_figures_passes() -> None:
     nothing = Evaluation(split="dev", rows=0, metrics={}, by="this build")
     assert judge(nothing, nothing, "accuracy", 0.5).to_manifest() == {
         "passed": True,
@@ -56,7 +56,7 @@ def test_served_answers() -> None:
     assert '{"label": "b", "score": 0.5} where {"label": "a"' in verdict.reason
 
 
-def test_ranges_by_call_may_move_a_text_in_a_hundred() -> None:
+def test_dynamic_ranges_may_change_one_text_in_a_hundred() -> None:
     offline = [{"label": "a", "score": 0.5}] * 100
     served = [*offline[1:], {"label": "b", "score": 0.5}]
     assert not compare_answers(offline, served).passed

@@ -1,4 +1,4 @@
-"""Which parts of the encoder lose most in 8 bits."""
+"""The parts of the encoder that lose most accuracy in 8 bits."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ FEEDS = [{"input_ids": np.full((1, n), n)} for n in (2, 3, 5)]
 
 
 def test_parts() -> None:
-    found = parts([f"m{i}" for i in range(14)], 2)
-    assert list(found) == [
+    groups = parts([f"m{i}" for i in range(14)], 2)
+    assert list(groups) == [
         "layer 1 attention",
         "layer 1 feed-forward",
         "layer 2 attention",
         "layer 2 feed-forward",
         "head",
     ]
-    assert found["layer 2 attention"] == ["m6", "m7", "m8", "m9"]
-    assert found["head"] == ["m12", "m13"]
+    assert groups["layer 2 attention"] == ["m6", "m7", "m8", "m9"]
+    assert groups["head"] == ["m12", "m13"]
     assert "head" not in parts([f"m{i}" for i in range(12)], 2)
 
 
 def test_the_worst_comes_first() -> None:
-    found = {"good": ["a"], "bad": ["b"]}
+    groups = {"good": ["a"], "bad": ["b"]}
 
     def quantize(ignored: Sequence[str]):
-        wrong = 0.5 if "b" not in ignored else 0.01
-        return lambda feed: {"logits": feed["input_ids"][0] * (1 + wrong), "ids": feed["input_ids"]}
+        error = 0.5 if "b" not in ignored else 0.01
+        return lambda feed: {"logits": feed["input_ids"][0] * (1 + error), "ids": feed["input_ids"]}
 
-    errors = sensitivity(found, quantize, lambda feed: {"logits": feed["input_ids"][0] * 1.0}, FEEDS)
+    errors = sensitivity(groups, quantize, lambda feed: {"logits": feed["input_ids"][0] * 1.0}, FEEDS)
     assert list(errors) == ["bad", "good"]
     assert errors["bad"] > 100 * errors["good"] > 0
 

@@ -31,43 +31,43 @@ def run(path: Path, ids: np.ndarray) -> np.ndarray:
 def test_kept_entries(vocabulary: Path) -> None:
     tokenizer = ErnieTokenizer.from_vocab(vocabulary)
     special = {tokenizer.pad_id, tokenizer.cls_id, tokenizer.sep_id, tokenizer.unk_id, tokenizer.mask_id} - {None}
-    often = [i for i in range(tokenizer.vocab_size) if i not in special][:4]
-    found = counts([window(often[0]), window(often[1], often[1], often[2])], tokenizer.vocab_size)
-    assert set(kept_entries(found, tokenizer, 100)) == special | set(often[:3])
-    assert set(kept_entries(found, tokenizer, 100, least=2)) == special | {often[1]}
-    assert set(kept_entries(found, tokenizer, len(special) + 1)) == special | {often[1]}
-    kept = kept_entries(found, tokenizer, 100)
-    assert kept[0] == tokenizer.pad_id == 0
-    rows = row_of_id(kept, tokenizer.vocab_size, tokenizer.unk_id)
+    frequent = [i for i in range(tokenizer.vocab_size) if i not in special][:4]
+    token_counts = counts([window(frequent[0]), window(frequent[1], frequent[1], frequent[2])], tokenizer.vocab_size)
+    assert set(kept_entries(token_counts, tokenizer, 100)) == special | set(frequent[:3])
+    assert set(kept_entries(token_counts, tokenizer, 100, least=2)) == special | {frequent[1]}
+    assert set(kept_entries(token_counts, tokenizer, len(special) + 1)) == special | {frequent[1]}
+    kept_ids = kept_entries(token_counts, tokenizer, 100)
+    assert kept_ids[0] == tokenizer.pad_id == 0
+    rows = row_of_id(kept_ids, tokenizer.vocab_size, tokenizer.unk_id)
     assert rows[0] == 0
-    assert [kept[rows[i]] for i in often] == [*often[:3], tokenizer.unk_id]
-    before, after = unknown_rate([window(often[0], often[3], tokenizer.unk_id, often[3])], kept, tokenizer)
+    assert [kept_ids[rows[i]] for i in frequent] == [*frequent[:3], tokenizer.unk_id]
+    before, after = unknown_rate([window(frequent[0], frequent[3], tokenizer.unk_id, frequent[3])], kept_ids, tokenizer)
     assert (before, after) == (25.0, 75.0)
 
 
 def test_the_pruned_graph(finished: Place, tmp_path: Path, vocabulary: Path) -> None:
     source = finished.stage("export") / "model.onnx"
     tokenizer = ErnieTokenizer.from_vocab(vocabulary)
-    found = np.zeros(CONFIG["vocab_size"], np.int64)
-    found[10:30] = 1
-    kept = kept_entries(found, tokenizer, 100)
+    token_counts = np.zeros(CONFIG["vocab_size"], np.int64)
+    token_counts[10:30] = 1
+    kept_ids = kept_entries(token_counts, tokenizer, 100)
     model = onnx.load(str(source))
-    prune(model, kept, tokenizer.unk_id, 16, CONFIG["max_position_embeddings"])
+    prune(model, kept_ids, tokenizer.unk_id, 16, CONFIG["max_position_embeddings"])
     onnx.checker.check_model(model)
     small = tmp_path / "small.onnx"
     onnx.save(model, str(small))
-    known = np.array([[tokenizer.cls_id, 12, 25, tokenizer.sep_id, 0, 0]], np.int64)
-    np.testing.assert_allclose(run(source, known), run(small, known), atol=1e-6)
+    kept_tokens = np.array([[tokenizer.cls_id, 12, 25, tokenizer.sep_id, 0, 0]], np.int64)
+    np.testing.assert_allclose(run(source, kept_tokens), run(small, kept_tokens), atol=1e-6)
     dropped, unknown = (
         np.array([[tokenizer.cls_id, i, 25, tokenizer.sep_id]], np.int64) for i in (40, tokenizer.unk_id)
     )
     np.testing.assert_allclose(run(small, dropped), run(source, unknown), atol=1e-6)
     hidden = CONFIG["hidden_size"]
-    saved = (CONFIG["vocab_size"] - len(kept) + CONFIG["max_position_embeddings"] - 16) * hidden * 4
-    assert source.stat().st_size - small.stat().st_size > saved - CONFIG["vocab_size"] * 4 - 1000
+    saved_bytes = (CONFIG["vocab_size"] - len(kept_ids) + CONFIG["max_position_embeddings"] - 16) * hidden * 4
+    assert source.stat().st_size - small.stat().st_size > saved_bytes - CONFIG["vocab_size"] * 4 - 1000
 
 
-def test_a_padded_vocabulary_changes_the_size_alone(finished: Place, tmp_path: Path) -> None:
+def test_a_padded_vocabulary_changes_only_the_size(finished: Place, tmp_path: Path) -> None:
     source, entries, hidden = finished.stage("export") / "model.onnx", CONFIG["vocab_size"], CONFIG["hidden_size"]
     model = onnx.load(str(source))
     pad(model, entries + 1000)

@@ -1,4 +1,4 @@
-"""--dry-run leaves everything as it is, and the build then does what it told."""
+"""--dry-run changes nothing, and the build then does what the plan says."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ sys.exit(f"imported: {found}" if found else code)
 """
 
 
-def test_it_tells_what_the_build_then_does(finished: Place, capsys: pytest.CaptureFixture[str]) -> None:
-    """The same command line after its build: every stage is found, and the steps were those."""
+def test_the_plan_matches_the_build(finished: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    """The same command line after its build: every stage is finished, and training took the steps of the plan."""
     before = sorted((path, path.stat().st_mtime_ns) for path in finished.root.rglob("*"))
     assert finished.build("--dry-run") == 0
     text = capsys.readouterr().out
@@ -76,7 +76,7 @@ def test_a_stage_that_was_interrupted(finished: Place, tmp_path: Path, capsys: p
 )
 def test_nothing_is_downloaded_written_or_imported(arguments: list[str], tmp_path: Path) -> None:
     packages = [ROOT / "builders", ROOT / "python_backends"]
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-B", "-c", STRICT, "--dry-run", *arguments],
         env={"PYTHONPATH": ":".join(map(str, packages)), "PATH": "/usr/bin:/bin"},
         cwd=tmp_path,
@@ -85,7 +85,7 @@ def test_nothing_is_downloaded_written_or_imported(arguments: list[str], tmp_pat
         timeout=120,
         check=False,
     )
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (result.returncode, result.stderr) == (0, "")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -1,4 +1,4 @@
-"""--dry-run: what it tells of a task's data, model and steps."""
+"""--dry-run: the plan of a task's data, model and steps."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_the_checkpoints_and_samples_that_ship(tmp_path: Path, capsys: pytest.Ca
     assert re.search(r"learning_rate +5e-05 +preset tnews$", text, re.M)
 
 
-def test_data_that_is_not_there(plan: Plan, place: Place, tmp_path: Path) -> None:
+def test_missing_data(plan: Plan, place: Place, tmp_path: Path) -> None:
     empty = tmp_path / "empty"
     (empty / "topics").mkdir(parents=True)
     text = plan("--data-dir", str(empty))
@@ -73,7 +73,7 @@ def test_data_that_is_not_there(plan: Plan, place: Place, tmp_path: Path) -> Non
     assert "no such directory" in row(plan("--data-dir", str(tmp_path / "none")), "stages")
 
 
-def test_data_in_an_archive(plan: Plan, place: Place, tmp_path: Path) -> None:
+def test_data_in_a_packed_archive(plan: Plan, place: Place, tmp_path: Path) -> None:
     packed = tmp_path / "packed"
     packed.mkdir()
     with tarfile.open(packed / "topics.tar.xz", "w:xz") as tar:
@@ -83,8 +83,8 @@ def test_data_in_an_archive(plan: Plan, place: Place, tmp_path: Path) -> None:
     assert "(not looked up: the data is in an archive)" in text
 
 
-def test_an_archive_that_was_unpacked(place: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Found where a build leaves it."""
+def test_data_in_an_unpacked_archive(place: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is read where a build unpacks it."""
     packed = tmp_path / "packed"
     packed.mkdir()
     with tarfile.open(packed / "topics.tar.xz", "w:xz") as tar:

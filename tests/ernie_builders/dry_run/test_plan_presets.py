@@ -1,4 +1,4 @@
-"""--dry-run with --preset: whose figures, the entry to add, and the list of all."""
+"""--dry-run with --preset: the origin of the figures, the entry to add, and the list of all presets."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_no_preset_for_a_task(plan: Plan) -> None:
 
 @pytest.mark.parametrize("name", PRESETS.presets)
 def test_every_preset(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """With a model it is published for; where no task has it yet, the entry that the plan prints makes one."""
+    """With a model it is published for; where no task has it, the entry that the plan prints adds one."""
     preset = PRESETS.presets[name]
     model = next((row for row in preset.by if row in PRESETS.models), "ernie-1.0" if preset.language == "zh" else "")
     model = model or "ernie-2.0-base-en"
@@ -62,20 +62,20 @@ def test_every_preset(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert row(text, "preset") == f"{name}: {choice.origin}"
     for key in ("batch_size", "learning_rate", "epochs"):
         assert re.search(rf"{key} +{choice.train[key]} +preset {name}$", text, re.M)
-    task = preset.tasks[0]
-    assert f"[{task}] " in text
-    if task in SHIPPED:
+    task_name = preset.tasks[0]
+    assert f"[{task_name}] " in text
+    if task_name in SHIPPED:
         assert "Add " not in text and "stages" in text
         return
     assert "Add this entry to a tasks file (--tasks-file):" in text
-    entry = tmp_path / "mine.toml"
-    entry.write_text(text[text.index(f"[tasks.{task}]") :], encoding="utf-8")
-    made = load_tasks(entry)[task]
-    assert made.kind == preset.kind and made.base_model == model
-    assert choice.apply(made) == made, "the entry already holds the preset's values"
-    again = command("--preset", name, "--base-model", model, "--tasks-file", str(entry), capsys=capsys)
-    assert row(again, "lengths").startswith(f"max_length {choice.max_length} tokens")
-    assert "Add " not in again
+    entry = tmp_path / "tasks.toml"
+    entry.write_text(text[text.index(f"[tasks.{task_name}]") :], encoding="utf-8")
+    task = load_tasks(entry)[task_name]
+    assert task.kind == preset.kind and task.base_model == model
+    assert choice.apply(task) == task, "the entry already holds the preset's values"
+    second_plan = command("--preset", name, "--base-model", model, "--tasks-file", str(entry), capsys=capsys)
+    assert row(second_plan, "lengths").startswith(f"max_length {choice.max_length} tokens")
+    assert "Add " not in second_plan
 
 
 def test_a_task_that_another_file_has(tasks_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -101,5 +101,5 @@ def test_all_presets(capsys: pytest.CaptureFixture[str]) -> None:
     (nano,) = (line for line in lines if line.startswith("tnews ") and " ernie-3.0-nano-zh " in line)
     assert nano.split()[2:] == ["16", "5e-05", "3", "128", "its", "own"]
     assert len({line.index("  its own") for line in lines if line.endswith("  its own")}) == 1, "aligned"
-    one = command("--preset", "all", "--base-model", "embedded", capsys=capsys).splitlines()
-    assert len(one) == 1 + len(PRESETS.presets) + 2
+    embedded_lines = command("--preset", "all", "--base-model", "embedded", capsys=capsys).splitlines()
+    assert len(embedded_lines) == 1 + len(PRESETS.presets) + 2

@@ -1,4 +1,4 @@
-"""presets.toml: what was published, for which model, and what stands in where nothing was."""
+"""presets.toml: which hyperparameters are published for which model, and the fallback where none are."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ernie_builders.modeling.model import find_base_model
 from ernie_builders.presets.loading import load_presets, preset_for
 
 PRESETS, TASKS = load_presets(), load_tasks()
-ASKED = (
+REQUIRED_MODELS = (
     [f"ernie-3.0-{size}-zh" for size in ("xbase", "base", "medium", "mini", "micro", "nano")]
     + [f"ernie-3.0-tiny-{size}-v2-zh" for size in ("base", "medium", "mini", "micro", "nano", "pico")]
     + ["ernie-1.0", "ernie-2.0-base-en", "ernie-2.0-large-en"]
@@ -22,9 +22,9 @@ CLUE = ("tnews", "iflytek", "afqmc", "ocnli", "cmnli", "cluewsc2020", "csl")
 OTHERS = ("cmrc2018", "drcd", "msra_ner", "xnli", "lcqmc", "bq", "chnsenticorp", "nlpcc_dbqa", "intent_slots")
 
 
-def test_every_preset_and_model_that_was_asked_for() -> None:
+def test_all_required_presets_and_models_are_there() -> None:
     assert {*GLUE, *CLUE, *OTHERS, "hierarchical"} <= set(PRESETS.presets)
-    assert set(ASKED) <= set(PRESETS.models)
+    assert set(REQUIRED_MODELS) <= set(PRESETS.models)
 
 
 @pytest.mark.parametrize("model", [*PRESETS.models, "embedded"])
@@ -87,7 +87,7 @@ def test_published_for_this_model(preset: str, model: str, batch: int, rate: flo
     assert choice.max_length == length
 
 
-def test_dropout_that_was_searched_too() -> None:
+def test_published_dropout() -> None:
     assert preset_for("cluewsc2020", "ernie-3.0-medium-zh").train["dropout"] == 0.0
     assert preset_for("cluewsc2020", "ernie-3.0-xbase-zh").train["dropout"] == 0.1
     assert preset_for("iflytek", "ernie-3.0-medium-zh").train["dropout"] == 0.1

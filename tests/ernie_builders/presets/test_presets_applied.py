@@ -1,4 +1,4 @@
-"""What a preset makes of a task, through the library and on the command line."""
+"""Presets applied to tasks, through the library and on the command line."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def task(**changes: object) -> TaskConfig:
     return replace(TASKS["chnsenticorp"], **changes)  # type: ignore[arg-type]
 
 
-def test_what_a_preset_changes_and_what_stays() -> None:
+def test_fields_that_a_preset_changes() -> None:
     before = task(train=TrainConfig(epochs=7, dropout=0.3, windows_per_text=1, evals_per_epoch=5, accumulate=4))
     after = preset_for("chnsenticorp", "ernie-1.0").apply(before)
     assert (after.train.epochs, after.train.batch_size, after.train.accumulate) == (10, 24, 1)
@@ -47,18 +47,18 @@ def test_a_stride_always_fits() -> None:
     assert (after.limits.max_length, after.limits.doc_stride) == (16, 14)
 
 
-def test_published_means_each_task_s_own() -> None:
-    def found(name: str) -> str | None:
+def test_published_applies_each_task_s_own_preset() -> None:
+    def preset_name(name: str) -> str | None:
         choice = choice_for("published", name, "ernie-3.0-medium-zh")
         return choice.preset.name if choice else None
 
-    assert [found(name) for name in ("tnews", "cmrc2018", "nlpcc2018_slu", "event_hierarchy")] == [
+    assert [preset_name(name) for name in ("tnews", "cmrc2018", "nlpcc2018_slu", "event_hierarchy")] == [
         "tnews",
         "cmrc2018",
         "intent_slots",
         "hierarchical",
     ]
-    assert found("poetry") is None
+    assert preset_name("poetry") is None
     assert choice_for("", "tnews", "embedded") is None
     assert task_names("cmrc2018_clue", ["tnews", "cmrc2018"]) == ["cmrc2018"]
     assert task_names("published", ["tnews", "poetry"]) == ["tnews", "poetry"]
@@ -71,14 +71,14 @@ def chosen(*arguments: str) -> list[TaskConfig]:
 def test_on_the_command_line() -> None:
     (tnews,) = chosen("--tasks", "tnews", "--base-model", "ernie-3.0-base-zh", "--preset", "tnews")
     assert (tnews.train.batch_size, tnews.train.learning_rate, tnews.train.epochs) == (32, 3e-5, 3)
-    (alone,) = chosen("--base-model", "ernie-3.0-base-zh", "--preset", "tnews")
-    assert alone == tnews, "a preset without --tasks is for its own task"
+    (default_task,) = chosen("--base-model", "ernie-3.0-base-zh", "--preset", "tnews")
+    assert default_task == tnews, "a preset without --tasks is for its own task"
     (changed,) = chosen("--preset", "tnews", "--set", "epochs=1", "--set", "learning_rate=1e-3")
     assert (changed.train.epochs, changed.train.learning_rate, changed.train.batch_size) == (1, 1e-3, 16), "--set wins"
-    both = chosen("--tasks", "tnews,csl", "--preset", "published", "--base-model", "ernie-3.0-micro-zh")
-    assert [(t.train.batch_size, t.limits.max_length) for t in both] == [(32, 128), (64, 256)]
-    (other,) = chosen("--tasks", "chnsenticorp", "--preset", "tnews")
-    assert other.train.learning_rate == 5e-5, "any preset for any task"
+    published = chosen("--tasks", "tnews,csl", "--preset", "published", "--base-model", "ernie-3.0-micro-zh")
+    assert [(t.train.batch_size, t.limits.max_length) for t in published] == [(32, 128), (64, 256)]
+    (chnsenticorp,) = chosen("--tasks", "chnsenticorp", "--preset", "tnews")
+    assert chnsenticorp.train.learning_rate == 5e-5, "any preset for any task"
 
 
 def test_faults_on_the_command_line(place: Place, one_line: OneLine) -> None:
@@ -96,7 +96,7 @@ def test_faults_on_the_command_line(place: Place, one_line: OneLine) -> None:
 
 
 def test_a_build_with_a_preset(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
-    """It says whose figures they are, reads with the preset's length, and the card's command has it."""
+    """The build names the origin of the figures and reads with the preset's length; the card's command has it too."""
     assert place.build("--preset", "intent_slots", "--until", "data") == 0
     assert "[topics] preset intent_slots: fallback: this set has nothing for " in capsys.readouterr().out
     inputs = json.loads((place.stage("data") / "done.json").read_text(encoding="utf-8"))["inputs"]
@@ -112,8 +112,8 @@ def test_the_card_s_command_has_the_devices(place: Place) -> None:
     (task,) = requested_tasks(request, load_tasks(place.tasks_file))
     command = reproduce(request, task)
     assert " --data-dir DATA --seed 7 --devices 0,1" in command and "--device " not in command
-    again = parse(command.removeprefix("ernie-triton build ").split())
-    assert (again.devices, again.seed) == (request.devices, request.seed)
+    reparsed = parse(command.removeprefix("ernie-triton build ").split())
+    assert (reparsed.devices, reparsed.seed) == (request.devices, request.seed)
     assert " --device gpu --devices 0,1" in reproduce(replace(request, device="gpu"), task)
 
 

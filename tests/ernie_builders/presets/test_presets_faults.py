@@ -1,4 +1,4 @@
-"""Names and files that are no presets, in one line."""
+"""Unknown names and faulty files are reported in one line."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_a_directory_without_a_usable_configuration(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_names_that_are_none(name: str, model: str, says: str) -> None:
+def test_unknown_names(name: str, model: str, says: str) -> None:
     with pytest.raises(ConfigError) as raised:
         preset_for(name, model)
     assert str(raised.value) == says
@@ -90,12 +90,12 @@ def test_faults_of_the_file(tmp_path: Path, old: str, new: str, says: str) -> No
     assert "presets.toml" in str(raised.value) and "\n" not in str(raised.value).rstrip()
 
 
-def test_no_file(tmp_path: Path) -> None:
+def test_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"none\.toml: cannot be read"):
         load_presets(tmp_path / "none.toml")
 
 
-def test_nothing_for_a_model_is_told() -> None:
-    alone = replace(PRESETS.preset("tnews"), by={"large": {}, "ernie-2.0-large-en": {}})
+def test_a_preset_without_values_for_a_model() -> None:
+    large_only = replace(PRESETS.preset("tnews"), by={"large": {}, "ernie-2.0-large-en": {}})
     with pytest.raises(ConfigError, match=r"preset tnews has nothing for ernie-3\.0-nano-zh"):
-        replace(PRESETS, presets={"tnews": alone}).choose(alone, "ernie-3.0-nano-zh")
+        replace(PRESETS, presets={"tnews": large_only}).choose(large_only, "ernie-3.0-nano-zh")

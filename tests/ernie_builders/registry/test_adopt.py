@@ -1,4 +1,4 @@
-"""Another embedded encoder: what ships goes on giving the same answers, and the old one goes when nothing needs it."""
+"""Another embedded encoder: shipped checkpoints answer as before; the old encoder goes when nothing depends on it."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def assets(tmp_path: Path) -> Path:
     for name in ("encoder", "vocab", *(f"checkpoints/{task}" for task in TASKS)):
         shutil.copytree(ASSETS / name, root / name)
     for task in TASKS:
-        folder, found = root / "checkpoints" / task, read_checkpoint(ASSETS / "checkpoints" / task)
-        write_compact(folder, found.config, found.weights, found.vocabulary, 0.02, "embedded")
+        folder, checkpoint = root / "checkpoints" / task, read_checkpoint(ASSETS / "checkpoints" / task)
+        write_compact(folder, checkpoint.config, checkpoint.weights, checkpoint.vocabulary, 0.02, "embedded")
         card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
         card["weights"]["base"]["name"] = "embedded"
         (folder / "card.json").write_text(json.dumps(card))
@@ -38,98 +38,106 @@ def assets(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def new(tmp_path: Path) -> Path:
+def new_encoder(tmp_path: Path) -> Path:
     """An encoder of the same shape and vocabulary, with other weights."""
-    old, generator = read_checkpoint(ASSETS / "encoder"), np.random.default_rng(0)
-    noisy = {n: v + 0.01 * generator.standard_normal(v.shape, np.float32) for n, v in old.weights.items()}
+    embedded, generator = read_checkpoint(ASSETS / "encoder"), np.random.default_rng(0)
+    noisy = {n: v + 0.01 * generator.standard_normal(v.shape, np.float32) for n, v in embedded.weights.items()}
     folder = tmp_path / "new"
-    write_checkpoint(folder, old.config, noisy, old.vocabulary, bits=16)
+    write_checkpoint(folder, embedded.config, noisy, embedded.vocabulary, bits=16)
     shutil.copy(ASSETS / "encoder" / "mlm_head.safetensors", folder)
     (folder / "card.json").write_text('{"title": "Another encoder"}')
     return folder
 
 
 def bases(root: Path) -> dict[str, Path]:
-    """As a process that starts now has them."""
+    """The bases that a process started now would have."""
     return {"embedded": root / "encoder", **{path.name: path for path in (root / "encoders").glob("*")}}
 
 
-def test_checkpoints_go_on_working(assets: Path, new: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_checkpoints_answer_as_before(assets: Path, new_encoder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = {task: read_checkpoint(assets / "checkpoints" / task) for task in TASKS}
-    lines = adopt(new, assets)
-    (old,) = [folder.name for folder in (assets / "encoders").iterdir()]
-    assert f"2 checkpoints lean on the encoder before, which stays as encoders/{old}" in lines[0]
+    lines = adopt(new_encoder, assets)
+    (earlier_name,) = [folder.name for folder in (assets / "encoders").iterdir()]
+    assert f"2 checkpoints lean on the encoder before, which stays as encoders/{earlier_name}" in lines[0]
     assert verify(assets) == []
-    assert (assets / "encoders" / old / "delta.xz").stat().st_size < 10 << 20, "two thirds of the encoder in full"
+    assert (assets / "encoders" / earlier_name / "delta.xz").stat().st_size < 10 << 20, (
+        "two thirds of the encoder in full"
+    )
     monkeypatch.setattr(weights, "BASES", bases(assets))
     for task in TASKS:
-        found = read_checkpoint(assets / "checkpoints" / task)
-        assert all(np.abs(found.weights[name] - value).max() <= STEP for name, value in before[task].weights.items())
+        checkpoint = read_checkpoint(assets / "checkpoints" / task)
+        assert all(
+            np.abs(checkpoint.weights[name] - value).max() <= STEP for name, value in before[task].weights.items()
+        )
         card = json.loads((assets / "checkpoints" / task / "card.json").read_text(encoding="utf-8"))
-        assert card["weights"]["base"]["name"] == old
-    ours, theirs = (read_checkpoint(folder).weights for folder in (assets / "encoder", new))
+        assert card["weights"]["base"]["name"] == earlier_name
+    ours, theirs = (read_checkpoint(folder).weights for folder in (assets / "encoder", new_encoder))
     assert all((ours[name] == value).all() for name, value in theirs.items())
     assert not (assets / "encoder" / "README.md").exists(), "the card of another encoder"
 
     for number, task in enumerate(TASKS):  # trained again, from the new one
         assert drop_unused(assets) == []
-        folder, found = assets / "checkpoints" / task, before[task]
-        write_compact(folder, found.config, found.weights, assets / "encoder" / "vocab.txt", 0.05, "embedded")
+        folder, checkpoint = assets / "checkpoints" / task, before[task]
+        write_compact(folder, checkpoint.config, checkpoint.weights, assets / "encoder" / "vocab.txt", 0.05, "embedded")
         refresh(assets, folder)
         assert len(leaning_on("embedded", assets)) == number + 1
     (line,) = drop_unused(assets)
-    assert f"{old}: removed, no checkpoint leans on it any more" in line
+    assert f"{earlier_name}: removed, no checkpoint leans on it any more" in line
     assert not (assets / "encoders").exists()
     assert verify(assets) == []
 
 
-def test_a_third_encoder_while_checkpoints_lean_on_the_first(
-    assets: Path, new: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_third_encoder_while_checkpoints_depend_on_the_first(
+    assets: Path, new_encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = {task: read_checkpoint(assets / "checkpoints" / task).weights for task in TASKS}
-    adopt(new, assets)
+    adopt(new_encoder, assets)
     monkeypatch.setattr(weights, "BASES", bases(assets))
     first, second = TASKS
     write_compact(
         assets / "checkpoints" / second,
-        read_checkpoint(new).config,
+        read_checkpoint(new_encoder).config,
         before[second],
-        new / "vocab.txt",
+        new_encoder / "vocab.txt",
         0.05,
         "embedded",
     )
     refresh(assets, assets / "checkpoints" / second)
-    middle = read_checkpoint(assets / "checkpoints" / second).weights
+    second_weights = read_checkpoint(assets / "checkpoints" / second).weights
 
-    found = read_checkpoint(new)
+    new_checkpoint = read_checkpoint(new_encoder)
     third = tmp_path / "third"
-    shutil.copytree(new, third)
+    shutil.copytree(new_encoder, third)
     write_checkpoint(
-        third, found.config, {n: v * np.float32(1.01) for n, v in found.weights.items()}, found.vocabulary, 16
+        third,
+        new_checkpoint.config,
+        {n: v * np.float32(1.01) for n, v in new_checkpoint.weights.items()},
+        new_checkpoint.vocabulary,
+        16,
     )
     lines = adopt(third, assets)
     assert len([line for line in lines if "1 checkpoints lean" in line]) == 2
     assert len(list((assets / "encoders").iterdir())) == 2
     assert verify(assets) == []
     monkeypatch.setattr(weights, "BASES", bases(assets))
-    for task, was, most in ((first, before[first], 2 * STEP), (second, middle, STEP)):
-        now = read_checkpoint(assets / "checkpoints" / task).weights
-        assert all(np.abs(now[name] - value).max() <= most for name, value in was.items())
+    for task, expected, bound in ((first, before[first], 2 * STEP), (second, second_weights, STEP)):
+        actual = read_checkpoint(assets / "checkpoints" / task).weights
+        assert all(np.abs(actual[name] - value).max() <= bound for name, value in expected.items())
 
 
-def test_the_same_weights_again(assets: Path, new: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_same_weights_again(assets: Path, new_encoder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """After an interruption, or with another card."""
-    assert shipped.main(["--assets", str(assets), "adopt", str(new)]) == 0
-    (new / "card.json").write_text('{"title": "A better card"}')
+    assert shipped.main(["--assets", str(assets), "adopt", str(new_encoder)]) == 0
+    (new_encoder / "card.json").write_text('{"title": "A better card"}')
     capsys.readouterr()
-    assert shipped.main(["--assets", str(assets), "adopt", str(new)]) == 0
+    assert shipped.main(["--assets", str(assets), "adopt", str(new_encoder)]) == 0
     assert "its weights are those of the embedded encoder already" in capsys.readouterr().out
     assert "A better card" in (assets / "encoder" / "card.json").read_text()
     assert verify(assets) == []
 
 
 @pytest.mark.parametrize(
-    ("broken", "says"),
+    ("missing", "says"),
     [
         ("mlm_head.safetensors", "no mlm_head.safetensors"),
         ("card.json", "has no card"),
@@ -138,10 +146,10 @@ def test_the_same_weights_again(assets: Path, new: Path, capsys: pytest.CaptureF
         ("config.json", "no config.json"),
     ],
 )
-def test_what_is_no_encoder_changes_nothing(assets: Path, new: Path, broken: str, says: str) -> None:
-    (new / broken).unlink()
+def test_an_incomplete_encoder_changes_nothing(assets: Path, new_encoder: Path, missing: str, says: str) -> None:
+    (new_encoder / missing).unlink()
     with pytest.raises(CheckpointError, match=says):
-        adopt(new, assets)
+        adopt(new_encoder, assets)
     assert verify(assets) == []
     assert read_checkpoint(assets / "encoder").config.hidden_size == 312
     assert not (assets / "encoders").exists()

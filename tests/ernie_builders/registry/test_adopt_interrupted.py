@@ -1,4 +1,4 @@
-"""`assets adopt`, stopped before any of its writes: every checkpoint can be read, and the next run finishes."""
+"""`assets adopt` interrupted before each of its writes: all checkpoints stay readable, the next run finishes."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ NAMES = ("ernie.embeddings.word_embeddings.weight", "ernie.encoder.layers.0.line
 
 
 def encoder(folder: Path, seed: int) -> Path:
-    """A small one with its head and card."""
+    """A small encoder with its head and card."""
     generator = np.random.default_rng(seed)
     folder.parent.mkdir(exist_ok=True)
     (folder.parent / "vocab.txt").write_text("".join(f"w{number}\n" for number in range(40)))
-    found = {name: generator.normal(0, 0.05, (40, 8)).astype(np.float32) for name in NAMES}
-    write_checkpoint(folder, CONFIG, found, folder.parent / "vocab.txt", bits=16)
+    tensors = {name: generator.normal(0, 0.05, (40, 8)).astype(np.float32) for name in NAMES}
+    write_checkpoint(folder, CONFIG, tensors, folder.parent / "vocab.txt", bits=16)
     save_file({"cls.predictions.decoder_bias": np.zeros(40, np.float32)}, folder / "mlm_head.safetensors")
     (folder / "card.json").write_text('{"title": "Small"}')
     return folder
@@ -39,24 +39,24 @@ def encoder(folder: Path, seed: int) -> Path:
 class Stopping:
     """Calls the real function `times` times, then raises KeyboardInterrupt."""
 
-    def __init__(self, real: Any, left: list[int]) -> None:
-        self.real, self.left = real, left
+    def __init__(self, real: Any, remaining: list[int]) -> None:
+        self.real, self.remaining = real, remaining
 
     def __call__(self, *args: Any, **named: Any) -> Any:
-        self.left[0] -= 1
-        if self.left[0] < 0:
+        self.remaining[0] -= 1
+        if self.remaining[0] < 0:
             raise KeyboardInterrupt
         return self.real(*args, **named)
 
 
 def stopped(new: Path, root: Path, writes: int) -> bool:
     """Whether `adopt` was interrupted, after that many writes."""
-    left = [writes]
+    remaining = [writes]
     with pytest.MonkeyPatch.context() as patch:
         for module in (adopting, earlier):
             for name in ("refresh", "whole_folder", "write_delta"):
                 if hasattr(module, name):
-                    patch.setattr(module, name, Stopping(getattr(module, name), left))
+                    patch.setattr(module, name, Stopping(getattr(module, name), remaining))
         try:
             adopt(new, root)
         except KeyboardInterrupt:
@@ -68,13 +68,13 @@ def test_every_step_leaves_checkpoints_that_can_be_read(tmp_path: Path, monkeypa
     root, new = tmp_path / "assets", encoder(tmp_path / "new", 1)
     old = encoder(root / "encoder", 0)
     monkeypatch.setattr(weights, "BASES", {"embedded": old})
-    found = read_checkpoint(old)
-    tuned = {name: value + np.float32(0.01) for name, value in found.weights.items()}
-    place = root / "checkpoints" / "task"
-    write_compact(place, CONFIG, tuned, found.vocabulary, 0.01, "embedded")
-    (place / "card.json").write_text('{"title": "Task", "weights": {"base": {"name": "embedded", "sha256": "?"}}}')
+    checkpoint = read_checkpoint(old)
+    tuned = {name: value + np.float32(0.01) for name, value in checkpoint.weights.items()}
+    folder = root / "checkpoints" / "task"
+    write_compact(folder, CONFIG, tuned, checkpoint.vocabulary, 0.01, "embedded")
+    (folder / "card.json").write_text('{"title": "Task", "weights": {"base": {"name": "embedded", "sha256": "?"}}}')
     refresh(root)
-    before, start = read_checkpoint(place).weights, tmp_path / "start"
+    before, start = read_checkpoint(folder).weights, tmp_path / "start"
     shutil.copytree(root, start)
 
     for writes in range(100):
@@ -83,12 +83,12 @@ def test_every_step_leaves_checkpoints_that_can_be_read(tmp_path: Path, monkeypa
         interrupted = stopped(new, root, writes)
         encoders = {path.name: path for path in (root / "encoders").glob("embedded-*")}
         monkeypatch.setattr(weights, "BASES", {"embedded": root / "encoder", **encoders})
-        now = read_checkpoint(place).weights
-        assert all(np.abs(now[name] - value).max() <= STEP for name, value in before.items()), writes
+        actual = read_checkpoint(folder).weights
+        assert all(np.abs(actual[name] - value).max() <= STEP for name, value in before.items()), writes
         adopt(new, root)
         assert fingerprint(read_checkpoint(root / "encoder").weights) == fingerprint(read_checkpoint(new).weights)
-        (kept,) = (root / "encoders").iterdir()
-        base = read_delta(kept).base
+        (earlier_folder,) = (root / "encoders").iterdir()
+        base = read_delta(earlier_folder).base
         assert base is not None and base.name == "embedded"
         assert verify(root) == []
         if not interrupted:

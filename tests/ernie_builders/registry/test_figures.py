@@ -20,7 +20,7 @@ SAMPLE = replace(OWN, split="sample", rows=12)
 
 
 @pytest.mark.parametrize(
-    ("found", "shown"),
+    ("evaluations", "shown"),
     [
         ([CARD, OWN, TRANSFER], [OWN, TRANSFER]),
         ([CARD, SAMPLE], [CARD]),
@@ -29,8 +29,8 @@ SAMPLE = replace(OWN, split="sample", rows=12)
         ([], []),
     ],
 )
-def test_whole_sets_only(found: list[Evaluation], shown: list[Evaluation]) -> None:
-    assert whole(found) == shown
+def test_whole_sets_only(evaluations: list[Evaluation], shown: list[Evaluation]) -> None:
+    assert whole(evaluations) == shown
 
 
 def test_needs_a_repository(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-"""--keep-better: what ships gives way only where no task gets worse, once, and a table tells of all."""
+"""--keep-better: a shipped checkpoint is replaced, once, only where no task gets worse; a table lists them all."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ def state(folder: Path) -> dict[str, bytes]:
 
 
 def table_rows(cache: Path) -> list[list[str]]:
-    """The cells of the table, a list a task."""
+    """The cells of the table, one list per task."""
     lines = (cache / TABLE).read_text(encoding="utf-8").split("\n\n")[0].splitlines()[2:]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
 
 
-def test_better_replaces_worse_and_not_the_other_way(trained: Place, capsys: pytest.CaptureFixture[str]) -> None:
+def test_better_replaces_worse_but_worse_never_better(trained: Place, capsys: pytest.CaptureFixture[str]) -> None:
     folder, cache = trained.root / "shipped" / "topics", trained.cache
     assert saved(trained, *WORSE) == 0
     first = state(folder)
@@ -61,57 +61,59 @@ def test_better_replaces_worse_and_not_the_other_way(trained: Place, capsys: pyt
     second = state(folder)
     assert second != first
     row = read_ledger(cache)["topics"]
-    (found,) = row["figures"]
-    assert (row["kept"], found["before"] < found["after"]) == ("new", True)
+    (figures,) = row["figures"]
+    assert (row["kept"], figures["before"] < figures["after"]) == ("new", True)
     assert saved(trained) == 0
-    assert f"decided before: topics accuracy {found['after']:.2f} after, {found['before']:.2f} before" in (
+    assert f"decided before: topics accuracy {figures['after']:.2f} after, {figures['before']:.2f} before" in (
         capsys.readouterr().out
     )
     assert saved(trained, *WORSE) == 0
     assert state(folder) == second, "the old one stays, byte for byte"
-    last, (line,) = read_ledger(cache)["topics"], table_rows(cache)
-    (again,) = last["figures"]
-    values = [f"{value:.2f}" for value in (again["after"], found["after"])]
-    assert line[3:8] == ["none", *values, "", "new"], "before all, the last try, what ships"
+    entry, (cells,) = read_ledger(cache)["topics"], table_rows(cache)
+    (last_figures,) = entry["figures"]
+    values = [f"{value:.2f}" for value in (last_figures["after"], figures["after"])]
+    assert cells[3:8] == ["none", *values, "", "new"], "before all, the last try, what ships"
     assert [path.name for path in folder.parent.iterdir()] == ["topics"]
 
 
-def test_another_task_with_the_weights_counts(
+def test_every_task_that_shares_the_weights_counts(
     trained: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Better for its own task and worse for another: the old one stays."""
-    one = TASKS.split("[tasks.names]")[0].replace("title =", 'checkpoint = "checkpoints/topics"\ntitle =')
+    """Better for its own task but worse for another: the old one stays."""
+    task_table = TASKS.split("[tasks.names]")[0].replace("title =", 'checkpoint = "checkpoints/topics"\ntitle =')
     file = tmp_path / "shared.toml"
-    file.write_text(one + one.replace("tasks.topics", "tasks.again"), encoding="utf-8")
+    file.write_text(task_table + task_table.replace("tasks.topics", "tasks.again"), encoding="utf-8")
     assert sharing(load_tasks(file)["topics"], file) == ["again"]
-    named = ("--tasks-file", str(file))
-    assert saved(trained, *named, *WORSE) == 0
+    options = ("--tasks-file", str(file))
+    assert saved(trained, *options, *WORSE) == 0
     before = state(trained.root / "shipped" / "topics")
     real = saving._evaluated
 
     def evaluated(name: str, folder: Path, request: BuildRequest) -> Evaluated:
         result = real(name, folder, request)
         assert result is not None
-        less = 100 if folder.name == "retrained" else 0
-        return replace(result, metrics={"accuracy": result.metrics["accuracy"] - less})
+        drop = 100 if folder.name == "retrained" else 0
+        return replace(result, metrics={"accuracy": result.metrics["accuracy"] - drop})
 
     with monkeypatch.context() as patched:
         patched.setattr(saving, "_evaluated", evaluated)
-        assert saved(trained, *named) == 0
+        assert saved(trained, *options) == 0
     assert state(trained.root / "shipped" / "topics") == before
     row = read_ledger(trained.cache)["topics"]
-    assert [found["task"] for found in row["figures"]] == ["topics", "again"]
+    assert [figures["task"] for figures in row["figures"]] == ["topics", "again"]
     assert row["kept"] == "old"
     (trained.cache / LEDGER).unlink()
-    assert saved(trained, *named) == 0
+    assert saved(trained, *options) == 0
     row = read_ledger(trained.cache)["topics"]
     assert row["kept"] == "new"
-    own, other = row["figures"]
-    assert (own["before"], own["after"]) == (other["before"], other["after"]), "the same data, the same weights"
+    topics_figures, again_figures = row["figures"]
+    assert (topics_figures["before"], topics_figures["after"]) == (again_figures["before"], again_figures["after"]), (
+        "the same data, the same weights"
+    )
     assert [line[7] for line in table_rows(trained.cache)] == ["new", "that of topics"]
 
 
-def test_an_exchange_that_was_cut_off_is_made_up_for(trained: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_replacement_is_repeated(trained: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     assert saved(trained, *WORSE) == 0
     first = state(trained.root / "shipped" / "topics")
 
@@ -124,12 +126,12 @@ def test_an_exchange_that_was_cut_off_is_made_up_for(trained: Place, monkeypatch
     assert state(trained.root / "shipped" / "topics") == first
     assert saved(trained) == 0
     assert state(trained.root / "shipped" / "topics") != first
-    (found,) = read_ledger(trained.cache)["topics"]["figures"]
-    assert found["before"] < found["after"], "not compared with itself"
+    (figures,) = read_ledger(trained.cache)["topics"]["figures"]
+    assert figures["before"] < figures["after"], "not compared with itself"
 
 
-def test_what_was_decided_is_of_one_place(trained: Place, capsys: pytest.CaptureFixture[str]) -> None:
-    """Another directory, or one that was removed, gets its checkpoint."""
+def test_a_decision_holds_for_one_directory(trained: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    """Another directory, or one that was removed, gets a checkpoint of its own."""
     other = ("--save-checkpoint", str(trained.root / "other"))
     for options in ((), other):
         assert saved(trained, *options) == 0
@@ -142,8 +144,8 @@ def test_what_was_decided_is_of_one_place(trained: Place, capsys: pytest.Capture
     assert "decided before" in capsys.readouterr().out
 
 
-def test_another_build_decides_meanwhile(trained: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the same cache: both decisions are in the ledger."""
+def test_concurrent_builds_keep_both_decisions(trained: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They share a cache and its ledger."""
     store = keep.save_checkpoint
 
     def slow(*arguments: Any) -> str:
@@ -156,7 +158,7 @@ def test_another_build_decides_meanwhile(trained: Place, monkeypatch: pytest.Mon
     assert len(table_rows(trained.cache)) == 1
 
 
-def test_other_dev_rows_are_found_before_training(
+def test_other_dev_rows_are_reported_before_training(
     trained: Place, monkeypatch: pytest.MonkeyPatch, one_line: Callable[..., str]
 ) -> None:
     assert saved(trained) == 0
@@ -187,26 +189,26 @@ def test_faults(trained: Place, one_line: Callable[..., str]) -> None:
 
 
 def test_the_table() -> None:
-    row = {"task": "a", "metric": "f1", "rows": 1200, "before": 70.0, "after": 72.5, "first": 70.0}
-    other = {**row, "task": "b", "before": 71.0, "after": 70.5}
-    text = table({"a": {"kept": "new", "new": True, "figures": [row, other], "minutes": 90}})
+    figures = {"task": "a", "metric": "f1", "rows": 1200, "before": 70.0, "after": 72.5, "first": 70.0}
+    second_figures = {**figures, "task": "b", "before": 71.0, "after": 70.5}
+    text = table({"a": {"kept": "new", "new": True, "figures": [figures, second_figures], "minutes": 90}})
     assert "| a | 1,200 | f1 | 70.00 | 72.50 | 72.50 | +2.50 | new | 90 |" in text
     assert "| b | 1,200 | f1 | 70.00 | 70.50 | 70.50 | +0.50 | that of a |  |" in text
     assert text.endswith("1.5 hours of training; the old checkpoint was kept for: none.\n")
-    text = table({"b": {"kept": "old", "new": False, "figures": [{**other, "first": 71.0}], "minutes": 0}})
+    text = table({"b": {"kept": "old", "new": False, "figures": [{**second_figures, "first": 71.0}], "minutes": 0}})
     assert "| b | 1,200 | f1 | 71.00 | 70.50 | 71.00 | +0.00 | old | 0 |" in text
     assert "the old checkpoint was kept for: b." in text
 
 
-def test_the_preset_is_what_ships_from_the_embedded_encoder() -> None:
-    """What begins from another's checkpoint comes after it; every one has its own checkpoint."""
+def test_the_preset_trains_what_ships_from_the_embedded_encoder() -> None:
+    """A task that starts from another's checkpoint comes after it; every task has its own checkpoint."""
     tasks, names = load_tasks(), load_presets().shipped.tasks
-    for place, name in enumerate(names):
+    for position, name in enumerate(names):
         assert tasks[name].checkpoint == f"checkpoints/{name}"
         base = tasks[name].base_model
-        assert base == "embedded" or base.removeprefix("shipped:") in names[:place]
-    left = {task.checkpoint for task in tasks.values()} - {f"checkpoints/{name}" for name in names} - {""}
-    assert left == {"checkpoints/sst2"}
+        assert base == "embedded" or base.removeprefix("shipped:") in names[:position]
+    others = {task.checkpoint for task in tasks.values()} - {f"checkpoints/{name}" for name in names} - {""}
+    assert others == {"checkpoints/sst2"}
 
 
 def test_the_preset_changes_hyperparameters(tasks_file: Path) -> None:
@@ -224,7 +226,9 @@ def test_the_preset_changes_hyperparameters(tasks_file: Path) -> None:
             parse_shipped(raw, SHIPPED)
 
 
-def test_the_command_tells_how_long_it_took(place: Place, capsys: pytest.CaptureFixture[str], one_line: Any) -> None:
+def test_the_command_says_how_many_checkpoints_were_to_train(
+    place: Place, capsys: pytest.CaptureFixture[str], one_line: Any
+) -> None:
     one_line(place.build("--preset", SHIPPED, task="all"), "tasks.toml has no task for it")
     assert place.build("--preset", SHIPPED, "--until", "data") == 0
     assert "0 checkpoints to train" in capsys.readouterr().out

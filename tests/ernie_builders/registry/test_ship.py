@@ -1,4 +1,4 @@
-"""A saved checkpoint is as small as its dev metric allows, and its card tells the truth about what is stored."""
+"""A saved checkpoint is as small as its dev metric allows, and its card describes the weights as stored."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def trained(place: Place, finished: Place) -> Place:
 
 
 def card_of(folder: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((folder / "card.json").read_text(encoding="utf-8"))
-    return found
+    card: dict[str, Any] = json.loads((folder / "card.json").read_text(encoding="utf-8"))
+    return card
 
 
 def figures_of(place: Place) -> dict[str, Any]:
-    """What the one evaluation of a build found, before anything is stored again."""
-    found: dict[str, Any] = json.loads((place.stage("evaluate") / "done.json").read_text(encoding="utf-8"))["figures"]
-    return found
+    """The figures of a build's only evaluation, before its weights are stored."""
+    figures: dict[str, Any] = json.loads((place.stage("evaluate") / "done.json").read_text(encoding="utf-8"))["figures"]
+    return figures
 
 
 def test_saved_and_published_again(
@@ -46,9 +46,9 @@ def test_saved_and_published_again(
     monkeypatch.setitem(BASES, str(trained.base_model), trained.base_model)
     before, saved = figures_of(trained), tmp_path / "saved"
     assert trained.build("--save-checkpoint", str(saved)) == 0
-    said = capsys.readouterr().out
+    output = capsys.readouterr().out
     line = re.search(
-        r"checkpoint in .*, (0\.0\d) MB in steps of (\S+): dev accuracy (\S+) as stored, (\S+) before", said
+        r"checkpoint in .*, (0\.0\d) MB in steps of (\S+): dev accuracy (\S+) as stored, (\S+) before", output
     )
     assert line is not None
     assert sorted(p.name for p in (saved / "topics").iterdir()) == ["card.json", "config.json", "delta.json", PACKED]
@@ -64,16 +64,16 @@ def test_saved_and_published_again(
     assert (evaluation["split"], evaluation["rows"]) == ("dev", before["rows"])
     assert f"{weights['step']:g}" == line[2]
     assert f"{evaluation['metrics']['accuracy']:.2f}" == line[3]
-    kept = evaluation["metrics"]["accuracy"] >= before["metrics"]["accuracy"] - TOLERANCE
-    assert kept or weights["step"] == STEPS[-1]
+    metric_kept = evaluation["metrics"]["accuracy"] >= before["metrics"]["accuracy"] - TOLERANCE
+    assert metric_kept or weights["step"] == STEPS[-1]
 
-    again = Place(trained.tasks_file, trained.data_dir, trained.base_model, tmp_path / "again")
-    assert again.build("--checkpoint", f"topics={saved / 'topics'}") == 0
-    assert figures_of(again)["metrics"] == evaluation["metrics"]
+    republished = Place(trained.tasks_file, trained.data_dir, trained.base_model, tmp_path / "again")
+    assert republished.build("--checkpoint", f"topics={saved / 'topics'}") == 0
+    assert figures_of(republished)["metrics"] == evaluation["metrics"]
 
 
-def test_a_random_encoder_s_unused_words(place: Place, vocabulary: Path, tmp_path: Path) -> None:
-    """No base ships, and rows that no text trained are not worth bits."""
+def test_rows_of_unused_words_of_a_random_encoder(place: Place, vocabulary: Path, tmp_path: Path) -> None:
+    """No base ships for it, and rows that no text trained need no bits."""
     base = f"random:1x32x2:{vocabulary}"
     assert place.build("--base-model", base, "--set", "epochs=1", "--save-checkpoint", str(tmp_path / "saved")) == 0
     folder = tmp_path / "saved" / "topics"
@@ -84,14 +84,14 @@ def test_a_random_encoder_s_unused_words(place: Place, vocabulary: Path, tmp_pat
     entries = vocabulary.read_text(encoding="utf-8").splitlines()
     rows = (place.data_dir / "topics" / "train.json").read_text(encoding="utf-8").splitlines()
     texts = {"[CLS]", "[SEP]"}.union(*(json.loads(row)["sentence"] for row in rows))
-    seen = np.array([entry in texts for entry in entries])
-    kept = ~untrained_rows(float_table, find_base_model(base).weights[WORD_TABLE])
-    assert kept.sum() > 100
-    assert not kept[~seen].any(), "weight decay alone is told from training"
+    in_texts = np.array([entry in texts for entry in entries])
+    trained_rows = ~untrained_rows(float_table, find_base_model(base).weights[WORD_TABLE])
+    assert trained_rows.sum() > 100
+    assert not trained_rows[~in_texts].any(), "weight decay alone is told from training"
     step = card["weights"]["step"]
-    assert np.abs(table[kept] - float_table[kept]).max() <= step / 2 + 1e-6
-    assert np.abs(table[~kept]).max() <= step / 2
-    assert np.abs(float_table[~kept]).max() > step / 2, "or the line before says nothing"
+    assert np.abs(table[trained_rows] - float_table[trained_rows]).max() <= step / 2 + 1e-6
+    assert np.abs(table[~trained_rows]).max() <= step / 2
+    assert np.abs(float_table[~trained_rows]).max() > step / 2, "or the line before says nothing"
     assert (folder / "vocab.txt").read_bytes() == vocabulary.read_bytes()
 
 
@@ -127,17 +127,17 @@ def test_untrained_rows() -> None:
     ],
 )
 def test_the_largest_step_that_passes(trial: str, full: str, chosen: int) -> None:
-    measured = []
+    fully_measured = []
 
-    def proved(step: float) -> bool:
-        measured.append(step)
+    def passes_on_all_rows(step: float) -> bool:
+        fully_measured.append(step)
         return full[int(step)] == "y"
 
-    assert first_kept((0, 1, 2, 3), lambda step: trial[int(step)] == "y", proved) == chosen
-    assert all(trial[int(step)] == "y" for step in measured), "what fails the trial is not measured on all rows"
+    assert first_kept((0, 1, 2, 3), lambda step: trial[int(step)] == "y", passes_on_all_rows) == chosen
+    assert all(trial[int(step)] == "y" for step in fully_measured), "what fails the trial is not measured on all rows"
 
 
-def test_the_last_step_where_nothing_keeps_the_metric(
+def test_the_smallest_step_where_none_keeps_the_metric(
     trained: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The card says what storing cost."""
@@ -148,11 +148,11 @@ def test_the_last_step_where_nothing_keeps_the_metric(
     assert card["evaluations"][0]["metrics"]["accuracy"] < card["before_storing"]["accuracy"] - TOLERANCE
 
 
-def test_a_place_that_cannot_be_written_is_told_first(
+def test_a_folder_that_cannot_be_written_is_reported_before_the_work(
     trained: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "file").write_text("")
     assert trained.build("--save-checkpoint", str(tmp_path / "file")) == 1
-    output = capsys.readouterr()
-    assert f"{tmp_path / 'file' / 'topics'}: Not a directory" in output.err
-    assert "float32" not in output.out, "tried before the work"
+    captured = capsys.readouterr()
+    assert f"{tmp_path / 'file' / 'topics'}: Not a directory" in captured.err
+    assert "float32" not in captured.out, "tried before the work"
