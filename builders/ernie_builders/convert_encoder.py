@@ -3,7 +3,7 @@
     ernie-triton build convert-encoder build/encoder hf_encoder --to huggingface
     ernie-triton build convert-encoder hf_encoder paddle_encoder --to paddle
 
-Both directions keep every weight to the last digit, and the pre-training head where there is one.
+Both directions keep every weight exactly, and the pre-training head if there is one.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ FORMATS = ("huggingface", "paddle")
 
 
 def to_folder(source: Checkpoint, target: Path, form: str, bits: int) -> None:
-    """Write the encoder, and its pre-training head, as a directory of that format, whole or not at all."""
+    """Write the encoder, and its pre-training head if it has one, as a directory in the format `form`."""
     encoder = {name: value for name, value in source.weights.items() if name.startswith("ernie.")}
     heads = {name: value for name, value in source.weights.items() if name.startswith("cls.predictions.")}
-    config = replace(source.config.without_task(), task_id=None)  # PaddleNLP alone knows these
+    config = replace(source.config.without_task(), task_id=None)  # only PaddleNLP knows these
     with replaced_folder(target) as folder:
         if form == "paddle":
             write_encoder(folder, config, encoder, heads, source.vocabulary, bits)
@@ -45,7 +45,7 @@ def to_folder(source: Checkpoint, target: Path, form: str, bits: int) -> None:
 
 def _named(encoder: dict[str, Any], heads: dict[str, Any]) -> dict[str, Any]:
     named = to_hugging_face({**encoder, **heads})
-    if heads:  # torch's classes have the bias under both names
+    if heads:  # the torch classes have the bias under both names
         named["cls.predictions.decoder.bias"] = named["cls.predictions.bias"]
     return named
 
@@ -66,17 +66,15 @@ def convert(source: str, target: Path, form: str, bits: int) -> None:
     """source: what --base-model takes. CheckpointError, ConfigError."""
     if target.exists() and not (target / "config.json").is_file() and (not target.is_dir() or any(target.iterdir())):
         raise ConfigError(f"{target}: exists and is no model directory; give another folder")
-    found = with_own_head(find_base_model(source))
-    to_folder(found, target, form, bits)
+    encoder = with_own_head(find_base_model(source))
+    to_folder(encoder, target, form, bits)
 
 
 def main(argv: list[str] | None = None) -> int:
     """Exit codes: 0 done, 1 a fault (one line), 2 usage."""
     p = argparse.ArgumentParser(prog=NAME, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("source", help="a PaddleNLP or Hugging Face directory, `embedded`, shipped:TASK")
-    p.add_argument(
-        "target", type=Path, help="the folder to write; an older model there is replaced when all is written"
-    )
+    p.add_argument("target", type=Path, help="folder to write; a model in it is replaced once the new one is complete")
     p.add_argument("--to", choices=FORMATS, required=True)
     p.add_argument(
         "--bits", type=int, choices=(16, 32), default=32, help="of the stored weights (default: %(default)s)"

@@ -33,21 +33,23 @@ def parser() -> argparse.ArgumentParser:
     )
     task.set_defaults(work=_task)
     task.add_argument("--task", required=True, help="a name from the tasks file")
-    _text(task, "a text a line (texts of a pair: a tab between)")
+    _text(task, "one text per line (the texts of a pair separated by a tab)")
     task.add_argument("--student", required=True, help=f"{FORM}; or an encoder as --base-model names it")
     task.add_argument(
         "--teacher", default="", help="a fine-tuned checkpoint: a directory, or the name of one that ships"
     )
-    task.add_argument("--labelled", action="store_true", help="learn from the labels of the task's training rows too")
-    task.add_argument("--steps", type=int, default=0, help="train so many batches (default: epochs, see --set)")
-    task.add_argument("--rows", type=int, default=0, help="so many texts and training rows at most (default: all)")
+    task.add_argument("--labelled", action="store_true", help="also learn from the labels of the task's training rows")
+    task.add_argument("--steps", type=int, default=0, help="batches to train on (default: epochs, see --set)")
+    task.add_argument(
+        "--rows", type=int, default=0, help="use at most this many texts and training rows (default: all)"
+    )
     _of_tasks(task)
     _common(task)
     encoder = verbs.add_parser(
         "encoder", help="an encoder teaches smaller ones over plain text, all in one pass: base models"
     )
     encoder.set_defaults(work=_encoder)
-    _text(encoder, "a paragraph a line; or packed tokens, .u16 or .u16.xz")
+    _text(encoder, "one paragraph per line; or packed tokens, .u16 or .u16.xz")
     encoder.add_argument(
         "--student", required=True, action="append", help=f"{FORM}; or an encoder as --base-model names it; repeatable"
     )
@@ -62,8 +64,12 @@ def parser() -> argparse.ArgumentParser:
     compare.add_argument("--student", default="2x156x6", help="a shape (default: %(default)s)")
     compare.add_argument("--text", type=Path, nargs="+", default=[], help="plain text (default: the tasks' own)")
     compare.add_argument("--labelled", type=int, default=5000, help="training rows with labels (default: %(default)s)")
-    compare.add_argument("--texts", type=int, default=50_000, help="texts for the teacher (default: %(default)s)")
-    compare.add_argument("--task-steps", type=int, default=1000, help="of each run on a task (default: %(default)s)")
+    compare.add_argument(
+        "--texts", type=int, default=50_000, help="texts for the teacher to label (default: %(default)s)"
+    )
+    compare.add_argument(
+        "--task-steps", type=int, default=1000, help="batches of each run on a task (default: %(default)s)"
+    )
     _recipe(compare)
     _of_tasks(compare)
     _common(compare)
@@ -71,32 +77,32 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _recipe(p: argparse.ArgumentParser) -> None:
-    """Options of the task-agnostic distillation."""
+    """Add the options of the task-agnostic distillation."""
     for field in fields(Recipe):
         kind: Any = type(field.default)
         p.add_argument(f"--{field.name.replace('_', '-')}", type=kind, default=field.default, help=HELP[field.name])
 
 
 def recipe_of(args: argparse.Namespace) -> Recipe:
-    """The recipe that the options say."""
+    """The recipe of the options."""
     return Recipe(**{field.name: getattr(args, field.name) for field in fields(Recipe)})
 
 
 HELP = {
     "steps": "of the optimizers (default: %(default)s)",
-    "batch_size": "sequences a step (default: %(default)s)",
-    "length": "tokens a sequence (default: %(default)s)",
+    "batch_size": "sequences per step (default: %(default)s)",
+    "length": "tokens per sequence (default: %(default)s)",
     "learning_rate": "at its peak (default: %(default)s)",
-    "warmup": "part of all steps (default: %(default)s)",
+    "warmup": "share of all steps (default: %(default)s)",
     "weight_decay": "of AdamW (default: %(default)s)",
-    "max_grad_norm": "gradients are cut at this norm (default: %(default)s)",
+    "max_grad_norm": "gradients are clipped to this norm (default: %(default)s)",
     "relation": "weight of the attention relations (default: %(default)s)",
     "hidden": "weight of the hidden states (default: %(default)s)",
-    "relation_heads": "of the attention relations (default: as many as divide all hidden sizes, up to 16)",
-    "teacher_layer": "whose attention relations are copied, from 1 (default: the last)",
-    "log_every": "steps between lines of log.jsonl (default: %(default)s)",
+    "relation_heads": "number of attention relation heads (default: the most that divide all hidden sizes, up to 16)",
+    "teacher_layer": "layer whose attention relations are learnt, from 1 (default: the last)",
+    "log_every": "steps between rows of log.jsonl (default: %(default)s)",
     "evaluate_every": "steps between held-out losses (default: %(default)s)",
-    "save_seconds": "between saved states, besides one at each evaluation (default: %(default)s)",
+    "save_seconds": "seconds between saved states, besides one at each evaluation (default: %(default)s)",
 }
 
 
@@ -106,7 +112,7 @@ def _text(p: argparse.ArgumentParser, form: str) -> None:
 
 def _of_tasks(p: argparse.ArgumentParser) -> None:
     p.add_argument("--tasks-file", type=Path, default=TASKS_FILE, help="TOML file with the tasks")
-    p.add_argument("--data-dir", type=Path, help="folder with the task's data folder; else the sample that ships")
+    p.add_argument("--data-dir", type=Path, help="folder with the task's data folder (default: the sample that ships)")
     p.add_argument(
         "--cache", type=Path, default=Path("build"), help="where archives are unpacked (default: %(default)s)"
     )
@@ -114,13 +120,13 @@ def _of_tasks(p: argparse.ArgumentParser) -> None:
 
 
 def _common(p: argparse.ArgumentParser) -> None:
-    p.add_argument("--output", type=Path, required=True, help="the folder to leave the result in")
+    p.add_argument("--output", type=Path, required=True, help="folder for the result")
     p.add_argument("--seed", type=seed, default=0)
     p.add_argument("--device", default="cpu", help="cpu, gpu or gpu:N (default: %(default)s)")
 
 
 def task_of(name: str, file: Path) -> TaskConfig:
-    """The task of that name; ConfigError where there is none."""
+    """The task of that name; ConfigError if there is none."""
     tasks = load_tasks(file)
     if name not in tasks:
         raise ConfigError(f"--task: {name!r} is not in {file.name}; it has {', '.join(tasks)}")
@@ -128,23 +134,23 @@ def task_of(name: str, file: Path) -> TaskConfig:
 
 
 def changes(sets: Sequence[str]) -> dict[str, Any]:
-    """What --set says, as fields of TrainConfig; ConfigError for one that is none."""
-    known, found = [field.name for field in fields(TrainConfig)], {}
+    """The values of --set, by field of TrainConfig; ConfigError for an unknown field."""
+    names, values = [field.name for field in fields(TrainConfig)], {}
     for item in sets:
         key, sign, value = item.partition("=")
-        if not sign or key not in known:
-            raise ConfigError(f"--set {item}: expected NAME=VALUE with NAME one of {', '.join(known)}")
+        if not sign or key not in names:
+            raise ConfigError(f"--set {item}: expected NAME=VALUE with NAME one of {', '.join(names)}")
         try:
-            found[key] = json.loads(value)
+            values[key] = json.loads(value)
         except ValueError:
             raise ConfigError(f"--set {item}: {value!r} is not a number") from None
-    return found
+    return values
 
 
 def hyperparameters(task: TaskConfig, sets: Sequence[str]) -> TrainConfig:
-    """The task's own, as --set changes them; run to the end, and without dropout: a teacher's outputs are no noise."""
-    own = {"dropout": 0.0, "patience": 1_000_000}
-    return parse_table(TrainConfig, {**vars(task.train), **own, **changes(sets)}, "--set")
+    """The task's hyperparameters with those of --set; without early stopping, and without dropout by default."""
+    overrides = {"dropout": 0.0, "patience": 1_000_000}
+    return parse_table(TrainConfig, {**vars(task.train), **overrides, **changes(sets)}, "--set")
 
 
 def _encoder(args: argparse.Namespace) -> None:

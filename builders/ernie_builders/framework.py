@@ -25,7 +25,7 @@ def _is_amd() -> bool:
 def import_paddle(device: str | None = None) -> Any:
     """The paddle module, switched to the device ("cpu", "gpu", "gpu:1") if one is given.
 
-    ConfigError where Paddle or the device is not there.
+    ConfigError if Paddle or the device is not available.
 
     Three settings that Paddle reads when it is imported make CPU training some 3 times faster: Paddle uses one
     thread unless OMP_NUM_THREADS says otherwise; the MKL that it bundles (2019) takes its slowest path on

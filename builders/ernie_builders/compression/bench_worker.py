@@ -1,10 +1,10 @@
-"""One variant's encoder in a process of its own, measured a round at a time: `measure.py` asks, this answers.
+"""Run one variant's encoder in a process of its own; `measure.py` asks it for one round after another.
 
     python -m ernie_builders.compression.bench_worker ENGINE FILE SETTINGS_JSON THREADS WINDOWS.npz
 
-Each line on stdin is a batch size and a number of texts; the answer is a line of JSON: seconds of every batch, the
-process's memory, and how much of it came with the model (the process had the texts and the engine's library before).
-Source of the method: one process a model, so that its memory is its own and rounds can alternate.
+Each line on stdin is a batch size and a number of texts; the answer is a line of JSON: the seconds of every batch, the
+process's memory, and how much of it came with the model (the texts and the engine's library were loaded before). Each
+model has its own process so that its memory can be measured, and rounds of several models can alternate.
 """
 
 from __future__ import annotations
@@ -20,42 +20,42 @@ import numpy as np
 from ernie_runtime.engines import import_engine, load_engine
 from ernie_runtime.steps.batching import pad_rows
 
-WARM = 3  # batches before the first timing of a batch size
+WARM_UP = 3  # batches before the first timing of a batch size
 
 
 def main(argv: list[str]) -> int:
     """Answer until stdin ends."""
-    engine, file, settings, threads, windows = argv
-    with np.load(windows) as arrays:
+    engine, file, settings, threads, windows_file = argv
+    with np.load(windows_file) as arrays:
         ends = np.cumsum(arrays["lengths"])[:-1]
         ids, types = np.split(arrays["input_ids"], ends), np.split(arrays["token_type_ids"], ends)
         texts = arrays["texts"]  # windows of each text
     import_engine(engine)
-    before = _resident()
+    resident_before = _resident()
     run = load_engine(engine, Path(file), json.loads(settings), int(threads))
-    first = np.concatenate([[0], np.cumsum(texts)])
-    warm: set[int] = set()
+    first_window = np.concatenate([[0], np.cumsum(texts)])
+    warmed_sizes: set[int] = set()
     _say("ready")
     for line in sys.stdin:
         batch, count = map(int, line.split())
         seconds = []
-        for start, stop in _batches(batch, min(count, len(texts)), batch in warm):
-            rows = slice(first[start], first[stop])
+        for start, stop in _batches(batch, min(count, len(texts)), batch in warmed_sizes):
+            rows = slice(first_window[start], first_window[stop])
             tensors = {"input_ids": pad_rows(ids[rows]), "token_type_ids": pad_rows(types[rows])}
             began = time.perf_counter()
             run(tensors)
             seconds.append(time.perf_counter() - began)
-        timed = seconds if batch in warm else seconds[WARM:]
-        warm.add(batch)
-        held = _resident()
-        _say(json.dumps({"seconds": timed, "memory": held, "model_memory": held - before}))
+        timed = seconds if batch in warmed_sizes else seconds[WARM_UP:]
+        warmed_sizes.add(batch)
+        resident = _resident()
+        _say(json.dumps({"seconds": timed, "memory": resident, "model_memory": resident - resident_before}))
     return 0
 
 
-def _batches(batch: int, count: int, warm: bool) -> Iterator[tuple[int, int]]:
-    """(first, end) texts of every batch; the first batches twice where the engine has not seen the size before."""
-    if not warm:
-        yield from [(0, min(batch, count))] * WARM
+def _batches(batch: int, count: int, is_warm: bool) -> Iterator[tuple[int, int]]:
+    """(first text, end) of every batch, after WARM_UP batches if the engine has not seen this batch size before."""
+    if not is_warm:
+        yield from [(0, min(batch, count))] * WARM_UP
     for start in range(0, count, batch):
         yield start, min(start + batch, count)
 
@@ -66,7 +66,7 @@ def _say(line: str) -> None:
 
 
 def _resident() -> int:
-    """Bytes of memory that this process holds (VmRSS)."""
+    """Resident memory of this process in bytes (VmRSS)."""
     status = Path("/proc/self/status").read_text(encoding="utf-8")
     return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmRSS"))
 

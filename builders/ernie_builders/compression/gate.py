@@ -1,4 +1,4 @@
-"""The gate: a variant is published only with the accuracy and the answers that it should have."""
+"""The accuracy gate: whether a variant lost too much against fp32 to be published."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import Any
 from ernie_runtime.manifest import Evaluation
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """Whether a variant may be published; reason: the figure and the bar, where it may not."""
+    """Whether a variant may be published; if not, `reason` has the figure and the limit."""
 
     reason: str = ""
     figures: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def passed(self) -> bool:
-        """Whether it may."""
+        """Whether the variant may be published."""
         return not self.reason
 
     def to_manifest(self) -> dict[str, Any]:
@@ -38,8 +38,8 @@ def judge(fp32: Evaluation, variant: Evaluation, metric: str, max_drop: float) -
     figures = {"max_drop": max_drop, "drop": round(drop, 3), "metric": metric, "rows": variant.rows}
     if drop > max_drop:
         return Verdict(
-            f"{variant.split} {metric} is {value:.2f}, fp32 has {baseline:.2f}: {drop:.2f} points lost, "
+            reason=f"{variant.split} {metric} is {value:.2f}, fp32 has {baseline:.2f}: {drop:.2f} points lost, "
             f"allowed are {max_drop:g}",
-            figures,
+            figures=figures,
         )
     return Verdict(figures=figures)

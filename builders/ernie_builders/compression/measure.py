@@ -1,4 +1,4 @@
-"""Measure variants side by side: the same texts, one process each, rounds in turn; medians, ratios to fp32."""
+"""Measure variants side by side: the same texts, one process per variant, in alternating rounds."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,79 +22,139 @@ from ..console import bar
 from ..errors import BuildError
 from ..processes import child_environment
 
-BATCHES = (1, 4, 8, 16, 32)
+BATCHES = (1, 4, 8, 16, 32)  # texts per batch
 ROUNDS = 5
-TEXTS = 256  # of each round and batch size; a quarter of them at batch 1
-WINDOWS = 512  # fewer texts where they are long: so many windows of at least LEAST texts
-LEAST = 48
+TEXTS = 256  # per round and batch size; a quarter of them at batch size 1
+WINDOWS = 512  # for long texts: fewer texts, with about this many windows, but at least MIN_TEXTS texts
+MIN_TEXTS = 48
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Built:
-    """A variant's files, ready to be run."""
+    """A variant's files, ready to run."""
 
     engine: str
     file: Path
     settings: Mapping[str, str]
 
 
+@dataclass(frozen=True, kw_only=True)
+class BatchFigures:
+    """Speed at one batch size: medians over the rounds, percentiles over all batches of all rounds."""
+
+    texts_per_second: float
+    p50_ms: float  # of a batch
+    p99_ms: float
+    ratio: float  # texts per second against the first variant's, each at its own size
+
+
+@dataclass(frozen=True, kw_only=True)
+class VariantFigures:
+    """Speed and memory of a variant."""
+
+    memory: int  # bytes of the process, at most
+    model_memory: int  # bytes of those that came with loading and running the model
+    single_memory: int  # the same after batches of one text only
+    best_batch: int  # batch size with the most texts per second
+    batch_1: BatchFigures
+    best: BatchFigures
+
+
+@dataclass(kw_only=True)
+class _Samples:
+    """What was measured of a variant so far, by batch size."""
+
+    rates: dict[int, list[float]] = field(default_factory=dict)  # texts per second of each round
+    seconds: dict[int, list[float]] = field(default_factory=dict)  # of each batch
+    memory: int = 0
+    model_memory: int = 0
+    single_memory: int = 0
+
+    def add(self, batch: int, texts: int, measured: Mapping[str, Any]) -> None:
+        """A round at one batch size, as bench_worker.py answers."""
+        self.rates.setdefault(batch, []).append(texts / max(sum(measured["seconds"]), 1e-9))
+        self.seconds.setdefault(batch, []).extend(measured["seconds"])
+        self.memory = max(self.memory, measured["memory"])
+        self.model_memory = max(self.model_memory, measured["model_memory"])
+        self.single_memory = self.single_memory or measured["model_memory"]  # batch size 1 comes first
+
+    @property
+    def best_batch(self) -> int:
+        """The batch size with the most texts per second."""
+        return max(BATCHES, key=lambda batch: statistics.median(self.rates[batch]))
+
+    def figures(self, baseline: _Samples) -> VariantFigures:
+        """Medians, percentiles, and ratios to the baseline."""
+        return VariantFigures(
+            memory=self.memory,
+            model_memory=self.model_memory,
+            single_memory=self.single_memory,
+            best_batch=self.best_batch,
+            batch_1=self._at(1, baseline.rates[1]),
+            best=self._at(self.best_batch, baseline.rates[baseline.best_batch]),
+        )
+
+    def _at(self, batch: int, baseline_rates: Sequence[float]) -> BatchFigures:
+        milliseconds = np.array(self.seconds[batch]) * 1000
+        ratios = [rate / baseline for rate, baseline in zip(self.rates[batch], baseline_rates, strict=True)]
+        return BatchFigures(
+            texts_per_second=round(statistics.median(self.rates[batch]), 1),
+            p50_ms=round(float(np.percentile(milliseconds, 50)), 3),
+            p99_ms=round(float(np.percentile(milliseconds, 99)), 3),
+            ratio=round(statistics.median(ratios), 3),
+        )
+
+
 def measure(
     variants: Mapping[str, Built], windows: Sequence[Window], folder: Path, rounds: int = ROUNDS, threads: int = 0
-) -> dict[str, dict[str, Any]]:
-    """Variant -> texts/s and p50/p99 ms at batch 1 and at its best batch size, memory in bytes, ratios to the first.
+) -> dict[str, VariantFigures]:
+    """Speed and memory of each variant; the first one is the baseline of the ratios.
 
-    memory: of the process; model_memory: what of it came with loading and running the model; single_memory: the same
-    before it ran anything but single texts.
-
-    windows: of real texts, in their order. threads: 0 for all cores of this process. A round runs every variant at
-    every batch size before the next round begins, so that what else the machine does falls on all alike; p50 and p99
-    are of single batches over all rounds.
+    windows: of real texts, in their order. folder: for the windows as a file. threads: 0 for all cores of this process.
+    A round runs every variant at every batch size before the next round begins, so that other load on the machine
+    affects all variants alike.
     """
     packed = folder / "windows.npz"
     pack(windows, packed)
     threads = threads or len(os.sched_getaffinity(0))
     count = texts_measured(windows)
     workers = {name: _Worker(name, built, threads, packed) for name, built in variants.items()}
+    samples = {name: _Samples() for name in variants}
     try:
-        rates: dict[tuple[str, int], list[float]] = {}
-        times: dict[tuple[str, int], list[float]] = {}
-        memory: dict[str, dict[str, int]] = {name: {} for name in workers}
         with bar(rounds * len(BATCHES) * len(workers), "measure", "round") as shown:
             for _ in range(rounds):
                 for batch in BATCHES:
+                    texts = count if batch > 1 else max(1, count // 4)
                     for name, worker in workers.items():
-                        texts = count if batch > 1 else max(1, count // 4)
-                        took = worker.ask(batch, texts)
-                        for kind in ("memory", "model_memory"):
-                            memory[name][kind] = max(memory[name].get(kind, 0), took[kind])
-                        memory[name].setdefault("single_memory", took["model_memory"])  # batch 1 is the first
-                        rates.setdefault((name, batch), []).append(texts / max(sum(took["seconds"]), 1e-9))
-                        times.setdefault((name, batch), []).extend(took["seconds"])
+                        samples[name].add(batch, texts, worker.ask(batch, texts))
                         shown.update(1)
     finally:
         for worker in workers.values():
             worker.close()
-    return {name: _figures(name, next(iter(variants)), rates, times, memory) for name in variants}
+    baseline = samples[next(iter(variants))]
+    return {name: of_variant.figures(baseline) for name, of_variant in samples.items()}
 
 
 def texts_measured(windows: Sequence[Window]) -> int:
-    """How many of the texts a round takes."""
+    """Number of texts that a round measures."""
     ends = np.cumsum(np.unique([window.owner for window in windows], return_counts=True)[1])
-    return min(len(ends), TEXTS, max(LEAST, int(np.searchsorted(ends, WINDOWS, side="right"))))
+    return min(len(ends), TEXTS, max(MIN_TEXTS, int(np.searchsorted(ends, WINDOWS, side="right"))))
 
 
 def machine() -> dict[str, Any]:
-    """What the figures were measured on."""
+    """The processor, its wide instructions and the number of threads."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text(encoding="utf-8").splitlines() if info.is_file() else []
     model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "")
     flags = next((line.split(":", 1)[1].split() for line in lines if line.startswith("flags")), [])
-    wide = [flag for flag in ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_int8") if flag in flags]
-    return {"cpu": model or platform.processor(), "instructions": wide, "threads": len(os.sched_getaffinity(0))}
+    instructions = [
+        flag for flag in ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_int8") if flag in flags
+    ]
+    return {"cpu": model or platform.processor(), "instructions": instructions, "threads": len(os.sched_getaffinity(0))}
 
 
 def pack(windows: Sequence[Window], target: Path) -> None:
-    """Windows as flat arrays: int64 ids and types of all, the length of each, and how many each text has."""
+    """Write windows as flat arrays, int64: all ids and types, the length of each window, the windows of each text."""
     owners = [window.owner for window in windows]
     np.savez(
         target,
@@ -106,7 +166,7 @@ def pack(windows: Sequence[Window], target: Path) -> None:
 
 
 class _Worker:
-    """A process with one variant."""
+    """A process that runs one variant."""
 
     def __init__(self, name: str, built: Built, threads: int, windows: Path) -> None:
         self.name = name
@@ -121,7 +181,7 @@ class _Worker:
         self._read()
 
     def ask(self, batch: int, texts: int) -> dict[str, Any]:
-        """Seconds of each batch, and memory."""
+        """Measure a round: the seconds of each batch, and memory in bytes."""
         assert self._process.stdin is not None
         self._process.stdin.write(f"{batch} {texts}\n")
         self._process.stdin.flush()
@@ -141,28 +201,13 @@ class _Worker:
         return line
 
 
-def _figures(name: str, first: str, rates: Any, times: Any, memory: Mapping[str, dict[str, int]]) -> dict[str, Any]:
-    best, base = (max(BATCHES, key=lambda batch: statistics.median(rates[who, batch])) for who in (name, first))
-    figures: dict[str, Any] = {**memory[name], "best_batch": best}
-    for label, batch, other in (("batch_1", 1, 1), ("best", best, base)):
-        milliseconds = np.array(times[name, batch]) * 1000
-        ratios = [ours / theirs for ours, theirs in zip(rates[name, batch], rates[first, other], strict=True)]
-        figures[label] = {
-            "texts_per_second": round(statistics.median(rates[name, batch]), 1),
-            "p50_ms": round(float(np.percentile(milliseconds, 50)), 3),
-            "p99_ms": round(float(np.percentile(milliseconds, 99)), 3),
-            "ratio": round(statistics.median(ratios), 3),
-        }
-    return figures
-
-
 def may_be_chosen(variant: Variant) -> bool:
-    """Whether `fastest` and `smallest` may mean it: it passed the gate, on labelled text (fp32 is the measure)."""
+    """Whether `fastest` and `smallest` may choose it: it passed the gate on labelled text, or is fp32, the baseline."""
     return bool(variant.gate.get("passed", True) and variant.gate.get("rows", 1))
 
 
 def rank(variants: Mapping[str, Variant], pick: str) -> str:
-    """The variant that `pick` means: `fastest` (at its best batch), `smallest`, or a name."""
+    """The name of the variant that `pick` chooses: `fastest` (at its best batch size), `smallest`, or a name."""
     if pick == "smallest":
         return min(variants, key=lambda name: variants[name].bytes)
     if pick == "fastest":

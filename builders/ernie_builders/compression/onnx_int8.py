@@ -1,4 +1,4 @@
-"""8 bits in ONNX: dynamic, or static with QuantizeLinear and DequantizeLinear around the matrix products."""
+"""8-bit quantization in ONNX: dynamic, or static with QuantizeLinear and DequantizeLinear at the matrix products."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import numpy as np
 from .calibration import Feed
 
 METHODS = ("min-max", "moving-average", "entropy", "percentile")
-SMALL = 1024  # elements under which a table is not worth 8 bits
+MIN_ELEMENTS = 1024  # a smaller table stays in float
 
 
 def quantize_dynamic(source: Path, target: Path, ignored: Iterable[str] = ()) -> None:
-    """Weights int8 (a scale a channel), activations uint8 with a range found anew in each call."""
+    """Weights in int8 (one scale per channel), activations in uint8 with a range computed in each call."""
     from onnxruntime.quantization import QuantType
     from onnxruntime.quantization import quantize_dynamic as run
 
@@ -35,9 +35,9 @@ def quantize_dynamic(source: Path, target: Path, ignored: Iterable[str] = ()) ->
 def quantize_static(
     source: Path, target: Path, feeds: Sequence[Feed], method: str = "moving-average", ignored: Iterable[str] = ()
 ) -> None:
-    """Weights int8 (a scale a channel), activations uint8 with ranges from calibration texts.
+    """Weights in int8 (one scale per channel), activations in uint8 with ranges from the calibration feeds.
 
-    Only products with a constant matrix; what they give stays in float, as it is needed in float at once.
+    Only products with a constant matrix are quantized; their outputs stay in float, in which they are used next.
     """
     import onnxruntime.quantization as q
 
@@ -63,51 +63,51 @@ def quantize_static(
 
 
 def products(source: Path) -> list[str]:
-    """Names of the matrix products with a constant matrix, in the order of the graph."""
+    """Names of the matrix products with a constant matrix, in graph order."""
     import onnx
 
     graph = onnx.load(str(source)).graph
-    held = {tensor.name for tensor in graph.initializer}
-    return [node.name for node in graph.node if node.op_type == "MatMul" and node.input[1] in held]
+    constants = {tensor.name for tensor in graph.initializer}
+    return [node.name for node in graph.node if node.op_type == "MatMul" and node.input[1] in constants]
 
 
 def quantize_tables(model: Any) -> int:
-    """Store every float table that only Gather reads in int8, a scale a row; the bytes saved.
+    """Store every float table that only Gather reads in int8, with one scale per row; returns the bytes saved.
 
-    model: an onnx.ModelProto, changed in place. The rows that a text needs are made float as they are read, so the
-    table is small in memory as well as in the file.
+    model: an onnx.ModelProto, changed in place. Only the rows that a text needs are converted to float, when they are
+    read, so the table is small in memory as well as in the file.
     """
     from onnx import TensorProto, helper, numpy_helper
 
-    graph, saved = model.graph, 0
+    graph, bytes_saved = model.graph, 0
     readers: dict[str, list[Any]] = {}
     for node in graph.node:
         for name in node.input:
             readers.setdefault(name, []).append(node)
     for tensor in list(graph.initializer):
-        name, users = tensor.name, readers.get(tensor.name, [])
+        name, readers_of_table = tensor.name, readers.get(tensor.name, [])
         values = numpy_helper.to_array(tensor)
-        if values.dtype != np.float32 or values.ndim != 2 or values.size < SMALL or not users:
+        if values.dtype != np.float32 or values.ndim != 2 or values.size < MIN_ELEMENTS or not readers_of_table:
             continue
-        if any(node.op_type != "Gather" or node.input[0] != name or _axis(node) != 0 for node in users):
+        if any(node.op_type != "Gather" or node.input[0] != name or _axis(node) != 0 for node in readers_of_table):
             continue
         scales = np.maximum(np.abs(values).max(1, keepdims=True), np.float32(1e-12)) / np.float32(127)
-        packed = np.rint(values / scales).astype(np.int8)
-        saved += values.nbytes - packed.nbytes - scales.nbytes
-        tensor.CopyFrom(numpy_helper.from_array(packed, name))
+        int8_values = np.rint(values / scales).astype(np.int8)
+        bytes_saved += values.nbytes - int8_values.nbytes - scales.nbytes
+        tensor.CopyFrom(numpy_helper.from_array(int8_values, name))
         graph.initializer.append(numpy_helper.from_array(scales, f"{name}_scales"))
-        for node in users:
+        for node in readers_of_table:
             output, ids = node.output[0], node.input[1]
             node.output[0] = f"{output}_int8"
-            steps = [
+            new_nodes = [
                 helper.make_node("Cast", [f"{output}_int8"], [f"{output}_whole"], to=TensorProto.FLOAT),
                 helper.make_node("Gather", [f"{name}_scales", ids], [f"{output}_scale"]),
                 helper.make_node("Mul", [f"{output}_whole", f"{output}_scale"], [output]),
             ]
-            place = list(graph.node).index(node) + 1
-            for step in reversed(steps):
-                graph.node.insert(place, step)
-    return saved
+            position = list(graph.node).index(node) + 1
+            for new_node in reversed(new_nodes):
+                graph.node.insert(position, new_node)
+    return bytes_saved
 
 
 def _axis(node: Any) -> int:
@@ -115,18 +115,18 @@ def _axis(node: Any) -> int:
 
 
 class _Reader:
-    """Calibration feeds one after the other, as onnxruntime.quantization asks for them."""
+    """Calibration feeds one by one, in the interface of onnxruntime.quantization."""
 
     def __init__(self, feeds: Sequence[Feed]) -> None:
         self._left: Iterator[Feed] = iter(feeds)
 
     def get_next(self) -> Feed | None:
-        """The next feed, or None."""
+        """The next feed; None after the last."""
         return next(self._left, None)
 
 
 class _quiet:
-    """The quantiser warns on the root logger that a model was not pre-processed: ours is already as it would be."""
+    """Silences the quantizer's warning that the model was not pre-processed: ours already has that form."""
 
     def __enter__(self) -> None:
         self._level = logging.getLogger().level

@@ -1,4 +1,4 @@
-"""ONNX to OpenVINO IR: as it is, with 8-bit weights, or quantised by NNCF after training."""
+"""ONNX to OpenVINO IR: in float, with 8-bit weights, or quantized by NNCF after training."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ernie_runtime.install import install_hint
 from ..errors import BuildError
 from .calibration import Feed
 
-RANGES = {  # NNCF's estimators of activation ranges; "moving-average" is the mean of each text's extremes
+RANGES = {  # NNCF's estimators of activation ranges; "moving-average" is the mean of the texts' extremes
     "min-max": "MINMAX",
     "moving-average": "MEAN_MINMAX",
     "percentile": "MEAN_QUANTILE",
@@ -25,8 +25,8 @@ RANGES = {  # NNCF's estimators of activation ranges; "moving-average" is the me
 
 
 def import_nncf() -> Any:
-    """NNCF without its log lines and without telemetry; BuildError where it is not installed."""
-    os.environ.setdefault("NNCF_CI", "1")  # its own switch: nothing is reported to anybody
+    """The nncf module, without its log lines and telemetry; BuildError if it is not installed."""
+    os.environ.setdefault("NNCF_CI", "1")  # its own switch against telemetry
     try:
         import nncf
     except ImportError:
@@ -39,14 +39,14 @@ def import_nncf() -> Any:
 
 @kept_signal_stack()
 def read_model(onnx: Path) -> Any:
-    """The graph as OpenVINO sees it, its tensors called what they are in ONNX."""
+    """The graph as an OpenVINO model; tensors keep their names."""
     from openvino import Core
 
     return Core().read_model(str(onnx))
 
 
 def save(model: Any, target: Path) -> None:
-    """Write `target` (.xml) and its weights beside it (.bin), FP32 where nothing is quantised."""
+    """Write `target` (.xml) and its weights beside it (.bin); what is not quantized stays in FP32."""
     from openvino import save_model
 
     save_model(model, str(target), compress_to_fp16=False)
@@ -54,9 +54,9 @@ def save(model: Any, target: Path) -> None:
 
 @kept_signal_stack()
 def quantize(model: Any, feeds: Sequence[Feed], ranges: str = "moving-average", ignored: Iterable[str] = ()) -> Any:
-    """Weights (a scale a channel) and activations in 8 bits: SmoothQuant, then bias correction, by NNCF.
+    """Weights (one scale per channel) and activations in 8 bits, by NNCF: SmoothQuant, then bias correction.
 
-    feeds: calibration windows. ignored: names of nodes that stay in float. The word table becomes 8 bits as well.
+    feeds: calibration windows. ignored: names of nodes that stay in float. The word embeddings are in 8 bits too.
     """
     nncf = import_nncf()
     estimator = getattr(nncf.quantization.range_estimator.RangeEstimatorParametersSet, RANGES[ranges])
@@ -73,7 +73,7 @@ def quantize(model: Any, feeds: Sequence[Feed], ranges: str = "moving-average", 
 
 
 def products(model: Any) -> list[str]:
-    """Names of the matrix products with a constant matrix, in the order of the graph."""
+    """Names of the matrix products with a constant matrix, in graph order."""
     return [
         node.get_friendly_name()
         for node in model.get_ordered_ops()
@@ -83,7 +83,7 @@ def products(model: Any) -> list[str]:
 
 @kept_signal_stack()
 def compress_weights(model: Any) -> Any:
-    """Weights, the word table among them, stored in 8 bits and computed in float: smaller, not faster."""
+    """Store weights, word embeddings included, in 8 bits and compute in float: smaller, not faster."""
     nncf = import_nncf()
     with contextlib.redirect_stdout(io.StringIO()):
         return nncf.compress_weights(model, mode=nncf.CompressWeightsMode.INT8_SYM)

@@ -1,9 +1,9 @@
-"""Vocabulary and position pruning in the exported graph: the entries that the training text uses, as long as it needs.
+"""Prune vocabulary and positions of an exported graph to what the training text uses.
 
-The tokenizer stays the task's own, so that all variants of a task read a text alike: a small table in front of the word
-table says which of its rows an id has (the unknown word's, where the entry was dropped). Source of the idea:
-`prune_embeddings` of ERNIE 3.0 Tiny, which makes a new tokenizer instead. A vocabulary larger than the model's pads the
-word table instead: for a comparison with a model that has so many entries (ERNIE 3.0: 39,980).
+The tokenizer stays the same for all variants of a task: a small table before the word embeddings maps each id to its
+row, which is the unknown word's if the entry was dropped. Source of the idea: `prune_embeddings` of ERNIE 3.0 Tiny,
+which makes a new tokenizer instead. A requested vocabulary larger than the model's pads the word embeddings, for a
+comparison with a model that has as many entries (ERNIE 3.0: 39,980).
 """
 
 from __future__ import annotations
@@ -20,36 +20,36 @@ from ..errors import ExportError
 
 
 def counts(windows: Iterable[Window], size: int) -> np.ndarray:
-    """How often each of `size` entries stands in the windows, int64 [size]."""
+    """How often each of `size` entries occurs in the windows, int64 [size]."""
     total = np.zeros(size, np.int64)
     for window in windows:
         total += np.bincount(window.input_ids, minlength=size)[:size]
     return total
 
 
-def kept_entries(found: np.ndarray, tokenizer: ErnieTokenizer, size: int, least: int = 1) -> np.ndarray:
-    """The `size` most frequent entries that occur `least` times or more, ascending; special ones always.
+def kept_entries(counts: np.ndarray, tokenizer: ErnieTokenizer, size: int, min_count: int = 1) -> np.ndarray:
+    """The ids of the `size` most frequent entries that occur at least `min_count` times, ascending, with special ones.
 
-    [PAD] is entry 0 and stays the first: ERNIE knows padding by it.
+    [PAD] is entry 0 and stays first: ERNIE recognizes padding by it.
     """
     special = [tokenizer.pad_id, tokenizer.cls_id, tokenizer.sep_id, tokenizer.unk_id]
     if tokenizer.mask_id is not None:
         special.append(tokenizer.mask_id)
-    order = [i for i in np.argsort(-found, kind="stable") if found[i] >= least and i not in special]
+    order = [i for i in np.argsort(-counts, kind="stable") if counts[i] >= min_count and i not in special]
     return np.array(sorted([*special, *order[: max(0, size - len(special))]]), np.int64)
 
 
 def row_of_id(kept: np.ndarray, vocabulary: int, unknown: int) -> np.ndarray:
-    """Row of the small table for each of the old ids, int64 [vocabulary]."""
+    """For each old id its row in the pruned table, int64 [vocabulary]."""
     rows = np.full(vocabulary, int(np.searchsorted(kept, unknown)), np.int64)
     rows[kept] = np.arange(len(kept))
     return rows
 
 
 def prune(model: Any, kept: np.ndarray, unknown: int, positions: int, all_positions: int) -> None:
-    """Cut the word table to `kept` and the position table to `positions` rows; model: onnx.ModelProto, in place.
+    """Cut the word embeddings to the rows `kept`, the position embeddings to `positions` rows.
 
-    all_positions: rows of the position table as it is, by which it is known.
+    model: onnx.ModelProto, changed in place. all_positions: current rows of the position table, which identify it.
     """
     from onnx import helper, numpy_helper
 
@@ -69,7 +69,7 @@ def prune(model: Any, kept: np.ndarray, unknown: int, positions: int, all_positi
 
 
 def word_reader(model: Any) -> Any:
-    """The node that looks words up; ExportError where the graph has no one table that `input_ids` reads."""
+    """The node that looks up word embeddings; ExportError unless `input_ids` reads exactly one table."""
     graph = model.graph
     tables = {tensor.name for tensor in graph.initializer}
     readers = [n for n in graph.node if n.op_type == "Gather" and n.input[1] == "input_ids" and n.input[0] in tables]
@@ -79,7 +79,7 @@ def word_reader(model: Any) -> Any:
 
 
 def pad(model: Any, size: int) -> None:
-    """Rows of zeros, which no id reads, up to `size`: what the model would be with that vocabulary; in place."""
+    """Pad the word embeddings with rows of zeros, which no id reads, up to `size`; model: changed in place."""
     from onnx import numpy_helper
 
     name = word_reader(model).input[0]
@@ -89,13 +89,13 @@ def pad(model: Any, size: int) -> None:
 
 
 def unknown_rate(windows: Iterable[Window], kept: np.ndarray, tokenizer: ErnieTokenizer) -> tuple[float, float]:
-    """Percent of tokens that are the unknown word, before and after the pruning (special tokens count as tokens)."""
+    """Percentage of unknown tokens before and after pruning (special tokens count as tokens)."""
     total = before = after = 0
-    known = np.zeros(tokenizer.vocab_size, bool)
-    known[kept[kept < tokenizer.vocab_size]] = True
+    is_kept = np.zeros(tokenizer.vocab_size, bool)
+    is_kept[kept[kept < tokenizer.vocab_size]] = True
     for window in windows:
         unknown = window.input_ids == tokenizer.unk_id
         total += len(window.input_ids)
         before += int(unknown.sum())
-        after += int((unknown | ~known[window.input_ids]).sum())
+        after += int((unknown | ~is_kept[window.input_ids]).sum())
     return 100 * before / max(total, 1), 100 * after / max(total, 1)

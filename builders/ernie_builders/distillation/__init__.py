@@ -1,4 +1,4 @@
-"""Distillation from plain text: a fine-tuned teacher into a small task model, an encoder into smaller encoders.
+"""Distillation over plain text: of a fine-tuned teacher into a small task model, of an encoder into smaller encoders.
 
-Not to be mixed up with training/distiller.py, which compresses a task's model on its own training rows.
+training/distiller.py is another thing: it compresses a task's model on the task's own training rows.
 """

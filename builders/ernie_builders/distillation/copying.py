@@ -1,4 +1,4 @@
-"""Teacher and student of a task-agnostic distillation: what one shows and the other copies, for a batch of tokens.
+"""Teacher and students of a task-agnostic distillation, and the losses between them on a batch of tokens.
 
 Source: distillation/relations.py.
 """
@@ -20,7 +20,7 @@ from .relations import Watch, divergence, relation, relation_heads
 
 
 class Student:
-    """One student: its layers, its projections to the teacher's size, its optimizer."""
+    """One student: its layers, their projections to the teacher's hidden size, its optimizer."""
 
     def __init__(self, name: str, start: Checkpoint, teacher: Teacher, recipe: Recipe, seed: int) -> None:
         import paddle
@@ -30,14 +30,13 @@ class Student:
         self.heads = relation_heads([teacher.hidden, hidden], recipe.relation_heads)
         with paddle.utils.unique_name.guard(f"{name}_"):
             self.model = encoder_layer(start, seed)
-            count = start.config.num_hidden_layers
-            if count > teacher.layers:
-                raise ConfigError(f"--student {name}: {count} layers, the teacher has {teacher.layers}; take no more")
-            self.likes = [0, *(1 + i for i in layers_kept(teacher.layers, count))]
-            same = hidden == teacher.hidden
-            self.projections = paddle.nn.LayerList(
-                [] if same or not recipe.hidden else [paddle.nn.Linear(hidden, teacher.hidden) for _ in self.likes]
-            )
+            layers = start.config.num_hidden_layers
+            if layers > teacher.layers:
+                raise ConfigError(f"--student {name}: {layers} layers, the teacher has {teacher.layers}; take no more")
+            self.matching_states = [0, *(1 + i for i in layers_kept(teacher.layers, layers))]
+            is_same_size = hidden == teacher.hidden
+            projected = self.matching_states if recipe.hidden and not is_same_size else []
+            self.projections = paddle.nn.LayerList([paddle.nn.Linear(hidden, teacher.hidden) for _ in projected])
             named = [*self.model.named_parameters(), *self.projections.named_parameters()]
             self.optimizer = Optimizer(
                 named,
@@ -51,32 +50,35 @@ class Student:
         self.watch = Watch(self.model, -1)
 
     def losses(self, ids: Any, teacher: Teacher, recipe: Recipe) -> tuple[Any, Any]:
-        """(relations, hidden states): what is still different from the teacher, for the batch that it has just seen."""
+        """(loss of the attention relations, loss of the hidden states) on the batch that the teacher saw last."""
         import paddle
 
         self.model(ids)
         relations, hidden = paddle.zeros([]), paddle.zeros([])
         if recipe.relation:
-            for theirs, ours in zip(teacher.relations(self.heads), self.watch.vectors, strict=True):
-                relations = relations + divergence(theirs, relation(ours, self.heads)) / len(self.watch.vectors)
+            for teacher_relation, student_output in zip(teacher.relations(self.heads), self.watch.vectors, strict=True):
+                part = divergence(teacher_relation, relation(student_output, self.heads))
+                relations = relations + part / len(self.watch.vectors)
         if recipe.hidden:
-            for place, (state, like) in enumerate(zip(self.watch.states, self.likes, strict=True)):
-                ours = self.projections[place](state) if len(self.projections) else state
-                hidden = hidden + ((ours - teacher.watch.states[like]) ** 2).mean() / len(self.likes)
+            for index, (state, teacher_index) in enumerate(zip(self.watch.states, self.matching_states, strict=True)):
+                student_output = self.projections[index](state) if len(self.projections) else state
+                hidden = hidden + ((student_output - teacher.watch.states[teacher_index]) ** 2).mean() / len(
+                    self.matching_states
+                )
         return relations, hidden
 
     def parts(self) -> dict[str, Any]:
-        """What a state holds of it, by file name."""
+        """File name -> what a saved state holds of it."""
         projections = {"projections": self.projections} if len(self.projections) else {}
         return {"model": self.model, **projections, "optimizer": self.optimizer.adamw}
 
     def weights(self) -> dict[str, np.ndarray]:
-        """Of the encoder, without the pooler, which nothing has taught."""
+        """The encoder's weights, without the pooler, which is not trained."""
         return {name: value for name, value in weights_of(self.model).items() if "pooler" not in name}
 
 
 class Teacher:
-    """The encoder that is copied."""
+    """The encoder that the students learn from."""
 
     def __init__(self, checkpoint: Checkpoint, layer: int = 0) -> None:
         import paddle
@@ -91,7 +93,7 @@ class Teacher:
         self._relations: dict[int, list[Any]] = {}
 
     def see(self, ids: Any) -> None:
-        """One pass over a batch, int64 [B, L]."""
+        """Run on a batch of ids, int64 [B, L]; the losses refer to it until the next call."""
         import paddle
 
         with paddle.no_grad():
@@ -99,7 +101,7 @@ class Teacher:
         self._relations = {}
 
     def relations(self, heads: int) -> list[Any]:
-        """Of the batch that it has seen, in so many heads; computed once for all students that take so many."""
+        """Attention relations of the last batch in `heads` relation heads, computed once for all students."""
         import paddle
 
         if heads not in self._relations:

@@ -132,7 +132,7 @@ def distil_encoders(run: EncoderRun) -> EncoderCard:
 
 
 def _check_length(length: int, models: dict[str, Checkpoint]) -> None:
-    """ConfigError where sequences are longer than a model has positions."""
+    """ConfigError if sequences are longer than a model has positions."""
     for name, model in models.items():
         positions = len(model.weights["ernie.embeddings.position_embeddings.weight"])
         if length > positions:

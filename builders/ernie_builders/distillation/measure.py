@@ -1,4 +1,4 @@
-"""What both distillations are worth: one student shape on several tasks, every run with the same number of steps."""
+"""Compare both distillations: one student shape on several tasks, every run with the same number of steps."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .recipe import Recipe
 from .student import parse_shape
 from .task import TaskCard, TaskRun, distil_task
 
-# Column: (what the student starts as, whether a teacher labels text for it).
+# Column -> (what the student starts from, whether a teacher labels text for it).
 COLUMNS = {
     "labels only": ("shape", False),
     "teacher's outputs": ("shape", True),
@@ -31,7 +31,7 @@ COLUMNS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Measurement:
-    """What to compare, and on how much."""
+    """What to compare, and on how many rows."""
 
     tasks: tuple[TaskConfig, ...]
     student: str  # a shape
@@ -49,7 +49,7 @@ class Measurement:
 
 
 def measure(m: Measurement) -> str:
-    """Run all that is not finished yet; a table in Markdown with its conditions, also in `output`/table.md."""
+    """Run what is not finished yet; the table in Markdown with its conditions, also written to `output`/table.md."""
     if parse_shape(m.student) is None:
         raise ConfigError(f"--student {m.student}: give a shape, such as 2x156x6")
     if len(m.tasks) < 1:
@@ -93,7 +93,7 @@ def measure(m: Measurement) -> str:
 
 
 def _texts(m: Measurement, task: TaskConfig) -> Path:
-    """The texts of a task's training rows without their labels, a line each."""
+    """Write the texts of a task's training rows, one per line, without their labels."""
     path = m.output / f"{task.name}.txt"
     folder, _ = data_folder(task.data, m.data_dir, "full", m.cache)
     if folder is None or not task.data.train:

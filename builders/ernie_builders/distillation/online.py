@@ -1,6 +1,6 @@
 """Task-agnostic distillation: one pass over the teacher teaches several students of different sizes.
 
-Source: the online distillation of ERNIE 3.0 (Wang et al. 2021) for teaching several students at once; what is copied:
+Source: the online distillation of ERNIE 3.0 (Wang et al. 2021) for teaching several students at once. What is learnt:
 distillation/relations.py.
 """
 
@@ -46,7 +46,7 @@ class DistillationResult:
 
 @dataclass(frozen=True, kw_only=True)
 class DistillationJob:
-    """What to distil, on what, and where it is kept."""
+    """What to distil, on what, and where to keep it."""
 
     teacher: Checkpoint
     students: Mapping[str, Checkpoint]  # folder name -> initial weights
@@ -115,7 +115,7 @@ class EncoderDistiller(Work):
             self.progress.sums[student.name] = [a + b for a, b in zip(sums, values, strict=True)]
 
     def after_step(self) -> bool:
-        """Log and evaluate where it is time; it saves after each evaluation."""
+        """Log and evaluate if it is time; save after each evaluation."""
         progress, recipe = self.progress, self.job.recipe
         progress.since_log += 1
         if progress.step % recipe.log_every == 0:
@@ -180,7 +180,7 @@ class EncoderDistiller(Work):
 
 
 def student_names(asked: Sequence[str]) -> list[str]:
-    """A folder name for each student; ConfigError where two are the same."""
+    """A folder name for each student; ConfigError if two are the same."""
     names = [Path(text).name.replace(":", "_") for text in asked]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice:

@@ -8,24 +8,24 @@ from dataclasses import dataclass
 from ..errors import ConfigError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Recipe:
     """Hyperparameters of a task-agnostic distillation."""
 
-    steps: int = 1000
-    batch_size: int = 32
-    length: int = 128
-    learning_rate: float = 6e-4  # of the largest published MiniLM v2 runs
-    warmup: float = 0.05  # part of all steps
+    steps: int = 1000  # of the optimizers
+    batch_size: int = 32  # sequences per step
+    length: int = 128  # tokens per sequence
+    learning_rate: float = 6e-4  # at its peak; as in the largest published MiniLM v2 runs
+    warmup: float = 0.05  # share of all steps
     weight_decay: float = 0.01
-    max_grad_norm: float = 1.0
+    max_grad_norm: float = 1.0  # gradients are clipped to this norm
     relation: float = 1.0  # weight of the attention relations
     hidden: float = 1.0  # weight of the hidden states
-    relation_heads: int = 0  # 0: as many as fit, up to 16
-    teacher_layer: int = 0  # whose relations are copied, from 1; 0: the last
-    log_every: int = 20  # steps
-    evaluate_every: int = 200  # steps
-    save_seconds: float = 120
+    relation_heads: int = 0  # 0: the most that divide all hidden sizes, up to 16
+    teacher_layer: int = 0  # whose relations are learnt, from 1; 0: the last
+    log_every: int = 20  # steps between rows of log.jsonl
+    evaluate_every: int = 200  # steps between held-out losses
+    save_seconds: float = 120  # between saved states, besides one at each evaluation
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "learning_rate", "max_grad_norm", "log_every", "evaluate_every"):

@@ -1,7 +1,8 @@
 """Task distillation: a student of any shape learns the outputs that a fine-tuned teacher gives to plain text.
 
-Source: Hinton et al. 2015; outputs are matched by their squared error before softmax (Ba and Caruana 2014), as Tang
-et al. 2019 do for small students on unlabelled text. Rows with labels may be among them, which then count too.
+Source: Hinton et al. 2015; the loss is the squared error of the outputs before softmax (Ba and Caruana 2014), as Tang
+et al. 2019 use it for small students on unlabelled text. Labelled rows may be among the rows; their labels' loss is
+added.
 """
 
 from __future__ import annotations
@@ -20,16 +21,16 @@ from ..modeling.model import build_model
 from ..training.distiller import squared_error
 from ..training.trainer import Job, Trainer
 
-HARD, SOFT = 0.5, 1.0  # weights of the labels' loss and of the outputs' error
+HARD, SOFT = 0.5, 1.0  # weights of the labels' loss and of the outputs' squared error
 KINDS = (
     *("sequence_classification", "pair_classification", "hierarchical_classification"),
     *("token_classification", "intent_slots", "question_answering"),
 )
-CHUNK = 1000
+CHUNK = 1000  # texts tokenized at once
 
 
 def check_kind(manifest: Manifest) -> None:
-    """ConfigError for a kind whose outputs a student of another width cannot copy."""
+    """ConfigError for a kind whose outputs a student of another width cannot learn."""
     if manifest.kind not in KINDS:
         raise ConfigError(f"--task {manifest.task}: distils {', '.join(KINDS)}; it is {manifest.kind}")
 
@@ -37,14 +38,15 @@ def check_kind(manifest: Manifest) -> None:
 def unlabelled_rows(
     manifest: Manifest, tokenizer: ErnieTokenizer, texts: Sequence[tuple[str, ...]], windows_per_text: int = 0
 ) -> list[Row]:
-    """A row a window, cut as the serving code cuts, without targets; texts that cannot be served are left out."""
+    """One row per window, cut as the serving code does, without targets; texts that cannot be served are left out."""
     kind, rows = get_kind(manifest.kind), []
     for start in range(0, len(texts), CHUNK):
         documents, windows = kind.documents(texts[start : start + CHUNK], tokenizer, manifest)
-        taken = [0] * len(documents)
+        window_count = [0] * len(documents)
         for window in windows:
-            taken[window.owner] += 1
-            if documents[window.owner].error is None and taken[window.owner] <= (windows_per_text or len(windows)):
+            owner = window.owner
+            window_count[owner] += 1
+            if documents[owner].error is None and window_count[owner] <= (windows_per_text or len(windows)):
                 rows.append(Row((window,), {}))
     return rows
 
@@ -52,7 +54,7 @@ def unlabelled_rows(
 class SoftTrainer(Trainer):
     """Fine-tunes `job.base` on plain text with a teacher of the same task, and on `job.train` with its labels.
 
-    texts: what the teacher labels, a text an input of the kind. Both models have one vocabulary.
+    texts: for the teacher to label; one text per input of the kind. Both models have the same vocabulary.
     """
 
     def __init__(self, teacher: Checkpoint, texts: Sequence[tuple[str, ...]], job: Job) -> None:
@@ -71,12 +73,12 @@ class SoftTrainer(Trainer):
         return [*super()._rows(job), *soft] if job.train else soft
 
     def _targets(self, rows: Sequence[Row]) -> dict[str, Any]:
-        """Of the labelled rows only; `_labelled` says which of the batch's windows are theirs."""
-        self._labelled, place = [], 0
+        """Targets of the labelled rows only; `_labelled` has the indices of their windows in the batch."""
+        self._labelled, first_window = [], 0
         for row in rows:
             if row.targets:
-                self._labelled += range(place, place + len(row.windows))
-            place += len(row.windows)
+                self._labelled += range(first_window, first_window + len(row.windows))
+            first_window += len(row.windows)
         labelled = [row for row in rows if row.targets]
         return super()._targets(labelled) if labelled else {}
 
@@ -94,11 +96,11 @@ class SoftTrainer(Trainer):
         return loss
 
     def _of_labelled(self, outputs: Mapping[str, Any], real: Any) -> dict[str, Any]:
-        """The labelled windows' outputs, those a token cut to the longest of them, as their targets are."""
-        places = self.paddle.to_tensor(self._labelled)
-        longest = int(self.paddle.index_select(real, places).sum(-1).max())
+        """The labelled windows' outputs; per-token ones are cut to the longest labelled window, as the targets are."""
+        indices = self.paddle.to_tensor(self._labelled)
+        longest = int(self.paddle.index_select(real, indices).sum(-1).max())
         chosen = {}
         for spec in self.specs:
-            value = self.paddle.index_select(outputs[spec.name], places)
+            value = self.paddle.index_select(outputs[spec.name], indices)
             chosen[spec.name] = value[:, :longest] if spec.per_token else value
         return chosen

@@ -1,4 +1,4 @@
-"""Students: of a stated shape, with what of the teacher fits into it, or an encoder that is there already."""
+"""Students: of a given shape, with those of the teacher's weights that fit, or an existing encoder."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FORM = "LAYERSxHIDDENxHEADS or LAYERSxHIDDENxHEADSxINTERMEDIATE, such as 2x156x6
 
 @dataclass(frozen=True)
 class Shape:
-    """Of an encoder's layers."""
+    """Sizes of an encoder."""
 
     layers: int
     hidden: int
@@ -34,14 +34,14 @@ class Shape:
 
 
 def parse_shape(text: str) -> Shape | None:
-    """A shape as the command line has it, None where the text is none; ConfigError where there can be no such one."""
+    """The shape of `2x156x6`; None if the text is no shape, ConfigError if there can be no such encoder."""
     if not re.fullmatch(r"\d+(x\d+)+", text):
         return None
     numbers = [int(number) for number in text.split("x")]
     if len(numbers) not in (3, 4):
         raise ConfigError(f"--student {text}: expected {FORM}")
-    layers, hidden, heads, *inner = numbers
-    intermediate = inner[0] if inner else 4 * hidden
+    layers, hidden, heads, *given_intermediate = numbers
+    intermediate = given_intermediate[0] if given_intermediate else 4 * hidden
     if not (layers and hidden and heads and intermediate):
         raise ConfigError(f"--student {text}: every number must be above 0")
     if hidden % heads:
@@ -50,7 +50,7 @@ def parse_shape(text: str) -> Shape | None:
 
 
 def bare(encoder: Checkpoint) -> Checkpoint:
-    """The encoder without a head, labels or what a task learnt."""
+    """The encoder alone: without head, labels and task options."""
     return replace(
         encoder,
         config=encoder.config.without_task(),
@@ -58,32 +58,32 @@ def bare(encoder: Checkpoint) -> Checkpoint:
     )
 
 
-def make_student(asked: str, teacher: Checkpoint, seed: int = 0) -> Checkpoint:
-    """A student of a shape, or the encoder that `asked` names as `--base-model` does; with the teacher's vocabulary.
+def make_student(name: str, teacher: Checkpoint, seed: int = 0) -> Checkpoint:
+    """A student of the shape `name`, or the encoder `name` (as --base-model names it), with the teacher's vocabulary.
 
-    ConfigError or CheckpointError where the shape is none, or the encoder has another vocabulary.
+    ConfigError or CheckpointError if the shape is impossible, or the encoder has another vocabulary.
     """
-    shape = parse_shape(asked)
+    shape = parse_shape(name)
     if shape is not None:
         return of_shape(shape, bare(teacher), seed)
     try:
-        found = bare(find_base_model(asked, seed))
+        student = bare(find_base_model(name, seed))
     except CheckpointError as error:
-        reason = str(error).removeprefix(f"--base-model {asked}: ")
-        raise CheckpointError(f"--student {asked}: {reason}; or a shape, {FORM}") from None
-    if found.vocabulary.read_bytes() != teacher.vocabulary.read_bytes():
+        reason = str(error).removeprefix(f"--base-model {name}: ")
+        raise CheckpointError(f"--student {name}: {reason}; or a shape, {FORM}") from None
+    if student.vocabulary.read_bytes() != teacher.vocabulary.read_bytes():
         raise CheckpointError(
-            f"--student {asked}: its vocabulary is not that of the teacher {teacher.where}, "
+            f"--student {name}: its vocabulary is not that of the teacher {teacher.where}, "
             "so their tokens are not the same; give a shape, or an encoder with that vocabulary"
         )
-    return found
+    return student
 
 
 def of_shape(shape: Shape, teacher: Checkpoint, seed: int) -> Checkpoint:
-    """A student with the teacher's layers where they fit (evenly spread), else with random ones.
+    """A student with the teacher's layers if they fit (evenly spread), else with random layers.
 
-    Embeddings of another width start as the teacher's in their first principal components, turned so that most of
-    what tells words apart is kept, and scaled to the variance of the teacher's values.
+    Narrower embeddings start as the teacher's, projected to their first principal components, which keep most of what
+    distinguishes words, and scaled to the variance of the teacher's values.
     """
     size = teacher.weights[TABLES[0]].shape[1]
     config = replace(
@@ -120,20 +120,20 @@ def _layers_of(teacher: Checkpoint) -> tuple[int, int]:
 
 
 def _spread_layers(teacher: Checkpoint, layers: int) -> Weights:
-    kept = layers_kept(layer_count(teacher.weights), layers)
+    layer_indices = layers_kept(layer_count(teacher.weights), layers)
     result = {}
-    for new, old in enumerate(kept):
-        at = f"ernie.encoder.layers.{old}."
+    for index, teacher_index in enumerate(layer_indices):
+        prefix = f"ernie.encoder.layers.{teacher_index}."
         for name, value in teacher.weights.items():
-            if name.startswith(at):
-                result[f"ernie.encoder.layers.{new}.{name.removeprefix(at)}"] = value
+            if name.startswith(prefix):
+                result[f"ernie.encoder.layers.{index}.{name.removeprefix(prefix)}"] = value
     return result
 
 
 def _projected(weights: Weights, hidden: int) -> Weights:
-    """Embedding tables float32 [rows, hidden], the tables that there are."""
+    """The teacher's embedding tables projected, float32 [rows, hidden]."""
     table = weights[TABLES[0]].astype(np.float64)
     _, _, components = np.linalg.svd(table - table.mean(0), full_matrices=False)
-    turn = components[:hidden].T  # [size, hidden]
-    scale = table.std() / max((table @ turn).std(), 1e-12)
-    return {name: (weights[name] @ turn * scale).astype(np.float32) for name in TABLES if name in weights}
+    projection = components[:hidden].T  # [size, hidden]
+    scale = table.std() / max((table @ projection).std(), 1e-12)
+    return {name: (weights[name] @ projection * scale).astype(np.float32) for name in TABLES if name in weights}

@@ -1,4 +1,4 @@
-"""One task distillation: from a teacher, a student and text to a checkpoint that `ernie-triton build` publishes."""
+"""One task distillation: a teacher, a student and text give a checkpoint that `ernie-triton build` publishes."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ class TaskRun:
     task: TaskConfig
     student: str  # a shape, or an encoder as --base-model names it
     output: Path
-    text: tuple[Path, ...] = ()  # none: no teacher, the student learns from labelled rows alone
-    teacher: str = ""  # a directory, or the name of a checkpoint that ships; empty: the task's own
-    labelled: bool = False  # learn from the labels of the task's training rows too
-    rows: int = 0  # so many texts at most, and so many training rows; 0: all
+    text: tuple[Path, ...] = ()  # empty: no teacher, the student learns from labelled rows alone
+    teacher: str = ""  # a directory, or the name of a checkpoint that ships; empty: the one that ships for the task
+    labelled: bool = False  # also learn from the labels of the task's training rows
+    rows: int = 0  # at most this many texts, and this many training rows; 0: all
     data_dir: Path | None = None
-    steps: int = 0  # so many batches whatever the number of rows; 0: train.epochs
+    steps: int = 0  # batches to train on, whatever the number of rows; 0: train.epochs
     cache: Path = Path("build")
     train: TrainConfig = field(default_factory=TrainConfig)
     seed: int = 0
@@ -78,33 +78,33 @@ class TaskCard:
 
     @property
     def teacher_figure(self) -> float | None:
-        """The teacher's main metric, where there was one."""
+        """The teacher's main metric; None without a teacher."""
         return self.teacher[self.main_metric] if self.teacher else None
 
 
-def find_teacher(asked: str, task: TaskConfig) -> Checkpoint:
-    """A fine-tuned checkpoint of the task; CheckpointError or ConfigError where it is none, or of another task."""
+def find_teacher(name: str, task: TaskConfig) -> Checkpoint:
+    """A fine-tuned checkpoint of the task; CheckpointError or ConfigError if there is none or it is of another task."""
     shipped = ASSETS / "checkpoints"
-    folder = Path(asked) if asked else ASSETS / task.checkpoint
-    if asked and not folder.is_dir() and (shipped / asked).is_dir():
-        folder = shipped / asked
-    if not folder.is_dir() or (not asked and not task.checkpoint):
-        known = ", ".join(sorted(path.name for path in shipped.iterdir() if path.is_dir()))
-        what = f"--teacher {asked}: no directory, and no checkpoint that ships ({known})"
-        raise CheckpointError(what if asked else f"task {task.name}: no checkpoint ships for it; give --teacher DIR")
-    found = read_checkpoint(folder)
-    told = _task_on_card(folder)
-    own = ASSETS / task.checkpoint if task.checkpoint else None
-    if told not in (None, task.name) and folder.resolve() != own:
-        raise ConfigError(f"--teacher {asked}: is fine-tuned for {told}, not for {task.name}")
-    check_fit(task, found, ready=True)
-    if not found.has_head:
-        raise ConfigError(f"--teacher {asked}: has no task head, so it is not fine-tuned for {task.name}")
-    return found
+    folder = Path(name) if name else ASSETS / task.checkpoint
+    if name and not folder.is_dir() and (shipped / name).is_dir():
+        folder = shipped / name
+    if not folder.is_dir() or (not name and not task.checkpoint):
+        shipped_names = ", ".join(sorted(path.name for path in shipped.iterdir() if path.is_dir()))
+        message = f"--teacher {name}: no directory, and no checkpoint that ships ({shipped_names})"
+        raise CheckpointError(message if name else f"task {task.name}: no checkpoint ships for it; give --teacher DIR")
+    teacher = read_checkpoint(folder)
+    task_on_card = _task_on_card(folder)
+    shipped_folder = ASSETS / task.checkpoint if task.checkpoint else None
+    if task_on_card not in (None, task.name) and folder.resolve() != shipped_folder:
+        raise ConfigError(f"--teacher {name}: is fine-tuned for {task_on_card}, not for {task.name}")
+    check_fit(task, teacher, ready=True)
+    if not teacher.has_head:
+        raise ConfigError(f"--teacher {name}: has no task head, so it is not fine-tuned for {task.name}")
+    return teacher
 
 
 def _task_on_card(folder: Path) -> Any:
-    """The task that a checkpoint's card names; None where it has no card, or one that names none."""
+    """The task on a checkpoint's card; None if it has no card, or one that names no task."""
     path = folder / CARD
     if not path.is_file():
         return None
@@ -116,7 +116,7 @@ def _task_on_card(folder: Path) -> Any:
 
 
 def labelled_file(run: TaskRun, split: str) -> Path:
-    """The task's training or dev file; DataError where it is not at hand."""
+    """The task's training or dev file; DataError if there is none here."""
     data = run.task.data
     folder, _ = data_folder(data, run.data_dir, "demo", run.cache)
     file = data.train if split == "train" else data.dev or data.train
@@ -129,12 +129,12 @@ def labelled_file(run: TaskRun, split: str) -> Path:
 
 def labelled_rows(run: TaskRun, manifest: Manifest, split: str) -> list[Example]:
     """The task's training or dev rows."""
-    found = read_file(labelled_file(run, split), split, run.task.data, manifest)
-    return found[: run.rows or None] if split == "train" else found
+    rows = read_file(labelled_file(run, split), split, run.task.data, manifest)
+    return rows[: run.rows or None] if split == "train" else rows
 
 
 def settings_of(run: TaskRun, teacher: Checkpoint | None, student: Checkpoint) -> dict[str, Any]:
-    """All that decides the result, as JSON data."""
+    """Everything that decides the result, as JSON data."""
     task, splits = run.task, ("train", "dev") if run.labelled else ("dev",)
     return {
         "task": task.name,
@@ -220,7 +220,7 @@ def distil_task(run: TaskRun) -> TaskCard:
 
 
 def pipeline_of(checkpoint: Checkpoint, manifest: Manifest, device: str) -> Pipeline:
-    """The serving code over a checkpoint, run by Paddle."""
+    """The serving code, with a checkpoint run by Paddle as the encoder."""
     import_paddle(device)
     kind = get_builder_kind(manifest.kind)
     model = build_model(kind, checkpoint, manifest, ready=True)
@@ -229,7 +229,7 @@ def pipeline_of(checkpoint: Checkpoint, manifest: Manifest, device: str) -> Pipe
 
 
 def score(checkpoint: Checkpoint, manifest: Manifest, dev: Sequence[Example], device: str) -> dict[str, float]:
-    """Dev figures in percent."""
+    """Dev metrics by name, in percent."""
     with bar(len(dev), "teacher") as shown:
         answers = pipeline_of(checkpoint, manifest, device).predict([e.texts for e in dev], progress=shown.update)
     return get_builder_kind(manifest.kind).score(dev, answers, manifest)
@@ -244,6 +244,6 @@ def _learn(folder: Path, manifest: Manifest, train: Sequence[Example], dev: Sequ
 
 
 def _take_options(folder: Path, teacher: Checkpoint) -> None:
-    """Without labels, what the teacher learnt besides weights is the student's too."""
+    """Without labels, the student takes what the teacher learnt besides weights."""
     if teacher.config.task_options is not None:
         write_options(folder, teacher.config.task_options)

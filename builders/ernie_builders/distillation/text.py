@@ -1,7 +1,7 @@
-"""Plain text: UTF-8, one text a line; for kinds of several inputs their texts stand on one line, tabs between.
+"""Plain text: UTF-8, one text per line; the texts of a kind with several inputs are on one line, separated by tabs.
 
-Task-agnostic distillation also reads packed tokens (`.u16`, `.u16.xz`), as pre-training has them: little-endian uint16,
-bits 0 to 14 the id, bit 15 set where the token continues a word, [SEP] after each document.
+Task-agnostic distillation also reads packed tokens (`.u16`, `.u16.xz`), as pre-training does: little-endian uint16,
+bits 0 to 14 the id, bit 15 set if the token continues a word, [SEP] after each document.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from ernie_runtime.text.tokenization import ErnieTokenizer
 from ..errors import DataError
 from ..readers import lines
 
-HELD_OUT, MOST_HELD_OUT = 50, 128  # one sequence of so many is held out, and at most so many in all
-CHUNK = 1000  # texts tokenized together
+HELD_OUT, MOST_HELD_OUT = 50, 128  # one sequence in 50 is held out, at most 128
+CHUNK = 1000  # texts tokenized at once
 PACKED, ID_BITS = (".u16", ".u16.xz"), 0x7FFF
 
 
 def read_texts(paths: Sequence[Path], inputs: int = 1, rows: int = 0) -> list[tuple[str, ...]]:
-    """The texts of all files in order, blank lines left out; DataError (file, line) for what is no text.
+    """The texts of all files in order, without blank lines; DataError names file and line.
 
-    inputs: how many texts a line holds. rows: so many at most, from the start; 0: all.
+    inputs: number of texts per line. rows: take at most this many, from the start; 0: all.
     """
-    found: list[tuple[str, ...]] = []
+    all_texts: list[tuple[str, ...]] = []
     for path in paths:
-        before = len(found)
+        count_before = len(all_texts)
         for number, line in lines(path):
             if not line.strip():
                 continue
@@ -39,10 +39,10 @@ def read_texts(paths: Sequence[Path], inputs: int = 1, rows: int = 0) -> list[tu
                 raise DataError(
                     f"{path}:{number}: {len(texts)} texts, the task takes {inputs}: put a tab between each two"
                 )
-            found.append(texts)
-        if len(found) == before:
+            all_texts.append(texts)
+        if len(all_texts) == count_before:
             raise DataError(f"{path}: holds no text; expected UTF-8, one text a line")
-    return found[: rows or None]
+    return all_texts[: rows or None]
 
 
 def _stream(texts: Sequence[str], tokenizer: ErnieTokenizer) -> np.ndarray:
@@ -57,34 +57,34 @@ def _stream(texts: Sequence[str], tokenizer: ErnieTokenizer) -> np.ndarray:
 def read_sequences(paths: Sequence[Path], tokenizer: ErnieTokenizer, length: int) -> np.ndarray:
     """int64 [N, length]: the tokens of all files in one stream, cut into [CLS] ... [SEP] without padding.
 
-    A file is plain text ([SEP] goes after each) or packed tokens. DataError for one that is neither, and where the
-    tokens are too few to train and to hold some out.
+    A file is plain text ([SEP] is added after each text) or packed tokens. DataError if it is neither, or if there are
+    too few tokens to train on some and hold some out.
     """
     if length < 4:
         raise DataError(f"--length {length}: must be at least 4 tokens")
     stream = np.concatenate([_tokens(path, tokenizer) for path in paths])
-    room = length - 2
-    count = len(stream) // room
+    tokens_per_sequence = length - 2
+    count = len(stream) // tokens_per_sequence
     if count < 2:
         raise DataError(
-            f"the text has {len(stream):,} tokens, at least {2 * room:,} are needed for sequences of {length}: "
-            "give more text, or a smaller --length"
+            f"the text has {len(stream):,} tokens, at least {2 * tokens_per_sequence:,} are needed for sequences of "
+            f"{length}: give more text, or a smaller --length"
         )
     sequences = np.empty((count, length), np.int64)
     sequences[:, 0], sequences[:, -1] = tokenizer.cls_id, tokenizer.sep_id
-    sequences[:, 1:-1] = stream[: count * room].reshape(count, room)
+    sequences[:, 1:-1] = stream[: count * tokens_per_sequence].reshape(count, tokens_per_sequence)
     return sequences
 
 
 def _tokens(path: Path, tokenizer: ErnieTokenizer) -> np.ndarray:
-    """int64 [T]: the ids of a file."""
+    """The ids of a file, int64 [T]."""
     if path.name.endswith(PACKED):
         return _packed_file(path, tokenizer)
     return _stream([text for (text,) in read_texts([path])], tokenizer)
 
 
 def _packed_file(path: Path, tokenizer: ErnieTokenizer) -> np.ndarray:
-    """int64 [T]: the ids of a file of packed tokens."""
+    """The ids of a file of packed tokens, int64 [T]."""
     try:
         raw = lzma.decompress(path.read_bytes()) if path.suffix == ".xz" else path.read_bytes()
     except lzma.LZMAError as error:
@@ -101,17 +101,17 @@ def _packed_file(path: Path, tokenizer: ErnieTokenizer) -> np.ndarray:
 
 
 def split(sequences: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(to train on, held out): the last ones are held out, at least one."""
-    held = min(max(1, len(sequences) // HELD_OUT), MOST_HELD_OUT)
-    return sequences[:-held], sequences[-held:]
+    """(sequences to train on, held-out sequences): the last ones are held out, at least one."""
+    held_out = min(max(1, len(sequences) // HELD_OUT), MOST_HELD_OUT)
+    return sequences[:-held_out], sequences[-held_out:]
 
 
 def batch_indices(count: int, size: int, step: int, seed: int) -> np.ndarray:
-    """int64 [size]: the rows of a step's batch, out of endless shuffled rounds through `count` rows."""
-    places = range(step * size, (step + 1) * size)
-    return np.array([_round(count, seed, place // count)[place % count] for place in places])
+    """The rows of a step's batch, int64 [size]: epochs of `count` shuffled rows follow one another."""
+    positions = range(step * size, (step + 1) * size)
+    return np.array([_epoch_order(count, seed, position // count)[position % count] for position in positions])
 
 
-@lru_cache(maxsize=2)  # a batch may begin in one round and end in the next
-def _round(count: int, seed: int, number: int) -> np.ndarray:
+@lru_cache(maxsize=2)  # a batch may begin in one epoch and end in the next
+def _epoch_order(count: int, seed: int, number: int) -> np.ndarray:
     return np.random.default_rng([seed, number]).permutation(count)

@@ -31,7 +31,7 @@ OF_A_RUN = ("steps", "tokens", "lengths", "objective", "mask_rate", "learning_ra
 def write_encoder(
     folder: Path, config: EncoderConfig, encoder: Weights, heads: Weights, vocabulary: Path, bits: int
 ) -> None:
-    """config.json, model.safetensors, vocab.txt, and mlm_head.safetensors where there are heads; bits: 16 or 32."""
+    """config.json, model.safetensors, vocab.txt, and mlm_head.safetensors if there are heads; bits: 16 or 32."""
     from safetensors.numpy import save
 
     write_checkpoint(folder, config, encoder, vocabulary, bits)

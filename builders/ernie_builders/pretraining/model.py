@@ -68,7 +68,7 @@ def _load(model: Any, start: Checkpoint) -> None:
 
 
 def trained_weights(model: Any, tasks: Sequence[str]) -> tuple[Weights, Weights]:
-    """The encoder's weights (`ernie.`; the pooler only where a sentence task trained it) and the heads' (`cls.`)."""
+    """The encoder's weights (`ernie.`; the pooler only if a sentence task trained it) and the heads' (`cls.`)."""
     weights = weights_of(model)
     encoder = {n: v for n, v in weights.items() if n.startswith("ernie.") and (tasks or "pooler" not in n)}
     return encoder, {n: v for n, v in weights.items() if n.startswith("cls.")}

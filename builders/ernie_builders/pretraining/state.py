@@ -34,12 +34,12 @@ class PretrainingProgress(Progress):
 
 
 def step_of(state: Path) -> int:
-    """The step after which a state was saved; CheckpointError where it cannot be read."""
+    """The step after which a state was saved; CheckpointError if it cannot be read."""
     return PretrainingProgress.from_json(read_progress(state)["progress"]).step
 
 
 def check_same_run(output: Path, difference: str) -> None:
-    """ConfigError where the folder holds a run with other settings."""
+    """ConfigError if the folder holds a run with other settings."""
     if difference:
         raise ConfigError(
             f"--output {output}: holds a run with other settings ({difference}); give the same ones to go on with it, "

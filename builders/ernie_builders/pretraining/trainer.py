@@ -31,7 +31,7 @@ from .state import PretrainingProgress, check_same_run
 
 @dataclass(frozen=True, kw_only=True)
 class PretrainingJob:
-    """What to pre-train, on what, and where it is kept."""
+    """What to pre-train, on what, and where to keep it."""
 
     config: PretrainConfig
     start: Checkpoint
@@ -134,7 +134,7 @@ class Pretrainer(Work):
             cursor = Cursor(stretch=stretch)
         length = config.lengths[stretch].length
         generator = np.random.default_rng([config.seed, step, 2])
-        for number in range(config.accumulate * self.ranks.count):  # all processes draw alike, each keeps its own
+        for number in range(config.accumulate * self.ranks.count):  # all processes draw the same, each keeps its share
             sequences, cursor = self.feeder.take(cursor, length, config.rows(length))
             batch_generator = np.random.default_rng(generator.integers(2**63))
             if number % self.ranks.count == self.ranks.rank:
@@ -151,7 +151,7 @@ class Pretrainer(Work):
         self.progress.tokens += tokens
 
     def after_step(self) -> bool:
-        """Log and evaluate where it is time; whether to save."""
+        """Log and evaluate if it is time; whether to save."""
         step, pace = self.progress.step, self.job.pace
         is_last = step == self.job.config.steps
         if is_last or step % pace.eval_every == 0:
@@ -191,7 +191,7 @@ class Pretrainer(Work):
         return {"progress": self.progress.to_json(), "settings": settings}
 
     def restore_progress(self, saved: Mapping[str, Any]) -> None:
-        """ConfigError where the saved run had other settings, text or devices."""
+        """ConfigError if the saved run had other settings, text or devices."""
         settings = saved["settings"]
         difference = self.job.config.difference(settings)
         if not difference and settings["fingerprint"] != self.job.fingerprint:

@@ -120,9 +120,9 @@ def compare_answers(offline: Sequence[Any], served: Sequence[Any], dynamic: bool
     if len(different) > may_differ * len(offline):
         first = different[0]
         return Verdict(
-            f"the server answers {len(different)} of {len(offline)} texts otherwise than the offline evaluation; "
-            f"the first is text {first + 1}: {_short(served[first])} where {_short(offline[first])} was expected",
-            figures,
+            reason=f"the server answers {len(different)} of {len(offline)} texts otherwise than the offline evaluation"
+            f"; the first is text {first + 1}: {_short(served[first])} where {_short(offline[first])} was expected",
+            figures=figures,
         )
     return Verdict(figures=figures)
 

@@ -1,4 +1,4 @@
-"""What training sees: rows of windows and targets, made by the serving code, in batches of similar length."""
+"""Training data: rows of windows and targets, made by the serving code, in batches of similar length."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from ernie_runtime.text.windows import Window
 from ..kinds import IGNORED, Row, get_builder_kind
 from ..readers import Example
 
-SORTED_BATCHES = 50  # batches sorted by length together: little padding, still well shuffled
+SORTED_BATCHES = 50  # batches whose rows are sorted by length together: little padding, still well shuffled
 
 
 def training_rows(
     manifest: Manifest, tokenizer: ErnieTokenizer, examples: Sequence[Example], windows_per_text: int = 0
 ) -> list[Row]:
-    """Windows and targets, made by the serving code; items that cannot be served are left out."""
+    """Windows and targets, by the serving code; without items that cannot be served. windows_per_text: 0 for all."""
     pipeline_kind, builder_kind = Pipeline(manifest, tokenizer, _no_engine).kind, get_builder_kind(manifest.kind)
     rows: list[Row] = []
     for start in range(0, len(examples), 1000):
         chunk = examples[start : start + 1000]
         documents, windows = pipeline_kind.documents([e.texts for e in chunk], tokenizer, manifest)
-        owned: list[list[Window]] = [[] for _ in chunk]
+        item_windows: list[list[Window]] = [[] for _ in chunk]
         for window in windows:
-            owned[window.owner].append(window)
-        for example, document, mine in zip(chunk, documents, owned, strict=True):
+            item_windows[window.owner].append(window)
+        for example, document, windows_of_item in zip(chunk, documents, item_windows, strict=True):
             if document.error is None:
-                rows += builder_kind.rows(example, document, mine[: windows_per_text or None], manifest)
+                rows += builder_kind.rows(example, document, windows_of_item[: windows_per_text or None], manifest)
     return rows
 
 
@@ -41,7 +41,7 @@ def _no_engine(tensors: Any) -> Any:
 
 
 def epoch_order(lengths: Sequence[int], batch_size: int, seed: int, epoch: int) -> list[np.ndarray]:
-    """The batches of an epoch (row indices): shuffled, of similar length inside a batch, the same for the same seed."""
+    """The batches of an epoch (row indices), shuffled, with rows of similar length; seed and epoch decide them."""
     generator = np.random.default_rng([seed, epoch])
     order = generator.permutation(len(lengths))
     size = np.asarray(lengths)
@@ -54,7 +54,7 @@ def epoch_order(lengths: Sequence[int], batch_size: int, seed: int, epoch: int) 
 
 
 def pad_targets(rows: Sequence[Row], name: str) -> np.ndarray:
-    """Targets of one name stacked [B, ...]; per-token ones of several lengths get IGNORED behind the shorter."""
+    """The rows' targets of that name, stacked [B, ...]; shorter per-token targets are padded with IGNORED."""
     values = [row.targets[name] for row in rows]
     first = values[0]
     if all(value.shape == first.shape for value in values):

@@ -1,7 +1,7 @@
-"""Train a smaller model to do as a larger one: its embeddings, its hidden states, its outputs, and the labels.
+"""Distil a task's model on its training rows: match labels, and the teacher's outputs and hidden states.
 
-Source: DynaBERT (Hou et al. 2020): soft targets and a mean squared error of embeddings and hidden states; outputs are
-matched by their squared error too (Ba and Caruana 2014), which serves every kind of head alike.
+Source: DynaBERT (Hou et al. 2020): soft targets, and the mean squared error of embeddings and hidden states. The loss
+of the outputs is their squared error too (Ba and Caruana 2014), which works for every kind of head.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ..modeling.model import build_model
 from ..modeling.width import layers_kept
 from .trainer import Job, Trainer
 
-HARD, SOFT, HIDDEN = 0.5, 1.0, 0.1  # weights of the labels' loss, of the outputs' and of the states' error
+HARD, SOFT, HIDDEN = 0.5, 1.0, 0.1  # weights: labels' loss, outputs' squared error, states' squared error
 
 
 class Distiller(Trainer):
@@ -36,7 +36,7 @@ class Distiller(Trainer):
             self.teacher = build_model(self.kind, teacher, job.manifest, ready=True)
         self.teacher.eval()
         self.specs = get_kind(job.manifest.kind).encoder_outputs(job.manifest)
-        self._hidden = {"student": _watched(self.model), "teacher": _watched(self.teacher)}
+        self._hidden = {"student": encoder_states(self.model), "teacher": encoder_states(self.teacher)}
 
     def _loss(self, outputs: Mapping[str, Any], targets: Mapping[str, Any], ids: Any, types: Any) -> Any:
         paddle = self.paddle
@@ -55,32 +55,36 @@ class Distiller(Trainer):
 
 
 def matched(teacher: Sequence[Any], count: int) -> list[Any]:
-    """The teacher's embeddings, and of its layers' states those that `count - 1` layers of a student stand for."""
+    """The teacher's states for a student with `count` states: embeddings, and layers spread evenly."""
     embeddings, *layers = teacher
     return [embeddings, *(layers[i] for i in layers_kept(len(layers), count - 1))]
 
 
-def _watched(model: Any) -> list[Any]:
-    """What the embeddings and each layer of the encoder gave in the last call, float [B, L, H]."""
-    layers = [model.ernie.embeddings, *model.ernie.encoder.layers]
-    seen: list[Any] = [None] * len(layers)
+def record_outputs(layers: Sequence[Any]) -> list[Any]:
+    """A list that, after each call of a model, holds what these layers of it gave."""
+    outputs: list[Any] = [None] * len(layers)
 
-    def keep(place: int) -> Any:
+    def recorder(index: int) -> Any:
         def hook(_layer: Any, _inputs: Any, output: Any) -> None:
-            seen[place] = output[0] if isinstance(output, tuple) else output
+            outputs[index] = output[0] if isinstance(output, tuple) else output
 
         return hook
 
-    for place, layer in enumerate(layers):
-        layer.register_forward_post_hook(keep(place))
-    return seen
+    for index, layer in enumerate(layers):
+        layer.register_forward_post_hook(recorder(index))
+    return outputs
 
 
-def squared_error(ours: Any, theirs: Any, real: Any) -> Any:
-    """Mean squared error; real: float [B, L], the tokens that count in [B, L] or [B, L, C]; None: values of texts."""
-    error = (ours - theirs) ** 2
-    if real is None:
+def encoder_states(model: Any) -> list[Any]:
+    """States of `model.ernie` in its last call, float [B, L, H]: of the embeddings and of each layer."""
+    return record_outputs([model.ernie.embeddings, *model.ernie.encoder.layers])
+
+
+def squared_error(student: Any, teacher: Any, is_real: Any) -> Any:
+    """Mean squared error. is_real: float [B, L], 1 at tokens, for values [B, L] or [B, L, C]; None: values per text."""
+    error = (student - teacher) ** 2
+    if is_real is None:
         return error.mean()
     if error.ndim == 3:
         error = error.mean(-1)
-    return (error * real).sum() / real.sum()
+    return (error * is_real).sum() / is_real.sum()

@@ -19,7 +19,7 @@ def append_row(path: Path, row: Mapping[str, Any]) -> None:
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
-    """All rows, none where there is no file; a last one that a kill cut off is left out."""
+    """All rows, none if there is no file; a last row that a kill cut off is left out."""
     rows: list[dict[str, Any]] = []
     for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
         try:

@@ -43,7 +43,7 @@ class Ranks:
         return self.rank == 0
 
     def agree(self, value: float) -> float:
-        """The first process's value: all must decide alike, or some wait for ever."""
+        """The first process's value: all must decide the same, or some would wait for ever."""
         if self.count == 1:
             return value
         paddle = import_paddle()
@@ -79,7 +79,7 @@ class Work(ABC):
 
     @abstractmethod
     def restore_progress(self, saved: Mapping[str, Any]) -> None:
-        """Take what `progress_json` gave; ConfigError where it is of a run with other settings."""
+        """Take what `progress_json` gave; ConfigError if it is of a run with other settings."""
 
     @abstractmethod
     def begin(self, resumed: bool) -> None:
@@ -91,7 +91,7 @@ class Work(ABC):
 
     @abstractmethod
     def after_step(self) -> bool:
-        """Log and evaluate where it is time; True: save now. `progress` counts the step already."""
+        """Log and evaluate if it is time; returns whether to save now. `progress` already counts the step."""
 
     def is_finished(self) -> bool:
         """Whether to stop before the last step."""
@@ -154,7 +154,7 @@ class Loop:
                 self.on_save()
 
     def restore(self) -> bool:
-        """Take up the saved state; False where there is none."""
+        """Load the saved state; False if there is none."""
         state = find_state(self.folder)
         if state is None:
             return False

@@ -73,6 +73,6 @@ class Optimizer:
 
 
 def check_finite(loss: float, step: int, advice: str, who: str = "") -> None:
-    """CheckpointError where a loss is not a number; advice: what to do, such as `lower --learning-rate`."""
+    """CheckpointError if a loss is not finite; advice: what to do, such as `lower --learning-rate`."""
     if not math.isfinite(loss):
         raise CheckpointError(f"{who}the loss became {loss} at step {step}: {advice}")

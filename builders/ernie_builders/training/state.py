@@ -22,7 +22,7 @@ DISK_FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 def replaced_folder(folder: Path) -> Iterator[Path]:
     """An empty folder to fill, which then takes the place of `folder` in one step.
 
-    Where the disk is full: BuildError, which says what is kept.
+    If the disk is full: BuildError, which says what is kept.
     """
     try:
         with whole_folder(folder) as new:
@@ -38,7 +38,7 @@ def replaced_folder(folder: Path) -> Iterator[Path]:
 
 
 def find_state(output: Path) -> Path | None:
-    """The folder of the last whole state; None where nothing was saved."""
+    """The folder of the last whole state; None if nothing was saved."""
     folder = find_whole(output / STATE)
     return folder if folder is not None and (folder / PROGRESS).is_file() else None
 

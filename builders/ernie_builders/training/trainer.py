@@ -31,7 +31,7 @@ from .optimizer import Optimizer, OptimizerConfig, check_finite
 
 BEST = "best"
 SAVE_SECONDS = 120.0
-EVALUATIONS = 4  # of a run that is given its batches, at least where it has so many
+EVALUATIONS = 4  # at least, in a run that is given its number of batches, if it has as many
 
 
 @dataclass(kw_only=True)
@@ -45,7 +45,7 @@ class FineTuningProgress(Progress):
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """What to fine-tune, on what, and where it is kept."""
+    """What to fine-tune, on what, and where to keep it."""
 
     manifest: Manifest
     config: TrainConfig
@@ -145,7 +145,7 @@ class Trainer(Work):
         return self.progress.step * self.step_batches
 
     def begin(self, resumed: bool) -> None:
-        """Say where a resumed training is."""
+        """Say how far a resumed training is."""
         if resumed and self.ranks.is_first:
             say(f"    resumed after batch {self.batches_done}")
 
@@ -200,7 +200,7 @@ class Trainer(Work):
         return self.kind.loss(outputs, targets)
 
     def after_step(self) -> bool:
-        """Evaluate on the dev rows where it is time."""
+        """Evaluate on the dev rows if it is time."""
         step = self.progress.step
         is_due = step % self.eval_steps == 0 or step == self.steps
         if is_due:
@@ -269,6 +269,6 @@ class Trainer(Work):
 
 
 def with_batches(config: TrainConfig, batches: int, rows: int) -> TrainConfig:
-    """Epochs that come to so many batches over so many rows, with at least EVALUATIONS evaluations."""
+    """Set the epochs so that `rows` rows give `batches` batches, with at least EVALUATIONS evaluations."""
     epochs = (batches + 0.5) / math.ceil(rows / config.batch_size)
     return replace(config, epochs=epochs, evals_per_epoch=max(1, math.ceil(EVALUATIONS / epochs)))

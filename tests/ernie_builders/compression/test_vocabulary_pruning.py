@@ -34,7 +34,7 @@ def test_kept_entries(vocabulary: Path) -> None:
     frequent = [i for i in range(tokenizer.vocab_size) if i not in special][:4]
     token_counts = counts([window(frequent[0]), window(frequent[1], frequent[1], frequent[2])], tokenizer.vocab_size)
     assert set(kept_entries(token_counts, tokenizer, 100)) == special | set(frequent[:3])
-    assert set(kept_entries(token_counts, tokenizer, 100, least=2)) == special | {frequent[1]}
+    assert set(kept_entries(token_counts, tokenizer, 100, min_count=2)) == special | {frequent[1]}
     assert set(kept_entries(token_counts, tokenizer, len(special) + 1)) == special | {frequent[1]}
     kept_ids = kept_entries(token_counts, tokenizer, 100)
     assert kept_ids[0] == tokenizer.pad_id == 0

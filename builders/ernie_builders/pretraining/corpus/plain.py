@@ -65,7 +65,7 @@ def guess_encoding(raw: bytes) -> str:
 
 
 def _sense(sample: bytes, encoding: str) -> float:
-    """The share of common characters among all that are not ASCII; 0 where a twentieth cannot be decoded."""
+    """The share of common characters among all that are not ASCII; 0 if more than a twentieth cannot be decoded."""
     text = sample.decode(encoding, "replace")
     foreign = [char for char in text if char > "\x7f"]
     if not foreign or foreign.count("\ufffd") > len(foreign) / 20:

@@ -39,7 +39,7 @@ def most_frequent(texts: Iterable[str], tokenizer: ErnieTokenizer, size: int, ta
         if len(chunk) == LINES:
             count()
     count()
-    ids = kept_entries(counts, tokenizer, size, least=0)
+    ids = kept_entries(counts, tokenizer, size, min_count=0)
     target.parent.mkdir(parents=True, exist_ok=True)
     write_file(target, "".join(f"{tokenizer.token(int(id))}\n" for id in ids))
     return target

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +35,12 @@ def run(context: Context, finished: Finished, folder: Path) -> Measured:
     items = [e.texts for e in read_split(finished.data, "dev")[:TEXTS]] or list(manifest.examples)
     _, windows = get_kind(manifest.kind).documents(items, tokenizer, manifest)
     built = {
-        name: Built(output.result.engine, output.folder / output.result.file, output.result.settings)
+        name: Built(
+            engine=output.result.engine, file=output.folder / output.result.file, settings=output.result.settings
+        )
         for name, output in exported.items()
     }
-    speeds = measure(built, windows, folder)
+    speeds = {name: asdict(figures) for name, figures in measure(built, windows, folder).items()}
     (folder / "windows.npz").unlink()
     return Measured(variants=speeds, machine=machine(), rounds=ROUNDS, texts=texts_measured(windows))
 
