@@ -114,7 +114,7 @@ def encoder_layer(checkpoint: Checkpoint, seed: int) -> Any:
     """A Paddle layer with the encoder as `.ernie`, called with int64 [B, L]."""
     paddle = import_paddle()
 
-    class Encoder(paddle.nn.Layer):  # type: ignore[name-defined]
+    class Encoder(paddle.nn.Layer):  # type: ignore[name-defined, misc]
         def __init__(self, config: Any) -> None:
             super().__init__()
             from paddlenlp.transformers import ErnieModel

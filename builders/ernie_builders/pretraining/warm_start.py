@@ -92,17 +92,17 @@ def cooccurrences(stream: Stream, entries: int) -> np.ndarray:
 def word_vectors(counts: np.ndarray, dimensions: int, seed: int) -> np.ndarray:
     """Vectors float32 [entries, dimensions] of mean 0 and standard deviation SPREAD."""
     rows = counts.sum(axis=1, keepdims=True)
-    smooth = rows[:, 0] ** SMOOTHING
-    smooth /= max(smooth.sum(), 1e-9)
+    smoothed = rows[:, 0] ** SMOOTHING
+    smoothed /= max(smoothed.sum(), 1e-9)
     with np.errstate(divide="ignore", invalid="ignore"):
-        table = np.log(counts / (rows * smooth[None]))
+        table = np.log(counts / (rows * smoothed[None]))
     table = np.nan_to_num(np.maximum(table, 0), nan=0.0, posinf=0.0).astype(np.float32)
     rank = min(dimensions + 10, len(table))
     basis = np.random.default_rng(seed).standard_normal((len(table), rank), np.float32)
     for _ in range(4):
         basis, _ = np.linalg.qr(table @ (table.T @ basis))
     left, values, _ = np.linalg.svd(basis.T @ table, full_matrices=False)
-    vectors = (basis @ left)[:, :dimensions] * np.sqrt(values[:dimensions])
+    vectors: np.ndarray = (basis @ left)[:, :dimensions] * np.sqrt(values[:dimensions])
     if vectors.shape[1] < dimensions:
         vectors = np.pad(vectors, ((0, 0), (0, dimensions - vectors.shape[1])))
     vectors -= vectors.mean(axis=0)

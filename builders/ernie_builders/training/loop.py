@@ -49,7 +49,7 @@ class Ranks:
         paddle = import_paddle()
         shared = paddle.to_tensor([value], dtype="float64")
         paddle.distributed.broadcast(shared, src=0)
-        return float(shared)
+        return float(shared.item())
 
     def seed(self, seed: int, step: int) -> None:
         """Seed Paddle (dropout) for a step of this process."""

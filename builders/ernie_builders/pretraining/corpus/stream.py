@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -91,7 +92,8 @@ def save_array(path: Path, array: np.ndarray) -> None:
     """np.save, but with the errno of a full disk in its error."""
     array = np.ascontiguousarray(array)
     with path.open("wb") as file:
-        np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
+        header: Any = np.lib.format  # its functions have no types
+        header.write_array_header_1_0(file, header.header_data_from_array_1_0(array))
         file.write(array.data)
 
 
