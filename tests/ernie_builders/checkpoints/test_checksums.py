@@ -1,4 +1,4 @@
-"""What ships is what was made: checksums, cards, and a refusal to load a file that is not what its checksum says."""
+"""Shipped files: their checksums and cards, and a refusal to load a file that differs from its checksum."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def flip(path: Path, place: int = -100) -> None:
 @pytest.mark.parametrize(
     "name", [f"encoder/{ENCODER}", "checkpoints/tnews/delta.xz", "vocab/ernie_2.0_en.txt", "encoder/vocab.txt"]
 )
-def test_a_flipped_bit_is_found(assets: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_flipped_bit_is_reported(assets: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert shipped.main(["--assets", str(assets), "verify"]) == 0
     assert "every checksum is right" in capsys.readouterr().out
     flip(assets / name)
@@ -76,7 +76,7 @@ def test_each_fault_has_its_line(assets: Path) -> None:
         assert sum(says in fault for fault in faults) == 1, says
 
 
-def test_a_card_that_is_none(assets: Path) -> None:
+def test_faulty_cards(assets: Path) -> None:
     card = assets / "checkpoints/ocnli/card.json"
     for text, says in (("[]", "has no title: not a card"), ("{", "not JSON")):
         card.write_text(text)
@@ -127,7 +127,7 @@ def test_a_damaged_asset_is_not_loaded(assets: Path, monkeypatch: pytest.MonkeyP
 def test_a_saved_checkpoint_has_its_entry(
     finished: Place, place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is written among the assets is listed at once; what others had stays."""
+    """A file written among the assets is listed at once; the other entries stay."""
     shutil.copytree(finished.cache, place.cache)
     shutil.copytree(finished.output, place.output)
     assets = tmp_path / "assets"

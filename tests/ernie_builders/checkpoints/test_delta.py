@@ -1,4 +1,4 @@
-"""Packed weights come back within half a step, without a drift that adds up, and take few bits."""
+"""Packed weights are within half a step of the original, their errors do not accumulate, and they take few bits."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_every_weight_is_within_half_its_step(base: Weights) -> None:
         assert (np.abs(decoded - value) <= tensor.steps() / 2 + 1e-6).all(), tensor.name
 
 
-def test_what_every_token_passes_through_is_finer() -> None:
+def test_weights_that_every_token_passes_have_finer_steps() -> None:
     assert plan(MATRIX, (16, 64), STEP).steps() == pytest.approx(1.4 * STEP)
     for name, shape in ((TYPES, (4, 16)), ("ernie.pooler.dense.bias", (16,)), ("classifier.weight", (16, 5))):
         assert plan(name, shape, STEP).steps() == pytest.approx(STEP / 16)
@@ -73,8 +73,8 @@ def test_what_every_token_passes_through_is_finer() -> None:
     assert (words[4000:] == STEP).all()
 
 
-def test_small_changes_of_one_direction_are_not_lost(base: Weights) -> None:
-    """A tenth of a step everywhere: plain rounding would make it 0."""
+def test_small_changes_in_one_direction_are_not_lost(base: Weights) -> None:
+    """A tenth of a step everywhere: plain rounding would give 0."""
     weights = {**base, MATRIX: base[MATRIX] + np.float32(0.1 * STEP)}
     back = decode(encode(weights, STEP, base, "b"), base, "here")
     assert (back[MATRIX] - base[MATRIX]).mean() == pytest.approx(0.1 * STEP, rel=0.05)
@@ -89,15 +89,15 @@ def test_the_error_does_not_depend_on_the_change(base: Weights) -> None:
     assert error.std() == pytest.approx(1.4 * STEP / np.sqrt(12), rel=0.02)
 
 
-def test_bits(base: Weights) -> None:
-    """Near the entropy of the numbers, and next to nothing for what did not change."""
+def test_bits_per_weight(base: Weights) -> None:
+    """Near the entropy of the changes, and almost none for weights that did not change."""
     packed = encode(trained(base), STEP, base, "b")
     assert 8 * len(packed.packed) / packed.values < 1.7
     same = encode(base, STEP, base, "b")
     assert len(same.packed) < 300
 
 
-def test_large_numbers_and_no_base() -> None:
+def test_large_values_without_a_base() -> None:
     """Layer norms are around 1, hundreds of fine steps; a table may hold what takes three bytes."""
     weights = {
         "ernie.norm.weight": np.array([1, -1, 0.5, 3000], np.float32),
@@ -110,7 +110,7 @@ def test_large_numbers_and_no_base() -> None:
         np.testing.assert_allclose(back[name], value, atol=STEP / 2 + 1e-4)
 
 
-def test_another_shape_is_stored_as_it_is(base: Weights) -> None:
+def test_a_tensor_of_another_shape_is_stored_in_full(base: Weights) -> None:
     longer = np.concatenate([base[TYPES], base[TYPES]])
     back = decode(encode({**base, TYPES: longer}, STEP, base, "b"), base, "here")
     np.testing.assert_allclose(back[TYPES], longer, atol=STEP / 16)
@@ -123,8 +123,8 @@ def test_the_same_input_gives_the_same_bytes(base: Weights) -> None:
     assert encode(backwards, STEP, base, "b") == first
 
 
-def test_the_noise_is_the_same_for_ever() -> None:
-    """A numpy that drew another stream would read every shipped checkpoint wrongly."""
+def test_the_noise_never_changes() -> None:
+    """If numpy drew another stream, every shipped checkpoint would decode wrongly."""
     noise = Tensor(MATRIX, (2, 2), STEP).dither()
     assert noise.min() >= -0.5
     assert noise.max() < 0.5
@@ -133,7 +133,7 @@ def test_the_noise_is_the_same_for_ever() -> None:
     )
 
 
-def test_fingerprint_is_of_values(base: Weights) -> None:
+def test_the_fingerprint_depends_on_the_values_only(base: Weights) -> None:
     assert fingerprint(dict(reversed(base.items()))) == fingerprint(base)
     assert fingerprint({n: v.astype(np.float64) for n, v in base.items()}) == fingerprint(base)
     changed = {**base, TYPES: np.nextafter(base[TYPES], np.float32(9))}
@@ -142,12 +142,12 @@ def test_fingerprint_is_of_values(base: Weights) -> None:
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e12])
-def test_what_cannot_be_stored(value: float) -> None:
+def test_values_that_cannot_be_stored(value: float) -> None:
     with pytest.raises(CheckpointError, match=r"^w: has a value that steps of 0\.02 do not reach$"):
         encode({"w": np.full((300, 300), value, np.float32)}, STEP)
 
 
-def test_bytes_that_are_not_the_tensors(base: Weights) -> None:
+def test_bytes_that_do_not_decode_to_the_tensors(base: Weights) -> None:
     packed = encode(base, STEP, base, "b")
     fewer = replace(packed, tensors=packed.tensors[:-1])
     bomb = replace(packed, packed=lzma.compress(bytes(1 << 26)))
@@ -158,7 +158,7 @@ def test_bytes_that_are_not_the_tensors(base: Weights) -> None:
             decode(wrong, base, "here")
 
 
-def test_a_bomb_is_not_unpacked(base: Weights, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_decompression_bomb_is_not_unpacked(base: Weights, monkeypatch: pytest.MonkeyPatch) -> None:
     """At most 5 bytes a weight are ever unpacked."""
     sizes = []
     packed = replace(encode({"w": base[TYPES]}, STEP), packed=lzma.compress(bytes(1 << 26)))
@@ -167,5 +167,5 @@ def test_a_bomb_is_not_unpacked(base: Weights, monkeypatch: pytest.MonkeyPatch) 
     assert sizes == [5 * base[TYPES].size + 2]
 
 
-def test_reference_is_named(base: Weights) -> None:
+def test_the_base_is_named(base: Weights) -> None:
     assert encode(base, STEP, base, "b").base == Reference("b", fingerprint(base))

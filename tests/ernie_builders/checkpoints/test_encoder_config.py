@@ -41,7 +41,7 @@ def no_weights(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("name", ["encoder", "checkpoints/tnews", "checkpoints/faq_ranking"])
-def test_no_weight_file_of_what_ships_is_opened(name: str, no_weights: None) -> None:
+def test_no_shipped_weight_file_is_opened(name: str, no_weights: None) -> None:
     folder = ASSETS / name
     config, vocabulary = read_config(folder), vocabulary_of(folder)
     assert config.to_json().items() <= json.loads((folder / "config.json").read_text(encoding="utf-8")).items()
@@ -52,12 +52,12 @@ def test_no_weight_file_of_what_ships_is_opened(name: str, no_weights: None) -> 
         read_checkpoint(folder)
 
 
-def test_weights_that_cannot_be_read_do_not_matter(tmp_path: Path, vocabulary: Path) -> None:
+def test_unreadable_weights_do_not_matter(tmp_path: Path, vocabulary: Path) -> None:
     folder = write_hugging_face(tmp_path / "model", random_hugging_face(), CONFIG, vocabulary)
-    whole = read_checkpoint(folder)
+    checkpoint = read_checkpoint(folder)
     (folder / "model.safetensors").write_bytes(b"damaged")
-    assert read_config(folder) == whole.config
-    assert vocabulary_of(folder) == whole.vocabulary
+    assert read_config(folder) == checkpoint.config
+    assert vocabulary_of(folder) == checkpoint.vocabulary
 
 
 def test_the_shape_of_a_random_encoder_draws_no_weights(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,7 +66,7 @@ def test_the_shape_of_a_random_encoder_draws_no_weights(monkeypatch: pytest.Monk
     assert vocabulary_of_base_model("random:3x24x2:ernie_2.0_en").name == "ernie_2.0_en.txt"
 
 
-def test_written_as_it_was_read(tmp_path: Path, base_model: Path) -> None:
+def test_a_configuration_is_written_as_it_was_read(tmp_path: Path, base_model: Path) -> None:
     source = read_checkpoint(base_model)
     options = {"thresholds": {"上海": 0.25}}
     config = parse_config({**CONFIG, "task_options": options, "id2label": {"0": "好"}, "task_id": None}, "")

@@ -1,4 +1,4 @@
-"""The pre-training head, wherever a model directory has it, and what is none."""
+"""The pre-training head, in whichever file of a model directory it is, and faulty heads."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def expected_scores(hidden: np.ndarray, table: np.ndarray, head: Weights) -> np.
 
 
 @pytest.mark.parametrize("spare", [0, 7], ids=["full vocabulary", "spare rows"])
-def test_the_head_says_what_its_weights_say(directory: Path, encoder: Weights, spare: int) -> None:
+def test_the_head_computes_the_documented_scores(directory: Path, encoder: Weights, spare: int) -> None:
     import paddle
 
     used = ENTRIES - spare  # rows of the table behind the vocabulary are never an answer
@@ -113,7 +113,7 @@ def test_the_head_says_what_its_weights_say(directory: Path, encoder: Weights, s
     np.testing.assert_allclose(outputs["top_scores"], np.take_along_axis(expected, order, -1), atol=2e-5)
 
 
-def test_what_is_no_pretraining_head(tmp_path: Path, vocabulary: Path, encoder: Weights) -> None:
+def test_faulty_pretraining_heads(tmp_path: Path, vocabulary: Path, encoder: Weights) -> None:
     bare = write_hugging_face(tmp_path / "bare", encoder, CONFIG, vocabulary)
     with pytest.raises(CheckpointError, match=r"bare: has no pre-training head \(cls.predictions.transform.weight"):
         KIND.prepare(read_checkpoint(bare))
@@ -135,8 +135,8 @@ def test_what_is_no_pretraining_head(tmp_path: Path, vocabulary: Path, encoder: 
         KIND.prepare(read_checkpoint(folder))
 
 
-def test_other_kinds_take_the_encoder_alone() -> None:
-    """The head would change the keys of their finished trainings."""
+def test_other_kinds_take_only_the_encoder() -> None:
+    """The head would change the keys of their finished fine-tuning stages."""
     base = find_base_model("embedded")
     assert get_builder_kind("sequence_classification").prepare(base) is base and not base.has_head
     assert with_pretraining_head(base).has_head

@@ -1,4 +1,4 @@
-"""Encoders without weights: their shape is as stated, a seed means the same weights, and they learn English."""
+"""Random encoders: they have the stated shape, the same weights for the same seed, and they learn English."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ patience = 12
 """
 
 
-def test_the_weights_are_those_of_the_stated_encoder() -> None:
+def test_the_weights_have_the_stated_shape() -> None:
     transformers = import_paddlenlp()
     base = find_base_model("random:3x24x2:ernie_2.0_en")
     assert base.config.vocab_size == 30_522 and base.config.intermediate_size == 96
@@ -120,12 +120,12 @@ def test_the_weights_are_those_of_the_stated_encoder() -> None:
     assert not base.has_head
 
 
-def test_the_seed_means_the_weights() -> None:
-    first, again, other = (find_base_model(NAME, seed).weights for seed in (3, 3, 4))
-    assert all((first[name] == again[name]).all() for name in first)
+def test_the_seed_determines_the_weights() -> None:
+    first, repeated, other_seed = (find_base_model(NAME, seed).weights for seed in (3, 3, 4))
+    assert all((first[name] == repeated[name]).all() for name in first)
     drawn = [name for name in first if first[name].ndim == 2]
     assert len(drawn) == 3 + 2 * 6
-    assert max(float(np.mean(first[name] == other[name])) for name in drawn) < 1e-3
+    assert max(float(np.mean(first[name] == other_seed[name])) for name in drawn) < 1e-3
     # Known numbers: a checkpoint's card names the seed, so it must mean the same everywhere.
     start = first["ernie.embeddings.word_embeddings.weight"][0, :3]
     assert start.tolist() == pytest.approx([0.048342999, 0.0028552513, -0.010253734], abs=1e-7)
@@ -136,11 +136,11 @@ def test_the_seed_means_the_weights() -> None:
     [
         ("random:2x16x2", "random:2x16x2", 8_000),
         ("random:2x16x2:ernie_2.0_en", "random:2x16x2:ernie_2.0_en", 30_522),
-        ("random:02x16x2:{folder}/mine.txt", "random:2x16x2:mine", 400),
+        ("random:02x16x2:{folder}/small.txt", "random:2x16x2:small", 400),
     ],
 )
 def test_vocabularies(name: str, shown: str, entries: int, vocabulary: Path, tmp_path: Path) -> None:
-    (tmp_path / "mine.txt").write_bytes(vocabulary.read_bytes())
+    (tmp_path / "small.txt").write_bytes(vocabulary.read_bytes())
     base = find_base_model(name.format(folder=tmp_path))
     assert base.name == base.where == shown  # no path of this machine
     assert len(base.weights["ernie.embeddings.word_embeddings.weight"]) == entries
@@ -160,7 +160,7 @@ def test_vocabularies(name: str, shown: str, entries: int, vocabulary: Path, tmp
         ("random:2x128x2:bert", r"bert is no vocabulary file, and none that ships \(ernie_2.0_en\)"),
     ],
 )
-def test_what_is_no_random_encoder(name: str, says: str) -> None:
+def test_faulty_names_of_random_encoders(name: str, says: str) -> None:
     with pytest.raises(CheckpointError, match=f"^--base-model {name}: .*{says}"):
         find_base_model(name)
 
@@ -193,7 +193,7 @@ def build(folder: Path, data: Path, tasks: str, *more: str) -> int:
     return build_all.main([str(part) for part in arguments])
 
 
-def test_it_learns_english(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_random_encoder_learns_english(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Forty sentences are enough to beat the majority class, through the exported graph."""
     rows = [(text, "1") for text in GOOD] + [(text, "0") for text in BAD]
     for split, examples in (("train", rows), ("dev", DEV)):
@@ -210,7 +210,7 @@ def test_it_learns_english(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert figures["rows"] == len(DEV) and figures["metrics"]["accuracy"] >= majority + 20
 
 
-def test_one_line_for_a_wrong_name(
+def test_a_faulty_name_is_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], one_line: Callable[..., str]
 ) -> None:
     (tmp_path / "films").mkdir()

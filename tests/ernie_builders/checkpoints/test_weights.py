@@ -1,4 +1,4 @@
-"""Weights of every storage and directory arrive as they are."""
+"""Weights in every storage format and directory layout are read exactly."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def test_no_downloaded_name_reaches_the_network(monkeypatch: pytest.MonkeyPatch,
     )
 
 
-def test_spare_embedding_rows_are_fine(tmp_path: Path, vocabulary: Path) -> None:
+def test_embedding_rows_beyond_the_vocabulary_are_accepted(tmp_path: Path, vocabulary: Path) -> None:
     entries = vocabulary.read_text(encoding="utf-8").splitlines()
     fewer = tmp_path / "vocab.txt"
     fewer.write_text("\n".join(entries[:-20]), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The compact form on disk: read like any other checkpoint, or refused by one line that says what is wrong."""
+"""The compact form on disk is read like any other checkpoint; faulty files are refused in one clear line."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def change_header(folder: Path, change: Callable[[dict[str, Any]], object]) -> N
     (folder / HEADER).write_text(json.dumps(header), encoding="utf-8")
 
 
-def test_read_like_any_other(folder: Path, base: Path, trained: Weights) -> None:
+def test_a_compact_checkpoint_is_read_like_any_other(folder: Path, base: Path, trained: Weights) -> None:
     checkpoint = read_checkpoint(folder)
     assert checkpoint.weights.keys() == trained.keys()
     for name, value in trained.items():
@@ -74,20 +74,20 @@ def test_read_like_any_other(folder: Path, base: Path, trained: Weights) -> None
     assert sorted(path.name for path in folder.iterdir()) == ["config.json", HEADER, PACKED]
 
 
-def test_small(folder: Path, trained: Weights) -> None:
-    """Less than a third of a byte a weight, at this size of changes and with a tiny model's many fine steps."""
+def test_the_packed_size(folder: Path, trained: Weights) -> None:
+    """Less than a third of a byte per weight, for changes of this size and a tiny model's many fine steps."""
     size = (folder / PACKED).stat().st_size
     assert size < sum(value.size for value in trained.values()) / 3
 
 
-def test_the_same_bytes_again(folder: Path, trained: Weights, vocabulary: Path, tmp_path: Path) -> None:
+def test_writing_again_gives_the_same_bytes(folder: Path, trained: Weights, vocabulary: Path, tmp_path: Path) -> None:
     write_compact(tmp_path / "d", {**CONFIG, "task_options": OPTIONS}, trained, vocabulary, STEP, "tiny")
     for path in folder.iterdir():
         assert (tmp_path / "d" / path.name).read_bytes() == path.read_bytes()
 
 
-def test_no_base(tmp_path: Path, trained: Weights, vocabulary: Path, base: Path) -> None:
-    """Trained from what does not ship: complete in itself, but for a vocabulary that ships."""
+def test_a_checkpoint_without_a_base(tmp_path: Path, trained: Weights, vocabulary: Path, base: Path) -> None:
+    """Trained from a base that does not ship: it holds all weights and refers only to a vocabulary that ships."""
     write_compact(tmp_path / "c", CONFIG, trained, vocabulary, STEP, None)
     assert json.loads((tmp_path / "c" / HEADER).read_text())["base"] is None
     (base / "model.safetensors").unlink()
@@ -96,17 +96,17 @@ def test_no_base(tmp_path: Path, trained: Weights, vocabulary: Path, base: Path)
         assert np.abs(checkpoint.weights[name] - value).max() <= 1.4 * STEP / 2 + 1e-6, name
 
 
-def test_own_vocabulary(tmp_path: Path, trained: Weights, vocabulary: Path) -> None:
-    other = tmp_path / "other.txt"
-    other.write_bytes(vocabulary.read_bytes().replace(b"\n", b"\r\n"))
-    write_compact(tmp_path / "c", CONFIG, trained, other, STEP, "tiny")
+def test_a_vocabulary_that_does_not_ship_is_stored(tmp_path: Path, trained: Weights, vocabulary: Path) -> None:
+    own_vocabulary = tmp_path / "other.txt"
+    own_vocabulary.write_bytes(vocabulary.read_bytes().replace(b"\n", b"\r\n"))
+    write_compact(tmp_path / "c", CONFIG, trained, own_vocabulary, STEP, "tiny")
     assert read_checkpoint(tmp_path / "c").vocabulary == tmp_path / "c" / "vocab.txt"
-    assert (tmp_path / "c" / "vocab.txt").read_bytes() == other.read_bytes()
+    assert (tmp_path / "c" / "vocab.txt").read_bytes() == own_vocabulary.read_bytes()
     (tmp_path / "c" / "vocab.txt").unlink()
     assert refusal(tmp_path / "c").endswith("c: no vocab.txt")
 
 
-def test_a_vocabulary_that_ships_alone(tmp_path: Path, vocabulary: Path) -> None:
+def test_a_vocabulary_that_ships_without_an_encoder(tmp_path: Path, vocabulary: Path) -> None:
     english = ASSETS / "vocab" / "ernie_2.0_en.txt"
     config = {**CONFIG, "vocab_size": len(english.read_bytes().split(b"\n"))}
     weights = from_hugging_face(random_hugging_face(config=config))
@@ -115,7 +115,7 @@ def test_a_vocabulary_that_ships_alone(tmp_path: Path, vocabulary: Path) -> None
     assert not (tmp_path / "c" / "vocab.txt").exists()
 
 
-def test_one_form_replaces_the_other(folder: Path, trained: Weights, vocabulary: Path) -> None:
+def test_each_form_replaces_the_other(folder: Path, trained: Weights, vocabulary: Path) -> None:
     write_checkpoint(folder, CONFIG, trained, vocabulary)
     assert sorted(path.name for path in folder.iterdir()) == ["config.json", "model.safetensors", "vocab.txt"]
     np.testing.assert_array_equal(read_checkpoint(folder).weights["slots.weight"], trained["slots.weight"])
@@ -123,7 +123,7 @@ def test_one_form_replaces_the_other(folder: Path, trained: Weights, vocabulary:
     assert sorted(path.name for path in folder.iterdir()) == ["config.json", HEADER, PACKED]
 
 
-def test_another_base(folder: Path, base: Path, vocabulary: Path) -> None:
+def test_a_changed_base(folder: Path, base: Path, vocabulary: Path) -> None:
     write_hugging_face(base, random_hugging_face(seed=8), CONFIG, vocabulary)
     message = refusal(folder)
     assert f"{folder}: holds what training changed in the encoder tiny " in message
@@ -131,14 +131,14 @@ def test_another_base(folder: Path, base: Path, vocabulary: Path) -> None:
     assert message.endswith(": put that encoder back, or train again from this one")
 
 
-def test_no_such_base(folder: Path, base: Path) -> None:
+def test_a_missing_base(folder: Path, base: Path) -> None:
     shutil.move(base, base.with_name("elsewhere"))
     assert refusal(folder) == f"{folder}: holds what training changed in the encoder tiny, but it is not at {base}"
     change_header(folder, lambda header: header["base"].update(name="ernie-9"))
     assert refusal(folder) == f"{folder}: holds what training changed in the encoder ernie-9, but known are tiny"
 
 
-def test_another_vocabulary(folder: Path, base: Path) -> None:
+def test_a_changed_vocabulary(folder: Path, base: Path) -> None:
     path = base / "vocab.txt"
     path.write_bytes(path.read_bytes().replace(b"[MASK]", b"[mask]"))
     message = refusal(folder)
@@ -151,7 +151,7 @@ def test_another_vocabulary(folder: Path, base: Path) -> None:
     assert refusal(folder).endswith(", which is not there: put that file back")
 
 
-def test_damage(folder: Path) -> None:
+def test_damaged_files(folder: Path) -> None:
     data = (folder / PACKED).read_bytes()
     (folder / PACKED).write_bytes(data[:-9])
     assert refusal(folder) == (
@@ -179,14 +179,14 @@ def test_damage(folder: Path) -> None:
         (lambda h: h["tensors"].append(["w", [1 << 20, 1 << 20], 0.1, 0]), "tells of more than 536,870,912 weights"),
     ],
 )
-def test_a_header_that_makes_no_sense(folder: Path, change: Callable[[dict[str, Any]], object], says: str) -> None:
+def test_an_inconsistent_header(folder: Path, change: Callable[[dict[str, Any]], object], says: str) -> None:
     change_header(folder, change)
     message = refusal(folder)
     assert message.startswith(f"{folder / HEADER}: ")
     assert says in message
 
 
-def test_a_header_that_is_no_json(folder: Path) -> None:
+def test_a_header_that_is_not_json(folder: Path) -> None:
     (folder / HEADER).write_bytes(b"\xff")
     assert refusal(folder).startswith(f"{folder / HEADER}: not a header of packed weights (UnicodeDecodeError: ")
     (folder / HEADER).write_text("[]")
@@ -201,7 +201,7 @@ def test_a_header_of_other_tensors(folder: Path) -> None:
 @pytest.mark.parametrize(
     "folder", sorted(path for path in (ASSETS / "checkpoints").iterdir() if path.is_dir()), ids=lambda path: path.name
 )
-def test_what_ships(folder: Path) -> None:
+def test_the_checkpoints_that_ship(folder: Path) -> None:
     """Every checkpoint belongs to the encoder that ships, holds no second vocabulary, and its card tells its size."""
     checkpoint = read_checkpoint(folder)
     assert isinstance(checkpoint, Checkpoint)

@@ -1,4 +1,4 @@
-"""A Hugging Face model says through Paddle what its documentation says, to the last digits."""
+"""A Hugging Face model in Paddle computes what its documentation says, to the last digits."""
 
 from __future__ import annotations
 
@@ -102,5 +102,5 @@ def test_hugging_face_is_exact(
         np.abs(logits - expected_logits).max(),
     )
     assert worst <= 1e-5
-    other = hugging_face_forward(weights, ids, types_, 1e-5 if epsilon < 1e-6 else 1e-12, task_id)[0]
-    assert np.abs(other - expected)[real].max() > 1e-3, "a wrong epsilon would not be seen"
+    wrong_epsilon = hugging_face_forward(weights, ids, types_, 1e-5 if epsilon < 1e-6 else 1e-12, task_id)[0]
+    assert np.abs(wrong_epsilon - expected)[real].max() > 1e-3, "a wrong epsilon would go unnoticed"

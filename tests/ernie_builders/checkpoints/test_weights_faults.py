@@ -1,4 +1,4 @@
-"""Directories that hold no usable weights are refused by one line."""
+"""Directories without usable weights are refused in one line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""tasks.toml: what is wrong is named with file, task and field."""
+"""tasks.toml: every fault is reported with its file, task and field."""
 
 from __future__ import annotations
 

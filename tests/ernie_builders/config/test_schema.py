@@ -1,4 +1,4 @@
-"""Tables become dataclasses, nested ones too; what does not fit is named with its whole path."""
+"""Tables become dataclasses, nested ones too; a value that does not fit is reported with its full path."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_nested_tables_and_lists() -> None:
         ({"part": {"size": 1}, "perhaps": {"size": "3"}}, "w.perhaps.size: expected int, found '3'"),
     ],
 )
-def test_what_does_not_fit(table: Any, says: str) -> None:
+def test_values_that_do_not_fit(table: Any, says: str) -> None:
     with pytest.raises(ConfigError) as raised:
         parse_table(Whole, table, "w")
     assert str(raised.value) == says

@@ -1,4 +1,4 @@
-"""The table [tasks.X.serving]: what it refuses."""
+"""The table [tasks.X.serving]: faults that are refused."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..places import Place, copied
 
 
 @pytest.mark.parametrize("wrong", [{"slo_ms": -1}, {"queue_size": -5}, {"call_tokens": -2}, {"instances": 0}])
-def test_refused(wrong: dict[str, int]) -> None:
+def test_faulty_values_are_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(ConfigError, match=rf"serving.{next(iter(wrong))} is -?\d+"):
         ServingConfig(**wrong)
 

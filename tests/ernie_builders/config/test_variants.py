@@ -47,13 +47,13 @@ def test_strategies_as_paddlenlp_calls_them() -> None:
         ("bf16-ort", "bf16 runs in ov, not in ort"),
     ],
 )
-def test_what_is_no_recipe(name: str, says: str) -> None:
+def test_faulty_recipes(name: str, says: str) -> None:
     with pytest.raises(ConfigError, match=says) as error:
         parse_variant(name)
     assert repr(name) in str(error.value)
 
 
-def test_lists() -> None:
+def test_lists_of_variants() -> None:
     check_variants(["fp32", "int8", "int8-ort"])
     check_variants(["fp32", "int8-ort"], "entropy")
     with pytest.raises(ConfigError, match="`entropy` is ONNX Runtime's: int8-ort"):
@@ -70,7 +70,7 @@ def test_settings() -> None:
         CompressConfig(calibration="magic")
 
 
-def test_parts_in_float() -> None:
+def test_parts_that_stay_in_float() -> None:
     assert parse_variant("int8-f2").floats == 2
     assert parse_variant("int8").floats == 0
     with pytest.raises(ConfigError, match="f2 goes with int8"):

@@ -1,4 +1,4 @@
-"""Reading comprehension: what is taught of an answer where the context is cut off, or some of its windows."""
+"""Reading comprehension: training targets where the context, or some of its windows, are cut off."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def tokenizer() -> ErnieTokenizer:
     return ErnieTokenizer.from_vocab(ASSETS / "encoder" / "vocab.txt")
 
 
-def taught(tokenizer: ErnieTokenizer, answer: str, overflow: str, windows_per_text: int = 0) -> list[str]:
-    """The texts that rows point at, "" for [CLS]; windows hold ten characters of the context."""
+def target_texts(tokenizer: ErnieTokenizer, answer: str, overflow: str, windows_per_text: int = 0) -> list[str]:
+    """The texts of the rows' targets, "" for [CLS]; a window holds ten characters of the context."""
     manifest = manifest_with(
         0, "question_answering", limits=Limits(max_length=15, doc_stride=5, overflow=overflow), options=OPTIONS
     )
     start, spans = CONTEXT.index(answer), []
-    # Many questions: of windows without the answer only some are taught.
+    # Many questions, since only some of the windows without the answer become rows.
     examples = [
         Example((f"{a}{b}", CONTEXT), {"id": "1", "answers": [{"text": answer, "start": start}]}, 1)
         for a in "天地玄黄宇宙洪荒"
@@ -42,7 +42,7 @@ def taught(tokenizer: ErnieTokenizer, answer: str, overflow: str, windows_per_te
 
 
 @pytest.mark.parametrize(
-    ("answer", "overflow", "windows", "whole"),
+    ("answer", "overflow", "windows", "complete"),
     [
         ("酉戌亥", "window", 0, True),
         ("辛壬癸", "window", 0, True),
@@ -54,9 +54,9 @@ def taught(tokenizer: ErnieTokenizer, answer: str, overflow: str, windows_per_te
         ("酉戌亥", "window", 2, True),
     ],
 )
-def test_an_answer_is_taught_whole_or_not_at_all(
-    tokenizer: ErnieTokenizer, answer: str, overflow: str, windows: int, whole: bool
+def test_an_answer_is_a_target_only_as_a_whole(
+    tokenizer: ErnieTokenizer, answer: str, overflow: str, windows: int, complete: bool
 ) -> None:
-    spans = taught(tokenizer, answer, overflow, windows)
+    spans = target_texts(tokenizer, answer, overflow, windows)
     assert set(spans) <= {answer, ""}
-    assert spans.count(answer) >= 64 if whole else spans and answer not in spans
+    assert spans.count(answer) >= 64 if complete else spans and answer not in spans

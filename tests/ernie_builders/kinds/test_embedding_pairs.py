@@ -1,4 +1,4 @@
-"""An embedding is evaluated on the two texts of each pair: other examples would be paired with their neighbours."""
+"""Embeddings are evaluated on pairs of texts: unpaired examples are refused, not paired with their neighbours."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..tiny import manifest_with
 
 
 @pytest.mark.parametrize(("rows", "good"), [((1, 1, 2, 2), True), ((1, 2, 3, 4), False), ((1, 1, 2), False)])
-def test_pairs_are_texts_of_one_row(rows: tuple[int, ...], good: bool) -> None:
+def test_the_two_texts_of_a_pair_come_from_one_row(rows: tuple[int, ...], good: bool) -> None:
     kind, manifest = get_builder_kind("embedding"), manifest_with(0, "embedding", options={"dimension": 2})
     examples = [Example(("好",), row, row) for row in rows]
     answers: list[Answer | str] = [Answer({}, {"EMBEDDING": np.array([3, 4], np.float32)}) for row in rows]

@@ -56,7 +56,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
 
 
 def test_the_embedded_encoder_fills_blanks(built: Built) -> None:
-    """Better than to say the commonest token every time, far better than chance (1 of 8,000)."""
+    """Better than always answering the commonest token, and far better than chance (1 in 8,000)."""
     figures = built.done("evaluate")
     targets = Counter(word for example in read(SAMPLE, COLUMNS) for word in example.target)
     commonest = 100 * targets.most_common(1)[0][1] / targets.total()
@@ -74,7 +74,7 @@ def test_an_easy_blank(built: Built) -> None:
     assert isinstance(late, Answer) and late.result["windows"] == 1 and late.result["tokens"] == 446
 
 
-def test_published_whole(built: Built) -> None:
+def test_the_published_model(built: Built) -> None:
     manifest = Manifest.load(built.repository / "fill_mask/1/manifest.json")
     tokens = manifest.options["tokens"].split("\n")
     assert tokens == (ASSETS / "encoder/vocab.txt").read_text(encoding="utf-8").splitlines()
@@ -87,7 +87,7 @@ def test_published_whole(built: Built) -> None:
     assert sum(t.dims[:] == [len(tokens), 312] for t in graph.initializer) == 1  # the decoder's table is the words'
 
 
-def test_the_steps_say_what_the_pipeline_says(built: Built) -> None:
+def test_the_steps_answer_as_the_pipeline(built: Built) -> None:
     pipeline = Pipeline.load(built.repository, "fill_mask")
     texts = [*(e.texts[0] for e in read(SAMPLE, COLUMNS)), "没有空", f"{MASK}{'好的' * 90}{MASK}"]
     answers = pipeline.predict([(text,) for text in texts])
@@ -115,7 +115,7 @@ def test_a_model_without_a_head_is_refused_before_any_work(
 
 
 def test_a_checkpoint_is_published_like_a_base_model(built: Built, tmp_path: Path) -> None:
-    """The stage's own directory, with the head among the weights, is a source as good as the first."""
+    """The stage's directory, with the head among its weights, serves as a base model like the first one."""
     (best,) = (built.cache / "fill_mask" / "fine-tune").glob("*/best")
     first = find_base_model("embedded")
     ours, theirs = KIND.prepare(read_checkpoint(best)).weights, KIND.prepare(replace(first)).weights

@@ -1,4 +1,4 @@
-"""Hierarchical labels, the building side: files, figures, thresholds from data, a training on real sentences."""
+"""Hierarchical labels when building: files, metrics, thresholds fitted on data, training on real sentences."""
 
 from __future__ import annotations
 
@@ -66,11 +66,11 @@ def examples(*targets: Sequence[str]) -> list[Example]:
     return [Example((f"第{i}",), list(target), i) for i, target in enumerate(targets)]
 
 
-def answers(manifest: Manifest, *kept: Sequence[int]) -> list[Answer | str]:
-    """Answers that keep the labels of these numbers (and their parents)."""
-    rows = np.full((len(kept), len(manifest.labels)), -4, np.float32)
-    for row, labels in zip(rows, kept, strict=True):
-        row[list(labels)] = 4
+def answers(manifest: Manifest, *label_rows: Sequence[int]) -> list[Answer | str]:
+    """Answers with the labels of these numbers (and their parents), a row each."""
+    rows = np.full((len(label_rows), len(manifest.labels)), -4, np.float32)
+    for row, columns in zip(rows, label_rows, strict=True):
+        row[list(columns)] = 4
     outputs = [[WindowOutput(np.zeros((3, 2), np.int32), {"logits": row})] for row in rows]
     return [
         *get_kind(manifest.kind).decode(
@@ -102,7 +102,7 @@ def test_targets_are_closed_under_parents(events: Manifest) -> None:
     assert gold.astype(int).tolist() == [[1, 1, 0, 0, 0], [0, 0, 0, 0, 0], [0, 0, 0, 1, 0], [1, 0, 1, 1, 1]]
 
 
-def test_figures_by_hand(events: Manifest) -> None:
+def test_metrics_computed_by_hand(events: Manifest) -> None:
     rows = examples(["e1"], ["e1"], ["e4"], [], ["e3"])
     predictions = [*answers(events, [1], [2], [4, 2], []), "the text is empty"]
     # expected 人生 2, 结婚 2, 灾害 2, 地震 1; predicted 人生 3, 结婚 1, 离婚 2, 灾害 1, 地震 1; right 2, 1, 0, 1, 1
@@ -124,7 +124,7 @@ def test_figures_by_hand(events: Manifest) -> None:
     ]
 
 
-def test_labels_that_never_occur_have_no_part_in_macro_f1(events: Manifest) -> None:
+def test_labels_that_never_occur_do_not_count_in_macro_f1(events: Manifest) -> None:
     rows = examples(["e1"], ["e1"])
     assert KIND.score(rows, answers(events, [1], [1]), events)["macro_f1"] == 100
     assert KIND.score([], [], events)["macro_f1"] == 0
@@ -144,19 +144,19 @@ def test_class_table(events: Manifest, tmp_path: Path) -> None:
 
 
 class Canned:
-    """A pipeline that has learnt nothing: the same answers whatever it is asked."""
+    """A pipeline that gives the same answers to any items."""
 
-    def __init__(self, found: list[Answer | str]) -> None:
-        self.found = found
+    def __init__(self, answers: list[Answer | str]) -> None:
+        self.answers = answers
 
     def predict(self, items: Sequence[Any]) -> list[Answer | str]:
-        assert len(items) == len(self.found)
-        return self.found
+        assert len(items) == len(self.answers)
+        return self.answers
 
 
-def test_learnt_options_are_those_of_a_manifest(events: Manifest) -> None:
-    rng = np.random.default_rng(0)
-    rows = examples(*([f"e{n}"] for n in rng.integers(0, 5, 80)), ["e1"])
+def test_learnt_options_are_valid_in_a_manifest(events: Manifest) -> None:
+    generator = np.random.default_rng(0)
+    rows = examples(*([f"e{n}"] for n in generator.integers(0, 5, 80)), ["e1"])
     scores = np.where(expected_labels(rows[:80], events), 0.3, 0.05).astype(np.float32)
     predictions: list[Answer | str] = [*(Answer({"labels": []}, {"SCORES": row}) for row in scores), "not UTF-8"]
     learnt = KIND.learn(events, [], rows, lambda: Canned(predictions))  # type: ignore[arg-type,return-value]
@@ -239,7 +239,7 @@ def test_training_beats_the_best_fixed_answer(tmp_path: Path) -> None:
     result = Trainer(job).run()
     gold, tree = expected_labels(dev, manifest), tree_of(manifest)
     fixed = []
-    for kept in itertools.product([False, True], repeat=len(manifest.labels)):
-        predicted = tree.close(np.tile(np.array(kept), (len(dev), 1)))
+    for choice in itertools.product([False, True], repeat=len(manifest.labels)):
+        predicted = tree.close(np.tile(np.array(choice), (len(dev), 1)))
         fixed.append(micro_f1(np.array([np.count_nonzero(part) for part in (predicted & gold, predicted, gold)])))
     assert result.metrics["micro_f1"] >= max(fixed) + 7

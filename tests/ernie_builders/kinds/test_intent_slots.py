@@ -1,4 +1,4 @@
-"""Intent and slots, the building side: targets, values learnt, figures by hand, a model that learns."""
+"""Intent and slots when building: targets, learnt values, metrics computed by hand, a model that learns."""
 
 from __future__ import annotations
 
@@ -86,21 +86,21 @@ def test_targets() -> None:
     ]
 
 
-def said(surface: str, value: str, slot: str = "song", times: int = 1) -> list[Example]:
+def commands(surface: str, value: str, slot: str = "song", times: int = 1) -> list[Example]:
     return [example(f"放{surface}", "play", (1, 1 + len(surface), slot, value))] * times
 
 
-def test_values_are_clear_majorities() -> None:
+def test_a_value_is_learnt_from_a_clear_majority() -> None:
     rows = [
-        *said("体验", "体面", times=9),
-        *said("体验", "体验"),
-        *said("奇隆", "祁隆", "singer", times=3),
-        *said("奇隆", "奇隆", "singer"),
-        *said("花心", "花心", times=5),  # meant as it is said
-        *said("爱", "我爱", times=2),
-        *said("爱", "爱你"),  # two of three are no clear majority
-        *said("甲", "乙"),
-        *said("奇隆", "奇隆", "song"),  # of another slot
+        *commands("体验", "体面", times=9),
+        *commands("体验", "体验"),
+        *commands("奇隆", "祁隆", "singer", times=3),
+        *commands("奇隆", "奇隆", "singer"),
+        *commands("花心", "花心", times=5),  # meant as it is said
+        *commands("爱", "我爱", times=2),
+        *commands("爱", "爱你"),  # two of three are no clear majority
+        *commands("甲", "乙"),
+        *commands("奇隆", "奇隆", "song"),  # of another slot
     ]
     expected = {"singer": {"奇隆": "祁隆"}, "song": {"体验": "体面", "甲": "乙"}}
     assert learn_values(rows) == expected
@@ -109,8 +109,8 @@ def test_values_are_clear_majorities() -> None:
 
 
 def test_learn() -> None:
-    rows = [*said("甲", "乙"), *said("甲", "甲", "singer"), example("今天"), example("停", "OTHERS")]
-    learnt = KIND.learn(MANIFEST, rows, said("丙", "丁"), _no_pipeline)  # the dev text teaches nothing
+    rows = [*commands("甲", "乙"), *commands("甲", "甲", "singer"), example("今天"), example("停", "OTHERS")]
+    learnt = KIND.learn(MANIFEST, rows, commands("丙", "丁"), _no_pipeline)  # the dev text teaches nothing
     assert learnt == {"values": {"song": {"甲": "乙"}}, "slots_of": {"OTHERS": [], "play": ["singer", "song"]}}
     get_kind("intent_slots").check(replace(MANIFEST, options={**MANIFEST.options, **learnt}))
     assert KIND.learn(MANIFEST, [], rows, _no_pipeline) == {}
@@ -121,8 +121,8 @@ def _no_pipeline() -> Pipeline:
 
 
 def test_values_are_bounded_and_the_most_frequent_stay() -> None:
-    rare = [row for i in range(MAX_VALUES + 50) for row in said(f"罕{i}", f"见{i}")]
-    values = learn_values([*rare, *said("体验", "体面", times=2)])["song"]
+    rare = [row for i in range(MAX_VALUES + 50) for row in commands(f"罕{i}", f"见{i}")]
+    values = learn_values([*rare, *commands("体验", "体面", times=2)])["song"]
     assert len(values) == MAX_VALUES and values["体验"] == "体面"
     assert list(values) == sorted(values)
 
@@ -206,9 +206,9 @@ def test_the_layer(base_model: Path) -> None:
     def entropy(logits: np.ndarray, column: int) -> float:
         return float(np.log(np.exp(logits).sum()) - logits[column])
 
-    words = [(0, 1), (0, 2), (1, 1), (1, 2), (1, 3)]
+    tokens = [(0, 1), (0, 2), (1, 1), (1, 2), (1, 3)]
     expected = np.mean([entropy(intents[0], 2), entropy(intents[1], 0)]) + np.mean(
-        [entropy(slots[place], tags[place]) for place in words]
+        [entropy(slots[place], tags[place]) for place in tokens]
     )
     assert float(KIND.loss(outputs, targets)) == pytest.approx(expected, rel=1e-5)
 
@@ -246,7 +246,7 @@ def spoken_rows(characters: list[str], sessions: int) -> str:
     lines = []
     for session in range(sessions):
         for _ in range(4):
-            before = "".join(generator.choice(filler, int(generator.integers(0, 14))))
+            prefix = "".join(generator.choice(filler, int(generator.integers(0, 14))))
             intent = int(generator.choice(3, p=[0.4, 0.3, 0.3]))
             song = "".join(generator.choice(names, 2))
             if song[0] == names[0]:
@@ -254,15 +254,15 @@ def spoken_rows(characters: list[str], sessions: int) -> str:
             slot = ["", f"{play}<song>{song}</song>", f"{call}<number>{generator.integers(10**6, 10**7)}</number>"][
                 intent
             ]
-            tagged = f"{before}{slot}" or filler[0]
-            text = before + (slot.replace("<song>", "").replace("</song>", "").partition("||")[0])
+            tagged = f"{prefix}{slot}" or filler[0]
+            text = prefix + (slot.replace("<song>", "").replace("</song>", "").partition("||")[0])
             text = text.replace("<number>", "").replace("</number>", "") or filler[0]
             lines.append(f"s{session}\t{text}\t{('OTHERS', 'play', 'call')[intent]}\t{tagged}")
         lines.append("")
     return "\n".join(lines)
 
 
-def test_a_tiny_model_learns_it(place: Place, tmp_path: Path, characters: list[str]) -> None:
+def test_a_tiny_model_learns_spoken_commands(place: Place, tmp_path: Path, characters: list[str]) -> None:
     """From the corpus to the repository, beating the majority; what was learnt from data is served."""
     folder = tmp_path / "data" / "spoken"
     folder.mkdir(parents=True)

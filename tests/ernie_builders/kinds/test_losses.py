@@ -1,4 +1,4 @@
-"""Losses: padding has no weight, and what is a value a token is told by the contract, not by a shape."""
+"""Losses: padding has no weight, and the contract, not a shape, says which outputs are per token."""
 
 from __future__ import annotations
 

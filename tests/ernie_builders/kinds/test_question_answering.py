@@ -1,4 +1,4 @@
-"""Reading comprehension, the building side: the sample, training rows, figures and loss by hand."""
+"""Reading comprehension when building: the sample, training rows, and metrics and loss computed by hand."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def cut(examples: list[Example], tokenizer: ErnieTokenizer, manifest: Manifest) 
 
 
 @pytest.mark.parametrize(("max_length", "doc_stride"), [(256, 128), (96, 16)])
-def test_rows_say_where_the_answer_is(embedded_tokenizer: ErnieTokenizer, max_length: int, doc_stride: int) -> None:
+def test_rows_point_at_the_answer(embedded_tokenizer: ErnieTokenizer, max_length: int, doc_stride: int) -> None:
     """An engine that says what the rows teach answers every question of the sample with its reference."""
     manifest = draft_manifest(with_limits(max_length, doc_stride), embedded_tokenizer)
     examples = [*sample("train"), *sample("dev")]
@@ -60,7 +60,7 @@ def test_rows_say_where_the_answer_is(embedded_tokenizer: ErnieTokenizer, max_le
             logits[0, targets["start"] if targets else CLS] = logits[1, targets["end"] if targets else CLS] = 20
             rows.append({"start_logits": logits[0], "end_logits": logits[1]})
     served = get_kind(KIND_NAME)
-    windows = [window for mine in owned for window in mine]
+    windows = [window for document_windows in owned for window in document_windows]
     outputs = window_outputs(served.encoder_outputs(manifest), windows, rows, len(documents))
     answers = answer_documents(served, documents, outputs, manifest)
     for example, answer in zip(examples, answers, strict=True):
@@ -76,12 +76,14 @@ def test_windows_without_the_answer(embedded_tokenizer: ErnieTokenizer) -> None:
     examples = sample("train")
     documents, owned = cut(examples, embedded_tokenizer, manifest)
 
-    def make() -> list[list[Row]]:
+    def make_rows() -> list[list[Row]]:
         return [KIND.rows(e, d, w, manifest) for e, d, w in zip(examples, documents, owned, strict=True)]
 
-    rows, again = make(), make()
-    assert [[id(r.windows[0]) for r in mine] for mine in rows] == [[id(r.windows[0]) for r in mine] for mine in again]
-    flat = [row for mine in rows for row in mine]
+    rows, repeated = make_rows(), make_rows()
+    assert [[id(r.windows[0]) for r in example_rows] for example_rows in rows] == [
+        [id(r.windows[0]) for r in example_rows] for example_rows in repeated
+    ]
+    flat = [row for example_rows in rows for row in example_rows]
     without = [row for row in flat if row.targets["start"] == CLS]
     holding = len(flat) - len(without)
     assert len(without) == pytest.approx(NEGATIVE_SHARE * (sum(map(len, owned)) - holding), rel=0.25)
@@ -125,7 +127,7 @@ def test_score_and_wrong(embedded_tokenizer: ErnieTokenizer) -> None:
     assert KIND.score([], [], manifest) == {"em": 0.0, "f1": 0.0}
 
 
-def test_loss_by_hand() -> None:
+def test_loss_computed_by_hand() -> None:
     """Cross entropy over [CLS] and the context: the question's logits and padding count for nothing."""
     paddle = import_paddle("cpu")
     logits = np.array([[1.0, 50, 2, 3, 50], [0.5, 50, 50, 1, 2]], np.float32)
@@ -136,6 +138,6 @@ def test_loss_by_hand() -> None:
     def entropy(row: list[float], target: int) -> float:
         return float(np.log(np.exp(row).sum()) - row[target])
 
-    one, two = [1.0, 2, 3], [0.5, 1, 2]
-    expected = (entropy(one, 1) + entropy(two, 0) + entropy(one, 2) + entropy(two, 2)) / 4
+    first, second = [1.0, 2, 3], [0.5, 1, 2]
+    expected = (entropy(first, 1) + entropy(second, 0) + entropy(first, 2) + entropy(second, 2)) / 4
     assert float(KIND.loss(outputs, targets)) == pytest.approx(expected, abs=1e-5)

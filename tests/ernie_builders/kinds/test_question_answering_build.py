@@ -1,4 +1,4 @@
-"""Reading comprehension is learnt, and published as it was learnt."""
+"""A reading comprehension model learns, and is published with the answers it has learnt."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def tiny_base(hidden: int = 64) -> Checkpoint:
 
 
 def test_training_on_real_questions_beats_the_best_guess(embedded_tokenizer: ErnieTokenizer, tmp_path: Path) -> None:
-    """A tiny model learns 20 questions by heart; a guess gives all five questions of a text the best one answer."""
+    """A tiny model learns 20 questions by heart; the best guess gives all five questions of a text one answer."""
     texts = [example.texts[1] for example in sample("train")]
     examples = [example for example in sample("train") if texts.count(example.texts[1]) == 5][:20]
     manifest = draft_manifest(with_limits(96, 32, max_answer_tokens=24, max_question_tokens=24), embedded_tokenizer)
@@ -130,17 +130,17 @@ def published(tmp_path_factory: pytest.TempPathFactory, base_model: Path, charac
 
 
 def test_a_build_learns_to_find_the_answer(published: Place) -> None:
-    """Far better than any fixed place, by the figure of the served code."""
-    done = json.loads((published.stage("evaluate", "reading") / "done.json").read_text(encoding="utf-8"))["figures"]
-    assert done["rows"] == 60 and done["main"] == "f1"
-    assert done["metrics"]["em"] > 70 and done["metrics"]["f1"] >= done["metrics"]["em"]
+    """Far better than any fixed position, as measured through the serving code."""
+    figures = json.loads((published.stage("evaluate", "reading") / "done.json").read_text(encoding="utf-8"))["figures"]
+    assert figures["rows"] == 60 and figures["main"] == "f1"
+    assert figures["metrics"]["em"] > 70 and figures["metrics"]["f1"] >= figures["metrics"]["em"]
     manifest = Manifest.load(published.output / "reading" / "1" / "manifest.json")
-    assert manifest.variants[0].evaluations[0].metrics == done["metrics"]
+    assert manifest.variants[0].evaluations[0].metrics == figures["metrics"]
     assert manifest.options == {"max_answer_tokens": 4, "max_question_tokens": 8}
 
 
 def test_the_published_steps_answer_as_the_pipeline(published: Place) -> None:
-    """Tokenizer, encoder and postprocessor as the server loads them, against one process, on long and short texts."""
+    """Tokenizer, encoder and postprocessor, as the server loads them, answer any text as the pipeline does."""
     examples = list(read(published.data_dir / "reading" / "dev.json", {}))[:20]
     items = [tuple(text.encode() for text in e.texts) for e in examples] + [("的".encode(), "一不是".encode())]
     models = {name: published.output / f"reading_{name}" / "1" for name in ("tokenizer", "encoder_fp32", "postprocess")}

@@ -1,4 +1,4 @@
-"""Ranking, the building side: figures and training rows by hand."""
+"""Ranking when building: metrics and training rows worked out by hand."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def answer(*order: int) -> Answer:
     return Answer({"ranking": [{"index": i, "text": f"t{i}", "score": 0.5} for i in order]}, {})
 
 
-def test_figures(manifest: Manifest) -> None:
+def test_metrics_computed_by_hand(manifest: Manifest) -> None:
     examples = [example(target, *"abcd") for target in ([0], [1, 3], [2], [0])]
     answers: list[Answer | str] = [answer(0, 1, 2, 3), answer(2, 3, 1, 0), answer(3, 1, 0, 2), "the query is empty"]
     assert KIND.score(examples, answers, manifest) == {
@@ -58,7 +58,7 @@ def test_figures(manifest: Manifest) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "says"),
+    ("case", "says"),
     [
         (example([1], "a", "b"), None),
         (example([0, 1], "a", "b"), None),
@@ -71,13 +71,13 @@ def test_figures(manifest: Manifest) -> None:
         (Example(("q", "a, b"), [0], 1), "the candidates are not JSON"),
     ],
 )
-def test_examples_that_cannot_be_ranked(manifest: Manifest, given: Example, says: str | None) -> None:
-    fault = KIND.check(given, manifest)
+def test_examples_that_cannot_be_ranked(manifest: Manifest, case: Example, says: str | None) -> None:
+    fault = KIND.check(case, manifest)
     assert (fault is None) if says is None else (fault is not None and says in fault)
 
 
 def test_rows(manifest: Manifest, vocabulary: Path, characters: list[str]) -> None:
-    """A row a candidate, with the query before it."""
+    """One row per candidate, with the query before it."""
     tokenizer = ErnieTokenizer.from_vocab(vocabulary)
     query, *texts = ("".join(characters[i : i + 3]) for i in (0, 3, 6, 9))
     example = Example((query, json.dumps(texts)), [0, 2], 1)

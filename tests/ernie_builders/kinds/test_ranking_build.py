@@ -28,7 +28,7 @@ def write_pairs(path: Path, pairs: Sequence[tuple[str, str, int]]) -> Path:
 QUERIES = {"PER": "人", "LOC": "地", "ORG": "会"}
 
 
-def which_names_one(split: str, count: int) -> list[dict[str, Any]]:
+def candidate_rows(split: str, count: int) -> list[dict[str, Any]]:
     """Real sentences as candidates: those that name a person, a place or an organisation, as the query asks."""
     sentences = list(bio_columns(ASSETS / "samples/msra_ner" / f"{split}.txt", {}))
     generator = random.Random(0)
@@ -79,14 +79,14 @@ fields = { text = "a", text_pair = "b", label = "label" }
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory, base_model: Path) -> Place:
+def trained(tmp_path_factory: pytest.TempPathFactory, base_model: Path) -> Place:
     """The task `search`, trained and published, and `pair` from its weights."""
     root = tmp_path_factory.mktemp("search")
     (root / "tasks.toml").write_text(TASKS, encoding="utf-8")
     folder = root / "data" / "search"
     folder.mkdir(parents=True)
     for split, count in (("train", 300), ("dev", 150)):
-        rows = [json.dumps(row, ensure_ascii=False) for row in which_names_one(split, count)]
+        rows = [json.dumps(row, ensure_ascii=False) for row in candidate_rows(split, count)]
         (folder / f"{split}.json").write_text("\n".join(rows), encoding="utf-8")
     write_pairs(folder / "pairs.json", [("人", "的一不是", 0)])
     place = Place(root / "tasks.toml", root / "data", base_model, root)
@@ -96,14 +96,14 @@ def made(tmp_path_factory: pytest.TempPathFactory, base_model: Path) -> Place:
     return place
 
 
-def test_training_beats_the_untrained_head(made: Place, tmp_path: Path) -> None:
+def test_training_beats_the_untrained_head(trained: Place, tmp_path: Path) -> None:
     def figures(place: Place) -> dict[str, Any]:
-        done: dict[str, Any] = json.loads((place.stage("evaluate", "search") / "done.json").read_text("utf-8"))
-        return done["figures"]
+        evaluation: dict[str, Any] = json.loads((place.stage("evaluate", "search") / "done.json").read_text("utf-8"))
+        return evaluation["figures"]
 
-    untrained = replace(made, root=tmp_path)
+    untrained = replace(trained, root=tmp_path)
     assert untrained.build("--set", "learning_rate=1e-12", "--until", "evaluate", task="search") == 0
-    before, after = figures(untrained), figures(made)
+    before, after = figures(untrained), figures(trained)
     assert before["rows"] == after["rows"] == 150
     assert after["main"] == "mrr"
     assert after["metrics"]["mrr"] > before["metrics"]["mrr"] + 4
@@ -111,28 +111,28 @@ def test_training_beats_the_untrained_head(made: Place, tmp_path: Path) -> None:
     assert after["wrong"] == round(150 * (1 - after["metrics"]["accuracy_at_1"] / 100))
 
 
-def test_weights_serve_both_kinds(made: Place) -> None:
-    """A candidate's score is what the pair classifier of the same weights says of it."""
-    ranking, pair = Pipeline.load(made.output, "search"), Pipeline.load(made.output, "pair")
-    rows = which_names_one("dev", 10)
+def test_the_same_weights_serve_both_kinds(trained: Place) -> None:
+    """A candidate's score is the one that the pair classifier with the same weights gives."""
+    ranking, pair = Pipeline.load(trained.output, "search"), Pipeline.load(trained.output, "pair")
+    rows = candidate_rows("dev", 10)
     answers = ranking.predict([(row["query"], json.dumps(row["candidates"])) for row in rows])
     for row, answer in zip(rows, answers, strict=True):
         assert not isinstance(answer, str)
-        scores = {one["index"]: one["score"] for one in answer.result["ranking"]}
+        scores = {entry["index"]: entry["score"] for entry in answer.result["ranking"]}
         for index, single in enumerate(pair.predict([(row["query"], text) for text in row["candidates"]])):
             assert not isinstance(single, str)
             expected = next(top["score"] for top in single.result["top"] if top["label"] == "1")
             assert scores[index] == pytest.approx(expected, abs=1e-5)
 
 
-def test_a_second_task_of_a_checkpoint_has_its_own_figures_only(
-    made: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_task_with_another_s_checkpoint_has_only_its_own_figures(
+    trained: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What ships is the pair classifier, with its card: its accuracy is none of the ranking's figures."""
     from ernie_builders import build_all
     from ernie_builders.stages import selection
 
-    shutil.copytree(made.stage("fine-tune", "search") / "best", tmp_path / "search")
+    shutil.copytree(trained.stage("fine-tune", "search") / "best", tmp_path / "search")
     figures = [{"mrr": 60.0, "accuracy_at_1": 40.0}, {"accuracy": 70.0}]
     rows = [{"split": "dev", "rows": 9, "metrics": metrics, "by": "the builder"} for metrics in figures]
     (tmp_path / "search" / "card.json").write_text(json.dumps({"evaluations": rows}), encoding="utf-8")
@@ -145,13 +145,13 @@ def test_a_second_task_of_a_checkpoint_has_its_own_figures_only(
     assert [e.metrics for e in variant.evaluations] == figures[:1]
 
 
-def test_bad_lines_are_told(made: Place, tmp_path: Path, one_line: Callable[..., str]) -> None:
+def test_faulty_lines_are_reported(trained: Place, tmp_path: Path, one_line: Callable[..., str]) -> None:
     folder = tmp_path / "data" / "search"
     folder.mkdir(parents=True)
-    good = json.dumps(which_names_one("dev", 1)[0])
+    good = json.dumps(candidate_rows("dev", 1)[0])
     (folder / "dev.json").write_text(good, encoding="utf-8")
     (folder / "train.json").write_text(f'{good}\n{{"query": "q", "candidates": ["a"], "positives": [1]}}', "utf-8")
-    place = replace(made, data_dir=tmp_path / "data", root=tmp_path)
+    place = replace(trained, data_dir=tmp_path / "data", root=tmp_path)
     one_line(place.build(task="search"), "train.json:2: 1 is no index of one of 1 candidates")
 
 

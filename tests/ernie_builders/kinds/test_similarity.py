@@ -1,4 +1,4 @@
-"""Similarity and embeddings, the building side: figures, loss and training rows by hand."""
+"""Similarity and embeddings when building: metrics, loss and training rows worked out by hand."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def manifest_of(kind: str = "similarity", dimension: int = HIDDEN, **options: An
     return manifest_with(0, kind, options={"dimension": dimension, **options}, main_metric="spearman")
 
 
-def test_scores_of_answers() -> None:
+def test_metrics_of_answers() -> None:
     examples = [Example(("a", "b"), target, 1) for target in (5.0, 3.0, "0")]
     answers: list[Answer | str] = [Answer({"score": s}, {"SCORE": s}) for s in (0.9, 0.4, -0.2)]
     assert KIND.score(examples, answers, manifest_of(max_score=5)) == {"spearman": 100}
@@ -42,7 +42,7 @@ def test_scores_of_answers() -> None:
     assert embedding.wrong(pairs[0], "too long", manifest) == {"text": "a", "error": "too long"}
 
 
-def test_wrong_is_what_is_far_off() -> None:
+def test_answers_far_off_are_wrong() -> None:
     manifest, example = manifest_of(max_score=5), Example(("a", "b"), 4.0, 1)
     for score in (0.3, 0.8, 1.0):
         assert KIND.wrong(example, Answer({"score": score}, {}), manifest) is None
@@ -67,7 +67,7 @@ def test_wrong_is_what_is_far_off() -> None:
         ([1], "the score [1] is not a number"),
     ],
 )
-def test_targets_that_are_no_scores(target: Any, says: str | None) -> None:
+def test_targets_that_are_not_scores(target: Any, says: str | None) -> None:
     fault = KIND.check(Example(("a", "b"), target, 1), manifest_of(max_score=5))
     assert (fault is None) if says is None else (fault is not None and says in fault)
     if "outside" not in (says or ""):

@@ -26,9 +26,9 @@ def halves(split: str) -> list[tuple[str, str, int]]:
     texts = [e.texts[0] for e in bio_columns(ASSETS / "samples/msra_ner" / f"{split}.txt", {}) if len(e.texts[0]) >= 16]
     generator, rows = random.Random(0), []
     for i, text in enumerate(texts):
-        other = texts[(i + 1 + generator.randrange(len(texts) - 1)) % len(texts)]
+        other_text = texts[(i + 1 + generator.randrange(len(texts) - 1)) % len(texts)]
         start = text[: len(text) // 2]
-        rows += [(start, text[len(text) // 2 :], 5), (start, other[len(other) // 2 :], 0)]
+        rows += [(start, text[len(text) // 2 :], 5), (start, other_text[len(other_text) // 2 :], 0)]
     return rows
 
 
@@ -79,7 +79,7 @@ fields = { pairs = "labelled_tsv", text = "text_a", text_pair = "text_b", label 
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory, base_model: Path) -> Place:
+def trained(tmp_path_factory: pytest.TempPathFactory, base_model: Path) -> Place:
     """The task `alike`, trained and published."""
     root = tmp_path_factory.mktemp("alike")
     (root / "tasks.toml").write_text(TASKS, encoding="utf-8")
@@ -96,11 +96,11 @@ def made(tmp_path_factory: pytest.TempPathFactory, base_model: Path) -> Place:
 
 
 @pytest.fixture(scope="module")
-def vectors(made: Place) -> Place:
+def vectors(trained: Place) -> Place:
     """The task `vector`, published from the same weights."""
-    best = made.stage("fine-tune", "alike") / "best"
-    assert made.build("--checkpoint", f"vector={best}", task="vector") == 0
-    return made
+    best = trained.stage("fine-tune", "alike") / "best"
+    assert trained.build("--checkpoint", f"vector={best}", task="vector") == 0
+    return trained
 
 
 def evaluation(place: Place, task: str) -> dict[str, Any]:
@@ -108,11 +108,11 @@ def evaluation(place: Place, task: str) -> dict[str, Any]:
     return figures["figures"]
 
 
-def test_training_beats_the_untrained_encoder(made: Place, tmp_path: Path) -> None:
-    """The base model is taken as a fine-tuned checkpoint: a pooling needs no weights of its own."""
-    untrained = replace(made, root=tmp_path)
-    assert untrained.build("--checkpoint", f"alike={made.base_model}", "--until", "evaluate", task="alike") == 0
-    before, after = evaluation(untrained, "alike"), evaluation(made, "alike")
+def test_training_beats_the_untrained_encoder(trained: Place, tmp_path: Path) -> None:
+    """The base model serves as a fine-tuned checkpoint: pooling needs no weights of its own."""
+    untrained = replace(trained, root=tmp_path)
+    assert untrained.build("--checkpoint", f"alike={trained.base_model}", "--until", "evaluate", task="alike") == 0
+    before, after = evaluation(untrained, "alike"), evaluation(trained, "alike")
     assert before["rows"] == after["rows"] == len(halves("dev"))
     assert after["metrics"]["spearman"] > before["metrics"]["spearman"] + 10
     same = after["transfer"]["same"]
@@ -122,8 +122,8 @@ def test_training_beats_the_untrained_encoder(made: Place, tmp_path: Path) -> No
     assert same["metrics"]["accuracy_best_threshold"] > 70
 
 
-def test_published_similarity(made: Place) -> None:
-    pipeline = Pipeline.load(made.output, "alike")
+def test_published_similarity_is_symmetric(trained: Place) -> None:
+    pipeline = Pipeline.load(trained.output, "alike")
     texts = [a for a, _, _ in halves("dev")][:20:2]
     pairs = [(a, b) for a in texts for b in texts]
     answers = dict(zip(pairs, pipeline.predict(pairs), strict=True))
@@ -151,35 +151,35 @@ def test_published_vectors_are_those_of_the_similarity_task(vectors: Place) -> N
 def test_vectors_are_measured_on_pairs(vectors: Place) -> None:
     alike, vector = evaluation(vectors, "alike"), evaluation(vectors, "vector")
     assert vector["rows"] == 2 * alike["rows"]
-    for one, other in (
+    for vector_metrics, alike_metrics in (
         (vector["metrics"], alike["metrics"]),
         *((vector["transfer"]["same"]["metrics"], alike["transfer"]["same"]["metrics"]),),
     ):
-        assert one.keys() == other.keys()
-        assert all(one[name] == pytest.approx(other[name], abs=0.2) for name in one)
+        assert vector_metrics.keys() == alike_metrics.keys()
+        assert all(vector_metrics[name] == pytest.approx(alike_metrics[name], abs=0.2) for name in vector_metrics)
     (variant,) = Pipeline.load(vectors.output, "vector").manifest.variants
     assert [e.split for e in variant.evaluations] == ["dev", "same"]
 
 
-def test_vectors_without_pairs_are_published_unmeasured(made: Place, tmp_path: Path) -> None:
+def test_vectors_without_pairs_are_published_unmeasured(trained: Place, tmp_path: Path) -> None:
     tasks = TASKS.replace('dev = "dev.tsv"\nfields = { pairs = "pair_scores" }', "").partition(
         "[tasks.vector.transfer"
     )[0]
     (tmp_path / "tasks.toml").write_text(tasks, encoding="utf-8")
-    place = replace(made, tasks_file=tmp_path / "tasks.toml", root=tmp_path)
-    best = made.stage("fine-tune", "alike") / "best"
+    place = replace(trained, tasks_file=tmp_path / "tasks.toml", root=tmp_path)
+    best = trained.stage("fine-tune", "alike") / "best"
     assert place.build("--checkpoint", f"vector={best}", task="vector") == 0
     assert evaluation(place, "vector")["rows"] == 0
     assert Pipeline.load(place.output, "vector").manifest.variants[0].evaluations == ()
 
 
 def test_another_dimension_takes_a_projection(
-    made: Place, tmp_path: Path, one_line: Callable[..., str], capsys: pytest.CaptureFixture[str]
+    trained: Place, tmp_path: Path, one_line: Callable[..., str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     tasks = tmp_path / "tasks.toml"
     tasks.write_text(TASKS.replace("dimension = 32", "dimension = 12"), encoding="utf-8")
-    place = replace(made, tasks_file=tasks, root=tmp_path)
-    best = made.stage("fine-tune", "alike") / "best"
+    place = replace(trained, tasks_file=tasks, root=tmp_path)
+    best = trained.stage("fine-tune", "alike") / "best"
     one_line(
         place.build("--checkpoint", f"vector={best}", "--until", "export", task="vector"),
         "has no projection.weight, so it is not fine-tuned for such a task",

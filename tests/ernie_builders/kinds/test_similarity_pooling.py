@@ -1,4 +1,4 @@
-"""Pooling: the same vectors by hand, in Paddle and in the exported graph, whatever the padding."""
+"""Pooling: the same vectors computed by hand, in Paddle and in the exported graph, whatever the padding."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def random_ids(generator: np.random.Generator, lengths: list[int], width: int) -
 
 @pytest.mark.parametrize("pooling", POOLINGS)
 def test_pooling(base_model: Path, pooling: str) -> None:
-    """Against the hidden states of each row alone: padding never counts."""
+    """Against the hidden states of each row by itself: padding never counts."""
     paddle = import_paddle()
     model = build_model(KIND, read_checkpoint(base_model), manifest_of(pooling=pooling), seed=3)
     model.eval()
@@ -56,7 +56,7 @@ def test_pooling(base_model: Path, pooling: str) -> None:
 
 
 @pytest.mark.parametrize(("pooling", "dimension"), [("cls", HIDDEN), ("mean", HIDDEN), ("first_last_mean", 20)])
-def test_onnx_says_what_paddle_says(base_model: Path, tmp_path: Path, pooling: str, dimension: int) -> None:
+def test_the_onnx_graph_answers_as_paddle(base_model: Path, tmp_path: Path, pooling: str, dimension: int) -> None:
     manifest = manifest_of(dimension=dimension, pooling=pooling)
     model = build_model(KIND, read_checkpoint(base_model), manifest, seed=3)
     model.eval()

@@ -1,4 +1,4 @@
-"""CMRC2018's exact match and F1, on cases worked out by hand."""
+"""CMRC2018's exact match and F1 on cases worked out by hand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Correlations and thresholds of pair scores, by hand."""
+"""Correlations and thresholds of pair scores on cases worked out by hand."""
 
 from __future__ import annotations
 

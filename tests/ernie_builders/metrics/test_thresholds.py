@@ -1,4 +1,4 @@
-"""Thresholds fitted on rows, and how many of them: judged on rows that they were not fitted on."""
+"""Fitted thresholds, one per task, level or label: the choice is judged on rows that they were not fitted on."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from ernie_builders.metrics.thresholds import GRID, MIN_TEXTS, SCHEMES, choose, 
 from ernie_runtime.kinds.hierarchical_classification import LabelTree
 
 
-def scattered(shift: dict[int, float], rows: int = 400, seed: int = 0) -> tuple[np.ndarray, np.ndarray, LabelTree]:
-    """Scores of flat labels that part right from wrong around a threshold of each label's own, not quite cleanly."""
+def noisy_scores(shift: dict[int, float], rows: int = 400, seed: int = 0) -> tuple[np.ndarray, np.ndarray, LabelTree]:
+    """Scores of flat labels; each label's threshold separates right from wrong, but not quite."""
     rng = np.random.default_rng(seed)
     tree = LabelTree.of(tuple(f"l{i}" for i in range(6)))
     gold = rng.random((rows, 6)) < 0.3
@@ -25,7 +25,7 @@ def f1_at(scores: np.ndarray, gold: np.ndarray, tree: LabelTree, thresholds: np.
 
 
 def test_thresholds_beat_one_half_where_scores_are_low() -> None:
-    scores, gold, tree = scattered(dict.fromkeys(range(6), 0.3))
+    scores, gold, tree = noisy_scores(dict.fromkeys(range(6), 0.3))
     fitted, held = slice(0, 200), slice(200, 400)
     half = np.full(6, 0.5)
     chosen = choose(scores[fitted], gold[fitted], tree)
@@ -36,15 +36,15 @@ def test_thresholds_beat_one_half_where_scores_are_low() -> None:
     assert chosen.held_out["task"] == pytest.approx(after, abs=5)
 
 
-def test_each_label_gets_its_own_where_that_pays() -> None:
+def test_each_label_gets_its_own_threshold_where_that_helps() -> None:
     middles = {i: 0.2 + 0.12 * i for i in range(6)}
-    chosen = choose(*scattered(middles))
+    chosen = choose(*noisy_scores(middles))
     assert chosen.scheme == "label"
     np.testing.assert_allclose(chosen.values, list(middles.values()), atol=0.08)
     assert chosen.held_out["label"] > chosen.held_out["level"] + 10
 
 
-def test_levels_get_their_own_where_that_pays() -> None:
+def test_each_level_gets_its_own_threshold_where_that_helps() -> None:
     rng = np.random.default_rng(0)
     tree = LabelTree.of(("a", "b", "a##x", "a##y", "b##x", "b##y"))
     gold = tree.close(np.concatenate([np.zeros((600, 2), bool), rng.random((600, 4)) < 0.15], axis=1))
@@ -59,7 +59,7 @@ def test_levels_get_their_own_where_that_pays() -> None:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_fitting_never_loses_on_what_it_is_fitted_on(seed: int) -> None:
+def test_fitting_never_lowers_f1_on_the_rows_it_is_fitted_on(seed: int) -> None:
     rng = np.random.default_rng(seed)
     tree = LabelTree.of(("a", "a##b", "a##b##c", "a##d", "e", "e##f"))
     gold = tree.close(rng.random((60, 6)) < 0.2)
@@ -72,8 +72,8 @@ def test_fitting_never_loses_on_what_it_is_fitted_on(seed: int) -> None:
     assert all(set(values.tolist()) <= {0.5, *GRID.tolist()} for values in thresholds.values())
 
 
-def test_thresholds_of_labels_that_only_fit_noise_are_not_taken() -> None:
-    """Scores without a difference between labels: what a label's own threshold gains is gone on other rows."""
+def test_label_thresholds_that_fit_noise_are_not_chosen() -> None:
+    """All labels have the same scores, so what a label's own threshold gains is lost on other rows."""
     rng = np.random.default_rng(1)
     names = tuple(f"l{i}" for i in range(30))
     gold = rng.random((300, 30)) < 0.06
@@ -86,7 +86,7 @@ def test_thresholds_of_labels_that_only_fit_noise_are_not_taken() -> None:
 
 
 def test_a_rare_label_keeps_its_level_s_threshold() -> None:
-    scores, gold, tree = scattered(dict.fromkeys(range(6), 0.3))
+    scores, gold, tree = noisy_scores(dict.fromkeys(range(6), 0.3))
     gold[:, 5] = False
     gold[: MIN_TEXTS - 1, 5] = True
     scores[:, 5] = np.where(gold[:, 5], 0.9, 0.7)  # 0.8 would be perfect
@@ -97,8 +97,8 @@ def test_a_rare_label_keeps_its_level_s_threshold() -> None:
     assert 0.7 < fit(scores, gold, tree)["label"][5] <= 0.9, "with one text more it has its own"
 
 
-def test_one_half_stays_where_nothing_is_better() -> None:
-    scores, gold, tree = scattered(dict.fromkeys(range(6), 0.5))
+def test_the_default_stays_where_nothing_is_better() -> None:
+    scores, gold, tree = noisy_scores(dict.fromkeys(range(6), 0.5))
     scores = np.where(gold, 0.9, 0.1).astype(np.float32)
     chosen = choose(scores, gold, tree)
     assert (chosen.scheme, set(chosen.values)) == ("default", {0.5})

@@ -1,4 +1,4 @@
-"""Layers for training on a CPU: the same outputs and gradients as Paddle's own, for less work."""
+"""Layers for training on a CPU: the same outputs and gradients as Paddle's own, with less work."""
 
 from __future__ import annotations
 

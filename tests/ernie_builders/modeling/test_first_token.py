@@ -1,4 +1,4 @@
-"""The last layer for the first token alone: the same outputs, and only where no other token is read."""
+"""The last layer computed for the first token only: the same outputs, and only where no other token is read."""
 
 from __future__ import annotations
 

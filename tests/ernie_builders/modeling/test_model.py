@@ -1,4 +1,4 @@
-"""What is no usable model is refused by one line, before or at the first stage that needs it."""
+"""An unusable model is refused in one line, no later than the first stage that needs it."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_not_a_directory(place: Place, tmp_path: Path, one_line: OneLine) -> Non
         ("model.safetensors", None, "no weights; looked for"),
     ],
 )
-def test_a_file_that_is_missing_or_of_no_use(
+def test_a_missing_or_unusable_file(
     base_model: Path, place: Place, tmp_path: Path, one_line: OneLine, file: str, content: str | None, says: str
 ) -> None:
     shutil.copytree(base_model, tmp_path / "model")
@@ -126,17 +126,19 @@ def test_another_shape(base_model: Path, tmp_path: Path) -> None:
         build_model(get_builder_kind("token_classification"), read_checkpoint(folder), manifest_with(3))
 
 
-def test_the_seed_decides_what_a_base_model_lacks(base_model: Path) -> None:
+def test_the_seed_decides_the_weights_that_a_base_model_lacks(base_model: Path) -> None:
     kind, base = get_builder_kind("sequence_classification"), read_checkpoint(base_model)
-    first, again, other = (weights_of(build_model(kind, base, manifest_with(3), seed=seed)) for seed in (1, 1, 2))
+    first, repeated, other_seed = (
+        weights_of(build_model(kind, base, manifest_with(3), seed=seed)) for seed in (1, 1, 2)
+    )
     for name, value in first.items():
-        np.testing.assert_array_equal(value, again[name])
+        np.testing.assert_array_equal(value, repeated[name])
         if name in base.weights:
             np.testing.assert_array_equal(value, base.weights[name])
-    assert not np.array_equal(first["classifier.weight"], other["classifier.weight"])
+    assert not np.array_equal(first["classifier.weight"], other_seed["classifier.weight"])
 
 
-def test_checkpoint_is_published_without_training(
+def test_a_checkpoint_is_published_without_training(
     place: Place, fine_tuned: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert place.build("--checkpoint", f"topics={fine_tuned}") == 0
@@ -144,7 +146,7 @@ def test_checkpoint_is_published_without_training(
     assert (place.output / "topics" / "config.pbtxt").is_file()
 
 
-def test_checkpoint_of_other_labels(place: Place, fine_tuned: Path, tmp_path: Path, one_line: OneLine) -> None:
+def test_a_checkpoint_of_other_labels(place: Place, fine_tuned: Path, tmp_path: Path, one_line: OneLine) -> None:
     def more_labels(weights: dict[str, np.ndarray]) -> None:
         weights["classifier.weight"] = np.zeros((32, 5), np.float32)
         weights["classifier.bias"] = np.zeros(5, np.float32)
@@ -155,7 +157,7 @@ def test_checkpoint_of_other_labels(place: Place, fine_tuned: Path, tmp_path: Pa
     assert not place.output.exists()
 
 
-def test_checkpoint_without_a_head(
+def test_a_checkpoint_without_a_head(
     place: Place, base_model: Path, fine_tuned: Path, tmp_path: Path, one_line: OneLine
 ) -> None:
     one_line(place.build("--checkpoint", f"topics={base_model}"), "has no task head", "give it as --base-model")
@@ -171,7 +173,7 @@ def test_checkpoint_without_a_head(
     assert not place.output.exists()
 
 
-def test_tagger_needs_no_pooler(place: Place, fine_tuned: Path, tmp_path: Path) -> None:
+def test_a_tagger_needs_no_pooler(place: Place, fine_tuned: Path, tmp_path: Path) -> None:
     """Hugging Face's token classifiers have none."""
     folder = with_weights(
         fine_tuned,

@@ -1,4 +1,4 @@
-"""Width and depth pruning: what is cut, what stays, and that the pruned model computes what it should."""
+"""Width and depth pruning: what is cut, what stays, and that the pruned model computes the right outputs."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def logits(checkpoint: Checkpoint, weights: Weights) -> np.ndarray:
 
 
 def importance(least_head: int, least_neurons: int) -> Importance:
-    """All alike but one head and the first neurons, which matter not at all."""
+    """Equal everywhere but for one head and the first neurons, which do not matter at all."""
     heads, neurons = np.ones(HEADS), np.ones(INNER)
     heads[least_head], neurons[:least_neurons] = 0, 0
     return [(heads, neurons)] * LAYERS
@@ -54,15 +54,15 @@ def test_the_least_important_are_cut(checkpoint: Checkpoint) -> None:
     small = narrowed(checkpoint.weights, importance(0, round(INNER / HEADS)), width, HEAD)
     name = "ernie.encoder.layers.0."
     assert heads_of(small, 0, HEAD) == HEADS - 1
-    whole = checkpoint.weights[f"{name}self_attn.q_proj.weight"]
-    np.testing.assert_array_equal(small[f"{name}self_attn.q_proj.weight"], whole[:, HEAD:])
-    whole = checkpoint.weights[f"{name}linear2.weight"]
-    np.testing.assert_array_equal(small[f"{name}linear2.weight"], whole[round(INNER / HEADS) :])
+    query = checkpoint.weights[f"{name}self_attn.q_proj.weight"]
+    np.testing.assert_array_equal(small[f"{name}self_attn.q_proj.weight"], query[:, HEAD:])
+    inner = checkpoint.weights[f"{name}linear2.weight"]
+    np.testing.assert_array_equal(small[f"{name}linear2.weight"], inner[round(INNER / HEADS) :])
     assert small["ernie.embeddings.word_embeddings.weight"].shape[0] == CONFIG["vocab_size"]
 
 
-def test_what_does_nothing_can_go_unnoticed(checkpoint: Checkpoint) -> None:
-    """A head and neurons without any effect: the narrow model answers as the wide one."""
+def test_cutting_what_has_no_effect_changes_no_answer(checkpoint: Checkpoint) -> None:
+    """A head and neurons without any effect are cut: the narrow model answers as the wide one."""
     weights = dict(checkpoint.weights)
     dead = round(INNER / HEADS)
     for i in range(LAYERS):
@@ -81,7 +81,7 @@ def test_widths_that_are_no_whole_number() -> None:
         check_width(width, 12, 1248)
 
 
-def test_layers_kept() -> None:
+def test_kept_layers() -> None:
     assert layers_kept(4, 2) == [1, 3]
     assert layers_kept(12, 4) == [2, 5, 8, 11]
     assert layers_kept(4, 4) == [0, 1, 2, 3]

@@ -1,4 +1,4 @@
-"""CLUEWSC2020: the noun and the pronoun marked in the text."""
+"""CLUEWSC2020: the noun and the pronoun are marked in the text."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_the_second_of_two_equal_words_is_marked(tmp_path: Path) -> None:
     assert [example.texts[0] for example in read(path, {}, "dev")] == ["小王和_小王_，[他]来了"]
 
 
-def test_the_task_takes_what_the_reader_gives(tmp_path: Path) -> None:
+def test_the_task_accepts_the_reader_s_examples(tmp_path: Path) -> None:
     """Marks are tokens of their own, and the examples of the task are marked as its data is."""
     task = load_tasks()["cluewsc2020"]
     tokenizer = ErnieTokenizer.from_vocab(ASSETS / "encoder" / "vocab.txt")

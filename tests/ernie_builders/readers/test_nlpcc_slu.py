@@ -1,4 +1,4 @@
-"""Spoken commands: tags read strictly, sessions never divided."""
+"""Spoken commands: tags are parsed strictly, and sessions are never divided between splits."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_parse_tagged(tagged: str, text: str, slots: list[list[object]]) -> None
 
 
 @pytest.mark.parametrize("split", ["train", "dev"])
-def test_a_faulty_line_is_told_in_whichever_split_it_is(tmp_path: Path, split: str) -> None:
+def test_a_faulty_line_is_reported_from_either_split(tmp_path: Path, split: str) -> None:
     path = write(tmp_path, GOOD, "7\t取消")
     with pytest.raises(DataError, match=r"corpus\.txt:2: expected `session TAB"):
         list(read(path, {"dev_percent": "10"}, split))
@@ -91,7 +91,7 @@ def test_sessions_are_never_divided(sessions: Path) -> None:
     assert list(read(sessions, columns, "dev")) == dev
 
 
-def test_the_split_is_by_the_name_of_the_session(tmp_path: Path, sessions: Path) -> None:
+def test_the_split_depends_on_the_session_s_name(tmp_path: Path, sessions: Path) -> None:
     """Not by its place in the file: a file that grows moves nothing from one split to the other."""
     before = set(session_of(sessions, list(read(sessions, {"dev_percent": "10"}, "dev"))))
     blocks = sessions.read_text(encoding="utf-8").split("\n\n")
@@ -104,7 +104,7 @@ def test_the_split_is_by_the_name_of_the_session(tmp_path: Path, sessions: Path)
 
 
 @pytest.mark.parametrize("columns", [{}, {"dev_percent": "0"}])
-def test_a_file_of_its_own_is_read_whole(sessions: Path, columns: dict[str, str]) -> None:
+def test_a_separate_file_is_read_whole(sessions: Path, columns: dict[str, str]) -> None:
     for split in ("train", "dev", ""):
         assert len(list(read(sessions, columns, split))) == 3 * 2040
 

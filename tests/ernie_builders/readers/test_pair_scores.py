@@ -48,7 +48,7 @@ def test_scores_of_a_file(tmp_path: Path) -> None:
         ({"pairs": "excel"}, "data format 'excel' is none of"),
     ],
 )
-def test_pairs_that_are_none(tmp_path: Path, columns: dict[str, str], says: str) -> None:
+def test_faulty_pairs(tmp_path: Path, columns: dict[str, str], says: str) -> None:
     path = tmp_path / "dev.tsv"
     path.write_text("a\tb\tlabel\nx\ty\t1\n", encoding="utf-8")
     with pytest.raises((ConfigError, DataError)) as raised:

@@ -58,16 +58,16 @@ def test_candidate_sets(tmp_path: Path) -> None:
 
 def test_the_same_file_and_seed_give_the_same_sets(tmp_path: Path) -> None:
     path = write_pairs(tmp_path / "dev.json", PAIRS)
-    first, again = (list(ranking_pairs(path, COLUMNS)) for _ in range(2))
-    assert first == again
+    first, repeated = (list(ranking_pairs(path, COLUMNS)) for _ in range(2))
+    assert first == repeated
     assert all(len(json.loads(e.texts[1])) == 10 for e in first)
-    other = list(ranking_pairs(path, {**COLUMNS, "seed": "1"}))
-    assert [e.texts[0] for e in other] == [e.texts[0] for e in first]
-    assert sum(a == b for a, b in zip(first, other, strict=True)) < 3
+    other_seed = list(ranking_pairs(path, {**COLUMNS, "seed": "1"}))
+    assert [e.texts[0] for e in other_seed] == [e.texts[0] for e in first]
+    assert sum(a == b for a, b in zip(first, other_seed, strict=True)) < 3
 
 
-def test_the_others_are_those_most_like_the_query(tmp_path: Path) -> None:
-    """Among texts drawn at random the right one would be told by its characters alone."""
+def test_the_other_candidates_are_those_most_like_the_query(tmp_path: Path) -> None:
+    """Among texts drawn at random, the right one could be told by its characters alone."""
     alike, strange = ("甲乙丙一", "甲乙丙二", "丙乙三甲"), tuple(f"天地{i}" for i in range(20))
     pairs = [("甲乙丙丁", "丁丙", 1), *((f"x{i}", text, 0) for i, text in enumerate((*strange, *alike)))]
     (hard,) = ranking_pairs(write_pairs(tmp_path / "dev.json", pairs), {**COLUMNS, "candidates": "4"})
@@ -97,7 +97,7 @@ def test_groups() -> None:
         ({}, [("a", "b", 2)], "dev.json:1: label '2' is neither 0 nor 1"),
     ],
 )
-def test_sets_that_cannot_be_made(
+def test_sets_that_cannot_be_drawn(
     tmp_path: Path, columns: dict[str, str], pairs: list[tuple[str, str, int]], says: str
 ) -> None:
     path = write_pairs(tmp_path / "dev.json", pairs)

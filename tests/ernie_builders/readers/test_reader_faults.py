@@ -1,4 +1,4 @@
-"""Lines that a reader cannot take: one line that names the file, the line and what is wrong with it."""
+"""A faulty row is reported in one line that names the file, the line and the fault."""
 
 from __future__ import annotations
 

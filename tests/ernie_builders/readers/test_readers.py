@@ -1,4 +1,4 @@
-"""Every fault of a data file is named with its file and line, and with what was expected."""
+"""Every fault in a data file is reported with its file, its line and what was expected."""
 
 from __future__ import annotations
 
@@ -134,8 +134,12 @@ def test_archive_and_folder(
     assert packed_place.build("--until", "data") == 0
     assert "unpacking" not in capsys.readouterr().out
 
-    whole = archive.read_bytes()
-    for broken in (b"no archive", whole[: len(whole) // 2], whole[:400] + bytes(200) + whole[600:]):
+    archive_bytes = archive.read_bytes()
+    for broken in (
+        b"no archive",
+        archive_bytes[: len(archive_bytes) // 2],
+        archive_bytes[:400] + bytes(200) + archive_bytes[600:],
+    ):
         archive.write_bytes(broken)
         one_line(
             replace(packed_place, root=tmp_path / "new").build("--until", "data"), "topics.tar.xz: cannot be unpacked"

@@ -1,4 +1,4 @@
-"""SQuAD's JSON: what is read, what is put right, and every fault with the file, the line and the question."""
+"""SQuAD's JSON: what is read, what is corrected, and every fault with its file, line and question."""
 
 from __future__ import annotations
 
@@ -46,22 +46,24 @@ def test_squad_json(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("start", [10 - MAX_DRIFT, 9, 10, 11, 10 + MAX_DRIFT])
-def test_an_answer_a_little_off_is_taken_where_it_lies(tmp_path: Path, start: int) -> None:
+def test_an_answer_a_few_characters_off_is_moved_to_its_text(tmp_path: Path, start: int) -> None:
     (example,) = read(write(tmp_path, squad([question(("北京", start))])), {})
     assert example.target["answers"] == [{"text": "北京", "start": 10}]
 
 
-def test_of_two_places_the_nearer_is_taken(tmp_path: Path) -> None:
+def test_of_two_occurrences_the_nearer_is_taken(tmp_path: Path) -> None:
     for start, place in ((0, 0), (1, 0), (4, 5), (6, 5)):
         (example,) = read(write(tmp_path, squad([question(("甲", start))], "甲乙丙丁戊甲")), {})
         assert example.target["answers"][0]["start"] == place
 
 
-def test_references_that_are_no_part_of_the_text_and_questions_without_answer(tmp_path: Path) -> None:
+def test_references_outside_the_text_and_questions_without_answers(tmp_path: Path) -> None:
     impossible = {**question(("北京", 10), id="q3"), "is_impossible": True}
-    one, two, three = read(write(tmp_path, squad([question(("1998.0", -1)), question(id="q2"), impossible])), {})
-    assert one.target["answers"] == [{"text": "1998.0", "start": -1}]
-    assert two.target["answers"] == three.target["answers"] == []
+    off_text, without_answer, impossible_question = read(
+        write(tmp_path, squad([question(("1998.0", -1)), question(id="q2"), impossible])), {}
+    )
+    assert off_text.target["answers"] == [{"text": "1998.0", "start": -1}]
+    assert without_answer.target["answers"] == impossible_question.target["answers"] == []
 
 
 @pytest.mark.parametrize(
