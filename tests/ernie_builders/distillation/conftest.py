@@ -26,7 +26,7 @@ def text(tmp_path_factory: pytest.TempPathFactory, characters: list[str]) -> Pat
 
 @pytest.fixture(scope="package")
 def teacher(tmp_path_factory: pytest.TempPathFactory, tasks_file: Path, data_dir: Path, base_model: Path) -> Path:
-    """Fine-tuned for `topics` until it is right nearly always."""
+    """Fine-tuned for `topics` until nearly all its answers are right."""
     place = Place(tasks_file, data_dir, base_model, tmp_path_factory.mktemp("teacher"))
     assert place.build("--until", "finetune", "--set", "epochs=6", "--set", "evals_per_epoch=1") == 0
     return place.stage("fine-tune") / "best"
@@ -44,7 +44,7 @@ def tagger(finished: Place, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def distil(tasks_file: Path, data_dir: Path, teacher: Path, text: Path, tmp_path: Path) -> Command:
     """`ernie-triton build distill task` for `topics`; later options win."""
 
-    def run(*more: str) -> int:
+    def run(*overrides: str) -> int:
         options = {
             "--task": "topics",
             "--tasks-file": str(tasks_file),
@@ -54,15 +54,15 @@ def distil(tasks_file: Path, data_dir: Path, teacher: Path, text: Path, tmp_path
             "--student": "1x16x2",
             "--output": str(tmp_path / "small"),
         }
-        words = [part for option in options.items() for part in option]
-        return build_all.main(["distill", "task", *words, *more])
+        arguments = [part for option in options.items() for part in option]
+        return build_all.main(["distill", "task", *arguments, *overrides])
 
     return run
 
 
 @pytest.fixture(scope="package")
 def encoder(tmp_path_factory: pytest.TempPathFactory, vocabulary: Path) -> Path:
-    """A teacher whose tokens look at some others more than at the rest: there is something to copy."""
+    """A teacher whose attention is not uniform, so that there is something to copy."""
     return write_hugging_face(
         tmp_path_factory.mktemp("encoder") / "teacher", random_hugging_face(seed=1, std=0.2), CONFIG, vocabulary
     )
@@ -72,7 +72,7 @@ def encoder(tmp_path_factory: pytest.TempPathFactory, vocabulary: Path) -> Path:
 def distil_encoder(encoder: Path, text: Path, tmp_path: Path) -> Command:
     """`ernie-triton build distill encoder`; later options win."""
 
-    def run(*more: str) -> int:
+    def run(*overrides: str) -> int:
         options = {
             "--teacher": str(encoder),
             "--text": str(text),
@@ -84,7 +84,7 @@ def distil_encoder(encoder: Path, text: Path, tmp_path: Path) -> Command:
             "--log-every": "10",
             "--evaluate-every": "20",
         }
-        words = [part for option in options.items() for part in option]
-        return build_all.main(["distill", "encoder", *words, *more])
+        arguments = [part for option in options.items() for part in option]
+        return build_all.main(["distill", "encoder", *arguments, *overrides])
 
     return run

@@ -1,4 +1,4 @@
-"""Task-agnostic distillation: several students in one pass, exact resume, nothing lost on a full disk."""
+"""Task-agnostic distillation: several students in one pass, exact resuming, nothing lost on a full disk."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ def same(left: Weights, right: Weights) -> bool:
     return left.keys() == right.keys() and all((value == right[name]).all() for name, value in left.items())
 
 
-def steady(log: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Without what a clock says."""
+def without_clock(log: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The log without times."""
     return [{name: value for name, value in row.items() if name != "seconds"} for row in log]
 
 
@@ -60,17 +60,17 @@ def test_several_students_in_one_pass(
     distil_encoder: Command, tmp_path: Path, encoder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The teacher sees each batch once; each student learns as if it were alone; both are base models."""
-    seen = []
-    see = online.Teacher.see
-    monkeypatch.setattr(online.Teacher, "see", lambda self, ids: seen.append(1) or see(self, ids))
+    batches_seen = []
+    original_see = online.Teacher.see
+    monkeypatch.setattr(online.Teacher, "see", lambda self, ids: batches_seen.append(1) or original_see(self, ids))
     assert distil_encoder(*BOTH) == 0
     folder = tmp_path / "encoders"
-    assert len(seen) == 40 + 3, "40 steps and three evaluations of one batch"
+    assert len(batches_seen) == 40 + 3, "40 steps and three evaluations of one batch"
     card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
     for name, shape in (("1x16x2", (1, 16, 2)), ("2x24x3", (2, 24, 3))):
-        found = card["students"][name]
+        figures = card["students"][name]
         for loss in ("loss", "relation", "hidden"):
-            assert found["held_out"][loss] < 0.95 * found["held_out_before"][loss], (name, loss)
+            assert figures["held_out"][loss] < 0.95 * figures["held_out_before"][loss], (name, loss)
         learnt = find_base_model(str(folder / name))
         config = learnt.config
         assert (config.num_hidden_layers, config.hidden_size, config.num_attention_heads) == shape
@@ -87,35 +87,35 @@ def test_several_students_in_one_pass(
     assert not same(start.weights, weights_in(folder / "1x16x2")), "something was learnt"
 
 
-def test_goes_on_to_the_same_weights(
+def test_an_interrupted_run_resumes_to_the_same_weights(
     distil_encoder: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Killed between a save and the next, twice: the same weights and the same log as without."""
     assert distil_encoder(*BOTH) == 0
-    other, step = tmp_path / "again", EncoderDistiller.train_step
-    done: list[int] = []
+    resumed, step = tmp_path / "again", EncoderDistiller.train_step
+    steps_done: list[int] = []
 
     def killed_at(number: int) -> None:
         def run(self: EncoderDistiller) -> None:
             if self.progress.step == number:
                 raise KeyboardInterrupt
-            done.append(self.progress.step)
+            steps_done.append(self.progress.step)
             step(self)
 
         monkeypatch.setattr(EncoderDistiller, "train_step", run)
 
     for number in (7, 27):
         killed_at(number)
-        assert distil_encoder(*BOTH, "--output", str(other), "--save-seconds", "0") == 130
+        assert distil_encoder(*BOTH, "--output", str(resumed), "--save-seconds", "0") == 130
         with (tmp_path / "again.partial/result/log.jsonl").open("a") as log:
             log.write('{"step": 99}\n{"step": 2')
     killed_at(-1)
-    assert distil_encoder(*BOTH, "--output", str(other)) == 0
-    assert done == list(range(40)), "no step is done twice"
+    assert distil_encoder(*BOTH, "--output", str(resumed)) == 0
+    assert steps_done == list(range(40)), "no step is done twice"
     assert "resumed after step 27" in capsys.readouterr().out
     for name in BOTH[1::2]:
-        assert same(weights_in(other / name), weights_in(tmp_path / "encoders" / name))
-    assert steady(read_rows(other / "log.jsonl")) == steady(read_rows(tmp_path / "encoders/log.jsonl"))
+        assert same(weights_in(resumed / name), weights_in(tmp_path / "encoders" / name))
+    assert without_clock(read_rows(resumed / "log.jsonl")) == without_clock(read_rows(tmp_path / "encoders/log.jsonl"))
     monkeypatch.setattr(EncoderDistiller, "run", lambda self: pytest.fail("done again"))
     assert distil_encoder(*BOTH) == 0
     assert "finished already" in capsys.readouterr().out
@@ -144,12 +144,14 @@ def test_the_last_good_state_survives_a_full_disk(
     assert same(weights_in(tmp_path / "encoders/1x24x2"), weights_in(tmp_path / "whole/1x24x2"))
 
 
-def test_only_what_is_asked_for_is_copied(distil_encoder: Command, tmp_path: Path) -> None:
-    """Without hidden states there are no projections; relations of another layer are others."""
+def test_only_the_requested_losses_count(distil_encoder: Command, tmp_path: Path) -> None:
+    """Without hidden states there are no projections; another teacher layer has other relations."""
     losses = []
-    for place, more in enumerate((["--hidden", "0"], ["--hidden", "0", "--teacher-layer", "1"], ["--relation", "0"])):
-        output = tmp_path / str(place)
-        assert distil_encoder("--student", "1x16x2", "--steps", "1", "--output", str(output), *more) == 0
+    for number, options in enumerate(
+        (["--hidden", "0"], ["--hidden", "0", "--teacher-layer", "1"], ["--relation", "0"])
+    ):
+        output = tmp_path / str(number)
+        assert distil_encoder("--student", "1x16x2", "--steps", "1", "--output", str(output), *options) == 0
         losses.append(read_rows(output / "log.jsonl")[0]["held_out"]["1x16x2"])
     assert losses[0]["hidden"] == losses[1]["hidden"] == losses[2]["relation"] == 0
     assert losses[0]["relation"] != losses[1]["relation"]
@@ -178,7 +180,7 @@ def test_faults(distil_encoder: Command, tmp_path: Path, one_fault: OneLine, opt
     assert not (tmp_path / "encoders").exists()
 
 
-def test_text_that_is_none(distil_encoder: Command, tmp_path: Path, one_fault: OneLine) -> None:
+def test_faulty_text(distil_encoder: Command, tmp_path: Path, one_fault: OneLine) -> None:
     file = tmp_path / "x.txt"
     for content, says in (
         (b"", "holds no text"),
@@ -189,7 +191,7 @@ def test_text_that_is_none(distil_encoder: Command, tmp_path: Path, one_fault: O
         one_fault(distil_encoder("--student", "1x16x2", "--text", str(file)), says)
 
 
-def test_places_of_others(distil_encoder: Command, tmp_path: Path, one_fault: OneLine) -> None:
+def test_folders_of_other_commands(distil_encoder: Command, tmp_path: Path, one_fault: OneLine) -> None:
     student = ("--student", "1x16x2", "--steps", "2")
     (tmp_path / "encoders").mkdir()
     one_fault(distil_encoder(*student), "is there already; remove it")
@@ -202,7 +204,7 @@ def test_places_of_others(distil_encoder: Command, tmp_path: Path, one_fault: On
     one_fault(distil_encoder(*student, "--seed", "1"), "is the result of other settings")
 
 
-def test_another_run_s_remains(
+def test_leftovers_of_a_run_with_another_recipe(
     distil_encoder: Command, one_fault: OneLine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def stop(self: EncoderDistiller) -> None:

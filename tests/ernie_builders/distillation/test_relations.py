@@ -18,20 +18,20 @@ def softmax(scores: np.ndarray) -> np.ndarray:
 def test_relation() -> None:
     paddle = import_paddle("cpu")
     vectors = np.random.default_rng(0).standard_normal((2, 5, 12)).astype(np.float32)
-    found = relation(paddle.to_tensor(vectors), 3).numpy()
-    assert found.shape == (2, 3, 5, 5)
+    log_relations = relation(paddle.to_tensor(vectors), 3).numpy()
+    assert log_relations.shape == (2, 3, 5, 5)
     for head in range(3):
-        part = vectors[:, :, 4 * head : 4 * head + 4]
-        expected = softmax(part @ part.transpose(0, 2, 1) / np.sqrt(4))
-        np.testing.assert_allclose(np.exp(found[:, head]), expected, atol=1e-6)
+        head_vectors = vectors[:, :, 4 * head : 4 * head + 4]
+        expected = softmax(head_vectors @ head_vectors.transpose(0, 2, 1) / np.sqrt(4))
+        np.testing.assert_allclose(np.exp(log_relations[:, head]), expected, atol=1e-6)
 
 
 def test_divergence() -> None:
     paddle = import_paddle("cpu")
     generator = np.random.default_rng(1)
     p, q = (softmax(generator.standard_normal((2, 3, 4, 4))).astype(np.float32) for _ in range(2))
-    found = float(divergence(paddle.to_tensor(np.log(p)), paddle.to_tensor(np.log(q))))
-    assert found == pytest.approx(float((p * np.log(p / q)).sum(-1).mean()), rel=1e-4)
+    loss = float(divergence(paddle.to_tensor(np.log(p)), paddle.to_tensor(np.log(q))))
+    assert loss == pytest.approx(float((p * np.log(p / q)).sum(-1).mean()), rel=1e-4)
     assert float(divergence(paddle.to_tensor(np.log(p)), paddle.to_tensor(np.log(p)))) == 0
 
 

@@ -1,4 +1,4 @@
-"""Students: their shapes, what they start with, what cannot be one."""
+"""Students: their shapes, their first weights, and faulty ones."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_parse_shape() -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "says"),
+    ("shape", "says"),
     [
         ("2x156x5", "--student 2x156x5: 5 heads do not divide 156 hidden units"),
         ("2x156", "--student 2x156: expected LAYERSxHIDDENxHEADS"),
@@ -34,28 +34,28 @@ def test_parse_shape() -> None:
         ("nowhere", "--student nowhere: neither"),
     ],
 )
-def test_what_is_no_student(teacher: Checkpoint, asked: str, says: str) -> None:
+def test_faulty_students(teacher: Checkpoint, shape: str, says: str) -> None:
     with pytest.raises(BuildError) as raised:
-        make_student(asked, teacher)
+        make_student(shape, teacher)
     assert says in str(raised.value)
     assert "\n" not in str(raised.value)
 
 
-def test_of_the_teacher_s_width(teacher: Checkpoint) -> None:
-    """Its embeddings and its last layer: nothing is random."""
+def test_a_student_of_the_teacher_s_width(teacher: Checkpoint) -> None:
+    """It starts from the teacher's embeddings and last layer: nothing is random."""
     student = make_student("1x32x2x64", teacher)
     for name, value in student.weights.items():
         if name.startswith("ernie.embeddings."):
             np.testing.assert_array_equal(value, teacher.weights[name])
     at = "ernie.encoder.layers.{}.linear1.weight"
     np.testing.assert_array_equal(student.weights[at.format(0)], teacher.weights[at.format(1)])
-    other = make_student("1x32x4", teacher)
-    assert (other.weights[TABLES[0]] == teacher.weights[TABLES[0]]).all()
-    assert other.weights[at.format(0)].shape == (32, 128)
+    more_heads = make_student("1x32x4", teacher)
+    assert (more_heads.weights[TABLES[0]] == teacher.weights[TABLES[0]]).all()
+    assert more_heads.weights[at.format(0)].shape == (32, 128)
 
 
-def test_narrower(teacher: Checkpoint) -> None:
-    """What is alike in the teacher's table is alike in the student's; its scale is kept."""
+def test_a_narrower_student(teacher: Checkpoint) -> None:
+    """Words similar in the teacher's table are similar in the student's; the scale stays."""
     student = make_student("1x24x2", teacher, seed=3)
     table, wide = student.weights[TABLES[0]], teacher.weights[TABLES[0]]
     assert table.shape == (len(wide), 24)
@@ -65,7 +65,7 @@ def test_narrower(teacher: Checkpoint) -> None:
     assert (make_student("1x24x2", teacher, seed=3).weights[TABLES[0]] == table).all()
 
 
-def test_wider_starts_at_random(teacher: Checkpoint) -> None:
+def test_a_wider_student_starts_at_random(teacher: Checkpoint) -> None:
     student = make_student("1x48x2", teacher)
     assert student.weights[TABLES[0]].shape == (len(teacher.weights[TABLES[0]]), 48)
     assert not student.config.use_task_id
@@ -75,11 +75,11 @@ def test_an_encoder_with_another_vocabulary(teacher: Checkpoint, tmp_path: Path)
     with pytest.raises(CheckpointError, match="its vocabulary is not that of the teacher"):
         make_student("embedded", teacher)
     write_checkpoint(tmp_path, teacher.config, teacher.weights, teacher.vocabulary)
-    found = make_student(str(tmp_path), teacher)
-    assert not found.has_head
-    assert find_base_model(str(tmp_path)).config == found.config
+    student = make_student(str(tmp_path), teacher)
+    assert not student.has_head
+    assert find_base_model(str(tmp_path)).config == student.config
 
 
-def test_a_shape_out_of_reach_is_refused_by_name(teacher: Checkpoint) -> None:
+def test_a_shape_with_too_many_numbers(teacher: Checkpoint) -> None:
     with pytest.raises(ConfigError, match="2x156x6x1x1: expected"):
         make_student("2x156x6x1x1", teacher)

@@ -31,14 +31,14 @@ SHORT = ("--set", "epochs=1", "--set", "evals_per_epoch=1")
 
 
 def card_in(folder: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((folder / "card.json").read_text(encoding="utf-8"))
-    return found
+    card: dict[str, Any] = json.loads((folder / "card.json").read_text(encoding="utf-8"))
+    return card
 
 
 def test_unlabelled_text_teaches(
     distil: Command, tmp_path: Path, tasks_file: Path, data_dir: Path, base_model: Path
 ) -> None:
-    """Half the teacher's width, one of its layers, no label seen: far above the majority class, and it is published."""
+    """Half the teacher's width, one layer, no labels: far above the majority class, and it can be published."""
     assert distil("--student", "1x16x2", *LONG) == 0
     card, log = card_in(tmp_path / "small"), (tmp_path / "small" / "log.jsonl").read_text().splitlines()
     majority = 100 * Counter(label for _, label in topic_rows(list("的" * 40), 60, 1)).most_common(1)[0][1] / 60
@@ -56,7 +56,7 @@ def test_unlabelled_text_teaches(
 
 
 def test_a_tagger(distil: Command, tmp_path: Path, tagger: Path, characters: list[str]) -> None:
-    """Outputs a token: from an encoder directory, with labels beside."""
+    """Outputs per token, a student from its shape, with labelled rows as well."""
     generator = np.random.default_rng(0)
     text = tmp_path / "names.txt"
     rows = ["".join(generator.choice(characters[:6] if i % 3 else characters[12:], 9)) for i in range(120)]
@@ -73,7 +73,7 @@ def test_a_tagger(distil: Command, tmp_path: Path, tagger: Path, characters: lis
 def test_labels_count_for_their_rows_only(
     tasks_file: Path, teacher: Path, text: Path, characters: list[str], tmp_path: Path
 ) -> None:
-    """A batch of both kinds of rows: the loss is the outputs' error of all, the labels' loss of those with one."""
+    """In a mixed batch, the outputs' error is of all rows and the labels' loss of the labelled rows."""
     from ernie_builders.config.tasks import TrainConfig
     from ernie_builders.distillation.student import make_student
     from ernie_builders.readers import Example
@@ -109,9 +109,9 @@ def test_labels_count_for_their_rows_only(
 
     mixed, unlabelled = loss([0, 8, 3, 9]), loss([8, 9])
     hard = 2 * (loss([0, 3]) - _soft_only(trainer, loss, [0, 3]))
-    both = _soft_only(trainer, loss, [0, 8, 3, 9])
+    soft_mixed = _soft_only(trainer, loss, [0, 8, 3, 9])
     assert unlabelled == pytest.approx(_soft_only(trainer, loss, [8, 9]))
-    assert mixed == pytest.approx(both + hard / 2, rel=1e-5)
+    assert mixed == pytest.approx(soft_mixed + hard / 2, rel=1e-5)
     assert hard > 0
 
 
@@ -123,7 +123,7 @@ def _soft_only(trainer: SoftTrainer, loss: Callable[[list[int]], float], rows: l
         soft.HARD = before
 
 
-def test_goes_on_to_the_same_weights(
+def test_an_interrupted_run_resumes_to_the_same_weights(
     distil: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert distil(*SHORT) == 0
@@ -134,12 +134,12 @@ def test_goes_on_to_the_same_weights(
             raise KeyboardInterrupt
         return step(self, batches, number)
 
-    again = ("--output", str(tmp_path / "again"))
+    output = ("--output", str(tmp_path / "again"))
     with monkeypatch.context() as patched:
         patched.setattr("ernie_builders.training.trainer.SAVE_SECONDS", 0)
         patched.setattr(Trainer, "train_on", interrupted)
-        assert distil(*SHORT, *again) == 130
-    assert distil(*SHORT, *again) == 0
+        assert distil(*SHORT, *output) == 130
+    assert distil(*SHORT, *output) == 0
     assert "resumed after batch 9" in capsys.readouterr().out
     ours, theirs = (read_checkpoint(tmp_path / name).weights for name in ("again", "small"))
     assert all((value == theirs[name]).all() for name, value in ours.items())
@@ -148,7 +148,7 @@ def test_goes_on_to_the_same_weights(
     assert "finished already" in capsys.readouterr().out
 
 
-def test_other_labelled_rows_are_another_run(
+def test_other_labelled_rows_do_not_resume_a_run(
     distil: Command,
     tmp_path: Path,
     data_dir: Path,
@@ -206,7 +206,7 @@ def test_a_teacher_without_a_head(distil: Command, base_model: Path, one_fault: 
 
 
 def test_rows_of_a_long_text(tasks_file: Path, teacher: Path, characters: list[str]) -> None:
-    """A row a window; what cannot be served has none."""
+    """One row per window; a text that cannot be served has none."""
     tokenizer = ErnieTokenizer.from_vocab(read_checkpoint(teacher).vocabulary)
     manifest = draft_manifest(load_tasks(tasks_file)["topics"], tokenizer)
     texts = [("".join(characters[:80]),), ("",), (characters[0],)]
@@ -221,10 +221,21 @@ def test_measure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest
     assert [taught for _, taught in columns.values()] == [False, True]
     monkeypatch.setattr(measure, "COLUMNS", columns)
     shutil.copytree(ASSETS / "samples" / "msra_ner", tmp_path / "data" / "msra_ner")
-    words = ["distill", "measure", "--tasks", "msra_ner", "--student", "1x26x2", "--labelled", "40", "--texts", "64"]
-    words += ["--task-steps", "2", "--steps", "2", "--length", "16", "--batch-size", "4", "--set", "dev_rows=10"]
-    words += ["--data-dir", str(tmp_path / "data"), "--output", str(tmp_path / "measured")]
-    assert build_all.main(words) == 0
+    arguments = [
+        "distill",
+        "measure",
+        "--tasks",
+        "msra_ner",
+        "--student",
+        "1x26x2",
+        "--labelled",
+        "40",
+        "--texts",
+        "64",
+    ]
+    arguments += ["--task-steps", "2", "--steps", "2", "--length", "16", "--batch-size", "4", "--set", "dev_rows=10"]
+    arguments += ["--data-dir", str(tmp_path / "data"), "--output", str(tmp_path / "measured")]
+    assert build_all.main(arguments) == 0
     table = (tmp_path / "measured" / "table.md").read_text(encoding="utf-8")
     head, _, row = table.splitlines()[:3]
     assert head.count("|") == row.count("|") == 6
@@ -233,5 +244,5 @@ def test_measure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest
     teacher_figure = float(row.split("|")[-2])
     assert teacher_figure > 50
     capsys.readouterr()
-    assert build_all.main(words) == 0
+    assert build_all.main(arguments) == 0
     assert capsys.readouterr().out.count("finished already") == 3

@@ -1,4 +1,4 @@
-"""Plain text: what is read, how it is cut, what is no text."""
+"""Plain text: reading, cutting into sequences, and faulty files."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ def test_read_texts(tmp_path: Path) -> None:
         ("一\t二\n三\n", 2, "x.txt:2: 1 texts, the task takes 2: put a tab between each two"),
     ],
 )
-def test_what_is_no_text(tmp_path: Path, content: str | bytes, inputs: int, says: str) -> None:
+def test_faulty_text(tmp_path: Path, content: str | bytes, inputs: int, says: str) -> None:
     with pytest.raises(DataError) as raised:
         read_texts([write(tmp_path / "x.txt", content)], inputs)
     assert says in str(raised.value)
 
 
 def test_sequences(tmp_path: Path, embedded_tokenizer: ErnieTokenizer) -> None:
-    """Nothing is lost but the end that fills no sequence."""
+    """Nothing is lost but the last tokens, which fill no sequence."""
     texts = ["我们在学习。", "", "今天天气很好，我们出去玩吧。", "好"]
     file = write(tmp_path / "a.txt", "\n".join(texts))
     sequences = read_sequences([file], embedded_tokenizer, 8)
@@ -73,20 +73,20 @@ def test_packed_tokens(tmp_path: Path, embedded_tokenizer: ErnieTokenizer) -> No
     xz = write(tmp_path / "b.u16.xz", lzma.compress(raw))
     expected = read_sequences([plain, plain], embedded_tokenizer, 8)
     assert (read_sequences([small, xz], embedded_tokenizer, 8) == expected).all()
-    other = np.array([9000, 1], "<u2").tobytes()
+    unknown_token = np.array([9000, 1], "<u2").tobytes()
     for name, content, says in (
         ("c.u16", b"abc", "3 bytes are no packed tokens"),
         ("d.u16.xz", b"abc", "d.u16.xz: cannot be unpacked"),
-        ("e.u16", other, "holds token 9,000, the teacher's vocabulary has 8,000 entries"),
+        ("e.u16", unknown_token, "holds token 9,000, the teacher's vocabulary has 8,000 entries"),
     ):
         with pytest.raises(DataError, match=says):
             read_sequences([write(tmp_path / name, content)], embedded_tokenizer, 8)
 
 
 def test_batches_are_shuffled_rounds() -> None:
-    taken = np.concatenate([batch_indices(7, 3, step, seed=2) for step in range(14)])
-    rounds = taken.reshape(6, 7)
+    indices = np.concatenate([batch_indices(7, 3, step, seed=2) for step in range(14)])
+    rounds = indices.reshape(6, 7)
     assert all(sorted(row) == list(range(7)) for row in rounds.tolist())
     assert len({tuple(row) for row in rounds.tolist()}) > 1
-    assert (batch_indices(7, 3, 5, seed=2) == taken[15:18]).all(), "a step's batch hangs on its number alone"
+    assert (batch_indices(7, 3, 5, seed=2) == indices[15:18]).all(), "a step's batch depends only on its number"
     assert len(batch_indices(2, 8, 0, seed=0)) == 8, "more than a round"

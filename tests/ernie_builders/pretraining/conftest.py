@@ -30,12 +30,12 @@ def text_file(tmp_path_factory: pytest.TempPathFactory, characters: list[str]) -
 def id_files(
     tmp_path_factory: pytest.TempPathFactory, characters: list[str], tokenizer: ErnieTokenizer
 ) -> tuple[Path, Path]:
-    """Training and held-out lines: B goes on with A's topic, or is of another."""
+    """Training and held-out lines: the second sentence has the first one's topic or another."""
     folder = tmp_path_factory.mktemp("ids")
     for name, count, seed in (("train.txt", 160, 1), ("held_out.txt", 40, 2)):
-        found, lines = documents(characters, count, seed), []
-        for number, sentences in enumerate(found):
-            other = sentences if number % 2 else found[number - 1]
+        corpus, lines = documents(characters, count, seed), []
+        for number, sentences in enumerate(corpus):
+            other = sentences if number % 2 else corpus[number - 1]
             first, second = ([int(i) for i in part.ids] for part in tokenizer([sentences[0], other[1]]))
             lines.append(ids_line(first, second, number % 2))
         (folder / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -43,30 +43,30 @@ def id_files(
 
 
 @pytest.fixture(scope="session")
-def lively(tmp_path_factory: pytest.TempPathFactory, vocabulary: Path) -> Path:
-    """A random encoder with large weights: so tiny a one leaves the level of single characters soon only from these."""
+def large_init(tmp_path_factory: pytest.TempPathFactory, vocabulary: Path) -> Path:
+    """A random encoder with large weights: only from these does so tiny a model soon learn more than frequencies."""
     weights = random_hugging_face(seed=1, std=0.15)
     return write_hugging_face(tmp_path_factory.mktemp("lively") / "lively", weights, CONFIG, vocabulary)
 
 
 @pytest.fixture
 def text_run(text_file: Path, vocabulary: Path, tmp_path: Path) -> Callable[..., Run]:
-    """Name of the run -> a run over text."""
+    """Makes a run over text, given its name and options."""
 
-    def make(name: str, *more: str) -> Run:
-        return Run(tmp_path / name, ("--data", str(text_file), "--vocab", str(vocabulary), *SMALL, *more))
+    def make(name: str, *options: str) -> Run:
+        return Run(tmp_path / name, ("--data", str(text_file), "--vocab", str(vocabulary), *SMALL, *options))
 
     return make
 
 
 @pytest.fixture
 def id_run(id_files: tuple[Path, Path], vocabulary: Path, tmp_path: Path) -> Callable[..., Run]:
-    """Name of the run -> a run over ids."""
+    """Makes a run over ids, given its name and options."""
     train, held_out = map(str, id_files)
 
-    def make(name: str, *more: str) -> Run:
+    def make(name: str, *options: str) -> Run:
         arguments = ("--format", "ids", "--data", train, "--held-out", held_out, "--vocab", str(vocabulary))
-        return Run(tmp_path / name, (*arguments, *SMALL, *more))
+        return Run(tmp_path / name, (*arguments, *SMALL, *options))
 
     return make
 
@@ -75,12 +75,12 @@ def id_run(id_files: tuple[Path, Path], vocabulary: Path, tmp_path: Path) -> Cal
 def one_line(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
     """Check that a run failed with exit code 1 and one line on standard error; returns the line."""
 
-    def check(code: int, *says: str) -> str:
+    def check(code: int, *messages: str) -> str:
         errors = capsys.readouterr().err
         assert code == 1
         assert errors.startswith("ernie-triton build pretrain: ")
         assert errors.count("\n") == 1
-        for text in says:
+        for text in messages:
             assert text in errors
         return errors
 
@@ -92,10 +92,10 @@ def same_weights() -> Callable[[Path, Path], None]:
     """Check that two encoders are the same to the last bit."""
 
     def check(left: Path, right: Path) -> None:
-        one, other = (read_checkpoint(path).weights for path in (left, right))
-        assert one.keys() == other.keys()
-        for name in one:
-            np.testing.assert_array_equal(one[name], other[name], err_msg=name)
+        left_weights, right_weights = (read_checkpoint(path).weights for path in (left, right))
+        assert left_weights.keys() == right_weights.keys()
+        for name in left_weights:
+            np.testing.assert_array_equal(left_weights[name], right_weights[name], err_msg=name)
 
     return check
 

@@ -1,4 +1,4 @@
-"""The commands of docs/pretraining.md are ones that the command line takes."""
+"""The command line accepts the commands of docs/pretraining.md."""
 
 from __future__ import annotations
 
@@ -18,21 +18,23 @@ def commands() -> list[list[str]]:
     return [shlex.split(line.strip()) for line in text.splitlines() if line.startswith("    ernie-triton build ")]
 
 
-@pytest.mark.parametrize("words", [words for words in commands() if words[2] == "pretrain"], ids=" ".join)
-def test_pretrain(words: list[str]) -> None:
-    request = request_of(parser().parse_args(words[3:]), words[3:])
+@pytest.mark.parametrize(
+    "arguments", [arguments for arguments in commands() if arguments[2] == "pretrain"], ids=" ".join
+)
+def test_pretrain(arguments: list[str]) -> None:
+    request = request_of(parser().parse_args(arguments[3:]), arguments[3:])
     assert request.config.steps > 0 and request.output.parts[0] == "build"
 
 
 def test_there_are_commands_of_each_kind() -> None:
-    found = commands()
-    assert {words[2] for words in found} >= {"pretrain", "convert-encoder", "--tasks"}
-    assert {word for words in found for word in words} >= {"ids", "packed", "bf16", "embedded"}
-    for words in found:
-        if words[2] == "--tasks":
-            build_parser().parse_args(words[2:])
+    all_commands = commands()
+    assert {arguments[2] for arguments in all_commands} >= {"pretrain", "convert-encoder", "--tasks"}
+    assert {word for arguments in all_commands for word in arguments} >= {"ids", "packed", "bf16", "embedded"}
+    for arguments in all_commands:
+        if arguments[2] == "--tasks":
+            build_parser().parse_args(arguments[2:])
 
 
 def test_the_card_has_no_path_of_this_machine() -> None:
-    words = ["--data", "/home/me/a.txt", "/home/me/b", "--output=/home/me/out", "--steps", "5", "--text", "a/b"]
-    assert shown_command(words) == "ernie-triton build pretrain --data a.txt b --output=out --steps 5 --text a/b"
+    arguments = ["--data", "/home/me/a.txt", "/home/me/b", "--output=/home/me/out", "--steps", "5", "--text", "a/b"]
+    assert shown_command(arguments) == "ernie-triton build pretrain --data a.txt b --output=out --steps 5 --text a/b"

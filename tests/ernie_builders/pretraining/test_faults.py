@@ -1,4 +1,4 @@
-"""Bad input and a full disk: one clear line, and the last good checkpoint is kept."""
+"""Faulty input and a full disk: one clear line, and the last good checkpoint stays."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ SHORT = ["--steps", "8", "--lengths", "32", "--eval-every", "4", "--save-every",
         (["--init", "nowhere"], "--base-model nowhere: neither `embedded`, nor a directory"),
     ],
 )
-def test_options(text_run: Make, one_line: OneLine, options: list[str], says: str) -> None:
+def test_faulty_options(text_run: Make, one_line: OneLine, options: list[str], says: str) -> None:
     run = text_run("run", *SHORT)
     one_line(run(*options), says)
     assert find_state(run.output) is None
@@ -65,7 +65,7 @@ def test_an_empty_corpus(text_run: Make, one_line: OneLine, tmp_path: Path) -> N
 
 
 def test_a_vocabulary_without_special_tokens(text_run: Make, one_line: OneLine, tmp_path: Path) -> None:
-    vocabulary = tmp_path / "mine.txt"
+    vocabulary = tmp_path / "small.txt"
     vocabulary.write_text("[PAD]\n的\n一\n", encoding="utf-8")
     line = one_line(text_run("run", *SHORT)("--vocab", str(vocabulary)), "--vocab: ", str(vocabulary))
     assert "the vocabulary lacks [CLS], [SEP], [UNK], [MASK]" in line
@@ -80,16 +80,16 @@ def test_a_checkpoint_of_another_shape(
     one_line(run("--init", str(broken)), "linear1.bias is [64]", "say [96]: the checkpoint has another shape")
     (broken / "config.json").write_text(json.dumps(config), encoding="utf-8")
     weights = load_file(str(broken / "model.safetensors"))
-    lost = "encoder.layer.1.output.dense.weight"
-    save_file({name: value for name, value in weights.items() if name != lost}, str(broken / "model.safetensors"))
+    missing = "encoder.layer.1.output.dense.weight"
+    save_file({name: value for name, value in weights.items() if name != missing}, str(broken / "model.safetensors"))
     one_line(run("--init", str(broken)), "1 encoder weights are missing, the first is ernie.encoder.layers.1.linear2")
-    other = tmp_path / "other.txt"
-    other.write_text(vocabulary.read_text(encoding="utf-8") + "zzz\n", encoding="utf-8")
-    line = one_line(run("--init", str(base_model), "--vocab", str(other)))
+    longer_vocabulary = tmp_path / "other.txt"
+    longer_vocabulary.write_text(vocabulary.read_text(encoding="utf-8") + "zzz\n", encoding="utf-8")
+    line = one_line(run("--init", str(base_model), "--vocab", str(longer_vocabulary)))
     assert "lacks 1 of the 401 entries" in line and "'zzz'" in line
 
 
-def test_a_run_with_other_settings_is_not_gone_on_with(text_run: Make, one_line: OneLine, text_file: Path) -> None:
+def test_a_run_with_other_settings_is_not_resumed(text_run: Make, one_line: OneLine, text_file: Path) -> None:
     run = text_run("run", *SHORT)
     assert run("--stop-after", "0") == 0
     one_line(run("--learning-rate", "2e-2"), "holds a run with other settings (learning_rate 0.01, here 0.02)")
@@ -117,7 +117,7 @@ def test_a_full_disk_keeps_the_last_checkpoint(
     assert run("--stop-after", "0") == 0
     state = run.output / STATE
     before = {path.name: path.read_bytes() for path in state.iterdir()}
-    kept = shutil.copytree(run.output / "encoder", tmp_path / "kept")
+    saved_encoder = shutil.copytree(run.output / "encoder", tmp_path / "kept")
     sizes = {path.name: path.stat().st_size for path in state.iterdir()}
     with small_files(limit):
         code = run()
@@ -127,7 +127,7 @@ def test_a_full_disk_keeps_the_last_checkpoint(
         assert f"{state} is kept as it was" in line
         assert {path.name: path.read_bytes() for path in state.iterdir()} == before
         assert step_of(state) == 1
-    same_weights(run.output / "encoder", Path(kept))
+    same_weights(run.output / "encoder", Path(saved_encoder))
     assert run() == 0
     assert step_of(state) == 8
 

@@ -1,4 +1,4 @@
-"""ERNIE 1.0's id format: read as it is, cut to a length, and refused with file and line."""
+"""ERNIE 1.0's id format: read exactly, cut to a length; faults name the file and line."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .texts import ids_line
 GOOD = ids_line([10, 11, 12], [20, 21], 1)
 
 
-def test_what_is_read_is_what_is_there(tokenizer: ErnieTokenizer, tmp_path: Path) -> None:
+def test_ids_are_read_as_they_are_written(tokenizer: ErnieTokenizer, tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_text(f"{GOOD}\n\n{ids_line(list(range(30, 37)), [40], 0, words=3)};\n", encoding="utf-8")
     corpus = read_ids([path], tokenizer, task=0)
@@ -42,7 +42,7 @@ def test_long_sequences_are_cut_at_words(tokenizer: ErnieTokenizer, tmp_path: Pa
     assert corpus.sequences(64, np.random.default_rng(0)).spans[0].tolist() == [0, 40], "cut for good"
 
 
-def fields(line: str, number: int, value: str) -> str:
+def with_field(line: str, number: int, value: str) -> str:
     parts = line.split(";")
     parts[number] = value
     return ";".join(parts)
@@ -52,15 +52,21 @@ def fields(line: str, number: int, value: str) -> str:
     ("line", "says"),
     [
         ("1 2;0 0;0 1", "3 fields, expected 5: token ids; sentence ids; positions; word bounds; label"),
-        (fields(GOOD, 0, "1 x 2"), "token ids: expected whole numbers joined by spaces"),
-        (fields(GOOD, 1, "0 0"), "8 token ids, 2 sentence ids, 8 positions, 8 word bounds: expected as many of each"),
-        (fields(GOOD, 4, "2"), "label: expected 0 or 1"),
-        (fields(GOOD, 0, "5 10 11 12 2 20 21 2"), r"token ids: expected \[CLS\] \(1\) first and \[SEP\] \(2\) last"),
-        (fields(GOOD, 0, "1 10 999 12 2 20 21 2"), "token id 999: the vocabulary has 400 entries"),
-        (fields(GOOD, 0, "1 10 -4 12 2 20 21 2"), "token id -4: the vocabulary has 400 entries"),
-        (fields(GOOD, 2, "1 2 3 4 5 6 7 8"), "positions: expected 0, 1, 2"),
-        (fields(GOOD, 3, "0 0 0 0 0 0 0 0"), r"word bounds: expected -1 at \[CLS\] and \[SEP\]"),
-        (fields(GOOD, 1, "0 0 0 1 1 1 1 1"), r"sentence ids: expected 0 up to the first \[SEP\]"),
+        (with_field(GOOD, 0, "1 x 2"), "token ids: expected whole numbers joined by spaces"),
+        (
+            with_field(GOOD, 1, "0 0"),
+            "8 token ids, 2 sentence ids, 8 positions, 8 word bounds: expected as many of each",
+        ),
+        (with_field(GOOD, 4, "2"), "label: expected 0 or 1"),
+        (
+            with_field(GOOD, 0, "5 10 11 12 2 20 21 2"),
+            r"token ids: expected \[CLS\] \(1\) first and \[SEP\] \(2\) last",
+        ),
+        (with_field(GOOD, 0, "1 10 999 12 2 20 21 2"), "token id 999: the vocabulary has 400 entries"),
+        (with_field(GOOD, 0, "1 10 -4 12 2 20 21 2"), "token id -4: the vocabulary has 400 entries"),
+        (with_field(GOOD, 2, "1 2 3 4 5 6 7 8"), "positions: expected 0, 1, 2"),
+        (with_field(GOOD, 3, "0 0 0 0 0 0 0 0"), r"word bounds: expected -1 at \[CLS\] and \[SEP\]"),
+        (with_field(GOOD, 1, "0 0 0 1 1 1 1 1"), r"sentence ids: expected 0 up to the first \[SEP\]"),
         (ids_line([], [20], 0), "token ids: an empty sentence"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Knowledge masking: whole units, 15%, 80/10/10, never special tokens."""
+"""Knowledge masking: whole units, 15% of them, 80/10/10, and never special tokens."""
 
 from __future__ import annotations
 
@@ -20,39 +20,41 @@ def units_of(generator: np.random.Generator) -> np.ndarray:
     return units
 
 
-def test_statistics(tokenizer: ErnieTokenizer) -> None:
+def test_masking_statistics(tokenizer: ErnieTokenizer) -> None:
     generator, vocabulary = np.random.default_rng(0), Vocabulary.of(tokenizer)
     units = units_of(generator)
     ids = np.where(units >= 0, generator.choice(vocabulary.ordinary, units.shape), tokenizer.sep_id)
     before = ids.copy()
     hidden, labels = mask(ids, units, vocabulary, 0.15, np.random.default_rng(1))
     assert (ids == before).all(), "the input was changed"
-    picked, real = labels != IGNORED, units >= 0
-    assert not picked[~real].any(), "a special token is predicted"
-    assert (hidden[~picked] == ids[~picked]).all()
-    assert (labels[picked] == ids[picked]).all()
+    selected, real = labels != IGNORED, units >= 0
+    assert not selected[~real].any(), "a special token is predicted"
+    assert (hidden[~selected] == ids[~selected]).all()
+    assert (labels[selected] == ids[selected]).all()
 
     numbers, counts = np.unique(units[real], return_counts=True)
-    chosen = np.bincount(units[picked], minlength=numbers[-1] + 1)[numbers]
+    chosen = np.bincount(units[selected], minlength=numbers[-1] + 1)[numbers]
     assert set(np.unique(chosen / counts)) == {0.0, 1.0}, "a unit is hidden in part"
     assert 0.14 < float((chosen > 0).mean()) < 0.16
 
-    masked = hidden[picked] == tokenizer.mask_id
-    kept = hidden[picked] == ids[picked]
+    masked = hidden[selected] == tokenizer.mask_id
+    unchanged = hidden[selected] == ids[selected]
     assert 0.78 < masked.mean() < 0.82
-    assert 0.09 < kept.mean() < 0.115  # some are replaced by themselves
-    assert 0.085 < (~masked & ~kept).mean() < 0.115
-    replaced = hidden[picked][~masked]
+    assert 0.09 < unchanged.mean() < 0.115  # some are replaced by themselves
+    assert 0.085 < (~masked & ~unchanged).mean() < 0.115
+    replaced = hidden[selected][~masked]
     assert not vocabulary.is_special[replaced].any()
     assert len(np.unique(replaced)) > 300, "replacements come from a few entries"
 
 
-def test_it_is_the_generator_s_choice(tokenizer: ErnieTokenizer) -> None:
+def test_masks_depend_on_the_generator_only(tokenizer: ErnieTokenizer) -> None:
     vocabulary, units = Vocabulary.of(tokenizer), np.arange(400).reshape(4, 100)
     ids = np.full((4, 100), 50)
-    first, again, other = (mask(ids, units, vocabulary, 0.15, np.random.default_rng(seed)) for seed in (1, 1, 2))
-    assert (first[0] == again[0]).all() and (first[1] == again[1]).all()
-    assert (first[1] != other[1]).any()
+    first, repeated, other_seed = (
+        mask(ids, units, vocabulary, 0.15, np.random.default_rng(seed)) for seed in (1, 1, 2)
+    )
+    assert (first[0] == repeated[0]).all() and (first[1] == repeated[1]).all()
+    assert (first[1] != other_seed[1]).any()
 
 
 def test_unknown_words_and_tiny_batches(tokenizer: ErnieTokenizer) -> None:

@@ -1,4 +1,4 @@
-"""Packing loses nothing, cuts no word, and keeps to its length; sentence tasks say what is true."""
+"""Packing loses no token, cuts no word and keeps to its length; labels of sentence tasks are correct."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ernie_runtime.text.tokenization import ErnieTokenizer
 
 
 def make_stream(seed: int, documents: int, longest_unit: int = 4) -> Stream:
-    """Documents of 1 to 12 sentences of 1 to 40 tokens; each token's id is its own place."""
+    """Documents of 1 to 12 sentences of 1 to 40 tokens; each token's id is its position."""
     generator = np.random.default_rng(seed)
     sizes = [generator.integers(1, 41, int(generator.integers(1, 13))) for _ in range(documents)]
     sentences = np.concatenate([[0], np.cumsum(np.concatenate(sizes))]).astype(np.int64)
@@ -72,32 +72,32 @@ def test_a_unit_longer_than_a_sequence_is_cut() -> None:
 
 
 @pytest.mark.parametrize("task", list(CLASSES))
-def test_labels_are_true(task: str) -> None:
+def test_labels_of_sentence_tasks_are_correct(task: str) -> None:
     stream = make_stream(3, 150)
     sequences = TextCorpus(stream, (task,)).sequences(64, np.random.default_rng(1))
-    document = np.searchsorted(stream.documents, sequences.spans[:, 0], side="right")
-    seen: Counter[int] = Counter()
+    document_numbers = np.searchsorted(stream.documents, sequences.spans[:, 0], side="right")
+    label_counts: Counter[int] = Counter()
     for row in range(len(sequences)):
         first, last = sequences.bounds[row : row + 2]
         label, spans = int(sequences.labels[row]), sequences.spans[first:last].tolist()
         if sequences.tasks[row] == NONE:
             assert label == NONE
             continue
-        seen[label] += 1
+        label_counts[label] += 1
         follows = len(spans) == 2 and spans[0][1] == spans[1][0]
-        same = len(set(document[first:last].tolist())) == 1
+        same_document = len(set(document_numbers[first:last].tolist())) == 1
         if task == "nsp":
             assert label == int(follows)
         elif task == "sop":
-            assert same and label == int(follows) and (follows or spans[1][1] == spans[0][0])
+            assert same_document and label == int(follows) and (follows or spans[1][1] == spans[0][0])
         elif task == "distance":
-            assert label == (0 if follows else 1 if same else 2)
+            assert label == (0 if follows else 1 if same_document else 2)
             assert spans[1][1] != spans[0][0], "next to each other, in the wrong order"
         else:
             assert [sorted(spans).index(span) for span in spans] == list(ORDERS[label])
-    assert set(seen) == set(range(CLASSES[task]))
+    assert set(label_counts) == set(range(CLASSES[task]))
     if task in ("nsp", "sop"):
-        assert 0.4 < seen[1] / seen.total() < 0.6
+        assert 0.4 < label_counts[1] / label_counts.total() < 0.6
 
 
 def long_documents(count: int, tokens: int) -> Stream:
@@ -112,7 +112,7 @@ def long_documents(count: int, tokens: int) -> Stream:
 
 
 @pytest.mark.parametrize(("count", "tokens"), [(400, 400), (80, 2000), (1, 9000)])
-def test_distances_are_balanced_and_hang_on_no_place(count: int, tokens: int) -> None:
+def test_distances_are_balanced_and_do_not_depend_on_the_position(count: int, tokens: int) -> None:
     stream = long_documents(count, tokens)
     sequences = TextCorpus(stream, ("distance",)).sequences(64, np.random.default_rng(1))
     labels = Counter(sequences.labels.tolist())
@@ -123,8 +123,8 @@ def test_distances_are_balanced_and_hang_on_no_place(count: int, tokens: int) ->
         assert 0.4 < early.mean() < 0.6, "of one half of the corpus"
 
 
-def test_short_documents_tell_nothing_of_the_next_sentence() -> None:
-    """Half of the labels, and lengths do not tell them; titles without a neighbour have none."""
+def test_short_documents_do_not_give_away_the_label() -> None:
+    """Half of the labels are 1 and lengths do not predict them; titles without a neighbour have no label."""
     stream = long_documents(600, 60)
     sequences = TextCorpus(stream, ("nsp",)).sequences(64, np.random.default_rng(1))
     sizes = sequences.spans[:, 1] - sequences.spans[:, 0]
@@ -152,25 +152,25 @@ def test_layout(tokenizer: ErnieTokenizer) -> None:
     assert units.tolist() == [[-1, 0, 0, 1, -1, 2, 2, 2, -1], [-1, 3, 4, -1, -1, -1, -1, -1, -1]]
 
 
-def test_an_epoch_is_every_sequence_once_and_a_cursor_is_enough_to_go_on(tokenizer: ErnieTokenizer) -> None:
+def test_an_epoch_has_every_sequence_once_and_resumes_from_a_cursor(tokenizer: ErnieTokenizer) -> None:
     stream = make_stream(9, 30)
     corpus = TextCorpus(stream)
     feeder = Feeder(corpus, tokenizer, 2, 0.15, seed=4)
     count = len(feeder._epoch(Cursor(), 32)[0])
-    cursor, taken, places = Cursor(), [], []
+    cursor, taken, cursors = Cursor(), [], []
     for _ in range(2 * count // 7 + 1):
-        places.append(cursor)
+        cursors.append(cursor)
         part, cursor = feeder.take(cursor, 32, 7)
         assert len(part) == 7
         taken.append(part.spans.tolist())
     assert cursor.epoch >= 1
-    first = [span for part in taken for span in part][: len(feeder._epoch(Cursor(), 32)[0].spans)]
-    assert sorted(t for start, end in first for t in range(start, end)) == list(range(len(stream)))
-    later = Feeder(corpus, tokenizer, 2, 0.15, seed=4)
-    for number in (0, 5, len(places) - 1):
-        assert later.take(places[number], 32, 7)[0].spans.tolist() == taken[number]
-    cut_elsewhere = [feeder._epoch(Cursor(epoch=epoch), 32)[0].spans.tolist() for epoch in (0, 1)]
-    assert cut_elsewhere[0] != cut_elsewhere[1]
+    first_epoch = [span for part in taken for span in part][: len(feeder._epoch(Cursor(), 32)[0].spans)]
+    assert sorted(t for start, end in first_epoch for t in range(start, end)) == list(range(len(stream)))
+    second_feeder = Feeder(corpus, tokenizer, 2, 0.15, seed=4)
+    for number in (0, 5, len(cursors) - 1):
+        assert second_feeder.take(cursors[number], 32, 7)[0].spans.tolist() == taken[number]
+    epochs = [feeder._epoch(Cursor(epoch=epoch), 32)[0].spans.tolist() for epoch in (0, 1)]
+    assert epochs[0] != epochs[1]
 
 
 def test_held_out_text_is_whole_documents_from_the_end() -> None:
@@ -181,10 +181,10 @@ def test_held_out_text_is_whole_documents_from_the_end() -> None:
     assert 100 <= len(held) < 100 + 12 * 40
     assert held.ids[0] == train.ids[-1] + 1 and held.starts[0]
     assert held.sentences[0] == held.documents[0] == 0 and held.sentences[-1] == len(held)
-    one = stream.part(0, 1)
-    if len(one.sentences) > 2:
-        parts = split(one, 1, "here")
-        assert len(parts[0]) + len(parts[1]) == len(one)
+    document = stream.part(0, 1)
+    if len(document.sentences) > 2:
+        parts = split(document, 1, "here")
+        assert len(parts[0]) + len(parts[1]) == len(document)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Pre-training learns, goes on exactly after a stop or a kill, and leaves an encoder that builders take."""
+"""Pre-training learns, resumes exactly after a stop or a kill, and writes an encoder that builders accept."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ PACE = ["--log-every", "8", "--eval-every", "20", "--save-every", "30"]
 
 
 def test_text_is_learnt_and_the_encoder_is_a_base_model(
-    text_run: Make, lively: Path, capsys: pytest.CaptureFixture[str]
+    text_run: Make, large_init: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    more = ["--steps", "100", "--lengths", "32:0.8,64:0.2", *PACE, "--bits", "32", "--text", "made up"]
-    run = text_run("run", *more, "--init", str(lively))
+    options = ["--steps", "100", "--lengths", "32:0.8,64:0.2", *PACE, "--bits", "32", "--text", "made up"]
+    run = text_run("run", *options, "--init", str(large_init))
     assert run("--licence", "none") == 0
     rows = run.log()
     losses = [row["held_loss"] for row in rows if "held_loss" in row]
@@ -61,16 +61,16 @@ def test_text_is_learnt_and_the_encoder_is_a_base_model(
     assert run.log() == rows
     assert files == {path.name: path.read_bytes() for path in (run.output / "encoder").iterdir()}
 
-    again = text_run("again", "--steps", "5", "--lengths", "64", *PACE, "--init", str(run.output / "encoder"))
-    assert again("--eval-every", "1", "--learning-rate", "1e-9") == 0
-    assert abs(again.log()[0]["held_loss"] - losses[-1]) < 1e-3, "it does not begin where the other ended"
-    (before,) = json.loads((again.output / "encoder" / "card.json").read_text(encoding="utf-8"))["before"]
-    assert (before["from"], before["steps"], before["tokens"]) == (card["from"], 100, card["tokens"])
-    page = (again.output / "encoder" / "README.md").read_text(encoding="utf-8")
+    continued = text_run("again", "--steps", "5", "--lengths", "64", *PACE, "--init", str(run.output / "encoder"))
+    assert continued("--eval-every", "1", "--learning-rate", "1e-9") == 0
+    assert abs(continued.log()[0]["held_loss"] - losses[-1]) < 1e-3, "it does not start where the first run ended"
+    (earlier_run,) = json.loads((continued.output / "encoder" / "card.json").read_text(encoding="utf-8"))["before"]
+    assert (earlier_run["from"], earlier_run["steps"], earlier_run["tokens"]) == (card["from"], 100, card["tokens"])
+    page = (continued.output / "encoder" / "README.md").read_text(encoding="utf-8")
     assert f"| before that | 1 run, {card['tokens']:,} tokens" in page
 
 
-def test_a_task_is_fine_tuned_from_it(text_run: Make, place: Place) -> None:
+def test_a_task_is_fine_tuned_from_the_encoder(text_run: Make, place: Place) -> None:
     run = text_run("encoder", "--steps", "2", "--lengths", "32")
     assert run() == 0
     place = replace(place, base_model=run.output / "encoder")
@@ -78,17 +78,17 @@ def test_a_task_is_fine_tuned_from_it(text_run: Make, place: Place) -> None:
     tuned = read_checkpoint(place.stage("fine-tune") / "best").weights
     start = read_checkpoint(run.output / "encoder").weights
     assert tuned.keys() > start.keys() and "classifier.weight" in tuned
-    assert largest_difference({name: tuned[name] for name in start}, start) < 0.2, "it began from other weights"
+    assert largest_difference({name: tuned[name] for name in start}, start) < 0.2, "it started from other weights"
 
 
 @pytest.mark.parametrize("form", ["text", "ids"])
-def test_a_run_in_pieces_is_the_run_in_one(
+def test_a_run_in_pieces_equals_an_uninterrupted_run(
     form: str, text_run: Make, id_run: Make, same_weights: Callable[[Path, Path], None]
 ) -> None:
     make = text_run if form == "text" else id_run
     tasks = "sop,reorder,distance" if form == "text" else "nsp"
-    more = ["--steps", "16", "--lengths", "32:0.5,64:0.5", "--dropout", "0.1", "--accumulate", "2", *PACE]
-    whole, pieces = (make(name, *more, "--sentence-tasks", tasks) for name in ("whole", "pieces"))
+    options = ["--steps", "16", "--lengths", "32:0.5,64:0.5", "--dropout", "0.1", "--accumulate", "2", *PACE]
+    whole, pieces = (make(name, *options, "--sentence-tasks", tasks) for name in ("whole", "pieces"))
     assert whole() == 0
     stops = []
     while not stops or stops[-1] < 16:
@@ -103,13 +103,13 @@ def test_a_run_in_pieces_is_the_run_in_one(
     same_weights(pieces.output / "encoder", whole.output / "encoder")
 
 
-def test_killed_it_goes_on_to_the_same_loss(
+def test_a_killed_run_resumes_to_the_same_loss(
     text_run: Make, same_weights: Callable[[Path, Path], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    more = ["--steps", "30", "--lengths", "32", "--log-every", "4", "--eval-every", "30", "--save-every", "12"]
-    whole, killed = (text_run(name, *more) for name in ("whole", "killed"))
+    options = ["--steps", "30", "--lengths", "32", "--log-every", "4", "--eval-every", "30", "--save-every", "12"]
+    whole, killed = (text_run(name, *options) for name in ("whole", "killed"))
     assert whole() == 0
-    with _slow(killed) as child:
+    with start_slow_run(killed) as child:
         deadline = time.monotonic() + 60
         while (state := find_state(killed.output)) is None or step_of(state) < 12:
             assert child.poll() is None and time.monotonic() < deadline, child.communicate()
@@ -124,30 +124,30 @@ def test_killed_it_goes_on_to_the_same_loss(
     same_weights(killed.output / "encoder", whole.output / "encoder")
 
 
-def test_interrupted_it_says_what_is_kept(
+def test_an_interrupted_run_says_what_it_has_saved(
     text_run: Make, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = text_run("run", "--steps", "9", "--lengths", "32", "--save-every", "2")
     step = Pretrainer.train_step
 
-    def until(last: int) -> Callable[[Pretrainer], None]:
-        def one(self: Pretrainer) -> None:
+    def interrupted_at(last: int) -> Callable[[Pretrainer], None]:
+        def train_step(self: Pretrainer) -> None:
             if self.progress.step == last:
                 raise KeyboardInterrupt
             step(self)
 
-        return one
+        return train_step
 
-    for last, kept in ((1, "nothing was saved yet"), (5, f"the state of step 4 is kept in {run.output}")):
-        monkeypatch.setattr(Pretrainer, "train_step", until(last))
+    for last, state in ((1, "nothing was saved yet"), (5, f"the state of step 4 is kept in {run.output}")):
+        monkeypatch.setattr(Pretrainer, "train_step", interrupted_at(last))
         capsys.readouterr()
         assert run() == 130
-        line = f"ernie-triton build pretrain: interrupted; {kept}; the same command goes on from there"
+        line = f"ernie-triton build pretrain: interrupted; {state}; the same command goes on from there"
         assert capsys.readouterr().err.strip() == line
 
 
-def _slow(run: Run) -> subprocess.Popen[str]:
-    """The run in a process of its own, slow enough to be met half way."""
+def start_slow_run(run: Run) -> subprocess.Popen[str]:
+    """Start the run in a process of its own, slow enough to be killed half way."""
     code = (
         "import sys, time\n"
         "from ernie_builders import pretrain\n"
@@ -161,35 +161,40 @@ def _slow(run: Run) -> subprocess.Popen[str]:
     return subprocess.Popen(command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
-def test_two_processes_train_as_one_with_accumulation(text_run: Make, capsys: pytest.CaptureFixture[str]) -> None:
+def test_two_processes_equal_one_with_accumulation(text_run: Make, capsys: pytest.CaptureFixture[str]) -> None:
     """paddle.distributed.launch for real, on CPU."""
-    more = ["--steps", "6", "--lengths", "32", "--bits", "32", *PACE, "--sentence-tasks", "sop"]
-    two, one = text_run("two", *more, "--devices", "0,1"), text_run("one", *more, "--accumulate", "2")
-    assert two() == 0, capsys.readouterr().err
+    options = ["--steps", "6", "--lengths", "32", "--bits", "32", *PACE, "--sentence-tasks", "sop"]
+    parallel, accumulated = (
+        text_run("two", *options, "--devices", "0,1"),
+        text_run("one", *options, "--accumulate", "2"),
+    )
+    assert parallel() == 0, capsys.readouterr().err
     assert "on 2 devices" in capsys.readouterr().out
-    assert one() == 0
-    both, alone = (read_checkpoint(run.output / "encoder").weights for run in (two, one))
-    assert largest_difference(both, alone) <= 1e-5
-    start = find_base_model(f"random:2x32x2:{two.arguments[3]}").weights
-    assert largest_difference({n: both[n] for n in start}, start) > 1e-3
-    assert abs(two.log()[-1]["held_loss"] - one.log()[-1]["held_loss"]) < 1e-3
+    assert accumulated() == 0
+    parallel_weights, accumulated_weights = (
+        read_checkpoint(run.output / "encoder").weights for run in (parallel, accumulated)
+    )
+    assert largest_difference(parallel_weights, accumulated_weights) <= 1e-5
+    start = find_base_model(f"random:2x32x2:{parallel.arguments[3]}").weights
+    assert largest_difference({n: parallel_weights[n] for n in start}, start) > 1e-3
+    assert abs(parallel.log()[-1]["held_loss"] - accumulated.log()[-1]["held_loss"]) < 1e-3
 
 
 def test_processes_that_fail(
     text_run: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, one_line: Callable[..., str]
 ) -> None:
-    """Killed from outside, after an earlier piece was saved; and with a fault of their own."""
+    """Once killed from outside, after an earlier piece was saved, and once with a fault of their own."""
     run, script = text_run("run", "--steps", "2", "--lengths", "32"), tmp_path / "worker.py"
     assert run("--stop-after", "0") == 0
     monkeypatch.setattr(launch, "SCRIPT", script)
     script.write_text("import sys\nsys.exit(9)\n", encoding="utf-8")
     one_line(run("--devices", "0,1"), "pre-training on 2 devices failed (exit 9); the reason is in", "logs")
-    tell = "import pathlib, sys\npathlib.Path(sys.argv[1]).with_name('fault.txt').write_text('it rains')\n"
-    script.write_text(tell + "raise SystemExit(1)\n", encoding="utf-8")
+    write_fault = "import pathlib, sys\npathlib.Path(sys.argv[1]).with_name('fault.txt').write_text('it rains')\n"
+    script.write_text(write_fault + "raise SystemExit(1)\n", encoding="utf-8")
     one_line(run("--devices", "0,1"), "ernie-triton build pretrain: it rains")
 
 
-def test_the_vocabulary_is_cut_by_frequency_with_the_weights_of_what_stays(
+def test_the_vocabulary_is_cut_by_frequency_and_entries_keep_their_weights(
     text_run: Make, base_model: Path, vocabulary: Path, characters: list[str]
 ) -> None:
     run = text_run("run", "--steps", "2", "--lengths", "32", *PACE, "--vocab-size", "120", "--init", str(base_model))

@@ -24,10 +24,12 @@ def units(text: str, tokenizer: ErnieTokenizer, folder: Path, **options: Path) -
     """The units of a text, each as its tokens joined."""
     (folder / "t.txt").write_text(text, encoding="utf-8")
     stream = read_text([folder / "t.txt"], tokenizer, find_segmenter("jieba", **options))
-    found: list[str] = []
+    token_units: list[str] = []
     for id, start in zip(stream.ids.tolist(), stream.starts.tolist(), strict=True):
-        found[len(found) - (not start) :] = [("" if start else found[-1]) + tokenizer.token(id).removeprefix("##")]
-    return found
+        token_units[len(token_units) - (not start) :] = [
+            ("" if start else token_units[-1]) + tokenizer.token(id).removeprefix("##")
+        ]
+    return token_units
 
 
 def test_documents_sentences_and_words(embedded_tokenizer: ErnieTokenizer, tmp_path: Path) -> None:
@@ -51,10 +53,10 @@ def test_documents_sentences_and_words(embedded_tokenizer: ErnieTokenizer, tmp_p
 def test_phrases_are_units(embedded_tokenizer: ErnieTokenizer, tmp_path: Path) -> None:
     (tmp_path / "p.txt").write_text("自然语言\n自然语言处理\n喜欢学习\n", encoding="utf-8")
     plain = units(TEXT, embedded_tokenizer, tmp_path)
-    found = units(TEXT, embedded_tokenizer, tmp_path, phrases=tmp_path / "p.txt")
-    assert "喜欢学习" in found and "自然语言处理" in found
+    with_phrases = units(TEXT, embedded_tokenizer, tmp_path, phrases=tmp_path / "p.txt")
+    assert "喜欢学习" in with_phrases and "自然语言处理" in with_phrases
     assert "喜欢学习" not in plain and "自然语言处理" not in plain
-    assert "".join(found) == "".join(plain)
+    assert "".join(with_phrases) == "".join(plain)
 
 
 def test_without_a_segmenter_word_pieces_stay_together(embedded_tokenizer: ErnieTokenizer, tmp_path: Path) -> None:
@@ -76,11 +78,11 @@ def test_files_may_be_packed_and_in_folders(embedded_tokenizer: ErnieTokenizer, 
     files = text_files([plain, folder])
     assert [path.name for path in files] == ["one.txt", "a.txt.gz", "b.txt.xz"]
     streams = [read_text([path], embedded_tokenizer, find_segmenter("none")) for path in files]
-    together = read_text(files, embedded_tokenizer, find_segmenter("none"))
-    assert together.document_count == 6
+    combined = read_text(files, embedded_tokenizer, find_segmenter("none"))
+    assert combined.document_count == 6
     for stream in streams:
         np.testing.assert_array_equal(stream.ids, streams[0].ids)
-    np.testing.assert_array_equal(together.ids, np.concatenate([stream.ids for stream in streams]))
+    np.testing.assert_array_equal(combined.ids, np.concatenate([stream.ids for stream in streams]))
 
 
 CHINESE = "这是一个关于大学的故事，他们在那里学习了很多年。我不知道为什么。"
@@ -123,9 +125,9 @@ def test_where_the_wrong_byte_is(
 def test_packed_ids(tokenizer: ErnieTokenizer, tmp_path: Path) -> None:
     full_stop = tokenizer.id("。")
     assert full_stop is not None
-    again = 0x8000
-    words = [2, 40, 41 | again, full_stop, 42, 2, 2, 43, 44 | again, 45, 2, 46]
-    (tmp_path / "tokens.u16.xz").write_bytes(lzma.compress(np.array(words, "<u2").tobytes()))
+    continuation = 0x8000
+    packed = [2, 40, 41 | continuation, full_stop, 42, 2, 2, 43, 44 | continuation, 45, 2, 46]
+    (tmp_path / "tokens.u16.xz").write_bytes(lzma.compress(np.array(packed, "<u2").tobytes()))
     stream = read_packed(packed_file(tmp_path), tokenizer)
     assert stream.ids.tolist() == [40, 41, full_stop, 42, 43, 44, 45, 46]
     assert stream.starts.tolist() == [True, False, True, True, True, False, True, True]

@@ -1,4 +1,4 @@
-"""Text that a tiny model can learn, and runs over it."""
+"""Text that a tiny model can learn, and pre-training runs over it."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ SMALL = ["--shape", "2x32x2", "--batch-tokens", "512", "--learning-rate", "1e-2"
 
 
 def documents(characters: Sequence[str], count: int, seed: int = 0) -> list[list[str]]:
-    """Documents of sentences; each is about one topic, which has few words: what is hidden stands elsewhere in it."""
+    """Documents of sentences; each has one topic of few words, so a hidden word stands elsewhere in the document."""
     generator = np.random.default_rng(seed)
-    found = []
+    corpus = []
     for _ in range(count):
         topic = int(generator.integers(TOPICS)) * WORDS * 2
         words = ["".join(characters[topic + 2 * i : topic + 2 * i + 2]) for i in range(WORDS)]
@@ -27,13 +27,13 @@ def documents(characters: Sequence[str], count: int, seed: int = 0) -> list[list
         for _ in range(int(generator.integers(2, 6))):
             first = int(generator.integers(WORDS))
             sentences.append("".join(words[(first + i) % WORDS] for i in range(int(generator.integers(4, 9)))) + "。")
-        found.append(sentences)
-    return found
+        corpus.append(sentences)
+    return corpus
 
 
-def write_text(path: Path, found: Sequence[Sequence[str]]) -> Path:
+def write_text(path: Path, corpus: Sequence[Sequence[str]]) -> Path:
     """A sentence a line, a blank line behind each document."""
-    path.write_text("\n\n".join("\n".join(sentences) for sentences in found) + "\n", encoding="utf-8")
+    path.write_text("\n\n".join("\n".join(sentences) for sentences in corpus) + "\n", encoding="utf-8")
     return path
 
 
@@ -54,9 +54,9 @@ class Run:
     output: Path
     arguments: tuple[str, ...]
 
-    def __call__(self, *more: str) -> int:
+    def __call__(self, *options: str) -> int:
         """Run it; the exit code."""
-        return pretrain.main([*self.arguments, "--output", str(self.output), *more])
+        return pretrain.main([*self.arguments, "--output", str(self.output), *options])
 
     def log(self) -> list[dict[str, Any]]:
         """Rows without what depends on the clock."""

@@ -1,4 +1,4 @@
-"""A disk that is full or not ours: one line, nothing half made, and the same command goes on."""
+"""A full disk or a folder without permission: one line, nothing half written, and the same command resumes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ STAGES = ("data", "fine-tune", "export", "evaluate", "publish")
 
 
 @pytest.mark.parametrize(
-    ("done", "limit"),
+    ("last_finished", "limit"),
     [
         ("none", 1_000),
         ("data", 100_000),
@@ -32,10 +32,10 @@ STAGES = ("data", "fine-tune", "export", "evaluate", "publish")
     ],
     ids=["data", "best weights", "state", "static graph", "static weights", "ONNX"],
 )
-def test_a_full_disk(finished: Place, tmp_path: Path, one_line: OneLine, done: str, limit: int) -> None:
+def test_a_full_disk(finished: Place, tmp_path: Path, one_line: OneLine, last_finished: str, limit: int) -> None:
     place = copied(finished, tmp_path)
-    last = STAGES.index(done) if done != "none" else -1
-    for stage in STAGES[last + 1 :]:
+    position = STAGES.index(last_finished) if last_finished != "none" else -1
+    for stage in STAGES[position + 1 :]:
         shutil.rmtree(place.cache / "topics" / stage)
     with small_files(limit):
         code = place.build()

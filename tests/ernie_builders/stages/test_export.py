@@ -1,4 +1,4 @@
-"""The exported graph: the contract's names, any batch and length; no other answers than Paddle's."""
+"""The exported graph: the contract's names, any batch and length, and Paddle's answers."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_names_and_dimensions(finished: Place, tagger: Place, task: str) -> None
 
 @pytest.mark.parametrize("task", ["topics", "names"])
 @pytest.mark.parametrize("shape", [(1, 1), (1, 3), (5, 17), (2, 64)])
-def test_it_says_what_paddle_says(finished: Place, tagger: Place, task: str, shape: tuple[int, int]) -> None:
+def test_the_graph_answers_as_paddle(finished: Place, tagger: Place, task: str, shape: tuple[int, int]) -> None:
     import paddle
 
     place = finished if task == "topics" else tagger
@@ -74,7 +74,9 @@ def test_it_says_what_paddle_says(finished: Place, tagger: Place, task: str, sha
     assert paddle.get_device() == "cpu"
 
 
-def spoiled(place: Place, monkeypatch: pytest.MonkeyPatch, change: Callable[[np.ndarray], np.ndarray]) -> int:
+def build_with_wrong_export(
+    place: Place, monkeypatch: pytest.MonkeyPatch, change: Callable[[np.ndarray], np.ndarray]
+) -> int:
     """Build with an exporter that gets the first layer's bias wrong."""
     to_onnx = export.to_onnx
 
@@ -105,7 +107,7 @@ def test_a_spoiled_graph_is_refused(
     shutil.copytree(finished.cache, tmp_path / "cache")
     place = replace(finished, root=tmp_path)
     shutil.rmtree(place.stage("export"))
-    code = spoiled(place, monkeypatch, change)
+    code = build_with_wrong_export(place, monkeypatch, change)
     one_line(
         code,
         f"task topics: the exported graph differs from Paddle {says}",

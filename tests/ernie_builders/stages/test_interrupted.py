@@ -1,4 +1,4 @@
-"""A build that is interrupted or killed goes on to the same result."""
+"""A build that is interrupted or killed resumes to the same result."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ sys.exit(build_all.main(sys.argv[1:]))
 
 
 def wait_for_batch(place: Place, child: subprocess.Popen[str], batch: int) -> None:
-    """Until the state of fine-tuning that is on disk is at that batch or later."""
+    """Wait until the saved state of fine-tuning is at that batch or later."""
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         for state in (place.cache / "topics" / "fine-tune").glob("*.partial/state/progress.json"):
@@ -52,7 +52,7 @@ def start_slow_build(place: Place) -> subprocess.Popen[str]:
     return subprocess.Popen(command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
-def test_interrupted_and_killed_it_goes_on_to_the_same_result(
+def test_an_interrupted_and_killed_build_resumes_to_the_same_result(
     place: Place, finished: Place, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with start_slow_build(place) as child:
@@ -80,8 +80,8 @@ def test_interrupted_and_killed_it_goes_on_to_the_same_result(
     resumed_at = int(printed.partition("resumed after batch ")[2].split()[0])
     assert 11 <= resumed_at < 30
 
-    def state(of: Place) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-        folder = of.stage("fine-tune")
+    def state(built: Place) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        folder = built.stage("fine-tune")
         figures = json.loads((folder / "done.json").read_text(encoding="utf-8"))["figures"]
         history = json.loads((folder / "progress.json").read_text(encoding="utf-8"))["history"]
         return {name: value for name, value in figures.items() if name != "seconds"}, history
@@ -93,10 +93,10 @@ def test_interrupted_and_killed_it_goes_on_to_the_same_result(
         np.testing.assert_array_equal(ours[name], value, err_msg=name)
 
 
-def test_stopped_behind_the_last_batch_it_does_not_train_again(
+def test_a_build_stopped_after_the_last_batch_does_not_train_again(
     place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """What a kind learns after training (thresholds) takes its time, and a full disk may end it."""
+    """What a kind learns after training (thresholds) takes time, and may fail on a full disk."""
 
     def interrupted(*arguments: object) -> None:
         raise KeyboardInterrupt
@@ -111,5 +111,5 @@ def test_stopped_behind_the_last_batch_it_does_not_train_again(
     monkeypatch.setattr(Trainer, "train_on", interrupted)
     assert place.build("--until", "finetune", "--set", "epochs=0.2") == 0
     assert "resumed after batch" in capsys.readouterr().out
-    kept = {path.name for path in place.stage("fine-tune").iterdir()}
-    assert kept == {"best", "progress.json", "done.json"}
+    files = {path.name for path in place.stage("fine-tune").iterdir()}
+    assert files == {"best", "progress.json", "done.json"}

@@ -1,4 +1,4 @@
-"""What a stage's key depends on: not on code for what takes hours, and on no room that decides nothing elsewhere."""
+"""Stages' keys: those of hours of training do not depend on code, the others only on the rooms that they use."""
 
 from __future__ import annotations
 
@@ -55,25 +55,25 @@ def key(stage: Stage[Any], context: Context, finished: Finished) -> str:
     return stage.output(context, finished).key
 
 
-def test_hours_of_training_are_found_again(context: Context) -> None:
-    """The keys of version 0.1: change them only together with a FORMAT, when a stage gives another result."""
-    read = Finished().having(data.STAGE.output(context, Finished()))
-    assert read.data.key == "95ea2953a3ed"
-    trained = read.having(finetune.STAGE.output(context, read))
-    assert trained.fine_tuned.key == "c10eea2fef4f"
+def test_keys_of_training_never_change(context: Context) -> None:
+    """The keys of version 0.1; they change only together with a FORMAT, when a stage gives another result."""
+    with_data = Finished().having(data.STAGE.output(context, Finished()))
+    assert with_data.data.key == "95ea2953a3ed"
+    with_training = with_data.having(finetune.STAGE.output(context, with_data))
+    assert with_training.fine_tuned.key == "c10eea2fef4f"
     narrow = replace(context, recipe=parse_variant("w0.5"))
-    assert key(prune.STAGE, narrow, trained) == "74e9cc11f7d3"
-    assert key(qat.STAGE, narrow, trained) == "22816fa5a76a"
+    assert key(prune.STAGE, narrow, with_training) == "74e9cc11f7d3"
+    assert key(qat.STAGE, narrow, with_training) == "22816fa5a76a"
     train = replace(context.task.train, dropout=0.2)
     changed = replace(context, devices="0,1", seed=3, task=replace(context.task, train=train))
-    assert key(finetune.STAGE, changed, read) == "764ddb96643a"
+    assert key(finetune.STAGE, changed, with_data) == "764ddb96643a"
 
 
-def test_a_checkpoint_that_is_ready_is_found_again(context: Context) -> None:
+def test_keys_of_a_ready_checkpoint_never_change(context: Context) -> None:
     ready = replace(context, ready=True)
-    read = Finished().having(data.STAGE.output(ready, Finished()))
-    assert read.data.key == "eee8aef80e63"
-    assert key(finetune.STAGE, ready, read) == "0607da209e42"
+    with_data = Finished().having(data.STAGE.output(ready, Finished()))
+    assert with_data.data.key == "eee8aef80e63"
+    assert key(finetune.STAGE, ready, with_data) == "0607da209e42"
 
 
 def file_of(module: str) -> Path | None:
@@ -103,14 +103,14 @@ def imported(module: str) -> Iterator[str]:
 
 def rooms_used(module: str) -> set[str]:
     """The rooms that a module imports, directly or through others."""
-    seen: set[str] = set()
+    visited: set[str] = set()
     waiting = [module]
     while waiting:
         name = waiting.pop()
-        if name not in seen and file_of(name):
-            seen.add(name)
+        if name not in visited and file_of(name):
+            visited.add(name)
             waiting += imported(name)
-    return {".".join(name.split(".")[:2]) for name in seen if "." in name}
+    return {".".join(name.split(".")[:2]) for name in visited if "." in name}
 
 
 @pytest.mark.parametrize("module", BY_CODE)

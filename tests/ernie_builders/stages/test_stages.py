@@ -1,4 +1,4 @@
-"""A stage is done once: by the next build, by two at a time, until something that goes into it changes."""
+"""A stage runs once, for later and for concurrent builds, until one of its inputs changes."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ STAGES = ("data", "fine-tune", "export", "evaluate", "publish")
 
 def outcomes(out: str) -> dict[str, str]:
     """Stage -> "reused" or "done", from a build's lines."""
-    found = {}
+    by_stage = {}
     for line in out.splitlines():
         stage = line.partition("] ")[2].partition(":")[0]
         if stage in STAGES and line.endswith(")"):
-            found[stage] = "reused" if line.endswith("(reused)") else "done"
-    return found
+            by_stage[stage] = "reused" if line.endswith("(reused)") else "done"
+    return by_stage
 
 
 def files(folder: Path) -> dict[Path, tuple[int, int]]:
@@ -65,20 +65,18 @@ def test_a_hyperparameter_redoes_fine_tuning_only(
     assert outcomes(capsys.readouterr().out) == {"data": "reused", "fine-tune": "done"}
 
 
-def test_changed_data_is_seen(
+def test_changed_data_is_read_again(
     place: Place, tmp_path: Path, characters: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     shutil.copytree(place.data_dir, tmp_path / "data")
-    mine = replace(place, data_dir=tmp_path / "data")
+    changed_place = replace(place, data_dir=tmp_path / "data")
     for rows, expected in ((5, "done"), (5, "reused"), (6, "done")):
         write_topics(tmp_path / "data" / "topics" / "dev.json", topic_rows(characters, rows, 9))
-        assert mine.build("--until", "data") == 0
+        assert changed_place.build("--until", "data") == 0
         assert outcomes(capsys.readouterr().out) == {"data": expected}
 
 
-def test_a_stage_that_is_not_whole_is_done_again(
-    finished: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_unfinished_stage_is_done_again(finished: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     place = copied(finished, tmp_path)
     (place.stage("evaluate") / "done.json").unlink()
     assert place.build("--until", "evaluate") == 0
@@ -159,21 +157,21 @@ def test_two_builds_of_a_stage_wait_for_each_other(
         assert "slow: done (reused)" in printed
 
 
-def test_rows_that_cannot_be_served_are_told(
+def test_rows_that_cannot_be_served_are_reported(
     place: Place, tmp_path: Path, characters: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """They are no part of training, so the build says which."""
-    mine = replace(place, data_dir=tmp_path / "data")
+    """They are left out of training, so the build lists them."""
+    changed_place = replace(place, data_dir=tmp_path / "data")
     rows = topic_rows(characters, 20, 9)
     for name in ("train", "dev"):
         write_topics(tmp_path / "data" / "topics" / f"{name}.json", rows)
     train = tmp_path / "data" / "topics" / "train.json"
     write_topics(train, [*rows, ("", "north"), *[("的" * 30_000, "west")] * 4])
-    assert mine.build("--until", "data") == 0
-    out = capsys.readouterr().out
-    assert "train 25 rows" in out
-    assert "5 that cannot be served (line 21: the text is empty" in out
-    assert ", ...); dev 20 rows" in out
+    assert changed_place.build("--until", "data") == 0
+    output = capsys.readouterr().out
+    assert "train 25 rows" in output
+    assert "5 that cannot be served (line 21: the text is empty" in output
+    assert ", ...); dev 20 rows" in output
     write_topics(train, [("", "north")] * 3)
-    assert mine.build("--until", "data") == 1
+    assert changed_place.build("--until", "data") == 1
     assert "train.json: no row can be served; line 1: the text is empty" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Variants that train: narrower, shallower, and with 8-bit rounding; physically smaller, and going on after a kill."""
+"""Variants that train: narrower, shallower, and with 8-bit rounding; their graphs are physically smaller."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ def graph(place: Place, variant: str) -> onnx.GraphProto:
     return onnx.load(str(newest_version(place.output / f"topics_encoder_{variant}") / "model.onnx")).graph
 
 
-def shapes(found: onnx.GraphProto) -> list[tuple[int, ...]]:
-    return sorted(tuple(tensor.dims) for tensor in found.initializer if len(tensor.dims) == 2)
+def shapes(exported: onnx.GraphProto) -> list[tuple[int, ...]]:
+    return sorted(tuple(tensor.dims) for tensor in exported.initializer if len(tensor.dims) == 2)
 
 
-def test_all_passed(built: Place) -> None:
+def test_all_variants_passed(built: Place) -> None:
     manifest = task_manifest(built.output, "topics")
     assert [variant.name for variant in manifest.variants] == VARIANTS.split(",")
     fp32 = manifest.variants[0].evaluations[-1].metrics["accuracy"]
@@ -60,22 +60,22 @@ def test_depth_and_vocabulary(built: Place) -> None:
     small = shapes(graph(built, "d1-v60"))
     assert small.count((hidden, inner)) == 1
     assert (60, hidden) in small
-    made = task_manifest(built.output, "topics").variant("d1-v60").made
-    assert made["vocabulary"] == 60
-    assert made["unknown_percent"][1] >= made["unknown_percent"][0]
+    figures = task_manifest(built.output, "topics").variant("d1-v60").made
+    assert figures["vocabulary"] == 60
+    assert figures["unknown_percent"][1] >= figures["unknown_percent"][0]
 
 
 def test_products_are_in_8_bits(built: Place) -> None:
     for variant in ("qat8-ort", "w0.5-qat8-ort"):
         nodes = [node.op_type for node in graph(built, variant).node]
         assert nodes.count("QuantizeLinear") >= 4 * CONFIG["num_hidden_layers"]
-        whole = [
+        int8_matrices = [
             t for t in graph(built, variant).initializer if t.data_type == onnx.TensorProto.INT8 and len(t.dims) == 2
         ]
-        assert len(whole) == 6 * CONFIG["num_hidden_layers"]
+        assert len(int8_matrices) == 6 * CONFIG["num_hidden_layers"]
 
 
-def test_the_graph_computes_what_training_saw(finished: Place) -> None:
+def test_the_graph_rounds_as_training_did(finished: Place) -> None:
     """Ranges wide enough change little; the inserted rounding is that of numpy."""
     source = finished.stage("export") / "model.onnx"
     model = onnx.load(str(source))
@@ -84,19 +84,19 @@ def test_the_graph_computes_what_training_saw(finished: Place) -> None:
     weight = next(numpy_helper.to_array(t) for t in model.graph.initializer if t.name == weight_name)
     assert insert_ranges(model, {name: (-4.0, 4.0)}) == 1
     onnx.checker.check_model(model)
-    held = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
-    packed, scale = held[f"{name}_weight_8"], held[f"{name}_weight_scale"]
+    initializers = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
+    packed, scale = initializers[f"{name}_weight_8"], initializers[f"{name}_weight_scale"]
     assert packed.dtype == np.int8
     np.testing.assert_allclose(packed * scale, weight, atol=float(scale.max()) / 2 + 1e-7)
-    assert held[f"{name}_input_zero"] == 128
-    assert weight_name not in held
+    assert initializers[f"{name}_input_zero"] == 128
+    assert weight_name not in initializers
 
 
-@pytest.mark.parametrize(("of", "zero"), [((0.0, 1.0), 0), ((-1.0, 0.0), 255), ((-1.0, 1.0), 128), ((0.0, 0.0), 0)])
-def test_scale_and_zero(of: tuple[float, float], zero: int) -> None:
-    step, found = scale_and_zero(of)
-    assert found == zero
-    assert step == pytest.approx(max(of[1] - of[0], 1e-8) / 255)
+@pytest.mark.parametrize(("bounds", "zero"), [((0.0, 1.0), 0), ((-1.0, 0.0), 255), ((-1.0, 1.0), 128), ((0.0, 0.0), 0)])
+def test_scale_and_zero(bounds: tuple[float, float], zero: int) -> None:
+    step, zero_point = scale_and_zero(bounds)
+    assert zero_point == zero
+    assert step == pytest.approx(max(bounds[1] - bounds[0], 1e-8) / 255)
 
 
 def test_a_width_that_is_no_whole_number(finished: Place, tmp_path: Path, one_line: Callable[..., str]) -> None:
@@ -104,8 +104,8 @@ def test_a_width_that_is_no_whole_number(finished: Place, tmp_path: Path, one_li
     one_line(place.build("--variants", "fp32,w0.7"), "width 0.7 of 2 attention heads is no whole number", "w0.5")
 
 
-def test_whom_a_shallow_student_is_matched_with() -> None:
-    """The embeddings with the embeddings, each layer with the one that it was cut from."""
+def test_layers_that_a_shallow_student_is_matched_with() -> None:
+    """The embeddings with the embeddings, each layer with the teacher's layer that it was copied from."""
     from ernie_builders.training.distiller import matched
 
     assert matched(["embeddings", 1, 2, 3, 4], 3) == ["embeddings", 2, 4]
@@ -116,7 +116,7 @@ def test_whom_a_shallow_student_is_matched_with() -> None:
 def test_without_training_text(
     finished: Place, tmp_path: Path, one_line: Callable[..., str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Words cannot be counted, ranges are of the examples alone, and what nobody measured is not chosen."""
+    """Words cannot be counted, ranges come from the examples only, and unmeasured variants are not chosen."""
     place = copied(finished, tmp_path)
     shutil.copytree(finished.data_dir, tmp_path / "data")
     for name in ("train", "dev"):
@@ -125,12 +125,12 @@ def test_without_training_text(
     tasks = tmp_path / "tasks.toml"
     text = finished.tasks_file.read_text(encoding="utf-8")
     tasks.write_text(text.replace('train = "train.json"\ndev = "dev.json"\n', ""), encoding="utf-8")
-    alone = replace(place, data_dir=tmp_path / "data", tasks_file=tasks, root=tmp_path / "more")
+    unlabelled = replace(place, data_dir=tmp_path / "data", tasks_file=tasks, root=tmp_path / "more")
     ready = ("--checkpoint", f"topics={best}")
-    one_line(alone.build(*ready, "--variants", "fp32,v60"), "variant v60: no training text; give --data-dir")
-    assert alone.build(*ready, "--variants", "fp32,int8-ort", "--pick", "smallest") == 0
+    one_line(unlabelled.build(*ready, "--variants", "fp32,v60"), "variant v60: no training text; give --data-dir")
+    assert unlabelled.build(*ready, "--variants", "fp32,int8-ort", "--pick", "smallest") == 0
     assert "ranges from 2 windows of its examples alone" in capsys.readouterr().out
-    manifest = task_manifest(alone.output, "topics")
+    manifest = task_manifest(unlabelled.output, "topics")
     assert [variant.name for variant in manifest.variants] == ["fp32", "int8-ort"]
     assert manifest.recommended == "fp32"
     assert any("measured on no labelled text" in line for line in remarks(manifest))

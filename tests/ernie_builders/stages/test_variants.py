@@ -49,7 +49,7 @@ def test_all_are_published(built: Place) -> None:
         assert answer.result["label"] in ("north", "south", "west")
 
 
-def test_what_the_manifest_says_of_each(built: Place) -> None:
+def test_the_manifest_s_figures_of_each_variant(built: Place) -> None:
     manifest = manifest_in(built)
     for variant in manifest.variants:
         assert variant.evaluations[-1].rows == 60
@@ -71,19 +71,21 @@ def test_the_smallest_is_recommended(built: Place) -> None:
     assert f'"topics_encoder_{manifest.recommended}"' in config
 
 
-def test_until_evaluate_evaluates_them(finished: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_until_evaluate_evaluates_the_variants(
+    finished: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     place = copied(finished, tmp_path)
-    asked = ("--variants", "fp32,dynamic8", "--until", "evaluate")
-    assert place.build("--dry-run", *asked) == 0
+    options = ("--variants", "fp32,dynamic8", "--until", "evaluate")
+    assert place.build("--dry-run", *options) == 0
     planned = capsys.readouterr().out
     assert "convert dynamic8" in planned and "evaluate dynamic8" in planned
-    assert place.build(*asked) == 0
+    assert place.build(*options) == 0
     assert "[topics dynamic8] evaluate: dev accuracy " in capsys.readouterr().out
     assert not place.output.exists()
 
 
-def negated(source: Path, target: Path, *_: Any) -> None:
-    """A model of 8 bits gone wrong: its logits have the other sign."""
+def write_negated_model(source: Path, target: Path, *_: Any) -> None:
+    """A broken 8-bit model: its logits have the opposite sign."""
     import onnx
     from onnx import helper
 
@@ -99,7 +101,7 @@ def negated(source: Path, target: Path, *_: Any) -> None:
 def broken(finished: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
     """A place where the static quantiser is broken."""
     shutil.copytree(finished.cache, tmp_path / "cache")
-    monkeypatch.setattr(onnx_int8, "quantize_static", negated)
+    monkeypatch.setattr(onnx_int8, "quantize_static", write_negated_model)
     return replace(finished, root=tmp_path)
 
 
@@ -113,15 +115,15 @@ def test_a_broken_variant_is_refused(broken: Place, one_line: Callable[..., str]
     one_line(broken.build("--variants", "fp32,int8-ort"), "topics int8-ort")  # nor is it let through the second time
 
 
-def test_force_publishes_it_and_says_so(broken: Place) -> None:
+def test_force_publishes_a_broken_variant_with_its_reason(broken: Place) -> None:
     assert broken.build("--variants", "fp32,int8-ort", "--force") == 0
     _, variant = manifest_in(broken).variants
     assert variant.gate["passed"] is False
     assert "points lost" in variant.gate["reason"]
 
 
-def test_pick_finds_candidates_of_its_own(broken: Place, capsys: pytest.CaptureFixture[str]) -> None:
-    """Nobody named them, so a refused one is no fault of the build; the manifest has its figures and the reason."""
+def test_pick_builds_its_own_candidates(broken: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nobody named them, so a refused one does not fail the build; the manifest has its figures and the reason."""
     assert broken.build("--pick", "smallest") == 0
     manifest = manifest_in(broken)
     assert {variant.name for variant in (*manifest.variants, *manifest.refused)} == {*CANDIDATES, *TRAINED}
@@ -135,7 +137,7 @@ def test_pick_finds_candidates_of_its_own(broken: Place, capsys: pytest.CaptureF
     assert ["int8-e8-ort !"] in [row[:1] for row in compare.table(manifest)]
 
 
-def test_fewer_variants_take_the_others_away(built: Place, tmp_path: Path) -> None:
+def test_a_build_with_fewer_variants_removes_the_others(built: Place, tmp_path: Path) -> None:
     shutil.copytree(built.root, tmp_path / "copy")
     place = replace(built, root=tmp_path / "copy")
     assert place.build("--variants", "fp32,int8", "--max-drop", "5") == 0
@@ -161,7 +163,7 @@ def test_fewer_variants_take_the_others_away(built: Place, tmp_path: Path) -> No
         (("--variants", "fp32,int8", "--pick", "itn8"), "--pick itn8: task topics builds fp32, int8; or fastest"),
     ],
 )
-def test_bad_command_lines(place: Place, one_line: Callable[..., str], arguments: tuple[str, ...], says: str) -> None:
+def test_faulty_options(place: Place, one_line: Callable[..., str], arguments: tuple[str, ...], says: str) -> None:
     one_line(place.build(*arguments), says)
 
 

@@ -34,9 +34,9 @@ LABELS = ("north", "south", "west")
 
 
 def test_learning_rate_rises_and_falls() -> None:
-    found = [learning_rate(step, 20, 8.0, 0.2) for step in range(20)]
-    assert found[:4] == [2.0, 4.0, 6.0, 8.0]
-    assert found[4:] == [8.0 * (20 - step) / 16 for step in range(4, 20)]
+    rates = [learning_rate(step, 20, 8.0, 0.2) for step in range(20)]
+    assert rates[:4] == [2.0, 4.0, 6.0, 8.0]
+    assert rates[4:] == [8.0 * (20 - step) / 16 for step in range(4, 20)]
     assert learning_rate(0, 10, 1.0, 0.0) == 1.0
     assert [learning_rate(step, 1, 1.0, 0.9) for step in (0, 1)] == [1.0, 0.0]
 
@@ -46,8 +46,8 @@ def test_epoch_order() -> None:
     batches = epoch_order(lengths, 8, seed=3, epoch=1)
     assert Counter(np.concatenate(batches).tolist()) == Counter(range(1000))
     assert {len(batch) for batch in batches} == {8}
-    again, other_epoch, other_seed = (epoch_order(lengths, 8, s, e) for s, e in ((3, 1), (3, 2), (4, 1)))
-    assert all((a == b).all() for a, b in zip(batches, again, strict=True))
+    repeated, other_epoch, other_seed = (epoch_order(lengths, 8, s, e) for s, e in ((3, 1), (3, 2), (4, 1)))
+    assert all((a == b).all() for a, b in zip(batches, repeated, strict=True))
     for other in (other_epoch, other_seed):
         assert any((a != b).any() for a, b in zip(batches, other, strict=True))
     padded = sum(lengths[batch].max() * len(batch) for batch in batches)
@@ -106,13 +106,13 @@ def test_accumulation_equals_a_larger_batch(tiny: Tiny, characters: list[str]) -
 def test_accumulation_over_more_than_an_epoch(
     tiny: Tiny, characters: list[str], monkeypatch: pytest.MonkeyPatch, rows: int, accumulate: int
 ) -> None:
-    taken = []
-    monkeypatch.setattr(Trainer, "train_on", lambda self, batches, step: taken.append(len(batches)) or 0.0)
+    batch_counts = []
+    monkeypatch.setattr(Trainer, "train_on", lambda self, batches, step: batch_counts.append(len(batches)) or 0.0)
     monkeypatch.setattr(Loop, "save", lambda self: None)  # the optimizer has nothing to save
     trainer = tiny.trainer(topic_rows(characters, rows, 0), [("的", "north")], accumulate=accumulate, epochs=30)
     trainer.run()
-    assert len(taken) >= 3
-    assert set(taken) == {accumulate}
+    assert len(batch_counts) >= 3
+    assert set(batch_counts) == {accumulate}
 
 
 def test_dropout_is_the_step_s_own(tiny: Tiny, characters: list[str]) -> None:
@@ -162,10 +162,10 @@ def test_the_best_checkpoint_is_kept_not_the_last(tiny: Tiny, characters: list[s
     result = trainer.run()
     assert (result.metrics["accuracy"], result.batch, result.batches) == (60.0, 4, 8)
     assert not scripted
-    start = (
+    difference = (
         read_checkpoint(tiny.folder / "best").weights["classifier.bias"] - weights_of(trainer.model)["classifier.bias"]
     )
-    np.testing.assert_allclose(start, -4.0)  # taken after 4 of 8 steps
+    np.testing.assert_allclose(difference, -4.0)  # taken after 4 of 8 steps
 
 
 def test_early_stopping(tiny: Tiny, characters: list[str], scripted: list[float]) -> None:
@@ -198,30 +198,32 @@ def test_a_loss_that_is_no_number_ends_the_run(tiny: Tiny, characters: list[str]
         tiny.trainer([("", "north")], rows)
 
 
-def test_two_processes_train_as_one_with_accumulation(
+def test_two_processes_equal_one_with_accumulation(
     place: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """paddle.distributed.launch for real, on CPU; the tagger's pooler takes no part in its loss."""
-    sets = ["--until", "finetune", "--set", "dropout=0", "--set", "epochs=2", "--set", "evals_per_epoch=1"]
-    assert place.build("--devices", "0,1", *sets, task="names") == 0
+    options = ["--until", "finetune", "--set", "dropout=0", "--set", "epochs=2", "--set", "evals_per_epoch=1"]
+    assert place.build("--devices", "0,1", *options, task="names") == 0
     printed = capsys.readouterr().out
     assert "on 2 devices" in printed
     assert "    batch 12: loss" in printed
-    one = replace(place, root=tmp_path / "one")
-    assert one.build("--set", "accumulate=2", *sets, task="names") == 0
-    both, alone = (read_checkpoint(p.stage("fine-tune", "names") / "best").weights for p in (place, one))
-    assert largest_difference(both, alone) <= 1e-5
+    accumulated = replace(place, root=tmp_path / "one")
+    assert accumulated.build("--set", "accumulate=2", *options, task="names") == 0
+    parallel_weights, accumulated_weights = (
+        read_checkpoint(p.stage("fine-tune", "names") / "best").weights for p in (place, accumulated)
+    )
+    assert largest_difference(parallel_weights, accumulated_weights) <= 1e-5
     assert (
         largest_difference(
-            both,
+            parallel_weights,
             read_checkpoint(place.base_model).weights
-            | {name: value for name, value in both.items() if "classifier" in name},
+            | {name: value for name, value in parallel_weights.items() if "classifier" in name},
         )
         > 1e-3
     )
 
 
-def test_a_fault_in_one_process_reaches_the_person(
+def test_a_fault_in_one_process_reaches_the_user(
     place: Place, monkeypatch: pytest.MonkeyPatch, one_line: Callable[..., str]
 ) -> None:
     """builders/ernie_builders/training/launched.py writes it where the build that started it looks."""
@@ -259,5 +261,5 @@ def test_a_fault_in_one_process_reaches_the_person(
         (["--devices", "0;1"], "--devices 0;1: expected numbers joined by commas, such as 0,1"),
     ],
 )
-def test_devices_that_are_not_there(place: Place, one_line: Callable[..., str], options: list[str], says: str) -> None:
+def test_missing_devices(place: Place, one_line: Callable[..., str], options: list[str], says: str) -> None:
     one_line(place.build(*options, "--until", "finetune"), says)
