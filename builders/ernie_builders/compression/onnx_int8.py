@@ -5,11 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .calibration import Feed
+
+if TYPE_CHECKING:
+    from onnx import ModelProto, NodeProto
 
 METHODS = ("min-max", "moving-average", "entropy", "percentile")
 MIN_ELEMENTS = 1024  # a smaller table stays in float
@@ -71,16 +74,16 @@ def products(source: Path) -> list[str]:
     return [node.name for node in graph.node if node.op_type == "MatMul" and node.input[1] in constants]
 
 
-def quantize_tables(model: Any) -> int:
+def quantize_tables(model: ModelProto) -> int:
     """Store every float table that only Gather reads in int8, with one scale per row; returns the bytes saved.
 
-    model: an onnx.ModelProto, changed in place. Only the rows that a text needs are converted to float, when they are
+    model: changed in place. Only the rows that a text needs are converted to float, when they are
     read, so the table is small in memory as well as in the file.
     """
     from onnx import TensorProto, helper, numpy_helper
 
     graph, bytes_saved = model.graph, 0
-    readers: dict[str, list[Any]] = {}
+    readers: dict[str, list[NodeProto]] = {}
     for node in graph.node:
         for name in node.input:
             readers.setdefault(name, []).append(node)
@@ -110,7 +113,7 @@ def quantize_tables(model: Any) -> int:
     return bytes_saved
 
 
-def _axis(node: Any) -> int:
+def _axis(node: NodeProto) -> int:
     return next((attribute.i for attribute in node.attribute if attribute.name == "axis"), 0)
 
 

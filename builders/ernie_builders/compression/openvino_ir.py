@@ -8,13 +8,16 @@ import logging
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ernie_runtime.engines.signal_stack import kept_signal_stack
 from ernie_runtime.install import install_hint
 
 from ..errors import BuildError
 from .calibration import Feed
+
+if TYPE_CHECKING:
+    from openvino import Model
 
 RANGES = {  # NNCF's estimators of activation ranges; "moving-average" is the mean of the texts' extremes
     "min-max": "MINMAX",
@@ -38,14 +41,14 @@ def import_nncf() -> Any:
 
 
 @kept_signal_stack()
-def read_model(onnx: Path) -> Any:
+def read_model(onnx: Path) -> Model:
     """The graph as an OpenVINO model; tensors keep their names."""
     from openvino import Core
 
     return Core().read_model(str(onnx))
 
 
-def save(model: Any, target: Path) -> None:
+def save(model: Model, target: Path) -> None:
     """Write `target` (.xml) and its weights beside it (.bin); what is not quantized stays in FP32."""
     from openvino import save_model
 
@@ -53,7 +56,7 @@ def save(model: Any, target: Path) -> None:
 
 
 @kept_signal_stack()
-def quantize(model: Any, feeds: Sequence[Feed], ranges: str = "moving-average", ignored: Iterable[str] = ()) -> Any:
+def quantize(model: Model, feeds: Sequence[Feed], ranges: str = "moving-average", ignored: Iterable[str] = ()) -> Model:
     """Weights (one scale per channel) and activations in 8 bits, by NNCF: SmoothQuant, then bias correction.
 
     feeds: calibration windows. ignored: names of nodes that stay in float. The word embeddings are in 8 bits too.
@@ -72,7 +75,7 @@ def quantize(model: Any, feeds: Sequence[Feed], ranges: str = "moving-average", 
         )
 
 
-def products(model: Any) -> list[str]:
+def products(model: Model) -> list[str]:
     """Names of the matrix products with a constant matrix, in graph order."""
     return [
         node.get_friendly_name()
@@ -82,7 +85,7 @@ def products(model: Any) -> list[str]:
 
 
 @kept_signal_stack()
-def compress_weights(model: Any) -> Any:
+def compress_weights(model: Model) -> Model:
     """Store weights, word embeddings included, in 8 bits and compute in float: smaller, not faster."""
     nncf = import_nncf()
     with contextlib.redirect_stdout(io.StringIO()):

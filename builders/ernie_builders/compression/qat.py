@@ -9,11 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..modeling.width import layer_count
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+    from paddle import Tensor
+    from paddle.nn import Layer
 
 BUFFER = "input_range"
 PRODUCTS = (*(f"self_attn.{name}_proj" for name in ("q", "k", "v", "out")), "linear1", "linear2")
@@ -24,7 +29,7 @@ WEIGHT_LEVELS = 127  # of int8, symmetric
 Range = tuple[float, float]
 
 
-def make_quantized(model: Any) -> int:
+def make_quantized(model: Layer) -> int:
     """Make the encoder's Linear layers round as in 8 bits (heads stay in float); returns their number.
 
     model: a Paddle layer with the encoder as `.ernie`. Parameters and their names stay; each Linear gets a buffer
@@ -49,7 +54,7 @@ def learnt_ranges(weights: Mapping[str, np.ndarray]) -> list[Range]:
     return ranges
 
 
-def _forward(layer: Any, inputs: Any) -> Any:
+def _forward(layer: Layer, inputs: Tensor) -> Tensor:
     """A Linear layer's output with inputs and weights rounded to 8 bits."""
     import paddle
 
@@ -82,10 +87,10 @@ def scale_and_zero(value_range: Range) -> tuple[float, int]:
     return step, int(np.clip(round(-low / step), 0, LEVELS))
 
 
-def insert_ranges(model: Any, ranges: dict[str, Range]) -> int:
+def insert_ranges(model: ModelProto, ranges: dict[str, Range]) -> int:
     """Insert QuantizeLinear and DequantizeLinear with learnt ranges at the products of an exported graph; their number.
 
-    model: onnx.ModelProto, changed in place. ranges: by the name of the product's node. Weights become int8, one scale
+    model: changed in place. ranges: by the name of the product's node. Weights become int8, one scale
     per column; ONNX Runtime and OpenVINO run such products in 8 bits.
     """
     from onnx import helper, numpy_helper

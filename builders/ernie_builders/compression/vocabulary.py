@@ -9,7 +9,7 @@ comparison with a model that has as many entries (ERNIE 3.0: 39,980).
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,6 +17,9 @@ from ernie_runtime.text.tokenization import ErnieTokenizer
 from ernie_runtime.text.windows import Window
 
 from ..errors import ExportError
+
+if TYPE_CHECKING:
+    from onnx import ModelProto, NodeProto
 
 
 def counts(windows: Iterable[Window], size: int) -> np.ndarray:
@@ -46,10 +49,10 @@ def row_of_id(kept: np.ndarray, vocabulary: int, unknown: int) -> np.ndarray:
     return rows
 
 
-def prune(model: Any, kept: np.ndarray, unknown: int, positions: int, all_positions: int) -> None:
+def prune(model: ModelProto, kept: np.ndarray, unknown: int, positions: int, all_positions: int) -> None:
     """Cut the word embeddings to the rows `kept`, the position embeddings to `positions` rows.
 
-    model: onnx.ModelProto, changed in place. all_positions: current rows of the position table, which identify it.
+    model: changed in place. all_positions: current rows of the position table, which identify it.
     """
     from onnx import helper, numpy_helper
 
@@ -68,7 +71,7 @@ def prune(model: Any, kept: np.ndarray, unknown: int, positions: int, all_positi
             tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor)[:positions], tensor.name))
 
 
-def word_reader(model: Any) -> Any:
+def word_reader(model: ModelProto) -> NodeProto:
     """The node that looks up word embeddings; ExportError unless `input_ids` reads exactly one table."""
     graph = model.graph
     tables = {tensor.name for tensor in graph.initializer}
@@ -78,7 +81,7 @@ def word_reader(model: Any) -> Any:
     return readers[0]
 
 
-def pad(model: Any, size: int) -> None:
+def pad(model: ModelProto, size: int) -> None:
     """Pad the word embeddings with rows of zeros, which no id reads, up to `size`; model: changed in place."""
     from onnx import numpy_helper
 

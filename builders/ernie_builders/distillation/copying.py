@@ -5,7 +5,7 @@ Source: distillation/relations.py.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,8 +15,14 @@ from ..framework import import_paddle
 from ..modeling.model import build_layer, weights_of
 from ..modeling.width import layers_kept
 from ..training.optimizer import Optimizer, OptimizerConfig
+from ..training.state import Parts
 from .recipe import Recipe
 from .relations import Watch, divergence, relation, relation_heads
+
+if TYPE_CHECKING:
+    from paddle import Tensor
+    from paddle.nn import Layer
+    from paddlenlp.transformers import ErnieConfig
 
 
 class Student:
@@ -49,7 +55,7 @@ class Student:
             )
         self.watch = Watch(self.model, -1)
 
-    def losses(self, ids: Any, teacher: Teacher, recipe: Recipe) -> tuple[Any, Any]:
+    def losses(self, ids: Tensor, teacher: Teacher, recipe: Recipe) -> tuple[Tensor, Tensor]:
         """(loss of the attention relations, loss of the hidden states) on the batch that the teacher saw last."""
         import paddle
 
@@ -67,7 +73,7 @@ class Student:
                 )
         return relations, hidden
 
-    def parts(self) -> dict[str, Any]:
+    def parts(self) -> Parts:
         """File name -> what a saved state holds of it."""
         projections = {"projections": self.projections} if len(self.projections) else {}
         return {"model": self.model, **projections, "optimizer": self.optimizer.adamw}
@@ -90,9 +96,9 @@ class Teacher:
             self.model = encoder_layer(checkpoint, 0)
         self.model.eval()
         self.watch = Watch(self.model, layer - 1)
-        self._relations: dict[int, list[Any]] = {}
+        self._relations: dict[int, list[Tensor]] = {}
 
-    def see(self, ids: Any) -> None:
+    def see(self, ids: Tensor) -> None:
         """Run on a batch of ids, int64 [B, L]; the losses refer to it until the next call."""
         import paddle
 
@@ -100,7 +106,7 @@ class Teacher:
             self.model(ids)
         self._relations = {}
 
-    def relations(self, heads: int) -> list[Any]:
+    def relations(self, heads: int) -> list[Tensor]:
         """Attention relations of the last batch in `heads` relation heads, computed once for all students."""
         import paddle
 
@@ -110,18 +116,18 @@ class Teacher:
         return self._relations[heads]
 
 
-def encoder_layer(checkpoint: Checkpoint, seed: int) -> Any:
+def encoder_layer(checkpoint: Checkpoint, seed: int) -> Layer:
     """A Paddle layer with the encoder as `.ernie`, called with int64 [B, L]."""
     paddle = import_paddle()
 
     class Encoder(paddle.nn.Layer):  # type: ignore[name-defined, misc]
-        def __init__(self, config: Any) -> None:
+        def __init__(self, config: ErnieConfig) -> None:
             super().__init__()
             from paddlenlp.transformers import ErnieModel
 
             self.ernie = ErnieModel(config)
 
-        def forward(self, ids: Any) -> Any:
+        def forward(self, ids: Tensor) -> Tensor:
             return self.ernie(ids)
 
     return build_layer(Encoder, checkpoint, seed=seed)

@@ -20,6 +20,7 @@ from ..framework import import_paddle
 from ..training.log import LOG, append_row, cut_back, read_rows
 from ..training.loop import Loop, Progress, Ranks, Work
 from ..training.optimizer import check_finite
+from ..training.state import Parts
 from .copying import Student, Teacher
 from .recipe import Recipe
 from .text import batch_indices
@@ -158,7 +159,7 @@ class EncoderDistiller(Work):
         row = {"step": self.progress.step, "seconds": round(self.progress.seconds, 1), **fields}
         append_row(self._log_file, row)
 
-    def parts(self) -> dict[str, Any]:
+    def parts(self) -> Parts:
         """What a saved state holds, of all students."""
         return {f"{student.name}.{name}": part for student in self.students for name, part in student.parts().items()}
 

@@ -10,10 +10,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ..errors import ConfigError
 from ..training.distiller import encoder_states, record_outputs
+
+if TYPE_CHECKING:
+    from paddle import Tensor
+    from paddle.nn import Layer
 
 MOST_HEADS = 48  # the most that MiniLM v2 uses
 PARTS = ("q_proj", "k_proj", "v_proj")
@@ -36,13 +40,13 @@ class Watch:
     states: embeddings and every layer, float [B, L, H]; vectors: queries, keys and values of layer `layer`.
     """
 
-    def __init__(self, model: Any, layer: int) -> None:
+    def __init__(self, model: Layer, layer: int) -> None:
         attention = model.ernie.encoder.layers[layer].self_attn
         self.states = encoder_states(model)
         self.vectors = record_outputs([getattr(attention, name) for name in PARTS])
 
 
-def relation(vectors: Any, heads: int) -> Any:
+def relation(vectors: Tensor, heads: int) -> Tensor:
     """How similar each two tokens' vectors are, as log probabilities [B, heads, L, L]; vectors: float [B, L, H]."""
     import paddle
 
@@ -52,6 +56,6 @@ def relation(vectors: Any, heads: int) -> Any:
     return paddle.nn.functional.log_softmax(scores, -1)
 
 
-def divergence(teacher: Any, student: Any) -> Any:
+def divergence(teacher: Tensor, student: Tensor) -> Tensor:
     """Mean Kullback-Leibler divergence of distributions over the last axis, given as log probabilities."""
     return (teacher.exp() * (teacher - student)).sum(-1).mean()

@@ -7,8 +7,8 @@ added.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from ernie_runtime.kinds import get_kind
 from ernie_runtime.manifest import Manifest
@@ -16,10 +16,13 @@ from ernie_runtime.text.tokenization import ErnieTokenizer
 
 from ..checkpoints.checkpoint import Checkpoint
 from ..errors import ConfigError, DataError
-from ..kinds import Row
+from ..kinds import Row, Tensors
 from ..modeling.model import build_model
 from ..training.distiller import squared_error
 from ..training.trainer import Job, Trainer
+
+if TYPE_CHECKING:
+    from paddle import Tensor
 
 HARD, SOFT = 0.5, 1.0  # weights of the labels' loss and of the outputs' squared error
 KINDS = (
@@ -72,7 +75,7 @@ class SoftTrainer(Trainer):
             raise DataError(f"task {job.manifest.task}: none of the {len(self.texts):,} texts can be served")
         return [*super()._rows(job), *soft] if job.train else soft
 
-    def _targets(self, rows: Sequence[Row]) -> dict[str, Any]:
+    def _targets(self, rows: Sequence[Row]) -> dict[str, Tensor]:
         """Targets of the labelled rows only; `_labelled` has the indices of their windows in the batch."""
         self._labelled, first_window = [], 0
         for row in rows:
@@ -82,7 +85,7 @@ class SoftTrainer(Trainer):
         labelled = [row for row in rows if row.targets]
         return super()._targets(labelled) if labelled else {}
 
-    def _loss(self, outputs: Mapping[str, Any], targets: Mapping[str, Any], ids: Any, types: Any) -> Any:
+    def _loss(self, outputs: Tensors, targets: Tensors, ids: Tensor, types: Tensor) -> Tensor:
         paddle = self.paddle
         with paddle.no_grad():
             wanted = self.kind.outputs(self.teacher(ids, token_type_ids=types))
@@ -95,7 +98,7 @@ class SoftTrainer(Trainer):
             loss = loss + HARD * self.kind.loss(self._of_labelled(outputs, real), targets)
         return loss
 
-    def _of_labelled(self, outputs: Mapping[str, Any], real: Any) -> dict[str, Any]:
+    def _of_labelled(self, outputs: Tensors, real: Tensor) -> dict[str, Tensor]:
         """The labelled windows' outputs; per-token ones are cut to the longest labelled window, as the targets are."""
         indices = self.paddle.to_tensor(self._labelled)
         longest = int(self.paddle.index_select(real, indices).sum(-1).max())

@@ -10,7 +10,7 @@ import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, Union
 
 import numpy as np
 
@@ -23,9 +23,18 @@ from ..checkpoints.checkpoint import Checkpoint
 from ..metrics.class_report import ClassRow
 from ..readers import Example
 
+if TYPE_CHECKING:
+    from paddle import Tensor
+    from paddle.nn import Layer
+    from paddlenlp.transformers import ErnieConfig
+
 IGNORED = -100  # target of a token that has no part in the loss: `ignore_index` of Paddle's cross entropy
 Targets = Mapping[str, np.ndarray]
 """By name: a scalar, an array of fixed shape, or [L, ...] with one target per token, padded in batches with IGNORED."""
+LayerOutput = Union["Tensor", tuple["Tensor", ...]]
+"""What a Paddle layer returns, before its tensors have names."""
+Tensors = Mapping[str, "Tensor"]
+"""Paddle tensors by name: outputs of a layer, or the targets of a batch."""
 
 
 @dataclass(frozen=True)
@@ -79,18 +88,18 @@ class BuilderKind(ABC):
         raise NotImplementedError
 
     @abstractmethod
-    def model(self, config: Any, manifest: Manifest) -> Any:
+    def model(self, config: ErnieConfig, manifest: Manifest) -> Layer:
         """The Paddle layer for an ErnieConfig whose num_labels is the number of labels, with the encoder as `.ernie`.
 
         The layer is called with (input_ids, token_type_ids=...), int64 [B, L]. The caller loads the weights.
         """
 
     @abstractmethod
-    def outputs(self, raw: Any) -> dict[str, Any]:
+    def outputs(self, raw: LayerOutput) -> dict[str, Tensor]:
         """The layer's result as tensors by contract name, in the order of the serving kind's `encoder_outputs`."""
 
     @abstractmethod
-    def loss(self, outputs: Mapping[str, Any], targets: Mapping[str, Any]) -> Any:
+    def loss(self, outputs: Tensors, targets: Tensors) -> Tensor:
         """Mean loss, a Paddle scalar; the windows of a row follow each other in the outputs' first dimension."""
 
     def learn(

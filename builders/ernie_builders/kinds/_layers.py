@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import paddle
 import paddle.nn.functional as F
-from paddlenlp.transformers import ErnieModel
+from paddle import Tensor
+from paddlenlp.transformers import ErnieConfig, ErnieModel
 
 from . import IGNORED
 
@@ -21,7 +20,7 @@ class PooledEncoder(paddle.nn.Layer):
     dimension: length of the vector; where it is not the hidden size there is a bias-free `projection`.
     """
 
-    def __init__(self, config: Any, pooling: str, dimension: int) -> None:
+    def __init__(self, config: ErnieConfig, pooling: str, dimension: int) -> None:
         super().__init__()
         self.ernie = ErnieModel(config)
         self.pooling = pooling
@@ -31,7 +30,7 @@ class PooledEncoder(paddle.nn.Layer):
             else paddle.nn.Linear(config.hidden_size, dimension, bias_attr=False)
         )
 
-    def forward(self, input_ids: Any, token_type_ids: Any = None) -> Any:
+    def forward(self, input_ids: Tensor, token_type_ids: Tensor | None = None) -> Tensor:
         """float32 [B, dimension] for int64 [B, L]; padding (id 0) never counts."""
         if self.pooling == "first_last_mean":
             last, _, states = self.ernie(input_ids, token_type_ids=token_type_ids, output_hidden_states=True)
@@ -49,7 +48,7 @@ class PooledEncoder(paddle.nn.Layer):
 class IntentSlotsModel(paddle.nn.Layer):
     """ERNIE with two heads: dropout and linear on the pooled output (intents), and on each token's (slot tags)."""
 
-    def __init__(self, config: Any, slot_tags: int) -> None:
+    def __init__(self, config: ErnieConfig, slot_tags: int) -> None:
         super().__init__()
         self.ernie = ErnieModel(config)
         self.intent_dropout = paddle.nn.Dropout(config.hidden_dropout_prob)
@@ -57,7 +56,7 @@ class IntentSlotsModel(paddle.nn.Layer):
         self.intent_classifier = paddle.nn.Linear(config.hidden_size, config.num_labels)
         self.slot_classifier = paddle.nn.Linear(config.hidden_size, slot_tags)
 
-    def forward(self, input_ids: Any, token_type_ids: Any = None) -> tuple[Any, Any]:
+    def forward(self, input_ids: Tensor, token_type_ids: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Intent logits [B, intents] and slot logits [B, L, slot_tags] for int64 [B, L]."""
         tokens, pooled = self.ernie(input_ids, token_type_ids=token_type_ids)
         return self.intent_classifier(self.intent_dropout(pooled)), self.slot_classifier(self.slot_dropout(tokens))
@@ -69,7 +68,7 @@ class MaskedLanguageModel(paddle.nn.Layer):
     The decoder is tied to the word embeddings. entries: of the vocabulary; the table may have spare rows.
     """
 
-    def __init__(self, config: Any, entries: int, candidates: int) -> None:
+    def __init__(self, config: ErnieConfig, entries: int, candidates: int) -> None:
         super().__init__()
         self.ernie = ErnieModel(config)
         self.cls = _PretrainingHead(config, entries)
@@ -78,23 +77,24 @@ class MaskedLanguageModel(paddle.nn.Layer):
         # no token attends to.
         self.ernie.embeddings.word_embeddings.padding_idx = None
 
-    def forward(self, input_ids: Any, token_type_ids: Any = None) -> Any:
+    def forward(self, input_ids: Tensor, token_type_ids: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """float32 probabilities and int64 token ids, [B, L, candidates] each, best first, for int64 [B, L]."""
         hidden = self.ernie(input_ids, token_type_ids=token_type_ids)[0]
         logits = self.cls.predictions(hidden, self.ernie.embeddings.word_embeddings.weight)
-        return paddle.topk(F.softmax(logits, axis=-1), self.candidates, axis=-1)
+        probabilities, ids = paddle.topk(F.softmax(logits, axis=-1), self.candidates, axis=-1)
+        return probabilities, ids
 
 
 class _PretrainingHead(paddle.nn.Layer):
     """Gives the weights the names of checkpoints: `cls.predictions.*`."""
 
-    def __init__(self, config: Any, entries: int) -> None:
+    def __init__(self, config: ErnieConfig, entries: int) -> None:
         super().__init__()
         self.predictions = _Predictions(config, entries)
 
 
 class _Predictions(paddle.nn.Layer):
-    def __init__(self, config: Any, entries: int) -> None:
+    def __init__(self, config: ErnieConfig, entries: int) -> None:
         super().__init__()
         self.entries = entries
         self.transform = paddle.nn.Linear(config.hidden_size, config.hidden_size)
@@ -102,13 +102,13 @@ class _Predictions(paddle.nn.Layer):
         self.layer_norm = paddle.nn.LayerNorm(config.hidden_size)
         self.decoder_bias = self.create_parameter([config.vocab_size], is_bias=True)
 
-    def forward(self, hidden: Any, table: Any) -> Any:
+    def forward(self, hidden: Tensor, table: Tensor) -> Tensor:
         """float32 [B, L, entries]; hidden: [B, L, H]; table: the word embeddings [rows, H]."""
         hidden = self.layer_norm(self.activation(self.transform(hidden)))
         return paddle.matmul(hidden, table[: self.entries], transpose_y=True) + self.decoder_bias[: self.entries]
 
 
-def token_loss(logits: Any, targets: Any) -> Any:
+def token_loss(logits: Tensor, targets: Tensor) -> Tensor:
     """Mean cross entropy over the tokens that have a target; logits [B, L, C], targets int64 [B, L].
 
     Computed by hand: for a negative `ignore_index` Paddle's own mean counts ignored tokens in, so that a batch would
@@ -118,14 +118,14 @@ def token_loss(logits: Any, targets: Any) -> Any:
     return summed / (targets != IGNORED).sum().clip(min=1).astype(summed.dtype)
 
 
-def boundary_loss(logits: Any, targets: Any, allowed: Any) -> Any:
+def boundary_loss(logits: Tensor, targets: Tensor, allowed: Tensor) -> Tensor:
     """Mean cross entropy of one end of an answer span; logits [B, L], targets int64 [B], allowed bool [B, L]."""
     logits = logits.astype("float32")
     logits = paddle.where(allowed, logits, paddle.full_like(logits, MASKED_LOGIT))
     return F.cross_entropy(logits, targets, ignore_index=IGNORED)
 
 
-def cosine_loss(vectors: Any, scores: Any) -> Any:
+def cosine_loss(vectors: Tensor, scores: Tensor) -> Tensor:
     """Squared error of the cosine of neighbouring vectors against their score from 0 to 1 (Reimers & Gurevych 2019).
 
     vectors: [2 B, D], the texts of a pair one after the other; scores: float32 [B].

@@ -6,8 +6,8 @@ They are evaluated as a similarity task is, on pairs whose texts follow each oth
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,8 +19,11 @@ from ernie_runtime.text.windows import Document, Window
 from ..errors import ConfigError
 from ..metrics.correlation import pair_metrics
 from ..readers import Example
-from . import Row
+from . import Row, Tensors
 from .similarity import SimilarityBuilder, label_of
+
+if TYPE_CHECKING:
+    from paddle import Tensor
 
 
 class EmbeddingBuilder(SimilarityBuilder):
@@ -40,7 +43,7 @@ class EmbeddingBuilder(SimilarityBuilder):
         """None: the similarity kind trains."""
         return []
 
-    def loss(self, outputs: Mapping[str, Any], targets: Mapping[str, Any]) -> Any:
+    def loss(self, outputs: Tensors, targets: Tensors) -> Tensor:
         """Never called: nothing is trained."""
         raise NotImplementedError
 

@@ -5,8 +5,8 @@ Metric: accuracy of the best token and of the best five on masked held-out text 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from ernie_runtime.kinds import Answer, get_kind
 from ernie_runtime.kinds.fill_mask import MASK, options_of
@@ -16,7 +16,12 @@ from ernie_runtime.steps.pipeline import Pipeline
 from ..checkpoints.checkpoint import Checkpoint
 from ..checkpoints.pretraining_head import with_pretraining_head
 from ..readers import Example
-from . import BuilderKind
+from . import BuilderKind, LayerOutput, Tensors
+
+if TYPE_CHECKING:
+    from paddle import Tensor
+    from paddle.nn import Layer
+    from paddlenlp.transformers import ErnieConfig
 
 TOP = 5  # tokens for each mask that `top5` looks at
 
@@ -39,18 +44,18 @@ class FillMaskBuilder(BuilderKind):
             return f"expected a text with {MASK} and a token for each, as the format masked_text gives them"
         return None
 
-    def model(self, config: Any, manifest: Manifest) -> Any:
+    def model(self, config: ErnieConfig, manifest: Manifest) -> Layer:
         """The encoder, the pre-training head, softmax and top-k."""
         from ._layers import MaskedLanguageModel
 
         candidates = get_kind(manifest.kind).encoder_outputs(manifest)[0].dims[-1]
         return MaskedLanguageModel(config, manifest.vocabulary_size, candidates)
 
-    def outputs(self, raw: Any) -> dict[str, Any]:
+    def outputs(self, raw: LayerOutput) -> dict[str, Tensor]:
         """top_scores, top_ids [B, L, K]."""
         return {"top_scores": raw[0], "top_ids": raw[1]}
 
-    def loss(self, outputs: Mapping[str, Any], targets: Mapping[str, Any]) -> Any:
+    def loss(self, outputs: Tensors, targets: Tensors) -> Tensor:
         """Never called: nothing is trained."""
         raise NotImplementedError("a fill-mask model is not fine-tuned")
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,7 +19,12 @@ from ..console import say
 from ..metrics.class_report import ClassRow, precision_recall_f1
 from ..metrics.thresholds import choose
 from ..readers import Example
-from . import BuilderKind, Targets
+from . import BuilderKind, LayerOutput, Targets, Tensors
+
+if TYPE_CHECKING:
+    from paddle import Tensor
+    from paddle.nn import Layer
+    from paddlenlp.transformers import ErnieConfig
 
 
 def expected_labels(examples: Sequence[Example], manifest: Manifest) -> np.ndarray:
@@ -65,7 +70,7 @@ class HierarchicalClassificationBuilder(BuilderKind):
         (row,) = expected_labels([example], manifest)
         return [{"labels": row.astype(np.float32)} for _ in windows]
 
-    def model(self, config: Any, manifest: Manifest) -> Any:
+    def model(self, config: ErnieConfig, manifest: Manifest) -> Layer:
         """PaddleNLP's head: pooler, dropout, linear.
 
         The bias starts at a value that predicts one label per text: 0 would predict half of all, which training would
@@ -79,11 +84,11 @@ class HierarchicalClassificationBuilder(BuilderKind):
         model.classifier.bias.set_value(paddle.full([len(manifest.labels)], bias))
         return model
 
-    def outputs(self, raw: Any) -> dict[str, Any]:
+    def outputs(self, raw: LayerOutput) -> dict[str, Tensor]:
         """logits [B, C]."""
         return {"logits": raw}
 
-    def loss(self, outputs: Mapping[str, Any], targets: Mapping[str, Any]) -> Any:
+    def loss(self, outputs: Tensors, targets: Tensors) -> Tensor:
         """Binary cross entropy, mean over labels."""
         import paddle.nn.functional as F
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,8 +16,13 @@ from ernie_runtime.text.windows import Window
 
 from ..metrics.spans import Span, span_metrics
 from ..readers import Example
-from . import BuilderKind, Targets
+from . import BuilderKind, LayerOutput, Targets, Tensors
 from .token_classification import tags_of
+
+if TYPE_CHECKING:
+    from paddle import Tensor
+    from paddle.nn import Layer
+    from paddlenlp.transformers import ErnieConfig
 
 CLEAR_MAJORITY = 2 / 3  # share of a surface form's occurrences that must agree on its value
 MAX_VALUES = 2000  # the manifest is a parameter in the model's configuration: some tens of kilobytes at most
@@ -52,18 +57,18 @@ class IntentSlotsBuilder(BuilderKind):
         index, spans = slot_tags(manifest).index, example.target["slots"]
         return [{"intent": intent, "tags": tags} for tags in tags_of(windows, example.texts[0], spans, index)]
 
-    def model(self, config: Any, manifest: Manifest) -> Any:
+    def model(self, config: ErnieConfig, manifest: Manifest) -> Layer:
         """The encoder with two heads: dropout and linear on the pooled output, and on each token's."""
         from ._layers import IntentSlotsModel
 
         return IntentSlotsModel(config, len(slot_tags(manifest).tags))
 
-    def outputs(self, raw: Any) -> dict[str, Any]:
+    def outputs(self, raw: LayerOutput) -> dict[str, Tensor]:
         """intent_logits [B, intents], slot_logits [B, L, tags]."""
         intent, slots = raw
         return {"intent_logits": intent, "slot_logits": slots}
 
-    def loss(self, outputs: Mapping[str, Any], targets: Mapping[str, Any]) -> Any:
+    def loss(self, outputs: Tensors, targets: Tensors) -> Tensor:
         """The sum of both heads' cross entropy, as in ERNIE 3.0 Tiny's joint model."""
         import paddle.nn.functional as F
 

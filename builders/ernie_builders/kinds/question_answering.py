@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,7 +14,12 @@ from ernie_runtime.text.windows import Document, Window
 
 from ..metrics.cmrc import exact_match, f1
 from ..readers import Example
-from . import BuilderKind, Row
+from . import BuilderKind, LayerOutput, Row, Tensors
+
+if TYPE_CHECKING:
+    from paddle import Tensor
+    from paddle.nn import Layer
+    from paddlenlp.transformers import ErnieConfig
 
 CLS = 0  # the position whose prediction means "not in this window"
 NEGATIVE_SHARE = 0.15  # of the windows without the answer that are trained on, chosen by a hash of their question
@@ -84,17 +89,17 @@ class QuestionAnsweringBuilder(BuilderKind):
             rows.append(Row((window,), targets))
         return rows
 
-    def model(self, config: Any, manifest: Manifest) -> Any:
+    def model(self, config: ErnieConfig, manifest: Manifest) -> Layer:
         """PaddleNLP's head: linear, two logits per token."""
         from paddlenlp.transformers import ErnieForQuestionAnswering
 
         return ErnieForQuestionAnswering(config)
 
-    def outputs(self, raw: Any) -> dict[str, Any]:
+    def outputs(self, raw: LayerOutput) -> dict[str, Tensor]:
         """start_logits, end_logits [B, L]."""
         return {"start_logits": raw[0], "end_logits": raw[1]}
 
-    def loss(self, outputs: Mapping[str, Any], targets: Mapping[str, Any]) -> Any:
+    def loss(self, outputs: Tensors, targets: Tensors) -> Tensor:
         """Mean cross entropy of the first and the last token, over [CLS] and the context as in decoding."""
         from ._layers import boundary_loss
 

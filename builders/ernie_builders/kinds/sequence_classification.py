@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,7 +14,12 @@ from ernie_runtime.text.windows import Window
 
 from ..metrics.class_report import ClassRow
 from ..readers import Example
-from . import BuilderKind, Targets
+from . import BuilderKind, LayerOutput, Targets, Tensors
+
+if TYPE_CHECKING:
+    from paddle import Tensor
+    from paddle.nn import Layer
+    from paddlenlp.transformers import ErnieConfig
 
 
 def texts_of(example: Example) -> str | list[str]:
@@ -37,17 +42,17 @@ class SequenceClassificationBuilder(BuilderKind):
         index = [label.id for label in manifest.labels].index(example.target)
         return [{"label": np.array(index, np.int64)} for _ in windows]
 
-    def model(self, config: Any, manifest: Manifest) -> Any:
+    def model(self, config: ErnieConfig, manifest: Manifest) -> Layer:
         """PaddleNLP's head: pooler, dropout, linear."""
         from paddlenlp.transformers import ErnieForSequenceClassification
 
         return ErnieForSequenceClassification(config)
 
-    def outputs(self, raw: Any) -> dict[str, Any]:
+    def outputs(self, raw: LayerOutput) -> dict[str, Tensor]:
         """logits [B, classes]."""
         return {"logits": raw}
 
-    def loss(self, outputs: Mapping[str, Any], targets: Mapping[str, Any]) -> Any:
+    def loss(self, outputs: Tensors, targets: Tensors) -> Tensor:
         """Cross entropy."""
         import paddle.nn.functional as F
 

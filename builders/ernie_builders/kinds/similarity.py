@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,7 +15,12 @@ from ernie_runtime.text.windows import Document, Window
 from ..errors import ConfigError
 from ..metrics.correlation import pair_metrics
 from ..readers import Example
-from . import BuilderKind, Row
+from . import BuilderKind, LayerOutput, Row, Tensors
+
+if TYPE_CHECKING:
+    from paddle import Tensor
+    from paddle.nn import Layer
+    from paddlenlp.transformers import ErnieConfig
 
 WRONG_DISTANCE = 0.5  # between cosine and label (0 to 1), above which a pair is listed as wrong
 
@@ -52,17 +57,17 @@ class SimilarityBuilder(BuilderKind):
         target = np.array(label_of(example) / manifest.options.get("max_score", 1), np.float32)
         return [Row((windows[0], windows[first]), {"score": target})]
 
-    def model(self, config: Any, manifest: Manifest) -> Any:
+    def model(self, config: ErnieConfig, manifest: Manifest) -> Layer:
         """The encoder with pooling, and a projection where options.dimension is not its hidden size."""
         from ._layers import PooledEncoder
 
         return PooledEncoder(config, manifest.options.get("pooling", "mean"), manifest.options["dimension"])
 
-    def outputs(self, raw: Any) -> dict[str, Any]:
+    def outputs(self, raw: LayerOutput) -> dict[str, Tensor]:
         """embedding [windows, dimension]."""
         return {"embedding": raw}
 
-    def loss(self, outputs: Mapping[str, Any], targets: Mapping[str, Any]) -> Any:
+    def loss(self, outputs: Tensors, targets: Tensors) -> Tensor:
         """Squared error of the cosine against the score, scaled to 0 to 1."""
         from ._layers import cosine_loss
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,7 +14,12 @@ from ernie_runtime.text.windows import Window
 
 from ..metrics.spans import Span, span_metrics
 from ..readers import Example
-from . import IGNORED, BuilderKind, Targets
+from . import IGNORED, BuilderKind, LayerOutput, Targets, Tensors
+
+if TYPE_CHECKING:
+    from paddle import Tensor
+    from paddle.nn import Layer
+    from paddlenlp.transformers import ErnieConfig
 
 
 def tags_of(
@@ -87,17 +92,17 @@ class TokenClassificationBuilder(BuilderKind):
         index = TagSet(tuple(label.id for label in manifest.labels)).index
         return [{"tags": tags} for tags in tags_of(windows, example.texts[0], example.target, index)]
 
-    def model(self, config: Any, manifest: Manifest) -> Any:
+    def model(self, config: ErnieConfig, manifest: Manifest) -> Layer:
         """PaddleNLP's head: dropout, linear."""
         from paddlenlp.transformers import ErnieForTokenClassification
 
         return ErnieForTokenClassification(config)
 
-    def outputs(self, raw: Any) -> dict[str, Any]:
+    def outputs(self, raw: LayerOutput) -> dict[str, Tensor]:
         """logits [B, L, tags]."""
         return {"logits": raw}
 
-    def loss(self, outputs: Mapping[str, Any], targets: Mapping[str, Any]) -> Any:
+    def loss(self, outputs: Tensors, targets: Tensors) -> Tensor:
         """Cross entropy over real tokens."""
         from ._layers import token_loss
 

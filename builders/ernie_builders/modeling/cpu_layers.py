@@ -13,12 +13,15 @@ from typing import Any
 
 import numpy as np
 import paddle
-from paddle.nn import functional
+from paddle import Tensor
+from paddle.autograd import PyLayerContext
+from paddle.nn import Layer, functional
 
+from ..kinds import LayerOutput
 from .first_token import reads_first_token_only
 
 
-def speed_up(model: Any, all_tokens: bool = False) -> None:
+def speed_up(model: Layer, all_tokens: bool = False) -> None:
     """Replace the model's layers in place; in eval mode they behave as before. Weights keep their names.
 
     model: a layer with the encoder (ErnieModel) as `.ernie`. all_tokens: the last layer returns the states of all
@@ -36,7 +39,7 @@ def speed_up(model: Any, all_tokens: bool = False) -> None:
         last.first_only = True
 
 
-def dropout(x: Any, rate: float) -> Any:
+def dropout(x: Tensor, rate: float) -> Tensor:
     """float [...]: each element is 0 with probability `rate`, else divided by 1 - rate; seeded by Paddle's generator.
 
     A draw has 16 bits, so the probability is exact to 1/65536.
@@ -53,12 +56,12 @@ class AddBias(paddle.autograd.PyLayer):
     """float [..., H] + [H]; the gradient of the bias, a sum over all tokens, is computed as a matrix product."""
 
     @staticmethod
-    def forward(ctx: Any, x: Any, bias: Any) -> Any:
+    def forward(ctx: PyLayerContext, x: Tensor, bias: Tensor) -> Tensor:
         del ctx
         return x + bias
 
     @staticmethod
-    def backward(ctx: Any, gradient: Any) -> tuple[Any, Any]:
+    def backward(ctx: PyLayerContext, gradient: Tensor) -> tuple[Tensor, Tensor]:
         del ctx
         return gradient, _sum_of_rows(gradient)
 
@@ -67,13 +70,13 @@ class Normalize(paddle.autograd.PyLayer):
     """Layer normalization of float [..., H] (Ba et al. 2016) whose gradient sums and broadcasts by matrix products."""
 
     @staticmethod
-    def forward(ctx: Any, x: Any, weight: Any, bias: Any, epsilon: float) -> Any:
+    def forward(ctx: PyLayerContext, x: Tensor, weight: Tensor, bias: Tensor, epsilon: float) -> Tensor:
         ctx.save_for_backward(x, weight)
         ctx.epsilon = epsilon
         return functional.layer_norm(x, weight.shape, weight, bias, epsilon)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Any) -> tuple[Any, Any, Any]:
+    def backward(ctx: PyLayerContext, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         x, weight = ctx.saved_tensor()
         width = weight.shape[0]
         rows, upstream = x.reshape([-1, width]), gradient.reshape([-1, width])
@@ -87,7 +90,7 @@ class Normalize(paddle.autograd.PyLayer):
         return result.reshape(x.shape), _sum_of_rows(upstream * normal), _sum_of_rows(upstream)
 
 
-def _sum_of_rows(x: Any) -> Any:
+def _sum_of_rows(x: Tensor) -> Tensor:
     """The sum of float [..., H] over all but the last axis: float [H]."""
     rows = x.reshape([-1, x.shape[-1]])
     return paddle.matmul(paddle.ones([1, rows.shape[0]]), rows).reshape([-1])
@@ -96,7 +99,7 @@ def _sum_of_rows(x: Any) -> Any:
 class Linear(paddle.nn.Linear):
     """`paddle.nn.Linear`."""
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Tensor) -> Tensor:
         if not self.training or self.bias is None:
             return super().forward(x)
         return AddBias.apply(paddle.matmul(x, self.weight), self.bias)
@@ -105,7 +108,7 @@ class Linear(paddle.nn.Linear):
 class LayerNorm(paddle.nn.LayerNorm):
     """`paddle.nn.LayerNorm` over the last axis."""
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Tensor) -> Tensor:
         if not self.training or self.weight is None or self.bias is None or len(self._normalized_shape) != 1:
             return super().forward(x)
         return Normalize.apply(x, self.weight, self.bias, self._epsilon)
@@ -114,7 +117,7 @@ class LayerNorm(paddle.nn.LayerNorm):
 class Dropout(paddle.nn.Dropout):
     """`paddle.nn.Dropout`, upscale_in_train."""
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Tensor) -> Tensor:
         if not self.training or self.axis is not None or self.mode != "upscale_in_train":
             return super().forward(x)
         return dropout(x, self.p)
@@ -123,7 +126,14 @@ class Dropout(paddle.nn.Dropout):
 class Attention(paddle.nn.MultiHeadAttention):
     """`paddle.nn.MultiHeadAttention`."""
 
-    def forward(self, query: Any, key: Any = None, value: Any = None, attn_mask: Any = None, cache: Any = None) -> Any:
+    def forward(
+        self,
+        query: Tensor,
+        key: Tensor | None = None,
+        value: Tensor | None = None,
+        attn_mask: Tensor | None = None,
+        cache: Any = None,
+    ) -> LayerOutput:
         if not self.training or cache is not None or self.need_weights:
             return super().forward(query, key, value, attn_mask, cache)
         q, k, v = self._prepare_qkv(query, query if key is None else key, query if value is None else value)
@@ -145,7 +155,7 @@ class EncoderLayer(paddle.nn.TransformerEncoderLayer):
 
     first_only = False
 
-    def forward(self, src: Any, src_mask: Any = None, cache: Any = None, **options: Any) -> Any:
+    def forward(self, src: Tensor, src_mask: Tensor | None = None, cache: Any = None, **options: Any) -> LayerOutput:
         if not (self.training and self.first_only) or cache is not None:
             return super().forward(src, src_mask, cache, **options)
         state = src[:, :1]

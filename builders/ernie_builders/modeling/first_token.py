@@ -11,23 +11,27 @@ from typing import Any
 
 import numpy as np
 import paddle
+from paddle import Tensor
+from paddle.nn import Layer
+
+from ..kinds import LayerOutput
 
 
 class FirstTokenLayer(paddle.nn.Layer):
     """Wraps a `paddle.nn.TransformerEncoderLayer`; returns float [B, 1, H], the state of the first token."""
 
-    def __init__(self, layer: Any) -> None:
+    def __init__(self, layer: Layer) -> None:
         super().__init__()
         self.layer = layer
 
-    def forward(self, src: Any, src_mask: Any = None, **_: Any) -> Any:
+    def forward(self, src: Tensor, src_mask: Tensor | None = None, **_: Any) -> Tensor:
         """src: float [B, L, H]; src_mask: broadcast to [B, heads, 1, L]. There is no dropout: for serving only."""
         layer, first = self.layer, src[:, :1]
         state = layer.norm1(first + layer.self_attn(first, src, src, src_mask))
         return layer.norm2(state + layer.linear2(layer.activation(layer.linear1(state))))
 
 
-def reads_first_token_only(model: Any) -> bool:
+def reads_first_token_only(model: Layer) -> bool:
     """Whether the outputs stay the same when the last layer's states are zeroed for all tokens but the first.
 
     model: a layer with the encoder as `.ernie`, in eval mode.
@@ -36,7 +40,7 @@ def reads_first_token_only(model: Any) -> bool:
     ids[1, 6:] = 0
     tensors = paddle.to_tensor(ids), paddle.zeros(ids.shape, "int64")
 
-    def zero_others(_layer: Any, _inputs: Any, output: Any) -> Any:
+    def zero_others(_layer: Layer, _inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
         return paddle.concat([output[:, :1], paddle.zeros_like(output[:, 1:])], axis=1)
 
     with paddle.no_grad():
@@ -49,7 +53,7 @@ def reads_first_token_only(model: Any) -> bool:
     return all(np.array_equal(a, b) for a, b in zip(unchanged, zeroed, strict=True))
 
 
-def trim(model: Any) -> Any:
+def trim(model: Layer) -> Layer:
     """The model, with its last layer replaced in place where the head reads only the first token."""
     layers = model.ernie.encoder.layers
     if reads_first_token_only(model):
@@ -57,5 +61,5 @@ def trim(model: Any) -> Any:
     return model
 
 
-def _arrays(raw: Any) -> list[np.ndarray]:
+def _arrays(raw: LayerOutput) -> list[np.ndarray]:
     return [np.asarray(value.numpy()) for value in (raw if isinstance(raw, (list, tuple)) else (raw,))]

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,6 +22,10 @@ from ..errors import CheckpointError
 from ..framework import import_paddle, import_paddlenlp
 from ..kinds import BuilderKind
 from .width import fit_width
+
+if TYPE_CHECKING:
+    from paddle.nn import Layer
+    from paddlenlp.transformers import ErnieConfig
 
 EMBEDDED = ASSETS / "encoder"
 
@@ -95,7 +99,7 @@ def build_model(
     dropout: float = 0.0,
     seed: int = 0,
     ready: bool = False,
-) -> Any:
+) -> Layer:
     """The task's Paddle layer with the checkpoint's weights; a missing head is initialized from `seed`.
 
     ready: the checkpoint is fine-tuned, so only weights that the kind does not use may be missing. CheckpointError
@@ -112,13 +116,13 @@ def build_model(
 
 
 def build_layer(
-    make: Callable[[Any], Any],
+    make: Callable[[ErnieConfig], Layer],
     checkpoint: Checkpoint,
     labels: int = 1,
     dropout: float = 0.0,
     seed: int = 0,
     may_lack: Sequence[str] | None = None,
-) -> Any:
+) -> Layer:
     """The layer that `make` builds from an ErnieConfig (the encoder as `.ernie`), with the checkpoint's weights.
 
     may_lack and CheckpointError: see `load_weights`.
@@ -147,7 +151,7 @@ def is_head(name: str) -> bool:
 
 
 def load_weights(
-    model: Any, weights: Mapping[str, np.ndarray], where: str, may_lack: Sequence[str] | None = None
+    model: Layer, weights: Mapping[str, np.ndarray], where: str, may_lack: Sequence[str] | None = None
 ) -> None:
     """Copy weights into the layer by name; weights that may be missing keep the layer's initial values.
 
@@ -176,7 +180,7 @@ def load_weights(
     model.set_state_dict({name: weights.get(name, value) for name, value in state.items()})
 
 
-def weights_of(model: Any) -> Weights:
+def weights_of(model: Layer) -> Weights:
     """The layer's weights as float32 arrays."""
     return {name: np.asarray(value.numpy(), np.float32) for name, value in model.state_dict().items()}
 
@@ -184,7 +188,7 @@ def weights_of(model: Any) -> Weights:
 class PaddleEngine:
     """Runs a Paddle layer as an engine of the serving code (`ernie_runtime.steps.batching.Engine`)."""
 
-    def __init__(self, model: Any, kind: BuilderKind) -> None:
+    def __init__(self, model: Layer, kind: BuilderKind) -> None:
         self.model, self.kind = model, kind
 
     def __call__(self, tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from onnx import ModelProto, ValueInfoProto
 
 TIDY_PASSES = (
     "extract_constant_to_initializer",
@@ -16,7 +19,7 @@ TIDY_PASSES = (
 )
 
 
-def tidy(model: Any) -> Any:
+def tidy(model: ModelProto) -> ModelProto:
     """The same function in a smaller file: constants as initializers, no identities, one word-embedding table.
 
     paddle2onnx writes Paddle's `padding_idx` as a product of the table with a mask of the same size; it is computed
@@ -29,7 +32,7 @@ def tidy(model: Any) -> Any:
     return model
 
 
-def fold_products(model: Any) -> None:
+def fold_products(model: ModelProto) -> None:
     """Replace every product of two initializers by its value, and drop initializers that are no longer used."""
     from onnx import numpy_helper
 
@@ -44,7 +47,7 @@ def fold_products(model: Any) -> None:
         graph.initializer.remove(tensor)
 
 
-def rename_tensors(model: Any, names: Mapping[str, str]) -> None:
+def rename_tensors(model: ModelProto, names: Mapping[str, str]) -> None:
     """Rename tensors wherever they are produced or used; names: old -> new."""
     graph = model.graph
     for value in (*graph.input, *graph.output, *graph.value_info):
@@ -54,7 +57,7 @@ def rename_tensors(model: Any, names: Mapping[str, str]) -> None:
         node.output[:] = [names.get(name, name) for name in node.output]
 
 
-def name_dimensions(values: Sequence[Any], names: Sequence[str]) -> None:
+def name_dimensions(values: Sequence[ValueInfoProto], names: Sequence[str]) -> None:
     """Give the first dimensions of graph inputs or outputs symbolic names."""
     for value in values:
         for dim, name in zip(value.type.tensor_type.shape.dim, names, strict=False):

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..checkpoints.weight_formats import Weights
 from ..errors import ConfigError
+
+if TYPE_CHECKING:
+    from paddle.nn import Layer
 
 LAYER = re.compile(r"ernie\.encoder\.layers\.(\d+)\.(.+)")
 QKV = tuple(f"self_attn.{name}_proj" for name in "qkv")
@@ -42,7 +45,7 @@ def check_width(width: float, heads: int, neurons: int) -> None:
         raise ConfigError(f"width {width:g} of {neurons} FFN neurons leaves none")
 
 
-def add_importance(total: Importance, layers: Iterable[Any], head_size: int) -> Importance:
+def add_importance(total: Importance, layers: Iterable[Layer], head_size: int) -> Importance:
     """Add the absolute importance in one backward pass; layers: Paddle's TransformerEncoderLayers."""
     for i, layer in enumerate(layers):
         if i == len(total):
@@ -99,7 +102,7 @@ def shallower(weights: Weights, depth: int) -> Weights:
     return result
 
 
-def fit_width(model: Any, weights: Mapping[str, np.ndarray]) -> None:
+def fit_width(model: Layer, weights: Mapping[str, np.ndarray]) -> None:
     """Give the layers of a Paddle ERNIE (`model.ernie`) the widths of the weights, where they differ."""
     import paddle
 

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import paddle
-from paddlenlp.transformers import ErnieModel
+from paddle import Tensor
+from paddlenlp.transformers import ErnieConfig, ErnieModel
 
 
 class Predictions(paddle.nn.Layer):
     """Head of the masked language model: transform, activation, layer norm, decoder tied to the embeddings, bias."""
 
-    def __init__(self, config: Any) -> None:
+    def __init__(self, config: ErnieConfig) -> None:
         super().__init__()
         self.transform = paddle.nn.Linear(config.hidden_size, config.hidden_size)
         self.activation = getattr(paddle.nn.functional, config.hidden_act)
         self.layer_norm = paddle.nn.LayerNorm(config.hidden_size)
         self.decoder_bias = self.create_parameter([config.vocab_size], is_bias=True)
 
-    def forward(self, hidden: Any, table: Any) -> Any:
+    def forward(self, hidden: Tensor, table: Tensor) -> Tensor:
         """Logits [M, entries] of hidden states [M, H]; table: word embeddings [entries, H]."""
         hidden = self.layer_norm(self.activation(self.transform(hidden)))
         return paddle.matmul(hidden, table, transpose_y=True) + self.decoder_bias
@@ -28,7 +28,7 @@ class Predictions(paddle.nn.Layer):
 class Heads(paddle.nn.Layer):
     """The head of the masked language model, and a linear layer for each sentence task."""
 
-    def __init__(self, config: Any, classes: Mapping[str, int]) -> None:
+    def __init__(self, config: ErnieConfig, classes: Mapping[str, int]) -> None:
         super().__init__()
         self.predictions = Predictions(config)
         self.sentence = paddle.nn.LayerDict(
@@ -39,7 +39,7 @@ class Heads(paddle.nn.Layer):
 class PretrainingEncoder(paddle.nn.Layer):
     """ERNIE with its pre-training heads; classes: sentence task -> number of its labels."""
 
-    def __init__(self, config: Any, classes: Mapping[str, int]) -> None:
+    def __init__(self, config: ErnieConfig, classes: Mapping[str, int]) -> None:
         super().__init__()
         self.ernie = ErnieModel(config)
         self.cls = Heads(config, classes)
@@ -47,7 +47,7 @@ class PretrainingEncoder(paddle.nn.Layer):
         # Otherwise Paddle stops the gradient of this row, and computes the embedding as a product with a mask.
         self.ernie.embeddings.word_embeddings.padding_idx = None
 
-    def forward(self, input_ids: Any, token_type_ids: Any, positions: Any) -> tuple[Any, list[Any]]:
+    def forward(self, input_ids: Tensor, token_type_ids: Tensor, positions: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Logits [M, entries] at the flat positions b * L + l, and [B, labels] for each sentence task."""
         hidden, pooled = self.ernie(input_ids, token_type_ids=token_type_ids)
         chosen = paddle.gather(hidden.reshape([-1, self.hidden_size]), positions)

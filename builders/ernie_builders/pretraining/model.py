@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,8 +20,11 @@ from ..modeling.model import find_base_model, weights_of
 from .corpus.sentence_tasks import CLASSES
 from .corpus.vocabulary import with_vocabulary
 
+if TYPE_CHECKING:
+    from paddle.nn import Layer
 
-def pretraining_model(start: Checkpoint, tasks: Sequence[str], dropout: float, seed: int) -> Any:
+
+def pretraining_model(start: Checkpoint, tasks: Sequence[str], dropout: float, seed: int) -> Layer:
     """The Paddle layer with the checkpoint's weights; heads that the checkpoint lacks are drawn from `seed`.
 
     tasks: the sentence tasks to make heads for. CheckpointError if a weight has another shape or is missing.
@@ -51,7 +54,7 @@ def _drawn(shape: Sequence[int], seed: int, deviation: float) -> np.ndarray:
     return values * np.float32(deviation)
 
 
-def _load(model: Any, start: Checkpoint) -> None:
+def _load(model: Layer, start: Checkpoint) -> None:
     initial = model.state_dict()
     for name, value in start.weights.items():
         if name in initial and list(initial[name].shape) != list(value.shape):
@@ -67,7 +70,7 @@ def _load(model: Any, start: Checkpoint) -> None:
     model.set_state_dict({name: start.weights.get(name, value) for name, value in initial.items()})
 
 
-def trained_weights(model: Any, tasks: Sequence[str]) -> tuple[Weights, Weights]:
+def trained_weights(model: Layer, tasks: Sequence[str]) -> tuple[Weights, Weights]:
     """The encoder's weights (`ernie.`; the pooler only if a sentence task trained it) and the heads' (`cls.`)."""
     weights = weights_of(model)
     encoder = {n: v for n, v in weights.items() if n.startswith("ernie.") and (tasks or "pooler" not in n)}

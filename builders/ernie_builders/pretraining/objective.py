@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -10,11 +10,15 @@ from ..framework import import_paddle
 from .batches import Batch, Feeder
 from .config import PretrainConfig
 
+if TYPE_CHECKING:
+    from paddle import Tensor
+    from paddle.nn import Layer
+
 PADDING = 64  # the number of predicted tokens is rounded up to a multiple of it, so that shapes repeat
 HELD_OUT_LENGTH = 128  # tokens of a held-out sequence, the same for all runs so that their figures compare
 
 
-def loss_of(model: Any, batch: Batch, config: PretrainConfig) -> tuple[Any, dict[str, Any]]:
+def loss_of(model: Layer, batch: Batch, config: PretrainConfig) -> tuple[Tensor, dict[str, Tensor]]:
     """The loss, a scalar tensor, and sums over the batch: loss, right and count, and right and count of each task.
 
     The loss is the masked language model's mean loss plus that of each sentence task.
@@ -46,7 +50,7 @@ def flat_positions(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.pad(positions, (0, padding)), np.pad(position_labels, (0, padding), constant_values=-1)
 
 
-def masked_mean(paddle: Any, logits: Any, labels: Any) -> tuple[Any, Any, Any]:
+def masked_mean(paddle: Any, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Mean cross entropy of float32 logits over the labels that are not negative; how many are right; their number.
 
     Written out because Paddle's mean counts ignored positions if `ignore_index` is negative.
@@ -58,7 +62,7 @@ def masked_mean(paddle: Any, logits: Any, labels: Any) -> tuple[Any, Any, Any]:
     return (losses * counted).sum() / paddle.clip(count, min=1.0), right, count
 
 
-def evaluate(model: Any, held_out: Feeder, config: PretrainConfig) -> dict[str, float]:
+def evaluate(model: Layer, held_out: Feeder, config: PretrainConfig) -> dict[str, float]:
     """Held-out figures, always on the same sequences with the same words masked."""
     paddle, sums, tokens = import_paddle(), dict[str, float](), 0
     length = min(HELD_OUT_LENGTH, max(stretch.length for stretch in config.lengths))

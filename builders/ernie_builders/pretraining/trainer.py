@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,15 +18,20 @@ from ..checkpoints.checkpoint import Checkpoint
 from ..console import say
 from ..errors import ConfigError
 from ..framework import import_paddle
+from ..kinds import Tensors
 from ..training.log import LOG, append_row, cut_back
 from ..training.loop import Loop, Ranks, Work
 from ..training.optimizer import Optimizer, OptimizerConfig, check_finite
+from ..training.state import Parts
 from .batches import Batch, Cursor, Feeder
 from .config import Pace, PretrainConfig
 from .corpus.sequences import Corpus
 from .model import pretraining_model
 from .objective import evaluate, figures_of, loss_of
 from .state import PretrainingProgress, check_same_run
+
+if TYPE_CHECKING:
+    from paddle import Tensor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,7 +124,7 @@ class Pretrainer(Work):
         self.optimizer.update(self._losses(batches), len(batches), progress.step, config.steps)
         progress.sums["seconds"] = progress.sums.get("seconds", 0.0) + time.monotonic() - started
 
-    def _losses(self, batches: list[Batch]) -> Iterator[Any]:
+    def _losses(self, batches: list[Batch]) -> Iterator[Tensor]:
         """The loss of each batch in turn, a scalar tensor; its figures are counted."""
         for batch in batches:
             loss, figures = loss_of(self.parallel, batch, self.job.config)
@@ -141,7 +146,7 @@ class Pretrainer(Work):
                 batches.append(self.feeder.batch(sequences, batch_generator))
         return batches, cursor
 
-    def _count(self, batch: Batch, figures: Mapping[str, Any]) -> None:
+    def _count(self, batch: Batch, figures: Tensors) -> None:
         values = {name: float(value) for name, value in figures.items()}
         check_finite(values["loss"], self.progress.step, "lower --learning-rate; what was saved before is kept")
         tokens = batch.tokens * self.ranks.count
@@ -181,7 +186,7 @@ class Pretrainer(Work):
             speed = f"{row['tokens_per_second']:,} tokens/s"
             say(f"    step {progress.step}: loss {row.get('loss', math.nan):.3f}{evaluated}, {speed}")
 
-    def parts(self) -> dict[str, Any]:
+    def parts(self) -> Parts:
         """What a saved state holds."""
         return {"model.pdparams": self.model, **self.optimizer.parts(".pdparams")}
 

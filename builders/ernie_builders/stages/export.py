@@ -12,7 +12,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -35,6 +35,9 @@ from .data import read_split
 from .draft import fine_tuned, manifest_of
 from .results import DataRead, Exported
 from .stage import Finished, Output, Stage
+
+if TYPE_CHECKING:
+    from paddle.nn import Layer
 
 MODEL = "model.onnx"
 INPUTS = ("input_ids", "token_type_ids")
@@ -104,7 +107,7 @@ def line(result: Exported) -> str:
 STAGE = Stage(name="export", result_type=Exported, inputs=inputs, run=run, line=line, uses=code.MODEL)
 
 
-def to_static(model: Any, folder: Path) -> Path:
+def to_static(model: Layer, folder: Path) -> Path:
     """Save Paddle's static graph (model.json, model.pdiparams) with dynamic batch and length; the .json's path.
 
     The last layer is computed for the first token alone where the head reads no other.
@@ -164,7 +167,7 @@ def to_onnx(graph: Path, target: Path, outputs: Sequence[TensorSpec]) -> None:
 
 
 def compare(
-    manifest: Manifest, data: Output[DataRead], tokenizer: ErnieTokenizer, reference: Any, exported: Any
+    manifest: Manifest, data: Output[DataRead], tokenizer: ErnieTokenizer, reference: Engine, exported: Engine
 ) -> tuple[float, int]:
     """Largest absolute difference of any FP32 output on real texts of mixed length, at real tokens; texts compared."""
     kind = get_kind(manifest.kind)

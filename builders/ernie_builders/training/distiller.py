@@ -6,16 +6,21 @@ of the outputs is their squared error too (Ba and Caruana 2014), which works for
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from ernie_runtime.kinds import get_kind
 
 from ..checkpoints.checkpoint import Checkpoint
 from ..compression.qat import make_quantized
+from ..kinds import LayerOutput, Tensors
 from ..modeling.model import build_model
 from ..modeling.width import layers_kept
 from .trainer import Job, Trainer
+
+if TYPE_CHECKING:
+    from paddle import Tensor
+    from paddle.nn import Layer
 
 HARD, SOFT, HIDDEN = 0.5, 1.0, 0.1  # weights: labels' loss, outputs' squared error, states' squared error
 
@@ -38,7 +43,7 @@ class Distiller(Trainer):
         self.specs = get_kind(job.manifest.kind).encoder_outputs(job.manifest)
         self._hidden = {"student": encoder_states(self.model), "teacher": encoder_states(self.teacher)}
 
-    def _loss(self, outputs: Mapping[str, Any], targets: Mapping[str, Any], ids: Any, types: Any) -> Any:
+    def _loss(self, outputs: Tensors, targets: Tensors, ids: Tensor, types: Tensor) -> Tensor:
         paddle = self.paddle
         with paddle.no_grad():
             wanted = self.kind.outputs(self.teacher(ids, token_type_ids=types))
@@ -54,18 +59,18 @@ class Distiller(Trainer):
         return loss
 
 
-def matched(teacher: Sequence[Any], count: int) -> list[Any]:
+def matched(teacher: Sequence[Tensor], count: int) -> list[Tensor]:
     """The teacher's states for a student with `count` states: embeddings, and layers spread evenly."""
     embeddings, *layers = teacher
     return [embeddings, *(layers[i] for i in layers_kept(len(layers), count - 1))]
 
 
-def record_outputs(layers: Sequence[Any]) -> list[Any]:
+def record_outputs(layers: Sequence[Layer]) -> list[Tensor]:
     """A list that, after each call of a model, holds what these layers of it gave."""
-    outputs: list[Any] = [None] * len(layers)
+    outputs: list[Tensor] = [None] * len(layers)
 
-    def recorder(index: int) -> Any:
-        def hook(_layer: Any, _inputs: Any, output: Any) -> None:
+    def recorder(index: int) -> Callable[[Layer, tuple[Tensor, ...], LayerOutput], None]:
+        def hook(_layer: Layer, _inputs: tuple[Tensor, ...], output: LayerOutput) -> None:
             outputs[index] = output[0] if isinstance(output, tuple) else output
 
         return hook
@@ -75,12 +80,12 @@ def record_outputs(layers: Sequence[Any]) -> list[Any]:
     return outputs
 
 
-def encoder_states(model: Any) -> list[Any]:
+def encoder_states(model: Layer) -> list[Tensor]:
     """States of `model.ernie` in its last call, float [B, L, H]: of the embeddings and of each layer."""
     return record_outputs([model.ernie.embeddings, *model.ernie.encoder.layers])
 
 
-def squared_error(student: Any, teacher: Any, is_real: Any) -> Any:
+def squared_error(student: Tensor, teacher: Tensor, is_real: Tensor | None) -> Tensor:
     """Mean squared error. is_real: float [B, L], 1 at tokens, for values [B, L] or [B, L, C]; None: values per text."""
     error = (student - teacher) ** 2
     if is_real is None:

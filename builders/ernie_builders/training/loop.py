@@ -17,7 +17,7 @@ from typing import Any
 
 from ..console import bar
 from ..framework import import_paddle
-from .state import PROGRESS, find_state, load_parts, read_progress, save_state, unreadable
+from .state import PROGRESS, Parts, find_state, load_parts, read_progress, save_state, unreadable
 
 SEEDS = 1_000_003  # seeds of two runs do not meet before this step
 
@@ -70,7 +70,7 @@ class Work(ABC):
     progress: Progress
 
     @abstractmethod
-    def parts(self) -> Mapping[str, Any]:
+    def parts(self) -> Parts:
         """File name -> the layer or optimizer whose state the file holds."""
 
     @abstractmethod

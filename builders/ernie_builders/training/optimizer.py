@@ -5,10 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ..errors import CheckpointError
 from ..framework import import_paddle
+from .state import Parts
+
+if TYPE_CHECKING:
+    from paddle import Tensor
 
 NOT_DECAYED = ("bias", "norm")  # parameters with these in their names have no weight decay
 INITIAL_SCALE = 2.0**15  # of the loss, in float16
@@ -36,7 +40,7 @@ class OptimizerConfig:
 class Optimizer:
     """AdamW over the parameters of one model."""
 
-    def __init__(self, named_parameters: Sequence[tuple[str, Any]], config: OptimizerConfig) -> None:
+    def __init__(self, named_parameters: Sequence[tuple[str, Tensor]], config: OptimizerConfig) -> None:
         """named_parameters: (name in the model, Paddle parameter)."""
         paddle = import_paddle()
         self.config = config
@@ -52,13 +56,13 @@ class Optimizer:
         )
         self.scaler = paddle.amp.GradScaler(enable=config.float16, init_loss_scaling=INITIAL_SCALE)
 
-    def update(self, losses: Iterable[Any], count: int, step: int, steps: int) -> float:
+    def update(self, losses: Iterable[Tensor], count: int, step: int, steps: int) -> float:
         """One step on the mean of `count` losses (scalar tensors); each one's gradients are computed as it comes.
 
         step: counted from 0; steps: of the whole training. The value of the last loss.
         """
         self.adamw.set_lr(learning_rate(step, steps, self.config.learning_rate, self.config.warmup))
-        last: Any = math.nan
+        last: Tensor | float = math.nan
         for last in losses:
             self.scaler.scale(last / count).backward()
         self.scaler.step(self.adamw)
@@ -66,7 +70,7 @@ class Optimizer:
         self.adamw.clear_grad()
         return float(last)
 
-    def parts(self, extension: str) -> dict[str, Any]:
+    def parts(self, extension: str) -> Parts:
         """File name -> what a saved state holds of it: moments, and in float16 the scale of the loss."""
         parts = {f"optimizer{extension}": self.adamw}
         return {**parts, f"scaler{extension}": self.scaler} if self.config.float16 else parts

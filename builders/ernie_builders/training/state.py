@@ -8,14 +8,21 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import BuildError, CheckpointError
 from ..filesystem import find_whole, whole_folder
 from ..framework import import_paddle
 
+if TYPE_CHECKING:
+    from paddle.amp import GradScaler
+    from paddle.nn import Layer
+    from paddle.optimizer import Optimizer
+
 STATE, PROGRESS = "state", "progress.json"
 DISK_FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
+Parts = Mapping[str, "Layer | Optimizer | GradScaler"]
+"""File name in a saved state -> the layer, optimizer or loss scaler whose state it holds."""
 
 
 @contextmanager
@@ -43,7 +50,7 @@ def find_state(output: Path) -> Path | None:
     return folder if folder is not None and (folder / PROGRESS).is_file() else None
 
 
-def save_state(output: Path, parts: Mapping[str, Any], progress: Mapping[str, Any]) -> None:
+def save_state(output: Path, parts: Parts, progress: Mapping[str, Any]) -> None:
     """Replace the saved state. parts: file name -> what has `state_dict`; progress: JSON data."""
     paddle = import_paddle()
     with replaced_folder(output / STATE) as folder:
@@ -61,7 +68,7 @@ def read_progress(state: Path) -> dict[str, Any]:
     return progress
 
 
-def load_parts(state: Path, parts: Mapping[str, Any]) -> None:
+def load_parts(state: Path, parts: Parts) -> None:
     """Put saved weights and moments back into layers and optimizers; CheckpointError. parts: as in `save_state`."""
     paddle = import_paddle()
     for name, part in parts.items():

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,12 +22,16 @@ from ..console import bar, say
 from ..errors import CheckpointError
 from ..filesystem import whole_folder
 from ..framework import import_paddle
-from ..kinds import Row, get_builder_kind
+from ..kinds import Row, Tensors, get_builder_kind
 from ..modeling.model import PaddleEngine, build_model, weights_of
 from ..readers import Example
 from .dataset import epoch_order, pad_targets, training_rows
 from .loop import Loop, Progress, Ranks, Work
 from .optimizer import Optimizer, OptimizerConfig, check_finite
+from .state import Parts
+
+if TYPE_CHECKING:
+    from paddle import Tensor
 
 BEST = "best"
 SAVE_SECONDS = 120.0
@@ -172,7 +176,7 @@ class Trainer(Work):
         check_finite(loss, step, "lower train.learning_rate")
         return loss
 
-    def _losses(self, batches: Sequence[np.ndarray]) -> Iterator[Any]:
+    def _losses(self, batches: Sequence[np.ndarray]) -> Iterator[Tensor]:
         """The loss of each batch in turn, a scalar tensor."""
         paddle = self.paddle
         for batch in batches:
@@ -190,11 +194,11 @@ class Trainer(Work):
         """The rows to train on."""
         return training_rows(job.manifest, job.tokenizer, job.train, job.config.windows_per_text)
 
-    def _targets(self, rows: Sequence[Row]) -> dict[str, Any]:
+    def _targets(self, rows: Sequence[Row]) -> dict[str, Tensor]:
         """The batch's targets as tensors, by name."""
         return {name: self.paddle.to_tensor(pad_targets(rows, name)) for name in rows[0].targets}
 
-    def _loss(self, outputs: Mapping[str, Any], targets: Mapping[str, Any], ids: Any, types: Any) -> Any:
+    def _loss(self, outputs: Tensors, targets: Tensors, ids: Tensor, types: Tensor) -> Tensor:
         """The loss of a batch, a scalar tensor; ids, types: the batch's inputs, int64 [B, L]."""
         del ids, types
         return self.kind.loss(outputs, targets)
@@ -242,7 +246,7 @@ class Trainer(Work):
         labels = {str(i): label.id for i, label in enumerate(self.manifest.labels)}
         return replace(self.base.config, id2label=labels, task_options=None)
 
-    def parts(self) -> dict[str, Any]:
+    def parts(self) -> Parts:
         """What a saved state holds."""
         return {"model.pdparams": self.model, **self.optimizer.parts(".pdopt")}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from ernie_runtime.text.tokenization import ErnieTokenizer
 
 from ...checkpoints.checkpoint import Checkpoint
 from ...framework import import_paddle
-from ...kinds import get_builder_kind
+from ...kinds import Row, get_builder_kind
 from ...modeling.model import build_model
 from ...modeling.width import Importance, add_importance, check_width, layers_kept, narrowed, shallower
 from ..context import Context
@@ -22,6 +22,9 @@ from ..draft import fine_tuned, manifest_of
 from ..results import FineTuned
 from ..stage import Finished, Stage
 from .distil import distil, settings_of
+
+if TYPE_CHECKING:
+    from paddle import Tensor
 
 FORMAT = 2  # raise it when the same recipe prunes or trains in another way
 
@@ -101,7 +104,7 @@ def importance(context: Context, finished: Finished, model: Checkpoint, train: l
     return total
 
 
-def batch_targets(batch: list[Any]) -> dict[str, Any]:
+def batch_targets(batch: list[Row]) -> dict[str, Tensor]:
     """A batch's targets as Paddle tensors, by name."""
     import paddle
 
