@@ -85,8 +85,8 @@ def both_variants(scale: float = 1.0, noise: Sequence[float] = (1.0, 1.02, 0.98)
             factor = scale * speed * wobble
             for value, rate, p99 in ((1, 100, 12), (8, 200, 45), (32, 250, 150)):
                 rows.append(served(variant, "concurrency", value, number, rate * factor, p99 / factor))
-            for asked, p99 in ((50, 15), (100, 30)):
-                rows.append(served(variant, "rate", asked, number, asked * wobble, p99 / factor))
+            for target_rate, p99 in ((50, 15), (100, 30)):
+                rows.append(served(variant, "rate", target_rate, number, target_rate * wobble, p99 / factor))
             # fp32 answers 240 of 400 requests/s, int8 keeps up.
             rows.append(served(variant, "rate", 400, number, min(400, 240 * factor), 60 / factor))
             for order, rate in (("file", 280), ("length", 400)):

@@ -60,17 +60,17 @@ def test_lists_of_numbers() -> None:
 
 
 @pytest.mark.parametrize(
-    ("read", "text"),
+    ("convert", "text"),
     [
         *((command.positive_int, text) for text in ("0", "-1")),
         *((command.positive_float, text) for text in ("0", "-0.1", "nan", "inf")),
         *((command.milliseconds, text) for text in ("0ms", "ms", "1.2.3", "5 minutes", "-5ms", "")),
     ],
 )
-def test_what_is_no_positive_number(read: Callable[[str], object], text: str) -> None:
+def test_what_is_no_positive_number(convert: Callable[[str], object], text: str) -> None:
     """Refused with the text that was given."""
     with pytest.raises(argparse.ArgumentTypeError) as error:
-        read(text)
+        convert(text)
     assert str(error.value).startswith(text)
 
 

@@ -40,10 +40,10 @@ def test_this_machine() -> None:
 def test_gpus_are_listed_as_nvidia_smi_prints_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One line a GPU, without blanks around it."""
     line = "NVIDIA H100 80GB HBM3, 550.54.15, 81559 MiB"
-    asked = tmp_path / "asked"
-    fake_nvidia_smi(tmp_path, f"echo \"$@\" > {asked}\necho '{line}'\necho ' {line} '\necho", monkeypatch)
+    recorded = tmp_path / "asked"
+    fake_nvidia_smi(tmp_path, f"echo \"$@\" > {recorded}\necho '{line}'\necho ' {line} '\necho", monkeypatch)
     assert machine.list_gpus() == [line, line]
-    assert asked.read_text(encoding="utf-8").split() == [
+    assert recorded.read_text(encoding="utf-8").split() == [
         "--query-gpu=name,driver_version,memory.total",
         "--format=csv,noheader",
     ]

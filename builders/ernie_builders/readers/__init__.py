@@ -61,10 +61,10 @@ def json_rows(path: Path, fields: str) -> Iterator[tuple[int, dict[str, Any]]]:
         yield number, row
 
 
-def check_text(text: str, where: str) -> None:
+def check_text(text: str, location: str) -> None:
     """DataError, beginning with `where`, for a string that is not text: JSON can escape half of a surrogate pair."""
     if any("\ud800" <= char <= "\udfff" for char in text):
-        raise DataError(f"{where} holds half a surrogate pair (\\uD800 to \\uDFFF): no text")
+        raise DataError(f"{location} holds half a surrogate pair (\\uD800 to \\uDFFF): no text")
 
 
 Reader = Callable[[Path, Mapping[str, str], str], Iterator[Example]]
@@ -79,5 +79,5 @@ def get_reader(name: str) -> Reader:
     """The reader called `name`; DataError where there is none."""
     if name not in reader_names():
         raise DataError(f"data format {name!r} is none of {', '.join(reader_names())}")
-    read: Reader = importlib.import_module(f"{__name__}.{name}").read
-    return read
+    reader: Reader = importlib.import_module(f"{__name__}.{name}").read
+    return reader

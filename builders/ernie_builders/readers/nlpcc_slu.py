@@ -28,14 +28,16 @@ def read(path: Path, columns: Mapping[str, str], split: str = "") -> Iterator[Ex
     for number, line in lines(path):
         if not line.strip():
             continue
-        where = f"{path}:{number}"
+        location = f"{path}:{number}"
         parts = line.split("\t")
         if len(parts) != 4 or not all(parts):
-            raise DataError(f"{where}: expected `session TAB text TAB intent TAB tagged text`, found {line[:60]!r}")
+            raise DataError(f"{location}: expected `session TAB text TAB intent TAB tagged text`, found {line[:60]!r}")
         session, text, intent, tagged = parts
-        plain, slots = parse_tagged(tagged, where)
+        plain, slots = parse_tagged(tagged, location)
         if plain != text:
-            raise DataError(f"{where}: without its tags the tagged text is {plain[:40]!r}, the text is {text[:40]!r}")
+            raise DataError(
+                f"{location}: without its tags the tagged text is {plain[:40]!r}, the text is {text[:40]!r}"
+            )
         if percent and split and (in_dev(session, percent) != (split == "dev")):
             continue
         yield Example((text,), {"intent": intent, "slots": slots}, number)
@@ -46,14 +48,14 @@ def in_dev(session: str, percent: float) -> bool:
     return int(hashlib.sha256(session.encode()).hexdigest()[:8], 16) < percent / 100 * 2**32
 
 
-def parse_tagged(tagged: str, where: str) -> tuple[str, list[list[Any]]]:
+def parse_tagged(tagged: str, location: str) -> tuple[str, list[list[Any]]]:
     """The text without tags, and its [start, end, slot, value]; DataError, beginning with `where`, for bad tags."""
     text, slots = "", []
     open_slot, inside = "", ""
     for part in PARTS.finditer(tagged):
         slash, name = part.groups()
         if name is None and part[0] in "<>":
-            raise DataError(f"{where}: a {part[0]!r} that is no tag, at character {part.start()} of {tagged[:60]!r}")
+            raise DataError(f"{location}: a {part[0]!r} that is no tag, at character {part.start()} of {tagged[:60]!r}")
         if name is None:
             if open_slot:
                 inside = part[0]
@@ -61,22 +63,22 @@ def parse_tagged(tagged: str, where: str) -> tuple[str, list[list[Any]]]:
                 text += part[0]
         elif not slash:
             if not name:
-                raise DataError(f"{where}: a tag without a name, <>")
+                raise DataError(f"{location}: a tag without a name, <>")
             if open_slot:
-                raise DataError(f"{where}: tag <{name}> inside <{open_slot}>: slots cannot be nested")
+                raise DataError(f"{location}: tag <{name}> inside <{open_slot}>: slots cannot be nested")
             open_slot, inside = name, ""
         else:
             if name != open_slot:
                 state = f"<{open_slot}> is open" if open_slot else "no tag is open"
-                raise DataError(f"{where}: tag </{name}> closes nothing: {state}")
+                raise DataError(f"{location}: tag </{name}> closes nothing: {state}")
             surface, *values = inside.split(CORRECTION)
             if len(values) > 1 or not surface or not all(values):
-                raise DataError(f"{where}: slot <{name}> holds {inside!r}; expected a text, or `said||meant`")
+                raise DataError(f"{location}: slot <{name}> holds {inside!r}; expected a text, or `said||meant`")
             slots.append([len(text), len(text) + len(surface), name, values[0] if values else surface])
             text += surface
             open_slot = ""
     if open_slot:
-        raise DataError(f"{where}: tag <{open_slot}> is not closed")
+        raise DataError(f"{location}: tag <{open_slot}> is not closed")
     return text, slots
 
 

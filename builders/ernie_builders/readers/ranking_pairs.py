@@ -94,5 +94,5 @@ def _distractors(
     def overlap(text: str) -> float:
         return len(characters & pool[text]) / len(characters | pool[text])
 
-    others = (text for text in texts if groups.representative(text) != query_group)
-    return sorted(others, key=overlap, reverse=True)
+    distractors = (text for text in texts if groups.representative(text) != query_group)
+    return sorted(distractors, key=overlap, reverse=True)

@@ -35,9 +35,12 @@ def read(path: Path, columns: Mapping[str, str], split: str = "") -> Iterator[Ex
                 id = question.get("id") if isinstance(question, dict) else None
                 if not isinstance(id, (str, int)) or isinstance(id, bool):
                     raise DataError(f"{path}:{position.line}: a question after this line has no `id`")
-                where = f"{path}:{position.move_to(id)}: question {id}"
-                target = {"id": str(id), "answers": [_answer(a, context, where) for a in _answers(question, where)]}
-                yield Example((_text(question, "question", where), context), target, position.line)
+                location = f"{path}:{position.move_to(id)}: question {id}"
+                target = {
+                    "id": str(id),
+                    "answers": [_answer(a, context, location) for a in _answers(question, location)],
+                }
+                yield Example((_text(question, "question", location), context), target, position.line)
 
 
 class _Position:
@@ -55,45 +58,45 @@ class _Position:
         return self.line
 
 
-def _items(value: Any, name: str, where: str) -> list[Any]:
+def _items(value: Any, name: str, location: str) -> list[Any]:
     """The list value[name]."""
     items = value.get(name) if isinstance(value, dict) else None
     if not isinstance(items, list):
-        raise DataError(f"{where}: expected a JSON object with the list {name!r}, as SQuAD's format has it")
+        raise DataError(f"{location}: expected a JSON object with the list {name!r}, as SQuAD's format has it")
     return items
 
 
-def _text(value: Any, name: str, where: str) -> str:
+def _text(value: Any, name: str, location: str) -> str:
     """The string value[name], which must not be blank."""
     text = value.get(name) if isinstance(value, dict) else None
     if not isinstance(text, str) or not text.strip():
-        raise DataError(f"{where}: field {name!r} must be a text, found {text!r}")
-    check_text(text, f"{where}: field {name!r}")
+        raise DataError(f"{location}: field {name!r} must be a text, found {text!r}")
+    check_text(text, f"{location}: field {name!r}")
     return text
 
 
-def _answers(question: Mapping[str, Any], where: str) -> list[Any]:
+def _answers(question: Mapping[str, Any], location: str) -> list[Any]:
     """The question's answers; none where it is marked as impossible to answer."""
     answers = question.get("answers")
     if question.get("is_impossible") is True:
         return []
     if not isinstance(answers, list):
-        raise DataError(f"{where}: expected the list 'answers'")
+        raise DataError(f"{location}: expected the list 'answers'")
     return answers
 
 
-def _answer(answer: Any, context: str, where: str) -> dict[str, Any]:
+def _answer(answer: Any, context: str, location: str) -> dict[str, Any]:
     """{"text", "start"} of one reference, with its start corrected by up to MAX_DRIFT characters."""
-    text = _text(answer, "text", f"{where}: an answer")
+    text = _text(answer, "text", f"{location}: an answer")
     start = answer.get("answer_start")
     if not isinstance(start, int) or isinstance(start, bool) or start < NOT_IN_TEXT:
-        raise DataError(f"{where}: answer_start must be a whole number (-1: not in the text), found {start!r}")
+        raise DataError(f"{location}: answer_start must be a whole number (-1: not in the text), found {start!r}")
     if start == NOT_IN_TEXT or context.startswith(text, start):
         return {"text": text, "start": start}
     starts = [i for i in range(max(0, start - MAX_DRIFT), start + MAX_DRIFT + 1) if context.startswith(text, i)]
     if not starts:
         raise DataError(
-            f"{where}: answer_start {start} and the {MAX_DRIFT} characters around it do not hold the answer "
+            f"{location}: answer_start {start} and the {MAX_DRIFT} characters around it do not hold the answer "
             f"{text[:40]!r}; correct it, or give -1 for an answer that is not in the text"
         )
     return {"text": text, "start": min(starts, key=lambda i: abs(i - start))}

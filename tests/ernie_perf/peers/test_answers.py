@@ -34,8 +34,8 @@ def test_labels(case: Case) -> None:
     first, second = answers(VALUES)
     assert (first["label"], second["label"]) == ("north", "west")
     assert first["score"] == pytest.approx(np.exp(2) / (np.exp(2) + 1 + np.exp(-1)))
-    for one, row in zip((first, second), as_json(answers, VALUES), strict=True):
-        assert not answers.difference(answers.from_columns(row), one)
+    for answer, row in zip((first, second), as_json(answers, VALUES), strict=True):
+        assert not answers.difference(answers.from_columns(row), answer)
     assert answers.from_published(['{"label": "west", "score": 0.5}']) == {"label": "west", "score": 0.5}
     assert answers.difference({**first, "score": first["score"] + 9e-4}, first) == ""
     assert answers.difference({**first, "label": "west"}, first).startswith("west 0.84")
@@ -47,9 +47,9 @@ def test_vectors(vectors: Case, normalize: bool) -> None:
     answers = answers_of(replace(vectors, normalize=normalize))
     first, second = answers(VALUES)
     assert second["embedding"] == pytest.approx([0.0, 0.6, 0.8] if normalize else [0.0, 3.0, 4.0])
-    for one, row in zip((first, second), as_json(answers, VALUES), strict=True):
-        assert not answers.difference(answers.from_columns(row), one)
-        assert not answers.difference(answers.from_published(one["embedding"]), one)
+    for answer, row in zip((first, second), as_json(answers, VALUES), strict=True):
+        assert not answers.difference(answers.from_columns(row), answer)
+        assert not answers.difference(answers.from_published(answer["embedding"]), answer)
     close, far = ([v + by for v in second["embedding"]] for by in (9e-4, 2e-3))
     assert answers.difference({"embedding": close}, second) == ""
     assert answers.difference({"embedding": far}, second) == "a vector that is off by 0.0020"
@@ -57,15 +57,15 @@ def test_vectors(vectors: Case, normalize: bool) -> None:
 
 
 def test_a_vector_of_nothing_stays_zero(vectors: Case) -> None:
-    (found,) = answers_of(vectors)(np.zeros((1, 3), np.float32))
-    assert found == {"embedding": [0.0, 0.0, 0.0]}
+    (answer,) = answers_of(vectors)(np.zeros((1, 3), np.float32))
+    assert answer == {"embedding": [0.0, 0.0, 0.0]}
 
 
-@pytest.mark.parametrize("found", [{}, {"embedding": [0.6, 0.8]}, {"embedding": "none"}, {"embedding": None}])
-def test_what_is_no_vector(vectors: Case, found: dict[str, Any]) -> None:
+@pytest.mark.parametrize("answer", [{}, {"embedding": [0.6, 0.8]}, {"embedding": "none"}, {"embedding": None}])
+def test_what_is_no_vector(vectors: Case, answer: dict[str, Any]) -> None:
     answers = answers_of(vectors)
     with pytest.raises((KeyError, TypeError, ValueError)):
-        answers.difference(found, answers(VALUES)[0])
+        answers.difference(answer, answers(VALUES)[0])
 
 
 def test_every_kind_has_answers(case: Case) -> None:
@@ -82,7 +82,7 @@ def test_a_case_reaches_another_process(case: Case, tmp_path: Path, monkeypatch:
 
 def test_what_the_classic_models_carry_imports_no_project() -> None:
     tree = ast.parse((Path(__file__).parents[3] / "perf" / "ernie_perf" / "peers" / SHARED).read_text(encoding="utf-8"))
-    found = [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]
-    found += ["." * n.level + (n.module or "") for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)]
-    others = {"numpy", "onnxruntime", "tokenizers"}
-    assert {module.split(".")[0] for module in found} <= others | set(sys.stdlib_module_names)
+    imported = [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]
+    imported += ["." * n.level + (n.module or "") for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)]
+    dependencies = {"numpy", "onnxruntime", "tokenizers"}
+    assert {module.split(".")[0] for module in imported} <= dependencies | set(sys.stdlib_module_names)

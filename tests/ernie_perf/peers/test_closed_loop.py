@@ -31,16 +31,16 @@ class Handler(BaseHTTPRequestHandler):
         with self.lock:
             Handler.inside += 1
             Handler.most = max(Handler.most, Handler.inside)
-        sent: dict[str, Any] = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        time.sleep(sent.get("wait", 0))
-        body = json.dumps(sent).encode()
+        document: dict[str, Any] = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        time.sleep(document.get("wait", 0))
+        body = json.dumps(document).encode()
         with self.lock:
             Handler.inside -= 1
-        if sent.get("hang_up"):
+        if document.get("hang_up"):
             self.close_connection = True
             return
-        self.send_response(sent.get("status", 200))
-        if not sent.get("no_length"):
+        self.send_response(document.get("status", 200))
+        if not document.get("no_length"):
             self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body[:5])
@@ -104,6 +104,6 @@ def test_nobody_listens() -> None:
 
 
 def test_an_answer_is_whole_or_not() -> None:
-    whole = b"HTTP/1.1 200 OK\r\nX: y\r\ncontent-LENGTH: 3\r\n\r\nabc"
-    assert split_answer(whole) == (200, b"abc")
-    assert all(split_answer(whole[:n]) is None for n in range(len(whole)))
+    response = b"HTTP/1.1 200 OK\r\nX: y\r\ncontent-LENGTH: 3\r\n\r\nabc"
+    assert split_answer(response) == (200, b"abc")
+    assert all(split_answer(response[:n]) is None for n in range(len(response)))

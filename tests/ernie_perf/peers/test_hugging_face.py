@@ -46,8 +46,8 @@ def test_the_directory_is_what_the_task_does(real: Case, items: list[Item], tmp_
         assert tokenizer.encode(*item).ids == ours([item])["input_ids"][0].tolist()
 
     modules = json.loads((folder / "modules.json").read_text(encoding="utf-8"))
-    assert [one["type"].rpartition(".")[2] for one in modules] == ["Transformer", "Pooling", "Normalize"]
-    assert all((folder / one["path"]).is_dir() for one in modules)
+    assert [entry["type"].rpartition(".")[2] for entry in modules] == ["Transformer", "Pooling", "Normalize"]
+    assert all((folder / entry["path"]).is_dir() for entry in modules)
     pooling = json.loads((folder / "1_Pooling" / "config.json").read_text(encoding="utf-8"))
     assert pooling == {
         "word_embedding_dimension": 312,

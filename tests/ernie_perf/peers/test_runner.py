@@ -83,13 +83,13 @@ def compared(case: Case, items: list[Item], *peers: Peer, rounds: int = 3) -> tu
 def test_right_answers_are_measured(case: Case, items: list[Item]) -> None:
     (result,), lines = compared(case, items, EnginePeer())
     assert len(result.rounds) == 3 and not result.refused and not result.skipped
-    for one in result.rounds:
-        assert one.rate > 0 and 0 < one.p50 <= one.p95 <= one.p99
+    for figures in result.rounds:
+        assert figures.rate > 0 and 0 < figures.p50 <= figures.p95 <= figures.p99
     assert len(lines) == 4
     table = to_markdown(case, SETTINGS, [result])
     assert f"| engine | {result.median.rate:.0f} |" in table and "| 100% |" in table
     (row,) = to_json(case, SETTINGS, [result])["peers"]
-    assert row["median"]["rate"] == sorted(one.rate for one in result.rounds)[1]
+    assert row["median"]["rate"] == sorted(figures.rate for figures in result.rounds)[1]
 
 
 @pytest.mark.parametrize(
@@ -157,19 +157,24 @@ def test_what_cannot_run_is_skipped(case: Case, items: list[Item]) -> None:
 
 def test_figures_of_a_run() -> None:
     result = LoopResult(seconds=2.0, latencies=[n / 1000 for n in range(1, 102)], answers=[b""] * 101)
-    one = round_figures(result)
-    assert (one.rate, round(one.p50, 6), round(one.p95, 6), round(one.p99, 6)) == (50.5, 51.0, 96.0, 100.0)
+    figures = round_figures(result)
+    assert (figures.rate, round(figures.p50, 6), round(figures.p95, 6), round(figures.p99, 6)) == (
+        50.5,
+        51.0,
+        96.0,
+        100.0,
+    )
 
 
 def test_padding_and_pairs_change_no_answer(case: Case, items: list[Item]) -> None:
     pairs = [(a[0], b[0][:8]) for a, b in pairwise(items)]
-    two = replace(case, inputs=("TEXT", "TEXT_PAIR"), max_length=64)
-    (result,), _ = compared(two, pairs, EnginePeer(), rounds=1)
+    pair_case = replace(case, inputs=("TEXT", "TEXT_PAIR"), max_length=64)
+    (result,), _ = compared(pair_case, pairs, EnginePeer(), rounds=1)
     assert len(result.rounds) == 1
-    answers = reference_answers(two, pairs)
+    answers = reference_answers(pair_case, pairs)
     assert {answer["label"] for answer in answers} > {answers[0]["label"]}
-    alone: list[Any] = reference_answers(case, [(pair[0],) for pair in pairs])
-    assert not np.allclose([a["score"] for a in answers], [a["score"] for a in alone], atol=1e-2)
+    single: list[Any] = reference_answers(case, [(pair[0],) for pair in pairs])
+    assert not np.allclose([a["score"] for a in answers], [a["score"] for a in single], atol=1e-2)
 
 
 def test_texts_that_no_peer_would_read_whole_are_left_out(case: Case) -> None:

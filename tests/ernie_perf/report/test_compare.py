@@ -77,9 +77,9 @@ def test_runs_that_cannot_be_compared(tmp_path: Path, capsys: pytest.CaptureFixt
     once = [row for row in both_variants() if row["round"] == 1]
     assert outcome(tmp_path, once, once) == 2
     assert "noise is unknown; sweep with --rounds 3" in capsys.readouterr().err
-    other = about()
-    other["tasks"]["news"]["texts"] = {**other["tasks"]["news"]["texts"], "sha256": "beef"}
-    write(tmp_path / "b", both_variants(), other)
+    other_texts = about()
+    other_texts["tasks"]["news"]["texts"] = {**other_texts["tasks"]["news"]["texts"], "sha256": "beef"}
+    write(tmp_path / "b", both_variants(), other_texts)
     assert compare.main([str(tmp_path / "a"), str(tmp_path / "b")]) == 2
     assert "other texts" in capsys.readouterr().err
     write(tmp_path / "b", both_variants(), about(tasks=("reviews",)))
@@ -88,10 +88,10 @@ def test_runs_that_cannot_be_compared(tmp_path: Path, capsys: pytest.CaptureFixt
     write(tmp_path / "b", both_variants(), about(request_texts=8))
     assert compare.main([str(tmp_path / "a"), str(tmp_path / "b")]) == 2
     assert "sent 1 and 8 texts a request" in capsys.readouterr().err
-    faster = about()
-    faster["machine"] = {**faster["machine"], "cpu": "Other CPU"}
+    other_machine = about()
+    other_machine["machine"] = {**other_machine["machine"], "cpu": "Other CPU"}
     write(tmp_path / "a", both_variants())
-    write(tmp_path / "b", both_variants(), faster)
+    write(tmp_path / "b", both_variants(), other_machine)
     assert compare.main([str(tmp_path / "a"), str(tmp_path / "b")]) == 0
     assert "note  other machines: cpu Toy CPU and Other CPU" in capsys.readouterr().out
 
@@ -99,5 +99,5 @@ def test_runs_that_cannot_be_compared(tmp_path: Path, capsys: pytest.CaptureFixt
 def test_too_much_noise_to_see_anything_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """One round against two: the noise is known from one repeated measurement, and nothing is ever a loss."""
     assert outcome(tmp_path, noisy(1.0, 0.3, 1, rounds=1), noisy(0.1, 0.3, 2, rounds=2)) == 2
-    told = capsys.readouterr().err
-    assert "repeated measurement: no loss could be seen; sweep with --rounds 3 or more" in told
+    stderr = capsys.readouterr().err
+    assert "repeated measurement: no loss could be seen; sweep with --rounds 3 or more" in stderr

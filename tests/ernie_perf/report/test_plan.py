@@ -34,9 +34,9 @@ def test_between_two_measured_points_the_line_joins_them(tmp_path: Path) -> None
     """p99 of 10 ms at 100 texts/s and 30 ms at 200: 20 ms at 150."""
     rows = [served("fp32", "rate", rate, 1, rate, p99) for rate, p99 in ((100, 10), (200, 30))]
     (curve,) = (c for c in curves_of(Run.load(write(tmp_path, rows))) if c.variant == "fp32")
-    found = plan.capacity(curve, 20.0)
-    assert found is not None and found.rate == pytest.approx(150)
-    assert found.instances(150, 0.0) == 1 and found.instances(151, 0.0) == 2 and found.instances(150, 0.5) == 2
+    capacity = plan.capacity(curve, 20.0)
+    assert capacity is not None and capacity.rate == pytest.approx(150)
+    assert capacity.instances(150, 0.0) == 1 and capacity.instances(151, 0.0) == 2 and capacity.instances(150, 0.5) == 2
 
 
 def test_it_stops_where_the_limit_is_first_passed(tmp_path: Path) -> None:
@@ -44,8 +44,8 @@ def test_it_stops_where_the_limit_is_first_passed(tmp_path: Path) -> None:
     points = ((50, 55), (100, 20), (200, 60), (300, 45), (400, 300))
     rows = [served("fp32", "rate", rate, 1, rate, p99) for rate, p99 in points]
     (curve,) = (c for c in curves_of(Run.load(write(tmp_path, rows))) if c.variant == "fp32")
-    found = plan.capacity(curve, 50.0)
-    assert found is not None and found.rate == pytest.approx(175)
+    capacity = plan.capacity(curve, 50.0)
+    assert capacity is not None and capacity.rate == pytest.approx(175)
 
 
 def test_accuracy_may_rule_out_the_fastest(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -50,23 +50,23 @@ class Picture:
 
     def points(self) -> list[tuple[float, float]]:
         """Every marker inside the axes (the axis' own ticks are groups inside `matplotlib.axis`)."""
-        found = []
+        points = []
         for group in (*self.groups("line2d_"), *self.groups("PathCollection_")):
             for use in group.iter(f"{SVG}use"):
                 assert use.get(HREF), "a marker without a shape"
-                found.append((float(use.attrib["x"]), float(use.attrib["y"])))
-        return found
+                points.append((float(use.attrib["x"]), float(use.attrib["y"])))
+        return points
 
     def bars(self) -> list[tuple[float, float, float, float]]:
         """Left, top, right, bottom of every bar."""
-        found = []
+        boxes = []
         for group in self.groups("patch_"):
             path = group.find(f"{SVG}path")
             if path is not None and "clip-path" in path.attrib:
                 values = [float(value) for value in NUMBER.findall(path.attrib["d"])]
                 xs, ys = values[::2], values[1::2]
-                found.append((min(xs), min(ys), max(xs), max(ys)))
-        return found
+                boxes.append((min(xs), min(ys), max(xs), max(ys)))
+        return boxes
 
     def inside(self, x: float, y: float) -> bool:
         """Whether a point lies in the axes' box, its border included."""
@@ -169,8 +169,8 @@ def test_no_picture_of_nothing(tmp_path: Path) -> None:
     bare = sample(tmp_path / "bare", [engine("fp32", 8, "file", 1, 100.0)])
     assert plots.throughput_latency(bare) is None and plots.stage_bars(bare) is None
     assert plots.pareto(bare, "accuracy", "fp32") is None and plots.padding_bars(bare) is None
-    one = sample(tmp_path / "one", [served("fp32", "concurrency", 1, 1, 100, 10)])
-    assert plots.pareto(one, "accuracy", "fp32") is None
+    single_variant = sample(tmp_path / "one", [served("fp32", "concurrency", 1, 1, 100, 10)])
+    assert plots.pareto(single_variant, "accuracy", "fp32") is None
 
 
 def test_pictures_do_not_change_from_run_to_run(tmp_path: Path) -> None:

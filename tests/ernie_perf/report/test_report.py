@@ -23,23 +23,23 @@ def by_variant(folder: Path) -> dict[str, Curve]:
 
 def test_medians_best_and_shares_of_the_engine(tmp_path: Path) -> None:
     """Medians over rounds; ratios are taken within a round."""
-    found = by_variant(write(tmp_path, both_variants()))
-    best = found["int8"].best()
+    curves = by_variant(write(tmp_path, both_variants()))
+    best = curves["int8"].best()
     assert best is not None and (best.mode, best.value, best.throughput) == ("concurrency", 32, 500)
-    limit = found["fp32"].engine_best("length")
+    limit = curves["fp32"].engine_best("length")
     assert limit is not None and (limit.throughput, limit.batch) == (400, 16)
-    slow = max(found["fp32"].of_mode("concurrency"), key=lambda p: p.value)
-    assert found["fp32"].share(slow, "file") == pytest.approx(250 / 280)
-    assert found["fp32"].share(slow, "length") == pytest.approx(250 / 400)
+    slow = max(curves["fp32"].of_mode("concurrency"), key=lambda p: p.value)
+    assert curves["fp32"].share(slow, "file") == pytest.approx(250 / 280)
+    assert curves["fp32"].share(slow, "length") == pytest.approx(250 / 400)
 
 
 def test_the_largest_rate_comes_from_the_open_loop_and_must_be_kept_up(tmp_path: Path) -> None:
     """fp32 answers 240 of 400 requests/s: however short its p99, that is no rate it serves."""
-    found = by_variant(write(tmp_path, both_variants()))
-    asked = {name: curve.largest_rate(100) for name, curve in found.items()}
-    assert asked["fp32"] is not None and asked["fp32"].value == 100
-    assert asked["int8"] is not None and asked["int8"].value == 400
-    assert found["fp32"].largest_rate(1) is None
+    curves = by_variant(write(tmp_path, both_variants()))
+    largest = {name: curve.largest_rate(100) for name, curve in curves.items()}
+    assert largest["fp32"] is not None and largest["fp32"].value == 100
+    assert largest["int8"] is not None and largest["int8"].value == 400
+    assert curves["fp32"].largest_rate(1) is None
 
 
 def test_without_an_open_loop_the_closed_one_answers_and_is_named(tmp_path: Path) -> None:

@@ -78,9 +78,9 @@ def test_a_server_elsewhere_shows_no_processes(tmp_path: Path) -> None:
     """With --url its processes cannot be seen."""
     record = served("fp32", "concurrency", 1, 1, 100, 10)
     del record["processes"]
-    found = curves(tmp_path, [record])
-    assert tables.cpu(found) is None
-    (row,) = by_column(tables.side_by_side(found, "accuracy"))
+    loaded = curves(tmp_path, [record])
+    assert tables.cpu(loaded) is None
+    (row,) = by_column(tables.side_by_side(loaded, "accuracy"))
     assert row["encoder MB"] == "-" and row["best texts/s"] == "100"
 
 

@@ -20,18 +20,18 @@ def test_figures() -> None:
     overloaded = [answered(0.1 * i, 0.2) for i in range(9)] + [answered(0.9, 0.2)] + [REFUSED] * 20
     after = [answered(1.3, 0.01), answered(1.4, 0.6), answered(2.2, 0.1)]  # sent from 1.0 s on
     outcomes = [*overloaded, *after]
-    found = figures_of("tnews", slo_ms=500, sustained=10.0, seconds=1.0, outcomes=outcomes, cpu_s={"client": 0.5})
-    assert (found.asked, found.requests, found.answered) == (30, 30, 10)
-    assert (found.answered_p99_ms, found.refused_p99_ms, found.recovered_s) == (200, 4, 0.4)
-    text = "\n".join(found.lines())
+    figures = figures_of("tnews", slo_ms=500, sustained=10.0, seconds=1.0, outcomes=outcomes, cpu_s={"client": 0.5})
+    assert (figures.asked, figures.requests, figures.answered) == (30, 30, 10)
+    assert (figures.answered_p99_ms, figures.refused_p99_ms, figures.recovered_s) == (200, 4, 0.4)
+    text = "\n".join(figures.lines())
     assert "recovered after 0.4 s (1 of 3 requests refused or late)" in text
     assert "10 of 30 answered (9 a second), 20 refused" in text and "(0.40 x the SLO)" in text
     assert text.endswith("CPU seconds of the overload: client 0.5")
 
 
 def test_nothing_refused() -> None:
-    found = figures_of("tnews", slo_ms=500, sustained=10.0, seconds=1.0, outcomes=[answered(0, 0.2)], cpu_s={})
-    assert (found.refused_p50_ms, found.recovered_s, found.answered_rate) == (0, 0, 1)
+    figures = figures_of("tnews", slo_ms=500, sustained=10.0, seconds=1.0, outcomes=[answered(0, 0.2)], cpu_s={})
+    assert (figures.refused_p50_ms, figures.recovered_s, figures.answered_rate) == (0, 0, 1)
 
 
 def test_nothing_answered() -> None:

@@ -45,10 +45,10 @@ def test_one_text() -> None:
 def test_texts_that_follow(length: int) -> None:
     """Any length's four bytes, whether they are no UTF-8, two bytes of one character, or look like JSON; after the last
     text comes the first."""
-    found = checker(3, length=length).check(request("丙", "丙丁甲", length))
-    assert (found.checked, found.wrong) == (3, [])
-    wrong = checker(3, length=length).check(request("丙", "丙甲丁", length))
-    assert (wrong.checked, [item for item, _ in wrong.wrong]) == (3, [("丁",), ("甲",)])
+    correct = checker(3, length=length).check(request("丙", "丙丁甲", length))
+    assert (correct.checked, correct.wrong) == (3, [])
+    swapped = checker(3, length=length).check(request("丙", "丙甲丁", length))
+    assert (swapped.checked, [item for item, _ in swapped.wrong]) == (3, [("丁",), ("甲",)])
 
 
 def test_vectors_are_dealt_out() -> None:

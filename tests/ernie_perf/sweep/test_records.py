@@ -98,10 +98,10 @@ def test_raw_files_of_variants_with_dots_do_not_meet(tmp_path: Path) -> None:
 )
 def test_a_record_is_written_as_it_was_read(document: dict[str, Any]) -> None:
     """The keys of records.jsonl are a format that others read."""
-    read = record_from_json(json.loads(json.dumps(document)))
-    written = json.loads(json.dumps(read.to_json()))
+    record = record_from_json(json.loads(json.dumps(document)))
+    written = json.loads(json.dumps(record.to_json()))
     assert {name: written[name] for name in document} == document
-    assert record_from_json(written) == read
+    assert record_from_json(written) == record
 
 
 def test_what_a_failed_measurement_leaves_out() -> None:
@@ -110,8 +110,8 @@ def test_what_a_failed_measurement_leaves_out() -> None:
     assert refused["errors"] == 1 and refused["error"] == "refused" and "throughput" not in refused
     figures = LoadFigures(throughput=9, p50_ms=1, p90_ms=1, p95_ms=1, p99_ms=1, avg_ms=1, checked=50, wrong=7)
     assert ServedRecord(cell=CELL, figures=figures, error="7 are wrong").to_json()["errors"] == 7
-    good = ServedRecord(cell=CELL, figures=figures).to_json()
-    assert good["errors"] == 0 and not {"error", "processes", "padding", "wrong_example"} & set(good)
+    successful = ServedRecord(cell=CELL, figures=figures).to_json()
+    assert successful["errors"] == 0 and not {"error", "processes", "padding", "wrong_example"} & set(successful)
 
 
 def test_each_kind_of_record_is_told_apart() -> None:

@@ -33,13 +33,13 @@ def settings(**changes: Any) -> SweepSettings:
 @pytest.fixture
 def variants(pipeline: Pipeline) -> list[PreparedVariant]:
     """fp32 and int8, each with an engine of its own."""
-    both = tuple(toy_variant(name) for name in ("fp32", "int8"))
-    manifest = toy_manifest(variants=both)
-    task = MeasuredTask(manifest=manifest, variants=both, texts=tokenize_texts(pipeline, ITEMS, "dev.json", 10))
+    toy_variants = tuple(toy_variant(name) for name in ("fp32", "int8"))
+    manifest = toy_manifest(variants=toy_variants)
+    task = MeasuredTask(manifest=manifest, variants=toy_variants, texts=tokenize_texts(pipeline, ITEMS, "dev.json", 10))
     engines: list[Any] = [CountingEngine(), CountingEngine()]
     return [
         PreparedVariant(task=task, variant=variant.name, pipeline=Pipeline(manifest, pipeline.tokenizer, engine))
-        for variant, engine in zip(both, engines, strict=True)
+        for variant, engine in zip(toy_variants, engines, strict=True)
     ]
 
 
@@ -129,7 +129,7 @@ def test_progress_in_a_line() -> None:
     """What the person who waits sees of each kind of record."""
     cell = Cell(task="toy", variant="int8", mode="rate", value=50.0, round=2)
     figures = LoadFigures(throughput=49.6, p50_ms=3.21, p90_ms=4, p95_ms=5, p99_ms=9.87, avg_ms=3)
-    where = "toy_int8, round 2: 50 requests/s: "
-    assert progress_line(ServedRecord(cell=cell, figures=figures)) == f"{where}50 texts/s, p50 3.2, p99 9.9 ms"
-    assert progress_line(ServedRecord(cell=cell, error="refused")) == f"{where}FAILED: refused"
-    assert progress_line(SkippedRecord(cell=cell, reason="too fast")) == f"{where}skipped, too fast"
+    prefix = "toy_int8, round 2: 50 requests/s: "
+    assert progress_line(ServedRecord(cell=cell, figures=figures)) == f"{prefix}50 texts/s, p50 3.2, p99 9.9 ms"
+    assert progress_line(ServedRecord(cell=cell, error="refused")) == f"{prefix}FAILED: refused"
+    assert progress_line(SkippedRecord(cell=cell, reason="too fast")) == f"{prefix}skipped, too fast"

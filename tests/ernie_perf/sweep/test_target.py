@@ -128,9 +128,9 @@ def test_padding_counters_of_the_models_asked_for(target: Target) -> None:
     assert read_padding(METRICS, ["news_encoder_fp32"]) == target.padding(["news_encoder_fp32"]) == expected
     assert read_padding(METRICS, ["news_tokenizer"]) is None
     assert Target(grpc=target.grpc, http=target.http).padding(["news_encoder_fp32"]) is None
-    both = read_padding(METRICS, ["news_encoder_fp32", "other_encoder_fp32"])
-    assert both == PaddingTokens(real_tokens=1000, padding_tokens=5080)
-    assert both.since(expected) == PaddingTokens(real_tokens=0, padding_tokens=5000)
+    total = read_padding(METRICS, ["news_encoder_fp32", "other_encoder_fp32"])
+    assert total == PaddingTokens(real_tokens=1000, padding_tokens=5080)
+    assert total.since(expected) == PaddingTokens(real_tokens=0, padding_tokens=5000)
 
 
 def test_stage_times_are_of_what_happened_between() -> None:

@@ -44,15 +44,15 @@ def test_a_file_comes_before_everything_else(tmp_path: Path) -> None:
     """--texts TASK=FILE, in the format of the tasks file; its order is kept."""
     file = write(tmp_path / "mine.json", "三", "一", "二")
     write(tmp_path / "data" / "toy" / "dev.json", "四")
-    found = find_texts(toy_manifest(), config(), file, tmp_path / "data", tmp_path / "cache")
-    assert found == ([("三",), ("一",), ("二",)], "mine.json")
+    texts_and_source = find_texts(toy_manifest(), config(), file, tmp_path / "data", tmp_path / "cache")
+    assert texts_and_source == ([("三",), ("一",), ("二",)], "mine.json")
 
 
 def test_the_dev_set_of_the_data_folder(tmp_path: Path) -> None:
     """--data-dir: the task's folder in it. A folder that lacks the task is named, not silently replaced."""
     write(tmp_path / "data" / "toy" / "dev.json", "四", "五")
-    found = find_texts(toy_manifest(), config("samples/tnews"), None, tmp_path / "data", tmp_path / "cache")
-    assert found == ([("四",), ("五",)], "dev.json")
+    texts_and_source = find_texts(toy_manifest(), config("samples/tnews"), None, tmp_path / "data", tmp_path / "cache")
+    assert texts_and_source == ([("四",), ("五",)], "dev.json")
     with pytest.raises(DataError, match="no such directory"):
         find_texts(toy_manifest(), config(), None, tmp_path / "nowhere", tmp_path / "cache")
 
@@ -90,19 +90,24 @@ def test_lengths_are_those_of_a_text(pipeline: Pipeline) -> None:
     manifest = toy_manifest(limits=Limits(max_length=8, doc_stride=4, max_chars=60))
     cut = Pipeline(manifest, pipeline.tokenizer, pipeline.engine)
     texts = tokenize_texts(cut, [("今天",), ("今天天气很好我们",)], "dev.json", 10)
-    owners = [window.owner for window in texts.windows]
+    window_owners = [window.owner for window in texts.windows]
     long = sum(len(window.input_ids) for window in texts.windows if window.owner == 1)
     described = texts.describe()
-    assert owners.count(0) == 1 and owners.count(1) > 1
-    assert (described.texts, described.windows, described.skipped) == (2, len(owners), 0)
+    assert window_owners.count(0) == 1 and window_owners.count(1) > 1
+    assert (described.texts, described.windows, described.skipped) == (2, len(window_owners), 0)
     assert (described.tokens_max, described.tokens_mean) == (long, (4 + long) / 2)
 
 
 def test_the_hash_tells_other_texts_and_another_order(pipeline: Pipeline) -> None:
     """Two runs are compared only where they sent the same; neither file name nor machine matters."""
-    one, two = ("今天",), ("明天",)
+    today, tomorrow = ("今天",), ("明天",)
     hashes = [
         tokenize_texts(pipeline, items, source, 10).describe().sha256
-        for items, source in (([one, two], "a"), ([one, two], "b"), ([two, one], "a"), ([one], "a"))
+        for items, source in (
+            ([today, tomorrow], "a"),
+            ([today, tomorrow], "b"),
+            ([tomorrow, today], "a"),
+            ([today], "a"),
+        )
     ]
     assert hashes[0] == hashes[1] and len(set(hashes)) == 3
