@@ -58,7 +58,7 @@ def test_a_python_without_the_packages(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "message"),
     [
         (["--tasks", "poetry"], "--tasks: 'poetry' is not in tasks.toml; it has topics, names"),
         (["--tasks", "topics,poetry"], "--tasks: 'poetry' is not in tasks.toml"),
@@ -83,8 +83,8 @@ def test_a_python_without_the_packages(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_faults(place: Place, one_line: OneLine, arguments: list[str], says: str) -> None:
-    one_line(place.build(*arguments), says)
+def test_faults(place: Place, one_line: OneLine, arguments: list[str], message: str) -> None:
+    one_line(place.build(*arguments), message)
     assert not place.cache.exists()
     assert not place.output.exists()
 
@@ -155,11 +155,11 @@ def test_variants_that_the_encoder_cannot_have() -> None:
     """They are reported before hours of training, not after."""
     task, embedded = load_tasks()["tnews"], find_base_model("embedded")
     check_fit(replace(task, variants=("fp32", "d3-w0.83-int8")), embedded, False)
-    for variant, says in (
+    for variant, message in (
         ("w0.7-int8", "0.7 of 12 attention heads is no whole number"),
         ("d5", "the model has 4 layers"),
     ):
-        with pytest.raises(ConfigError, match=rf"tasks.tnews: variant {variant}: .*{says}"):
+        with pytest.raises(ConfigError, match=rf"tasks.tnews: variant {variant}: .*{message}"):
             check_fit(replace(task, variants=("fp32", variant)), embedded, False)
 
 

@@ -120,10 +120,10 @@ def test_the_embedded_encoder_keeps_its_head(tmp_path: Path) -> None:
 
 
 def test_faults(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    def fails(code: int, *says: str) -> None:
+    def fails(code: int, *messages: str) -> None:
         errors = capsys.readouterr().err
         assert code == 1 and errors.startswith("ernie-triton build convert-encoder: ") and errors.count("\n") == 1
-        for text in says:
+        for text in messages:
             assert text in errors
 
     target = tmp_path / "target"

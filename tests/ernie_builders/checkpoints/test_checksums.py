@@ -66,34 +66,35 @@ def test_each_fault_has_its_line(assets: Path) -> None:
     (assets / "vocab/README.md").write_text("nothing named")
     faults = verify(assets)
     assert len(faults) == 5, faults
-    for says in (
+    for message in (
         "checkpoints/ocnli/delta.xz: missing, but SHA256SUMS lists it",
         "checkpoints/tnews/delta.xz: has no card",
         "encoder/more.safetensors: has no entry in SHA256SUMS",
         "encoder/more.safetensors: has no card",
         "vocab/ernie_2.0_en.txt: has no card",
     ):
-        assert sum(says in fault for fault in faults) == 1, says
+        assert sum(message in fault for fault in faults) == 1, message
 
 
 def test_faulty_cards(assets: Path) -> None:
     card = assets / "checkpoints/ocnli/card.json"
-    for text, says in (("[]", "has no title: not a card"), ("{", "not JSON")):
+    for text, message in (("[]", "has no title: not a card"), ("{", "not JSON")):
         card.write_text(text)
         (fault,) = verify(assets)
-        assert says in fault and str(card) in fault
+        assert message in fault and str(card) in fault
 
 
 @pytest.mark.parametrize(
-    ("text", "says"), [("abc  encoder/vocab.txt\n", r"SHA256SUMS:1: expected SHA256 and PATH"), (None, "no such file")]
+    ("text", "message"),
+    [("abc  encoder/vocab.txt\n", r"SHA256SUMS:1: expected SHA256 and PATH"), (None, "no such file")],
 )
-def test_checksums_that_cannot_be_read(assets: Path, text: str | None, says: str) -> None:
+def test_checksums_that_cannot_be_read(assets: Path, text: str | None, message: str) -> None:
     (assets / SUMS).unlink()
     if text is not None:
         (assets / SUMS).write_text(text)
     (fault,) = verify(assets)
-    assert says in fault
-    with pytest.raises(CheckpointError, match=says):
+    assert message in fault
+    with pytest.raises(CheckpointError, match=message):
         read_sums(assets)
 
 

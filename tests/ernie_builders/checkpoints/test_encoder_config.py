@@ -90,7 +90,7 @@ def test_options_are_stored_without_the_weights(tmp_path: Path, base_model: Path
 
 
 @pytest.mark.parametrize(
-    ("change", "says"),
+    ("change", "message"),
     [
         ({"hidden_act": 3}, "hidden_act is 3, expected a string"),
         ({"layer_norm_eps": "small"}, "layer_norm_eps is 'small', expected a number"),
@@ -98,10 +98,10 @@ def test_options_are_stored_without_the_weights(tmp_path: Path, base_model: Path
         ({"task_options": [1]}, "task_options is [1], expected an object"),
     ],
 )
-def test_a_value_of_the_wrong_type(change: dict[str, Any], says: str) -> None:
+def test_a_value_of_the_wrong_type(change: dict[str, Any], message: str) -> None:
     with pytest.raises(CheckpointError) as raised:
         parse_config({**CONFIG, **change}, "a/config.json")
-    assert str(raised.value) == f"a/config.json: {says}"
+    assert str(raised.value) == f"a/config.json: {message}"
 
 
 def test_no_directory(tmp_path: Path) -> None:

@@ -148,7 +148,7 @@ def test_vocabularies(name: str, shown: str, entries: int, vocabulary: Path, tmp
 
 
 @pytest.mark.parametrize(
-    ("name", "says"),
+    ("name", "message"),
     [
         ("random:", "expected random:LAYERSxHIDDENxHEADS, and :VOCABULARY"),
         ("random:2x128", "expected random:LAYERSxHIDDENxHEADS"),
@@ -160,8 +160,8 @@ def test_vocabularies(name: str, shown: str, entries: int, vocabulary: Path, tmp
         ("random:2x128x2:bert", r"bert is no vocabulary file, and none that ships \(ernie_2.0_en\)"),
     ],
 )
-def test_faulty_names_of_random_encoders(name: str, says: str) -> None:
-    with pytest.raises(CheckpointError, match=f"^--base-model {name}: .*{says}"):
+def test_faulty_names_of_random_encoders(name: str, message: str) -> None:
+    with pytest.raises(CheckpointError, match=f"^--base-model {name}: .*{message}"):
         find_base_model(name)
 
 

@@ -167,7 +167,7 @@ def test_damaged_files(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "says"),
+    ("change", "expected"),
     [
         (lambda h: h.update(format=2), "has format 2, this version reads 1"),
         (lambda h: h.pop("tensors"), "not a header of packed weights (KeyError: 'tensors')"),
@@ -179,11 +179,11 @@ def test_damaged_files(folder: Path) -> None:
         (lambda h: h["tensors"].append(["w", [1 << 20, 1 << 20], 0.1, 0]), "tells of more than 536,870,912 weights"),
     ],
 )
-def test_an_inconsistent_header(folder: Path, change: Callable[[dict[str, Any]], object], says: str) -> None:
+def test_an_inconsistent_header(folder: Path, change: Callable[[dict[str, Any]], object], expected: str) -> None:
     change_header(folder, change)
     message = refusal(folder)
     assert message.startswith(f"{folder / HEADER}: ")
-    assert says in message
+    assert expected in message
 
 
 def test_a_header_that_is_not_json(folder: Path) -> None:

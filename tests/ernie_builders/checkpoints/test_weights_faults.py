@@ -24,7 +24,7 @@ def break_file(folder: Path, name: str, content: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "says"),
+    ("name", "content", "message"),
     [
         ("model.safetensors", b"not weights", "model.safetensors: cannot be read as weights"),
         ("model.safetensors", b"", "model.safetensors: cannot be read as weights"),
@@ -40,7 +40,7 @@ def break_file(folder: Path, name: str, content: bytes) -> None:
         ),
     ],
 )
-def test_broken_files(tmp_path: Path, vocabulary: Path, name: str, content: bytes, says: str) -> None:
+def test_broken_files(tmp_path: Path, vocabulary: Path, name: str, content: bytes, message: str) -> None:
     folder = write_hugging_face(tmp_path / "model", random_hugging_face(), CONFIG, vocabulary)
     read_checkpoint(folder)
     if name.endswith((".json", ".txt")):
@@ -49,12 +49,12 @@ def test_broken_files(tmp_path: Path, vocabulary: Path, name: str, content: byte
         break_file(folder, name, content)
     with pytest.raises(CheckpointError) as raised:
         read_checkpoint(folder)
-    assert says in str(raised.value)
+    assert message in str(raised.value)
     assert "\n" not in str(raised.value)
 
 
 @pytest.mark.parametrize(
-    ("change", "says"),
+    ("change", "message"),
     [
         (
             {"num_attention_heads": 5},
@@ -63,11 +63,11 @@ def test_broken_files(tmp_path: Path, vocabulary: Path, name: str, content: byte
         ({"num_hidden_layers": "two"}, "num_hidden_layers is 'two', expected a whole number above 0"),
     ],
 )
-def test_broken_config(tmp_path: Path, vocabulary: Path, change: dict[str, Any], says: str) -> None:
+def test_broken_config(tmp_path: Path, vocabulary: Path, change: dict[str, Any], message: str) -> None:
     folder = write_hugging_face(tmp_path / "model", random_hugging_face(), {**CONFIG, **change}, vocabulary)
     with pytest.raises(CheckpointError) as raised:
         read_checkpoint(folder)
-    assert says in str(raised.value)
+    assert message in str(raised.value)
 
 
 def test_foreign_weights(unweighted: Path) -> None:

@@ -45,7 +45,7 @@ def test_an_explicit_choice() -> None:
 
 
 @pytest.mark.parametrize(
-    ("option", "until", "says"),
+    ("option", "until", "expected"),
     [
         ("fastdeploy", "publish", "'fastdeploy' is unknown; give paddlenlp[:ENSEMBLE=TASK,...]"),
         ("paddlenlp:", "publish", "'' is not ENSEMBLE=TASK"),
@@ -62,11 +62,11 @@ def test_an_explicit_choice() -> None:
         ("paddlenlp", "export", "--until export stops before anything is published"),
     ],
 )
-def test_faults(option: str, until: str, says: str) -> None:
+def test_faults(option: str, until: str, expected: str) -> None:
     with pytest.raises(ConfigError) as raised:
         choose(option, tasks("tnews", "afqmc", "msra_ner"), until)
     message = str(raised.value)
-    assert message.startswith(f"--compat {option}: ") and says in message and "\n" not in message
+    assert message.startswith(f"--compat {option}: ") and expected in message and "\n" not in message
 
 
 def test_a_task_with_the_name_of_a_compat_model() -> None:

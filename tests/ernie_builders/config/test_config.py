@@ -30,7 +30,7 @@ def test_the_tasks_that_ship() -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "says"),
+    ("old", "new", "expected"),
     [
         (
             'title = "Topics"',
@@ -99,13 +99,13 @@ def test_the_tasks_that_ship() -> None:
         ("[tasks.topics]", "[tasks.'a/b']", "tasks.a/b: "),
     ],
 )
-def test_faults(tmp_path: Path, old: str, new: str, says: str) -> None:
+def test_faults(tmp_path: Path, old: str, new: str, expected: str) -> None:
     assert TASKS.count(old) >= 1
     message = fault(
         tmp_path,
         TASKS.replace(old, new, 1) if "a/b" not in new else TASKS.replace("tasks.topics", "tasks.'a/b'"),
     )
-    assert message.startswith(f"tasks.toml: {says}")
+    assert message.startswith(f"tasks.toml: {expected}")
 
 
 def test_file_faults(tmp_path: Path) -> None:

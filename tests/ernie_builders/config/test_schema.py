@@ -48,7 +48,7 @@ def test_nested_tables_and_lists() -> None:
 
 
 @pytest.mark.parametrize(
-    ("table", "says"),
+    ("table", "message"),
     [
         (5, "w: expected a table"),
         ({}, "w: field 'part' is missing"),
@@ -67,7 +67,7 @@ def test_nested_tables_and_lists() -> None:
         ({"part": {"size": 1}, "perhaps": {"size": "3"}}, "w.perhaps.size: expected int, found '3'"),
     ],
 )
-def test_values_that_do_not_fit(table: Any, says: str) -> None:
+def test_values_that_do_not_fit(table: Any, message: str) -> None:
     with pytest.raises(ConfigError) as raised:
         parse_table(Whole, table, "w")
-    assert str(raised.value) == says
+    assert str(raised.value) == message

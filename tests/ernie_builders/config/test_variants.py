@@ -37,7 +37,7 @@ def test_strategies_as_paddlenlp_calls_them() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "says"),
+    ("name", "message"),
     [
         ("int9", "'int9' is none of"),
         ("", "'' is none of"),
@@ -47,8 +47,8 @@ def test_strategies_as_paddlenlp_calls_them() -> None:
         ("bf16-ort", "bf16 runs in ov, not in ort"),
     ],
 )
-def test_faulty_recipes(name: str, says: str) -> None:
-    with pytest.raises(ConfigError, match=says) as error:
+def test_faulty_recipes(name: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as error:
         parse_variant(name)
     assert repr(name) in str(error.value)
 
@@ -58,8 +58,8 @@ def test_lists_of_variants() -> None:
     check_variants(["fp32", "int8-ort"], "entropy")
     with pytest.raises(ConfigError, match="`entropy` is ONNX Runtime's: int8-ort"):
         check_variants(["fp32", "int8"], "entropy")
-    for names, says in (([], "names none"), (["int8"], "fp32 must come first"), (["fp32", "int8", "ptq"], "twice")):
-        with pytest.raises(ConfigError, match=says):
+    for names, message in (([], "names none"), (["int8"], "fp32 must come first"), (["fp32", "int8", "ptq"], "twice")):
+        with pytest.raises(ConfigError, match=message):
             check_variants(names)
 
 

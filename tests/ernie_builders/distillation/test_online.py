@@ -31,12 +31,12 @@ BOTH = ("--student", "1x16x2", "--student", "2x24x3")
 def one_fault(capsys: pytest.CaptureFixture[str]) -> OneLine:
     """Check that the command failed with one line on standard error."""
 
-    def check(code: int, *says: str) -> str:
+    def check(code: int, *messages: str) -> str:
         line = capsys.readouterr().err
         assert code == 1
         assert line.startswith("ernie-triton build distill: ")
         assert line.count("\n") == 1
-        for text in says:
+        for text in messages:
             assert text in line
         return line
 
@@ -159,7 +159,7 @@ def test_only_the_requested_losses_count(distil_encoder: Command, tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("options", "says"),
+    ("options", "message"),
     [
         (["--student", "1x16x3"], "--student 1x16x3: 3 heads do not divide 16 hidden units"),
         (["--student", "3x16x2"], "--student 3x16x2: 3 layers, the teacher has 2; take no more"),
@@ -175,20 +175,20 @@ def test_only_the_requested_losses_count(distil_encoder: Command, tmp_path: Path
         (["--student", "1x16x2", "--learning-rate", "inf"], "--learning-rate inf: must be above 0"),
     ],
 )
-def test_faults(distil_encoder: Command, tmp_path: Path, one_fault: OneLine, options: list[str], says: str) -> None:
-    one_fault(distil_encoder(*options), says)
+def test_faults(distil_encoder: Command, tmp_path: Path, one_fault: OneLine, options: list[str], message: str) -> None:
+    one_fault(distil_encoder(*options), message)
     assert not (tmp_path / "encoders").exists()
 
 
 def test_faulty_text(distil_encoder: Command, tmp_path: Path, one_fault: OneLine) -> None:
     file = tmp_path / "x.txt"
-    for content, says in (
+    for content, message in (
         (b"", "holds no text"),
         ("中文".encode("utf-16"), "x.txt:1: not UTF-8"),
         (b"a\n", "--length"),
     ):
         file.write_bytes(content)
-        one_fault(distil_encoder("--student", "1x16x2", "--text", str(file)), says)
+        one_fault(distil_encoder("--student", "1x16x2", "--text", str(file)), message)
 
 
 def test_folders_of_other_commands(distil_encoder: Command, tmp_path: Path, one_fault: OneLine) -> None:

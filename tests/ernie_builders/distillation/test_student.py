@@ -26,7 +26,7 @@ def test_parse_shape() -> None:
 
 
 @pytest.mark.parametrize(
-    ("shape", "says"),
+    ("shape", "message"),
     [
         ("2x156x5", "--student 2x156x5: 5 heads do not divide 156 hidden units"),
         ("2x156", "--student 2x156: expected LAYERSxHIDDENxHEADS"),
@@ -34,10 +34,10 @@ def test_parse_shape() -> None:
         ("nowhere", "--student nowhere: neither"),
     ],
 )
-def test_faulty_students(teacher: Checkpoint, shape: str, says: str) -> None:
+def test_faulty_students(teacher: Checkpoint, shape: str, message: str) -> None:
     with pytest.raises(BuildError) as raised:
         make_student(shape, teacher)
-    assert says in str(raised.value)
+    assert message in str(raised.value)
     assert "\n" not in str(raised.value)
 
 

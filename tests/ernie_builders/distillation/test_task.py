@@ -162,7 +162,7 @@ def test_other_labelled_rows_do_not_resume_a_run(
 
 
 @pytest.mark.parametrize(
-    ("options", "says"),
+    ("options", "message"),
     [
         (["--student", "1x16x3"], "--student 1x16x3: 3 heads do not divide 16 hidden units"),
         (["--text", "nowhere.txt"], "--text nowhere.txt: no such file"),
@@ -183,22 +183,22 @@ def test_faults(
     tmp_path: Path,
     one_fault: OneLine,  # noqa: F811
     options: list[str],
-    says: str,
+    message: str,
 ) -> None:
-    one_fault(distil(*options), says)
+    one_fault(distil(*options), message)
     assert not (tmp_path / "small").exists()
     assert not (tmp_path / "small.partial").exists()
 
 
 def test_text_that_teaches_nothing(distil: Command, tmp_path: Path, one_fault: OneLine) -> None:  # noqa: F811
     file = tmp_path / "x.txt"
-    for content, says in (
+    for content, message in (
         (b"", "holds no text; expected UTF-8"),
         ("中文".encode("gb18030"), "x.txt:1: not UTF-8"),
         ("\u200b\n\x01\n".encode(), "none of the 2 texts can be served"),
     ):
         file.write_bytes(content)
-        one_fault(distil("--text", str(file)), says)
+        one_fault(distil("--text", str(file)), message)
 
 
 def test_a_teacher_without_a_head(distil: Command, base_model: Path, one_fault: OneLine) -> None:  # noqa: F811

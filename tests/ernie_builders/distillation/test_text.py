@@ -26,7 +26,7 @@ def test_read_texts(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "inputs", "says"),
+    ("content", "inputs", "message"),
     [
         ("", 1, "x.txt: holds no text; expected UTF-8, one text a line"),
         (" \n\n", 1, "x.txt: holds no text"),
@@ -38,10 +38,10 @@ def test_read_texts(tmp_path: Path) -> None:
         ("一\t二\n三\n", 2, "x.txt:2: 1 texts, the task takes 2: put a tab between each two"),
     ],
 )
-def test_faulty_text(tmp_path: Path, content: str | bytes, inputs: int, says: str) -> None:
+def test_faulty_text(tmp_path: Path, content: str | bytes, inputs: int, message: str) -> None:
     with pytest.raises(DataError) as raised:
         read_texts([write(tmp_path / "x.txt", content)], inputs)
-    assert says in str(raised.value)
+    assert message in str(raised.value)
 
 
 def test_sequences(tmp_path: Path, embedded_tokenizer: ErnieTokenizer) -> None:
@@ -74,12 +74,12 @@ def test_packed_tokens(tmp_path: Path, embedded_tokenizer: ErnieTokenizer) -> No
     expected = read_sequences([plain, plain], embedded_tokenizer, 8)
     assert (read_sequences([small, xz], embedded_tokenizer, 8) == expected).all()
     unknown_token = np.array([9000, 1], "<u2").tobytes()
-    for name, content, says in (
+    for name, content, message in (
         ("c.u16", b"abc", "3 bytes are no packed tokens"),
         ("d.u16.xz", b"abc", "d.u16.xz: cannot be unpacked"),
         ("e.u16", unknown_token, "holds token 9,000, the teacher's vocabulary has 8,000 entries"),
     ):
-        with pytest.raises(DataError, match=says):
+        with pytest.raises(DataError, match=message):
             read_sequences([write(tmp_path / name, content)], embedded_tokenizer, 8)
 
 

@@ -41,7 +41,7 @@ def example(text: str, intent: str = "OTHERS", *slots: Sequence[Any]) -> Example
 
 
 @pytest.mark.parametrize(
-    ("target", "says"),
+    ("target", "message"),
     [
         ({"intent": "play", "slots": [[0, 2, "song", "x"], [2, 4, "singer", "y"]]}, None),
         ({"intent": "OTHERS", "slots": []}, None),
@@ -55,9 +55,9 @@ def example(text: str, intent: str = "OTHERS", *slots: Sequence[Any]) -> Example
         ({"intent": "play", "slots": [[0, 3, "song", "x"], [2, 4, "song", "x"]]}, "slot song at 2..4 overlaps"),
     ],
 )
-def test_check(target: Any, says: str | None) -> None:
+def test_check(target: Any, message: str | None) -> None:
     fault = KIND.check(Example(("花心吧吧",), target, 1), MANIFEST)
-    assert fault is None if says is None else str(fault).startswith(says)
+    assert fault is None if message is None else str(fault).startswith(message)
 
 
 def window(start: int, end: int) -> Window:

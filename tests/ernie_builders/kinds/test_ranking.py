@@ -58,7 +58,7 @@ def test_metrics_computed_by_hand(manifest: Manifest) -> None:
 
 
 @pytest.mark.parametrize(
-    ("case", "says"),
+    ("case", "message"),
     [
         (example([1], "a", "b"), None),
         (example([0, 1], "a", "b"), None),
@@ -71,9 +71,9 @@ def test_metrics_computed_by_hand(manifest: Manifest) -> None:
         (Example(("q", "a, b"), [0], 1), "the candidates are not JSON"),
     ],
 )
-def test_examples_that_cannot_be_ranked(manifest: Manifest, case: Example, says: str | None) -> None:
+def test_examples_that_cannot_be_ranked(manifest: Manifest, case: Example, message: str | None) -> None:
     fault = KIND.check(case, manifest)
-    assert (fault is None) if says is None else (fault is not None and says in fault)
+    assert (fault is None) if message is None else (fault is not None and message in fault)
 
 
 def test_rows(manifest: Manifest, vocabulary: Path, characters: list[str]) -> None:

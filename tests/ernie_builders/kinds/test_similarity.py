@@ -55,7 +55,7 @@ def test_answers_far_off_are_wrong() -> None:
 
 
 @pytest.mark.parametrize(
-    ("target", "says"),
+    ("target", "message"),
     [
         ("5", None),
         (0, None),
@@ -67,12 +67,12 @@ def test_answers_far_off_are_wrong() -> None:
         ([1], "the score [1] is not a number"),
     ],
 )
-def test_targets_that_are_not_scores(target: Any, says: str | None) -> None:
+def test_targets_that_are_not_scores(target: Any, message: str | None) -> None:
     fault = KIND.check(Example(("a", "b"), target, 1), manifest_of(max_score=5))
-    assert (fault is None) if says is None else (fault is not None and says in fault)
-    if "outside" not in (says or ""):
+    assert (fault is None) if message is None else (fault is not None and message in fault)
+    if "outside" not in (message or ""):
         embedding_fault = get_builder_kind("embedding").check(Example(("a",), target, 1), manifest_of("embedding"))
-        assert (embedding_fault is None) is (says is None)
+        assert (embedding_fault is None) is (message is None)
 
 
 def loss_of(pairs: list[tuple[float, float]]) -> float:

@@ -90,7 +90,7 @@ def test_not_a_directory(place: Place, tmp_path: Path, one_line: OneLine) -> Non
 
 
 @pytest.mark.parametrize(
-    ("file", "content", "says"),
+    ("file", "content", "message"),
     [
         ("vocab.txt", None, "no vocab.txt"),
         ("vocab.txt", "a\nb\n", "vocab.txt: the vocabulary lacks [PAD]"),
@@ -98,13 +98,13 @@ def test_not_a_directory(place: Place, tmp_path: Path, one_line: OneLine) -> Non
     ],
 )
 def test_a_missing_or_unusable_file(
-    base_model: Path, place: Place, tmp_path: Path, one_line: OneLine, file: str, content: str | None, says: str
+    base_model: Path, place: Place, tmp_path: Path, one_line: OneLine, file: str, content: str | None, message: str
 ) -> None:
     shutil.copytree(base_model, tmp_path / "model")
     (tmp_path / "model" / file).unlink()
     if content is not None:
         (tmp_path / "model" / file).write_text(content)
-    one_line(place.build("--base-model", str(tmp_path / "model")), str(tmp_path / "model"), says)
+    one_line(place.build("--base-model", str(tmp_path / "model")), str(tmp_path / "model"), message)
 
 
 def test_missing_encoder_weights(base_model: Path, tmp_path: Path) -> None:
@@ -152,8 +152,8 @@ def test_a_checkpoint_of_other_labels(place: Place, fine_tuned: Path, tmp_path: 
         weights["classifier.bias"] = np.zeros(5, np.float32)
 
     folder = with_weights(fine_tuned, tmp_path / "five", more_labels)
-    says = "classifier.bias is [5], the task needs [3]: the number of labels differs"
-    one_line(place.build("--checkpoint", f"topics={folder}"), str(folder), says)
+    message = "classifier.bias is [5], the task needs [3]: the number of labels differs"
+    one_line(place.build("--checkpoint", f"topics={folder}"), str(folder), message)
     assert not place.output.exists()
 
 

@@ -31,7 +31,7 @@ def test_a_directory_without_a_usable_configuration(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "model", "says"),
+    ("name", "model", "message"),
     [
         ("tnew", "embedded", "--preset tnew: no such preset; did you mean tnews or tnews_zoo?"),
         ("xyz", "embedded", "--preset xyz: no such preset; `--preset all --dry-run` lists them"),
@@ -44,14 +44,14 @@ def test_a_directory_without_a_usable_configuration(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_unknown_names(name: str, model: str, says: str) -> None:
+def test_unknown_names(name: str, model: str, message: str) -> None:
     with pytest.raises(ConfigError) as raised:
         preset_for(name, model)
-    assert str(raised.value) == says
+    assert str(raised.value) == message
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "says"),
+    ("old", "new", "message"),
     [
         ("epochs = 3, warmup", "epoch = 3, warmup", "presets.afqmc.by.ernie-3.0-xbase-zh: epochs is missing"),
         ("warmup = 0.1", "warmups = 0.1", "presets.afqmc.by.ernie-3.0-xbase-zh: unknown field 'warmups'"),
@@ -78,15 +78,15 @@ def test_unknown_names(name: str, model: str, says: str) -> None:
         ),
     ],
 )
-def test_faults_of_the_file(tmp_path: Path, old: str, new: str, says: str) -> None:
+def test_faults_of_the_file(tmp_path: Path, old: str, new: str, message: str) -> None:
     text = PRESETS_FILE.read_text(encoding="utf-8")
-    body = text.index("[presets.afqmc]") if "presets" in says and old in text[text.index("[presets.afqmc]") :] else 0
+    body = text.index("[presets.afqmc]") if "presets" in message and old in text[text.index("[presets.afqmc]") :] else 0
     assert old in text[body:]
     path = tmp_path / "presets.toml"
     path.write_text(text[:body] + text[body:].replace(old, new, 1), encoding="utf-8")
     with pytest.raises(ConfigError) as raised:
         load_presets(path)
-    assert says in str(raised.value)
+    assert message in str(raised.value)
     assert "presets.toml" in str(raised.value) and "\n" not in str(raised.value).rstrip()
 
 

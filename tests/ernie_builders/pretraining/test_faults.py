@@ -24,7 +24,7 @@ SHORT = ["--steps", "8", "--lengths", "32", "--eval-every", "4", "--save-every",
 
 
 @pytest.mark.parametrize(
-    ("options", "says"),
+    ("options", "message"),
     [
         (["--lengths", "128:0.5"], "--lengths 128:0.5: the shares must be above 0 and sum to 1"),
         (["--lengths", "long"], "--lengths long: expected LENGTH:SHARE,..., such as 128:0.9,512:0.1"),
@@ -46,9 +46,9 @@ SHORT = ["--steps", "8", "--lengths", "32", "--eval-every", "4", "--save-every",
         (["--init", "nowhere"], "--base-model nowhere: neither `embedded`, nor a directory"),
     ],
 )
-def test_faulty_options(text_run: Make, one_line: OneLine, options: list[str], says: str) -> None:
+def test_faulty_options(text_run: Make, one_line: OneLine, options: list[str], message: str) -> None:
     run = text_run("run", *SHORT)
-    one_line(run(*options), says)
+    one_line(run(*options), message)
     assert find_state(run.output) is None
 
 

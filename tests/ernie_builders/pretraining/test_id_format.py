@@ -49,7 +49,7 @@ def with_field(line: str, number: int, value: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("line", "says"),
+    ("line", "message"),
     [
         ("1 2;0 0;0 1", "3 fields, expected 5: token ids; sentence ids; positions; word bounds; label"),
         (with_field(GOOD, 0, "1 x 2"), "token ids: expected whole numbers joined by spaces"),
@@ -70,10 +70,10 @@ def with_field(line: str, number: int, value: str) -> str:
         (ids_line([], [20], 0), "token ids: an empty sentence"),
     ],
 )
-def test_faults(tokenizer: ErnieTokenizer, tmp_path: Path, line: str, says: str) -> None:
+def test_faults(tokenizer: ErnieTokenizer, tmp_path: Path, line: str, message: str) -> None:
     path = tmp_path / "a.txt"
     path.write_text(f"{GOOD}\n{line}\n", encoding="utf-8")
-    with pytest.raises(DataError, match=f"a.txt: line 2: {says}"):
+    with pytest.raises(DataError, match=f"a.txt: line 2: {message}"):
         read_ids([path], tokenizer, task=0)
 
 

@@ -134,14 +134,14 @@ def test_packed_ids(tokenizer: ErnieTokenizer, tmp_path: Path) -> None:
     assert stream.documents.tolist() == [0, 4, 7, 8]
     assert stream.sentences.tolist() == [0, 3, 4, 7, 8]
     plain = tmp_path / "tokens.u16"
-    for content, says in (
+    for content, message in (
         (b"", "0 bytes unpacked"),
         (b"abc", "3 bytes unpacked"),
         (np.array([2, 2], "<u2").tobytes(), "the corpus is empty"),
         (np.array([5, 4000], "<u2").tobytes(), "token 1 has id 4000, the vocabulary has 400 entries"),
     ):
         plain.write_bytes(content)
-        with pytest.raises(DataError, match=says):
+        with pytest.raises(DataError, match=message):
             read_packed(packed_file(tmp_path), tokenizer)
     with pytest.raises(DataError, match=r"has no tokens\.u16 or tokens\.u16\.xz"):
         packed_file(tmp_path.parent)

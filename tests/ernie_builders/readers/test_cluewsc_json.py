@@ -51,7 +51,7 @@ def test_spans_are_marked_in_any_order(text: str, noun: tuple[int, int], pronoun
 
 
 @pytest.mark.parametrize(
-    ("noun", "pronoun", "says"),
+    ("noun", "pronoun", "message"),
     [
         ((0, 2), (1, 3), "the spans 0..2 and 1..3 overlap"),
         ((0, 4), (1, 2), "overlap"),
@@ -61,8 +61,8 @@ def test_spans_are_marked_in_any_order(text: str, noun: tuple[int, int], pronoun
         ((2, 2), (5, 6), "the span 2..2 is empty"),
     ],
 )
-def test_spans_that_cannot_be_marked(noun: tuple[int, int], pronoun: tuple[int, int], says: str) -> None:
-    with pytest.raises(ValueError, match=says.replace("(", r"\(")):
+def test_spans_that_cannot_be_marked(noun: tuple[int, int], pronoun: tuple[int, int], message: str) -> None:
+    with pytest.raises(ValueError, match=message.replace("(", r"\(")):
         mark_spans(TEXT, noun, pronoun)
 
 

@@ -41,16 +41,16 @@ def test_scores_of_a_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("columns", "says"),
+    ("columns", "message"),
     [
         ({}, 'data.fields.pairs must name the format of the pairs, such as "clue_json"'),
         ({"pairs": "labelled_tsv", "text": "a"}, "data.fields: labelled_tsv gives 1 texts, a pair has 2"),
         ({"pairs": "excel"}, "data format 'excel' is none of"),
     ],
 )
-def test_faulty_pairs(tmp_path: Path, columns: dict[str, str], says: str) -> None:
+def test_faulty_pairs(tmp_path: Path, columns: dict[str, str], message: str) -> None:
     path = tmp_path / "dev.tsv"
     path.write_text("a\tb\tlabel\nx\ty\t1\n", encoding="utf-8")
     with pytest.raises((ConfigError, DataError)) as raised:
         list(pair_texts(path, columns))
-    assert says in str(raised.value)
+    assert message in str(raised.value)

@@ -87,7 +87,7 @@ def test_groups() -> None:
 
 
 @pytest.mark.parametrize(
-    ("columns", "pairs", "says"),
+    ("columns", "pairs", "message"),
     [
         ({"candidates": "ten"}, PAIRS, "data.fields.candidates is 'ten'; it must be a whole number in quotes"),
         ({"candidates": "1"}, PAIRS, "data.fields.candidates is 1; a set has at least 2"),
@@ -98,12 +98,12 @@ def test_groups() -> None:
     ],
 )
 def test_sets_that_cannot_be_drawn(
-    tmp_path: Path, columns: dict[str, str], pairs: list[tuple[str, str, int]], says: str
+    tmp_path: Path, columns: dict[str, str], pairs: list[tuple[str, str, int]], message: str
 ) -> None:
     path = write_pairs(tmp_path / "dev.json", pairs)
     with pytest.raises(BuildError) as raised:
         list(ranking_pairs(path, {**COLUMNS, **columns}))
-    assert says in str(raised.value)
+    assert message in str(raised.value)
 
 
 def test_a_file_of_candidates(tmp_path: Path) -> None:
@@ -121,7 +121,7 @@ def test_a_file_of_candidates(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("columns", "line", "says"),
+    ("columns", "line", "message"),
     [
         ({}, "{", ":1: not a JSON object"),
         ({}, "[]", ":1: expected a JSON object with query, candidates, positives"),
@@ -145,9 +145,9 @@ def test_a_file_of_candidates(tmp_path: Path) -> None:
         ({"text": "query"}, "{}", "data.fields.text is none of query, candidates, positives, labels"),
     ],
 )
-def test_files_that_hold_no_candidates(tmp_path: Path, columns: dict[str, str], line: str, says: str) -> None:
+def test_files_that_hold_no_candidates(tmp_path: Path, columns: dict[str, str], line: str, message: str) -> None:
     path = tmp_path / "train.json"
     path.write_text(line, encoding="utf-8")
     with pytest.raises(BuildError) as raised:
         list(ranking_json(path, columns))
-    assert says in str(raised.value)
+    assert message in str(raised.value)

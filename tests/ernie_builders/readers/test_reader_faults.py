@@ -121,20 +121,20 @@ FAULTS: dict[str, list[tuple[str, str]]] = {
 
 
 @pytest.mark.parametrize(
-    ("reader", "line", "says"),
+    ("reader", "line", "expected"),
     [
         pytest.param(reader, *row, id=f"{reader}-{number}")
         for reader, rows in FAULTS.items()
         for number, row in enumerate(rows)
     ],
 )
-def test_a_faulty_line(tmp_path: Path, reader: str, line: str, says: str) -> None:
+def test_a_faulty_line(tmp_path: Path, reader: str, line: str, expected: str) -> None:
     path = tmp_path / "train"
     path.write_text(f"{GOOD[reader]}\n\n{line}\n{GOOD[reader]}\n", encoding="utf-8")
     with pytest.raises(DataError) as raised:
         list(get_reader(reader)(path, COLUMNS.get(reader, {}), "train"))
     message = str(raised.value)
-    assert message.startswith(f"{path}:3: ") and says in message and "\n" not in message
+    assert message.startswith(f"{path}:3: ") and expected in message and "\n" not in message
 
 
 @pytest.mark.parametrize("reader", GOOD)

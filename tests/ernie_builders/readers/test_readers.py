@@ -74,7 +74,7 @@ def test_bio_columns(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("file", "content", "says"),
+    ("file", "content", "message"),
     [
         ("topics/train.json", "", "train.json: no rows"),
         ("topics/train.json", "\n\n", "train.json: no rows"),
@@ -99,7 +99,7 @@ def test_through_the_data_stage(
     one_line: Callable[..., str],
     file: str,
     content: str | None,
-    says: str,
+    message: str,
 ) -> None:
     data = tmp_path / "data"
     write_topics(data / "topics" / "train.json", [("的", "north")])
@@ -114,7 +114,7 @@ def test_through_the_data_stage(
         (data / file).unlink()
     else:
         (data / file).write_text(content, encoding="utf-8")
-    one_line(own_place.build("--until", "data", task=task), f"{data / file}"[:-4], says)
+    one_line(own_place.build("--until", "data", task=task), f"{data / file}"[:-4], message)
 
 
 def test_archive_and_folder(

@@ -67,7 +67,7 @@ def test_references_outside_the_text_and_questions_without_answers(tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    ("content", "says"),
+    ("content", "expected"),
     [
         ("", "not JSON"),
         ('{"data": [', "not JSON"),
@@ -100,13 +100,13 @@ def test_references_outside_the_text_and_questions_without_answers(tmp_path: Pat
         (squad([question(("他", 999))]), "question q1: answer_start 999 and the 8 characters around it"),
     ],
 )
-def test_faults_are_one_clear_line(tmp_path: Path, content: Any, says: str) -> None:
+def test_faults_are_one_clear_line(tmp_path: Path, content: Any, expected: str) -> None:
     path = tmp_path / "train.json"
     path.write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
     with pytest.raises(DataError) as caught:
         list(read(path, {}))
     message = str(caught.value)
-    assert message.startswith(str(path)) and says in message and "\n" not in message and len(message) < 400
+    assert message.startswith(str(path)) and expected in message and "\n" not in message and len(message) < 400
 
 
 def test_a_fault_names_its_line(tmp_path: Path) -> None:

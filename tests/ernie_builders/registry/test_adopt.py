@@ -137,7 +137,7 @@ def test_the_same_weights_again(assets: Path, new_encoder: Path, capsys: pytest.
 
 
 @pytest.mark.parametrize(
-    ("missing", "says"),
+    ("missing", "message"),
     [
         ("mlm_head.safetensors", "no mlm_head.safetensors"),
         ("card.json", "has no card"),
@@ -146,9 +146,9 @@ def test_the_same_weights_again(assets: Path, new_encoder: Path, capsys: pytest.
         ("config.json", "no config.json"),
     ],
 )
-def test_an_incomplete_encoder_changes_nothing(assets: Path, new_encoder: Path, missing: str, says: str) -> None:
+def test_an_incomplete_encoder_changes_nothing(assets: Path, new_encoder: Path, missing: str, message: str) -> None:
     (new_encoder / missing).unlink()
-    with pytest.raises(CheckpointError, match=says):
+    with pytest.raises(CheckpointError, match=message):
         adopt(new_encoder, assets)
     assert verify(assets) == []
     assert read_checkpoint(assets / "encoder").config.hidden_size == 312

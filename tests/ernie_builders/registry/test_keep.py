@@ -172,7 +172,7 @@ def test_faults(trained: Place, one_line: Callable[..., str]) -> None:
     one_line(trained.build("--keep-better"), "--keep-better: says what --save-checkpoint DIR may replace")
     card = trained.root / "shipped" / "topics" / "card.json"
     card.parent.mkdir(parents=True)
-    for text, says in (
+    for text, message in (
         ("{", "has no dev accuracy"),
         ('{"evaluations": [{"rows": 60, "metrics": {"f1": 3}}]}', "has no dev accuracy"),
         (
@@ -181,7 +181,7 @@ def test_faults(trained: Place, one_line: Callable[..., str]) -> None:
         ),
     ):
         card.write_text(text)
-        one_line(saved(trained), says)
+        one_line(saved(trained), message)
         assert state(card.parent) == {"card.json": text.encode()}
     card.write_text('{"evaluations": [{"rows": 60, "metrics": {"accuracy": 3}}]}')
     (trained.cache / LEDGER).write_text("{")
@@ -216,13 +216,13 @@ def test_the_preset_changes_hyperparameters(tasks_file: Path) -> None:
     preset = parse_shipped({"tasks": ["topics"], "train": {"topics": {"epochs": 9.0}}}, SHIPPED)
     assert (preset.apply(task).train.epochs, preset.apply(task).train.batch_size) == (9, task.train.batch_size)
     assert preset.tasks_among(["names", "topics"]) == ["topics"]
-    for raw, says in (
+    for raw, message in (
         ({"tasks": "topics"}, "shipped.tasks: expected a list of strings"),
         ({"tasks": [], "train": {"topics": {}}}, "shipped.train.topics: shipped.tasks has no such task"),
         ({"tasks": ["topics"], "train": {"topics": {"epoch": 1}}}, "shipped.train.topics: unknown field 'epoch'"),
         ({"task": []}, "shipped: unknown field 'task'"),
     ):
-        with pytest.raises(ConfigError, match=says):
+        with pytest.raises(ConfigError, match=message):
             parse_shipped(raw, SHIPPED)
 
 

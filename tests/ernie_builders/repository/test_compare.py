@@ -83,9 +83,9 @@ def test_pick_by_name_or_rule(manifest: Manifest) -> None:
     assert picked_variant(manifest, "fastest", 0.2) == "fp32"
     assert picked_variant(manifest, "smallest", None) == "fp32-e8"
     assert picked_variant(manifest, "int8", 0.5) == "int8"
-    for name, says in (("w0.5-int8", "did not pass the gate"), ("int4", "is none of its variants")):
+    for name, message in (("w0.5-int8", "did not pass the gate"), ("int4", "is none of its variants")):
         with pytest.raises(
-            PublishError, match=f"'{name}' {says}; --pick takes fp32, int8, fp32-e8, fastest or smallest"
+            PublishError, match=f"'{name}' {message}; --pick takes fp32, int8, fp32-e8, fastest or smallest"
         ):
             picked_variant(manifest, name, None)
 
@@ -175,18 +175,18 @@ def test_rollback(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "message"),
     [
         (("--pick", "int4"), "'int4' is none of its variants"),
         (("--plot", "x.jpeg"), "ends in .svg or .png"),
     ],
 )
 def test_a_fault_is_one_line(
-    place: Place, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], says: str
+    place: Place, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], message: str
 ) -> None:
     assert run(place, *arguments) == 1
     errors = capsys.readouterr().err
-    assert says in errors
+    assert message in errors
     assert errors.count("\n") == 1
 
 

@@ -66,7 +66,7 @@ def test_plans_of_several_gpus(finished: Place, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "message"),
     [
         (("--compute", "T4"), "--compute T4: expected a number such as 7.5"),
         (("--variant", "int4"), "has no variant 'int4'"),
@@ -74,9 +74,9 @@ def test_plans_of_several_gpus(finished: Place, tmp_path: Path) -> None:
     ],
 )
 def test_a_fault_is_one_line(
-    finished: Place, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], says: str
+    finished: Place, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], message: str
 ) -> None:
     assert run(finished, *arguments) == 1
     errors = capsys.readouterr().err
-    assert says in errors
+    assert message in errors
     assert errors.count("\n") == 1

@@ -92,7 +92,7 @@ def build_with_wrong_export(
 
 
 @pytest.mark.parametrize(
-    ("change", "says"),
+    ("change", "message"),
     [(lambda bias: bias + 0.5, "by 0."), (lambda bias: bias * np.nan, "by nan")],
     ids=["off", "NaN"],
 )
@@ -102,7 +102,7 @@ def test_a_spoiled_graph_is_refused(
     monkeypatch: pytest.MonkeyPatch,
     one_line: OneLine,
     change: Callable[[np.ndarray], np.ndarray],
-    says: str,
+    message: str,
 ) -> None:
     shutil.copytree(finished.cache, tmp_path / "cache")
     place = replace(finished, root=tmp_path)
@@ -110,7 +110,7 @@ def test_a_spoiled_graph_is_refused(
     code = build_with_wrong_export(place, monkeypatch, change)
     one_line(
         code,
-        f"task topics: the exported graph differs from Paddle {says}",
+        f"task topics: the exported graph differs from Paddle {message}",
         "(allowed 0.001); nothing was published",
     )
     assert not place.output.exists()

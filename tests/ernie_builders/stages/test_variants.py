@@ -155,7 +155,7 @@ def test_a_build_with_fewer_variants_removes_the_others(built: Place, tmp_path: 
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "message"),
     [
         (("--variants", "fp32,int7"), "--variants: variant 'int7'"),
         (("--variants", "int8"), "fp32 must come first"),
@@ -163,8 +163,8 @@ def test_a_build_with_fewer_variants_removes_the_others(built: Place, tmp_path: 
         (("--variants", "fp32,int8", "--pick", "itn8"), "--pick itn8: task topics builds fp32, int8; or fastest"),
     ],
 )
-def test_faulty_options(place: Place, one_line: Callable[..., str], arguments: tuple[str, ...], says: str) -> None:
-    one_line(place.build(*arguments), says)
+def test_faulty_options(place: Place, one_line: Callable[..., str], arguments: tuple[str, ...], message: str) -> None:
+    one_line(place.build(*arguments), message)
 
 
 def test_word_tables_in_8_bits(finished: Place, tmp_path: Path) -> None:

@@ -253,7 +253,7 @@ def test_a_fault_in_one_process_reaches_the_user(
 
 
 @pytest.mark.parametrize(
-    ("options", "says"),
+    ("options", "message"),
     [
         (["--device", "gpu"], "--device gpu: this PaddlePaddle is built for CPUs"),
         (["--device", "gpu:1", "--devices", "0,1"], "--device gpu:1: this PaddlePaddle is built for CPUs"),
@@ -261,5 +261,5 @@ def test_a_fault_in_one_process_reaches_the_user(
         (["--devices", "0;1"], "--devices 0;1: expected numbers joined by commas, such as 0,1"),
     ],
 )
-def test_missing_devices(place: Place, one_line: Callable[..., str], options: list[str], says: str) -> None:
-    one_line(place.build(*options, "--until", "finetune"), says)
+def test_missing_devices(place: Place, one_line: Callable[..., str], options: list[str], message: str) -> None:
+    one_line(place.build(*options, "--until", "finetune"), message)
