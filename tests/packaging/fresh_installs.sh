@@ -3,7 +3,7 @@
 #
 #   tests/packaging/fresh_installs.sh FOLDER PYTHON...     e.g. /var/tmp/fresh python3.10 python3.12
 #
-# FOLDER is made, and needs 8 GB for each Python. Sizes are of site-packages without pip; the environment of `build`
+# FOLDER is made, and needs 8 GB for each Python. Sizes are of site-packages, without pip and setuptools; the environment of `build`
 # makes the model repository that `serve` serves, `client` asks and `perf` measures.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
@@ -25,11 +25,10 @@ install() { # PYTHON EXTRA
     printf '%-6s %-7s installed in %4d s, %5d MB\n' "$name" "$2" $((end - begin)) "$(size "$env")"
 }
 
-size() { # ENV: MB in site-packages and bin, without pip
+size() { # ENV: MB in site-packages, without what every new environment has
     local packages
     packages=$(echo "$1"/lib/python3.*/site-packages)
-    echo $(($(du -sm --apparent-size "$packages" | cut -f1) + $(du -sm --apparent-size "$1/bin" | cut -f1) \
-        - $(du -sm --apparent-size "$packages/pip" | cut -f1)))
+    du -sk --apparent-size --exclude=pip --exclude=setuptools --exclude=pkg_resources "$packages" | awk '{ print int($1 / 1024 + 0.5) }'
 }
 
 step() { # NAME COMMAND...: runs it in the work folder; its output is shown where it fails

@@ -21,10 +21,10 @@ from ernie_builders.registry.earlier import STEP, drop_unused, leaning_on
 TASKS = ("cluewsc2020", "stsb_zh")
 
 
-@pytest.fixture
-def assets(tmp_path: Path) -> Path:
-    """A copy of some of the assets, the checkpoints as differences from the embedded encoder."""
-    root = tmp_path / "assets"
+@pytest.fixture(scope="module")
+def some_assets(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Some of the assets, the checkpoints as differences from the embedded encoder; writing them takes seconds."""
+    root = tmp_path_factory.mktemp("adopt") / "assets"
     for name in ("encoder", "vocab", *(f"checkpoints/{task}" for task in TASKS)):
         shutil.copytree(ASSETS / name, root / name)
     for task in TASKS:
@@ -38,15 +38,27 @@ def assets(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def new_encoder(tmp_path: Path) -> Path:
+def assets(some_assets: Path, tmp_path: Path) -> Path:
+    """A copy to change."""
+    return Path(shutil.copytree(some_assets, tmp_path / "assets"))
+
+
+@pytest.fixture(scope="module")
+def noisy_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An encoder of the same shape and vocabulary, with other weights."""
     embedded, generator = read_checkpoint(ASSETS / "encoder"), np.random.default_rng(0)
     noisy = {n: v + 0.01 * generator.standard_normal(v.shape, np.float32) for n, v in embedded.weights.items()}
-    folder = tmp_path / "new"
+    folder = tmp_path_factory.mktemp("noisy") / "new"
     write_checkpoint(folder, embedded.config, noisy, embedded.vocabulary, bits=16)
     shutil.copy(ASSETS / "encoder" / "mlm_head.safetensors", folder)
     (folder / "card.json").write_text('{"title": "Another encoder"}')
     return folder
+
+
+@pytest.fixture
+def new_encoder(noisy_encoder: Path, tmp_path: Path) -> Path:
+    """A copy to change."""
+    return Path(shutil.copytree(noisy_encoder, tmp_path / "new"))
 
 
 def bases(root: Path) -> dict[str, Path]:
