@@ -12,11 +12,12 @@ import argparse
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+
+from ernie_runtime.json_types import JsonObject
 
 from .checkpoints.checkpoint import Checkpoint, write_checkpoint
 from .checkpoints.encoder_config import EncoderConfig
-from .checkpoints.weight_formats import to_hugging_face
+from .checkpoints.weight_formats import Weights, to_hugging_face
 from .console import run_command
 from .errors import ConfigError
 from .filesystem import disk_error
@@ -43,14 +44,14 @@ def to_folder(source: Checkpoint, target: Path, form: str, bits: int) -> None:
             )
 
 
-def _named(encoder: dict[str, Any], heads: dict[str, Any]) -> dict[str, Any]:
+def _named(encoder: Weights, heads: Weights) -> Weights:
     named = to_hugging_face({**encoder, **heads})
     if heads:  # the torch classes have the bias under both names
         named["cls.predictions.decoder.bias"] = named["cls.predictions.bias"]
     return named
 
 
-def hugging_face_config(config: EncoderConfig, has_head: bool) -> dict[str, Any]:
+def hugging_face_config(config: EncoderConfig, has_head: bool) -> JsonObject:
     """config.json for transformers' ErnieModel and ErnieForMaskedLM."""
     return {
         "architectures": ["ErnieForMaskedLM" if has_head else "ErnieModel"],

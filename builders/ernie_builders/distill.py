@@ -10,6 +10,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from ernie_runtime.json_types import JsonObject
+
 from .config.schema import parse_table
 from .config.tasks import TASKS_FILE, TaskConfig, TrainConfig, load_tasks
 from .console import run_command, say, seed
@@ -133,7 +135,7 @@ def task_of(name: str, file: Path) -> TaskConfig:
     return tasks[name]
 
 
-def changes(sets: Sequence[str]) -> dict[str, Any]:
+def changes(sets: Sequence[str]) -> JsonObject:
     """The values of --set, by field of TrainConfig; ConfigError for an unknown field."""
     names, values = [field.name for field in fields(TrainConfig)], {}
     for item in sets:

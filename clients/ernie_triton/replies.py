@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
+
+from ernie_runtime.json_types import Json
 
 from .errors import ErnieTritonError, ServerError, ServerUnavailable
 
@@ -24,7 +26,7 @@ _NO_SERVER = (
 class Reply:
     """The answer to one text: `raw` is the RESULT object, `numeric` holds the numeric outputs that were asked for."""
 
-    raw: Mapping[str, Any]
+    raw: Json
     numeric: Mapping[str, np.ndarray] = field(default_factory=dict, compare=False)
     """By name, without the batch dimension: LABEL_ID int64 [1], SCORE float32 [1], EMBEDDING float32 [D]."""
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
+from ernie_runtime.json_types import JsonObject
 from ernie_runtime.names import variant_ensemble
 
 from .errors import ServerError, UnknownTask
@@ -69,7 +69,7 @@ def example_row(task: Task) -> Row | None:
 
 def _task(ensemble: Ensemble, served: Mapping[str, Ensemble]) -> Task | None:
     try:
-        manifest: dict[str, Any] = json.loads(ensemble.manifest)
+        manifest: JsonObject = json.loads(ensemble.manifest)
         name = manifest["task"]
         if name != ensemble.name:
             return None

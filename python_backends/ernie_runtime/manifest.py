@@ -10,9 +10,9 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 from .errors import ManifestError
+from .json_types import Json
 
 SCHEMA = 1
 OVERFLOW = ("window", "truncate")
@@ -81,10 +81,10 @@ class Variant:
     weights: str = ""  # the file with the weights, where the engine's format has two files
     weights_sha256: str = ""
     settings: Mapping[str, str] = field(default_factory=dict)  # parameters of the model in config.pbtxt
-    made: Mapping[str, Any] = field(default_factory=dict)  # how it was made: width, precision, calibration, sensitivity
-    gate: Mapping[str, Any] = field(default_factory=dict)  # the required figures, the measured ones, and the verdict
-    speed: Mapping[str, Any] = field(default_factory=dict)  # measured in the same run as the other variants'
-    batching: Mapping[str, Any] = field(default_factory=dict)  # calibrated: how the Python backends batch it
+    made: Json = field(default_factory=dict)  # how it was made: width, precision, calibration, sensitivity
+    gate: Json = field(default_factory=dict)  # the required figures, the measured ones, and the verdict
+    speed: Json = field(default_factory=dict)  # measured in the same run as the other variants'
+    batching: Json = field(default_factory=dict)  # calibrated: how the Python backends batch it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,8 +102,8 @@ class Manifest:
     variants: tuple[Variant, ...]
     recommended: str
     main_metric: str
-    made_by: Mapping[str, Any] = field(default_factory=dict)
-    options: Mapping[str, Any] = field(default_factory=dict)  # data of the kind: thresholds, slots
+    made_by: Json = field(default_factory=dict)
+    options: Json = field(default_factory=dict)  # data of the kind: thresholds, slots
     examples: tuple[tuple[str, ...], ...] = ()  # items to try the task with, one text per input
     refused: tuple[Variant, ...] = ()  # built and measured, but refused by the gate; their `gate` says why
     schema: int = SCHEMA

@@ -5,8 +5,8 @@ from __future__ import annotations
 import http.client
 import json
 from dataclasses import dataclass
-from typing import Any
 
+from ernie_runtime.json_types import JsonObject
 from ernie_runtime.names import MANIFEST_PARAMETER
 
 
@@ -78,7 +78,7 @@ class Health:
             if config.get("platform") == "ensemble" or MANIFEST_PARAMETER in config.get("parameters", {})
         ]
 
-    def _config(self, model: str) -> dict[str, Any]:
+    def _config(self, model: str) -> JsonObject:
         status, body = self._request("GET", f"/v2/models/{model}/config")
         return dict(json.loads(body)) if status == 200 else {}
 

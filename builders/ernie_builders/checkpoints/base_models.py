@@ -5,10 +5,11 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+
+from ernie_runtime.json_types import Json
 
 from ..config.tasks import ASSETS
 from .encoder_config import EncoderConfig, read_config
@@ -62,7 +63,7 @@ class BaseModel:
     language: str = ""  # zh, en; empty: not known (a local directory)
     size: str = ""  # base, large: rows published for that size are this model's own
     like: tuple[str, ...] = ()  # models or sizes whose figures are used where this one has none, in this order
-    figures: Mapping[str, Any] = field(default_factory=dict)  # published dev figures by preset, in percent
+    figures: Json = field(default_factory=dict)  # published dev figures by preset, in percent
 
     @property
     def parameters(self) -> int:

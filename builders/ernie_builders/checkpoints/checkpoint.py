@@ -6,12 +6,12 @@ In memory, weights are float32 arrays under PaddleNLP's names (`ernie.encoder.la
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+
+from ernie_runtime.json_types import Json
 
 from ..config.tasks import ASSETS
 from ..errors import CheckpointError
@@ -127,7 +127,7 @@ def _check_vocabulary(vocabulary: Path, weights: Weights) -> None:
 
 
 def write_checkpoint(
-    folder: Path, config: EncoderConfig | Mapping[str, Any], weights: Weights, vocabulary: Path, bits: int = 32
+    folder: Path, config: EncoderConfig | Json, weights: Weights, vocabulary: Path, bits: int = 32
 ) -> None:
     """A directory that `read_checkpoint` (and, at 32 bits, PaddleNLP) reads; bits of a weight: 32 or 16.
 
@@ -147,7 +147,7 @@ def write_checkpoint(
 
 def write_compact(
     folder: Path,
-    config: EncoderConfig | Mapping[str, Any],
+    config: EncoderConfig | Json,
     weights: Weights,
     vocabulary: Path,
     step: float,
@@ -175,10 +175,10 @@ def write_compact(
     return delta
 
 
-def write_options(folder: Path, options: Mapping[str, Any]) -> None:
+def write_options(folder: Path, options: Json) -> None:
     """Store what training learnt besides weights with a checkpoint that this project wrote."""
     _write_config(folder, replace(read_config(folder), task_options=options))
 
 
-def _write_config(folder: Path, config: EncoderConfig | Mapping[str, Any]) -> None:
+def _write_config(folder: Path, config: EncoderConfig | Json) -> None:
     write_json(folder / "config.json", config.to_json() if isinstance(config, EncoderConfig) else dict(config))

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
+from ernie_runtime.json_types import Json, JsonObject
 from ernie_runtime.manifest import Evaluation
 
 
@@ -14,14 +13,14 @@ class Verdict:
     """Whether a variant may be published; if not, `reason` has the figure and the limit."""
 
     reason: str = ""
-    figures: Mapping[str, Any] = field(default_factory=dict)
+    figures: Json = field(default_factory=dict)
 
     @property
     def passed(self) -> bool:
         """Whether the variant may be published."""
         return not self.reason
 
-    def to_manifest(self) -> dict[str, Any]:
+    def to_manifest(self) -> JsonObject:
         """As the variant's `gate` in the manifest."""
         return {"passed": self.passed, **({"reason": self.reason} if self.reason else {}), **self.figures}
 

@@ -11,10 +11,10 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from ernie_runtime.json_types import Json, JsonObject
 from ernie_runtime.manifest import Variant
 from ernie_runtime.text.windows import Window
 
@@ -70,7 +70,7 @@ class _Samples:
     model_memory: int = 0
     single_memory: int = 0
 
-    def add(self, batch: int, texts: int, measured: Mapping[str, Any]) -> None:
+    def add(self, batch: int, texts: int, measured: Json) -> None:
         """A round at one batch size, as bench_worker.py answers."""
         self.rates.setdefault(batch, []).append(texts / max(sum(measured["seconds"]), 1e-9))
         self.seconds.setdefault(batch, []).extend(measured["seconds"])
@@ -141,7 +141,7 @@ def texts_measured(windows: Sequence[Window]) -> int:
     return min(len(ends), TEXTS, max(MIN_TEXTS, int(np.searchsorted(ends, WINDOWS, side="right"))))
 
 
-def machine() -> dict[str, Any]:
+def machine() -> JsonObject:
     """The processor, its wide instructions and the number of threads."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text(encoding="utf-8").splitlines() if info.is_file() else []
@@ -180,12 +180,12 @@ class _Worker:
         )
         self._read()
 
-    def ask(self, batch: int, texts: int) -> dict[str, Any]:
+    def ask(self, batch: int, texts: int) -> JsonObject:
         """Measure a round: the seconds of each batch, and memory in bytes."""
         assert self._process.stdin is not None
         self._process.stdin.write(f"{batch} {texts}\n")
         self._process.stdin.flush()
-        answer: dict[str, Any] = json.loads(self._read())
+        answer: JsonObject = json.loads(self._read())
         return answer
 
     def close(self) -> None:

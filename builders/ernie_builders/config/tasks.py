@@ -11,6 +11,7 @@ from typing import Any
 
 import ernie_assets
 from ernie_runtime.errors import ManifestError
+from ernie_runtime.json_types import Json
 from ernie_runtime.kinds import get_kind, kind_names
 from ernie_runtime.manifest import OWN_SPLITS, Label, Limits, Manifest, Variant
 
@@ -98,7 +99,7 @@ class TaskConfig:
     compress: CompressConfig = field(default_factory=CompressConfig)
     serving: ServingConfig = field(default_factory=ServingConfig)
     examples: tuple[tuple[str, ...], ...] = ()  # texts for demos and warm-up, one for each input of the kind
-    options: Mapping[str, Any] = field(default_factory=dict)  # of the kind, as in the manifest
+    options: Json = field(default_factory=dict)  # of the kind, as in the manifest
     transfer: Mapping[str, DataConfig] = field(default_factory=dict)  # further data sets to evaluate on, by name
     pipeline: str = "steps"  # fused: publish TASK_fused too, with all three steps in one process
 
@@ -245,7 +246,7 @@ def read_tasks(path: Path = TASKS_FILE) -> TasksFile:
     return TasksFile(tasks=tasks, faults=faults)
 
 
-def _check_name(name: str, tables: Mapping[str, Any], where: str) -> None:
+def _check_name(name: str, tables: Json, where: str) -> None:
     """No task may have the name of another task's model (T_tokenizer, T_encoder_V, T_fused, T_V, ...)."""
     for other, raw in tables.items():
         if name == other or not name.startswith(f"{other}_"):

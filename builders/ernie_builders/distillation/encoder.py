@@ -7,8 +7,8 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
+from ernie_runtime.json_types import Json
 from ernie_runtime.text.tokenization import ErnieTokenizer
 
 from ..checkpoints.checkpoint import Checkpoint
@@ -55,13 +55,13 @@ class EncoderCard:
     title: str
     teacher: str
     students: Mapping[str, StudentFigures]
-    text: Mapping[str, Any]  # files by name, sequences to train on and held out
+    text: Json  # files by name, sequences to train on and held out
     tokens_seen: int
     training_seconds: int
-    settings: Mapping[str, Any]
+    settings: Json
 
     @classmethod
-    def from_json(cls, saved: Mapping[str, Any]) -> EncoderCard:
+    def from_json(cls, saved: Json) -> EncoderCard:
         """What card.json holds."""
         students = {name: StudentFigures(**figures) for name, figures in saved["students"].items()}
         return cls(**{**saved, "students": students})

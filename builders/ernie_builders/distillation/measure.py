@@ -7,7 +7,8 @@ import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+
+from ernie_runtime.json_types import Json
 
 from ..config.tasks import TaskConfig
 from ..console import say
@@ -41,7 +42,7 @@ class Measurement:
     labelled: int = 5000  # training rows whose labels are used
     texts: int = 50_000  # training rows whose text the teacher labels
     steps: int = 1000  # of every fine-tuning and task distillation
-    train: Mapping[str, Any] = field(default_factory=dict)  # fields of TrainConfig
+    train: Json = field(default_factory=dict)  # fields of TrainConfig
     recipe: Recipe = field(default_factory=Recipe)  # of the task-agnostic distillation
     cache: Path = Path("build")
     seed: int = 0

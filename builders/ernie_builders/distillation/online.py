@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from ernie_runtime.json_types import Json, JsonObject
+
 from ..checkpoints.checkpoint import Checkpoint, write_checkpoint
 from ..console import say
 from ..errors import ConfigError
@@ -163,7 +165,7 @@ class EncoderDistiller(Work):
         """What a saved state holds, of all students."""
         return {f"{student.name}.{name}": part for student in self.students for name, part in student.parts().items()}
 
-    def progress_json(self) -> dict[str, Any]:
+    def progress_json(self) -> JsonObject:
         """As JSON data."""
         progress = self.progress
         return {
@@ -173,7 +175,7 @@ class EncoderDistiller(Work):
             "sums": progress.sums,
         }
 
-    def restore_progress(self, saved: Mapping[str, Any]) -> None:
+    def restore_progress(self, saved: Json) -> None:
         """`workplace` has checked already that the settings are the same."""
         self.progress = DistillationProgress(
             step=saved["done"], seconds=saved["seconds"], since_log=saved["since_log"], sums=saved["sums"]

@@ -9,9 +9,10 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+
+from ernie_runtime.json_types import Json
 
 from ..console import say
 from ..errors import ConfigError
@@ -25,7 +26,7 @@ def fingerprint(weights: Mapping[str, np.ndarray]) -> str:
     return key_of({name: hashlib.sha256(value.tobytes()).hexdigest() for name, value in sorted(weights.items())})
 
 
-def finished(output: Path, settings: Mapping[str, Any]) -> bool:
+def finished(output: Path, settings: Json) -> bool:
     """Whether OUTPUT already holds the result of these settings; ConfigError if it holds anything else."""
     if not output.exists():
         return False
@@ -45,7 +46,7 @@ def partial_of(output: Path) -> Path:
 
 
 @contextmanager
-def workplace(output: Path, settings: Mapping[str, Any]) -> Iterator[Path]:
+def workplace(output: Path, settings: Json) -> Iterator[Path]:
     """The folder to work in, locked, with what an interrupted run with the same settings left in it.
 
     ConfigError if it holds a run with other settings, or another process works in it.
@@ -77,7 +78,7 @@ def workplace(output: Path, settings: Mapping[str, Any]) -> Iterator[Path]:
         yield folder
 
 
-def leave(folder: Path, output: Path, card: Mapping[str, Any]) -> None:
+def leave(folder: Path, output: Path, card: Json) -> None:
     """Move a finished result to OUTPUT, with its card, in one step."""
     write_json(folder / CARD, card)
     put_in_place(folder, output)

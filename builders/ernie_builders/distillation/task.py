@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from ernie_runtime.json_types import Json, JsonObject
 from ernie_runtime.kinds import get_kind
 from ernie_runtime.manifest import Manifest
 from ernie_runtime.steps.pipeline import Pipeline
@@ -59,7 +60,7 @@ class TaskCard:
 
     title: str
     task: str
-    teacher: Mapping[str, Any] | None  # `name`, and its dev metrics by their names; None: labels alone
+    teacher: Json | None  # `name`, and its dev metrics by their names; None: labels alone
     parameters: int
     texts: int
     labelled_rows: int
@@ -69,7 +70,7 @@ class TaskCard:
     training_seconds: int
     metrics: Mapping[str, float]  # on the dev rows, in percent
     main_metric: str
-    settings: Mapping[str, Any]
+    settings: Json
 
     @property
     def figure(self) -> float:
@@ -133,7 +134,7 @@ def labelled_rows(run: TaskRun, manifest: Manifest, split: str) -> list[Example]
     return rows[: run.rows or None] if split == "train" else rows
 
 
-def settings_of(run: TaskRun, teacher: Checkpoint | None, student: Checkpoint) -> dict[str, Any]:
+def settings_of(run: TaskRun, teacher: Checkpoint | None, student: Checkpoint) -> JsonObject:
     """Everything that decides the result, as JSON data."""
     task, splits = run.task, ("train", "dev") if run.labelled else ("dev",)
     return {

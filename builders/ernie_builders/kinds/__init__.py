@@ -10,10 +10,11 @@ import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Union
+from typing import TYPE_CHECKING, Union
 
 import numpy as np
 
+from ernie_runtime.json_types import JsonObject
 from ernie_runtime.kinds import Answer
 from ernie_runtime.manifest import Manifest
 from ernie_runtime.steps.pipeline import Pipeline
@@ -104,7 +105,7 @@ class BuilderKind(ABC):
 
     def learn(
         self, manifest: Manifest, train: Sequence[Example], dev: Sequence[Example], pipeline: Callable[[], Pipeline]
-    ) -> dict[str, Any]:
+    ) -> JsonObject:
         """Options of the manifest that are learnt from data (thresholds, normal forms), as JSON data.
 
         Called once, after fine-tuning; the result is stored with the checkpoint. `pipeline()` serves the trained model.
@@ -126,7 +127,7 @@ class BuilderKind(ABC):
         return []
 
     @abstractmethod
-    def wrong(self, example: Example, answer: Answer | str, manifest: Manifest) -> dict[str, Any] | None:
+    def wrong(self, example: Example, answer: Answer | str, manifest: Manifest) -> JsonObject | None:
         """A row for the file of wrong predictions, as JSON data; None where the answer is right."""
 
 

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ernie_runtime.json_types import JsonObject
 from ernie_runtime.kinds import Answer
 from ernie_runtime.kinds.embedding import unit
 from ernie_runtime.manifest import Manifest
@@ -68,7 +69,7 @@ class EmbeddingBuilder(SimilarityBuilder):
         answered = [None if missing else float(cosine) for missing, cosine in zip(unanswered, cosines, strict=True)]
         return pair_metrics(answered, [label_of(example) for example in examples[::2]])
 
-    def wrong(self, example: Example, answer: Answer | str, manifest: Manifest) -> dict[str, Any] | None:
+    def wrong(self, example: Example, answer: Answer | str, manifest: Manifest) -> JsonObject | None:
         """Only texts without a vector: a vector by itself is neither right nor wrong."""
         return {"text": example.texts[0], "error": answer} if isinstance(answer, str) else None
 

@@ -6,8 +6,9 @@ Metric: accuracy of the best token and of the best five on masked held-out text 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from ernie_runtime.json_types import JsonObject
 from ernie_runtime.kinds import Answer, get_kind
 from ernie_runtime.kinds.fill_mask import MASK, options_of
 from ernie_runtime.manifest import Manifest
@@ -61,7 +62,7 @@ class FillMaskBuilder(BuilderKind):
 
     def learn(
         self, manifest: Manifest, train: Sequence[Example], dev: Sequence[Example], pipeline: Callable[[], Pipeline]
-    ) -> dict[str, Any]:
+    ) -> JsonObject:
         """The vocabulary: the encoder gives ids, the postprocessor must answer with tokens."""
         tokenizer = pipeline().tokenizer
         return options_of([tokenizer.token(id) for id in range(tokenizer.vocab_size)])
@@ -81,7 +82,7 @@ class FillMaskBuilder(BuilderKind):
             "top5": round(100 * among_top / max(masks, 1), 3),
         }
 
-    def wrong(self, example: Example, answer: Answer | str, manifest: Manifest) -> dict[str, Any] | None:
+    def wrong(self, example: Example, answer: Answer | str, manifest: Manifest) -> JsonObject | None:
         """The masked text, the tokens that stood there, the best answers."""
         if isinstance(answer, str):
             return {"text": example.texts[0], "expected": example.target, "error": answer}

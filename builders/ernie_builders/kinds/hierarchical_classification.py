@@ -5,10 +5,11 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ernie_runtime.json_types import JsonObject
 from ernie_runtime.kinds import Answer
 from ernie_runtime.kinds.hierarchical_classification import tree_of
 from ernie_runtime.manifest import Manifest
@@ -96,7 +97,7 @@ class HierarchicalClassificationBuilder(BuilderKind):
 
     def learn(
         self, manifest: Manifest, train: Sequence[Example], dev: Sequence[Example], pipeline: Callable[[], Pipeline]
-    ) -> dict[str, Any]:
+    ) -> JsonObject:
         """`thresholds` of labels by name, fitted on dev, and `threshold_choice`: how they were chosen.
 
         Its `held_out_micro_f1` is the figure of each scheme on texts that it was not fitted on, while the dev figure is
@@ -156,7 +157,7 @@ class HierarchicalClassificationBuilder(BuilderKind):
             for label, level, in_data, in_answers, in_both in zip(manifest.labels, levels, *counts, strict=True)
         ]
 
-    def wrong(self, example: Example, answer: Answer | str, manifest: Manifest) -> dict[str, Any] | None:
+    def wrong(self, example: Example, answer: Answer | str, manifest: Manifest) -> JsonObject | None:
         """Text, missed and invented labels."""
         text = example.texts[0]
         if isinstance(answer, str):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ernie_runtime.json_types import JsonObject
 from ernie_runtime.kinds import Answer
 from ernie_runtime.kinds.intent_slots import slot_tags
 from ernie_runtime.manifest import Manifest
@@ -79,7 +80,7 @@ class IntentSlotsBuilder(BuilderKind):
 
     def learn(
         self, manifest: Manifest, train: Sequence[Example], dev: Sequence[Example], pipeline: Callable[[], Pipeline]
-    ) -> dict[str, Any]:
+    ) -> JsonObject:
         """options.values: the normal forms that training text gives to slots; options.slots_of: each intent's slots."""
         del manifest, dev, pipeline
         learnt = {"values": learn_values(train), "slots_of": learn_slots_of(train)}
@@ -111,14 +112,14 @@ class IntentSlotsBuilder(BuilderKind):
             **span_metrics(expected_spans, predicted_spans),
         }
 
-    def wrong(self, example: Example, answer: Answer | str, manifest: Manifest) -> dict[str, Any] | None:
+    def wrong(self, example: Example, answer: Answer | str, manifest: Manifest) -> JsonObject | None:
         """The text, the intents where they differ, missed and invented slots."""
         text = example.texts[0]
         if isinstance(answer, str):
             return {"text": text, "error": answer}
         expected, predicted = expected_slots(example), predicted_slots(answer)
         intent = _intent(answer, manifest)
-        row: dict[str, Any] = {"text": text}
+        row: JsonObject = {"text": text}
         if intent != example.target["intent"]:
             row |= {"expected": example.target["intent"], "predicted": intent, "score": answer.result["score"]}
         if set(expected) != set(predicted):
@@ -172,7 +173,7 @@ def _intent(answer: Answer, manifest: Manifest) -> str:
     return manifest.labels[int(answer.numeric["LABEL_ID"])].id
 
 
-def _rows(slots: Mapping[Span, str], text: str) -> list[dict[str, Any]]:
+def _rows(slots: Mapping[Span, str], text: str) -> list[JsonObject]:
     return [
         {"slot": slot, "text": text[start:end], "value": value, "start": start, "end": end}
         for (start, end, slot), value in sorted(slots.items())

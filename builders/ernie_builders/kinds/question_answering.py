@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ernie_runtime.json_types import JsonObject
 from ernie_runtime.kinds import Answer
 from ernie_runtime.manifest import Manifest
 from ernie_runtime.text.windows import Document, Window
@@ -117,7 +118,7 @@ class QuestionAnsweringBuilder(BuilderKind):
         overlap = sum(f1(text, references) if references else _is_exact(text, references) for text, references in pairs)
         return {"em": round(100 * exact / count, 3), "f1": round(100 * overlap / count, 3)}
 
-    def wrong(self, example: Example, answer: Answer | str, manifest: Manifest) -> dict[str, Any] | None:
+    def wrong(self, example: Example, answer: Answer | str, manifest: Manifest) -> JsonObject | None:
         """The question, its references and the answer, where that is not an exact match."""
         predicted, references = _best_answer(answer), _references(example)
         if not isinstance(answer, str) and _is_exact(predicted, references):

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from ernie_runtime.errors import InvalidItem
+from ernie_runtime.json_types import JsonObject
 from ernie_runtime.kinds import Answer
 from ernie_runtime.kinds.ranking import MAX_CANDIDATES, read_candidates
 from ernie_runtime.manifest import Manifest
@@ -70,7 +70,7 @@ class RankingBuilder(SequenceClassificationBuilder):
         """None: candidates are ranked, not classified."""
         return []
 
-    def wrong(self, example: Example, answer: Answer | str, manifest: Manifest) -> dict[str, Any] | None:
+    def wrong(self, example: Example, answer: Answer | str, manifest: Manifest) -> JsonObject | None:
         """The query, the relevant candidates, the one ranked first, and the rank of the best relevant one."""
         candidates = json.loads(example.texts[1])
         row = {"query": example.texts[0], "expected": [candidates[index] for index in example.target]}

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ernie_runtime.json_types import JsonObject
 from ernie_runtime.kinds import Answer
 from ernie_runtime.manifest import Manifest
 from ernie_runtime.text.windows import Window
@@ -83,7 +84,7 @@ class SequenceClassificationBuilder(BuilderKind):
             for label in manifest.labels
         ]
 
-    def wrong(self, example: Example, answer: Answer | str, manifest: Manifest) -> dict[str, Any] | None:
+    def wrong(self, example: Example, answer: Answer | str, manifest: Manifest) -> JsonObject | None:
         """The text, the expected and the predicted label."""
         if isinstance(answer, str):
             return {"text": texts_of(example), "expected": example.target, "error": answer}

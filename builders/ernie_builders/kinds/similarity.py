@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ernie_runtime.json_types import JsonObject
 from ernie_runtime.kinds import Answer
 from ernie_runtime.kinds.similarity import FIRST
 from ernie_runtime.manifest import Manifest
@@ -80,7 +81,7 @@ class SimilarityBuilder(BuilderKind):
         cosines = [None if isinstance(answer, str) else float(answer.numeric["SCORE"]) for answer in answers]
         return pair_metrics(cosines, [label_of(example) for example in examples])
 
-    def wrong(self, example: Example, answer: Answer | str, manifest: Manifest) -> dict[str, Any] | None:
+    def wrong(self, example: Example, answer: Answer | str, manifest: Manifest) -> JsonObject | None:
         """Both texts, the label on a scale from 0 to 1 and the cosine, where these two differ much."""
         texts = list(example.texts)
         expected = label_of(example) / manifest.options.get("max_score", 1)

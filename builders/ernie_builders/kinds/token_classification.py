@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ernie_runtime.json_types import JsonObject
 from ernie_runtime.kinds import Answer
 from ernie_runtime.manifest import Manifest
 from ernie_runtime.text.bio import TagSet
@@ -114,7 +115,7 @@ class TokenClassificationBuilder(BuilderKind):
         """`span_metrics` of the entities."""
         return span_metrics([_expected(example) for example in examples], [_predicted(answer) for answer in answers])
 
-    def wrong(self, example: Example, answer: Answer | str, manifest: Manifest) -> dict[str, Any] | None:
+    def wrong(self, example: Example, answer: Answer | str, manifest: Manifest) -> JsonObject | None:
         """The text, missed and invented entities."""
         text = example.texts[0]
         if isinstance(answer, str):
@@ -139,7 +140,7 @@ def _predicted(answer: Answer | str) -> set[Span]:
     return {(entity["start"], entity["end"], entity["label"]) for entity in answer.result["entities"]}
 
 
-def _rows(spans: set[Span], text: str) -> list[dict[str, Any]]:
+def _rows(spans: set[Span], text: str) -> list[JsonObject]:
     return [{"label": kind, "text": text[start:end], "start": start, "end": end} for start, end, kind in sorted(spans)]
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from ernie_runtime.json_types import Json, JsonObject
 from ernie_runtime.kinds import kind_names
 from ernie_runtime.manifest import Label, Limits
 
@@ -72,7 +73,7 @@ def entry_toml(task: TaskConfig) -> Iterator[str]:
     yield f"base_model = {_value(task.base_model)}"
     if task.labels:
         yield f"labels = {_value([label.id for label in task.labels])}"
-    tables: Mapping[str, Mapping[str, Any]] = {
+    tables: Mapping[str, Json] = {
         "limits": {"max_length": task.limits.max_length, "doc_stride": task.limits.doc_stride},
         "data": {name: getattr(task.data, name) for name in ("format", "folder", "train", "dev", "fields")},
         "options": task.options,
@@ -83,7 +84,7 @@ def entry_toml(task: TaskConfig) -> Iterator[str]:
         yield from (f"{key} = {_value(value)}" for key, value in table.items())
 
 
-def _changed(train: TrainConfig) -> dict[str, Any]:
+def _changed(train: TrainConfig) -> JsonObject:
     """Fields that are not at their defaults, and those that every entry has."""
     always, defaults = ("epochs", "batch_size", "learning_rate"), vars(TrainConfig())
     return {name: value for name, value in vars(train).items() if name in always or value != defaults[name]}

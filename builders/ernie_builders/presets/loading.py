@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+from ernie_runtime.json_types import Json
 
 from ..checkpoints.base_models import BaseModel, did_you_mean
 from ..config.schema import parse_table
@@ -90,7 +92,7 @@ def _missing(where: str) -> Iterator[None]:
         raise ConfigError(f"{where}: {error if not isinstance(error, KeyError) else f'{error} is missing'}") from None
 
 
-def _parse_preset(raw: Mapping[str, Any], shared: Mapping[str, Any], where: str) -> Preset:
+def _parse_preset(raw: Json, shared: Json, where: str) -> Preset:
     preset = parse_table(Preset, {**raw, "train": {**shared, **raw.get("train", {})}}, where)
     if preset.language not in LANGUAGES:
         raise ConfigError(f"{where}.language: {preset.language!r} is none of {', '.join(LANGUAGES)}")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+
+from ernie_runtime.json_types import Json
 
 from ..checkpoints.base_models import (
     EMBEDDED,
@@ -35,7 +36,7 @@ class Entry:
     train: str
     dev: str
     fields: Mapping[str, str] = field(default_factory=dict)
-    options: Mapping[str, Any] = field(default_factory=dict)  # "hidden" stands for the base model's hidden size
+    options: Json = field(default_factory=dict)  # "hidden" stands for the base model's hidden size
     remark: str = ""  # what must be done to the files first
 
 
@@ -50,11 +51,11 @@ class Preset:
     source: str  # a key of [sources]
     metric: str  # of the published dev figures
     max_length: int  # tokens
-    train: Mapping[str, Any]  # fields of TrainConfig, for all models
-    by: Mapping[str, Mapping[str, Any]]  # model or size -> a row: fields of TrainConfig and ROW_FIELDS
+    train: Json  # fields of TrainConfig, for all models
+    by: Mapping[str, Json]  # model or size -> a row: fields of TrainConfig and ROW_FIELDS
     doc_stride: int = 0  # tokens; 0: none published
     seed: int = 0  # 0: none published
-    options: Mapping[str, Any] = field(default_factory=dict)  # of the kind
+    options: Json = field(default_factory=dict)  # of the kind
     tasks: tuple[str, ...] = ()  # what it is for
     notes: tuple[str, ...] = ()  # what is published besides and is no field of TrainConfig
     entry: Entry | None = None
@@ -68,7 +69,7 @@ class Choice:
     model: BaseModel
     row: str  # the key of `by` that the values are from
     exact: bool  # they are published for this very model
-    train: Mapping[str, Any]  # fields of TrainConfig
+    train: Json  # fields of TrainConfig
     max_length: int  # tokens
     source: str  # where they are published
 
@@ -101,7 +102,7 @@ class ShippedPreset:
     """The table [shipped] of presets.toml: which checkpoints ship and can be trained again with `--preset shipped`."""
 
     tasks: tuple[str, ...] = ()  # in the order of training: a task comes after the one whose checkpoint it starts from
-    train: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # task -> fields of TrainConfig
+    train: Mapping[str, Json] = field(default_factory=dict)  # task -> fields of TrainConfig
 
     def apply(self, task: TaskConfig) -> TaskConfig:
         """The task with the table's changes to its hyperparameters."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+
+from ernie_runtime.json_types import JsonObject
 
 from ..errors import ConfigError
 
@@ -101,11 +102,11 @@ class PretrainConfig:
                 return number
         return len(self.lengths) - 1
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """As JSON data."""
         return asdict(self)
 
-    def difference(self, other: dict[str, Any]) -> str:
+    def difference(self, other: JsonObject) -> str:
         """The first setting in which another run's JSON differs: `learning_rate 0.001, here 0.0005`; empty if none."""
         settings = {
             **asdict(self),

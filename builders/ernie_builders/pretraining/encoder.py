@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from ernie_runtime.json_types import Json, JsonObject
 
 from ..checkpoints.base_models import folder_of
 from ..checkpoints.checkpoint import write_checkpoint
@@ -54,7 +55,7 @@ def save_encoder(trainer: Pretrainer, about: About, vocabulary: Path, bits: int)
     plot(output, f"{card['shape']}, step {card['steps']:,}")
 
 
-def make_card(trainer: Pretrainer, about: About, encoder: Weights) -> dict[str, Any]:
+def make_card(trainer: Pretrainer, about: About, encoder: Weights) -> JsonObject:
     """Where the encoder comes from: settings, text, progress, held-out figures, hardware."""
     job, progress = trainer.job, trainer.progress
     config, evaluations = job.config, [row for row in read_rows(job.output / LOG) if "held_loss" in row]
@@ -88,7 +89,7 @@ def make_card(trainer: Pretrainer, about: About, encoder: Weights) -> dict[str, 
     }
 
 
-def runs_before(where: str) -> list[dict[str, Any]]:
+def runs_before(where: str) -> list[JsonObject]:
     """The runs that made the initial weights, from the card beside them, in order."""
     folder = folder_of(where)
     path = None if folder is None else folder / CARD
@@ -115,7 +116,7 @@ def hardware(paddle: Any, device: str, ranks: int) -> str:
     return f"CPU {model}, {os.environ.get('OMP_NUM_THREADS', '1')} threads, {ranks} process{'es' * (ranks > 1)}"
 
 
-def readme(card: Mapping[str, Any]) -> str:
+def readme(card: Json) -> str:
     """The card as a Markdown page."""
     rows = [
         ("shape", f"ERNIE: {card['shape']}; {card['parameters'] / 1e6:.2f} million parameters"),

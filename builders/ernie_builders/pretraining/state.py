@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+
+from ernie_runtime.json_types import Json, JsonObject
 
 from ..errors import ConfigError
 from ..training.loop import Progress
@@ -23,12 +23,12 @@ class PretrainingProgress(Progress):
     cursor: Cursor = field(default_factory=Cursor)
     sums: dict[str, float] = field(default_factory=dict)  # of figures, since the last row of the log
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """As JSON data."""
         return asdict(self)
 
     @classmethod
-    def from_json(cls, saved: Mapping[str, Any]) -> PretrainingProgress:
+    def from_json(cls, saved: Json) -> PretrainingProgress:
         """What `to_json` gave."""
         return cls(**{**saved, "cursor": Cursor(**saved["cursor"])})
 

@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ernie_runtime.json_types import Json, JsonObject
 from ernie_runtime.text.tokenization import ErnieTokenizer
 
 from ..checkpoints.checkpoint import Checkpoint
@@ -190,12 +191,12 @@ class Pretrainer(Work):
         """What a saved state holds."""
         return {"model.pdparams": self.model, **self.optimizer.parts(".pdparams")}
 
-    def progress_json(self) -> dict[str, Any]:
+    def progress_json(self) -> JsonObject:
         """With the settings that only a run with the same ones may resume."""
         settings = {**self.job.config.to_json(), "fingerprint": self.job.fingerprint, "ranks": self.ranks.count}
         return {"progress": self.progress.to_json(), "settings": settings}
 
-    def restore_progress(self, saved: Mapping[str, Any]) -> None:
+    def restore_progress(self, saved: Json) -> None:
         """ConfigError if the saved run had other settings, text or devices."""
         settings = saved["settings"]
         difference = self.job.config.difference(settings)

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ernie_runtime.json_types import JsonObject
+
 from ..errors import DataError
 
 
@@ -44,7 +46,7 @@ def lines(path: Path) -> Iterator[tuple[int, str]]:
             ) from None
 
 
-def json_rows(path: Path, fields: str) -> Iterator[tuple[int, dict[str, Any]]]:
+def json_rows(path: Path, fields: str) -> Iterator[tuple[int, JsonObject]]:
     """(line number from 1, JSON object) of each line that is not blank; DataError where a line is not an object.
 
     fields: the names that an object should have, for the message.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+
+from ernie_runtime.json_types import Json
 
 from ..errors import DataError
 from . import Example, check_text, json_rows
@@ -54,7 +55,7 @@ def read(path: Path, columns: Mapping[str, str], split: str = "") -> Iterator[Ex
         yield Example((marked,), row["label"], number)
 
 
-def _fault(row: Mapping[str, Any]) -> str | None:
+def _fault(row: Json) -> str | None:
     """Why a row does not have this format, or None."""
     for name, expected in (("text", str), ("label", str), ("target", dict)):
         if not isinstance(row.get(name), expected):

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from ernie_runtime.json_types import Json, JsonObject
+
 from ..errors import DataError
 from . import Example, check_text, lines
 
@@ -75,7 +77,7 @@ def _text(value: Any, name: str, location: str) -> str:
     return text
 
 
-def _answers(question: Mapping[str, Any], location: str) -> list[Any]:
+def _answers(question: Json, location: str) -> list[Any]:
     """The question's answers; none where it is marked as impossible to answer."""
     answers = question.get("answers")
     if question.get("is_impossible") is True:
@@ -85,7 +87,7 @@ def _answers(question: Mapping[str, Any], location: str) -> list[Any]:
     return answers
 
 
-def _answer(answer: Any, context: str, location: str) -> dict[str, Any]:
+def _answer(answer: Any, context: str, location: str) -> JsonObject:
     """{"text", "start"} of one reference, with its start corrected by up to MAX_DRIFT characters."""
     text = _text(answer, "text", f"{location}: an answer")
     start = answer.get("answer_start")

@@ -12,11 +12,11 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from ernie_runtime.engines import ENGINES, Engine, load_engine
+from ernie_runtime.json_types import JsonObject
 from ernie_runtime.manifest import Variant
 from ernie_runtime.names import INPUT_IDS, TOKEN_TYPE_IDS
 from ernie_runtime.steps.batching import ON_CPU, Batching
@@ -57,7 +57,7 @@ class Calibration:
         return {**asdict(self.batching), THREADS: self.threads, **measured}
 
 
-def batching_of(variant: Variant, folder: Path, lengths: Mapping[str, int], serving: ServingConfig) -> dict[str, Any]:
+def batching_of(variant: Variant, folder: Path, lengths: Mapping[str, int], serving: ServingConfig) -> JsonObject:
     """A variant's `batching`: how the stand-ins run it, calibrated unless the tasks file sets it.
 
     folder: holds the variant's file. lengths: see `buckets.histogram`.

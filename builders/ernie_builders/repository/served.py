@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ernie_runtime.json_types import Json
 from ernie_runtime.kinds import get_kind
 from ernie_runtime.manifest import Manifest
 from ernie_runtime.names import RESULT, variant_ensemble
@@ -116,7 +117,7 @@ def compare_answers(offline: Sequence[Any], served: Sequence[Any], dynamic: bool
         for i, (ours, theirs) in enumerate(zip(offline, served, strict=True))
         if not alike(_answer(ours), _answer(theirs), tolerance)
     ]
-    figures: Mapping[str, Any] = {"served_texts": len(offline), "served_different": len(different)}
+    figures: Json = {"served_texts": len(offline), "served_different": len(different)}
     if len(different) > may_differ * len(offline):
         first = different[0]
         return Verdict(

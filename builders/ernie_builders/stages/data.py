@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from ernie_runtime.json_types import JsonObject
 from ernie_runtime.kinds import get_kind
 from ernie_runtime.manifest import Manifest
 from ernie_runtime.text.tokenization import ErnieTokenizer
@@ -27,7 +27,7 @@ from .stage import Finished, Output, Stage
 FORMAT = 1  # raise it when the same files are read in another way
 
 
-def inputs(context: Context, finished: Finished) -> dict[str, Any]:
+def inputs(context: Context, finished: Finished) -> JsonObject:
     """The files' bytes, how they are read, the labels, the vocabulary."""
     data = context.task.data
     files = {split: sha256_of(path) for split, path in _files(context).items()}

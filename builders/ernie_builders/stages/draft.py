@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
+from ernie_runtime.json_types import Json, JsonObject
 from ernie_runtime.manifest import Manifest, Variant
 from ernie_runtime.text.tokenization import ErnieTokenizer
 
@@ -20,12 +20,12 @@ from .stage import Output
 BEST = "best"  # the checkpoint in the folder of a stage that trains
 
 
-def changed_fields(config: Any) -> dict[str, Any]:
+def changed_fields(config: Any) -> JsonObject:
     """A dataclass's fields that are not at their defaults, so that a new hyperparameter does not change old keys."""
     return {f.name: value for f in fields(config) if (value := getattr(config, f.name)) != f.default}
 
 
-def draft_manifest(task: TaskConfig, tokenizer: ErnieTokenizer, learnt: Mapping[str, Any] | None = None) -> Manifest:
+def draft_manifest(task: TaskConfig, tokenizer: ErnieTokenizer, learnt: Json | None = None) -> Manifest:
     """Version 0 with one placeholder variant; learnt: options from training (`BuilderKind.learn`)."""
     return Manifest(
         task=task.name,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
-from typing import Any
 
+from ernie_runtime.json_types import JsonObject
 from ernie_runtime.steps.pipeline import Pipeline
 from ernie_runtime.text.tokenization import ErnieTokenizer
 
@@ -25,7 +25,7 @@ from .stage import Finished, Stage
 WRONG, CLASSES = "wrong.jsonl", "classes.tsv"
 
 
-def inputs(context: Context, finished: Finished) -> dict[str, Any]:
+def inputs(context: Context, finished: Finished) -> JsonObject:
     """The exported model, the dev texts and how they are cut into windows."""
     return {
         "export": finished.exported.key,

@@ -12,12 +12,13 @@ import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ernie_runtime.engines import Engine, load_engine
 from ernie_runtime.engines.ort import OrtEngine
+from ernie_runtime.json_types import JsonObject
 from ernie_runtime.kinds import TensorSpec, get_kind
 from ernie_runtime.manifest import Manifest
 from ernie_runtime.steps.batching import run_rows
@@ -46,7 +47,7 @@ CHECK_TEXTS = 128
 OPSET = 17
 
 
-def inputs(context: Context, finished: Finished) -> dict[str, Any]:
+def inputs(context: Context, finished: Finished) -> JsonObject:
     """The fine-tuned checkpoint and the texts that the export is checked on."""
     return {
         "checkpoint": finished.fine_tuned.key,

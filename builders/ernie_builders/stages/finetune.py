@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from ernie_runtime.json_types import JsonObject
 from ernie_runtime.manifest import Manifest
 from ernie_runtime.steps.pipeline import Pipeline
 from ernie_runtime.text.tokenization import ErnieTokenizer
@@ -28,7 +29,7 @@ from .stage import Finished, Output, Stage
 FORMAT = 1  # raise it when the same hyperparameters train in another way
 
 
-def inputs(context: Context, finished: Finished) -> dict[str, Any]:
+def inputs(context: Context, finished: Finished) -> JsonObject:
     """The weights to start from, the data and the hyperparameters; of a fine-tuned checkpoint the weights alone."""
     kind = get_builder_kind(context.task.kind)
     start = key_of({name: _fingerprint(value) for name, value in sorted(context.source.weights.items())})

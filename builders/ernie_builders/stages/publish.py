@@ -6,9 +6,9 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 from ernie_runtime.errors import ManifestError
+from ernie_runtime.json_types import JsonObject
 from ernie_runtime.kinds import get_kind
 from ernie_runtime.manifest import Manifest
 from ernie_runtime.repository import newest_version, task_manifest, versions
@@ -32,7 +32,7 @@ from .variants.verdicts import passed, variant_of, with_variants, with_verdict
 MAX_TEXTS_CUT = 1000  # dev texts that are cut into windows, for the histogram of their lengths
 
 
-def inputs(context: Context, finished: Finished) -> dict[str, Any]:
+def inputs(context: Context, finished: Finished) -> JsonObject:
     """All that ends up in the repository, and which repository."""
     return {"build": _build_key(context, finished), "output": str(context.output.resolve())}
 
@@ -119,7 +119,7 @@ def _publish(context: Context, finished: Finished) -> Published:
     )
 
 
-def _made_by(context: Context, finished: Finished) -> dict[str, Any]:
+def _made_by(context: Context, finished: Finished) -> JsonObject:
     """How the models were made, for their manifests."""
     task = context.task
     return {

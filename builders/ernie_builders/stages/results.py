@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import Any, TypeVar
 
+from ernie_runtime.json_types import Json, JsonObject
 from ernie_runtime.manifest import Evaluation
 
 R = TypeVar("R", bound="Result")
@@ -16,12 +17,12 @@ BY = "this build, through the serving code"
 class Result:
     """Base of the results. In JSON each field has its own name; a field at its default is left out."""
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """JSON data that `from_json` reads back."""
         return _changed(self)
 
     @classmethod
-    def from_json(cls: type[R], raw: Mapping[str, Any]) -> R:
+    def from_json(cls: type[R], raw: Json) -> R:
         """The result of a finished stage; unknown keys are ignored."""
         return cls(**_known(cls, raw))
 
@@ -50,12 +51,12 @@ class DataRead(Result):
         """Number of rows; 0 if there is no such split."""
         return self.splits[split].rows if split in self.splits else 0
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Split -> figures."""
         return {name: _changed(figures) for name, figures in self.splits.items()}
 
     @classmethod
-    def from_json(cls, raw: Mapping[str, Any]) -> DataRead:
+    def from_json(cls, raw: Json) -> DataRead:
         """From what `to_json` writes."""
         return cls(splits={name: SplitFigures(**_known(SplitFigures, figures)) for name, figures in raw.items()})
 
@@ -74,14 +75,14 @@ class FineTuned(Result):
     seconds: int = 0  # of training
     weights: int = 0  # number of weights, of a variant that was distilled
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Metrics are beside the other fields, and `source` is called `from`."""
         raw = _changed(self)
         metrics, source = raw.pop("metrics", {}), raw.pop("source", "")
         return {**({"from": source} if source else {}), **metrics, **raw}
 
     @classmethod
-    def from_json(cls, raw: Mapping[str, Any]) -> FineTuned:
+    def from_json(cls, raw: Json) -> FineTuned:
         """From what `to_json` writes; keys that are no fields are metrics."""
         names = {f.name for f in fields(cls)} - {"metrics", "source"}
         metrics = {name: value for name, value in raw.items() if name not in names and name != "from"}
@@ -102,7 +103,7 @@ class Exported(Result):
     settings: Mapping[str, str] = field(default_factory=dict)  # parameters of the engine
     weights: str = ""  # file beside the graph, where the format has two
     weights_sha256: str = ""
-    made: Mapping[str, Any] = field(default_factory=dict)  # how a variant was made, as in its manifest
+    made: Json = field(default_factory=dict)  # how a variant was made, as in its manifest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,7 +146,7 @@ class Evaluated(Result):
         return [Evaluation(split=name, rows=rows, metrics=metrics, by=by) for name, (rows, metrics) in sets.items()]
 
     @classmethod
-    def from_json(cls, raw: Mapping[str, Any]) -> Evaluated:
+    def from_json(cls, raw: Json) -> Evaluated:
         """From what `to_json` writes."""
         transfer = {name: TransferFigures(**figures) for name, figures in raw.get("transfer", {}).items()}
         return cls(**{**_known(cls, raw), "transfer": transfer})
@@ -155,12 +156,12 @@ class Evaluated(Result):
 class Measured(Result):
     """Speed and memory of the variants, measured side by side by `compression.measure`."""
 
-    variants: Mapping[str, Mapping[str, Any]]
-    machine: Mapping[str, Any]
+    variants: Mapping[str, Json]
+    machine: Json
     rounds: int
     texts: int
 
-    def speed(self, variant: str) -> dict[str, Any]:
+    def speed(self, variant: str) -> JsonObject:
         """As the variant's `speed` in the manifest."""
         return {**self.variants[variant], "machine": self.machine, "rounds": self.rounds, "texts": self.texts}
 
@@ -177,12 +178,12 @@ class Published(Result):
     refused: Sequence[str]  # a line for each variant that the gate refused
 
 
-def _changed(value: Any) -> dict[str, Any]:
+def _changed(value: Any) -> JsonObject:
     """The fields that have no default, or are not at it."""
     raw = asdict(value)
     return {f.name: raw[f.name] for f in fields(value) if f.default is MISSING or raw[f.name] != f.default}
 
 
-def _known(cls: type, raw: Mapping[str, Any]) -> dict[str, Any]:
+def _known(cls: type, raw: Json) -> JsonObject:
     names: Iterable[str] = {f.name for f in fields(cls)}
     return {name: value for name, value in raw.items() if name in names}

@@ -18,6 +18,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from ernie_runtime.json_types import Json
+
 from ..config.variants import FULL
 from ..console import say
 from ..filesystem import disk_error, key_of, put_in_place
@@ -36,7 +38,7 @@ class Output(Generic[R]):
     folder: Path
     key: str
     result_type: type[R]
-    inputs: Mapping[str, Any] = field(default_factory=dict, repr=False)  # that the key is the hash of
+    inputs: Json = field(default_factory=dict, repr=False)  # that the key is the hash of
 
     @cached_property
     def result(self) -> R:
@@ -117,7 +119,7 @@ class Stage(Generic[R]):
 
     name: str  # of its folder in the cache, and in messages
     result_type: type[R]
-    inputs: Callable[[Context, Finished], Mapping[str, Any]]  # what the result depends on, as JSON data
+    inputs: Callable[[Context, Finished], Json]  # what the result depends on, as JSON data
     run: Callable[[Context, Finished, Path], R]  # works in a folder that may hold what a killed run left
     line: Callable[[R], str]  # the result, for a person
     uses: tuple[str, ...] = ()  # rooms whose code the result depends on; empty: `inputs` has a FORMAT instead

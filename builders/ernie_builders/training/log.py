@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+
+from ernie_runtime.json_types import Json, JsonObject
 
 from ..filesystem import write_file
 
 LOG = "log.jsonl"
 
 
-def append_row(path: Path, row: Mapping[str, Any]) -> None:
+def append_row(path: Path, row: Json) -> None:
     """Add a row at the end."""
     with path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(row) + "\n")
 
 
-def read_rows(path: Path) -> list[dict[str, Any]]:
+def read_rows(path: Path) -> list[JsonObject]:
     """All rows, none if there is no file; a last row that a kill cut off is left out."""
-    rows: list[dict[str, Any]] = []
+    rows: list[JsonObject] = []
     for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
         try:
             rows.append(json.loads(line))

@@ -10,10 +10,12 @@ import math
 import os
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from ernie_runtime.json_types import Json, JsonObject
 
 from ..console import bar
 from ..framework import import_paddle
@@ -74,11 +76,11 @@ class Work(ABC):
         """File name -> the layer or optimizer whose state the file holds."""
 
     @abstractmethod
-    def progress_json(self) -> dict[str, Any]:
+    def progress_json(self) -> JsonObject:
         """The progress as JSON data, for the saved state."""
 
     @abstractmethod
-    def restore_progress(self, saved: Mapping[str, Any]) -> None:
+    def restore_progress(self, saved: Json) -> None:
         """Take what `progress_json` gave; ConfigError if it is of a run with other settings."""
 
     @abstractmethod

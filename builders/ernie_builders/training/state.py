@@ -8,7 +8,9 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from ernie_runtime.json_types import Json, JsonObject
 
 from ..errors import BuildError, CheckpointError
 from ..filesystem import find_whole, whole_folder
@@ -50,7 +52,7 @@ def find_state(output: Path) -> Path | None:
     return folder if folder is not None and (folder / PROGRESS).is_file() else None
 
 
-def save_state(output: Path, parts: Parts, progress: Mapping[str, Any]) -> None:
+def save_state(output: Path, parts: Parts, progress: Json) -> None:
     """Replace the saved state. parts: file name -> what has `state_dict`; progress: JSON data."""
     paddle = import_paddle()
     with replaced_folder(output / STATE) as folder:
@@ -59,10 +61,10 @@ def save_state(output: Path, parts: Parts, progress: Mapping[str, Any]) -> None:
         (folder / PROGRESS).write_text(json.dumps(progress), encoding="utf-8")
 
 
-def read_progress(state: Path) -> dict[str, Any]:
+def read_progress(state: Path) -> JsonObject:
     """What `save_state` got as progress; CheckpointError."""
     try:
-        progress: dict[str, Any] = json.loads((state / PROGRESS).read_text(encoding="utf-8"))
+        progress: JsonObject = json.loads((state / PROGRESS).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise unreadable(state / PROGRESS, error) from None
     return progress

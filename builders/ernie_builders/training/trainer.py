@@ -6,10 +6,11 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ernie_runtime.json_types import Json, JsonObject
 from ernie_runtime.manifest import Manifest
 from ernie_runtime.steps.batching import pad_rows
 from ernie_runtime.steps.pipeline import Pipeline
@@ -250,7 +251,7 @@ class Trainer(Work):
         """What a saved state holds."""
         return {"model.pdparams": self.model, **self.optimizer.parts(".pdopt")}
 
-    def progress_json(self) -> dict[str, Any]:
+    def progress_json(self) -> JsonObject:
         """Counted in batches."""
         progress = self.progress
         return {
@@ -261,7 +262,7 @@ class Trainer(Work):
             "history": progress.history,
         }
 
-    def restore_progress(self, saved: Mapping[str, Any]) -> None:
+    def restore_progress(self, saved: Json) -> None:
         """Of a run with as many devices."""
         self.progress = FineTuningProgress(
             step=saved["done"] // self.step_batches,

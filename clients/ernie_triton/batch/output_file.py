@@ -11,11 +11,13 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
+
+from ernie_runtime.json_types import Json
 
 from ..errors import FileError
 from .jsonl_tail import bad_lines, count_lines, cut_bad_lines, last_line, whole_lines
@@ -46,7 +48,7 @@ class OutputFile:
     OUT was begun with other values, was not written by this program, or is being written by another process.
     """
 
-    def __init__(self, path: Path, run: Mapping[str, Any], overwrite: bool = False) -> None:
+    def __init__(self, path: Path, run: Json, overwrite: bool = False) -> None:
         self.path, self.bad_path = path, path.with_name(path.name + ".bad")
         self.state_path = path.with_name(path.name + ".state")
         self._run = dict(run)

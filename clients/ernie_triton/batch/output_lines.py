@@ -5,8 +5,9 @@ from __future__ import annotations
 import base64
 import json
 import math
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+
+from ernie_runtime.json_types import Json
 
 from ..replies import Reply
 from .records import Record
@@ -46,7 +47,7 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _free_key(key: str, reserved: set[str], carried: Mapping[str, Any]) -> str:
+def _free_key(key: str, reserved: set[str], carried: Json) -> str:
     """The key, or one such as `input_line` where it is reserved: the input may be the output of an earlier run."""
     if key not in reserved:
         return key
@@ -55,7 +56,7 @@ def _free_key(key: str, reserved: set[str], carried: Mapping[str, Any]) -> str:
     return key
 
 
-def _json_line(value: Mapping[str, Any]) -> bytes:
+def _json_line(value: Json) -> bytes:
     try:
         return (json.dumps(value, ensure_ascii=False) + "\n").encode("utf-8")
     except UnicodeEncodeError:  # a lone surrogate in a carried key; escaped, it is still JSON

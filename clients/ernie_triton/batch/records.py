@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import IO, Any
 
+from ernie_runtime.json_types import Json, JsonObject
 from ernie_runtime.names import CANDIDATES
 
 from ..errors import FileError
@@ -20,7 +21,7 @@ LISTS = (CANDIDATES,)
 """Inputs whose BYTES element is a JSON list of strings."""
 SHOWN = 8  # the maximum of keys or columns that a message names
 
-Parsed = tuple[tuple[str, ...], Mapping[str, Any]]
+Parsed = tuple[tuple[str, ...], Json]
 """One text per input, and the keys to carry to the output."""
 Parse = Callable[[str], "Parsed | None"]
 """Parses a line into an item; None for a header. Raises BadLine or FileError."""
@@ -37,7 +38,7 @@ class Record:
     line: Line
     item: Item | None = None
     fault: str | None = None
-    carried: Mapping[str, Any] = field(default_factory=dict)
+    carried: Json = field(default_factory=dict)
 
 
 def records(lines: Iterable[Line], parse: Parse, after: int = 0) -> Iterator[Record]:
@@ -111,7 +112,7 @@ def _from_json(text: str, inputs: Sequence[str], fields: Mapping[str, str]) -> P
     return tuple(_part(element, name, name) for element, name in zip(value, inputs, strict=True)), {}
 
 
-def _find_key(value: Mapping[str, Any], name: str, fields: Mapping[str, str]) -> str:
+def _find_key(value: Json, name: str, fields: Mapping[str, str]) -> str:
     """The key of an input: the one in `fields`, else its name in lower case, else its name matched ignoring case."""
     key = fields.get(name, name.lower())
     if key in value:
@@ -137,7 +138,7 @@ def _json_type(value: Any) -> str:
     return names.get(type(value), "a number")
 
 
-def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+def _object(pairs: Sequence[tuple[str, Any]]) -> JsonObject:
     """Refuse a repeated key: json would keep only its last value, and the answer would be to half of the line."""
     members = dict(pairs)
     if len(members) < len(pairs):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import platform
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+
+from ernie_runtime.json_types import JsonObject
 
 from ..machine import describe_machine, installed_versions
 from .runner import PeerResult
@@ -37,7 +38,7 @@ class ComparisonSettings:
     rounds: int
 
 
-def to_json(case: Case, settings: ComparisonSettings, results: Sequence[PeerResult]) -> dict[str, Any]:
+def to_json(case: Case, settings: ComparisonSettings, results: Sequence[PeerResult]) -> JsonObject:
     """All of it; rates in texts/s, times in ms."""
     machine = {
         "cpu": describe_machine().cpu,

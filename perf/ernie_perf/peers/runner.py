@@ -6,9 +6,10 @@ import statistics
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
-from typing import Any
 
 import numpy as np
+
+from ernie_runtime.json_types import JsonObject
 
 from ..errors import PeerError
 from .base import Peer, free_port, why_unfit
@@ -49,7 +50,7 @@ class PeerResult:
             p99=statistics.median(r.p99 for r in self.rounds),
         )
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """For peers.json, which calls the description `what`."""
         document = {"name": self.name, "what": self.description, "rounds": [asdict(r) for r in self.rounds]}
         document |= {"skipped": self.skipped, "refused": self.refused}

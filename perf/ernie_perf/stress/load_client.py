@@ -5,12 +5,14 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import tritonclient.grpc as grpc
+
+from ernie_runtime.json_types import Json, JsonObject
 
 from ..errors import TargetError
 from ..sweep.texts import Item
@@ -30,7 +32,7 @@ class RequestOutcome:
     item: int  # which of the client's items was sent
     status: str = ""  # gRPC status; empty: answered
     message: str = ""
-    outputs: Mapping[str, Any] | None = None  # first element of each output; None: refused
+    outputs: Json | None = None  # first element of each output; None: refused
 
     @property
     def answered(self) -> bool:
@@ -167,7 +169,7 @@ def _tensor(name: str, text: str) -> Any:
     return tensor
 
 
-def _first_elements(result: Any) -> dict[str, Any]:
+def _first_elements(result: Any) -> JsonObject:
     """By output."""
     elements = {}
     for output in result.get_response().outputs:

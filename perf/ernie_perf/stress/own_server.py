@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
+from ernie_runtime.json_types import Json
 from ernie_serve import ServerOptions, TritonServer
 
 from ..errors import AnswerError
@@ -17,7 +17,7 @@ from ..sweep.expected import ExpectedAnswers
 from .load_client import RequestOutcome
 
 
-def print_figures(text: str, figures: Mapping[str, Any], output: Path | None) -> None:
+def print_figures(text: str, figures: Json, output: Path | None) -> None:
     """Print the text; write the machine and the figures as JSON to `output`. Errors: OSError."""
     sys.stdout.write(text)
     if output is not None:

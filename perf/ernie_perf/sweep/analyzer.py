@@ -11,7 +11,8 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+from ernie_runtime.json_types import Json, JsonObject
 
 from ..errors import TargetError
 from .answers import EXPORT_ERRORS, AnswerChecker
@@ -104,7 +105,7 @@ class _Check:
     requests: int
     checked: int
     wrong: int
-    wrong_example: Mapping[str, Any] | None
+    wrong_example: Json | None
 
 
 def _figures(row: Mapping[str, str], check: _Check, wall_seconds: float, cpu_seconds: float) -> LoadFigures:
@@ -129,7 +130,7 @@ def _figures(row: Mapping[str, str], check: _Check, wall_seconds: float, cpu_sec
 def _check_export(export: Path, checker: AnswerChecker) -> _Check:
     """Compare every answer; keep the export compressed, without its texts (they would repeat the data set)."""
     document = json.loads(export.read_text(encoding="utf-8", errors=EXPORT_ERRORS))
-    example: dict[str, Any] | None = None
+    example: JsonObject | None = None
     requests = checked = wrong = 0
     for request in _requests(document):
         result = checker.check(request)
@@ -144,7 +145,7 @@ def _check_export(export: Path, checker: AnswerChecker) -> _Check:
     return _Check(requests=requests, checked=checked, wrong=wrong, wrong_example=example)
 
 
-def _requests(document: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+def _requests(document: Json) -> Iterator[JsonObject]:
     for experiment in document["experiments"]:
         yield from experiment["requests"]
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+
+from ernie_runtime.json_types import Json, JsonObject
 
 from ..errors import TargetError
 from .expected import ExpectedAnswers, Outputs
@@ -40,7 +41,7 @@ class AnswerChecker:
         for i, item in enumerate(expected.items):
             self._positions.setdefault(item, []).append(i)
 
-    def check(self, request: Mapping[str, Any]) -> CheckedRequest:
+    def check(self, request: Json) -> CheckedRequest:
         """Compare all of a request's answers. Errors: TargetError where the text is not in the data."""
         inputs, responses = request.get("request_inputs", {}), request.get("response_outputs", [])
         first = tuple(inputs.get(name) for name in self.expected.inputs)
@@ -64,7 +65,7 @@ class AnswerChecker:
 
 def split_outputs(outputs: Outputs, texts: int) -> Sequence[Outputs]:
     """The outputs of each text; empty ones where they cannot be divided among so many texts."""
-    parts: list[dict[str, Any]] = [{} for _ in range(texts)]
+    parts: list[JsonObject] = [{} for _ in range(texts)]
     for name, value in outputs.items():
         values = list(_json_documents(value)) if isinstance(value, str) else value
         if not isinstance(values, list) or not values or len(values) % texts:

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, ClassVar, Protocol, TypeVar
 
+from ernie_runtime.json_types import Json, JsonObject
+
 from ..machine import Machine
 from .settings import SweepSettings
 
@@ -19,7 +21,7 @@ class _Dataclass(Protocol):
 T = TypeVar("T", bound=_Dataclass)
 
 
-def from_fields(cls: type[T], document: Mapping[str, Any], **changes: Any) -> T:
+def from_fields(cls: type[T], document: Json, **changes: Any) -> T:
     """A flat dataclass of a JSON object; keys that it has no field for are ignored.
 
     Errors: TypeError for a field that is missing.
@@ -70,7 +72,7 @@ class TaskDescription:
     variants: Mapping[str, VariantDescription]
 
     @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> TaskDescription:
+    def from_json(cls, document: Json) -> TaskDescription:
         """As run.json has it."""
         variants = {name: from_fields(VariantDescription, variant) for name, variant in document["variants"].items()}
         return from_fields(cls, document, texts=from_fields(TextsDescription, document["texts"]), variants=variants)
@@ -106,9 +108,9 @@ class RunDescription:
     server: ServerDescription | None = None  # None: only the bare encoder was measured
     checked: Mapping[str, CheckedAnswers] = field(default_factory=dict)  # by ensemble
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Keys in a fixed order, parts that are not known left out."""
-        document: dict[str, Any] = {"schema": SCHEMA, "settings": self.settings.to_json()}
+        document: JsonObject = {"schema": SCHEMA, "settings": self.settings.to_json()}
         document["tasks"] = {name: asdict(task) for name, task in self.tasks.items()}
         document |= {"machine": asdict(self.machine), "versions": dict(self.versions)}
         if self.server is not None:
@@ -117,7 +119,7 @@ class RunDescription:
         return document
 
     @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> RunDescription:
+    def from_json(cls, document: Json) -> RunDescription:
         """As `to_json` wrote it. Errors: KeyError, TypeError or AttributeError where something is missing."""
         server = document.get("server")
         return cls(

@@ -28,6 +28,7 @@ from ernie_builders.repository.served import (
     ask_server,
     compare_answers,
 )
+from ernie_runtime.json_types import Json, JsonObject
 from ernie_runtime.kinds import TensorSpec, get_kind
 from ernie_runtime.manifest import Manifest, Variant
 from ernie_runtime.names import RESULT, variant_ensemble
@@ -37,7 +38,7 @@ from ..errors import AnswerError
 from .description import CheckedAnswers
 from .texts import Item
 
-Outputs = Mapping[str, Any]
+Outputs = Json
 """The outputs for one text by name, as perf_analyzer's JSON export has them."""
 
 
@@ -49,7 +50,7 @@ class ExpectedAnswers:
     items: tuple[Item, ...]
     results: Mapping[Item, Any]  # RESULT, parsed
     exact: Mapping[Item, Mapping[str, int]]  # whole-number outputs
-    numeric: Mapping[Item, Mapping[str, Any]] = field(default_factory=dict)  # outputs that are floats
+    numeric: Mapping[Item, Json] = field(default_factory=dict)  # outputs that are floats
     tolerance: float = SCORE_TOLERANCE
     allowed: float = 0.0  # share of the answers that may be wrong
 
@@ -97,7 +98,7 @@ def expected_answers(address: str, pipeline: Pipeline, variant: Variant, items: 
     tolerance = DYNAMIC_SCORE_TOLERANCE if is_dynamic else SCORE_TOLERANCE
     results: dict[Item, Any] = {}
     exact: dict[Item, dict[str, int]] = {}
-    numeric: dict[Item, dict[str, Any]] = {}
+    numeric: dict[Item, JsonObject] = {}
     for item, answer, result in zip(items, offline, served, strict=True):
         if isinstance(answer, str) or _is_tie(result, 2 * tolerance):
             continue
@@ -121,7 +122,7 @@ def expected_answers(address: str, pipeline: Pipeline, variant: Variant, items: 
 def write_input_data(expected: ExpectedAnswers, path: Path, validate: bool = True) -> None:
     """Write perf_analyzer's `--input-data`: one item a step, each input BYTES [1], and what it is to compare."""
     rows = [{name: [text] for name, text in zip(expected.inputs, item, strict=True)} for item in expected.items]
-    document: dict[str, Any] = {"data": rows}
+    document: JsonObject = {"data": rows}
     checks = [{name: [value] for name, value in expected.exact.get(item, {}).items()} for item in expected.items]
     if validate and any(checks):
         document["validation_data"] = checks

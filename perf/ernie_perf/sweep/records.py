@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+
+from ernie_runtime.json_types import Json, JsonObject
 
 from ..processes import UsedResources
 from .description import from_fields
@@ -33,7 +34,7 @@ class Cell:
         return f"{self.task}_{self.variant}-{self.mode}-{self.value:g}{order}-round-{self.round}"
 
     @classmethod
-    def of(cls, record: Mapping[str, Any]) -> Cell:
+    def of(cls, record: Json) -> Cell:
         """The cell of a JSON record."""
         return from_fields(cls, record, value=float(record["value"]))
 
@@ -52,7 +53,7 @@ class LoadFigures:
     requests: int = 0
     checked: int = 0  # answers compared
     wrong: int = 0
-    wrong_example: Mapping[str, Any] | None = None  # inputs, outputs and expected of the first wrong answer
+    wrong_example: Json | None = None  # inputs, outputs and expected of the first wrong answer
     seconds: float = 0.0  # perf_analyzer's wall time
     client_cpu_s: float = 0.0  # perf_analyzer's CPU time
 
@@ -102,7 +103,7 @@ class ServedRecord:
     processes: Mapping[str, UsedResources] | None = None  # by role; None: a server elsewhere
     padding: PaddingTokens | None = None  # None: the server has no such metrics
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Keys as docs/perf.md lists them; those without a value are left out."""
         document = {**vars(self.cell), "engine": self.engine, "errors": 0}
         if self.figures is not None:
@@ -129,7 +130,7 @@ class EngineRecord:
     throughput: float  # texts/s
     padding: PaddingTokens | None = None
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Keys as docs/perf.md lists them."""
         document = {**vars(self.cell), "engine": self.engine, "throughput": self.throughput}
         return document | ({"padding": asdict(self.padding)} if self.padding is not None else {})
@@ -142,7 +143,7 @@ class SkippedRecord:
     cell: Cell
     reason: str
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Keys as docs/perf.md lists them."""
         return {**vars(self.cell), "skipped": self.reason}
 
@@ -150,7 +151,7 @@ class SkippedRecord:
 Record = ServedRecord | EngineRecord | SkippedRecord
 
 
-def record_from_json(document: Mapping[str, Any]) -> Record:
+def record_from_json(document: Json) -> Record:
     """A line of records.jsonl. Errors: KeyError, TypeError, ValueError or AttributeError where it is not a record."""
     cell, engine, padding = Cell.of(document), document.get("engine", ""), document.get("padding")
     tokens = from_fields(PaddingTokens, padding) if padding else None

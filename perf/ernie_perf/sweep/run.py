@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ernie_builders.filesystem import write_file, write_json
+from ernie_runtime.json_types import Json, JsonObject
 
 from ..errors import RunError
 from .description import SCHEMA, RunDescription
@@ -72,7 +71,7 @@ class Recorder:
         self.records[record.cell] = record
 
 
-def _read_description(folder: Path) -> dict[str, Any] | None:
+def _read_description(folder: Path) -> JsonObject | None:
     """run.json; None where there is none."""
     path = folder / DESCRIPTION
     if not path.is_file():
@@ -106,7 +105,7 @@ def _read_records(folder: Path) -> dict[Cell, Record]:
     return records
 
 
-def _difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+def _difference(old: Json, new: Json) -> str:
     """The first setting or task that differs, with both values of a setting; empty where none does."""
     for part in ("settings", "tasks"):
         for name in {**old[part], **new[part]}:

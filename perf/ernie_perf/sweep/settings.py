@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+from ernie_runtime.json_types import Json
 
 CONCURRENCY, RATE, ENGINE = "concurrency", "rate", "engine"
 """Modes of a measurement: closed loop, open loop, and the encoder without a server."""
@@ -64,7 +65,7 @@ class SweepSettings:
         }
 
     @classmethod
-    def from_json(cls, settings: Mapping[str, Any]) -> SweepSettings:
+    def from_json(cls, settings: Json) -> SweepSettings:
         """As `to_json` wrote it. Errors: KeyError for a setting that is missing."""
         loads = [Load(CONCURRENCY, value) for value in settings["concurrency"]]
         loads += [Load(RATE, value) for value in settings["rates"]]

@@ -9,8 +9,8 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from ernie_runtime.json_types import Json, JsonObject
 from ernie_runtime.names import MANIFEST_PARAMETER
 
 from ..errors import TargetError
@@ -52,7 +52,7 @@ class Target:
         steps = self.model_config(model).get("ensemble_scheduling", {}).get("step", [])
         return tuple(step["model_name"] for step in steps) or (model,)
 
-    def model_config(self, model: str) -> dict[str, Any]:
+    def model_config(self, model: str) -> JsonObject:
         """A model's configuration as the server has it, as JSON."""
         return self._json(f"v2/models/{model}/config")
 
@@ -86,8 +86,8 @@ class Target:
             before, counters = counters, self.counters(models)
             quiet_seconds = quiet_seconds + 1 if counters == before else 0
 
-    def _json(self, path: str) -> dict[str, Any]:
-        document: dict[str, Any] = json.loads(self._get(self.http, path))
+    def _json(self, path: str) -> JsonObject:
+        document: JsonObject = json.loads(self._get(self.http, path))
         return document
 
     def _get(self, address: str, path: str) -> bytes:
@@ -103,7 +103,7 @@ class Target:
             raise TargetError(f"{url}: no answer ({reason}); is the server running?") from None
 
 
-def _counters(reply: Mapping[str, Any]) -> Counters:
+def _counters(reply: Json) -> Counters:
     """Sums over the model's versions."""
     versions = reply["model_stats"]
     statistics = [version["inference_stats"] for version in versions]

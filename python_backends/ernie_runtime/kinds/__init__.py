@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..errors import ManifestError
+from ..json_types import Json
 from ..manifest import Manifest
 from ..names import TEXT
 from ..text.tokenization import ErnieTokenizer
@@ -47,7 +48,7 @@ class WindowOutput:
 class Answer:
     """The answer to one text: the RESULT object (ernie_runtime.results), and the kind's numeric outputs by name."""
 
-    result: Mapping[str, Any]
+    result: Json
     numeric: Mapping[str, Any]  # a scalar, or an array of the spec's dims
 
 

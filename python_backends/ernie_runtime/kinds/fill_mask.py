@@ -8,11 +8,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 
 from ..errors import ManifestError
+from ..json_types import JsonObject
 from ..manifest import Limits, Manifest
 from ..names import TEXT, TOP_IDS, TOP_SCORES
 from ..numeric import check_finite
@@ -27,7 +27,7 @@ TOP_K, MAX_TOP_K = 5, 100
 UNUSED = re.compile(r"\[unused\d+\]")  # spare entries of a vocabulary
 
 
-def options_of(vocabulary: Sequence[str]) -> dict[str, Any]:
+def options_of(vocabulary: Sequence[str]) -> JsonObject:
     """The options that a manifest needs besides `top_k`: the tokens by id, one per line."""
     return {"tokens": "\n".join(vocabulary)}
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Any
 
 import numpy as np
 
 from ..errors import ManifestError
+from ..json_types import Json
 from ..manifest import Manifest
 from ..names import LOGITS, SCORES
 from ..numeric import check_finite
@@ -141,7 +141,7 @@ class HierarchicalClassification(OneText):
         return [Answer(_result(tree, row, labels), {SCORES: row}) for row, labels in zip(scores, selected, strict=True)]
 
 
-def _check_options(options: Mapping[str, Any], labels: set[str]) -> None:
+def _check_options(options: Json, labels: set[str]) -> None:
     unknown = [name for name in options if name not in OPTIONS]
     if unknown:
         raise ManifestError(f"options {', '.join(map(repr, unknown))} are none of {', '.join(OPTIONS)}")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+
+import numpy as np
 
 from ..engines import Engine
 from ..kinds import Answer, Kind, TensorSpec, WindowOutput, get_kind
@@ -17,7 +18,7 @@ from .batching import ON_CPU, Batching, run_rows
 
 
 def window_outputs(
-    specs: Sequence[TensorSpec], windows: Sequence[Window], rows: Sequence[dict[str, Any]], documents: int
+    specs: Sequence[TensorSpec], windows: Sequence[Window], rows: Sequence[Mapping[str, np.ndarray]], documents: int
 ) -> list[list[WindowOutput]]:
     """The encoder's outputs by document, per-token outputs cut to the length of their window.
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from ..errors import InvalidItem
+from ..json_types import Json
 from ..kinds import Answer, Kind, TensorSpec, WindowOutput, get_kind
 from ..manifest import Manifest
 from ..names import ITEM, MANIFEST_FILE, OFFSETS, RESULT, WINDOW
@@ -103,7 +103,7 @@ def _numeric(spec: TensorSpec, answers: Sequence[Answer | str]) -> np.ndarray:
     )
 
 
-def _document(item: Mapping[str, Any]) -> Document:
+def _document(item: Json) -> Document:
     if "error" in item:
         return Document(text="", tokens=0, windows=0, truncated=False, error=item["error"])
     return Document(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from ..errors import InvalidItem
+from ..json_types import JsonObject
 from ..kinds import Kind, get_kind
 from ..manifest import Manifest
 from ..names import INPUT_IDS, ITEM, MANIFEST_FILE, OFFSETS, TOKEN_TYPE_IDS, WINDOW
@@ -102,7 +102,7 @@ class TokenizerStep:
                 values = document.tokens, document.windows, b"true" if document.truncated else b"false"
                 rows.append(b'{"tokens":%d,"windows":%d,"truncated":%b}' % values)  # the same bytes as dumps, faster
                 continue
-            item: dict[str, Any] = {
+            item: JsonObject = {
                 "tokens": document.tokens,
                 "windows": document.windows,
                 "truncated": document.truncated,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..errors import InvalidItem
+from ..json_types import Json
 from ..manifest import Limits
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ class Document:
     windows: int
     truncated: bool
     error: str | None = None
-    extra: Mapping[str, Any] = field(default_factory=dict)  # further JSON data for the kind's decode
+    extra: Json = field(default_factory=dict)  # further JSON data for the kind's decode
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,7 +145,7 @@ class DocumentBuilder:
         self.documents.append(Document(text=text, tokens=0, windows=0, truncated=False, error=fault))
 
     def add(
-        self, text: str, tokens: int, windows: Sequence[Window], truncated: bool, extra: Mapping[str, Any] | None = None
+        self, text: str, tokens: int, windows: Sequence[Window], truncated: bool, extra: Json | None = None
     ) -> None:
         """Add an item with its windows; it is refused where it needs more windows than a request can have."""
         if len(windows) > MAX_WINDOWS:

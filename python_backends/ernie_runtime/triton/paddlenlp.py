@@ -9,18 +9,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
 from ..errors import InvalidItem, ManifestError
+from ..json_types import Json
 from ..names import LABEL_ID, RESULT, SCORE
 from ..steps.step import Arrays, Step
 
 FORM_PARAMETER = "form"
 
 
-def entity_literal(result: Mapping[str, Any]) -> bytes:
+def entity_literal(result: Json) -> bytes:
     """The RESULT of an entity task as a list in UTF-8 that json.loads and ast.literal_eval read alike.
 
     An entity is {"pos": [first, last], "entity", "label"}, with inclusive positions of its characters in the text as

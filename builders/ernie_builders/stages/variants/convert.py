@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import onnx
 
 from ernie_runtime.engines import ENGINES, OUTPUTS, Engine, load_engine
+from ernie_runtime.json_types import JsonObject
 from ernie_runtime.kinds import get_kind
 from ernie_runtime.manifest import Manifest
 from ernie_runtime.text.tokenization import ErnieTokenizer
@@ -49,7 +49,7 @@ class Conversion:
     float_nodes: Sequence[str] = ()  # nodes of the graph that stay in float
 
 
-def inputs(context: Context, finished: Finished) -> dict[str, Any]:
+def inputs(context: Context, finished: Finished) -> JsonObject:
     """The exported graph, the recipe and the text to calibrate on."""
     return {
         "export": finished.exported.key,
@@ -65,7 +65,7 @@ def run(context: Context, finished: Finished, folder: Path) -> Exported:
     exported, recipe = finished.exported, context.recipe
     tokenizer = ErnieTokenizer.from_file(exported.folder / "tokenizer.json")
     tokenizer.save(folder / "tokenizer.json")
-    made: dict[str, Any] = {"precision": recipe.precision}
+    made: JsonObject = {"precision": recipe.precision}
     source = exported.folder / MODEL
     if recipe.vocabulary:
         source, vocabulary_made = _with_vocabulary(context, finished, tokenizer, folder)
@@ -123,7 +123,7 @@ STAGE = Stage(name="convert", result_type=Exported, inputs=inputs, run=run, line
 
 def _with_vocabulary(
     context: Context, finished: Finished, tokenizer: ErnieTokenizer, folder: Path
-) -> tuple[Path, dict[str, Any]]:
+) -> tuple[Path, JsonObject]:
     """The exported graph with the recipe's number of words, and what to say of it in the manifest.
 
     Pruned, it has fewer positions too, and the unknown words among dev's tokens are counted before and after; with more
@@ -174,7 +174,7 @@ def _with_ranges(finished: Finished, source: Path, folder: Path) -> Path:
 
 def _most_sensitive(
     conversion: Conversion, layers: int, feeds: Sequence[Feed], folder: Path
-) -> tuple[list[str], dict[str, Any]]:
+) -> tuple[list[str], JsonObject]:
     """Nodes of the parts that lose most in 8 bits, and the errors of all parts; layers: of the encoder."""
     recipe, source = conversion.recipe, conversion.source
     if recipe.engine == "openvino":

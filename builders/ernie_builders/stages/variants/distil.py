@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
+from ernie_runtime.json_types import JsonObject
 from ernie_runtime.text.tokenization import ErnieTokenizer
 
 from ...checkpoints.checkpoint import Checkpoint
@@ -17,7 +17,7 @@ from ..results import FineTuned
 from ..stage import Finished
 
 
-def settings_of(context: Context) -> dict[str, Any]:
+def settings_of(context: Context) -> JsonObject:
     """The task's settings that distilling depends on."""
     compress, train = vars(context.task.compress), vars(context.task.train)
     return {

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
+from ernie_runtime.json_types import JsonObject
 from ernie_runtime.kinds import get_kind
 from ernie_runtime.text.tokenization import ErnieTokenizer
 
@@ -18,7 +18,7 @@ from ..results import Measured
 from ..stage import Finished, Stage
 
 
-def inputs(context: Context, finished: Finished) -> dict[str, Any]:
+def inputs(context: Context, finished: Finished) -> JsonObject:
     """The variants' models, the texts and the machine."""
     return {
         "variants": {name: finished.variant(name).exported.key for name in context.task.variants},

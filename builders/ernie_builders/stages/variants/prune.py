@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ernie_runtime.json_types import JsonObject
 from ernie_runtime.steps.batching import pad_rows
 from ernie_runtime.text.tokenization import ErnieTokenizer
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 FORMAT = 2  # raise it when the same recipe prunes or trains in another way
 
 
-def inputs(context: Context, finished: Finished) -> dict[str, Any]:
+def inputs(context: Context, finished: Finished) -> JsonObject:
     """The fine-tuned checkpoint, the training text, the shape, how it is distilled."""
     return {
         "checkpoint": finished.fine_tuned.key,

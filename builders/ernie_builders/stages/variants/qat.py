@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+
+from ernie_runtime.json_types import JsonObject
 
 from ...framework import import_paddle
 from ..context import Context
@@ -16,7 +17,7 @@ from .prune import line
 FORMAT = 2  # raise it when the same recipe trains in another way
 
 
-def inputs(context: Context, finished: Finished) -> dict[str, Any]:
+def inputs(context: Context, finished: Finished) -> JsonObject:
     """The checkpoint, the training text, how it is trained."""
     return {
         "checkpoint": finished.fine_tuned.key,
