@@ -29,6 +29,18 @@ from .corpus.words import SEGMENTERS
 DESCRIPTION = """Pre-train an ERNIE encoder: masked language model with whole words and phrases hidden, and sentence
 tasks beside it. The same command resumes a run that was stopped or killed, to the same result."""
 DEFAULT = "default: %(default)s"
+HELP = {
+    "learning_rate": "at its peak",
+    "warmup": "share of the steps in which the learning rate rises",
+    "weight_decay": "of AdamW",
+    "max_grad_norm": "gradients are clipped to this norm",
+    "beta2": "of AdamW",
+    "dropout": "probability",
+    "mask_rate": "share of the words and phrases to mask",
+    "log_every": "steps between rows of log.jsonl",
+    "eval_every": "steps between held-out figures",
+    "save_every": "steps between saved states",
+}
 PATHS = ("--output", "--data", "--held-out", "--vocab", "--phrases", "--init")
 
 
@@ -52,7 +64,9 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--device", default="cpu", help=f"cpu, gpu or gpu:N ({DEFAULT})")
     run.add_argument("--devices", default="", help="several, e.g. 0,1 (paddle.distributed.launch)")
     for name in ("log_every", "eval_every", "save_every"):
-        run.add_argument(option(name), type=int, default=getattr(pace, name), metavar="STEPS", help=DEFAULT)
+        run.add_argument(
+            option(name), type=int, default=getattr(pace, name), metavar="STEPS", help=f"{HELP[name]} ({DEFAULT})"
+        )
     run.add_argument(
         "--stop-after",
         type=float,
@@ -76,7 +90,12 @@ def _add_text(group: argparse._ArgumentGroup, config: PretrainConfig) -> None:
         "sentence ids; positions; word bounds; label`; packed: a folder with tokens.u16(.xz) and vocab.txt",
     )
     group.add_argument("--held-out", type=Path, metavar="FILE", help="held-out text (default: the end of --data)")
-    group.add_argument("--held-out-tokens", type=int, default=config.held_out_tokens, help=DEFAULT)
+    group.add_argument(
+        "--held-out-tokens",
+        type=int,
+        default=config.held_out_tokens,
+        help=f"without --held-out; at most a tenth of the text ({DEFAULT})",
+    )
     group.add_argument(
         "--eval-tokens", type=int, default=config.eval_tokens, help=f"held-out tokens to evaluate on ({DEFAULT})"
     )
@@ -100,11 +119,16 @@ def _add_learning(group: argparse._ArgumentGroup, config: PretrainConfig) -> Non
         "--sentence-tasks", default="", metavar="NAMES", help=f"of {', '.join(SENTENCE_TASKS)}, joined by commas"
     )
     group.add_argument(
-        "--batch-tokens", type=int, default=config.batch_tokens, help=f"of a batch on one device ({DEFAULT})"
+        "--batch-tokens",
+        type=int,
+        default=config.batch_tokens,
+        help=f"tokens of a batch on one device, padding included ({DEFAULT})",
     )
-    group.add_argument("--accumulate", type=int, default=config.accumulate, help=f"batches a step ({DEFAULT})")
+    group.add_argument(
+        "--accumulate", type=int, default=config.accumulate, help=f"batches per step and device ({DEFAULT})"
+    )
     for name in ("learning_rate", "warmup", "weight_decay", "max_grad_norm", "beta2", "dropout", "mask_rate"):
-        group.add_argument(option(name), type=float, default=getattr(config, name), help=DEFAULT)
+        group.add_argument(option(name), type=float, default=getattr(config, name), help=f"{HELP[name]} ({DEFAULT})")
     group.add_argument("--amp", choices=AMP, default=config.amp, help=f"mixed precision on a GPU ({DEFAULT})")
     group.add_argument("--seed", type=seed, default=0)
 

@@ -150,8 +150,8 @@ def test_the_seed_of_dropout_depends_on_run_step_and_process() -> None:
         value: float = paddle.rand([1]).item()
         return value
 
-    places = [(rank, seed, step) for rank in (0, 1) for seed in (0, 1) for step in (0, 1, 2)]
-    assert len({draw(*place) for place in places}) == len(places)
+    settings = [(rank, seed, step) for rank in (0, 1) for seed in (0, 1) for step in (0, 1, 2)]
+    assert len({draw(*setting) for setting in settings}) == len(settings)
     assert draw(1, 0, 2) == draw(1, 0, 2)
 
 
