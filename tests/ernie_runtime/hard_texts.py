@@ -46,14 +46,14 @@ SPECIAL_INSIDE = ["[SEP]", "甲[SEP]乙", "a[MASK]b [CLS] [PAD][UNK]", "我[MASK
 def fuzz() -> list[str]:
     """Texts that mix classes of characters, the same ones every time."""
     rng = random.Random(20)
-    one = VOCAB.read_text(encoding="utf-8").split("\n")
+    vocabulary = VOCAB.read_text(encoding="utf-8").split("\n")
 
     def span(*ranges: tuple[int, int]) -> list[str]:
         return [chr(c) for a, b in ranges for c in range(a, b + 1)]
 
     pools = [
-        [t for t in one if len(t) == 1 and "\u4e00" <= t <= "\u9fff"],
-        [t.removeprefix("##") for t in one if t.isascii() and t.strip("#").isalpha()],
+        [t for t in vocabulary if len(t) == 1 and "\u4e00" <= t <= "\u9fff"],
+        [t.removeprefix("##") for t in vocabulary if t.isascii() and t.strip("#").isalpha()],
         list("0123456789.,:%-/"),
         span((0x20, 0x7E)),
         span((0xFF01, 0xFF9F)),

@@ -37,9 +37,9 @@ def pointing(texts: Sequence[str], tokenizer: ErnieTokenizer, manifest: Manifest
         rows.append({"start_logits": logits[0], "end_logits": logits[1]})
     outputs = window_outputs(KIND.encoder_outputs(manifest), windows, rows, 1)
     (answer,) = KIND.decode(documents, outputs, manifest)
-    found: Answers = answer.result["answers"]
-    assert all(a["text"] == texts[1][a["start"] : a["end"]] for a in found)
-    return found
+    answers: Answers = answer.result["answers"]
+    assert all(a["text"] == texts[1][a["start"] : a["end"]] for a in answers)
+    return answers
 
 
 def tokens_at(window: Window, span: tuple[int, int]) -> tuple[int, int]:

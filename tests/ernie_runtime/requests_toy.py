@@ -43,7 +43,7 @@ def request_of(*texts: str | bytes) -> dict[str, np.ndarray]:
     return {"TEXT": strings([t.encode() if isinstance(t, str) else t for t in texts])}
 
 
-GOOD = [
+VALID_TEXTS = [
     "中共中央致中国致公党十一大的贺词",
     "打电话给18866668888",
     "好",

@@ -196,11 +196,11 @@ def decode(manifest: Manifest, document: Document, outputs: Sequence[WindowOutpu
     return answer.result
 
 
-def check_spans(text: str, found: Sequence[dict[str, Any]], name: str, expected: list[tuple[int, int, str]]) -> None:
+def check_spans(text: str, spans: Sequence[dict[str, Any]], name: str, expected: list[tuple[int, int, str]]) -> None:
     """The answers are those spans, each with the characters that lie there."""
-    assert [(f["start"], f["end"], f[name]) for f in found] == expected
-    assert all(f["text"] == text[f["start"] : f["end"]] for f in found)
-    assert all(f["score"] > 0.99 for f in found)
+    assert [(f["start"], f["end"], f[name]) for f in spans] == expected
+    assert all(f["text"] == text[f["start"] : f["end"]] for f in spans)
+    assert all(f["score"] > 0.99 for f in spans)
 
 
 @pytest.mark.parametrize("case", TABLE, ids=lambda case: case.name)
@@ -249,8 +249,8 @@ def test_answers(make_manifest: MakeManifest, vocabulary: ErnieTokenizer, case: 
         options = {"max_answer_tokens": tokens, "max_question_tokens": 4}
         manifest = make_manifest("question_answering", (), max_length, doc_stride, options=options)
         for start, end in case.spans("labels"):
-            whole = [word for word in case.spans("words") if word[0] < end and start < word[1]]
-            expected = (whole[0][0], whole[-1][1])
+            words = [word for word in case.spans("words") if word[0] < end and start < word[1]]
+            expected = (words[0][0], words[-1][1])
             answers = [{"text": case.text[start:end], "start": start}]
             example = Example(("哪里？", case.text), {"id": "q", "answers": answers}, 1)
             document, windows = cut(manifest, vocabulary, example)

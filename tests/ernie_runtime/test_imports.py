@@ -56,9 +56,9 @@ def imports(code: str, depth: int) -> Iterator[tuple[int, str]]:
 
 def imports_of(room: str) -> Iterator[tuple[str, str]]:
     """Place and module of each import in a room's files, those of a room inside it left out."""
-    inner = [ROOT / other for other in ROOMS if other.startswith(f"{room}/")]
+    inner = [ROOT / inner_room for inner_room in ROOMS if inner_room.startswith(f"{room}/")]
     for path in sorted((ROOT / room).rglob("*.py")):
-        if not path.is_symlink() and not any(path.is_relative_to(other) for other in inner):
+        if not path.is_symlink() and not any(path.is_relative_to(inner_room) for inner_room in inner):
             name = path.relative_to(ROOT)
             for line, module in imports(path.read_text(encoding="utf-8"), len(name.parts) - 2):
                 yield f"{name}:{line}", module
@@ -66,10 +66,10 @@ def imports_of(room: str) -> Iterator[tuple[str, str]]:
 
 @pytest.mark.parametrize("room", ROOMS)
 def test_a_room_imports_only_what_it_may(room: str) -> None:
-    found = list(imports_of(room))
+    imported = list(imports_of(room))
     allowed = sys.stdlib_module_names | ROOMS[room]
-    assert found
-    assert [f"{where} imports {module}" for where, module in found if module not in allowed] == []
+    assert imported
+    assert [f"{place} imports {module}" for place, module in imported if module not in allowed] == []
 
 
 def test_the_names_need_the_standard_library_only() -> None:
@@ -80,9 +80,9 @@ def test_the_names_need_the_standard_library_only() -> None:
 
 def test_builders_do_not_import_what_serves_or_asks() -> None:
     """But for the gate, which asks the staged models through the real server."""
-    found = list(imports_of("builders/ernie_builders"))
-    assert found
-    reached = {(where.split(":")[0], module) for where, module in found if module in ("ernie_serve", "ernie_triton")}
+    imported = list(imports_of("builders/ernie_builders"))
+    assert imported
+    reached = {(place.split(":")[0], module) for place, module in imported if module in ("ernie_serve", "ernie_triton")}
     assert reached == {("builders/ernie_builders/repository/served.py", "ernie_serve")}
 
 
@@ -106,6 +106,6 @@ from ernie_runtime.kinds import get_kind, kind_names
 kinds = [get_kind(name) for name in kind_names()]
 print(len(kinds), *(name for name in {HEAVY!r} if name in sys.modules))
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
-    kinds, *heavy = done.stdout.split()
+    completed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    kinds, *heavy = completed.stdout.split()
     assert int(kinds) >= 2 and heavy == []

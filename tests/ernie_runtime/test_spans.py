@@ -87,9 +87,9 @@ class Numbered:
     def __init__(self, texts: Sequence[str], tokenized: Sequence[TokenizedText]) -> None:
         self.texts = {"": TokenizedText(np.zeros(0, np.int64), np.zeros((0, 2), np.int32))}
         self.next = 3
-        for text, one in zip(texts, tokenized, strict=True):
-            count = len(one.ids)
-            self.texts[text] = TokenizedText(np.arange(self.next, self.next + count), one.offsets)
+        for text, tokens in zip(texts, tokenized, strict=True):
+            count = len(tokens.ids)
+            self.texts[text] = TokenizedText(np.arange(self.next, self.next + count), tokens.offsets)
             self.next += count
 
     def __call__(self, texts: Sequence[str]) -> list[TokenizedText]:
@@ -114,19 +114,19 @@ class Oracle:
                 self.tag[ids[first:last]] = TAGS.index[f"I-{kind}"]
                 self.tag[ids[first]] = TAGS.index[f"B-{kind}"]
             for start in starts_of(len(ids), room, manifest.limits.doc_stride):
-                here = ids[start : start + room]
-                reach = np.arange(len(here))
-                self.context[here] = np.maximum(self.context[here], np.minimum(reach, reach[::-1]))
+                window_ids = ids[start : start + room]
+                reach = np.arange(len(window_ids))
+                self.context[window_ids] = np.maximum(self.context[window_ids], np.minimum(reach, reach[::-1]))
 
     def __call__(self, tensors: Tensors) -> Tensors:
         ids = tensors["input_ids"]
         position = np.arange(ids.shape[1]) - 1
         context = np.minimum(position, (ids != 0).sum(1)[:, None] - 3 - position)
-        told = (ids > 2) & (context >= self.context[ids])
+        best_context = (ids > 2) & (context >= self.context[ids])
         wrong = self.random.integers(0, len(TAGS.tags), ids.shape)
-        columns = np.where(told, self.tag[ids], wrong)
+        columns = np.where(best_context, self.tag[ids], wrong)
         logits = self.random.random((*ids.shape, len(TAGS.tags)))
-        np.put_along_axis(logits, columns[..., None], np.where(told, 12.0, 24.0)[..., None], axis=2)
+        np.put_along_axis(logits, columns[..., None], np.where(best_context, 12.0, 24.0)[..., None], axis=2)
         return {"logits": logits.astype(np.float32)}
 
 
@@ -139,13 +139,13 @@ def through_steps(
         EncoderStep(oracle, ["logits"], Batching(token_budget=64, max_rows=16)),
         PostprocessStep(manifest),
     )
-    rest = list(texts)
-    while rest:
+    remaining = list(texts)
+    while remaining:
         requests: list[dict[str, np.ndarray]] = []
-        while rest and len(requests) < 20:
+        while remaining and len(requests) < 20:
             size = rng.randint(1, 5)
-            requests.append({"TEXT": strings([text.encode() for text in rest[:size]])})
-            rest = rest[size:]
+            requests.append({"TEXT": strings([text.encode() for text in remaining[:size]])})
+            remaining = remaining[size:]
         buckets = rng.choice([(), (4, 6, 8, 16, 32, 128)])
         tokenized: list[Any] = TokenizerStep(manifest, numbered, buckets).run(requests)
         encoded: list[Any] = encoder.run(tokenized)
@@ -156,18 +156,18 @@ def through_steps(
     return results
 
 
-def count_cases(seen: Counter[str], spans: Spans, tokens: int, max_length: int, stride: int) -> None:
+def count_cases(case_counts: Counter[str], spans: Spans, tokens: int, max_length: int, stride: int) -> None:
     """How often the hard situations came up."""
     room = max_length - 2
     starts = starts_of(tokens, room, stride)
-    seen["windows"] += len(starts) > 1
+    case_counts["windows"] += len(starts) > 1
     for (first, last, kind), following in zip(spans, [*spans, None][1:], strict=True):
-        seen["at the last token"] += last == tokens
-        seen["touching, same type"] += following is not None and following[0] == last and following[2] == kind
+        case_counts["at the last token"] += last == tokens
+        case_counts["touching, same type"] += following is not None and following[0] == last and following[2] == kind
         if len(starts) > 1:
-            seen["in no one window"] += not any(s <= first and last <= s + room for s in starts)
-            seen["ends with a window"] += any(last == s + room < tokens for s in starts)
-            seen["starts with a window"] += any(first == s > 0 for s in starts)
+            case_counts["in no one window"] += not any(s <= first and last <= s + room for s in starts)
+            case_counts["ends with a window"] += any(last == s + room < tokens for s in starts)
+            case_counts["starts with a window"] += any(first == s > 0 for s in starts)
 
 
 @pytest.mark.parametrize(
@@ -183,19 +183,19 @@ def test_spans_slice_back_to_the_entities(
 ) -> None:
     rng = random.Random(max_length * 1000 + doc_stride)
     manifest = make_manifest(labels=TAGS.tags, max_length=max_length, doc_stride=doc_stride)
-    texts, tokenized, entities, seen = [], [], {}, Counter[str]()
+    texts, tokenized, entities, case_counts = [], [], {}, Counter[str]()
     candidates = make_texts(rng, 640 if max_length < 100 else 120, pieces)
     rng.shuffle(candidates)
-    for text, one in zip(candidates, tokenizer(candidates), strict=True):
-        if len(one.ids):
+    for text, tokens in zip(candidates, tokenizer(candidates), strict=True):
+        if len(tokens.ids):
             texts.append(text)
-            tokenized.append(one)
-            entities[text] = make_entities(rng, len(one.ids))
-            count_cases(seen, entities[text], len(one.ids), max_length, doc_stride)
+            tokenized.append(tokens)
+            entities[text] = make_entities(rng, len(tokens.ids))
+            count_cases(case_counts, entities[text], len(tokens.ids), max_length, doc_stride)
     assert len(texts) >= (540 if max_length < 100 else 100)
-    assert all(seen[case] >= 20 for case in ("windows", "at the last token", "touching, same type")), seen
-    edges = min(seen["ends with a window"], seen["starts with a window"])
-    assert edges >= (20 if max_length < 100 else 1) and seen["in no one window"] >= 20, seen
+    assert all(case_counts[case] >= 20 for case in ("windows", "at the last token", "touching, same type")), case_counts
+    edges = min(case_counts["ends with a window"], case_counts["starts with a window"])
+    assert edges >= (20 if max_length < 100 else 1) and case_counts["in no one window"] >= 20, case_counts
 
     numbered: Any = Numbered(texts, tokenized)
     oracle = Oracle(numbered, entities, manifest, rng)
@@ -204,25 +204,25 @@ def test_spans_slice_back_to_the_entities(
     predicted = pipeline.predict([(text,) for text in texts], chunk=rng.randint(50, 300))
 
     whole_words: dict[str, list[int]] = {}
-    for text, one, result, answer in zip(texts, tokenized, served, predicted, strict=True):
-        spans, offsets = entities[text], one.offsets
+    for text, tokens, result, answer in zip(texts, tokenized, served, predicted, strict=True):
+        spans, offsets = entities[text], tokens.offsets
         expected = [(int(offsets[a, 0]), int(offsets[b - 1, 1]), kind) for a, b, kind in spans]
-        windows = len(starts_of(len(one.ids), max_length - 2, doc_stride))
+        windows = len(starts_of(len(tokens.ids), max_length - 2, doc_stride))
         assert not isinstance(answer, str)
-        for got in (result, answer.result):
-            assert [(e["start"], e["end"], e["label"]) for e in got["entities"]] == expected, text
-            assert all(e["text"] == text[e["start"] : e["end"]] != "" for e in got["entities"])
-            assert all(0.99 < e["score"] <= 1 for e in got["entities"])
-            assert (got["tokens"], got["windows"], got["truncated"]) == (len(one.ids), windows, False)
+        for actual in (result, answer.result):
+            assert [(e["start"], e["end"], e["label"]) for e in actual["entities"]] == expected, text
+            assert all(e["text"] == text[e["start"] : e["end"]] != "" for e in actual["entities"])
+            assert all(0.99 < e["score"] <= 1 for e in actual["entities"])
+            assert (actual["tokens"], actual["windows"], actual["truncated"]) == (len(tokens.ids), windows, False)
         for first, last, _ in spans:
-            inside = [tokenizer.token(i).startswith("##") for i in one.ids[[first, min(last, len(one.ids) - 1)]]]
-            if not inside[0] and (last == len(one.ids) or not inside[1]):
-                whole_words[text[offsets[first, 0] : offsets[last - 1, 1]]] = one.ids[first:last].tolist()
+            inside = [tokenizer.token(i).startswith("##") for i in tokens.ids[[first, min(last, len(tokens.ids) - 1)]]]
+            if not inside[0] and (last == len(tokens.ids) or not inside[1]):
+                whole_words[text[offsets[first, 0] : offsets[last - 1, 1]]] = tokens.ids[first:last].tolist()
 
     # Not by the same offsets: an entity of whole words, tokenized alone, is the tokens that were tagged.
     assert len(whole_words) > 100
-    again = tokenizer(list(whole_words))
-    assert [one.ids.tolist() for one in again] == list(whole_words.values())
+    retokenized = tokenizer(list(whole_words))
+    assert [tokens.ids.tolist() for tokens in retokenized] == list(whole_words.values())
 
 
 @pytest.mark.parametrize(
@@ -251,12 +251,12 @@ def test_tokens_are_not_characters(
 ) -> None:
     for max_length, doc_stride in ((4, 2), (6, 2), (128, 96)):
         manifest = make_manifest(labels=TAGS.tags, max_length=max_length, doc_stride=doc_stride)
-        (one,) = tokenizer([text])
+        (tokens,) = tokenizer([text])
         spans = []
         for start, end, kind in entities:
-            (inside,) = np.nonzero((one.offsets[:, 0] >= start) & (one.offsets[:, 1] <= end))
+            (inside,) = np.nonzero((tokens.offsets[:, 0] >= start) & (tokens.offsets[:, 1] <= end))
             spans.append((int(inside[0]), int(inside[-1]) + 1, kind))
-        numbered: Any = Numbered([text], [one])
+        numbered: Any = Numbered([text], [tokens])
         oracle = Oracle(numbered, {text: spans}, manifest, random.Random(1))
         (result,) = through_steps([text], manifest, numbered, oracle, random.Random(2))
         assert [(e["start"], e["end"], e["label"]) for e in result["entities"]] == entities

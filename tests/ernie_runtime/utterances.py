@@ -41,5 +41,5 @@ def answer(manifest: Manifest, text: str, slots: np.ndarray, *intents: Sequence[
         }
         windows.append(WindowOutput(np.concatenate([ends, offsets[inner], ends]).astype(np.int32), tensors))
     document = Document(text=text, tokens=len(text), windows=len(windows), truncated=False)
-    (found,) = KIND.decode([document], [windows], manifest)
-    return found
+    (decoded,) = KIND.decode([document], [windows], manifest)
+    return decoded

@@ -36,8 +36,8 @@ def run(how: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_ctrl_c_interrupts() -> None:
-    done = run("kept")
-    assert (done.returncode, done.stdout) == (0, "interrupted\n"), done.stderr
+    completed = run("kept")
+    assert (completed.returncode, completed.stdout) == (0, "interrupted\n"), completed.stderr
 
 
 @pytest.mark.xfail(strict=True, reason="OpenVINO's fault; where this passes, signal_stack.py can go")

@@ -121,12 +121,12 @@ def test_scores_never_leave_minus_one_to_one(similarity: Manifest) -> None:
         assert answer.result["score"] == (-1 if i % 2 else 1)
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_numbers_that_are_not_finite_give_no_answer(embedding: Manifest, similarity: Manifest, bad: float) -> None:
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_numbers_that_are_not_finite_give_no_answer(embedding: Manifest, similarity: Manifest, value: float) -> None:
     with pytest.raises(EngineError, match="not finite"):
-        embed(embedding, [(3, (1, bad))])
+        embed(embedding, [(3, (1, value))])
     with pytest.raises(EngineError, match="not finite"):
-        compare(similarity, ([(3, (1, 0))], [(3, (bad, 0))]))
+        compare(similarity, ([(3, (1, 0))], [(3, (value, 0))]))
 
 
 def test_nothing_to_decode(embedding: Manifest, similarity: Manifest) -> None:
@@ -170,7 +170,7 @@ def test_similarity_of_pairs_through_the_steps(make_manifest: MakeManifest, toke
     pipeline = Pipeline(manifest, tokenizer, encoder)
     pairs = [(a, b) for a in TEXTS for b in TEXTS] + [("", "好"), ("好", " \t"), ("好", "长" * 301)]
     request = {name: strings([p[i].encode() for p in pairs]) for i, name in enumerate(("TEXT", "TEXT_PAIR"))}
-    answers, found = pipeline.predict(pairs), served(manifest, tokenizer, request)
+    answers, outputs = pipeline.predict(pairs), served(manifest, tokenizer, request)
     assert [a if isinstance(a, str) else a.result for a in answers[-3:]] == [
         "the text is empty",
         "the second text has only spaces or control characters",
@@ -179,10 +179,10 @@ def test_similarity_of_pairs_through_the_steps(make_manifest: MakeManifest, toke
     scores = {}
     for i, (pair, answer) in enumerate(zip(pairs, answers, strict=True)):
         if isinstance(answer, str):
-            assert found["RESULT"][i]["error"]["message"] == f"item {i}: {answer}" and found["SCORE"][i, 0] == 0
+            assert outputs["RESULT"][i]["error"]["message"] == f"item {i}: {answer}" and outputs["SCORE"][i, 0] == 0
             continue
-        assert found["RESULT"][i] == answer.result
-        assert found["SCORE"][i, 0] == np.float32(answer.numeric["SCORE"])
+        assert outputs["RESULT"][i] == answer.result
+        assert outputs["SCORE"][i, 0] == np.float32(answer.numeric["SCORE"])
         scores[pair] = answer.result["score"]
         assert answer.result["windows"] >= 2 and answer.result["truncated"] is False
     assert all(scores[a, a] == 1 for a in TEXTS)
@@ -194,15 +194,15 @@ def test_a_vector_does_not_hang_on_its_batch(make_manifest: MakeManifest, tokeni
     manifest = make_manifest("embedding", (), doc_stride=5, options={"dimension": DIMENSION})
     pipeline = Pipeline(manifest, tokenizer, encoder)
     together: Any = pipeline.predict([(text,) for text in TEXTS])
-    found = served(manifest, tokenizer, {"TEXT": strings([text.encode() for text in TEXTS])})
-    assert found["EMBEDDING"].shape == (len(TEXTS), DIMENSION) and found["EMBEDDING"].dtype == np.float32
+    outputs = served(manifest, tokenizer, {"TEXT": strings([text.encode() for text in TEXTS])})
+    assert outputs["EMBEDDING"].shape == (len(TEXTS), DIMENSION) and outputs["EMBEDDING"].dtype == np.float32
     for i, text in enumerate(TEXTS):
-        (alone,) = pipeline.predict([(text,)])
-        assert not isinstance(alone, str)
-        assert alone.numeric["EMBEDDING"].tolist() == together[i].numeric["EMBEDDING"].tolist()
-        assert alone.numeric["EMBEDDING"].tolist() == found["EMBEDDING"][i].tolist()
-        assert found["RESULT"][i] == alone.result
-        assert alone.result["dimension"] == DIMENSION
+        (single,) = pipeline.predict([(text,)])
+        assert not isinstance(single, str)
+        assert single.numeric["EMBEDDING"].tolist() == together[i].numeric["EMBEDDING"].tolist()
+        assert single.numeric["EMBEDDING"].tolist() == outputs["EMBEDDING"][i].tolist()
+        assert outputs["RESULT"][i] == single.result
+        assert single.result["dimension"] == DIMENSION
 
 
 def test_truncated_tells_of_either_text(make_manifest: MakeManifest, tokenizer: ErnieTokenizer) -> None:
@@ -216,8 +216,8 @@ def test_a_pair_of_too_many_windows_is_refused(make_manifest: MakeManifest, toke
     manifest = make_manifest("similarity", (), max_length=4, doc_stride=1, options={"dimension": DIMENSION})
     half = "好" * (MAX_WINDOWS // 2 + 1)  # as many windows as characters, less one
     pipeline = Pipeline(manifest, tokenizer, encoder)
-    good, bad = pipeline.predict([(half, half), (half, half + "好")])
-    assert not isinstance(good, str) and good.result["windows"] == MAX_WINDOWS
-    assert bad == f"the text needs {MAX_WINDOWS + 1:,} windows, a request can have {MAX_WINDOWS:,}"
+    answer, reason = pipeline.predict([(half, half), (half, half + "好")])
+    assert not isinstance(answer, str) and answer.result["windows"] == MAX_WINDOWS
+    assert reason == f"the text needs {MAX_WINDOWS + 1:,} windows, a request can have {MAX_WINDOWS:,}"
     request = {name: strings([(half + "好").encode()]) for name in ("TEXT", "TEXT_PAIR")}
     assert isinstance(TokenizerStep(manifest, tokenizer).run([request])[0], InvalidItem)

@@ -83,8 +83,8 @@ def test_special_and_unused_tokens_are_no_answers(make_manifest: MakeManifest) -
 
 def test_ties_go_to_the_lower_id_whatever_the_order_of_the_engine(make_manifest: MakeManifest) -> None:
     pairs = [("好", 0.25), ("##er", 0.25), ("the", 0.25)]
-    for shown in (pairs, pairs[::-1]):
-        (mask,) = decode(toy(make_manifest), [[0, 0, 0, 6]], [row(*shown)])["masks"]
+    for scores in (pairs, pairs[::-1]):
+        (mask,) = decode(toy(make_manifest), [[0, 0, 0, 6]], [row(*scores)])["masks"]
         assert [m["token"] for m in mask] == ["the", "er", "好"]
 
 
@@ -124,8 +124,8 @@ def test_masks_become_mask_tokens(real: Manifest, tokenizer: ErnieTokenizer, tex
         assert text[start:end] == MASK and text[:start].count(MASK) == index
     offsets = window.offsets[1:-1].tolist()
     assert offsets == sorted(offsets)
-    read = [text[start:end] for start, end in offsets]
-    for piece, token in zip(read, tokens, strict=True):
+    slices = [text[start:end] for start, end in offsets]
+    for piece, token in zip(slices, tokens, strict=True):
         assert token == "[UNK]" or piece == token or piece.lower().startswith(token.removeprefix("##"))
 
 

@@ -78,8 +78,8 @@ def test_every_text_of_a_batch_has_its_own_labels(events: Manifest) -> None:
         [["人生", "离婚"], ["灾害"]],
     ]
     for row, answer in zip(rows, together, strict=True):
-        (alone,) = decode(events, [row])
-        assert alone.result == answer.result
+        (single,) = decode(events, [row])
+        assert single.result == answer.result
     assert decode(events) == []
 
 
@@ -122,8 +122,8 @@ def test_a_deep_tree_is_closed_to_its_top(make_manifest: MakeManifest) -> None:
     tree = LabelTree.of(DEEP)
     assert (tree.parents, tree.levels) == ((3, -1, -1, 1, 0), (3, 1, 1, 2, 4))
     (answer,) = decode(make_manifest(KIND, DEEP), [logit(0.1, 0.2, 0.6, 0.1, 0.9)])
-    found = [(row["label"], row["level"], round(row["score"], 3)) for row in answer.result["labels"]]
-    assert found == [("a", 1, 0.9), ("a##b", 2, 0.9), ("a##b##c", 3, 0.9), ("a##b##c##d", 4, 0.9), ("x", 1, 0.6)]
+    rows = [(row["label"], row["level"], round(row["score"], 3)) for row in answer.result["labels"]]
+    assert rows == [("a", 1, 0.9), ("a##b", 2, 0.9), ("a##b##c", 3, 0.9), ("a##b##c##d", 4, 0.9), ("x", 1, 0.6)]
     assert answer.result["paths"] == [["a", "b", "c", "d"], ["x"]]
     (answer,) = decode(make_manifest(KIND, DEEP), [logit(0.6, 0.2, 0.1, 0.1, 0.4)])
     assert answer.result["paths"] == [["a", "b", "c"]]
@@ -141,27 +141,27 @@ def test_random_answers_are_closed_trees(make_manifest: MakeManifest) -> None:
     rng = np.random.default_rng(3)
     names = tuple(f"{a}{b}{c}" for a in "pqr" for b in ("", "##1", "##2") for c in ("", "##x", "##y") if b or not c)
     manifest = make_manifest(KIND, names, options={"thresholds": {n: float(rng.random()) for n in names}})
-    kept = 0
+    label_count = 0
     for _ in range(50):
         windows = [rng.normal(-1, 2, len(names)).astype(np.float32) for _ in range(rng.integers(1, 4))]
         (answer,) = decode(manifest, windows)
         scores = {row["label"]: row["score"] for row in answer.result["labels"]}
-        kept += len(scores)
+        label_count += len(scores)
         for name, score in scores.items():
             parent = name.rpartition("##")[0]
             assert not parent or scores[parent] >= score
             assert score == pytest.approx(answer.numeric["SCORES"][names.index(name)], abs=1e-6)
         paths = ["##".join(path) for path in answer.result["paths"]]
-        assert set(paths) == {n for n in scores if not any(other.startswith(f"{n}##") for other in scores)}
+        assert set(paths) == {n for n in scores if not any(descendant.startswith(f"{n}##") for descendant in scores)}
         order = {label: i for i, label in enumerate(scores)}
         assert all(order[n.rpartition("##")[0]] < order[n] for n in scores if "##" in n)
-    assert kept > 100
+    assert label_count > 100
 
 
 def test_a_long_text_has_what_any_of_its_windows_has(events: Manifest) -> None:
     first, second = logit(0.9, 0.8, 0.1, 0.1, 0.1), logit(0.1, 0.1, 0.1, 0.6, 0.7)
-    other = logit(0.1, 0.1, 0.1, 0.1, 0.1)
-    long, short = decode(events, [first, other, second], [other])
+    without_labels = logit(0.1, 0.1, 0.1, 0.1, 0.1)
+    long, short = decode(events, [first, without_labels, second], [without_labels])
     assert long.result["paths"] == [["人生", "结婚"], ["灾害", "地震"]]
     np.testing.assert_allclose(long.numeric["SCORES"], [0.9, 0.8, 0.1, 0.7, 0.7], atol=1e-6)
     assert short.result["paths"] == []
@@ -174,10 +174,10 @@ def test_sigmoid() -> None:
     assert values[1] + values[3] == pytest.approx(1)
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_numbers_that_are_not_finite_give_no_answer(events: Manifest, bad: float) -> None:
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_numbers_that_are_not_finite_give_no_answer(events: Manifest, value: float) -> None:
     with pytest.raises(EngineError, match="not finite"):
-        decode(events, [np.array([0, 0, bad, 0, 0], np.float32)])
+        decode(events, [np.array([0, 0, value, 0, 0], np.float32)])
 
 
 def served(manifest: Manifest, tokenizer: ErnieTokenizer, texts: Sequence[str]) -> dict[str, np.ndarray]:

@@ -22,10 +22,10 @@ def slu(make_manifest: MakeManifest) -> Manifest:
 
 
 def slots_of(manifest: Manifest, text: str, tags: str) -> list[tuple[str, str, str, int, int]]:
-    found = answer(manifest, text, rows_of(tags), [0, 1, 0]).result["slots"]
-    assert all(list(s) == ["slot", "text", "value", "start", "end", "score"] for s in found)
-    assert all(s["score"] == pytest.approx(0.9, abs=1e-6) for s in found)
-    return [(s["slot"], s["text"], s["value"], s["start"], s["end"]) for s in found]
+    slots = answer(manifest, text, rows_of(tags), [0, 1, 0]).result["slots"]
+    assert all(list(s) == ["slot", "text", "value", "start", "end", "score"] for s in slots)
+    assert all(s["score"] == pytest.approx(0.9, abs=1e-6) for s in slots)
+    return [(s["slot"], s["text"], s["value"], s["start"], s["end"]) for s in slots]
 
 
 def test_tensors(slu: Manifest) -> None:
@@ -40,18 +40,18 @@ def test_tensors(slu: Manifest) -> None:
 
 
 def test_an_utterance(slu: Manifest) -> None:
-    found = answer(slu, "放奇隆的歌", rows_of("O B-singer I-singer O O"), np.log([0.1, 0.7, 0.2]))
-    assert found.result == {
+    decoded = answer(slu, "放奇隆的歌", rows_of("O B-singer I-singer O O"), np.log([0.1, 0.7, 0.2]))
+    assert decoded.result == {
         "intent": "play music",
         "score": pytest.approx(0.7, abs=1e-6),
         "slots": [{"slot": "singer", "text": "奇隆", "value": "祁隆", "start": 1, "end": 3, "score": 0.9}],
     }
-    assert found.numeric == {"LABEL_ID": 1, "SCORE": pytest.approx(0.7)}
-    json.dumps(found.result)
+    assert decoded.numeric == {"LABEL_ID": 1, "SCORE": pytest.approx(0.7)}
+    json.dumps(decoded.result)
 
 
 @pytest.mark.parametrize(
-    ("text", "tags", "found"),
+    ("text", "tags", "slots"),
     [
         ("今天", "O O", []),
         ("体验", "B-song I-song", [("song", "体验", "体面", 0, 2)]),
@@ -66,14 +66,14 @@ def test_an_utterance(slu: Manifest) -> None:
         ("拨打110", "O O B-phone_num I-phone_num I-phone_num", [("phone_num", "110", "110", 2, 5)]),
     ],
 )
-def test_slots(slu: Manifest, text: str, tags: str, found: list[tuple[str, str, str, int, int]]) -> None:
-    assert slots_of(slu, text, tags) == found
+def test_slots(slu: Manifest, text: str, tags: str, slots: list[tuple[str, str, str, int, int]]) -> None:
+    assert slots_of(slu, text, tags) == slots
 
 
 def test_ties_go_to_the_first_intent(slu: Manifest) -> None:
     for logits, label in (([0, 0, 0], 0), ([0, 3, 3], 1), ([-1e4, 1e4, 1e4], 1)):
-        found = answer(slu, "今天", rows_of("O O"), logits)
-        assert found.numeric["LABEL_ID"] == label
+        decoded = answer(slu, "今天", rows_of("O O"), logits)
+        assert decoded.numeric["LABEL_ID"] == label
 
 
 def test_slots_without_a_beginning_are_repaired(slu: Manifest) -> None:
@@ -96,9 +96,9 @@ def test_a_slot_at_every_place_of_a_long_utterance(slu: Manifest, length: int) -
 def test_the_intent_of_a_long_utterance_is_the_mean_over_its_windows(slu: Manifest) -> None:
     text, tags = "字" * 9, " ".join(["O"] * 9)  # windows of 6 tokens from 0 and 3
     first, second = [0.5, 0.4, 0.1], [0.1, 0.6, 0.3]
-    found = answer(slu, text, rows_of(tags), np.log(first), np.log(second))
-    assert found.result["intent"] == "play music"
-    assert found.numeric["SCORE"] == pytest.approx(0.5, abs=1e-6)
+    decoded = answer(slu, text, rows_of(tags), np.log(first), np.log(second))
+    assert decoded.result["intent"] == "play music"
+    assert decoded.numeric["SCORE"] == pytest.approx(0.5, abs=1e-6)
 
 
 def test_windows_count_by_their_tokens(slu: Manifest) -> None:
@@ -109,17 +109,17 @@ def test_windows_count_by_their_tokens(slu: Manifest) -> None:
         )
         for n, p in ((8, [0.8, 0.1, 0.1]), (4, [0.1, 0.1, 0.8]))
     ]
-    (found,) = KIND.decode([Document(text="字" * 8, tokens=8, windows=2, truncated=False)], [windows], slu)
-    assert found.numeric["LABEL_ID"] == 0
-    assert found.numeric["SCORE"] == pytest.approx(0.75 * 0.8 + 0.25 * 0.1, abs=1e-6)
+    (decoded,) = KIND.decode([Document(text="字" * 8, tokens=8, windows=2, truncated=False)], [windows], slu)
+    assert decoded.numeric["LABEL_ID"] == 0
+    assert decoded.numeric["SCORE"] == pytest.approx(0.75 * 0.8 + 0.25 * 0.1, abs=1e-6)
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_numbers_that_are_not_finite_give_no_answer(slu: Manifest, bad: float) -> None:
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_numbers_that_are_not_finite_give_no_answer(slu: Manifest, value: float) -> None:
     with pytest.raises(ErnieError, match="not finite"):
-        answer(slu, "今天", rows_of("O O"), [bad] * 3)
+        answer(slu, "今天", rows_of("O O"), [value] * 3)
     with pytest.raises(ErnieError, match="not finite"):
-        answer(slu, "今天", np.full((2, 7), bad), [0, 1, 0])
+        answer(slu, "今天", np.full((2, 7), value), [0, 1, 0])
 
 
 def test_nothing_to_decode(slu: Manifest) -> None:

@@ -12,11 +12,11 @@ from ernie_runtime.text.bio import TagSet
 
 from ..utterances import INTENTS, KIND, SLOTS, MakeManifest, answer, rows_of
 
-OF = {"OTHERS": [], "music.play": ["song", "singer"]}  # a phone_call may have any
+SLOTS_OF = {"OTHERS": [], "music.play": ["song", "singer"]}  # a phone_call may have any
 
 
 @pytest.mark.parametrize(
-    ("tags", "sure", "intents", "found"),
+    ("tags", "sure", "intents", "expected"),
     [
         ("O B-song I-song", 0.9, [0.3, 0.6, 0.1], ("play music", ["song"])),  # they agree
         ("O B-song I-song", 0.9, [0.6, 0.3, 0.1], ("play music", ["song"])),  # surer of the song than of OTHERS
@@ -29,14 +29,14 @@ OF = {"OTHERS": [], "music.play": ["song", "singer"]}  # a phone_call may have a
     ],
 )
 def test_intent_and_slots_fit_each_other(
-    make_manifest: MakeManifest, tags: str, sure: float, intents: list[float], found: tuple[str, list[str]]
+    make_manifest: MakeManifest, tags: str, sure: float, intents: list[float], expected: tuple[str, list[str]]
 ) -> None:
-    manifest = make_manifest(KIND.name, INTENTS, 8, 3, options={"slots": SLOTS, "slots_of": OF})
+    manifest = make_manifest(KIND.name, INTENTS, 8, 3, options={"slots": SLOTS, "slots_of": SLOTS_OF})
     KIND.check(manifest)
-    given = answer(manifest, "字字字", rows_of(tags, sure), np.log(intents))
-    assert (given.result["intent"], [slot["slot"] for slot in given.result["slots"]]) == found
-    assert given.numeric["SCORE"] == pytest.approx(intents[given.numeric["LABEL_ID"]], abs=1e-6)
-    assert given.result["score"] == pytest.approx(given.numeric["SCORE"], abs=1e-6)
+    decoded = answer(manifest, "字字字", rows_of(tags, sure), np.log(intents))
+    assert (decoded.result["intent"], [slot["slot"] for slot in decoded.result["slots"]]) == expected
+    assert decoded.numeric["SCORE"] == pytest.approx(intents[decoded.numeric["LABEL_ID"]], abs=1e-6)
+    assert decoded.result["score"] == pytest.approx(decoded.numeric["SCORE"], abs=1e-6)
 
 
 def test_the_choice_against_brute_force(make_manifest: MakeManifest) -> None:

@@ -42,7 +42,7 @@ class Caller:
 
 
 TEXTS = ["打电话给18866668888", "今天天气", "", "先拨打10086再拨打12306谢谢", "再见"]
-FOUND = [["18866668888"], [], None, ["10086", "12306"], []]
+PHONE_NUMBERS = [["18866668888"], [], None, ["10086", "12306"], []]
 
 
 @pytest.mark.parametrize(("max_length", "doc_stride"), [(6, 3), (8, 2), (32, 16)])
@@ -63,12 +63,14 @@ def test_through_the_steps_and_in_one_process(
     assert results[2]["error"]["code"] == "INVALID_ARG" and outcome["LABEL_ID"][2] == -1
     answers = Pipeline(manifest, tokenizer, engine).predict([(text,) for text in TEXTS])
     assert answers[2] == "the text is empty"
-    for result, found, other, text, label in zip(results, FOUND, answers, TEXTS, outcome["LABEL_ID"], strict=True):
-        if found is None or isinstance(other, str):
+    for result, numbers, local, text, label in zip(
+        results, PHONE_NUMBERS, answers, TEXTS, outcome["LABEL_ID"], strict=True
+    ):
+        if numbers is None or isinstance(local, str):
             continue
-        assert [slot["text"] for slot in result["slots"]] == found
+        assert [slot["text"] for slot in result["slots"]] == numbers
         assert all(text[slot["start"] : slot["end"]] == slot["text"] for slot in result["slots"])
-        assert result == other.result
+        assert result == local.result
         assert result["windows"] == (1 if max_length == 32 else result["windows"]) and not result["truncated"]
         if result["windows"] == 1:
-            assert label == (2 if found else 0)
+            assert label == (2 if numbers else 0)

@@ -14,7 +14,7 @@ from ernie_runtime.manifest import Manifest
 
 WORDS = ["[PAD]", "[CLS]", "[SEP]", "[MASK]", "[UNK]", "the", "ing", "##ing", "##er", "[unused7]", "##", "好"]
 QUESTIONS = {"max_answer_tokens": 8, "max_question_tokens": 8}
-GOOD: dict[str, dict[str, Any]] = {
+VALID_FIELDS: dict[str, dict[str, Any]] = {
     "sequence_classification": {"labels": ("a", "b")},
     "pair_classification": {"labels": ("a", "b")},
     "token_classification": {"labels": ("O", "B-PER", "I-PER")},
@@ -119,7 +119,7 @@ FAULTS: dict[str, list[tuple[dict[str, Any], str]]] = {
 
 @pytest.mark.parametrize("kind", kind_names())
 def test_a_good_one(make_manifest: Callable[..., Manifest], kind: str) -> None:
-    get_kind(kind).check(make_manifest(kind, **GOOD[kind]))
+    get_kind(kind).check(make_manifest(kind, **VALID_FIELDS[kind]))
 
 
 @pytest.mark.parametrize(("kind", "fields", "says"), [(kind, *row) for kind, rows in FAULTS.items() for row in rows])
@@ -127,6 +127,6 @@ def test_a_manifest_that_does_not_fit(
     make_manifest: Callable[..., Manifest], kind: str, fields: dict[str, Any], says: str
 ) -> None:
     with pytest.raises(ManifestError) as raised:
-        get_kind(kind).check(make_manifest(kind, **{**GOOD[kind], **fields}))
-    told = str(raised.value)
-    assert told.startswith("task toy: ") and says in told and "\n" not in told
+        get_kind(kind).check(make_manifest(kind, **{**VALID_FIELDS[kind], **fields}))
+    message = str(raised.value)
+    assert message.startswith("task toy: ") and says in message and "\n" not in message

@@ -83,8 +83,8 @@ def test_top_is_sorted_short_and_no_more_than_certain(make_manifest: MakeManifes
         windows = [(int(rng.integers(1, 126)), rng.normal(0, 3, 15)) for _ in range(rng.integers(1, 4))]
         answer = classify(manifest, *windows)
         top = answer.result["top"]
-        scores = [one["score"] for one in top]
-        assert len(top) == 5 == len({one["label"] for one in top})
+        scores = [row["score"] for row in top]
+        assert len(top) == 5 == len({row["label"] for row in top})
         assert scores == sorted(scores, reverse=True) and 0 < sum(scores) <= 1 + 1e-5
         assert {"label": answer.result["label"], "score": answer.result["score"]} == top[0]
         assert top[0]["label"] == f"l{answer.numeric['LABEL_ID']}"
@@ -97,14 +97,14 @@ def test_softmax() -> None:
     assert softmax(np.array([0.0, -np.inf])).tolist() == [1, 0]
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_numbers_that_are_not_finite_give_no_answer(make_manifest: MakeManifest, bad: float) -> None:
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_numbers_that_are_not_finite_give_no_answer(make_manifest: MakeManifest, value: float) -> None:
     """What an encoder in a precision too small for it says."""
     manifest = make_manifest("sequence_classification", NAMES)
     with pytest.raises(ErnieError, match="not finite"):
-        classify(manifest, (3, [bad] * 3))
+        classify(manifest, (3, [value] * 3))
     with pytest.raises(ErnieError, match="not finite"):
-        entities(make_manifest(), "张三", np.full((2, 5), bad))
+        entities(make_manifest(), "张三", np.full((2, 5), value))
 
 
 def test_a_classifier_needs_two_labels(make_manifest: MakeManifest) -> None:
@@ -141,8 +141,8 @@ def entities(manifest: Manifest, text: str, logits: np.ndarray) -> list[dict[str
     windows = cut(text, logits, manifest.limits)
     document = Document(text=text, tokens=len(text), windows=len(windows), truncated=False)
     (answer,) = get_kind("token_classification").decode([document], [windows], manifest)
-    found: list[dict[str, Any]] = answer.result["entities"]
-    return found
+    rows: list[dict[str, Any]] = answer.result["entities"]
+    return rows
 
 
 def logits_of(tags: str, sure: float = 0.9) -> np.ndarray:
@@ -153,7 +153,7 @@ def logits_of(tags: str, sure: float = 0.9) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    ("tags", "found"),
+    ("tags", "expected"),
     [
         ("O O O O", []),
         ("B-PER I-PER O O", [("PER", 0, 2)]),
@@ -163,11 +163,11 @@ def logits_of(tags: str, sure: float = 0.9) -> np.ndarray:
         ("O O O B-LOC", [("LOC", 3, 4)]),
     ],
 )
-def test_entities(make_manifest: MakeManifest, tags: str, found: list[tuple[str, int, int]]) -> None:
-    got = entities(make_manifest(), "张三北京", logits_of(tags))
-    assert [(e["label"], e["start"], e["end"]) for e in got] == found
-    assert [e["text"] for e in got] == ["张三北京"[start:end] for _, start, end in found]
-    assert all(e["score"] == pytest.approx(0.9, abs=1e-6) for e in got)
+def test_entities(make_manifest: MakeManifest, tags: str, expected: list[tuple[str, int, int]]) -> None:
+    decoded = entities(make_manifest(), "张三北京", logits_of(tags))
+    assert [(e["label"], e["start"], e["end"]) for e in decoded] == expected
+    assert [e["text"] for e in decoded] == ["张三北京"[start:end] for _, start, end in expected]
+    assert all(e["score"] == pytest.approx(0.9, abs=1e-6) for e in decoded)
 
 
 def test_an_entity_whose_beginning_is_unsure_is_repaired_not_lost(make_manifest: MakeManifest) -> None:

@@ -37,8 +37,8 @@ def decode(manifest: Manifest, text: str, *windows: WindowOutput) -> dict[str, A
         [Document(text=text, tokens=len(text), windows=len(windows), truncated=False)], [windows], manifest
     )
     assert answer.numeric == {}
-    for found in answer.result["answers"]:
-        assert found["text"] == text[found["start"] : found["end"]] != ""
+    for span in answer.result["answers"]:
+        assert span["text"] == text[span["start"] : span["end"]] != ""
     return answer.result
 
 
@@ -50,10 +50,10 @@ def places(result: dict[str, Any]) -> list[tuple[int, int]]:
     return [(a["start"], a["end"]) for a in result["answers"]]
 
 
-def peaks(length: int, *where: int, low: float = 0.0) -> list[float]:
+def peaks(length: int, *positions: int, low: float = 0.0) -> list[float]:
     """Logits of [CLS] and `length` tokens: 9, 8, 7 ... at `where` (0 is [CLS])."""
     values = [low] * (length + 1)
-    for order, position in enumerate(where):
+    for order, position in enumerate(positions):
         values[position] = 9.0 - order
     return values
 
@@ -95,8 +95,8 @@ def test_ties_go_to_the_span_with_most_context_then_the_first(qa_manifest: Manif
     flat = [0.0] * 6
     result = decode(qa_manifest(n_best=4), text, window_of(characters(text), flat, flat))
     assert places(result) == [(2, 3), (1, 2), (1, 3), (1, 4)]
-    again = decode(qa_manifest(n_best=4), text, window_of(characters(text), [7.0] * 6, flat))
-    assert again == result
+    with_equal_starts = decode(qa_manifest(n_best=4), text, window_of(characters(text), [7.0] * 6, flat))
+    assert with_equal_starts == result
 
 
 def test_only_the_context_is_answered(qa_manifest: ManifestOf) -> None:
@@ -110,35 +110,35 @@ def test_no_answer(qa_manifest: ManifestOf) -> None:
     text = "一二三四五六"
     tokens = characters(text)
     sure, silent = peaks(4, 2), peaks(4, 0)
-    here, nowhere = window_of(tokens[:4], sure, sure), window_of(tokens[2:], silent, silent)
-    found = decode(qa_manifest(no_answer_threshold=0.5), text, here, nowhere)
-    assert places(found)[0] == (1, 2) and found["no_answer_score"] < 0.01
-    both = [window_of(tokens[:4], silent, silent), nowhere]
-    assert decode(qa_manifest(no_answer_threshold=0.5), text, *both)["answers"] == []
-    always = decode(qa_manifest(), text, *both)
+    with_answer, without_answer = window_of(tokens[:4], sure, sure), window_of(tokens[2:], silent, silent)
+    result = decode(qa_manifest(no_answer_threshold=0.5), text, with_answer, without_answer)
+    assert places(result)[0] == (1, 2) and result["no_answer_score"] < 0.01
+    windows = [window_of(tokens[:4], silent, silent), without_answer]
+    assert decode(qa_manifest(no_answer_threshold=0.5), text, *windows)["answers"] == []
+    always = decode(qa_manifest(), text, *windows)
     assert len(always["answers"]) == 5 and always["no_answer_score"] > 0.9
-    assert always["no_answer_score"] == decode(qa_manifest(no_answer_threshold=0.5), text, *both)["no_answer_score"]
+    assert always["no_answer_score"] == decode(qa_manifest(no_answer_threshold=0.5), text, *windows)["no_answer_score"]
 
 
 def test_a_window_s_own_level_does_not_count(qa_manifest: ManifestOf) -> None:
     """Logits that are all higher say nothing: each window is compared with its own [CLS]."""
     text = "一二三四五六"
     tokens = characters(text)
-    here = window_of(tokens[:4], peaks(4, 2), peaks(4, 2))
+    quiet = window_of(tokens[:4], peaks(4, 2), peaks(4, 2))
     loud = window_of(tokens[2:], [value + 50 for value in peaks(4, 0)], [value + 50 for value in peaks(4, 0)])
-    assert places(decode(qa_manifest(), text, here, loud))[0] == (1, 2)
+    assert places(decode(qa_manifest(), text, quiet, loud))[0] == (1, 2)
 
 
 def test_the_same_span_of_two_windows_counts_once(qa_manifest: ManifestOf) -> None:
     text = "一二三四五六"
     tokens = characters(text)
     weak, strong = [0.0, 0, 0, 2, 0], [0.0, 9, 0, 0, 0]
-    one = window_of(tokens[:4], weak, weak)
-    two = window_of(tokens[2:], strong, strong)
-    result = decode(qa_manifest(n_best=50), text, one, two)
+    weak_window = window_of(tokens[:4], weak, weak)
+    strong_window = window_of(tokens[2:], strong, strong)
+    result = decode(qa_manifest(n_best=50), text, weak_window, strong_window)
     assert places(result)[0] == (2, 3) and len(set(places(result))) == len(places(result))
     assert sum(a["score"] for a in result["answers"]) + result["no_answer_score"] == pytest.approx(1, abs=1e-4)
-    assert places(decode(qa_manifest(n_best=50), text, two, one))[0] == (2, 3)
+    assert places(decode(qa_manifest(n_best=50), text, strong_window, weak_window))[0] == (2, 3)
 
 
 def test_nothing_and_broken_logits(qa_manifest: ManifestOf) -> None:

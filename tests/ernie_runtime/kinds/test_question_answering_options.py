@@ -40,8 +40,8 @@ def test_the_encoder_reads_simplified_characters(qa_manifest: ManifestOf, tokeni
     items: list[tuple[bytes | str, ...]] = [("圖書館在哪裡？".encode(), TRADITIONAL.encode())]
     manifest = qa_manifest(max_length=64, doc_stride=16, script="t2s")
     (document,), (window,) = KIND.documents(items, tokenizer, manifest)
-    read = "".join(tokenizer.token(i) for i in window.input_ids[1:-1]).replace("##", "")
-    assert read == "图书馆在哪里？[SEP]图书馆在车站后面，周一休馆。著名的乾隆看著头发，电话18866668888。"
+    encoder_text = "".join(tokenizer.token(i) for i in window.input_ids[1:-1]).replace("##", "")
+    assert encoder_text == "图书馆在哪里？[SEP]图书馆在车站后面，周一休馆。著名的乾隆看著头发，电话18866668888。"
     assert document.text == TRADITIONAL
 
 

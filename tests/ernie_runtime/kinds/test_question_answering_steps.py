@@ -25,7 +25,7 @@ POOL: list[tuple[bytes, bytes]] = [
     ("在哪裡？".encode(), TRADITIONAL.encode() * 3),
     ("谁？".encode(), "长文章".encode() * 60),
 ]
-BAD = {("", "答"): "the question is empty", ("问", ""): "the context is empty"}
+REASONS = {("", "答"): "the question is empty", ("问", ""): "the context is empty"}
 
 
 @pytest.mark.parametrize("buckets", [(), (16, 32)], ids=["ragged", "buckets"])
@@ -36,8 +36,8 @@ def test_the_three_steps_answer_as_one_process(
     manifest = qa_manifest(script=conversion, no_answer_threshold=0.3)
     pipeline = Pipeline(manifest, tokenizer, engine)
     rng = random.Random(3)
-    bad = [tuple(text.encode() for text in item) for item in BAD]
-    requests = [[rng.choice([*POOL, *bad]) for _ in range(rng.randint(1, 4))] for _ in range(40)]
+    invalid = [tuple(text.encode() for text in item) for item in REASONS]
+    requests = [[rng.choice([*POOL, *invalid]) for _ in range(rng.randint(1, 4))] for _ in range(40)]
     step = TokenizerStep(manifest, tokenizer, buckets)
     assert step.inputs == ("QUESTION", "CONTEXT")
     columns = [
@@ -61,7 +61,7 @@ def test_the_three_steps_answer_as_one_process(
         for answer, raw in zip(expected, final["RESULT"][:, 0], strict=True):
             result = json.loads(raw)
             if isinstance(answer, str):
-                assert answer in BAD.values() and answer in result["error"]["message"]
+                assert answer in REASONS.values() and answer in result["error"]["message"]
             else:
                 answered += bool(answer.result["answers"])
                 assert result == answer.result
@@ -74,5 +74,5 @@ def test_company_changes_no_answer(qa_manifest: ManifestOf, tokenizer: ErnieToke
     pipeline = Pipeline(qa_manifest(), tokenizer, engine)
     together = pipeline.predict([tuple(item) for item in POOL])
     for item, answer in zip(POOL, together, strict=True):
-        (alone,) = pipeline.predict([tuple(item)])
-        assert not isinstance(answer, str) and not isinstance(alone, str) and answer.result == alone.result
+        (single,) = pipeline.predict([tuple(item)])
+        assert not isinstance(answer, str) and not isinstance(single, str) and answer.result == single.result

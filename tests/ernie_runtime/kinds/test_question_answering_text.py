@@ -24,7 +24,7 @@ def test_answers_are_exact_slices(qa_manifest: ManifestOf, tokenizer: ErnieToken
 
 
 @pytest.mark.parametrize(
-    ("text", "part", "whole"),
+    ("text", "part", "expected"),
     [
         ("请拨打18866668888找他", "6668", "18866668888"),
         ("请拨打18866668888找他", "188", "18866668888"),
@@ -39,12 +39,12 @@ def test_answers_are_exact_slices(qa_manifest: ManifestOf, tokenizer: ErnieToken
     ],
 )
 def test_numbers_and_words_come_back_whole(
-    qa_manifest: ManifestOf, tokenizer: ErnieTokenizer, text: str, part: str, whole: str
+    qa_manifest: ManifestOf, tokenizer: ErnieTokenizer, text: str, part: str, expected: str
 ) -> None:
     """An engine that points into the middle of one."""
     start = text.index(part)
     best = pointing((QUESTION, text), tokenizer, qa_manifest(), (start, start + len(part)))[0]
-    assert best["text"] == whole and best["start"] == text.index(whole)
+    assert best["text"] == expected and best["start"] == text.index(expected)
 
 
 def test_a_number_cut_by_a_window_is_whole(qa_manifest: ManifestOf, tokenizer: ErnieTokenizer) -> None:
@@ -75,14 +75,14 @@ def test_documents(qa_manifest: ManifestOf, tokenizer: ErnieTokenizer) -> None:
     question, context = "问" * 12, "答" * 50
     (document,), windows = KIND.documents([(question, context)], tokenizer, qa_manifest())
     assert (document.text, document.tokens, document.truncated) == (context, 62, True)
-    seen = set()
+    covered = set()
     for window in windows:
         assert len(window.input_ids) <= 32
         assert window.input_ids[[0, 9, -1]].tolist() == [tokenizer.cls_id, tokenizer.sep_id, tokenizer.sep_id]
         assert window.token_type_ids.tolist() == [0] * 10 + [1] * (len(window.input_ids) - 10)
         assert not window.offsets[:10].any() and not window.offsets[-1].any()
-        seen |= {int(start) for start, _ in window.offsets[10:-1]}
-    assert seen == set(range(50))
+        covered |= {int(start) for start, _ in window.offsets[10:-1]}
+    assert covered == set(range(50))
     (short,), _ = KIND.documents([("问", "答")], tokenizer, qa_manifest())
     assert not short.truncated
 

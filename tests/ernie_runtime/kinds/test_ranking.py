@@ -39,18 +39,18 @@ def rank(manifest: Manifest, *logits: Sequence[float] | np.ndarray) -> list[dict
     (answer,) = get_kind("ranking").decode([document], [windows], manifest)
     assert answer.numeric == {}
     ranking: list[dict[str, Any]] = answer.result["ranking"]
-    assert all(one["text"] == texts[one["index"]] for one in ranking)
+    assert all(candidate["text"] == texts[candidate["index"]] for candidate in ranking)
     return ranking
 
 
 def order(ranking: Sequence[dict[str, Any]]) -> list[int]:
-    return [one["index"] for one in ranking]
+    return [row["index"] for row in ranking]
 
 
 def test_best_first(manifest: Manifest) -> None:
     ranking = rank(manifest, np.log([0.8, 0.2]), np.log([0.1, 0.9]), np.log([0.5, 0.5]))
     assert order(ranking) == [1, 2, 0]
-    assert [one["score"] for one in ranking] == pytest.approx([0.9, 0.5, 0.2], abs=1e-6)
+    assert [row["score"] for row in ranking] == pytest.approx([0.9, 0.5, 0.2], abs=1e-6)
 
 
 def test_ties_keep_the_order_sent(manifest: Manifest) -> None:
@@ -61,14 +61,14 @@ def test_ties_keep_the_order_sent(manifest: Manifest) -> None:
 def test_near_one_the_logits_still_tell(manifest: Manifest) -> None:
     ranking = rank(manifest, (0, 40), (0, 60), (0, 50), (80, 0), (70, 0))
     assert order(ranking) == [1, 2, 0, 4, 3]
-    assert [one["score"] for one in ranking] == [1, 1, 1, 0, 0]
+    assert [row["score"] for row in ranking] == [1, 1, 1, 0, 0]
 
 
 def test_one_candidate_and_many(manifest: Manifest) -> None:
     assert order(rank(manifest, (3, 0))) == [0]
     logits = np.random.default_rng(0).normal(0, 3, (256, 2))
     ranking = rank(manifest, *logits)
-    scores = [one["score"] for one in ranking]
+    scores = [row["score"] for row in ranking]
     assert sorted(order(ranking)) == list(range(256)) and scores == sorted(scores, reverse=True)
     assert get_kind("ranking").decode([], [], manifest) == []
 
@@ -102,13 +102,13 @@ def item(query: str, *candidates: str) -> tuple[bytes, bytes]:
 
 
 LONG = "北京大学的王小明教授昨天在上海出席了世界卫生组织的会议。" * 3
-GOOD = [
+VALID_ITEMS = [
     item("今天天气", "今天下雨", "明天天气", "好", "今天下雨"),
     item(LONG, LONG, "好", '👩\u200d💻 "引号" \\ cafe\u0301'),
     item("好", "好"),
 ]
 NOT_JSON = "the candidates are not JSON ({}); send a list of strings"
-BAD = {
+REASONS = {
     b"": NOT_JSON.format("Expecting value: line 1 column 1 (char 0)"),
     "今天下雨".encode(): NOT_JSON.format("Expecting value: line 1 column 1 (char 0)"),
     b'["a", "b"': NOT_JSON.format("Expecting ',' delimiter: line 1 column 10 (char 9)"),
@@ -127,14 +127,14 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize("raw", BAD, ids=lambda raw: raw[:12].decode(errors="replace"))
+@pytest.mark.parametrize("raw", REASONS, ids=lambda raw: raw[:12].decode(errors="replace"))
 def test_candidates_that_cannot_be_ranked(manifest: Manifest, tokenizer: ErnieTokenizer, raw: bytes) -> None:
     """Alone they fail the request; beside a good item only themselves."""
     refused = served(manifest, tokenizer, [("问".encode(), raw)])
-    assert isinstance(refused, InvalidItem) and str(refused) == f"item 0: {BAD[raw]}"
-    good, bad = served(manifest, tokenizer, [GOOD[0], ("问".encode(), raw)])
-    assert len(good["ranking"]) == 4
-    assert bad == {"error": {"code": "INVALID_ARG", "message": f"item 1: {BAD[raw]}"}}
+    assert isinstance(refused, InvalidItem) and str(refused) == f"item 0: {REASONS[raw]}"
+    answer, error = served(manifest, tokenizer, [VALID_ITEMS[0], ("问".encode(), raw)])
+    assert len(answer["ranking"]) == 4
+    assert error == {"error": {"code": "INVALID_ARG", "message": f"item 1: {REASONS[raw]}"}}
 
 
 def test_nesting_without_end(manifest: Manifest, tokenizer: ErnieTokenizer) -> None:
@@ -159,26 +159,26 @@ def test_queries_that_cannot_be_ranked(manifest: Manifest, tokenizer: ErnieToken
 def test_a_task_s_own_limit(make_manifest: MakeManifest, tokenizer: ErnieTokenizer) -> None:
     manifest = make_manifest("ranking", ("0", "1"), overflow="truncate", options={"max_candidates": 2})
     pipeline = Pipeline(manifest, tokenizer, classifier)
-    good, bad = pipeline.predict([item("好", "好", "坏"), item("好", "好", "坏", "大")])
-    assert not isinstance(good, str)
-    assert bad == "3 candidates, this task takes at most 2"
+    answer, reason = pipeline.predict([item("好", "好", "坏"), item("好", "好", "坏", "大")])
+    assert not isinstance(answer, str)
+    assert reason == "3 candidates, this task takes at most 2"
 
 
 def test_pipeline_and_steps_agree(manifest: Manifest, tokenizer: ErnieTokenizer) -> None:
     pipeline = Pipeline(manifest, tokenizer, classifier)
-    items = GOOD * 3
+    items = VALID_ITEMS * 3
     answers: Any = pipeline.predict(items)
     assert served(manifest, tokenizer, items) == [answer.result for answer in answers]
     for (query, raw), answer in zip(items, answers, strict=True):
         candidates = json.loads(raw)
         result = answer.result
-        assert {(one["index"], one["text"]) for one in result["ranking"]} == set(enumerate(candidates))
+        assert {(row["index"], row["text"]) for row in result["ranking"]} == set(enumerate(candidates))
         assert result["windows"] == len(candidates)
         assert result["truncated"] is (query.decode() == LONG)
         # Each candidate scores as it does alone.
-        alone = [pipeline.predict([item(query.decode(), text)])[0] for text in candidates]
-        scores = [a.result["ranking"][0]["score"] for a in alone if not isinstance(a, str)]
-        assert [one["score"] for one in sorted(result["ranking"], key=lambda one: one["index"])] == scores
+        single_answers = [pipeline.predict([item(query.decode(), text)])[0] for text in candidates]
+        scores = [a.result["ranking"][0]["score"] for a in single_answers if not isinstance(a, str)]
+        assert [row["score"] for row in sorted(result["ranking"], key=lambda row: row["index"])] == scores
     first = answers[0].result["ranking"]
-    places = [place for place, one in enumerate(first) if one["text"] == "今天下雨"]
+    places = [place for place, row in enumerate(first) if row["text"] == "今天下雨"]
     assert places[1] == places[0] + 1 and first[places[0]]["index"] < first[places[1]]["index"]

@@ -111,15 +111,15 @@ def test_padding_keeps_its_bound_however_dear_a_call(lengths: list[int], bound: 
 @EXAMPLES
 @given(st.lists(st.integers(1, 200), min_size=1, max_size=60))
 def test_the_observer_is_told_what_the_engine_was_given(lengths: list[int]) -> None:
-    given_tokens, told = [], []
+    given_tokens, observed = [], []
 
     def engine(tensors: Tensors) -> Tensors:
         given_tokens.append(tensors["input_ids"].size)
         return {"sums": tensors["input_ids"].sum(1)}
 
     ids = [np.ones(n, np.int64) for n in lengths]
-    run_rows(engine, ids, ids, observe=lambda real, padding: told.append((real, padding)))
-    assert told == [(sum(lengths), sum(given_tokens) - sum(lengths))]
+    run_rows(engine, ids, ids, observe=lambda real, padding: observed.append((real, padding)))
+    assert observed == [(sum(lengths), sum(given_tokens) - sum(lengths))]
 
 
 def test_pad_rows() -> None:
@@ -144,30 +144,30 @@ def test_no_rows() -> None:
 @given(st.lists(st.integers(1, 200), min_size=1, max_size=60), st.integers(1, 4))
 def test_threads_share_all_rows_evenly(lengths: list[int], calls: int) -> None:
     batching = Batching(calls=calls)
-    taken = shares(lengths, batching)
-    assert sorted(int(row) for share in taken for batch in share for row in batch) == list(range(len(lengths)))
-    assert 1 <= len(taken) <= calls and all(taken)
-    loads = [sum(len(batch) * lengths[batch[0]] + batching.call_tokens for batch in share) for share in taken]
-    dearest = max(len(batch) * lengths[batch[0]] + batching.call_tokens for share in taken for batch in share)
+    assigned = shares(lengths, batching)
+    assert sorted(int(row) for share in assigned for batch in share for row in batch) == list(range(len(lengths)))
+    assert 1 <= len(assigned) <= calls and all(assigned)
+    loads = [sum(len(batch) * lengths[batch[0]] + batching.call_tokens for batch in share) for share in assigned]
+    dearest = max(len(batch) * lengths[batch[0]] + batching.call_tokens for share in assigned for batch in share)
     assert max(loads) - min(loads) <= dearest
 
 
 def test_several_rows_run_at_once_and_a_single_one_on_all_threads() -> None:
     together = threading.Barrier(2, timeout=10)
 
-    def alone(tensors: Tensors) -> Tensors:
+    def sum_ids(tensors: Tensors) -> Tensors:
         return {"sums": tensors["input_ids"].sum(1)}
 
     def single(tensors: Tensors) -> Tensors:
         together.wait()  # passes only if both calls are made at the same time
-        return alone(tensors)
+        return sum_ids(tensors)
 
     def broken(tensors: Tensors) -> Tensors:
         raise OSError("no")
 
     ids = [np.full(7, i, np.int64) for i in range(6)]
-    rows = run_rows(alone, ids, ids, Batching(calls=2), single=single)
+    rows = run_rows(sum_ids, ids, ids, Batching(calls=2), single=single)
     assert [int(row["sums"]) for row in rows] == [7 * i for i in range(6)]
-    assert run_rows(alone, ids[1:2], ids[1:2], Batching(calls=2), single=single)[0]["sums"] == 7
+    assert run_rows(sum_ids, ids[1:2], ids[1:2], Batching(calls=2), single=single)[0]["sums"] == 7
     with pytest.raises(OSError, match="no"):
-        run_rows(alone, ids, ids, Batching(calls=2), single=broken)
+        run_rows(sum_ids, ids, ids, Batching(calls=2), single=broken)

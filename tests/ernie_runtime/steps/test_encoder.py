@@ -39,5 +39,5 @@ def test_wrong_tensors(wrong: dict[str, np.ndarray], says: str) -> None:
     assert isinstance(fault, InvalidItem) and str(fault) == says
     assert not isinstance(first, InvalidItem) and first["logits"].tolist() == [[102], [5]]
     assert not isinstance(last, InvalidItem) and last["logits"].tolist() == [[56]]
-    (alone,) = step.run([wrong])
-    assert isinstance(alone, InvalidItem)
+    (single,) = step.run([wrong])
+    assert isinstance(single, InvalidItem)

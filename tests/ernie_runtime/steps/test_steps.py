@@ -24,7 +24,7 @@ from ernie_runtime.steps.tokenizer import TokenizerStep
 from ernie_runtime.text.tokenization import ErnieTokenizer
 from ernie_runtime.text.windows import MAX_WINDOWS
 
-from ..requests_toy import BUCKETS, CLASSES, GOOD, TAGS, engine_of, per_token_of, request_of, tagger
+from ..requests_toy import BUCKETS, CLASSES, TAGS, VALID_TEXTS, engine_of, per_token_of, request_of, tagger
 
 MakeManifest = Callable[..., Manifest]
 
@@ -70,22 +70,22 @@ def test_tokenizer_outputs(
 
 def test_a_request_is_tokenized_the_same_in_company(manifest: Manifest, tokenizer: ErnieTokenizer) -> None:
     step = TokenizerStep(manifest, tokenizer)
-    requests = [request_of(*GOOD[i:], b"") for i in range(len(GOOD))]
+    requests = [request_of(*VALID_TEXTS[i:], b"") for i in range(len(VALID_TEXTS))]
     for request, together in zip(requests, step.run(requests), strict=True):
-        alone: Any = step.run([request])[0]
-        assert not isinstance(together, InvalidItem) and set(together) == set(alone)
-        assert all(together[name].tolist() == alone[name].tolist() for name in alone)
+        single: Any = step.run([request])[0]
+        assert not isinstance(together, InvalidItem) and set(together) == set(single)
+        assert all(together[name].tolist() == single[name].tolist() for name in single)
 
 
 def test_a_kind_decodes_only_real_tokens(make_manifest: MakeManifest, tokenizer: ErnieTokenizer) -> None:
     """Nothing of padding, by either way; all windows of a text, in order."""
-    seen: list[list[list[int]]] = []
+    decoded: list[list[list[int]]] = []
 
     class Spy(TokenClassification):
         def decode(self, documents: Any, outputs: Any, manifest: Manifest) -> list[Answer]:
             for windows in outputs:
                 assert all(len(w.offsets) == len(w.tensors["logits"]) for w in windows)
-                seen.append([w.offsets[1:-1, 0].tolist() for w in windows])
+                decoded.append([w.offsets[1:-1, 0].tolist() for w in windows])
             return super().decode(documents, outputs, manifest)
 
     manifest = make_manifest(labels=TAGS, max_length=6, doc_stride=3)
@@ -93,11 +93,11 @@ def test_a_kind_decodes_only_real_tokens(make_manifest: MakeManifest, tokenizer:
     step.kind = pipeline.kind = Spy()
     windows = [[[0]], [[0, 1, 2, 3], [1, 2, 3, 4]], [[0, 1]]]
     pipeline.predict([("好",), ("中国人民好",), ("",), ("坏人",)])
-    assert seen == windows
-    seen.clear()
+    assert decoded == windows
+    decoded.clear()
     tokenized: Any = TokenizerStep(manifest, tokenizer, (16,)).run([request_of("好", "中国人民好", "", "坏人")])[0]
     step.run([{**tokenized, **tagger(tokenized)}])
-    assert seen == windows
+    assert decoded == windows
 
 
 def test_too_many_windows(make_manifest: MakeManifest, tokenizer: ErnieTokenizer) -> None:
@@ -136,11 +136,11 @@ def test_the_tokenizer_reads_its_version_directory(
 
 def test_the_encoder_cuts_runs_and_scatters() -> None:
     """Per-token outputs are zero behind a row's end; each row is seen without the padding of its request."""
-    seen: list[tuple[int, ...]] = []
+    shapes: list[tuple[int, ...]] = []
 
     def engine(tensors: Tensors) -> Tensors:
         ids = tensors["input_ids"]
-        seen.append(ids.shape)
+        shapes.append(ids.shape)
         logits = np.stack([ids, ids * 0 + 7], 2).astype(np.float32)
         return {"logits": logits, "pooled": ids.sum(1, keepdims=True).astype(np.float32)}
 
@@ -159,8 +159,8 @@ def test_the_encoder_cuts_runs_and_scatters() -> None:
         assert outcome["logits"][:, :, 0].tolist() == ids.tolist()
         inside = np.arange(24) < real[:, None]
         assert (outcome["logits"][:, :, 1] == np.where(inside, 7, 0)).all()
-    assert max(length for _, length in seen) == max(int(real.max()) for real in lengths) < 24
-    assert all(rows == 1 or (rows <= 4 and rows * length <= 40) for rows, length in seen)
+    assert max(length for _, length in shapes) == max(int(real.max()) for real in lengths) < 24
+    assert all(rows == 1 or (rows <= 4 and rows * length <= 40) for rows, length in shapes)
 
 
 def test_real_lengths() -> None:
@@ -176,7 +176,7 @@ def test_a_request_that_starts_in_the_middle_of_a_text_gets_no_answer(
     encoded: list[Any] = EncoderStep(
         engine_of(manifest), per_token_of(manifest), Batching(token_budget=60, max_rows=5)
     ).run(tokenized)
-    honest, other = ({**t, **e} for t, e in zip(tokenized, encoded, strict=True))
-    headless = {name: array[1:] for name, array in other.items()}
+    short_request, long_request = ({**t, **e} for t, e in zip(tokenized, encoded, strict=True))
+    headless = {name: array[1:] for name, array in long_request.items()}
     with pytest.raises(ValueError, match="out of order"):
-        PostprocessStep(manifest).run([honest, headless])
+        PostprocessStep(manifest).run([short_request, headless])

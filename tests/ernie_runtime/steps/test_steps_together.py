@@ -19,7 +19,7 @@ from ernie_runtime.steps.postprocessor import PostprocessStep
 from ernie_runtime.steps.tokenizer import TokenizerStep
 from ernie_runtime.text.tokenization import ErnieTokenizer
 
-from ..requests_toy import BUCKETS, CLASSES, GOOD, TAGS, engine_of, per_token_of, request_of
+from ..requests_toy import BUCKETS, CLASSES, TAGS, VALID_TEXTS, engine_of, per_token_of, request_of
 
 MakeManifest = Callable[..., Manifest]
 
@@ -50,7 +50,7 @@ def results_of(outcome: dict[str, np.ndarray]) -> list[dict[str, Any]]:
     return [json.loads(raw) for raw in outcome["RESULT"][:, 0]]
 
 
-BAD = {
+REASONS = {
     b"": "the text is empty",
     b" \t ": "the text has only spaces or control characters",
     b"\0": "the text has only spaces or control characters",
@@ -62,13 +62,13 @@ BAD = {
 def test_many_requests_good_and_bad(manifest: Manifest, tokenizer: ErnieTokenizer) -> None:
     rng = random.Random(7)
     pipeline = Pipeline(manifest, tokenizer, engine_of(manifest))
-    alone = {text: pipeline.predict([(text,)])[0] for text in GOOD}
-    pool: list[str | bytes] = [*GOOD, *BAD]
+    single_answers = {text: pipeline.predict([(text,)])[0] for text in VALID_TEXTS}
+    pool: list[str | bytes] = [*VALID_TEXTS, *REASONS]
     requests = [[rng.choice(pool) for _ in range(rng.randint(1, 5))] for _ in range(150)]
     outcomes = serve(manifest, tokenizer, [request_of(*texts) for texts in requests])
     refused = mixed = 0
     for texts, outcome in zip(requests, outcomes, strict=True):
-        faults = {i: f"item {i}: {BAD[t]}" for i, t in enumerate(texts) if isinstance(t, bytes)}
+        faults = {i: f"item {i}: {REASONS[t]}" for i, t in enumerate(texts) if isinstance(t, bytes)}
         if len(faults) == len(texts):
             refused += 1
             assert isinstance(outcome, InvalidItem)
@@ -81,7 +81,7 @@ def test_many_requests_good_and_bad(manifest: Manifest, tokenizer: ErnieTokenize
                 assert result == {"error": {"code": "INVALID_ARG", "message": faults[i]}}
                 numeric: dict[str, float | int] = {"LABEL_ID": -1, "SCORE": 0.0}
             else:
-                answer = alone[text]
+                answer = single_answers[text]
                 assert not isinstance(answer, str) and result == answer.result
                 numeric = answer.numeric
             for name in outcome.keys() & numeric.keys():
@@ -112,7 +112,7 @@ def test_results_have_tokens_windows_truncated(make_manifest: MakeManifest, toke
 
 
 def test_padding_to_buckets_changes_no_answer(manifest: Manifest, tokenizer: ErnieTokenizer) -> None:
-    requests = [request_of(*GOOD[i : i + 2], b"") for i in range(len(GOOD))]
+    requests = [request_of(*VALID_TEXTS[i : i + 2], b"") for i in range(len(VALID_TEXTS))]
     ragged, padded = serve(manifest, tokenizer, requests), serve(manifest, tokenizer, requests, BUCKETS)
     for a, b in zip(ragged, padded, strict=True):
         assert {name: array.tolist() for name, array in a.items()} == {
@@ -121,7 +121,7 @@ def test_padding_to_buckets_changes_no_answer(manifest: Manifest, tokenizer: Ern
 
 
 def test_pipeline_is_the_steps(manifest: Manifest, tokenizer: ErnieTokenizer) -> None:
-    texts: list[str | bytes] = [*GOOD, *BAD, *GOOD]
+    texts: list[str | bytes] = [*VALID_TEXTS, *REASONS, *VALID_TEXTS]
     items = [(text,) for text in texts]
     finished: list[int] = []
     pipeline = Pipeline(manifest, tokenizer, engine_of(manifest), Batching(token_budget=50, max_rows=3))
@@ -130,7 +130,7 @@ def test_pipeline_is_the_steps(manifest: Manifest, tokenizer: ErnieTokenizer) ->
     (outcome,) = serve(manifest, tokenizer, [request_of(*[item for (item,) in items])])
     for (item,), answer, result in zip(items, answers, results_of(outcome), strict=True):
         if isinstance(item, bytes):
-            assert answer == BAD[item]
+            assert answer == REASONS[item]
         else:
             assert not isinstance(answer, str) and answer.result == result
     assert pipeline.predict([]) == []

@@ -13,7 +13,7 @@ from hypothesis.extra.numpy import arrays
 from ernie_runtime.errors import ManifestError
 from ernie_runtime.text.bio import TagSet
 
-ONE = TagSet(("O", "B-X", "I-X"))
+SINGLE_TYPE = TagSet(("O", "B-X", "I-X"))
 MIXED = TagSet(("B-X", "I-Y", "O", "B-Y", "I-X"))  # another order, as a checkpoint may have it
 
 
@@ -34,7 +34,7 @@ def brute_force(tags: TagSet, scores: np.ndarray) -> float:
     return max(float(scores[rows, path].sum()) for path in paths if legal(tags, path))
 
 
-@pytest.mark.parametrize("tags", [ONE, MIXED, TagSet(("O", "B-X", "B-Y", "I-Y"))])
+@pytest.mark.parametrize("tags", [SINGLE_TYPE, MIXED, TagSet(("O", "B-X", "B-Y", "I-Y"))])
 @settings(deadline=None, derandomize=True, database=None, max_examples=60)
 @given(data=st.data())
 def test_best_path_is_the_best_of_all_legal_paths(tags: TagSet, data: st.DataObject) -> None:
@@ -63,13 +63,13 @@ def test_best_path_of_random_log_probabilities() -> None:
 def test_best_path_of_a_long_hopeless_text_stays_legal() -> None:
     scores = np.full((20_000, 3), -69.0, np.float32)
     scores[:, 2] = -0.001  # I-X everywhere
-    path = ONE.best_path(scores)
+    path = SINGLE_TYPE.best_path(scores)
     assert path.tolist() == [1] + [2] * 19_999
 
 
 def test_best_path_of_nothing() -> None:
-    assert ONE.best_path(np.zeros((0, 3), np.float32)).tolist() == []
-    assert ONE.spans([]) == []
+    assert SINGLE_TYPE.best_path(np.zeros((0, 3), np.float32)).tolist() == []
+    assert SINGLE_TYPE.spans([]) == []
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_best_path_of_nothing() -> None:
     ],
 )
 def test_best_path_by_hand(scores: list[list[float]], path: list[int]) -> None:
-    assert ONE.best_path(np.array(scores, np.float32)).tolist() == path
+    assert SINGLE_TYPE.best_path(np.array(scores, np.float32)).tolist() == path
 
 
 @pytest.mark.parametrize(

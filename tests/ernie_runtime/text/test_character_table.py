@@ -23,32 +23,32 @@ PARTS = ["中", "，", "a", "Z", "9", " ", "\n", "iPhone", "ｂ", "é", "e\u0301
 WORDS = st.sampled_from(PARTS)
 
 
-def same(texts: list[str]) -> None:
-    for text, here, rust in zip(texts, TABLE(texts), TABLE._by_rust(texts), strict=True):
-        assert np.array_equal(here.ids, rust.ids) and np.array_equal(here.offsets, rust.offsets), text
-        assert here.ids.dtype == np.int64 and here.offsets.dtype == np.int32 and here.offsets.shape[1] == 2
+def assert_equals_rust(texts: list[str]) -> None:
+    for text, ours, rust in zip(texts, TABLE(texts), TABLE._by_rust(texts), strict=True):
+        assert np.array_equal(ours.ids, rust.ids) and np.array_equal(ours.offsets, rust.offsets), text
+        assert ours.ids.dtype == np.int64 and ours.offsets.dtype == np.int32 and ours.offsets.shape[1] == 2
 
 
 def test_plain_texts_are_looked_up() -> None:
     assert all(TABLE._table.tokenize(text) is not None for text in PLAIN)
-    same(PLAIN)
+    assert_equals_rust(PLAIN)
 
 
 def test_others_are_left_to_rust() -> None:
-    same(HARD + fuzz())
+    assert_equals_rust(HARD + fuzz())
     assert all(TABLE._table.tokenize(text) is None for text in ("e\u0301", "が", "a\u200bb", "😀", "\udc80"))
 
 
 def test_every_character() -> None:
     """Alone, inside a word, and between a word and an ideograph."""
     chars = [chr(code) for code in range(0x10000) if not 0xD800 <= code < 0xE000]
-    same([text for char in chars for text in (char, f"ab{char}c中")])
+    assert_equals_rust([text for char in chars for text in (char, f"ab{char}c中")])
 
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.lists(WORDS, max_size=12).map("".join), max_size=20))
 def test_any_mixture(texts: list[str]) -> None:
-    same(texts)
+    assert_equals_rust(texts)
 
 
 def test_words_are_kept_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:

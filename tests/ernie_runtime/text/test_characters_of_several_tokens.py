@@ -34,6 +34,6 @@ def test_spans(english: ErnieTokenizer, tags: str, expected: list[tuple[int, int
     assert [o.tolist() for o in text.offsets] == [[0, 1]] * 3 + [[1, 2]] * 3
     path = np.array([TAGS.index[tag] for tag in tags.split()])
     probabilities = np.full((6, len(TAGS.tags)), 0.2, np.float32)
-    found = tagged_spans(TAGS, path, probabilities, text.offsets)
-    assert [(start, end, kind) for start, end, kind, _ in found] == expected
-    assert all(score == 0.2 for *_, score in found)
+    spans = tagged_spans(TAGS, path, probabilities, text.offsets)
+    assert [(start, end, kind) for start, end, kind, _ in spans] == expected
+    assert all(score == 0.2 for *_, score in spans)

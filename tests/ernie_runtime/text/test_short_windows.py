@@ -62,5 +62,5 @@ def test_a_question_is_cut_where_the_task_says(
     documents, windows = kind.documents([(question, context), (question[:most], "子丑")], tokenizer, manifest)
     assert [d.truncated for d in documents] == [True, False]
     for window in windows[:-1]:
-        head, rest, _ = tokens(tokenizer, window.input_ids).removeprefix("[CLS]").split("[SEP]")
-        assert head == question[:most] and rest in context and len(rest) == 24 - 3 - most
+        question_part, context_part, _ = tokens(tokenizer, window.input_ids).removeprefix("[CLS]").split("[SEP]")
+        assert question_part == question[:most] and context_part in context and len(context_part) == 24 - 3 - most

@@ -87,14 +87,14 @@ def bare(text: str) -> str:
 
 def readable(text: str) -> str:
     """The characters of a text that reach the vocabulary, without combining marks."""
-    kept = (c for c in text if c in "\t\n\r" or (unicodedata.category(c)[0] != "C" and c != "\ufffd"))
-    return bare(unicodedata.normalize("NFD", lowered("".join(kept))))
+    characters = (c for c in text if c in "\t\n\r" or (unicodedata.category(c)[0] != "C" and c != "\ufffd"))
+    return bare(unicodedata.normalize("NFD", lowered("".join(characters))))
 
 
 def test_offsets_point_at_the_source(tokenizer: ErnieTokenizer, every_letter: Path) -> None:
     texts = HARD + SPECIAL_INSIDE + fuzz()
-    for one in (tokenizer, ErnieTokenizer.from_vocab(every_letter)):
-        for text, tokenized in zip(texts, one(texts), strict=True):
+    for some_tokenizer in (tokenizer, ErnieTokenizer.from_vocab(every_letter)):
+        for text, tokenized in zip(texts, some_tokenizer(texts), strict=True):
             starts, ends = tokenized.offsets.T
             assert tokenized.ids.dtype == np.int64 and tokenized.offsets.dtype == np.int32
             assert tokenized.offsets.shape == (len(tokenized.ids), 2)
@@ -102,12 +102,12 @@ def test_offsets_point_at_the_source(tokenizer: ErnieTokenizer, every_letter: Pa
             assert (np.diff(starts) >= 0).all() and (np.diff(ends) >= 0).all(), text
             covered = np.zeros(len(text), bool)
             for token, (start, end) in zip(tokenized.ids, tokenized.offsets.tolist(), strict=True):
-                piece, source = bare(one.token(token).removeprefix("##")), readable(text[start:end])
+                piece, source = bare(some_tokenizer.token(token).removeprefix("##")), readable(text[start:end])
                 one_of_several = len(bare(text[start:end])) == 1 and piece in source
-                assert token == one.unk_id or piece == source or one_of_several, text
+                assert token == some_tokenizer.unk_id or piece == source or one_of_several, text
                 covered[start:end] = True
-            left = "".join(c for c, inside in zip(text, covered, strict=True) if not inside)
-            assert readable(left).split() == [], text
+            uncovered = "".join(c for c, inside in zip(text, covered, strict=True) if not inside)
+            assert readable(uncovered).split() == [], text
 
 
 @pytest.mark.parametrize(
@@ -140,9 +140,9 @@ def test_spans(tokenizer: ErnieTokenizer, text: str, spans: list[str]) -> None:
 def test_one_text_at_a_time_is_the_same(tokenizer: ErnieTokenizer) -> None:
     texts = HARD + fuzz()[:300]
     for text, together in zip(texts, tokenizer(texts), strict=True):
-        (alone,) = tokenizer([text])
-        assert alone.ids.tolist() == together.ids.tolist()
-        assert alone.offsets.tolist() == together.offsets.tolist()
+        (single,) = tokenizer([text])
+        assert single.ids.tolist() == together.ids.tolist()
+        assert single.offsets.tolist() == together.offsets.tolist()
     assert tokenizer([]) == []
     assert [len(t.ids) for t in tokenizer(["", "中", " "])] == [0, 1, 0]
 

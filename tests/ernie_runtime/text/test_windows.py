@@ -42,19 +42,19 @@ def test_windows_are_the_text_between_cls_and_sep(tokenizer: ErnieTokenizer, tex
     assert len(documents) == len(texts)
     assert [w.owner for w in windows] == sorted(w.owner for w in windows)
     for owner, (text, document) in enumerate(zip(texts, documents, strict=True)):
-        mine = [w for w in windows if w.owner == owner]
-        (whole,) = tokenizer([text])
+        text_windows = [w for w in windows if w.owner == owner]
+        (tokens,) = tokenizer([text])
         if document.error is not None:
-            assert len(whole.ids) == 0
-            assert [w.input_ids.tolist() for w in mine] == [[tokenizer.cls_id, tokenizer.sep_id]]
+            assert len(tokens.ids) == 0
+            assert [w.input_ids.tolist() for w in text_windows] == [[tokenizer.cls_id, tokenizer.sep_id]]
             continue
-        assert (document.text, document.tokens, document.windows) == (text, len(whole.ids), len(mine))
+        assert (document.text, document.tokens, document.windows) == (text, len(tokens.ids), len(text_windows))
         assert not document.truncated
-        starts = window_starts(len(whole.ids), max_length - 2, limits.doc_stride, "window")
-        for start, window in zip(starts, mine, strict=True):
-            ids = whole.ids[start : start + max_length - 2]
+        starts = window_starts(len(tokens.ids), max_length - 2, limits.doc_stride, "window")
+        for start, window in zip(starts, text_windows, strict=True):
+            ids = tokens.ids[start : start + max_length - 2]
             assert window.input_ids.tolist() == [tokenizer.cls_id, *ids, tokenizer.sep_id]
-            assert window.offsets[1:-1].tolist() == whole.offsets[start : start + max_length - 2].tolist()
+            assert window.offsets[1:-1].tolist() == tokens.offsets[start : start + max_length - 2].tolist()
             assert window.offsets[[0, -1]].tolist() == [[0, 0], [0, 0]]
             assert len(window.input_ids) == len(window.token_type_ids) == len(window.offsets) <= max_length
             assert not window.token_type_ids.any()

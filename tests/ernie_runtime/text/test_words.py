@@ -13,20 +13,20 @@ from tokenizers import normalizers
 from ernie_runtime.text.bio import WORD_SPLIT, TagSet, joined_tokens, log_probabilities, tagged_spans
 from ernie_runtime.text.tokenization import SPECIAL_TOKENS, ErnieTokenizer
 
-ONE = TagSet(("O", "B-X", "I-X"))
+SINGLE_TYPE = TagSet(("O", "B-X", "I-X"))
 
 
 def tagged(tokenizer: ErnieTokenizer, text: str, rows: Sequence[Sequence[float]]) -> list[str]:
     """What is answered where the tokens' tags O, B-X, I-X have these probabilities."""
-    (one,) = tokenizer([text])
-    assert len(one.ids) == len(rows)
+    (tokens,) = tokenizer([text])
+    assert len(tokens.ids) == len(rows)
     probabilities = np.array(rows, np.float32)
-    path = ONE.best_path(log_probabilities(probabilities), joined_tokens(text, one.offsets))
-    return [text[start:end] for start, end, _, _ in tagged_spans(ONE, path, probabilities, one.offsets)]
+    path = SINGLE_TYPE.best_path(log_probabilities(probabilities), joined_tokens(text, tokens.offsets))
+    return [text[start:end] for start, end, _, _ in tagged_spans(SINGLE_TYPE, path, probabilities, tokens.offsets)]
 
 
 @pytest.mark.parametrize(
-    ("text", "tags", "found"),
+    ("text", "tags", "expected"),
     [
         ("呼叫661284", "OOBIB", ["661284"]),  # a number is not cut in two
         ("呼叫661284", "OOBII", ["661284"]),
@@ -41,18 +41,18 @@ def tagged(tokenizer: ErnieTokenizer, text: str, rows: Sequence[Sequence[float]]
         ("花9,999", "OBOB", ["9", "999"]),  # words are of letters and digits only
     ],
 )
-def test_an_unsure_model_cuts_no_word(tokenizer: ErnieTokenizer, text: str, tags: str, found: list[str]) -> None:
+def test_an_unsure_model_cuts_no_word(tokenizer: ErnieTokenizer, text: str, tags: str, expected: list[str]) -> None:
     rows = [[0.6 if tag == t else 0.2 for t in "OBI"] for tag in tags]
-    assert tagged(tokenizer, text, rows) == found
+    assert tagged(tokenizer, text, rows) == expected
 
 
 def test_a_model_that_is_sure_cuts_a_word(tokenizer: ErnieTokenizer) -> None:
     """Labels inside a number can be learnt: the cost of a split is finite."""
     sure, text = np.exp(-WORD_SPLIT), "呼叫661284"
-    for likelier, found in ((0.2, ["661284"]), (20, ["6612", "84"])):
+    for likelier, expected in ((0.2, ["661284"]), (20, ["6612", "84"])):
         b = 1 / (1 + sure / likelier)
         rows = [[0.9, 0.05, 0.05]] * 2 + [[0.05, 0.9, 0.05], [0.05, 0.05, 0.9], [0.0, b, 1 - b]]
-        assert tagged(tokenizer, text, rows) == found
+        assert tagged(tokenizer, text, rows) == expected
 
 
 @pytest.fixture
@@ -68,9 +68,9 @@ def letters(tmp_path: Path) -> ErnieTokenizer:
 
 def joins(tokenizer: ErnieTokenizer, text: str) -> str:
     """The text's tokens, with a bar where a word may be cut."""
-    (one,) = tokenizer([text])
-    joined = joined_tokens(text, one.offsets)
-    return "".join(("" if j else "|") + text[s:e] for j, (s, e) in zip(joined, one.offsets, strict=True))
+    (tokens,) = tokenizer([text])
+    joined = joined_tokens(text, tokens.offsets)
+    return "".join(("" if j else "|") + text[s:e] for j, (s, e) in zip(joined, tokens.offsets, strict=True))
 
 
 def test_words(tokenizer: ErnieTokenizer, letters: ErnieTokenizer) -> None:
@@ -80,8 +80,8 @@ def test_words(tokenizer: ErnieTokenizer, letters: ErnieTokenizer) -> None:
     assert joins(letters, "北京さくら") == "|北|京|さ|く|ら"
     assert joined_tokens("", np.zeros((0, 2), np.int32)).tolist() == []
     # A syllable is three letters, and one character: none of them can be a span of its own.
-    (one,) = letters(["한국"])
-    assert joined_tokens("한국", one.offsets).tolist() == [False, True, True, False, True, True]
+    (tokens,) = letters(["한국"])
+    assert joined_tokens("한국", tokens.offsets).tolist() == [False, True, True, False, True, True]
 
 
 def test_the_cost_of_splits_against_brute_force() -> None:

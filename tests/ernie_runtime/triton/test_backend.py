@@ -146,13 +146,13 @@ class Request(dict[str, Tensor]):
 
 def test_large_cancelled_requests_cost_a_costly_step_nothing() -> None:
     many = range(1, triton.LARGE_REQUEST + 1)
-    large, kept, small = Request(many, True), Request(many, False), Request([1], True)
+    large, not_cancelled, small = Request(many, True), Request(many, False), Request([1], True)
     step, server = Double(), Server()
     assert outcomes(triton.execute(step, [large], server)) == [[2 * n for n in many]] and large.asked == 0
     step.costly = True  # type: ignore[attr-defined]
-    responses = triton.execute(step, [large, kept, small], server)
+    responses = triton.execute(step, [large, not_cancelled, small], server)
     assert outcomes(responses) == ["CANCELLED", [2 * n for n in many], [2]]
-    assert step.calls == [1, 2] and (large.asked, kept.asked, small.asked) == (1, 1, 0)
+    assert step.calls == [1, 2] and (large.asked, not_cancelled.asked, small.asked) == (1, 1, 0)
 
 
 def test_a_lone_bug_is_run_once() -> None:
@@ -173,41 +173,41 @@ class Room:
     """An admission of so many rows."""
 
     def __init__(self, rows: int) -> None:
-        self.rows, self.told = rows, list[tuple[int, ...]]()
+        self.rows, self.executions = rows, list[tuple[int, ...]]()
 
     def room(self) -> int:
         return self.rows
 
     def ended(self, execution: Execution) -> None:
         assert execution.seconds >= 0
-        self.told.append((execution.processed, execution.succeeded, execution.outputs, execution.dropped))
+        self.executions.append((execution.processed, execution.succeeded, execution.outputs, execution.dropped))
 
 
 def test_what_is_beyond_the_rows_admitted_is_refused() -> None:
     """The first is taken whatever its size, where there is any room; those after it while there is room."""
     requests = [request_of(1, 2, 3), request_of(4, 5), request_of(6)]
-    for rows, taken in ((6, [0, 1, 2]), (5, [0, 1]), (4, [0, 2]), (2, [0]), (0, [])):
+    for rows, admitted in ((6, [0, 1, 2]), (5, [0, 1]), (4, [0, 2]), (2, [0]), (0, [])):
         room: Any = Room(rows)
         responses = triton.execute(Double(), requests, Server(), room)
-        assert [i for i, r in enumerate(responses) if r.error is None] == taken
-        assert all(r.error.code == "UNAVAILABLE" for i, r in enumerate(responses) if i not in taken)
-        count = sum((3, 2, 1)[i] for i in taken)
-        assert room.told == [(count, count, len(taken), 6 - count)]  # the double makes one row a request
+        assert [i for i, r in enumerate(responses) if r.error is None] == admitted
+        assert all(r.error.code == "UNAVAILABLE" for i, r in enumerate(responses) if i not in admitted)
+        count = sum((3, 2, 1)[i] for i in admitted)
+        assert room.executions == [(count, count, len(admitted), 6 - count)]  # the double makes one row a request
 
 
 def test_what_failed_has_not_passed() -> None:
     room: Any = Room(9)
     triton.execute(Double(), [request_of(1, 2), request_of(13)], Server(), room)
-    assert room.told == [(3, 2, 1, 0)]
+    assert room.executions == [(3, 2, 1, 0)]
 
 
 def test_what_was_cancelled_is_dropped_and_an_idle_execution_says_nothing() -> None:
     room, step = cast(Any, Room(99)), Double()
     step.costly = True  # type: ignore[attr-defined]
     answered = triton.execute(step, [Request(range(1, 21), True)], Server(), room)
-    assert outcomes(answered) == ["CANCELLED"] and room.told == [(0, 0, 0, 20)] and not step.calls
+    assert outcomes(answered) == ["CANCELLED"] and room.executions == [(0, 0, 0, 20)] and not step.calls
     triton.execute(step, [request_of()], Server(), room)
-    assert len(room.told) == 1
+    assert len(room.executions) == 1
 
 
 def args_of(**parameters: str) -> dict[str, str]:
@@ -216,7 +216,7 @@ def args_of(**parameters: str) -> dict[str, str]:
 
 
 @contextmanager
-def both(**of_encoder: Any) -> Iterator[tuple[InFlightLimit, ExecutionLimit]]:
+def connected_admissions(**of_encoder: Any) -> Iterator[tuple[InFlightLimit, ExecutionLimit]]:
     """The tokenizer's and the encoder's admission of one server, an SLO of 400 ms."""
     args = args_of(slo_ms="400", reports_to="T_tokenizer")
     config = json.loads(args["model_config"]) | of_encoder
@@ -229,14 +229,14 @@ def both(**of_encoder: Any) -> Iterator[tuple[InFlightLimit, ExecutionLimit]]:
 
 
 def test_which_admission_a_model_has() -> None:
-    whole = triton.admission(args_of(slo_ms="400"))
-    assert whole and whole.outbox is None
+    unreported = triton.admission(args_of(slo_ms="400"))
+    assert unreported and unreported.outbox is None
     assert triton.admission(args_of()) is None and triton.tokenizer_admission(args_of(), Server()) is None
 
 
 def test_an_encoder_tells_its_tokenizer_what_it_finished() -> None:
     """Over the real sockets: all that is let in past half of the SLO waits until the encoder has told."""
-    with both() as (tokenizer, encoder):
+    with connected_admissions() as (tokenizer, encoder):
         encoder.ended(Execution(processed=1, succeeded=1, outputs=1, dropped=0, seconds=0.05))
         assert tokenizer.room() == 4
         tokenizer.ended(Execution(processed=4, succeeded=4, outputs=4, dropped=0, seconds=0.001))
@@ -248,6 +248,6 @@ def test_an_encoder_tells_its_tokenizer_what_it_finished() -> None:
 
 
 def test_instances_of_an_encoder_finish_rows_together() -> None:
-    with both(instance_group=[{"count": 2}, {"count": 1, "gpus": [0, 1]}]) as (tokenizer, encoder):
+    with connected_admissions(instance_group=[{"count": 2}, {"count": 1, "gpus": [0, 1]}]) as (tokenizer, encoder):
         encoder.ended(Execution(processed=1, succeeded=1, outputs=1, dropped=0, seconds=0.05))
         assert tokenizer.room() == 16

@@ -21,12 +21,12 @@ def ends() -> Iterator[Ends]:
     WARNED.clear()
     with ExitStack() as stack:
 
-        def made(model: str, parallel: int = 1) -> tuple[Inbox, Outbox]:
+        def connect(model: str, parallel: int = 1) -> tuple[Inbox, Outbox]:
             at = address(model, "1")
             inbox, outbox = Inbox(at, WARNED.append), Outbox(at, parallel)
             return stack.enter_context(closing(inbox)), stack.enter_context(closing(outbox))
 
-        yield made
+        yield connect
 
 
 def test_messages_arrive_in_order(ends: Ends) -> None:
@@ -67,9 +67,9 @@ def test_an_inbox_that_nobody_empties_does_not_hold_up_an_encoder(ends: Ends) ->
 def test_what_is_no_message_is_left_out(ends: Ends) -> None:
     inbox, outbox = ends("d_tokenizer")
     list(inbox.receive())
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
         numbers = [MESSAGE.pack(1, seconds) for seconds in (math.nan, math.inf, -1.0, 1e9)]
         for wrong in (b"", b"abc", b"x" * 100, *numbers):
-            other.sendto(wrong, address("d_tokenizer", "1"))
+            sender.sendto(wrong, address("d_tokenizer", "1"))
     outbox.send(4, 1.0)
     assert list(inbox.receive()) == [(4, 1.0)]

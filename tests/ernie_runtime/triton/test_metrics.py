@@ -47,12 +47,12 @@ def test_what_is_counted() -> None:
 
 def test_metrics_go_before_their_families() -> None:
     """A family that goes first takes its metrics along, and the stub process crashes on what is left of them."""
-    gone: list[str] = []
+    finalized: list[str] = []
 
     class Family(MetricFamily):
         def Metric(self, labels: Mapping[str, str]) -> Counter:
             counter = Counter(labels)
-            weakref.finalize(counter, gone.append, "metric")
+            weakref.finalize(counter, finalized.append, "metric")
             return counter
 
     class Stub:
@@ -60,8 +60,8 @@ def test_metrics_go_before_their_families() -> None:
 
     count = TokenCounters(Stub, "T_encoder_fp32", "1")
     for family in (Server.families.pop(REAL), Server.families.pop(PADDING)):
-        weakref.finalize(family, gone.append, "family")
+        weakref.finalize(family, finalized.append, "family")
     del family
     count.close()
     gc.collect()
-    assert gone == ["metric", "metric", "family", "family"]
+    assert finalized == ["metric", "metric", "family", "family"]

@@ -73,9 +73,9 @@ HARD = [
 @pytest.mark.parametrize("text", HARD)
 def test_hard_texts(text: str) -> None:
     raw = entity_literal(result_of(text, (0, len(text), "X"), (1, 2, "Y")))
-    (whole, second) = json.loads(raw)
-    assert whole == {"pos": [0, len(text) - 1], "entity": text, "label": "X"}
-    assert ast.literal_eval(raw.decode()) == [whole, second]
+    (first, second) = json.loads(raw)
+    assert first == {"pos": [0, len(text) - 1], "entity": text, "label": "X"}
+    assert ast.literal_eval(raw.decode()) == [first, second]
     assert read_as_the_client(raw, text) == [(text, "X"), (text[1], "Y")]
 
 
@@ -89,13 +89,15 @@ def test_both_parsers_read_the_same(text: str, label: str) -> None:
 def test_labels_lose_their_second_dimension() -> None:
     first = {"LABEL_ID": np.array([[3], [-1]], np.int64), "SCORE": np.array([[0.25], [0]], np.float32)}
     second = {"LABEL_ID": np.array([[7]], np.int64), "SCORE": np.array([[1]], np.float32)}
-    found = LabelStep().run([first, second])
-    assert [set(one) for one in found if isinstance(one, dict)] == [{"label", "confidence"}] * 2
-    one, two = (r for r in found if isinstance(r, dict))
-    assert (one["label"].dtype, one["confidence"].dtype) == (np.int64, np.float32)
-    assert one["label"].tolist() == [3, -1] and one["confidence"].tolist() == [0.25, 0]
-    assert two["label"].shape == two["confidence"].shape == (1,)
-    assert np.sum(np.array([3, 5]) == one["label"]) == 1  # what the client does with it
+    outcomes = LabelStep().run([first, second])
+    assert [set(first_reply) for first_reply in outcomes if isinstance(first_reply, dict)] == [
+        {"label", "confidence"}
+    ] * 2
+    first_reply, second_reply = (r for r in outcomes if isinstance(r, dict))
+    assert (first_reply["label"].dtype, first_reply["confidence"].dtype) == (np.int64, np.float32)
+    assert first_reply["label"].tolist() == [3, -1] and first_reply["confidence"].tolist() == [0.25, 0]
+    assert second_reply["label"].shape == second_reply["confidence"].shape == (1,)
+    assert np.sum(np.array([3, 5]) == first_reply["label"]) == 1  # what the client does with it
 
 
 def test_entities_are_one_list_a_text() -> None:
