@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from ernie_builders.config.tasks import ASSETS
 from ernie_runtime.text.tokenization import ErnieTokenizer
 
 from ..shared import made_once
+from .command_line import OneLine, fault_line
 from .lint import toy_repository
 from .places import TASKS, Place, topic_rows, write_names, write_topics
 from .tiny import CONFIG, ENTRIES, random_hugging_face, write_hugging_face
@@ -96,19 +98,9 @@ def plan(place: Place, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]
 
 
 @pytest.fixture
-def one_line(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+def one_line(capsys: pytest.CaptureFixture[str]) -> OneLine:
     """Check that a build failed with exit code 1 and one line on standard error; returns the line."""
-
-    def check(code: int, *messages: str) -> str:
-        errors = capsys.readouterr().err
-        assert code == 1
-        assert errors.startswith("ernie-triton build: ")
-        assert errors.count("\n") == 1
-        for text in messages:
-            assert text in errors
-        return errors
-
-    return check
+    return partial(fault_line, program="ernie-triton build", capsys=capsys)
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -129,11 +130,27 @@ class Place:
         (done,) = (self.cache / task / name).glob("*/done.json")
         return done.parent
 
+    def figures(self, stage: str, task: str = "topics") -> dict[str, Any]:
+        """The figures of the one finished stage of that name."""
+        done = json.loads((self.stage(stage, task) / "done.json").read_text(encoding="utf-8"))
+        figures: dict[str, Any] = done["figures"]
+        return figures
+
 
 def copied(finished: Place, target: Path) -> Place:
     """A finished build that may be changed."""
     shutil.copytree(finished.cache, target / "cache")
     return replace(finished, root=target)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """The bytes of every file below a folder, by its path in it."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def change_times(folder: Path) -> dict[Path, int]:
+    """The time of change of every file and folder below a folder, in nanoseconds."""
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
 
 
 @contextmanager

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,9 +19,9 @@ from ernie_builders.options import parse
 from ernie_builders.stages import order
 from ernie_builders.stages.selection import requested_tasks
 
+from .command_line import OneLine
 from .places import Place
 
-OneLine = Callable[..., str]
 SCRIPT = Path(__file__).parents[2] / "builders" / "build_all.py"
 
 

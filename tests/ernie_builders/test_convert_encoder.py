@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +18,9 @@ from ernie_builders.modeling.model import EMBEDDED
 from ernie_builders.pretraining.model import pretraining_model, with_own_head
 
 from .checkpoints.test_weights_exact import hugging_face_forward
+from .command_line import fault_line
 from .places import small_files
-from .tiny import CONFIG, ENTRIES, HIDDEN, random_hugging_face, write_hugging_face
+from .tiny import CONFIG, ENTRIES, HIDDEN, assert_same_weights, random_hugging_face, write_hugging_face
 
 BOUND = 1e-5
 
@@ -107,8 +109,7 @@ def test_converting_there_and_back_keeps_every_weight(base_model: Path, tmp_path
     assert run(tmp_path / "p", tmp_path / "h", "--to", "huggingface") == 0
     after = read_checkpoint(tmp_path / "h")
     assert after.config == before.config
-    assert after.weights.keys() == before.weights.keys()
-    assert all((after.weights[name] == value).all() for name, value in before.weights.items())
+    assert_same_weights(after.weights, before.weights)
 
 
 def test_the_embedded_encoder_keeps_its_head(tmp_path: Path) -> None:
@@ -120,12 +121,7 @@ def test_the_embedded_encoder_keeps_its_head(tmp_path: Path) -> None:
 
 
 def test_faults(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    def fails(code: int, *messages: str) -> None:
-        errors = capsys.readouterr().err
-        assert code == 1 and errors.startswith("ernie-triton build convert-encoder: ") and errors.count("\n") == 1
-        for text in messages:
-            assert text in errors
-
+    fails = partial(fault_line, program="ernie-triton build convert-encoder", capsys=capsys)
     target = tmp_path / "target"
     fails(run("nowhere", target, "--to", "paddle"), "nowhere: neither `embedded`, nor a directory")
     (tmp_path / "notes").mkdir()

@@ -55,6 +55,11 @@ def manifest_with(labels: int, kind: str = "sequence_classification", **fields: 
     )
 
 
+def embedding_manifest(kind: str = "similarity", dimension: int = HIDDEN, **options: Any) -> Manifest:
+    """A manifest of a similarity or embedding task."""
+    return manifest_with(0, kind, options={"dimension": dimension, **options}, main_metric="spearman")
+
+
 def random_hugging_face(seed: int = 0, std: float = 0.3, config: dict[str, Any] = CONFIG) -> Weights:
     """Weights of Hugging Face's ErnieModel under its names; nothing is 0 or 1 that could hide a mistake."""
     generator = np.random.default_rng(seed)
@@ -109,3 +114,16 @@ def nameless(source: Path, target: Path, names: dict[str, str] | None = None) ->
         config["id2label"] = names
     (target / "config.json").write_text(json.dumps(config), encoding="utf-8")
     return target
+
+
+def assert_same_weights(actual: Weights, expected: Weights) -> None:
+    """To the last bit."""
+    assert actual.keys() == expected.keys()
+    for name, value in expected.items():
+        np.testing.assert_array_equal(actual[name], value, err_msg=name)
+
+
+def largest_difference(left: Weights, right: Weights) -> float:
+    """The largest absolute difference of any weight."""
+    assert left.keys() == right.keys()
+    return max(float(np.abs(left[name] - right[name]).max()) for name in left)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,8 @@ from ernie_builders.errors import CheckpointError
 from ernie_builders.framework import import_paddlenlp
 from ernie_builders.modeling.model import find_base_model
 from ernie_runtime.text.tokenization import ErnieTokenizer
+
+from ..command_line import OneLine
 
 ENGLISH = VOCABULARIES / "ernie_2.0_en.txt"
 NAME = "random:2x32x4:ernie_2.0_en"
@@ -210,9 +211,7 @@ def test_a_random_encoder_learns_english(tmp_path: Path, capsys: pytest.CaptureF
     assert figures["rows"] == len(DEV) and figures["metrics"]["accuracy"] >= majority + 20
 
 
-def test_a_faulty_name_is_one_line(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], one_line: Callable[..., str]
-) -> None:
+def test_a_faulty_name_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str], one_line: OneLine) -> None:
     (tmp_path / "films").mkdir()
     code = build(tmp_path, tmp_path, TASKS.replace(NAME, "random:2x3x2"))
     one_line(code, "--base-model random:2x3x2: LAYERS must be above 0, and HIDDEN a multiple of HEADS")

@@ -16,16 +16,10 @@ from ernie_builders.framework import import_paddle
 from ernie_builders.kinds import get_builder_kind
 from ernie_builders.modeling.model import build_model
 
-from ..tiny import CONFIG, ENTRIES, Weights, manifest_with, random_hugging_face, write_hugging_face
+from ..tiny import CONFIG, ENTRIES, assert_same_weights, manifest_with, random_hugging_face, write_hugging_face
 from ..torch_files import bfloat16_bits, write_bfloat16_safetensors, write_torch
 
 LABELS = 3
-
-
-def assert_same(actual: Weights, expected: Weights) -> None:
-    assert actual.keys() == expected.keys()
-    for name, value in expected.items():
-        np.testing.assert_array_equal(actual[name], value, err_msg=name)
 
 
 def test_torch_half_precision(unweighted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -33,7 +27,7 @@ def test_torch_half_precision(unweighted: Path, monkeypatch: pytest.MonkeyPatch)
     half = {name: value.astype(np.float16) for name, value in weights.items()}
     write_torch(unweighted / "pytorch_model.bin", half, monkeypatch, "HalfStorage")
     as_float = {name: value.astype(np.float32) for name, value in half.items()}
-    assert_same(read_checkpoint(unweighted).weights, from_hugging_face(as_float))
+    assert_same_weights(read_checkpoint(unweighted).weights, from_hugging_face(as_float))
 
 
 @pytest.mark.parametrize("form", ["bin", "safetensors", "pdparams"])
@@ -49,14 +43,14 @@ def test_bfloat16(unweighted: Path, form: str, monkeypatch: pytest.MonkeyPatch) 
         paddle = import_paddle("cpu")
         state = {name: paddle.to_tensor(value).astype("bfloat16") for name, value in from_hugging_face(rounded).items()}
         paddle.save(state, str(unweighted / "model_state.pdparams"))
-    assert_same(read_checkpoint(unweighted).weights, from_hugging_face(rounded))
+    assert_same_weights(read_checkpoint(unweighted).weights, from_hugging_face(rounded))
 
 
 def test_float16_safetensors(unweighted: Path) -> None:
     half = {name: value.astype(np.float16) for name, value in random_hugging_face().items()}
     save_file(half, str(unweighted / "model.safetensors"))
     expected = from_hugging_face({name: value.astype(np.float32) for name, value in half.items()})
-    assert_same(read_checkpoint(unweighted).weights, expected)
+    assert_same_weights(read_checkpoint(unweighted).weights, expected)
 
 
 @pytest.mark.parametrize("bare", [True, False], ids=["ErnieModel", "task model"])
@@ -66,7 +60,7 @@ def test_paddlenlp_directory(unweighted: Path, bare: bool) -> None:
     state = {name.removeprefix("ernie.") if bare else name: paddle.to_tensor(value) for name, value in weights.items()}
     paddle.save(state, str(unweighted / "model_state.pdparams"))
     modern = read_checkpoint(unweighted)
-    assert_same(modern.weights, weights)
+    assert_same_weights(modern.weights, weights)
     assert modern.config.layer_norm_eps == 1e-12
     assert not modern.has_head
 
@@ -78,7 +72,7 @@ def test_paddlenlp_directory(unweighted: Path, bare: bool) -> None:
     }
     (unweighted / "model_config.json").write_text(json.dumps(old), encoding="utf-8")
     older = read_checkpoint(unweighted)
-    assert_same(older.weights, weights)
+    assert_same_weights(older.weights, weights)
     assert older.config == modern.config
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -12,11 +11,11 @@ from ernie_builders.compat.paddlenlp import FORMS, MODELS
 from ernie_builders.config.tasks import TaskConfig, load_tasks
 from ernie_builders.errors import ConfigError
 
+from ..command_line import OneLine
 from ..places import Place
 
 TASKS = load_tasks()
 SEQCLS, TOKENCLS = FORMS["ernie_seqcls"], FORMS["ernie_tokencls"]
-OneLine = Callable[..., str]
 
 
 def tasks(*names: str) -> list[TaskConfig]:

@@ -22,15 +22,11 @@ from ernie_serve.problems import check_repository
 
 from ..lint import toy_repository
 from ..lint.breaks import Break, edit
-from ..places import Place
+from ..places import Place, change_times, contents
 
 TASKS = load_tasks()
 SEQCLS, TOKENCLS = FORMS["ernie_seqcls"], FORMS["ernie_tokencls"]
 MODELS = ["ernie_seqcls", "ernie_seqcls_postprocess", "ernie_tokencls", "ernie_tokencls_postprocess"]
-
-
-def tree(folder: Path) -> dict[str, bytes]:
-    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
 def test_a_build(finished: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -53,11 +49,11 @@ def test_a_build(finished: Place, tmp_path: Path, capsys: pytest.CaptureFixture[
     assert MANIFEST_PARAMETER not in config.parameters, "a client would take it for a task"
     step = config.ensemble_scheduling.step[0]
     assert (step.model_name, step.model_version, dict(step.input_map)) == ("topics", -1, {"TEXT": "INPUT"})
-    before, times = tree(place.output), {p: p.stat().st_mtime_ns for p in place.output.rglob("*")}
+    before, times = contents(place.output), change_times(place.output)
     assert place.build("--compat", "paddlenlp") == 0
     assert capsys.readouterr().out.count("(reused)") == 6, "five stages, and the ensemble"
-    assert tree(place.output) == before
-    assert {p: p.stat().st_mtime_ns for p in place.output.rglob("*")} == times
+    assert contents(place.output) == before
+    assert change_times(place.output) == times
 
 
 @pytest.fixture(scope="module")

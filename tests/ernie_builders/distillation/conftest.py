@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from ernie_builders import build_all
 
+from ..command_line import OneLine, fault_line
 from ..places import Place, topic_rows
 from ..tiny import CONFIG, random_hugging_face, write_hugging_face
 
@@ -88,3 +90,9 @@ def distil_encoder(encoder: Path, text: Path, tmp_path: Path) -> Command:
         return build_all.main(["distill", "encoder", *arguments, *overrides])
 
     return run
+
+
+@pytest.fixture
+def one_line(capsys: pytest.CaptureFixture[str]) -> OneLine:
+    """Check that the command failed with exit code 1 and one line on standard error; returns the line."""
+    return partial(fault_line, program="ernie-triton build distill", capsys=capsys)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,35 +19,16 @@ from ernie_builders.modeling.model import find_base_model
 from ernie_builders.training.log import read_rows
 from ernie_builders.training.loop import Loop
 
+from ..command_line import OneLine
 from ..places import small_files
+from ..tiny import assert_same_weights, largest_difference
 from .conftest import Command
 
-OneLine = Callable[..., str]
 BOTH = ("--student", "1x16x2", "--student", "2x24x3")
-
-
-@pytest.fixture
-def one_fault(capsys: pytest.CaptureFixture[str]) -> OneLine:
-    """Check that the command failed with one line on standard error."""
-
-    def check(code: int, *messages: str) -> str:
-        line = capsys.readouterr().err
-        assert code == 1
-        assert line.startswith("ernie-triton build distill: ")
-        assert line.count("\n") == 1
-        for text in messages:
-            assert text in line
-        return line
-
-    return check
 
 
 def weights_in(folder: Path) -> Weights:
     return read_checkpoint(folder).weights
-
-
-def same(left: Weights, right: Weights) -> bool:
-    return left.keys() == right.keys() and all((value == right[name]).all() for name, value in left.items())
 
 
 def without_clock(log: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -82,9 +62,9 @@ def test_several_students_in_one_pass(
 
     for name in BOTH[1::2]:
         assert distil_encoder("--student", name, "--output", str(tmp_path / name)) == 0
-        assert same(weights_in(tmp_path / name / name), weights_in(folder / name))
+        assert_same_weights(weights_in(tmp_path / name / name), weights_in(folder / name))
     start = make_student("1x16x2", read_checkpoint(encoder))
-    assert not same(start.weights, weights_in(folder / "1x16x2")), "something was learnt"
+    assert largest_difference(start.weights, weights_in(folder / "1x16x2")) > 0, "something was learnt"
 
 
 def test_an_interrupted_run_resumes_to_the_same_weights(
@@ -114,7 +94,7 @@ def test_an_interrupted_run_resumes_to_the_same_weights(
     assert steps_done == list(range(40)), "no step is done twice"
     assert "resumed after step 27" in capsys.readouterr().out
     for name in BOTH[1::2]:
-        assert same(weights_in(resumed / name), weights_in(tmp_path / "encoders" / name))
+        assert_same_weights(weights_in(resumed / name), weights_in(tmp_path / "encoders" / name))
     assert without_clock(read_rows(resumed / "log.jsonl")) == without_clock(read_rows(tmp_path / "encoders/log.jsonl"))
     monkeypatch.setattr(EncoderDistiller, "run", lambda self: pytest.fail("done again"))
     assert distil_encoder(*BOTH) == 0
@@ -122,7 +102,7 @@ def test_an_interrupted_run_resumes_to_the_same_weights(
 
 
 def test_the_last_good_state_survives_a_full_disk(
-    distil_encoder: Command, tmp_path: Path, one_fault: OneLine, monkeypatch: pytest.MonkeyPatch
+    distil_encoder: Command, tmp_path: Path, one_line: OneLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     student = ("--student", "1x24x2")
     assert distil_encoder(*student, "--output", str(tmp_path / "whole")) == 0
@@ -136,12 +116,12 @@ def test_the_last_good_state_survives_a_full_disk(
             save(self)
 
     monkeypatch.setattr(Loop, "save", fills)
-    one_fault(distil_encoder(*student), "cannot be saved, file too large", f"{state} is kept as it was")
+    one_line(distil_encoder(*student), "cannot be saved, file too large", f"{state} is kept as it was")
     assert json.loads((state / "progress.json").read_text())["done"] == 20
     assert not (tmp_path / "encoders").exists()
     monkeypatch.setattr(Loop, "save", save)
     assert distil_encoder(*student) == 0
-    assert same(weights_in(tmp_path / "encoders/1x24x2"), weights_in(tmp_path / "whole/1x24x2"))
+    assert_same_weights(weights_in(tmp_path / "encoders/1x24x2"), weights_in(tmp_path / "whole/1x24x2"))
 
 
 def test_only_the_requested_losses_count(distil_encoder: Command, tmp_path: Path) -> None:
@@ -175,12 +155,12 @@ def test_only_the_requested_losses_count(distil_encoder: Command, tmp_path: Path
         (["--student", "1x16x2", "--learning-rate", "inf"], "--learning-rate inf: must be above 0"),
     ],
 )
-def test_faults(distil_encoder: Command, tmp_path: Path, one_fault: OneLine, options: list[str], message: str) -> None:
-    one_fault(distil_encoder(*options), message)
+def test_faults(distil_encoder: Command, tmp_path: Path, one_line: OneLine, options: list[str], message: str) -> None:
+    one_line(distil_encoder(*options), message)
     assert not (tmp_path / "encoders").exists()
 
 
-def test_faulty_text(distil_encoder: Command, tmp_path: Path, one_fault: OneLine) -> None:
+def test_faulty_text(distil_encoder: Command, tmp_path: Path, one_line: OneLine) -> None:
     file = tmp_path / "x.txt"
     for content, message in (
         (b"", "holds no text"),
@@ -188,24 +168,24 @@ def test_faulty_text(distil_encoder: Command, tmp_path: Path, one_fault: OneLine
         (b"a\n", "--length"),
     ):
         file.write_bytes(content)
-        one_fault(distil_encoder("--student", "1x16x2", "--text", str(file)), message)
+        one_line(distil_encoder("--student", "1x16x2", "--text", str(file)), message)
 
 
-def test_folders_of_other_commands(distil_encoder: Command, tmp_path: Path, one_fault: OneLine) -> None:
+def test_folders_of_other_commands(distil_encoder: Command, tmp_path: Path, one_line: OneLine) -> None:
     student = ("--student", "1x16x2", "--steps", "2")
     (tmp_path / "encoders").mkdir()
-    one_fault(distil_encoder(*student), "is there already; remove it")
+    one_line(distil_encoder(*student), "is there already; remove it")
     (tmp_path / "encoders").rmdir()
     (tmp_path / "encoders.partial").mkdir()
     (tmp_path / "encoders.partial" / "mine").write_text("")
-    one_fault(distil_encoder(*student), "holds no run of this command")
+    one_line(distil_encoder(*student), "holds no run of this command")
     shutil.rmtree(tmp_path / "encoders.partial")
     assert distil_encoder(*student) == 0
-    one_fault(distil_encoder(*student, "--seed", "1"), "is the result of other settings")
+    one_line(distil_encoder(*student, "--seed", "1"), "is the result of other settings")
 
 
 def test_leftovers_of_a_run_with_another_recipe(
-    distil_encoder: Command, one_fault: OneLine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    distil_encoder: Command, one_line: OneLine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def stop(self: EncoderDistiller) -> None:
         raise KeyboardInterrupt
@@ -214,14 +194,14 @@ def test_leftovers_of_a_run_with_another_recipe(
         patched.setattr(EncoderDistiller, "run", stop)
         assert distil_encoder("--student", "1x16x2") == 130
     capsys.readouterr()
-    one_fault(distil_encoder("--student", "1x16x2", "--steps", "41"), "a run with another recipe was interrupted there")
+    one_line(distil_encoder("--student", "1x16x2", "--steps", "41"), "a run with another recipe was interrupted there")
 
 
-def test_a_loss_that_is_no_number(distil_encoder: Command, encoder: Path, tmp_path: Path, one_fault: OneLine) -> None:
+def test_a_loss_that_is_no_number(distil_encoder: Command, encoder: Path, tmp_path: Path, one_line: OneLine) -> None:
     broken = shutil.copytree(encoder, tmp_path / "broken")
     from safetensors.numpy import load_file, save_file
 
     weights = load_file(str(broken / "model.safetensors"))
     weights["embeddings.word_embeddings.weight"] = np.full_like(weights["embeddings.word_embeddings.weight"], np.inf)
     save_file(weights, str(broken / "model.safetensors"))
-    one_fault(distil_encoder("--student", "1x32x4", "--teacher", str(broken)), "the loss became nan at step 0")
+    one_line(distil_encoder("--student", "1x32x4", "--teacher", str(broken)), "the loss became nan at step 0")

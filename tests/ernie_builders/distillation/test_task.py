@@ -21,11 +21,11 @@ from ernie_builders.stages.draft import draft_manifest
 from ernie_builders.training.trainer import Trainer
 from ernie_runtime.text.tokenization import ErnieTokenizer
 
+from ..command_line import OneLine
 from ..places import Place, topic_rows
+from ..tiny import assert_same_weights
 from .conftest import Command
-from .test_online import one_fault  # noqa: F401 (a fixture)
 
-OneLine = Callable[..., str]
 LONG = ("--set", "epochs=6", "--set", "evals_per_epoch=1")
 SHORT = ("--set", "epochs=1", "--set", "evals_per_epoch=1")
 
@@ -51,7 +51,7 @@ def test_unlabelled_text_teaches(
     assert not (tmp_path / "small.partial").exists()
     place = Place(tasks_file, data_dir, base_model, tmp_path / "published")
     assert place.build("--checkpoint", f"topics={tmp_path / 'small'}", "--until", "evaluate") == 0
-    served = json.loads((place.stage("evaluate") / "done.json").read_text(encoding="utf-8"))["figures"]
+    served = place.figures("evaluate")
     assert served["metrics"] == card["metrics"]
 
 
@@ -142,7 +142,7 @@ def test_an_interrupted_run_resumes_to_the_same_weights(
     assert distil(*SHORT, *output) == 0
     assert "resumed after batch 9" in capsys.readouterr().out
     ours, theirs = (read_checkpoint(tmp_path / name).weights for name in ("again", "small"))
-    assert all((value == theirs[name]).all() for name, value in ours.items())
+    assert_same_weights(ours, theirs)
     monkeypatch.setattr(Trainer, "run", lambda self: pytest.fail("done again"))
     assert distil(*SHORT) == 0
     assert "finished already" in capsys.readouterr().out
@@ -152,13 +152,13 @@ def test_other_labelled_rows_do_not_resume_a_run(
     distil: Command,
     tmp_path: Path,
     data_dir: Path,
-    one_fault: OneLine,  # noqa: F811
+    one_line: OneLine,
 ) -> None:
     assert distil(*SHORT) == 0
     shutil.copytree(data_dir, tmp_path / "data")
     dev = tmp_path / "data" / "topics" / "dev.json"
     dev.write_text("".join(dev.read_text(encoding="utf-8").splitlines(keepends=True)[:30]), encoding="utf-8")
-    one_fault(distil(*SHORT, "--data-dir", str(tmp_path / "data")), "small")
+    one_line(distil(*SHORT, "--data-dir", str(tmp_path / "data")), "small")
 
 
 @pytest.mark.parametrize(
@@ -181,16 +181,16 @@ def test_other_labelled_rows_do_not_resume_a_run(
 def test_faults(
     distil: Command,
     tmp_path: Path,
-    one_fault: OneLine,  # noqa: F811
+    one_line: OneLine,
     options: list[str],
     message: str,
 ) -> None:
-    one_fault(distil(*options), message)
+    one_line(distil(*options), message)
     assert not (tmp_path / "small").exists()
     assert not (tmp_path / "small.partial").exists()
 
 
-def test_text_that_teaches_nothing(distil: Command, tmp_path: Path, one_fault: OneLine) -> None:  # noqa: F811
+def test_text_that_teaches_nothing(distil: Command, tmp_path: Path, one_line: OneLine) -> None:
     file = tmp_path / "x.txt"
     for content, message in (
         (b"", "holds no text; expected UTF-8"),
@@ -198,11 +198,11 @@ def test_text_that_teaches_nothing(distil: Command, tmp_path: Path, one_fault: O
         ("\u200b\n\x01\n".encode(), "none of the 2 texts can be served"),
     ):
         file.write_bytes(content)
-        one_fault(distil("--text", str(file)), message)
+        one_line(distil("--text", str(file)), message)
 
 
-def test_a_teacher_without_a_head(distil: Command, base_model: Path, one_fault: OneLine) -> None:  # noqa: F811
-    one_fault(distil("--teacher", str(base_model)), "has no task head, so it is not fine-tuned for topics")
+def test_a_teacher_without_a_head(distil: Command, base_model: Path, one_line: OneLine) -> None:
+    one_line(distil("--teacher", str(base_model)), "has no task head, so it is not fine-tuned for topics")
 
 
 def test_rows_of_a_long_text(tasks_file: Path, teacher: Path, characters: list[str]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 import subprocess
@@ -11,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from ..command_line import row
 from ..places import Place
-from ..plans import row
 
 ROOT = Path(__file__).parents[3]
 SCRIPT = ROOT / "builders" / "build_all.py"
@@ -41,7 +40,7 @@ def test_the_plan_matches_the_build(finished: Place, capsys: pytest.CaptureFixtu
     before = sorted((path, path.stat().st_mtime_ns) for path in finished.root.rglob("*"))
     assert finished.build("--dry-run") == 0
     text = capsys.readouterr().out
-    figures = json.loads((finished.stage("fine-tune") / "done.json").read_text(encoding="utf-8"))["figures"]
+    figures = finished.figures("fine-tune")
     assert row(text, "steps").startswith(f"{figures['batches']} of 16 rows")
     assert len(re.findall(r"(data|fine-tune|export|evaluate|publish) +finished: ", text)) == 5
     assert f"{figures['accuracy']:.2f} at batch" in text

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import tarfile
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,10 +11,9 @@ import pytest
 from ernie_builders.config.tasks import load_tasks
 from ernie_builders.kinds import get_builder_kind
 
+from ..command_line import OneLine, Plan, command, row
 from ..places import Place
-from ..plans import Plan, command, row
 
-OneLine = Callable[..., str]
 SHIPPED = load_tasks()
 
 

@@ -10,7 +10,7 @@ import pytest
 from ernie_builders.config.tasks import load_tasks
 from ernie_builders.presets.loading import load_presets
 
-from ..plans import Plan, command, row
+from ..command_line import Plan, command, row
 
 PRESETS = load_presets()
 SHIPPED = load_tasks()

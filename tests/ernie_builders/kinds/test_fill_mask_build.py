@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +27,8 @@ from ernie_runtime.steps.pipeline import Pipeline
 from ernie_runtime.steps.postprocessor import PostprocessStep
 from ernie_runtime.steps.step import strings
 from ernie_runtime.steps.tokenizer import TokenizerStep
+
+from ..command_line import OneLine
 
 KIND = get_builder_kind("fill_mask")
 SAMPLE = ASSETS / "samples/chnsenticorp/dev.tsv"
@@ -106,7 +107,7 @@ def test_the_steps_answer_as_the_pipeline(built: Built) -> None:
 
 
 def test_a_model_without_a_head_is_refused_before_any_work(
-    built: Built, tmp_path: Path, base_model: Path, one_line: Callable[..., str]
+    built: Built, tmp_path: Path, base_model: Path, one_line: OneLine
 ) -> None:
     shutil.copytree(base_model, tmp_path / "bare")
     code = build_all.main(["--tasks", "fill_mask", "--base-model", str(tmp_path / "bare"), "--cache", str(tmp_path)])

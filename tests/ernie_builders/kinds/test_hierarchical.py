@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -203,7 +202,7 @@ def test_a_build_learns_thresholds_and_publishes_them(
     assert manifest.main_metric == "micro_f1"
     (evaluation,) = manifest.variants[0].evaluations
     evaluated = place.stage("evaluate", "events")
-    figures = json.loads((evaluated / "done.json").read_text(encoding="utf-8"))["figures"]
+    figures = place.figures("evaluate", "events")
     assert figures["metrics"] == evaluation.metrics
     assert figures["classes_file"] == str(evaluated / "classes.tsv")
     table = (evaluated / "classes.tsv").read_text(encoding="utf-8").splitlines()

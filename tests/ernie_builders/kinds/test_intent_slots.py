@@ -270,7 +270,7 @@ def test_a_tiny_model_learns_spoken_commands(place: Place, tmp_path: Path, chara
     (tmp_path / "tasks.toml").write_text(SPOKEN, encoding="utf-8")
     own_place = replace(place, tasks_file=tmp_path / "tasks.toml", data_dir=tmp_path / "data")
     assert own_place.build(task="spoken") == 0
-    figures = json.loads((own_place.stage("data", "spoken") / "done.json").read_text(encoding="utf-8"))["figures"]
+    figures = own_place.figures("data", "spoken")
     assert figures["train"]["rows"] + figures["dev"]["rows"] == 400 and 40 <= figures["dev"]["rows"] <= 120
     assert figures["dev"]["over_one_window_percent"] > 10
     pipeline = Pipeline.load(own_place.output, "spoken")

@@ -131,7 +131,7 @@ def published(tmp_path_factory: pytest.TempPathFactory, base_model: Path, charac
 
 def test_a_build_learns_to_find_the_answer(published: Place) -> None:
     """Far better than any fixed position, as measured through the serving code."""
-    figures = json.loads((published.stage("evaluate", "reading") / "done.json").read_text(encoding="utf-8"))["figures"]
+    figures = published.figures("evaluate", "reading")
     assert figures["rows"] == 60 and figures["main"] == "f1"
     assert figures["metrics"]["em"] > 70 and figures["metrics"]["f1"] >= figures["metrics"]["em"]
     manifest = Manifest.load(published.output / "reading" / "1" / "manifest.json")

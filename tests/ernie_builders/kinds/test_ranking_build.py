@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from ernie_builders.config.tasks import ASSETS, load_tasks
 from ernie_builders.readers.bio_columns import read as bio_columns
 from ernie_runtime.steps.pipeline import Pipeline
 
+from ..command_line import OneLine
 from ..places import Place
 
 
@@ -97,13 +98,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory, base_model: Path) -> Place
 
 
 def test_training_beats_the_untrained_head(trained: Place, tmp_path: Path) -> None:
-    def figures(place: Place) -> dict[str, Any]:
-        evaluation: dict[str, Any] = json.loads((place.stage("evaluate", "search") / "done.json").read_text("utf-8"))
-        return evaluation["figures"]
-
     untrained = replace(trained, root=tmp_path)
     assert untrained.build("--set", "learning_rate=1e-12", "--until", "evaluate", task="search") == 0
-    before, after = figures(untrained), figures(trained)
+    before, after = (place.figures("evaluate", "search") for place in (untrained, trained))
     assert before["rows"] == after["rows"] == 150
     assert after["main"] == "mrr"
     assert after["metrics"]["mrr"] > before["metrics"]["mrr"] + 4
@@ -145,7 +142,7 @@ def test_a_task_with_another_s_checkpoint_has_only_its_own_figures(
     assert [e.metrics for e in variant.evaluations] == figures[:1]
 
 
-def test_faulty_lines_are_reported(trained: Place, tmp_path: Path, one_line: Callable[..., str]) -> None:
+def test_faulty_lines_are_reported(trained: Place, tmp_path: Path, one_line: OneLine) -> None:
     folder = tmp_path / "data" / "search"
     folder.mkdir(parents=True)
     good = json.dumps(candidate_rows("dev", 1)[0])

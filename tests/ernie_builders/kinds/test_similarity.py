@@ -15,27 +15,23 @@ from ernie_builders.kinds import get_builder_kind
 from ernie_builders.readers import Example
 from ernie_builders.training.dataset import training_rows
 from ernie_runtime.kinds import Answer
-from ernie_runtime.manifest import Limits, Manifest
+from ernie_runtime.manifest import Limits
 from ernie_runtime.text.tokenization import ErnieTokenizer
 
-from ..tiny import HIDDEN, manifest_with
+from ..tiny import embedding_manifest
 
 KIND = get_builder_kind("similarity")
-
-
-def manifest_of(kind: str = "similarity", dimension: int = HIDDEN, **options: Any) -> Manifest:
-    return manifest_with(0, kind, options={"dimension": dimension, **options}, main_metric="spearman")
 
 
 def test_metrics_of_answers() -> None:
     examples = [Example(("a", "b"), target, 1) for target in (5.0, 3.0, "0")]
     answers: list[Answer | str] = [Answer({"score": s}, {"SCORE": s}) for s in (0.9, 0.4, -0.2)]
-    assert KIND.score(examples, answers, manifest_of(max_score=5)) == {"spearman": 100}
+    assert KIND.score(examples, answers, embedding_manifest(max_score=5)) == {"spearman": 100}
     embedding = get_builder_kind("embedding")
     pairs = [Example((text,), target, 1) for target in (5.0, 3.0, "0") for text in ("a", "b")]
     vectors = [(2, 0), (9, 1), (0, 1), (1, 1), (1, 0), (0, 1)]
     embeddings: list[Answer | str] = [Answer({}, {"EMBEDDING": np.array(v, np.float32)}) for v in vectors]
-    manifest = manifest_of("embedding", 2)
+    manifest = embedding_manifest("embedding", 2)
     assert embedding.score(pairs, embeddings, manifest) == {"spearman": 100}
     assert embedding.score(pairs, ["the text is empty", *embeddings[1:]], manifest) == {"spearman": -50}
     assert embedding.wrong(pairs[0], embeddings[0], manifest) is None
@@ -43,7 +39,7 @@ def test_metrics_of_answers() -> None:
 
 
 def test_answers_far_off_are_wrong() -> None:
-    manifest, example = manifest_of(max_score=5), Example(("a", "b"), 4.0, 1)
+    manifest, example = embedding_manifest(max_score=5), Example(("a", "b"), 4.0, 1)
     for score in (0.3, 0.8, 1.0):
         assert KIND.wrong(example, Answer({"score": score}, {}), manifest) is None
     assert KIND.wrong(example, Answer({"score": 0.29}, {}), manifest) == {
@@ -68,10 +64,12 @@ def test_answers_far_off_are_wrong() -> None:
     ],
 )
 def test_targets_that_are_not_scores(target: Any, message: str | None) -> None:
-    fault = KIND.check(Example(("a", "b"), target, 1), manifest_of(max_score=5))
+    fault = KIND.check(Example(("a", "b"), target, 1), embedding_manifest(max_score=5))
     assert (fault is None) if message is None else (fault is not None and message in fault)
     if "outside" not in (message or ""):
-        embedding_fault = get_builder_kind("embedding").check(Example(("a",), target, 1), manifest_of("embedding"))
+        embedding_fault = get_builder_kind("embedding").check(
+            Example(("a",), target, 1), embedding_manifest("embedding")
+        )
         assert (embedding_fault is None) is (message is None)
 
 
@@ -92,7 +90,7 @@ def test_loss() -> None:
 def test_rows_hold_the_first_window_of_each_text(vocabulary: Path, characters: list[str]) -> None:
     tokenizer, manifest = (
         ErnieTokenizer.from_vocab(vocabulary),
-        replace(manifest_of(max_score=5), limits=Limits(max_length=8, doc_stride=4)),
+        replace(embedding_manifest(max_score=5), limits=Limits(max_length=8, doc_stride=4)),
     )
     long, short = "".join(characters[:15]), "".join(characters[20:23])
     examples = [Example(pair, 4.0, 1) for pair in ((long, short), (short, long), (short, short), ("", short))]

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import random
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +14,7 @@ from ernie_builders.config.tasks import ASSETS
 from ernie_builders.readers.bio_columns import read as bio_columns
 from ernie_runtime.steps.pipeline import Pipeline
 
+from ..command_line import OneLine
 from ..places import Place
 from ..tiny import HIDDEN
 
@@ -103,16 +101,11 @@ def vectors(trained: Place) -> Place:
     return trained
 
 
-def evaluation(place: Place, task: str) -> dict[str, Any]:
-    figures: dict[str, Any] = json.loads((place.stage("evaluate", task) / "done.json").read_text(encoding="utf-8"))
-    return figures["figures"]
-
-
 def test_training_beats_the_untrained_encoder(trained: Place, tmp_path: Path) -> None:
     """The base model serves as a fine-tuned checkpoint: pooling needs no weights of its own."""
     untrained = replace(trained, root=tmp_path)
     assert untrained.build("--checkpoint", f"alike={trained.base_model}", "--until", "evaluate", task="alike") == 0
-    before, after = evaluation(untrained, "alike"), evaluation(trained, "alike")
+    before, after = untrained.figures("evaluate", "alike"), trained.figures("evaluate", "alike")
     assert before["rows"] == after["rows"] == len(halves("dev"))
     assert after["metrics"]["spearman"] > before["metrics"]["spearman"] + 10
     same = after["transfer"]["same"]
@@ -149,7 +142,7 @@ def test_published_vectors_are_those_of_the_similarity_task(vectors: Place) -> N
 
 
 def test_vectors_are_measured_on_pairs(vectors: Place) -> None:
-    alike, vector = evaluation(vectors, "alike"), evaluation(vectors, "vector")
+    alike, vector = (vectors.figures("evaluate", task) for task in ("alike", "vector"))
     assert vector["rows"] == 2 * alike["rows"]
     for vector_metrics, alike_metrics in (
         (vector["metrics"], alike["metrics"]),
@@ -169,12 +162,12 @@ def test_vectors_without_pairs_are_published_unmeasured(trained: Place, tmp_path
     place = replace(trained, tasks_file=tmp_path / "tasks.toml", root=tmp_path)
     best = trained.stage("fine-tune", "alike") / "best"
     assert place.build("--checkpoint", f"vector={best}", task="vector") == 0
-    assert evaluation(place, "vector")["rows"] == 0
+    assert place.figures("evaluate", "vector")["rows"] == 0
     assert Pipeline.load(place.output, "vector").manifest.variants[0].evaluations == ()
 
 
 def test_another_dimension_takes_a_projection(
-    trained: Place, tmp_path: Path, one_line: Callable[..., str], capsys: pytest.CaptureFixture[str]
+    trained: Place, tmp_path: Path, one_line: OneLine, capsys: pytest.CaptureFixture[str]
 ) -> None:
     tasks = tmp_path / "tasks.toml"
     tasks.write_text(TASKS.replace("dimension = 32", "dimension = 12"), encoding="utf-8")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -15,16 +14,11 @@ from ernie_builders.modeling.model import PaddleEngine, build_model
 from ernie_builders.stages import export
 from ernie_runtime.engines.ort import OrtEngine
 from ernie_runtime.kinds import get_kind
-from ernie_runtime.manifest import Manifest
 
-from ..tiny import HIDDEN, manifest_with
+from ..tiny import HIDDEN, embedding_manifest
 
 KIND = get_builder_kind("similarity")
 POOLINGS = ("cls", "mean", "first_last_mean")
-
-
-def manifest_of(kind: str = "similarity", dimension: int = HIDDEN, **options: Any) -> Manifest:
-    return manifest_with(0, kind, options={"dimension": dimension, **options}, main_metric="spearman")
 
 
 def random_ids(generator: np.random.Generator, lengths: list[int], width: int) -> np.ndarray:
@@ -38,7 +32,7 @@ def random_ids(generator: np.random.Generator, lengths: list[int], width: int) -
 def test_pooling(base_model: Path, pooling: str) -> None:
     """Against the hidden states of each row by itself: padding never counts."""
     paddle = import_paddle()
-    model = build_model(KIND, read_checkpoint(base_model), manifest_of(pooling=pooling), seed=3)
+    model = build_model(KIND, read_checkpoint(base_model), embedding_manifest(pooling=pooling), seed=3)
     model.eval()
     lengths = [3, 17, 9]
     ids = random_ids(np.random.default_rng(0), lengths, 20)
@@ -57,7 +51,7 @@ def test_pooling(base_model: Path, pooling: str) -> None:
 
 @pytest.mark.parametrize(("pooling", "dimension"), [("cls", HIDDEN), ("mean", HIDDEN), ("first_last_mean", 20)])
 def test_the_onnx_graph_answers_as_paddle(base_model: Path, tmp_path: Path, pooling: str, dimension: int) -> None:
-    manifest = manifest_of(dimension=dimension, pooling=pooling)
+    manifest = embedding_manifest(dimension=dimension, pooling=pooling)
     model = build_model(KIND, read_checkpoint(base_model), manifest, seed=3)
     model.eval()
     assert (model.projection is None) is (dimension == HIDDEN)

@@ -15,10 +15,9 @@ from ernie_builders.errors import CheckpointError
 from ernie_builders.kinds import get_builder_kind
 from ernie_builders.modeling.model import build_model, find_base_model, weights_of
 
+from ..command_line import OneLine
 from ..places import Place
 from ..tiny import manifest_with, nameless
-
-OneLine = Callable[..., str]
 
 
 def with_weights(source: Path, target: Path, change: Callable[[dict[str, np.ndarray]], object]) -> Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -14,9 +13,9 @@ from ernie_builders.presets.loading import choice_for, preset_for, task_names
 from ernie_builders.registry.saving import reproduce
 from ernie_builders.stages.selection import requested_tasks
 
+from ..command_line import OneLine
 from ..places import Place
 
-OneLine = Callable[..., str]
 TASKS = load_tasks()
 
 

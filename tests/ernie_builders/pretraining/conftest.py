@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from ernie_builders.checkpoints.checkpoint import read_checkpoint
-from ernie_builders.checkpoints.weight_formats import Weights
 from ernie_runtime.text.tokenization import ErnieTokenizer
 
+from ..command_line import OneLine, fault_line
 from ..tiny import CONFIG, random_hugging_face, write_hugging_face
 from .texts import SMALL, Run, documents, ids_line, write_text
 
@@ -72,35 +71,6 @@ def id_run(id_files: tuple[Path, Path], vocabulary: Path, tmp_path: Path) -> Cal
 
 
 @pytest.fixture
-def one_line(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+def one_line(capsys: pytest.CaptureFixture[str]) -> OneLine:
     """Check that a run failed with exit code 1 and one line on standard error; returns the line."""
-
-    def check(code: int, *messages: str) -> str:
-        errors = capsys.readouterr().err
-        assert code == 1
-        assert errors.startswith("ernie-triton build pretrain: ")
-        assert errors.count("\n") == 1
-        for text in messages:
-            assert text in errors
-        return errors
-
-    return check
-
-
-@pytest.fixture
-def same_weights() -> Callable[[Path, Path], None]:
-    """Check that two encoders are the same to the last bit."""
-
-    def check(left: Path, right: Path) -> None:
-        left_weights, right_weights = (read_checkpoint(path).weights for path in (left, right))
-        assert left_weights.keys() == right_weights.keys()
-        for name in left_weights:
-            np.testing.assert_array_equal(left_weights[name], right_weights[name], err_msg=name)
-
-    return check
-
-
-def largest_difference(left: Weights, right: Weights) -> float:
-    """Of any weight."""
-    assert left.keys() == right.keys()
-    return max(float(np.abs(left[name] - right[name]).max()) for name in left)
+    return partial(fault_line, program="ernie-triton build pretrain", capsys=capsys)

@@ -15,11 +15,12 @@ from safetensors.numpy import load_file, save_file
 from ernie_builders.pretraining.state import step_of
 from ernie_builders.training.state import STATE, find_state
 
+from ..command_line import OneLine
 from ..places import small_files
+from ..tiny import assert_same_weights
 from .texts import Run
 
 Make = Callable[..., Run]
-OneLine = Callable[..., str]
 SHORT = ["--steps", "8", "--lengths", "32", "--eval-every", "4", "--save-every", "8"]
 
 
@@ -109,15 +110,13 @@ def test_a_loss_that_is_no_number(text_run: Make, one_line: OneLine, base_model:
 
 
 @pytest.mark.parametrize("limit", [20_000, 200_000], ids=["weights", "moments"])
-def test_a_full_disk_keeps_the_last_checkpoint(
-    text_run: Make, one_line: OneLine, same_weights: Callable[[Path, Path], None], tmp_path: Path, limit: int
-) -> None:
+def test_a_full_disk_keeps_the_last_checkpoint(text_run: Make, one_line: OneLine, tmp_path: Path, limit: int) -> None:
     """The kernel refuses to let a file grow, as it does on a full disk, at the second save."""
     run = text_run("run", *SHORT, "--bits", "32")
     assert run("--stop-after", "0") == 0
     state = run.output / STATE
     before = {path.name: path.read_bytes() for path in state.iterdir()}
-    saved_encoder = shutil.copytree(run.output / "encoder", tmp_path / "kept")
+    saved_weights = run.encoder_weights()
     sizes = {path.name: path.stat().st_size for path in state.iterdir()}
     with small_files(limit):
         code = run()
@@ -127,7 +126,7 @@ def test_a_full_disk_keeps_the_last_checkpoint(
         assert f"{state} is kept as it was" in line
         assert {path.name: path.read_bytes() for path in state.iterdir()} == before
         assert step_of(state) == 1
-    same_weights(run.output / "encoder", Path(saved_encoder))
+    assert_same_weights(run.encoder_weights(), saved_weights)
     assert run() == 0
     assert step_of(state) == 8
 

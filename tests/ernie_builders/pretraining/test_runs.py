@@ -24,8 +24,9 @@ from ernie_builders.pretraining.trainer import Pretrainer
 from ernie_builders.training import launch
 from ernie_builders.training.state import find_state
 
+from ..command_line import OneLine
 from ..places import Place
-from .conftest import largest_difference
+from ..tiny import assert_same_weights, largest_difference
 from .texts import Run
 
 Make = Callable[..., Run]
@@ -82,9 +83,7 @@ def test_a_task_is_fine_tuned_from_the_encoder(text_run: Make, place: Place) -> 
 
 
 @pytest.mark.parametrize("form", ["text", "ids"])
-def test_a_run_in_pieces_equals_an_uninterrupted_run(
-    form: str, text_run: Make, id_run: Make, same_weights: Callable[[Path, Path], None]
-) -> None:
+def test_a_run_in_pieces_equals_an_uninterrupted_run(form: str, text_run: Make, id_run: Make) -> None:
     make = text_run if form == "text" else id_run
     tasks = "sop,reorder,distance" if form == "text" else "nsp"
     options = ["--steps", "16", "--lengths", "32:0.5,64:0.5", "--dropout", "0.1", "--accumulate", "2", *PACE]
@@ -100,12 +99,10 @@ def test_a_run_in_pieces_equals_an_uninterrupted_run(
     assert pieces.log() == whole.log()
     assert whole.log()[0]["loss"] > whole.log()[-1]["held_loss"]
     assert any(name.endswith("_accuracy") for name in whole.log()[-1] if name not in ("accuracy", "held_accuracy"))
-    same_weights(pieces.output / "encoder", whole.output / "encoder")
+    assert_same_weights(pieces.encoder_weights(), whole.encoder_weights())
 
 
-def test_a_killed_run_resumes_to_the_same_loss(
-    text_run: Make, same_weights: Callable[[Path, Path], None], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_killed_run_resumes_to_the_same_loss(text_run: Make, capsys: pytest.CaptureFixture[str]) -> None:
     options = ["--steps", "30", "--lengths", "32", "--log-every", "4", "--eval-every", "30", "--save-every", "12"]
     whole, killed = (text_run(name, *options) for name in ("whole", "killed"))
     assert whole() == 0
@@ -121,7 +118,7 @@ def test_a_killed_run_resumes_to_the_same_loss(
     assert killed() == 0
     assert 12 <= int(capsys.readouterr().out.partition("goes on from step ")[2].split()[0]) < 30
     assert killed.log() == whole.log()
-    same_weights(killed.output / "encoder", whole.output / "encoder")
+    assert_same_weights(killed.encoder_weights(), whole.encoder_weights())
 
 
 def test_an_interrupted_run_says_what_it_has_saved(
@@ -181,7 +178,7 @@ def test_two_processes_equal_one_with_accumulation(text_run: Make, capsys: pytes
 
 
 def test_processes_that_fail(
-    text_run: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, one_line: Callable[..., str]
+    text_run: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, one_line: OneLine
 ) -> None:
     """Once killed from outside, after an earlier piece was saved, and once with a fault of their own."""
     run, script = text_run("run", "--steps", "2", "--lengths", "32"), tmp_path / "worker.py"

@@ -17,6 +17,8 @@ from ernie_builders.pretraining.corpus.text import read_text, text_files
 from ernie_builders.pretraining.corpus.words import find_segmenter
 from ernie_runtime.text.tokenization import ErnieTokenizer
 
+from ..command_line import OneLine
+
 TEXT = "北京大学的学生喜欢学习。他们在图书馆看书！\n今天天气很好\n\n\n我爱自然语言处理iPhone15。\n"
 
 
@@ -104,7 +106,7 @@ def test_another_encoding_is_named(text: str, encoding: str, likely: str) -> Non
 
 
 def test_where_the_wrong_byte_is(
-    embedded_tokenizer: ErnieTokenizer, tmp_path: Path, text_run: Callable, one_line: Callable[..., str]
+    embedded_tokenizer: ErnieTokenizer, tmp_path: Path, text_run: Callable, one_line: OneLine
 ) -> None:
     wrong = tmp_path / "gbk.txt"
     head = "第一行\n第二行\nabc".encode()

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 
 from ernie_builders import pretrain
+from ernie_builders.checkpoints.checkpoint import read_checkpoint
+from ernie_builders.checkpoints.weight_formats import Weights
 
 TOPICS, WORDS = 24, 2
 SMALL = ["--shape", "2x32x2", "--batch-tokens", "512", "--learning-rate", "1e-2", "--eval-tokens", "2000"]
@@ -62,3 +64,7 @@ class Run:
         """Rows without what depends on the clock."""
         rows = [json.loads(line) for line in (self.output / "log.jsonl").read_text(encoding="utf-8").splitlines()]
         return [{k: v for k, v in row.items() if k not in ("seconds", "tokens_per_second")} for row in rows]
+
+    def encoder_weights(self) -> Weights:
+        """The weights of the encoder that it has written last."""
+        return read_checkpoint(self.output / "encoder").weights

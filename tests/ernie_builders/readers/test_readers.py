@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from ernie_builders.readers import Example
 from ernie_builders.readers.bio_columns import read as bio_columns
 from ernie_builders.readers.clue_json import read as clue_json
 
+from ..command_line import OneLine
 from ..places import Place, write_topics
 
 CLUE = {"text": "sentence", "label": "label"}
@@ -96,7 +96,7 @@ def test_through_the_data_stage(
     place: Place,
     tmp_path: Path,
     characters: list[str],
-    one_line: Callable[..., str],
+    one_line: OneLine,
     file: str,
     content: str | None,
     message: str,
@@ -118,7 +118,7 @@ def test_through_the_data_stage(
 
 
 def test_archive_and_folder(
-    place: Place, tmp_path: Path, one_line: Callable[..., str], capsys: pytest.CaptureFixture[str]
+    place: Place, tmp_path: Path, one_line: OneLine, capsys: pytest.CaptureFixture[str]
 ) -> None:
     import tarfile
 

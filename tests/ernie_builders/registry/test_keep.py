@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from ernie_builders.stages.request import BuildRequest
 from ernie_builders.stages.results import Evaluated
 from ernie_builders.training.trainer import Trainer
 
+from ..command_line import OneLine
 from ..places import TASKS, Place
 
 WORSE = ("--set", "learning_rate=1e-7", "--set", "epochs=0.2")
@@ -159,7 +159,7 @@ def test_concurrent_builds_keep_both_decisions(trained: Place, monkeypatch: pyte
 
 
 def test_other_dev_rows_are_reported_before_training(
-    trained: Place, monkeypatch: pytest.MonkeyPatch, one_line: Callable[..., str]
+    trained: Place, monkeypatch: pytest.MonkeyPatch, one_line: OneLine
 ) -> None:
     assert saved(trained) == 0
     card = trained.root / "shipped" / "topics" / "card.json"
@@ -168,7 +168,7 @@ def test_other_dev_rows_are_reported_before_training(
     one_line(saved(trained, "--seed", "1"), "measured on 61 dev rows, but --data-dir has 60")
 
 
-def test_faults(trained: Place, one_line: Callable[..., str]) -> None:
+def test_faults(trained: Place, one_line: OneLine) -> None:
     one_line(trained.build("--keep-better"), "--keep-better: says what --save-checkpoint DIR may replace")
     card = trained.root / "shipped" / "topics" / "card.json"
     card.parent.mkdir(parents=True)

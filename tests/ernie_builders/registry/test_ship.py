@@ -33,18 +33,12 @@ def card_of(folder: Path) -> dict[str, Any]:
     return card
 
 
-def figures_of(place: Place) -> dict[str, Any]:
-    """The figures of a build's only evaluation, before its weights are stored."""
-    figures: dict[str, Any] = json.loads((place.stage("evaluate") / "done.json").read_text(encoding="utf-8"))["figures"]
-    return figures
-
-
 def test_saved_and_published_again(
     trained: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """From training's weights to a checkpoint of a few kB, and from that to a repository."""
     monkeypatch.setitem(BASES, str(trained.base_model), trained.base_model)
-    before, saved = figures_of(trained), tmp_path / "saved"
+    before, saved = trained.figures("evaluate"), tmp_path / "saved"
     assert trained.build("--save-checkpoint", str(saved)) == 0
     output = capsys.readouterr().out
     line = re.search(
@@ -69,7 +63,7 @@ def test_saved_and_published_again(
 
     republished = Place(trained.tasks_file, trained.data_dir, trained.base_model, tmp_path / "again")
     assert republished.build("--checkpoint", f"topics={saved / 'topics'}") == 0
-    assert figures_of(republished)["metrics"] == evaluation["metrics"]
+    assert republished.figures("evaluate")["metrics"] == evaluation["metrics"]
 
 
 def test_rows_of_unused_words_of_a_random_encoder(place: Place, vocabulary: Path, tmp_path: Path) -> None:

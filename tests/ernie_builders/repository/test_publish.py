@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import threading
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,7 +21,8 @@ from ernie_builders.stages.selection import make_context, requested_tasks
 from ernie_builders.stages.stage import Finished
 from ernie_runtime.steps.pipeline import Pipeline
 
-from ..places import Place
+from ..command_line import OneLine
+from ..places import Place, change_times, contents
 
 MODELS = ("topics", "topics_encoder_fp32", "topics_fp32", "topics_postprocess", "topics_tokenizer")
 
@@ -45,10 +45,6 @@ def versions(place: Place) -> dict[str, list[str]]:
     return {m.name: sorted(v.name for v in m.iterdir() if v.name.isdigit()) for m in place.output.iterdir()}
 
 
-def tree(folder: Path) -> dict[str, bytes]:
-    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
-
-
 def test_the_published_model_answers(place: Place, characters: list[str]) -> None:
     assert place.build() == 0
     assert versions(place) == {name: ["1"] for name in MODELS}
@@ -63,22 +59,22 @@ def test_the_published_model_answers(place: Place, characters: list[str]) -> Non
 
 def test_the_same_build_again_changes_nothing(place: Place) -> None:
     assert place.build() == 0
-    before = tree(place.output)
-    times = {p: p.stat().st_mtime_ns for p in place.output.rglob("*")}
+    before = contents(place.output)
+    times = change_times(place.output)
     assert place.build() == 0
-    assert tree(place.output) == before
-    assert {p: p.stat().st_mtime_ns for p in place.output.rglob("*")} == times
+    assert contents(place.output) == before
+    assert change_times(place.output) == times
 
 
 def test_another_build_is_a_new_version_beside_the_old(place: Place) -> None:
     assert place.build() == 0
-    before = tree(place.output)
+    before = contents(place.output)
     text = place.tasks_file.read_text(encoding="utf-8").replace('title = "Topics"', 'title = "Topics, again"')
     (place.root / "tasks.toml").write_text(text, encoding="utf-8")
     retitled = replace(place, tasks_file=place.root / "tasks.toml")
     assert retitled.build() == 0
     assert versions(place) == {name: ["1", "2"] for name in MODELS}
-    after = tree(place.output)
+    after = contents(place.output)
     first_version = {name: content for name, content in before.items() if "/1/" in name}
     assert len(first_version) >= 7
     assert {name: after[name] for name in first_version} == first_version
@@ -100,9 +96,9 @@ def test_deleted_files_are_published_again_as_a_new_version(place: Place, delete
     assert {numbers[-1] for numbers in versions(place).values()} == {"2"}
     assert path.exists() or path.parent.name == "1"
     assert not isinstance(Pipeline.load(place.output, "topics").predict([("的",)])[0], str)
-    before = tree(place.output)
+    before = contents(place.output)
     assert place.build() == 0
-    assert tree(place.output) == before
+    assert contents(place.output) == before
 
 
 def faults_of(output: Path, expected: dict[str, set[str]]) -> list[str]:
@@ -195,10 +191,10 @@ def test_leftovers_of_a_killed_publisher_are_removed(place: Place) -> None:
     assert versions(place) == {name: ["1"] for name in MODELS}
 
 
-def test_a_model_of_another_task_is_not_replaced(place: Place, tmp_path: Path, one_line: Callable[..., str]) -> None:
+def test_a_model_of_another_task_is_not_replaced(place: Place, tmp_path: Path, one_line: OneLine) -> None:
     """The other task is in another tasks file; this is checked before anything is built and again when publishing."""
     assert place.build() == 0
-    before = {path: path.stat().st_mtime_ns for path in place.output.rglob("*")}
+    before = change_times(place.output)
     tasks = tmp_path / "other.toml"
     tasks.write_text(place.tasks_file.read_text(encoding="utf-8").replace("tasks.topics", "tasks.topics_fp32"))
     other_place = replace(place, tasks_file=tasks)
@@ -208,4 +204,4 @@ def test_a_model_of_another_task_is_not_replaced(place: Place, tmp_path: Path, o
     with pytest.raises(PublishError, match="is a model of task topics"):
         check_free(place.output, "topics_fp32", ["topics_fp32"])
     check_free(place.output, "topics", ["topics", "topics_fp32", "topics_encoder_fp32", "no_such_model"])
-    assert {path: path.stat().st_mtime_ns for path in place.output.rglob("*")} == before
+    assert change_times(place.output) == before

@@ -6,7 +6,7 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,9 +14,10 @@ import pytest
 from ernie_builders.checkpoints.checkpoint import read_checkpoint
 from ernie_builders.framework import import_paddlenlp
 
+from ..command_line import OneLine
 from ..places import Place, copied, small_files
+from ..tiny import assert_same_weights
 
-OneLine = Callable[..., str]
 STAGES = ("data", "fine-tune", "export", "evaluate", "publish")
 
 
@@ -44,7 +45,7 @@ def test_a_full_disk(finished: Place, tmp_path: Path, one_line: OneLine, last_fi
     assert not place.output.exists()
     assert place.build("--set", "epochs=2") == 0
     ours, theirs = (read_checkpoint(p.stage("fine-tune") / "best").weights for p in (place, finished))
-    assert all((ours[name] == value).all() for name, value in theirs.items())
+    assert_same_weights(ours, theirs)
 
 
 def test_a_full_disk_while_publishing(finished: Place, tmp_path: Path, one_line: OneLine) -> None:

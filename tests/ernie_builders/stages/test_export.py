@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -21,10 +20,9 @@ from ernie_builders.modeling.model import PaddleEngine, build_model
 from ernie_builders.stages import export
 from ernie_runtime.engines.ort import OrtEngine
 
+from ..command_line import OneLine
 from ..places import Place
 from ..tiny import manifest_with, nameless
-
-OneLine = Callable[..., str]
 
 
 def dimensions(value: Any) -> list[str | int]:
@@ -117,7 +115,7 @@ def test_a_spoiled_graph_is_refused(
     assert not list((place.cache / "topics" / "export").glob("*/done.json"))
     monkeypatch.undo()
     assert place.build() == 0
-    figures = json.loads((place.stage("export") / "done.json").read_text(encoding="utf-8"))["figures"]
+    figures = place.figures("export")
     assert figures["max_abs_error"] <= 1e-5
     assert figures["texts"] == 60
 

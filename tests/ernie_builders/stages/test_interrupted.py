@@ -11,7 +11,6 @@ import sys
 import time
 from typing import Any
 
-import numpy as np
 import pytest
 
 from ernie_builders.checkpoints.checkpoint import read_checkpoint
@@ -19,6 +18,7 @@ from ernie_builders.stages import finetune
 from ernie_builders.training.trainer import Trainer
 
 from ..places import Place
+from ..tiny import assert_same_weights
 
 SLOW_BUILD = """
 import signal, sys, time
@@ -81,16 +81,14 @@ def test_an_interrupted_and_killed_build_resumes_to_the_same_result(
     assert 11 <= resumed_at < 30
 
     def state(built: Place) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-        folder = built.stage("fine-tune")
-        figures = json.loads((folder / "done.json").read_text(encoding="utf-8"))["figures"]
-        history = json.loads((folder / "progress.json").read_text(encoding="utf-8"))["history"]
-        return {name: value for name, value in figures.items() if name != "seconds"}, history
+        figures = {name: value for name, value in built.figures("fine-tune").items() if name != "seconds"}
+        progress = json.loads((built.stage("fine-tune") / "progress.json").read_text(encoding="utf-8"))
+        return figures, progress["history"]
 
     assert state(place) == state(finished)
     assert place.stage("fine-tune").name == finished.stage("fine-tune").name
     ours, theirs = (read_checkpoint(p.stage("fine-tune") / "best").weights for p in (place, finished))
-    for name, value in theirs.items():
-        np.testing.assert_array_equal(ours[name], value, err_msg=name)
+    assert_same_weights(ours, theirs)
 
 
 def test_a_build_stopped_after_the_last_batch_does_not_train_again(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from ernie_builders.compression.qat import insert_ranges, scale_and_zero
 from ernie_builders.repository.compare import remarks
 from ernie_runtime.repository import newest_version, task_manifest
 
+from ..command_line import OneLine
 from ..places import Place, copied
 from ..tiny import CONFIG
 
@@ -99,7 +99,7 @@ def test_scale_and_zero(bounds: tuple[float, float], zero: int) -> None:
     assert step == pytest.approx(max(bounds[1] - bounds[0], 1e-8) / 255)
 
 
-def test_a_width_that_is_no_whole_number(finished: Place, tmp_path: Path, one_line: Callable[..., str]) -> None:
+def test_a_width_that_is_no_whole_number(finished: Place, tmp_path: Path, one_line: OneLine) -> None:
     place = copied(finished, tmp_path)
     one_line(place.build("--variants", "fp32,w0.7"), "width 0.7 of 2 attention heads is no whole number", "w0.5")
 
@@ -114,7 +114,7 @@ def test_layers_that_a_shallow_student_is_matched_with() -> None:
 
 
 def test_without_training_text(
-    finished: Place, tmp_path: Path, one_line: Callable[..., str], capsys: pytest.CaptureFixture[str]
+    finished: Place, tmp_path: Path, one_line: OneLine, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Words cannot be counted, ranges come from the examples only, and unmeasured variants are not chosen."""
     place = copied(finished, tmp_path)

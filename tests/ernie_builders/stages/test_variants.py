@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from ernie_runtime.manifest import Manifest
 from ernie_runtime.repository import newest_version
 from ernie_runtime.steps.pipeline import Pipeline
 
+from ..command_line import OneLine
 from ..places import Place, copied
 
 VARIANTS = ("fp32", "int8", "int8-ort", "dynamic8-e8", "fp32-ov-e8", "fp32-paddle")
@@ -105,7 +105,7 @@ def broken(finished: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     return replace(finished, root=tmp_path)
 
 
-def test_a_broken_variant_is_refused(broken: Place, one_line: Callable[..., str]) -> None:
+def test_a_broken_variant_is_refused(broken: Place, one_line: OneLine) -> None:
     line = one_line(
         broken.build("--variants", "fp32,int8-ort"), "topics int8-ort: dev accuracy is", "allowed are 0.5", "--force"
     )
@@ -163,7 +163,7 @@ def test_a_build_with_fewer_variants_removes_the_others(built: Place, tmp_path: 
         (("--variants", "fp32,int8", "--pick", "itn8"), "--pick itn8: task topics builds fp32, int8; or fastest"),
     ],
 )
-def test_faulty_options(place: Place, one_line: Callable[..., str], arguments: tuple[str, ...], message: str) -> None:
+def test_faulty_options(place: Place, one_line: OneLine, arguments: tuple[str, ...], message: str) -> None:
     one_line(place.build(*arguments), message)
 
 

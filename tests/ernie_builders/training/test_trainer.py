@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 
 from ernie_builders.checkpoints.checkpoint import read_checkpoint
-from ernie_builders.checkpoints.weight_formats import Weights
 from ernie_builders.config.tasks import TaskConfig, TrainConfig, load_tasks
 from ernie_builders.errors import CheckpointError
 from ernie_builders.modeling.model import weights_of
@@ -28,7 +27,9 @@ from ernie_builders.training.optimizer import learning_rate
 from ernie_builders.training.trainer import Job, Trainer
 from ernie_runtime.text.tokenization import ErnieTokenizer
 
+from ..command_line import OneLine
 from ..places import Place, topic_rows
+from ..tiny import largest_difference
 
 LABELS = ("north", "south", "west")
 
@@ -81,11 +82,6 @@ class Tiny:
 @pytest.fixture
 def tiny(tasks_file: Path, base_model: Path, tmp_path: Path) -> Tiny:
     return Tiny(tasks_file, base_model, tmp_path)
-
-
-def largest_difference(a: Weights, b: Weights) -> float:
-    assert a.keys() == b.keys()
-    return max(float(np.abs(a[name] - b[name]).max()) for name in a)
 
 
 def test_accumulation_equals_a_larger_batch(tiny: Tiny, characters: list[str]) -> None:
@@ -224,7 +220,7 @@ def test_two_processes_equal_one_with_accumulation(
 
 
 def test_a_fault_in_one_process_reaches_the_user(
-    place: Place, monkeypatch: pytest.MonkeyPatch, one_line: Callable[..., str]
+    place: Place, monkeypatch: pytest.MonkeyPatch, one_line: OneLine
 ) -> None:
     """builders/ernie_builders/training/launched.py writes it where the build that started it looks."""
     launches = []
@@ -261,5 +257,5 @@ def test_a_fault_in_one_process_reaches_the_user(
         (["--devices", "0;1"], "--devices 0;1: expected numbers joined by commas, such as 0,1"),
     ],
 )
-def test_missing_devices(place: Place, one_line: Callable[..., str], options: list[str], message: str) -> None:
+def test_missing_devices(place: Place, one_line: OneLine, options: list[str], message: str) -> None:
     one_line(place.build(*options, "--until", "finetune"), message)

@@ -1,4 +1,4 @@
-"""Plans of builds, and what they say."""
+"""What commands print: plans of builds, and faults of one line."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 from ernie_builders import build_all
 
 Plan = Callable[..., str]
+OneLine = Callable[..., str]
 
 
 def command(*arguments: str, capsys: pytest.CaptureFixture[str]) -> str:
@@ -22,3 +23,14 @@ def row(text: str, label: str) -> str:
     """The text behind a label."""
     (value,) = re.findall(rf"^  {label} +(.*)$", text, re.M)
     return str(value)
+
+
+def fault_line(code: int, *messages: str, program: str, capsys: pytest.CaptureFixture[str]) -> str:
+    """Check that a command failed with exit code 1 and one line on standard error; returns the line."""
+    errors = capsys.readouterr().err
+    assert code == 1
+    assert errors.startswith(f"{program}: ")
+    assert errors.count("\n") == 1
+    for message in messages:
+        assert message in errors
+    return errors
