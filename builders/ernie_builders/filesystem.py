@@ -17,7 +17,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from .errors import BuildError
 
@@ -30,7 +29,7 @@ def write_file(path: Path, data: str | bytes) -> None:
         new.write_bytes(data.encode("utf-8") if isinstance(data, str) else data)
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: object) -> None:
     """Write JSON for people and machines as `write_file` does: indented, Chinese readable."""
     write_file(path, json.dumps(value, ensure_ascii=False, indent=1) + "\n")
 
@@ -151,7 +150,7 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
-def key_of(inputs: Any) -> str:
+def key_of(inputs: object) -> str:
     """12 hexadecimal digits that identify JSON data."""
     text = json.dumps(inputs, sort_keys=True, ensure_ascii=False, default=str)
     return hashlib.sha256(text.encode("utf-8")).hexdigest()[:12]

@@ -20,7 +20,7 @@ SCALARS = (str, int, float, bool)
 T = TypeVar("T")
 
 
-def parse_table(cls: type[T], table: Any, where: str) -> T:
+def parse_table(cls: type[T], table: object, where: str) -> T:
     """`cls` made from a table; nested dataclasses, `Mapping[str, ...]` and `tuple[..., ...]` are converted as well.
 
     ConfigError, beginning with `where`, for an unknown field, a missing one, a wrong type, or what `cls` refuses.

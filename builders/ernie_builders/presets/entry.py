@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Any
 
 from ernie_runtime.json_types import Json, JsonObject
 from ernie_runtime.kinds import kind_names
@@ -90,7 +89,7 @@ def _changed(train: TrainConfig) -> JsonObject:
     return {name: value for name, value in vars(train).items() if name in always or value != defaults[name]}
 
 
-def _value(value: Any) -> str:
+def _value(value: object) -> str:
     """A TOML value: JSON's strings, numbers and lists are TOML's too."""
     if isinstance(value, Mapping):
         return "{ " + ", ".join(f"{key} = {_value(item)}" for key, item in value.items()) + " }"

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ernie_runtime.manifest import Manifest
 
 from ..errors import PublishError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 FORMATS = (".svg", ".png")
 
@@ -59,7 +62,7 @@ def plot(manifest: Manifest, target: Path) -> None:
     pyplot.close(figure)
 
 
-def _draw(axis: Any, dots: Sequence[Dot], recommended: str, refused: Collection[str]) -> None:
+def _draw(axis: Axes, dots: Sequence[Dot], recommended: str, refused: Collection[str]) -> None:
     """Draw the dots with their names on a matplotlib axis; the name of the upper of two close dots stands above it."""
     width, height = (max(values) - min(values) or 1.0 for values in ([d.x for d in dots], [d.y for d in dots]))
     middle = max(dot.x for dot in dots) / 2

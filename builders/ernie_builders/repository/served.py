@@ -128,7 +128,7 @@ def compare_answers(offline: Sequence[Any], served: Sequence[Any], dynamic: bool
     return Verdict(figures=figures)
 
 
-def alike(ours: Any, theirs: Any, tolerance: float) -> bool:
+def alike(ours: object, theirs: object, tolerance: float) -> bool:
     """Whether two JSON values are the same; floats may differ by `tolerance`."""
     if isinstance(ours, Mapping) and isinstance(theirs, Mapping):
         return ours.keys() == theirs.keys() and all(alike(ours[k], theirs[k], tolerance) for k in ours)
@@ -146,6 +146,6 @@ def _answer(result: Any) -> Any:
     return {name: value for name, value in result.items() if name != "top"}
 
 
-def _short(value: Any) -> str:
+def _short(value: object) -> str:
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= 120 else f"{text[:117]}..."

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -36,7 +35,7 @@ def training_rows(
     return rows
 
 
-def _no_engine(tensors: Any) -> Any:
+def _no_engine(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     raise AssertionError("no engine is needed to cut texts")
 
 

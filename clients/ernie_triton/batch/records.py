@@ -124,7 +124,7 @@ def _find_key(value: Json, name: str, fields: Mapping[str, str]) -> str:
     return matches[0]
 
 
-def _part(value: Any, name: str, where: str) -> str:
+def _part(value: object, name: str, where: str) -> str:
     if isinstance(value, str):
         return value
     if name in LISTS and isinstance(value, list) and all(isinstance(element, str) for element in value):
@@ -133,7 +133,7 @@ def _part(value: Any, name: str, where: str) -> str:
     raise BadLine(f"{where} must be {expected}, not {_json_type(value)}")
 
 
-def _json_type(value: Any) -> str:
+def _json_type(value: object) -> str:
     names = {dict: "an object", list: "a list", str: "a string", bool: "true or false", type(None): "null"}
     return names.get(type(value), "a number")
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from ..errors import PeerError
 from .standalone import Case, PlainTokenizer
@@ -85,5 +84,5 @@ def _write_modules(case: Case, folder: Path) -> None:
     _write(folder / "1_Pooling" / "config.json", {"word_embedding_dimension": case.width, **flags})
 
 
-def _write(path: Path, value: Any) -> None:
+def _write(path: Path, value: object) -> None:
     path.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")

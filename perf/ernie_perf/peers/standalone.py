@@ -122,7 +122,7 @@ class Answers(Protocol):
     def from_published(self, data: Sequence[Any]) -> Answer:
         """From the elements of `published`, as JSON has them."""
 
-    def difference(self, answer: Mapping[str, Any], expected: Mapping[str, Any]) -> str:
+    def difference(self, answer: Answer, expected: Answer) -> str:
         """How an answer differs; empty where it is right. KeyError, TypeError or ValueError where it is none."""
 
 
@@ -155,7 +155,7 @@ class LabelAnswers:
         answer: Answer = json.loads(data[0])
         return answer
 
-    def difference(self, answer: Mapping[str, Any], expected: Mapping[str, Any]) -> str:
+    def difference(self, answer: Answer, expected: Answer) -> str:
         """The label must be equal, the score close."""
         label, score = answer["label"], float(answer["score"])
         if label == expected["label"] and abs(score - expected["score"]) <= TOLERANCE:
@@ -197,7 +197,7 @@ class VectorAnswers:
         """All elements."""
         return {"embedding": data}
 
-    def difference(self, answer: Mapping[str, Any], expected: Mapping[str, Any]) -> str:
+    def difference(self, answer: Answer, expected: Answer) -> str:
         """Every element must be close."""
         vector, right = (np.asarray(one["embedding"], np.float64) for one in (answer, expected))
         if vector.shape != right.shape:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ernie_runtime.names import encoder_prefix, postprocess_model, tokenizer_model
 
 from ..sweep.settings import CONCURRENCY, RATE
 from .curves import Curve, Point
+
+if TYPE_CHECKING:
+    from matplotlib.container import BarContainer
+    from matplotlib.figure import Figure
 
 TOKENIZER, ENCODER, POSTPROCESS = "tokenizer", "encoder", "postprocess"
 COLORMAPS = {TOKENIZER: "Greens", ENCODER: "Blues", POSTPROCESS: "Oranges"}
@@ -67,7 +71,7 @@ def stage_bars(curves: Sequence[Curve]) -> str | None:
         return None
     pyplot = _pyplot()
     figure, axis = pyplot.subplots(figsize=(WIDTH_INCHES, 1.6 + 0.34 * len(bars)), layout="constrained")
-    legend: dict[str, Any] = {}
+    legend: dict[str, BarContainer] = {}
     for row, (curve, point) in enumerate(bars):
         left = 0.0
         for name, color, width in _segments(curve, point):
@@ -155,16 +159,16 @@ def _pyplot() -> Any:
     return pyplot
 
 
-def _major_label(value: float, _: Any) -> str:
+def _major_label(value: float, _: object) -> str:
     return f"{value:g}"
 
 
-def _minor_label(value: float, _: Any) -> str:
+def _minor_label(value: float, _: object) -> str:
     """Labels of a log axis between the powers of ten: 2 and 5."""
     return f"{value:g}" if f"{value:e}"[0] in "25" else ""
 
 
-def _svg(figure: Any, name: str) -> str:
+def _svg(figure: Figure, name: str) -> str:
     """Without prolog and date; ids depend on the name, so that one page can hold several pictures."""
     import matplotlib
     from matplotlib import pyplot

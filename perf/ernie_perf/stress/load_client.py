@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import tritonclient.grpc as grpc
@@ -136,11 +135,11 @@ def _poisson_moments(started: float, phases: Sequence[Phase], generator: random.
 
 def _recorder(
     outcomes: list[RequestOutcome], started: float, item: int, free_callers: threading.Semaphore | None
-) -> Callable[[Any, Any], None]:
+) -> Callable[[grpc.InferResult | None, grpc.InferenceServerException | None], None]:
     """What tritonclient calls, from a thread of its own, with the result or the error of a request sent now."""
     sent_at = time.monotonic()
 
-    def record(result: Any, error: Any) -> None:
+    def record(result: grpc.InferResult | None, error: grpc.InferenceServerException | None) -> None:
         seconds = time.monotonic() - sent_at
         if error is None:
             outcome = RequestOutcome(
@@ -163,13 +162,13 @@ def _recorder(
     return record
 
 
-def _tensor(name: str, text: str) -> Any:
+def _tensor(name: str, text: str) -> grpc.InferInput:
     tensor = grpc.InferInput(name, [1, 1], "BYTES")
     tensor.set_data_from_numpy(np.array([[text.encode()]], dtype=object))
     return tensor
 
 
-def _first_elements(result: Any) -> JsonObject:
+def _first_elements(result: grpc.InferResult) -> JsonObject:
     """By output."""
     elements = {}
     for output in result.get_response().outputs:

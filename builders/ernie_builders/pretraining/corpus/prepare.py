@@ -6,7 +6,6 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ernie_runtime.text.tokenization import ErnieTokenizer
 
@@ -131,7 +130,7 @@ def _prepare_ids(source: Source, config: PretrainConfig, tokenizer: ErnieTokeniz
     return Prepared(tokenizer=tokenizer, vocabulary=vocabulary, corpus=corpus, held_out=held_out, key=key)
 
 
-def _key(values: Any) -> str:
+def _key(values: object) -> str:
     return hashlib.sha256(json.dumps(values).encode()).hexdigest()[:16]
 
 
