@@ -167,9 +167,9 @@ def repository(build_arguments: list[str]) -> Path:
 def fused(build_arguments: list[str], repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny tasks in a repository of their own, in one process too; all but publishing is in the cache."""
     assert repository.is_dir()
-    own = tmp_path_factory.mktemp("fused") / "repository"
-    assert build_all.main([*build_arguments[:-1], str(own), "--fused"]) == 0
-    return own
+    output = tmp_path_factory.mktemp("fused") / "repository"
+    assert build_all.main([*build_arguments[:-1], str(output), "--fused"]) == 0
+    return output
 
 
 @pytest.fixture(scope="session")

@@ -25,29 +25,29 @@ pytestmark = pytest.mark.e2e
 
 def test_repeated_texts_under_concurrency(repository: Path, pipelines: dict[str, Pipeline], tmp_path: Path) -> None:
     texts = real_sentences(24)
-    wanted = {task: expected(pipelines[task], texts) for task in ("topic", "ner")}
+    expected_answers = {task: expected(pipelines[task], texts) for task in ("topic", "ner")}
     options = ServerOptions(
         repository=repository, http_port=0, grpc_port=0, metrics_port=0, log_file=tmp_path / "log", cache=1 << 24
     )
     with TritonServer(options) as server:
         with Client(server.grpc_address) as ours:  # answers with and without numbers, of the same texts
-            alone = [reply.numeric for reply in ours.stream("topic", texts) if isinstance(reply, Reply)]
-            both = [reply.numeric for reply in ours.stream("topic", texts, numeric=True) if isinstance(reply, Reply)]
-            assert [len(found) for found in (alone, both)] == [len(texts)] * 2
-            assert not any(alone) and all(set(found) == {"LABEL_ID", "SCORE"} for found in both)
+            plain = [reply.numeric for reply in ours.stream("topic", texts) if isinstance(reply, Reply)]
+            numeric = [reply.numeric for reply in ours.stream("topic", texts, numeric=True) if isinstance(reply, Reply)]
+            assert [len(part) for part in (plain, numeric)] == [len(texts)] * 2
+            assert not any(plain) and all(set(part) == {"LABEL_ID", "SCORE"} for part in numeric)
 
         def ask(seed: int) -> list[tuple[str, int, bytes]]:
-            generator, found = random.Random(seed), []
+            generator, replies = random.Random(seed), []
             with grpc.InferenceServerClient(server.grpc_address) as client:
                 for _ in range(60):
                     task, i = generator.choice(["topic", "ner"]), generator.randrange(len(texts))
                     reply = client.infer(task, [text_input([texts[i]])])
-                    assert close(results(reply)[0], wanted[task][i]), texts[i]
-                    found.append((task, i, reply.as_numpy("RESULT")[0, 0]))
-            return found
+                    assert close(results(reply)[0], expected_answers[task][i]), texts[i]
+                    replies.append((task, i, reply.as_numpy("RESULT")[0, 0]))
+            return replies
 
         with ThreadPoolExecutor(16) as pool:
-            answers = [answer for found in pool.map(ask, range(16)) for answer in found]
+            answers = [answer for part in pool.map(ask, range(16)) for answer in part]
         with grpc.InferenceServerClient(server.grpc_address) as client:
             rows = encoder_counts(client)[0]
             client.infer("topic", [text_input([texts[0]])])

@@ -61,8 +61,8 @@ class PaddleNLPClient:
     def run(self, *columns: Sequence[str]) -> dict[str, np.ndarray]:
         """Output name -> array; a column of texts an input."""
         tensors = [text_input(column, self.inputs[i]) for i, column in enumerate(columns)]
-        wanted = [grpc.InferRequestedOutput(name) for name in self.outputs]
-        reply = self.client.infer(self.model, tensors, model_version=self.version, outputs=wanted, client_timeout=120)
+        outputs = [grpc.InferRequestedOutput(name) for name in self.outputs]
+        reply = self.client.infer(self.model, tensors, model_version=self.version, outputs=outputs, client_timeout=120)
         return {name: reply.as_numpy(name) for name in self.outputs}
 
 
@@ -113,13 +113,13 @@ def test_labels(server: TritonServer, seqcls: PaddleNLPClient) -> None:
     right = 0
     for start in range(0, 90, 32):
         batch = [row["text"] for row in rows[start : start + 32]]
-        found = seqcls.run(batch)
-        assert (found["label"].dtype, found["label"].shape) == (np.int64, (len(batch),))
-        assert (found["confidence"].dtype, found["confidence"].shape) == (np.float32, (len(batch),))
-        own = texts_of(server, "topic", batch)
-        assert found["label"].tolist() == own.as_numpy("LABEL_ID")[:, 0].tolist()
-        assert np.allclose(found["confidence"], own.as_numpy("SCORE")[:, 0], atol=1e-5)
-        right += int(np.sum(labels[start : start + 32] == found["label"]))
+        outputs = seqcls.run(batch)
+        assert (outputs["label"].dtype, outputs["label"].shape) == (np.int64, (len(batch),))
+        assert (outputs["confidence"].dtype, outputs["confidence"].shape) == (np.float32, (len(batch),))
+        reply = texts_of(server, "topic", batch)
+        assert outputs["label"].tolist() == reply.as_numpy("LABEL_ID")[:, 0].tolist()
+        assert np.allclose(outputs["confidence"], reply.as_numpy("SCORE")[:, 0], atol=1e-5)
+        right += int(np.sum(labels[start : start + 32] == outputs["label"]))
     assert right >= 80
     assert seqcls.run(["球队比赛"])["label"].shape == (1,)
 
@@ -134,16 +134,16 @@ def test_entities(server: TritonServer, tokencls: PaddleNLPClient) -> None:
         "中国外交部发言人朱邦造在北京宣布，" * 6,
         "江泽民、李鹏、朱镕基在北京会见了法国总统希拉克",
     ]
-    found = tokencls.run(texts)["OUTPUT"]
-    assert found.shape == (5,)
+    literals = tokencls.run(texts)["OUTPUT"]
+    assert literals.shape == (5,)
     total = 0
-    for text, raw, own in zip(texts, found, results(texts_of(server, "ner", texts)), strict=True):
+    for text, raw, result in zip(texts, literals, results(texts_of(server, "ner", texts)), strict=True):
         entities = ast.literal_eval(raw.decode("utf-8"))
         assert entities == json.loads(raw)
         assert [(text[e["pos"][0] : e["pos"][1] + 1], e["entity"], e["label"]) for e in entities] == [
-            (e["text"], e["text"], e["label"]) for e in own["entities"]
+            (e["text"], e["text"], e["label"]) for e in result["entities"]
         ]
-        assert [e["pos"] for e in entities] == [[e["start"], e["end"] - 1] for e in own["entities"]]
+        assert [e["pos"] for e in entities] == [[e["start"], e["end"] - 1] for e in result["entities"]]
         total += len(entities)
     assert total >= 5
 
@@ -152,9 +152,9 @@ def test_the_response_cache_is_the_tasks_own(server: TritonServer, seqcls: Paddl
     """It keeps the outputs that the first request of a text asked for."""
     texts = ["球队在球队里比赛", "银行银行"]
     first = seqcls.run(texts)
-    own = texts_of(server, "topic", texts)
-    assert own.as_numpy("RESULT").shape == (2, 1)
-    assert own.as_numpy("LABEL_ID")[:, 0].tolist() == first["label"].tolist()
+    reply = texts_of(server, "topic", texts)
+    assert reply.as_numpy("RESULT").shape == (2, 1)
+    assert reply.as_numpy("LABEL_ID")[:, 0].tolist() == first["label"].tolist()
 
 
 def test_a_text_that_cannot_be_answered(seqcls: PaddleNLPClient, tokencls: PaddleNLPClient) -> None:
@@ -187,11 +187,11 @@ def test_a_pair_task_takes_the_name(server: TritonServer, arguments: list[str], 
         theirs = PaddleNLPClient(server.grpc_address, "ernie_seqcls")
         assert (theirs.inputs, theirs.outputs) == (["INPUT_0", "INPUT_1"], ["label", "confidence"])
         left, right = ["球队比赛", "银行利率", "餐厅厨师"], ["冠军进球", "餐厅味道", "米饭面条"]
-        found = theirs.run(left, right)
-        own = client.infer("same", [text_input(left), text_input(right, "TEXT_PAIR")])
-    assert found["label"].shape == found["confidence"].shape == (3,)
-    assert found["label"].tolist() == own.as_numpy("LABEL_ID")[:, 0].tolist()
-    assert np.allclose(found["confidence"], own.as_numpy("SCORE")[:, 0], atol=1e-5)
+        outputs = theirs.run(left, right)
+        reply = client.infer("same", [text_input(left), text_input(right, "TEXT_PAIR")])
+    assert outputs["label"].shape == outputs["confidence"].shape == (3,)
+    assert outputs["label"].tolist() == reply.as_numpy("LABEL_ID")[:, 0].tolist()
+    assert np.allclose(outputs["confidence"], reply.as_numpy("SCORE")[:, 0], atol=1e-5)
     versions = [p.name for p in Path(arguments[-1], "ernie_seqcls").iterdir() if p.name.isdigit()]
     assert versions == ["1"]
 

@@ -95,7 +95,7 @@ TASK_OF = {
     "embedding": "vector",
     "fill_mask": "blank",
 }
-HERE = {"sequence_classification", "token_classification"}  # test_serving.py
+SERVED_ELSEWHERE = {"sequence_classification", "token_classification"}  # test_serving.py
 
 
 def questions() -> list[tuple[str, str]]:
@@ -106,14 +106,14 @@ def questions() -> list[tuple[str, str]]:
 
 def write_data(root: Path) -> None:
     """Real sentences in each kind's format."""
-    asked = questions()
+    question_pairs = questions()
     sentences = [e for e in read_entities(ASSETS / "samples" / "msra_ner" / "train.txt", {}) if e.target][:60]
 
     def write(name: str, text: str) -> None:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text, encoding="utf-8")
 
-    short = [(question, context.split("。")[0][:40].replace("\t", " ")) for question, context in asked]
+    short = [(question, context.split("。")[0][:40].replace("\t", " ")) for question, context in question_pairs]
     rows = [f"{q}\t{c}\t1\n{q}\t{short[i - 1][1]}\t0\n" for i, (q, c) in enumerate(short)]
     write("pairs/train.tsv", "text_a\ttext_b\tlabel\n" + "".join(rows))
     write("reading/train.json", (ASSETS / "samples" / "cmrc2018" / "train.json").read_text(encoding="utf-8"))
@@ -144,15 +144,15 @@ def write_data(root: Path) -> None:
 
 def items_of(kind: str) -> list[tuple[str, ...]]:
     """Real items, some of several windows, and hard characters."""
-    asked = questions()[:12]
-    texts = [context[:length] for (_, context), length in zip(asked, (20, 300, 45, 8) * 3, strict=True)]
+    pairs = questions()[:12]
+    texts = [context[:length] for (_, context), length in zip(pairs, (20, 300, 45, 8) * 3, strict=True)]
     texts += ["打电话给18866668888，iPhone15Pro　ＡＢＣ", "😀café  x"]
     if kind in ("pair_classification", "similarity"):
         return [(text, texts[i - 1]) for i, text in enumerate(texts)]
     if kind == "question_answering":
-        return [*asked, ("电话是多少", "打电话给18866668888，iPhone15Pro😀")]
+        return [*pairs, ("电话是多少", "打电话给18866668888，iPhone15Pro😀")]
     if kind == "ranking":
-        return [(question, json.dumps(texts[:n], ensure_ascii=False)) for n, (question, _) in enumerate(asked, 1)]
+        return [(question, json.dumps(texts[:n], ensure_ascii=False)) for n, (question, _) in enumerate(pairs, 1)]
     if kind == "fill_mask":
         return [(f"{text}[MASK]{text[:9]}[MASK]",) for text in texts]
     return [(text,) for text in texts]
@@ -195,7 +195,7 @@ def test_the_repository_passes_lint(everything: Path) -> None:
 
 
 def test_no_kind_is_left_out() -> None:
-    assert set(TASK_OF) | HERE == set(kind_names())
+    assert set(TASK_OF) | SERVED_ELSEWHERE == set(kind_names())
 
 
 @pytest.mark.parametrize("kind", TASK_OF)
@@ -207,11 +207,11 @@ def test_served_answers_equal_the_runtime(running: TritonServer, everything: Pat
         reply = ask(client, pipeline, items, task)
     assert not [answer for answer in answers if isinstance(answer, str)]
     served = results(reply)
-    assert len({json.dumps(one, sort_keys=True) for one in served}) > 1 or kind == "embedding"
-    for item, mine, answer in zip(items, served, answers, strict=True):
+    assert len({json.dumps(row, sort_keys=True) for row in served}) > 1 or kind == "embedding"
+    for item, result, answer in zip(items, served, answers, strict=True):
         assert not isinstance(answer, str)
-        assert close(mine, answer.result), item
-        for span in [*mine.get("answers", []), *mine.get("slots", [])]:
+        assert close(result, answer.result), item
+        for span in [*result.get("answers", []), *result.get("slots", [])]:
             assert item[-1][span["start"] : span["end"]] == span["text"]
     for spec in pipeline.kind.numeric_outputs(pipeline.manifest):
         values = np.stack([np.reshape(a.numeric[spec.name], spec.dims) for a in answers if not isinstance(a, str)])
@@ -222,23 +222,23 @@ def test_served_answers_equal_the_runtime(running: TritonServer, everything: Pat
 def test_a_bad_item_fails_alone(running: TritonServer, everything: Path, kind: str) -> None:
     task, items = TASK_OF[kind], items_of(kind)[:2]
     pipeline = Pipeline.load(everything, task)
-    bad = tuple("" for _ in pipeline.kind.inputs)
+    blank_item = tuple("" for _ in pipeline.kind.inputs)
     with grpc.InferenceServerClient(running.grpc_address) as client:
-        first, second, third = results(ask(client, pipeline, [items[0], bad, items[1]], task))
-        alone = results(ask(client, pipeline, items, task))
+        first, second, third = results(ask(client, pipeline, [items[0], blank_item, items[1]], task))
+        without_bad = results(ask(client, pipeline, items, task))
     assert second["error"]["message"].startswith("item 1: ")
-    assert close([first, third], alone)
+    assert close([first, third], without_bad)
 
 
 @pytest.mark.parametrize("kind", TASK_OF)
 def test_one_process_answers_the_same_bytes(running: TritonServer, everything: Path, kind: str) -> None:
     task, items = TASK_OF[kind], items_of(kind)
     pipeline = Pipeline.load(everything, task)
-    bad = tuple("" for _ in pipeline.kind.inputs)
+    blank = tuple("" for _ in pipeline.kind.inputs)
     with grpc.InferenceServerClient(running.grpc_address) as client:
-        for request in (items, [items[0], bad, *items[1:3]], *([item] for item in items)):
-            steps, one = (ask(client, pipeline, list(request), name) for name in (task, f"{task}_fused"))
-            assert same_bytes(steps, one), request
+        for request in (items, [items[0], blank, *items[1:3]], *([item] for item in items)):
+            ensemble, fused = (ask(client, pipeline, list(request), name) for name in (task, f"{task}_fused"))
+            assert same_bytes(ensemble, fused), request
 
 
 @pytest.mark.parametrize("kind", TASK_OF)

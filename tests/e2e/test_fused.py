@@ -36,30 +36,30 @@ def server(fused: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tr
 
 @pytest.fixture(scope="module")
 def client(server: TritonServer) -> Any:
-    with grpc.InferenceServerClient(server.grpc_address) as made:
-        yield made
+    with grpc.InferenceServerClient(server.grpc_address) as connected:
+        yield connected
 
 
-def both(client: Any, task: str, texts: list[Any]) -> None:
+def assert_same_reply(client: Any, task: str, texts: list[Any]) -> None:
     """Ask the ensemble and the fused model for the same request, and compare every output."""
-    steps, one = (client.infer(model, [text_input(texts)]) for model in (task, f"{task}_fused"))
-    assert same_bytes(steps, one), texts
+    ensemble_reply, fused_reply = (client.infer(model, [text_input(texts)]) for model in (task, f"{task}_fused"))
+    assert same_bytes(ensemble_reply, fused_reply), texts
 
 
 @pytest.mark.parametrize("task", TASKS)
 def test_the_same_bytes(client: Any, task: str) -> None:
     texts = real_sentences(60)
     for text in texts[:20]:
-        both(client, task, [text])
-    both(client, task, texts)
-    both(client, task, ["球队比赛" * 100, "银行利率", "ＡＢＣ　１２３😀"])
+        assert_same_reply(client, task, [text])
+    assert_same_reply(client, task, texts)
+    assert_same_reply(client, task, ["球队比赛" * 100, "银行利率", "ＡＢＣ　１２３😀"])
 
 
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("name", BAD_TEXTS)
 def test_the_same_refusals(client: Any, task: str, name: str) -> None:
     raw, reason = BAD_TEXTS[name]
-    both(client, task, ["球队比赛", raw, "银行利率"])
+    assert_same_reply(client, task, ["球队比赛", raw, "银行利率"])
     messages = []
     for model in (task, f"{task}_fused"):
         with pytest.raises(InferenceServerException) as caught:
@@ -73,7 +73,7 @@ def test_too_many_windows_are_refused_alone(client: Any) -> None:
     with pytest.raises(InferenceServerException, match="send fewer texts at once") as caught:
         client.infer("topic_fused", [text_input(["球队比赛" * 400] * 30)])
     assert caught.value.status() == "StatusCode.INVALID_ARGUMENT"
-    both(client, "topic", ["球队比赛"])
+    assert_same_reply(client, "topic", ["球队比赛"])
 
 
 @pytest.mark.parametrize("name", wrong_requests())
@@ -85,26 +85,28 @@ def test_wrong_requests_are_refused(client: Any, name: str) -> None:
 
 def test_concurrent_requests_share_executions(server: TritonServer, client: Any) -> None:
     texts = real_sentences(320)
-    wanted = [one for i in range(0, 320, 64) for one in results(client.infer("topic", [text_input(texts[i : i + 64])]))]
+    expected = [
+        result for i in range(0, 320, 64) for result in results(client.infer("topic", [text_input(texts[i : i + 64])]))
+    ]
     before = client.get_inference_statistics("topic_fused").model_stats[0]
     counted = tokens(server, REAL, "topic_fused")
 
     def ask(start: int) -> list[Any]:
         """Every third request is refused, beside good ones."""
-        found = []
-        with grpc.InferenceServerClient(server.grpc_address) as own:
+        answers = []
+        with grpc.InferenceServerClient(server.grpc_address) as connection:
             for i in range(start, len(texts), 32):
                 if i % 3 == 0:
                     with pytest.raises(InferenceServerException, match="item 0"):
-                        own.infer("topic_fused", [text_input([b"\xff"])])
-                found.append((i, results(own.infer("topic_fused", [text_input([texts[i]])]))[0]))
-        return found
+                        connection.infer("topic_fused", [text_input([b"\xff"])])
+                answers.append((i, results(connection.infer("topic_fused", [text_input([texts[i]])]))[0]))
+        return answers
 
     with ThreadPoolExecutor(32) as pool:
         answers = dict(pair for part in pool.map(ask, range(32)) for pair in part)
     assert len(answers) == len(texts)
     for i, answer in answers.items():
-        assert close(answer, wanted[i]), texts[i]
+        assert close(answer, expected[i]), texts[i]
     after = client.get_inference_statistics("topic_fused").model_stats[0]
     assert after.inference_count - before.inference_count >= 320
     # How many share one hangs on how fast this client is beside the server: that they do is what is asked.
@@ -116,9 +118,11 @@ def test_clients_take_it_for_a_task(server: TritonServer) -> None:
     rows = topic_rows(30, seed=77)
     with Client(server.grpc_address) as client:
         assert [task.name for task in client.tasks()] == ["ner", "ner_fused", "topic", "topic_fused"]
-        steps, one = (client.predict(task, [row["text"] for row in rows]) for task in ("topic", "topic_fused"))
-    assert steps == one
-    assert sum(result.label == row["label"] for result, row in zip(one, rows, strict=True)) >= 25
+        ensemble, fused_results = (
+            client.predict(task, [row["text"] for row in rows]) for task in ("topic", "topic_fused")
+        )
+    assert ensemble == fused_results
+    assert sum(result.label == row["label"] for result, row in zip(fused_results, rows, strict=True)) >= 25
 
 
 def test_it_holds_no_weights_and_passes_lint(fused: Path) -> None:

@@ -32,14 +32,14 @@ def test_a_repository_is_served_and_measured(repository: Path, tmp_path: Path) -
             _wait_ready(server, http, tmp_path / "log")
             measure = ["perf_analyzer", "-m", "topic", "-i", "grpc", "-u", f"127.0.0.1:{grpc}", "--shape", "TEXT:1"]
             measure += ["--string-data", "球队赢得比赛", "--request-count", "20"]
-            done = subprocess.run(
+            completed = subprocess.run(
                 measure, env=env, cwd=folder, capture_output=True, text=True, timeout=120, check=False
             )
         finally:
             server.send_signal(signal.SIGINT)
             server.wait(60)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "Throughput:" in done.stdout
+    assert completed.returncode == 0, completed.stdout + completed.stderr
+    assert "Throughput:" in completed.stdout
 
 
 def _wait_ready(server: subprocess.Popen[bytes], port: int, log: Path) -> None:

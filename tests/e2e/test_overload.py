@@ -52,12 +52,12 @@ def slow_server(root: Path, build_arguments: list[str], table: str) -> Iterator[
     """The tiny task with a wide encoder, not trained."""
     write_base_model(root / "base", hidden=256, layers=6, heads=4)
     arguments = [*build_arguments, "--tasks", "topic", "--set", "epochs=0.1"]
-    given = dict(zip(arguments[::2], arguments[1::2], strict=True))
-    tasks = Path(given["--tasks-file"]).read_text(encoding="utf-8")
+    options_by_flag = dict(zip(arguments[::2], arguments[1::2], strict=True))
+    tasks = Path(options_by_flag["--tasks-file"]).read_text(encoding="utf-8")
     (root / "tasks.toml").write_text(tasks + table, encoding="utf-8")
-    given |= {"--tasks-file": str(root / "tasks.toml"), "--base-model": str(root / "base")}
-    given |= {"--cache": str(root / "build"), "--output": str(root / "repository")}
-    assert build_all.main([part for option in given.items() for part in option]) == 0
+    options_by_flag |= {"--tasks-file": str(root / "tasks.toml"), "--base-model": str(root / "base")}
+    options_by_flag |= {"--cache": str(root / "build"), "--output": str(root / "repository")}
+    assert build_all.main([part for option in options_by_flag.items() for part in option]) == 0
     options = ServerOptions(
         repository=root / "repository", http_port=0, grpc_port=0, metrics_port=0, log_file=root / "log"
     )
@@ -85,25 +85,25 @@ def texts_of(count: int, seed: int) -> list[str]:
 
 def sustainable(server: TritonServer) -> float:
     """Requests a second of eight callers, who each wait for their answer."""
-    stop, done = time.monotonic() + 2, []
+    stop, answered = time.monotonic() + 2, []
 
     def ask(seed: int) -> None:
         with grpc.InferenceServerClient(server.grpc_address) as client:
             while time.monotonic() < stop:
                 with suppress(InferenceServerException):  # refused, where the machine falters: not counted
                     client.infer("topic", [text_input(texts_of(TEXTS, seed))])
-                    done.append(seed)
+                    answered.append(seed)
 
     threads = [threading.Thread(target=ask, args=(seed,)) for seed in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert done
-    return len(done) / 2
+    assert answered
+    return len(answered) / 2
 
 
-def flood(server: TritonServer, rate: float, seconds: float, priorities: Sequence[int]) -> list[Outcome]:
+def send_poisson(server: TritonServer, rate: float, seconds: float, priorities: Sequence[int]) -> list[Outcome]:
     """Requests at random moments, `rate` a second, whatever becomes of them."""
     generator, outcomes, lock = random.Random(4), list[Outcome](), threading.Lock()
     tensors = [text_input(texts_of(TEXTS, seed)) for seed in range(40)]
@@ -115,12 +115,12 @@ def flood(server: TritonServer, rate: float, seconds: float, priorities: Sequenc
             time.sleep(max(0.0, due - time.monotonic()))
             begun, priority = time.monotonic(), priorities[sent % len(priorities)]
 
-            def came(result: Any, error: Any, begun: float = begun, priority: int = priority) -> None:
+            def record(result: Any, error: Any, begun: float = begun, priority: int = priority) -> None:
                 status, message = ("", "") if error is None else (str(error.status()), error.message())
                 with lock:
                     outcomes.append(Outcome(begun - start, time.monotonic() - begun, status, priority, message))
 
-            client.async_infer("topic", [tensors[sent % len(tensors)]], came, priority=priority)
+            client.async_infer("topic", [tensors[sent % len(tensors)]], record, priority=priority)
             sent += 1
         limit = time.monotonic() + 30
         while len(outcomes) < sent and time.monotonic() < limit:
@@ -137,7 +137,7 @@ def percentile(outcomes: Sequence[Outcome], percent: float) -> float:
 @pytest.mark.parametrize("bounds", ["slow", "shedding"])
 def test_more_than_it_can_take(bounds: str, request: pytest.FixtureRequest) -> None:
     server: TritonServer = request.getfixturevalue(bounds)
-    outcomes = flood(server, 3 * sustainable(server), 5, [0])
+    outcomes = send_poisson(server, 3 * sustainable(server), 5, [0])
     accepted = [o for o in outcomes if not o.status]
     refused = [o for o in outcomes if o.status]
     assert {o.status for o in refused} == {UNAVAILABLE}
@@ -159,20 +159,20 @@ def test_more_than_it_can_take(bounds: str, request: pytest.FixtureRequest) -> N
 def test_a_request_may_bring_a_shorter_timeout(slow: TritonServer) -> None:
     """Behind a long request: refused when its own time is up."""
     with grpc.InferenceServerClient(slow.grpc_address) as client:
-        done = threading.Semaphore(0)
+        completed = threading.Semaphore(0)
         for seed in range(3):
-            client.async_infer("topic", [text_input(texts_of(256, seed))], lambda result, error: done.release())
+            client.async_infer("topic", [text_input(texts_of(256, seed))], lambda result, error: completed.release())
         time.sleep(0.02)
         with pytest.raises(InferenceServerException, match="Request timeout expired") as caught:
             client.infer("topic", [text_input(["球队比赛"])], timeout=1)
         assert caught.value.status() == UNAVAILABLE
-        assert all(done.acquire(timeout=30) for _ in range(3))
+        assert all(completed.acquire(timeout=30) for _ in range(3))
 
 
 def test_interactive_requests_overtake_bulk(slow: TritonServer) -> None:
-    outcomes = flood(slow, 2 * sustainable(slow), 5, [2, 2, 2, 1])
+    outcomes = send_poisson(slow, 2 * sustainable(slow), 5, [2, 2, 2, 1])
     answered = {p: [not o.status for o in outcomes if o.priority == p] for p in (1, 2)}
-    share = {p: sum(found) / len(found) for p, found in answered.items()}
+    share = {p: sum(outcomes_of_priority) / len(outcomes_of_priority) for p, outcomes_of_priority in answered.items()}
     assert share[1] > 0.75 and share[1] > share[2] + 0.25, share  # without priorities: the same share
 
 
@@ -200,17 +200,17 @@ def test_cancelled_requests_cost_the_encoder_little(server: TritonServer, rows: 
     model, statuses = "topic_encoder_fp32", list[str]()
     blocker, tensors = encoder_inputs(1024), encoder_inputs(rows)
     with grpc.InferenceServerClient(server.grpc_address) as client:
-        one = min(seconds_of(client, model, blocker) for _ in range(3))
+        blocker_seconds = min(seconds_of(client, model, blocker) for _ in range(3))
 
-        def came(result: Any, error: Any) -> None:
+        def record_status(result: Any, error: Any) -> None:
             statuses.append("" if error is None else str(error.status()))
 
         before = tokens(server, REAL, model)
         for _ in range(3):
             client.async_infer(model, blocker, lambda result, error: None)
-        time.sleep(one / 4)  # the first is being worked on
-        calls = [client.async_infer(model, tensors, came) for _ in range(11)]
-        time.sleep(one / 2)
+        time.sleep(blocker_seconds / 4)  # the first is being worked on
+        calls = [client.async_infer(model, tensors, record_status) for _ in range(11)]
+        time.sleep(blocker_seconds / 2)
         for call in calls:
             call.cancel()
         assert len(results(client.infer("topic", [text_input(["球队比赛"])]))) == 1
@@ -221,9 +221,9 @@ def test_cancelled_requests_cost_the_encoder_little(server: TritonServer, rows: 
 
 def test_the_command(shedding: TritonServer, build_arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """A server of its own, for half a second at twice what it sustains."""
-    given = dict(zip(build_arguments[::2], build_arguments[1::2], strict=False))
+    flags = dict(zip(build_arguments[::2], build_arguments[1::2], strict=False))
     command = ["overload", "--repository", str(shedding.options.repository), "--task", "topic", "--slo", f"{SLO_MS}"]
-    command += ["--tasks-file", given["--tasks-file"], "--data-dir", given["--data-dir"], "--limit", "50"]
+    command += ["--tasks-file", flags["--tasks-file"], "--data-dir", flags["--data-dir"], "--limit", "50"]
     assert cli.main([*command, "--factor", "2", "--seconds", "1"]) == 0, capsys.readouterr()
-    shown = capsys.readouterr().out
-    assert f"SLO {SLO_MS} ms" in shown and "refused with UNAVAILABLE" in shown and "recovered after" in shown
+    report = capsys.readouterr().out
+    assert f"SLO {SLO_MS} ms" in report and "refused with UNAVAILABLE" in report and "recovered after" in report

@@ -42,13 +42,13 @@ def test_all_answer_alike_and_are_measured(
     arguments = ["--repository", str(fused), "--task", "topic", "--texts", str(texts), "--field", "text"]
     arguments += ["--concurrency", "8", "--rounds", "2", "--peers", ",".join(PEERS), "--output", str(tmp_path)]
     assert main(arguments) == 0
-    shown = capsys.readouterr()
-    assert "80 texts; 1 too long or empty, left out" in shown.err
-    assert (tmp_path / "peers.md").read_text(encoding="utf-8") == shown.out
-    found = json.loads((tmp_path / "peers.json").read_text(encoding="utf-8"))
-    assert {peer["name"]: len(peer["rounds"]) for peer in found["peers"]} == dict.fromkeys(PEERS, 2)
-    assert all(f"| {name} | " in shown.out for name in PEERS)
-    assert found["tokens"]["max"] <= 32 and found["texts"] == 80
+    printed = capsys.readouterr()
+    assert "80 texts; 1 too long or empty, left out" in printed.err
+    assert (tmp_path / "peers.md").read_text(encoding="utf-8") == printed.out
+    report = json.loads((tmp_path / "peers.json").read_text(encoding="utf-8"))
+    assert {peer["name"]: len(peer["rounds"]) for peer in report["peers"]} == dict.fromkeys(PEERS, 2)
+    assert all(f"| {name} | " in printed.out for name in PEERS)
+    assert report["tokens"]["max"] <= 32 and report["texts"] == 80
 
 
 @pytest.fixture(scope="module")
@@ -73,11 +73,11 @@ def test_vectors_are_compared_like_labels(
     lacking = {spec.name: why_unfit(ServerPeer(spec), "embedding") for spec in PYTORCH}
     names = (*PEERS, "fastapi", *lacking)
     assert main([*arguments, "--peers", ",".join(names)]) == 0, capsys.readouterr()
-    found = json.loads((tmp_path / "peers.json").read_text(encoding="utf-8"))
-    assert {peer["name"]: len(peer["rounds"]) for peer in found["peers"]} == {n: not lacking.get(n) for n in names}
-    skipped = [peer["skipped"] for peer in found["peers"] if peer["skipped"]]
+    report = json.loads((tmp_path / "peers.json").read_text(encoding="utf-8"))
+    assert {peer["name"]: len(peer["rounds"]) for peer in report["peers"]} == {n: not lacking.get(n) for n in names}
+    skipped = [peer["skipped"] for peer in report["peers"] if peer["skipped"]]
     assert all(reason.endswith("pip install '.[peers-embedding]'") for reason in skipped)
-    assert found["case"]["width"] == 32 and found["case"]["normalize"] and found["case"]["pooling"] == "mean"
+    assert report["case"]["width"] == 32 and report["case"]["normalize"] and report["case"]["pooling"] == "mean"
 
 
 def test_other_weights_get_no_figures(

@@ -35,10 +35,10 @@ def test_sweep_then_report(
     analyzer: Analyzer, repository: Path, build_arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A server of its own; every figure is there; the same command measures nothing again."""
-    given = dict(zip(build_arguments[::2], build_arguments[1::2], strict=False))
+    flags = dict(zip(build_arguments[::2], build_arguments[1::2], strict=False))
     command = ["sweep", "--repository", str(repository), "--tasks", "topic,ner", "--concurrency", "2", "--rates", "40"]
     command += ["--rounds", "1", "--seconds", "0.9", "--limit", "30", "--engine", "--batches", "4"]
-    command += ["--tasks-file", given["--tasks-file"], "--data-dir", given["--data-dir"]]
+    command += ["--tasks-file", flags["--tasks-file"], "--data-dir", flags["--data-dir"]]
     command += ["--output", str(tmp_path / "run")]
     assert cli.main(command) == 0, capsys.readouterr()
     records = [
@@ -68,10 +68,10 @@ def test_several_texts_a_request(
     analyzer: Analyzer, repository: Path, build_arguments: list[str], tmp_path: Path, task: str
 ) -> None:
     """Every text's answer is compared: labels, spans."""
-    given = dict(zip(build_arguments[::2], build_arguments[1::2], strict=False))
+    flags = dict(zip(build_arguments[::2], build_arguments[1::2], strict=False))
     command = ["sweep", "--repository", str(repository), "--tasks", task, "--concurrency", "2", "--rounds", "1"]
     command += ["--request-texts", "5", "--seconds", "0.9", "--limit", "12", "--output", str(tmp_path / "run")]
-    command += ["--tasks-file", given["--tasks-file"], "--data-dir", given["--data-dir"]]
+    command += ["--tasks-file", flags["--tasks-file"], "--data-dir", flags["--data-dir"]]
     assert cli.main(command) == 0
     record = json.loads((tmp_path / "run" / "records.jsonl").read_text(encoding="utf-8"))
     assert record["wrong"] == 0 and record["checked"] > 4 * record["requests"] > 0, record
@@ -83,17 +83,17 @@ def test_what_a_token_costs(
     repository: Path, build_arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Texts of exactly the lengths asked for, bare and served; lengths that a task has not are refused in a line."""
-    given = dict(zip(build_arguments[::2], build_arguments[1::2], strict=False))
-    command = ["growth", "--repository", str(repository), "--task", "topic", "--data-dir", given["--data-dir"]]
-    command += ["--tasks-file", given["--tasks-file"], "--batches", "1,4", "--concurrency", "2", "--rounds", "1"]
+    flags = dict(zip(build_arguments[::2], build_arguments[1::2], strict=False))
+    command = ["growth", "--repository", str(repository), "--task", "topic", "--data-dir", flags["--data-dir"]]
+    command += ["--tasks-file", flags["--tasks-file"], "--batches", "1,4", "--concurrency", "2", "--rounds", "1"]
     command += ["--seconds", "0.3", "--limit", "6"]
     assert cli.main([*command, "--output", str(tmp_path / "growth.json")]) == 0, capsys.readouterr()
-    shown = capsys.readouterr().out
-    assert "| tokens a text | engine, batch 1: us a token | engine, batch 4: us a token | served, 2 callers" in shown
-    found = json.loads((tmp_path / "growth.json").read_text(encoding="utf-8"))["lengths"]
-    assert [one["tokens"] for one in found] == [8, 16, 32]
-    for one in found:
-        assert all(rate > 1 for rate in (*one["engine"].values(), *one["served"].values())) and one["p50_ms"]["2"] > 0
+    report = capsys.readouterr().out
+    assert "| tokens a text | engine, batch 1: us a token | engine, batch 4: us a token | served, 2 callers" in report
+    rows = json.loads((tmp_path / "growth.json").read_text(encoding="utf-8"))["lengths"]
+    assert [row["tokens"] for row in rows] == [8, 16, 32]
+    for row in rows:
+        assert all(rate > 1 for rate in (*row["engine"].values(), *row["served"].values())) and row["p50_ms"]["2"] > 0
     assert cli.main([*command, "--lengths", "1"]) == 1
     assert "no 6 texts of 1 tokens in one window" in capsys.readouterr().err
 
@@ -105,8 +105,8 @@ def test_a_server_with_wrong_answers_is_not_measured(
     pipeline, items = pipelines["topic"], [("球队赢得比赛",), ("银行下调利率",)]
     variant = pipeline.manifest.variant("fp32")
     right = expected_answers(server.grpc_address, pipeline, variant, items)
-    wrong = replace(right, exact={item: {"LABEL_ID": (right.exact[item]["LABEL_ID"] + 1) % 3} for item in items})
-    other = replace(right, exact={}, results={item: {**right.results[item], "tokens": 99} for item in items})
+    wrong_labels = replace(right, exact={item: {"LABEL_ID": (right.exact[item]["LABEL_ID"] + 1) % 3} for item in items})
+    wrong_results = replace(right, exact={}, results={item: {**right.results[item], "tokens": 99} for item in items})
 
     def measure(expected: ExpectedAnswers, name: str, texts: int = 1) -> LoadFigures:
         data = tmp_path / f"{name}-texts.json"
@@ -123,12 +123,14 @@ def test_a_server_with_wrong_answers_is_not_measured(
 
     assert measure(right, "right").wrong == 0
     with pytest.raises(TargetError, match="Output doesn't match expected output"):
-        measure(wrong, "wrong")
-    found = measure(other, "other")
-    assert found.wrong == found.checked != 0
+        measure(wrong_labels, "wrong")
+    figures = measure(wrong_results, "other")
+    assert figures.wrong == figures.checked != 0
     assert measure(replace(right, exact={}), "three", 3).wrong == 0
-    found = measure(wrong, "three-wrong", 3)  # all of a request's texts are compared, and none is perf_analyzer's
-    assert found.wrong == found.checked == 3 * found.requests != 0
+    figures = measure(
+        wrong_labels, "three-wrong", 3
+    )  # all of a request's texts are compared, and none is perf_analyzer's
+    assert figures.wrong == figures.checked == 3 * figures.requests != 0
 
     swapped = replace(pipeline.manifest, labels=tuple(reversed(pipeline.manifest.labels)))
     with pytest.raises(AnswerError, match="is it the same repository"):

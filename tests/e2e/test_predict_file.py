@@ -25,7 +25,7 @@ from .wire import close
 pytestmark = pytest.mark.e2e
 
 TEXTS = [row["text"] for row in topic_rows(120, seed=3)] + ["球队比赛" * 100, "😀 café ＡＢＣ", "  北京大学 "]
-BAD = [("empty", b'{"id": "e", "text": ""}', "the text is empty"), ("json", b'{"text"', "not JSON"),
+BAD_LINES = [("empty", b'{"id": "e", "text": ""}', "the text is empty"), ("json", b'{"text"', "not JSON"),
        ("utf8", b'"\xff\xfe"', "not UTF-8"), ("long", json.dumps("长" * 2001).encode(), "characters")]  # fmt: skip
 
 
@@ -37,7 +37,7 @@ def predict(task: str, *words: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command(task, *words), capture_output=True, text=True, timeout=120, check=False)
 
 
-def read(path: Path) -> list[dict[str, Any]]:
+def read_rows(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
@@ -45,7 +45,7 @@ def read(path: Path) -> list[dict[str, Any]]:
 def texts(tmp_path: Path) -> Path:
     """A line for each text, with an id, and bad lines among them."""
     lines = [json.dumps({"id": f"t{i}", "text": text}, ensure_ascii=False).encode() for i, text in enumerate(TEXTS)]
-    for place, (_, raw, _) in enumerate(BAD):
+    for place, (_, raw, _) in enumerate(BAD_LINES):
         lines.insert(20 * (place + 1), raw)
     path = tmp_path / "texts.jsonl"
     path.write_bytes(b"\xef\xbb\xbf" + b"\r\n".join(lines) + b"\n\n")
@@ -61,35 +61,37 @@ def test_without_a_server_the_answers_are_the_same(
         (served, ["--url", server.grpc_address]),
         (local, ["--local", "--repository", repository]),
     ):
-        done = predict(task, "--input", texts, "--output", output, "--numeric", *words)
-        assert done.returncode == 0, done.stderr
-        assert f"{len(TEXTS)} answered, {len(BAD)} bad ({output}.bad), 1 empty" in done.stderr
-    mine, theirs = read(served), read(local)
-    assert [one["id"] for one in mine] == [f"t{i}" for i in range(len(TEXTS))]
-    for left, right in zip(mine, theirs, strict=True):
+        completed = predict(task, "--input", texts, "--output", output, "--numeric", *words)
+        assert completed.returncode == 0, completed.stderr
+        assert f"{len(TEXTS)} answered, {len(BAD_LINES)} bad ({output}.bad), 1 empty" in completed.stderr
+    served_rows, local_rows = read_rows(served), read_rows(local)
+    assert [row["id"] for row in served_rows] == [f"t{i}" for i in range(len(TEXTS))]
+    for left, right in zip(served_rows, local_rows, strict=True):
         assert left.keys() == right.keys() and close(left, right)
         assert ("SCORE" in left) == (task == "topic")
     direct = [answer.result for answer in pipelines[task].predict([(t,) for t in TEXTS]) if not isinstance(answer, str)]
-    assert all(close(one["result"], answer) for one, answer in zip(mine, direct, strict=True))
-    bad = read(Path(f"{served}.bad"))
-    assert bad == read(Path(f"{local}.bad"))
-    assert [one["line"] for one in bad] == [20 * (place + 1) + 1 for place in range(len(BAD))]
-    assert all(why in one["reason"] for one, (_, _, why) in zip(bad, BAD, strict=True))
+    assert all(close(row["result"], answer) for row, answer in zip(served_rows, direct, strict=True))
+    bad_rows = read_rows(Path(f"{served}.bad"))
+    assert bad_rows == read_rows(Path(f"{local}.bad"))
+    assert [row["line"] for row in bad_rows] == [20 * (place + 1) + 1 for place in range(len(BAD_LINES))]
+    assert all(why in row["reason"] for row, (_, _, why) in zip(bad_rows, BAD_LINES, strict=True))
 
 
 def test_every_format_gives_the_same(server: TritonServer, tmp_path: Path) -> None:
     texts = TEXTS[:10]
-    made = {
+    contents = {
         "jsonl": "".join(json.dumps(text) + "\n" for text in texts),
         "tsv": "id\ttext\n" + "".join(f"{i}\t{text}\n" for i, text in enumerate(texts)),
         "txt": "\n".join(texts),
     }
     answers = []
-    for form, content in made.items():
+    for form, content in contents.items():
         (tmp_path / f"in.{form}").write_text(content, encoding="utf-8")
-        done = predict("topic", "--input", tmp_path / f"in.{form}", "--url", server.grpc_address, "--batch-size", 3)
-        assert done.returncode == 0, done.stderr
-        answers.append([json.loads(line)["result"] for line in done.stdout.splitlines()])
+        completed = predict(
+            "topic", "--input", tmp_path / f"in.{form}", "--url", server.grpc_address, "--batch-size", 3
+        )
+        assert completed.returncode == 0, completed.stderr
+        answers.append([json.loads(line)["result"] for line in completed.stdout.splitlines()])
     assert len(answers[0]) == 10 and answers[0] == answers[1] == answers[2]
 
 
@@ -100,19 +102,21 @@ def test_local_needs_no_tritonclient(repository: Path, tmp_path: Path) -> None:
         "from ernie_triton.cli import main; sys.exit(main(sys.argv[1:]))"
     )
     words = ["predict", "topic", "--local", "--repository", str(repository)]
-    for asked in (["--input", str(tmp_path / "in.txt")], ["--json", "球队赢得比赛"], ["球队赢得比赛"]):
-        done = subprocess.run(
-            [sys.executable, "-c", script, *words, *asked], capture_output=True, text=True, timeout=60, check=False
+    for arguments in (["--input", str(tmp_path / "in.txt")], ["--json", "球队赢得比赛"], ["球队赢得比赛"]):
+        completed = subprocess.run(
+            [sys.executable, "-c", script, *words, *arguments], capture_output=True, text=True, timeout=60, check=False
         )
-        assert done.returncode == 0, done.stderr
-        assert "sport" in done.stdout
+        assert completed.returncode == 0, completed.stderr
+        assert "sport" in completed.stdout
 
 
 def test_numbers_of_a_text(server: TritonServer, repository: Path) -> None:
-    for where in (["--url", server.grpc_address], ["--local", "--repository", repository]):
-        (answer,) = map(json.loads, predict("topic", "球队赢得比赛", "--json", "--numeric", *where).stdout.splitlines())
+    for source in (["--url", server.grpc_address], ["--local", "--repository", repository]):
+        (answer,) = map(
+            json.loads, predict("topic", "球队赢得比赛", "--json", "--numeric", *source).stdout.splitlines()
+        )
         assert answer["LABEL_ID"] == 0 and abs(answer["SCORE"] - answer["score"]) < 1e-5
-        assert "    LABEL_ID  0\n" in predict("topic", "球队赢得比赛", "--numeric", *where).stdout
+        assert "    LABEL_ID  0\n" in predict("topic", "球队赢得比赛", "--numeric", *source).stdout
 
 
 @pytest.fixture(scope="module")
@@ -127,9 +131,9 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def undisturbed(repository: Path, many: Path) -> list[dict[str, Any]]:
     output = many.with_name("whole.jsonl")
-    done = predict("topic", "--local", "--repository", repository, "--input", many, "--output", output)
-    assert done.returncode == 0, done.stderr
-    return read(output)
+    completed = predict("topic", "--local", "--repository", repository, "--input", many, "--output", output)
+    assert completed.returncode == 0, completed.stderr
+    return read_rows(output)
 
 
 @contextmanager
@@ -151,8 +155,8 @@ def meet(process: subprocess.Popen[str], output: Path, lines: int) -> None:
         time.sleep(0.01)
 
 
-def same(output: Path, whole: list[dict[str, Any]]) -> bool:
-    return all(close(left, right) for left, right in zip(read(output), whole, strict=True))
+def same_answers(output: Path, expected: list[dict[str, Any]]) -> bool:
+    return all(close(left, right) for left, right in zip(read_rows(output), expected, strict=True))
 
 
 @pytest.mark.parametrize("local", [False, True], ids=["server", "local"])
@@ -160,23 +164,25 @@ def test_a_kill_and_an_interruption(
     server: TritonServer, repository: Path, many: Path, undisturbed: Any, tmp_path: Path, local: bool
 ) -> None:
     output = tmp_path / "out.jsonl"
-    where = ["--local", "--repository", repository] if local else ["--url", server.grpc_address]
-    words = command("topic", "--input", many, "--output", output, *where)
+    source = ["--local", "--repository", repository] if local else ["--url", server.grpc_address]
+    words = command("topic", "--input", many, "--output", output, *source)
     for lines, number, code in ((500, signal.SIGKILL, -9), (1500, signal.SIGINT, 130), (2500, signal.SIGTERM, -15)):
         with running(words) as process:
             meet(process, output, lines)
             os.kill(process.pid, number)
-            told = process.communicate(timeout=60)[1]
-        assert process.returncode == code, told
+            stderr = process.communicate(timeout=60)[1]
+        assert process.returncode == code, stderr
         if number == signal.SIGINT:
-            assert "interrupted; " in told.splitlines()[-1] and "goes on from there" in told and "Trace" not in told
+            assert (
+                "interrupted; " in stderr.splitlines()[-1] and "goes on from there" in stderr and "Trace" not in stderr
+            )
         if code != -9:
-            assert "going on behind line " in told
-    done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "6,000 answered, 0 bad" in done.stderr and same(output, undisturbed)
-    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 0 and "is finished already" in done.stderr
+            assert "going on behind line " in stderr
+    completed = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)
+    assert completed.returncode == 0, completed.stderr
+    assert "6,000 answered, 0 bad" in completed.stderr and same_answers(output, undisturbed)
+    completed = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    assert completed.returncode == 0 and "is finished already" in completed.stderr
 
 
 def test_a_server_that_goes_away(repository: Path, many: Path, undisturbed: Any, tmp_path: Path) -> None:
@@ -187,15 +193,15 @@ def test_a_server_that_goes_away(repository: Path, many: Path, undisturbed: Any,
         with running(words) as process:
             meet(process, output, 500)
             server.stop()
-            told = process.communicate(timeout=60)[1].splitlines()
+            messages = process.communicate(timeout=60)[1].splitlines()
     assert process.returncode == 1
-    assert len(told) == 1 and "so far are kept, the same command goes on from there" in told[0], told
-    assert len(read(output)) < 6000
-    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 1 and "no Triton server answers" in done.stderr  # and nothing is lost by trying
-    done = predict("topic", "--local", "--repository", repository, "--input", many, "--output", output)
-    assert done.returncode == 0 and "going on behind line" in done.stderr, done.stderr
-    assert same(output, undisturbed)
+    assert len(messages) == 1 and "so far are kept, the same command goes on from there" in messages[0], messages
+    assert len(read_rows(output)) < 6000
+    completed = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    assert completed.returncode == 1 and "no Triton server answers" in completed.stderr  # and nothing is lost by trying
+    completed = predict("topic", "--local", "--repository", repository, "--input", many, "--output", output)
+    assert completed.returncode == 0 and "going on behind line" in completed.stderr, completed.stderr
+    assert same_answers(output, undisturbed)
 
 
 def test_the_sdk_streams(server: TritonServer) -> None:
@@ -211,7 +217,7 @@ def test_the_sdk_streams(server: TritonServer) -> None:
         replies = client.stream("topic", texts(), batch_size=4, numeric=True)
         first = next(replies)
         assert read_ahead < 40
-        rest = list(replies)
+        remaining = list(replies)
         assert isinstance(first, Reply) and first.numeric["SCORE"].shape == (1,)
-        assert [type(reply).__name__ for reply in rest].index("TextError") == len(TEXTS) - 1
-        assert len(rest) == 2 * len(TEXTS)
+        assert [type(reply).__name__ for reply in remaining].index("TextError") == len(TEXTS) - 1
+        assert len(remaining) == 2 * len(TEXTS)

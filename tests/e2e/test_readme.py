@@ -25,9 +25,9 @@ SNIPPETS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 def test_a_snippet_runs(server: TritonServer, snippet: str) -> None:
     for old, new in (("127.0.0.1:8001", server.grpc_address), ('"tnews"', '"topic"'), ('"msra_ner"', '"ner"')):
         snippet = snippet.replace(old, new)
-    done = subprocess.run([sys.executable, "-c", snippet], capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 0, done.stderr
-    assert len(done.stdout.splitlines()) >= 2
+    completed = subprocess.run([sys.executable, "-c", snippet], capture_output=True, text=True, timeout=60, check=False)
+    assert completed.returncode == 0, completed.stderr
+    assert len(completed.stdout.splitlines()) >= 2
 
 
 def test_the_curl_request(server: TritonServer) -> None:
@@ -42,7 +42,7 @@ def test_the_curl_request(server: TritonServer) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "shown", "told"),
+    ("arguments", "code", "stdout", "stderr"),
     [
         (["predict", "topic", "球队赢得比赛冠军"], 0, "sport", ""),
         (["predict", "ner", "--json", "北京大学"], 0, '"entities"', ""),
@@ -52,9 +52,9 @@ def test_the_curl_request(server: TritonServer) -> None:
     ],
     ids=["labels", "JSON", "tasks", "a bad text is named, the other answered", "a typo in a task"],
 )
-def test_the_command(server: TritonServer, arguments: list[str], code: int, shown: str, told: str) -> None:
+def test_the_command(server: TritonServer, arguments: list[str], code: int, stdout: str, stderr: str) -> None:
     command = [sys.executable, "-m", "ernie_triton", *arguments, "--url", server.grpc_address]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == code, done.stderr
-    assert shown in done.stdout and told in done.stderr
-    assert len(done.stderr.splitlines()) == bool(told)
+    completed = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert completed.returncode == code, completed.stderr
+    assert stdout in completed.stdout and stderr in completed.stderr
+    assert len(completed.stderr.splitlines()) == bool(stderr)

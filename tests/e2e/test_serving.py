@@ -26,8 +26,8 @@ pytestmark = pytest.mark.e2e
 
 @pytest.fixture(scope="module")
 def client(server: TritonServer) -> Any:
-    with grpc.InferenceServerClient(server.grpc_address) as made:
-        yield made
+    with grpc.InferenceServerClient(server.grpc_address) as connected:
+        yield connected
 
 
 def expected(pipeline: Pipeline, texts: list[str]) -> list[dict[str, Any]]:
@@ -52,9 +52,9 @@ def real_sentences(count: int) -> list[str]:
 def test_answers_equal_the_runtime(client: Any, pipelines: dict[str, Pipeline], task: str) -> None:
     texts = real_sentences(60)
     served = [r for i in range(0, 60, 20) for r in results(client.infer(task, [text_input(texts[i : i + 20])]))]
-    for text, mine, theirs in zip(texts, served, expected(pipelines[task], texts), strict=True):
-        assert close(mine, theirs), text
-        for entity in mine.get("entities", []):
+    for text, result, answer in zip(texts, served, expected(pipelines[task], texts), strict=True):
+        assert close(result, answer), text
+        for entity in result.get("entities", []):
             assert text[entity["start"] : entity["end"]] == entity["text"]
 
 
@@ -79,18 +79,20 @@ def test_answers_go_to_the_right_caller_in_real_batches(
     server: TritonServer, client: Any, pipelines: dict[str, Pipeline]
 ) -> None:
     texts = real_sentences(640)
-    wanted = expected(pipelines["topic"], texts)
+    expected_answers = expected(pipelines["topic"], texts)
     before = encoder_counts(client)
 
     def ask(start: int) -> list[dict[str, Any]]:
-        with grpc.InferenceServerClient(server.grpc_address) as own:
-            return [results(own.infer("topic", [text_input([texts[i]])]))[0] for i in range(start, len(texts), 64)]
+        with grpc.InferenceServerClient(server.grpc_address) as connection:
+            return [
+                results(connection.infer("topic", [text_input([texts[i]])]))[0] for i in range(start, len(texts), 64)
+            ]
 
     with ThreadPoolExecutor(64) as pool:
         answers = list(pool.map(ask, range(64)))
-    for start, mine in enumerate(answers):
-        for position, answer in enumerate(mine):
-            assert close(answer, wanted[start + 64 * position]), texts[start + 64 * position]
+    for start, caller_answers in enumerate(answers):
+        for position, answer in enumerate(caller_answers):
+            assert close(answer, expected_answers[start + 64 * position]), texts[start + 64 * position]
     after = encoder_counts(client)
     assert (after[0] - before[0]) / (after[1] - before[1]) >= 4
 
@@ -125,23 +127,23 @@ def test_a_bad_text_fails_with_its_reason(client: Any, name: str) -> None:
 def test_a_bad_item_leaves_the_others_alone(client: Any, pipelines: dict[str, Pipeline], name: str) -> None:
     raw, reason = BAD_TEXTS[name]
     reply = client.infer("topic", [text_input(["球队比赛", raw, "银行利率"])])
-    first, bad, last = results(reply)
-    assert bad["error"]["code"] == "INVALID_ARG"
-    assert "item 1" in bad["error"]["message"] and reason in bad["error"]["message"]
+    first, error, last = results(reply)
+    assert error["error"]["code"] == "INVALID_ARG"
+    assert "item 1" in error["error"]["message"] and reason in error["error"]["message"]
     assert reply.as_numpy("LABEL_ID")[1, 0] == -1
-    for mine, theirs in zip((first, last), expected(pipelines["topic"], ["球队比赛", "银行利率"]), strict=True):
-        assert close(mine, theirs)
+    for result, answer in zip((first, last), expected(pipelines["topic"], ["球队比赛", "银行利率"]), strict=True):
+        assert close(result, answer)
 
 
 def test_bad_requests_beside_good_ones(server: TritonServer, pipelines: dict[str, Pipeline]) -> None:
     """64 callers at once, every fourth with a bad text."""
     texts = real_sentences(64)
-    wanted = expected(pipelines["ner"], texts)
+    expected_answers = expected(pipelines["ner"], texts)
 
     def ask(i: int) -> Any:
-        with grpc.InferenceServerClient(server.grpc_address) as own:
+        with grpc.InferenceServerClient(server.grpc_address) as connection:
             try:
-                return results(own.infer("ner", [text_input([b"\xff" if i % 4 == 0 else texts[i]])]))[0]
+                return results(connection.infer("ner", [text_input([b"\xff" if i % 4 == 0 else texts[i]])]))[0]
             except InferenceServerException as error:
                 return error.status()
 
@@ -150,7 +152,7 @@ def test_bad_requests_beside_good_ones(server: TritonServer, pipelines: dict[str
             if i % 4 == 0:
                 assert answer == "StatusCode.INVALID_ARGUMENT"
             else:
-                assert close(answer, wanted[i])
+                assert close(answer, expected_answers[i])
 
 
 def test_nul_and_control_characters_inside_a_text_are_no_fault(client: Any) -> None:
@@ -218,6 +220,6 @@ def test_the_portable_configuration_gives_the_same_answers(
     )
     with TritonServer(options) as running, grpc.InferenceServerClient(running.grpc_address) as client:
         for task in ("topic", "ner"):
-            wanted = expected(pipelines[task], texts)
-            for text, answer in zip(texts, wanted, strict=True):
+            expected_answers = expected(pipelines[task], texts)
+            for text, answer in zip(texts, expected_answers, strict=True):
                 assert close(results(client.infer(task, [text_input([text])]))[0], answer), text

@@ -93,7 +93,7 @@ def shared_memory(folder: Path) -> set[str]:
 
 def processes_of(repository: Path) -> list[str]:
     """Command lines of the running guards, servers and stubs of a repository below a folder."""
-    found = []
+    command_lines = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and int(entry.name) != os.getpid():
             try:
@@ -101,5 +101,5 @@ def processes_of(repository: Path) -> list[str]:
             except OSError:
                 continue
             if "triton" in " ".join(words[:5]) and any(str(repository) in word for word in words):
-                found.append(" ".join(words))
-    return found
+                command_lines.append(" ".join(words))
+    return command_lines

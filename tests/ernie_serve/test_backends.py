@@ -31,20 +31,20 @@ def source(tmp_path: Path) -> Path:
 
 def test_directory_copies_the_wheel_and_links_ours(source: Path, tmp_path: Path) -> None:
     parts = wheel.find_wheel()
-    made = backends.assemble(parts, source, tmp_path / "cache")
-    assert sorted(path.name for path in made.iterdir()) == ["ernie_runtime", "mine", "python"]
+    directory = backends.assemble(parts, source, tmp_path / "cache")
+    assert sorted(path.name for path in directory.iterdir()) == ["ernie_runtime", "mine", "python"]
     for file in parts.python_backend:
-        assert not (made / "python" / file.name).is_symlink()
-        assert (made / "python" / file.name).stat().st_size == file.stat().st_size
-    assert os.access(made / "python" / "triton_python_backend_stub", os.X_OK)
+        assert not (directory / "python" / file.name).is_symlink()
+        assert (directory / "python" / file.name).stat().st_size == file.stat().st_size
+    assert os.access(directory / "python" / "triton_python_backend_stub", os.X_OK)
     (source / "mine" / "model.py").write_text("second")
-    assert (made / "mine" / "model.py").read_text() == "second"
+    assert (directory / "mine" / "model.py").read_text() == "second"
 
 
 def test_directory_is_mended_and_follows_the_source(source: Path, tmp_path: Path) -> None:
     parts = wheel.find_wheel()
-    made = backends.assemble(parts, source, tmp_path / "cache")
-    stub = made / "python" / "triton_python_backend_stub"
+    directory = backends.assemble(parts, source, tmp_path / "cache")
+    stub = directory / "python" / "triton_python_backend_stub"
     size, inode = stub.stat().st_size, stub.stat().st_ino
     backends.assemble(parts, source, tmp_path / "cache")
     assert stub.stat().st_ino == inode, "a good copy is kept"
@@ -52,15 +52,15 @@ def test_directory_is_mended_and_follows_the_source(source: Path, tmp_path: Path
     (source / "mine").rename(source / "renamed")
     backends.assemble(parts, source, tmp_path / "cache")
     assert stub.stat().st_size == size
-    assert sorted(path.name for path in made.iterdir()) == ["ernie_runtime", "python", "renamed"]
+    assert sorted(path.name for path in directory.iterdir()) == ["ernie_runtime", "python", "renamed"]
 
 
 def test_many_may_assemble_at_once(source: Path, tmp_path: Path) -> None:
     parts = wheel.find_wheel()
     with ThreadPoolExecutor(8) as pool:
-        made = list(pool.map(lambda _: backends.assemble(parts, source, tmp_path / "cache"), range(32)))
-    assert len(set(made)) == 1
-    assert not [path for path in made[0].rglob("*") if path.name.startswith(".tmp")]
+        directory = list(pool.map(lambda _: backends.assemble(parts, source, tmp_path / "cache"), range(32)))
+    assert len(set(directory)) == 1
+    assert not [path for path in directory[0].rglob("*") if path.name.startswith(".tmp")]
 
 
 def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path) -> None:
@@ -84,12 +84,12 @@ print(backends.cache_root(), backends.assemble(wheel.find_wheel()), sep="\\n")
     env = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")}
     env.pop(backends.CACHE_VARIABLE, None)
     command = [sys.executable, "-c", code]
-    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=True)
-    cache, made = map(Path, done.stdout.split())
-    assert cache == tmp_path / "cache" / "ernie-triton" and made.parent == cache
-    assert {path.name for path in made.iterdir()} == {*ours, "ernie_runtime", "python"}
-    assert (made / "onnxruntime").readlink() == site / "ernie_serve/adapters/onnxruntime"
-    assert (made / "ernie_runtime/kinds/__init__.py").is_file()
+    completed = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=True)
+    cache, directory = map(Path, completed.stdout.split())
+    assert cache == tmp_path / "cache" / "ernie-triton" and directory.parent == cache
+    assert {path.name for path in directory.iterdir()} == {*ours, "ernie_runtime", "python"}
+    assert (directory / "onnxruntime").readlink() == site / "ernie_serve/adapters/onnxruntime"
+    assert (directory / "ernie_runtime/kinds/__init__.py").is_file()
 
 
 def test_missing_parts_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -111,18 +111,18 @@ def test_missing_parts_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 
 def test_perf_analyzer_runs() -> None:
     binary, env = perf_analyzer.locate()
-    done = subprocess.run([binary, "--version"], env=env, capture_output=True, text=True, check=True)
-    assert "Perf Analyzer" in done.stdout + done.stderr
+    completed = subprocess.run([binary, "--version"], env=env, capture_output=True, text=True, check=True)
+    assert "Perf Analyzer" in completed.stdout + completed.stderr
 
 
 def test_a_record_of_another_process_with_the_same_number_is_not_ours(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(backends.CACHE_VARIABLE, str(tmp_path))
-    mine = detached.start_time(os.getpid())
+    start_time = detached.start_time(os.getpid())
     record = detached.Record(
         pid=os.getpid(),
-        started=mine,
+        started=start_time,
         host="127.0.0.1",
         http_port=8123,
         grpc_port=1,
@@ -135,7 +135,7 @@ def test_a_record_of_another_process_with_the_same_number_is_not_ours(
     assert detached.find(None) == record
     with pytest.raises(ServeError, match="no server runs in the background on HTTP port 9999; one runs on 8123"):
         detached.find(9999)
-    other = replace(record, started=mine - 1)
-    other.write()
+    stale = replace(record, started=start_time - 1)
+    stale.write()
     assert detached.running() == []
-    assert not other.path.exists()
+    assert not stale.path.exists()

@@ -76,8 +76,8 @@ def test_the_wheel_of_its_own_is_preferred_where_it_runs(
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(f"#!/bin/sh\nexit {result}\n")
         (tmp_path / name).chmod(0o755)
-    own = (tmp_path, ["perf_analyzer/cli.py", "perf_analyzer/bin/perf_analyzer"])
-    _pretend(monkeypatch, **{"perf-analyzer": own, "tritonclient": (tmp_path, ["perf_client"])})
+    distribution = (tmp_path, ["perf_analyzer/cli.py", "perf_analyzer/bin/perf_analyzer"])
+    _pretend(monkeypatch, **{"perf-analyzer": distribution, "tritonclient": (tmp_path, ["perf_client"])})
     assert perf_analyzer.locate()[0] == tmp_path / chosen
 
 

@@ -13,8 +13,8 @@ from ernie_serve import ServeError, perf_analyzer
 
 def pretend(monkeypatch: pytest.MonkeyPatch, folder: Path, files: list[str]) -> None:
     """An installed tritonclient 2.60 with these files."""
-    found = SimpleNamespace(version="2.60.0", files=files, locate_file=lambda name: folder / name)
-    monkeypatch.setattr(importlib.metadata, "distribution", lambda name: found)
+    distribution = SimpleNamespace(version="2.60.0", files=files, locate_file=lambda name: folder / name)
+    monkeypatch.setattr(importlib.metadata, "distribution", lambda name: distribution)
 
 
 def test_a_wheel_without_the_binary(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -35,14 +35,14 @@ def infer(address: str, model: str, value: int) -> Any:
 
 
 def test_serves_a_repository_and_stops(tmp_path: Path, options: Options) -> None:
-    where = "from pathlib import Path; import sys, numpy; Path(args['model_repository'], 'python').write_text"
-    write_model(tmp_path, "echo", initialize=where + "(sys.prefix + ' ' + numpy.__version__)")
+    write_python = "from pathlib import Path; import sys, numpy; Path(args['model_repository'], 'python').write_text"
+    write_model(tmp_path, "echo", initialize=write_python + "(sys.prefix + ' ' + numpy.__version__)")
     write_ensemble(tmp_path, "task", "echo")
-    seen: list[tuple[int, int]] = []
+    progress: list[tuple[int, int]] = []
     server = TritonServer(options(tmp_path, extra=("--cache-config=local,size=1048576",)))
     server.start()
     try:
-        server.wait_ready(lambda ready, total: seen.append((ready, total)))
+        server.wait_ready(lambda ready, total: progress.append((ready, total)))
         assert infer(server.http_address, "task", 7) == 7
         assert [(row.name, row.state) for row in server.health.models()] == [
             ("echo", "READY"),
@@ -51,8 +51,8 @@ def test_serves_a_repository_and_stops(tmp_path: Path, options: Options) -> None
         assert server.health.ensembles() == ["task"]
     finally:
         server.stop()
-    assert seen[0] == (0, 2)
-    assert seen[-1] == (2, 2)
+    assert progress[0] == (0, 2)
+    assert progress[-1] == (2, 2)
     assert server.poll() == 0
     prefix, numpy = (tmp_path / "echo" / "python").read_text().rsplit(" ", 1)
     assert (prefix, int(numpy.split(".")[0])) == (sys.prefix, 1), "the stub runs this environment's Python"
@@ -102,9 +102,9 @@ def test_a_server_that_lost_its_port_is_not_taken_for_the_winner(
     write_model(tmp_path, "echo")
     monkeypatch.setattr(ports, "check_ports", lambda host, chosen: None)
     with TritonServer(options(tmp_path)) as winner:
-        taken = winner.options.http_port
-        loser = options(tmp_path, http_port=taken, log_file=tmp_path / "loser.log")
-        with pytest.raises(ServeError, match=rf"^http port {taken} is taken"), TritonServer(loser):
+        port = winner.options.http_port
+        loser = options(tmp_path, http_port=port, log_file=tmp_path / "loser.log")
+        with pytest.raises(ServeError, match=rf"^http port {port} is taken"), TritonServer(loser):
             pass
         winner.kill()
 
@@ -204,9 +204,9 @@ def test_detach_and_stop(tmp_path: Path) -> None:
     assert infer(f"127.0.0.1:{port}", "echo", 3) == 3
     assert json.loads((cache / f"serve-{port}.json").read_text())["http_port"] == int(port)
 
-    again = command("main", str(tmp_path / "models"), f"--http-port={port}", "--detach", cache=cache)
-    _, errors = again.communicate(timeout=30)
-    assert (again.returncode, errors.count("\n")) == (1, 1)
+    second = command("main", str(tmp_path / "models"), f"--http-port={port}", "--detach", cache=cache)
+    _, errors = second.communicate(timeout=30)
+    assert (second.returncode, errors.count("\n")) == (1, 1)
     assert f"ernie-triton stop --http-port {port}" in errors
 
     stop = command("stop_main", cache=cache)

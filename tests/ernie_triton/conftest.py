@@ -22,18 +22,23 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)
 
     def start(source: Echo | None = None, task: Task = TASK, **options: Any) -> int:
-        given = {"input": str(tmp_path / "in.jsonl"), "output": str(tmp_path / "out.jsonl"), "batch_size": 4, **options}
-        return FileRun(source or Echo(), task, Plan(**given)).run()
+        arguments = {
+            "input": str(tmp_path / "in.jsonl"),
+            "output": str(tmp_path / "out.jsonl"),
+            "batch_size": 4,
+            **options,
+        }
+        return FileRun(source or Echo(), task, Plan(**arguments)).run()
 
     return start
 
 
 @pytest.fixture
-def whole(tmp_path: Path, run: Callable[..., int]) -> tuple[bytes, bytes]:
+def expected(tmp_path: Path, run: Callable[..., int]) -> tuple[bytes, bytes]:
     """What an undisturbed run over RAW writes; the output is removed again."""
     (tmp_path / "in.jsonl").write_bytes(RAW)
     assert run() == 0
-    made = files(tmp_path)
+    written = files(tmp_path)
     for path in tmp_path.glob("out*"):
         path.unlink()
-    return made
+    return written

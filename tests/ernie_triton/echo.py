@@ -32,12 +32,12 @@ class Echo:
     """Answers each text with itself, refuses the empty ones; fails or is interrupted at text number `stop`."""
 
     def __init__(
-        self, stop: int | None = None, error: type[BaseException] = ServerUnavailable, given: Task = TASK
+        self, stop: int | None = None, error: type[BaseException] = ServerUnavailable, served_task: Task = TASK
     ) -> None:
-        self.stop, self.error, self.given, self.asked = stop, error, given, 0
+        self.stop, self.error, self.served_task, self.asked = stop, error, served_task, 0
 
     def task(self, name: str) -> Task:
-        return self.given
+        return self.served_task
 
     def stream(
         self, task: str, texts: Iterable[Item], *, variant: str | None, batch_size: int, numeric: bool
@@ -51,7 +51,7 @@ class Echo:
                 self.asked += 1
                 if self.asked == self.stop:
                     raise self.error("the server is gone")
-                row = encode_item(item, self.given.inputs)
+                row = encode_item(item, self.served_task.inputs)
                 if isinstance(row, str) or not row[0].decode().strip():
                     yield TextError(0, row if isinstance(row, str) else "the text has only spaces")
                 else:

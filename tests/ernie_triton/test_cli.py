@@ -58,15 +58,15 @@ def test_a_typing_error_gets_a_suggestion(capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_arguments_and_exit_code_pass_through(verb: Callable[..., None]) -> None:
-    seen: list[str] = []
+    received: list[str] = []
 
     def command(words: list[str]) -> int:
-        seen.extend(words)
+        received.extend(words)
         return 7
 
     verb(command)
     assert main(["fake", "--a", "--", "b"]) == 7
-    assert seen == ["--a", "--", "b"]
+    assert received == ["--a", "--", "b"]
 
 
 @pytest.mark.parametrize(("code", "expected"), [(None, 0), (0, 0), (2, 2), ("paddle is missing", 1)])
@@ -147,11 +147,11 @@ def test_a_closed_pipe_and_no_heavy_import() -> None:
         f"sys.exit(code or bool({heavy} & set(sys.modules)))"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "clients")}
-    done = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-c", script], stdout=writer, stderr=subprocess.PIPE, env=environment, check=False
     )
     os.close(writer)
-    assert (done.returncode, done.stderr) == (0, b"")
+    assert (completed.returncode, completed.stderr) == (0, b"")
 
 
 def test_streams_that_are_closed() -> None:
@@ -178,9 +178,9 @@ def test_a_full_disk_is_told_in_a_line(
         with Path("/dev/full").open("w", buffering=-1 if buffered else 1) as stdout:
             monkeypatch.setattr("sys.stdout", stdout)
             assert main(["fake", str(code)]) == 1
-        told = capsys.readouterr().err
+        stderr = capsys.readouterr().err
         expected = "ernie-triton: cannot write the output: No space left on device\n"
-        assert told == ("" if code and buffered else expected)
+        assert stderr == ("" if code and buffered else expected)
 
 
 def test_every_verb_has_a_known_extra() -> None:
@@ -208,8 +208,8 @@ print(time.perf_counter() - began, *({"tritonclient", "numpy", "grpc", "importli
     seconds = []
     for _ in range(5):
         command = [sys.executable, "-S", "-c", code]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-        took, *heavy = done.stdout.split()
+        completed = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        elapsed, *heavy = completed.stdout.split()
         assert heavy == []
-        seconds.append(float(took))
+        seconds.append(float(elapsed))
     assert min(seconds) < 0.3

@@ -24,8 +24,8 @@ TASK = Task(
     version=1,
 )
 TOP = [{"label": name, "score": score} for name, score in (("news_tech", 0.93), ("b", 0.04), ("c", 0.02), ("d", 0.01))]
-READ = {"tokens": 1200, "windows": 10, "truncated": False}
-CLASS = {"label": "news_tech", "score": 0.93, "top": TOP, **READ}
+SIZE = {"tokens": 1200, "windows": 10, "truncated": False}
+CLASS = {"label": "news_tech", "score": 0.93, "top": TOP, **SIZE}
 TEXT = "王小明在北京大学读书"
 NAMES = [
     {"label": "PER", "text": "王小明", "start": 0, "end": 3, "score": 0.998},
@@ -67,13 +67,13 @@ def test_a_text_that_was_cut_off_says_so() -> None:
 
 
 def test_entities() -> None:
-    assert result_lines(TEXT, RawResult({"entities": NAMES, **READ}), TASK) == [
+    assert result_lines(TEXT, RawResult({"entities": NAMES, **SIZE}), TASK) == [
         "[王小明 PER]在[北京大学 ORG]读书",
         "    start  end  label  text      score",
         "    0      3    PER    王小明    1.00",
         "    4      8    ORG    北京大学  0.90",
     ]
-    assert result_lines(TEXT, RawResult({"entities": [], **READ}), TASK) == [TEXT]
+    assert result_lines(TEXT, RawResult({"entities": [], **SIZE}), TASK) == [TEXT]
 
 
 def test_entities_that_touch_or_overlap() -> None:
@@ -153,7 +153,7 @@ def test_numbers_are_shown_in_short() -> None:
 
 
 def test_options_may_stand_between_the_texts() -> None:
-    given = predict_parser().parse_intermixed_args(["tnews", "--json", "a", "--url", "h:1", "b"])
-    assert (given.task, given.texts, given.json, given.url) == ("tnews", ["a", "b"], True, "h:1")
+    parsed = predict_parser().parse_intermixed_args(["tnews", "--json", "a", "--url", "h:1", "b"])
+    assert (parsed.task, parsed.texts, parsed.json, parsed.url) == ("tnews", ["a", "b"], True, "h:1")
     assert predict_parser().parse_intermixed_args(["tnews", "--json", "-"]).texts == ["-"]
     assert predict_parser().parse_intermixed_args(["tnews", "--", "-5度"]).texts == ["-5度"]

@@ -11,7 +11,7 @@ from ernie_triton.items import as_items, encode_item, group_rows, item_reason, r
 from ernie_triton.replies import NotFound, Refused, translate
 from ernie_triton.requests import retry_batches
 
-ONE, TWO = ("TEXT",), ("TEXT", "TEXT_PAIR")
+SINGLE_TEXT, TEXT_AND_PAIR = ("TEXT",), ("TEXT", "TEXT_PAIR")
 
 
 def test_one_text_is_a_list_of_one() -> None:
@@ -24,11 +24,11 @@ def test_one_text_is_a_list_of_one() -> None:
 @pytest.mark.parametrize(
     ("item", "inputs", "row"),
     [
-        ("好", ONE, ("好".encode(),)),
-        ("", ONE, (b"",)),
-        (("好",), ONE, ("好".encode(),)),
-        (("a", "b"), TWO, (b"a", b"b")),
-        (["a", "b"], TWO, (b"a", b"b")),
+        ("好", SINGLE_TEXT, ("好".encode(),)),
+        ("", SINGLE_TEXT, (b"",)),
+        (("好",), SINGLE_TEXT, ("好".encode(),)),
+        (("a", "b"), TEXT_AND_PAIR, (b"a", b"b")),
+        (["a", "b"], TEXT_AND_PAIR, (b"a", b"b")),
     ],
 )
 def test_rows(item: object, inputs: tuple[str, ...], row: tuple[bytes, ...]) -> None:
@@ -38,13 +38,13 @@ def test_rows(item: object, inputs: tuple[str, ...], row: tuple[bytes, ...]) -> 
 @pytest.mark.parametrize(
     ("item", "inputs", "why"),
     [
-        (None, ONE, "expected a str, got NoneType"),
-        (float("nan"), ONE, "expected a str, got float"),
-        (b"bytes", ONE, "expected a str, got bytes"),
-        (("a", "b"), ONE, "expected a str, got tuple of (str, str)"),
-        ("a", TWO, "expected a tuple of 2 str (TEXT, TEXT_PAIR), got str"),
-        (("a", 1), TWO, "expected a tuple of 2 str (TEXT, TEXT_PAIR), got tuple of (str, int)"),
-        ("好\ud83d", ONE, "not UTF-8: a lone surrogate (U+D83D) at character 1"),
+        (None, SINGLE_TEXT, "expected a str, got NoneType"),
+        (float("nan"), SINGLE_TEXT, "expected a str, got float"),
+        (b"bytes", SINGLE_TEXT, "expected a str, got bytes"),
+        (("a", "b"), SINGLE_TEXT, "expected a str, got tuple of (str, str)"),
+        ("a", TEXT_AND_PAIR, "expected a tuple of 2 str (TEXT, TEXT_PAIR), got str"),
+        (("a", 1), TEXT_AND_PAIR, "expected a tuple of 2 str (TEXT, TEXT_PAIR), got tuple of (str, int)"),
+        ("好\ud83d", SINGLE_TEXT, "not UTF-8: a lone surrogate (U+D83D) at character 1"),
     ],
 )
 def test_reasons_why_there_is_nothing_to_send(item: object, inputs: tuple[str, ...], why: str) -> None:
@@ -62,15 +62,15 @@ def test_requests_keep_the_order_and_both_limits() -> None:
 
 def test_no_text_is_read_before_its_turn() -> None:
     """A full request is sent without waiting for the next line of a slow input."""
-    read = []
+    yielded = []
 
     def entries() -> Iterator[tuple[bytes, ...]]:
         for n in range(9):
-            read.append(n)
+            yielded.append(n)
             yield (b"x",)
 
     next(group_rows(entries(), 2))
-    assert read == [0, 1]
+    assert yielded == [0, 1]
 
 
 REFUSED = "in ensemble 'tnews', item 0: the text is empty; item 2: not UTF-8: a; b; and 2 more"

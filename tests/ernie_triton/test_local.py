@@ -61,7 +61,7 @@ def test_a_task_is_that_of_the_newest_version(repository: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (["topik", "--repository", "models"], "has no task 'topik'; it has topic; did you mean 'topic'?"),
         (["topic", "--repository", "none"], "no model repository at none: build one, or give --repository"),
@@ -79,15 +79,15 @@ def test_what_is_missing_is_told_in_a_line(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     words: list[str],
-    told: str,
+    message: str,
     from_file: bool,
 ) -> None:
     monkeypatch.chdir(repository.parent)
     Path("in.txt").write_text("球队\n", encoding="utf-8")
-    asked = ["--input", "in.txt", "--output", "out.jsonl"] if from_file else ["球队"]
-    assert main(["predict", *words, "--local", *asked]) == 1
+    source = ["--input", "in.txt", "--output", "out.jsonl"] if from_file else ["球队"]
+    assert main(["predict", *words, "--local", *source]) == 1
     error = capsys.readouterr().err
-    assert told in error and error.count("\n") == 1 and error.startswith("ernie-triton predict: ")
+    assert message in error and error.count("\n") == 1 and error.startswith("ernie-triton predict: ")
 
 
 def test_a_manifest_that_cannot_be_read(repository: Path) -> None:
@@ -103,10 +103,10 @@ def test_a_missing_package_names_its_extra(repository: Path, package: str) -> No
         "from ernie_triton.cli import main; sys.exit(main(sys.argv[1:]))"
     )
     words = ["predict", "topic", "--local", "--repository", str(repository), "球队"]
-    done = subprocess.run([sys.executable, "-c", script, *words], capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert f"needs the Python package '{package}'" in done.stderr and " setup\n" in done.stderr
-    assert done.stderr.count("\n") == 1
+    completed = subprocess.run([sys.executable, "-c", script, *words], capture_output=True, text=True, check=False)
+    assert completed.returncode == 1
+    assert f"needs the Python package '{package}'" in completed.stderr and " setup\n" in completed.stderr
+    assert completed.stderr.count("\n") == 1
 
 
 class Model:
@@ -131,15 +131,15 @@ class Model:
 
 @pytest.fixture
 def tasks(repository: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[LocalTasks, Model]:
-    model, made = Model(), LocalTasks(repository)
-    monkeypatch.setattr(made, "_pipeline", lambda task, variant: model)
-    return made, model
+    model, local_tasks = Model(), LocalTasks(repository)
+    monkeypatch.setattr(local_tasks, "_pipeline", lambda task, variant: model)
+    return local_tasks, model
 
 
 def test_texts_go_in_batches_and_replies_come_in_order(tasks: tuple[LocalTasks, Model]) -> None:
-    made, model = tasks
+    local_tasks, model = tasks
     texts = ["x" * n for n in range(10)]
-    replies = list(made.stream("topic", iter(texts), batch_size=4))
+    replies = list(local_tasks.stream("topic", iter(texts), batch_size=4))
     assert replies[0] == TextError(0, "the text is empty")
     assert replies[1:] == [Reply({"length": n}) for n in range(1, 10)]
     assert model.sizes == [4, 4, 2]

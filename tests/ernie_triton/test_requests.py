@@ -45,8 +45,8 @@ class Request:
             raise Refused("; ".join(f"item {i}: the text is empty" for i in range(len(self.texts))))
         if len(self.texts) > 2 and b"large" in self.texts:
             raise Refused("the request needs 2,000 windows, at most 1,024: send fewer texts at once")
-        bad = {"error": {"message": "item 1: bad"}}
-        return [Reply(bad if text == b"empty" else {"text": text.decode()}) for text in self.texts]
+        error_result = {"error": {"message": "item 1: bad"}}
+        return [Reply(error_result if text == b"empty" else {"text": text.decode()}) for text in self.texts]
 
     def cancel(self) -> None:
         self.server.cancelled += 1
@@ -56,33 +56,33 @@ def rows(*texts: str) -> list[Row | str]:
     return [(text.encode(),) for text in texts]
 
 
-def told(outcomes: Sequence[Outcome]) -> list[str]:
-    return [one if isinstance(one, str) else one.raw["text"] for one in outcomes]
+def texts_or_reasons(outcomes: Sequence[Outcome]) -> list[str]:
+    return [outcome if isinstance(outcome, str) else outcome.raw["text"] for outcome in outcomes]
 
 
-GOOD: Row = (b"good",)
+VALID_ROW: Row = (b"good",)
 
 
 def test_outcomes_come_in_order_with_reasons_between() -> None:
     server = Server()
     entries = [*rows("a", "b"), "no str", *rows("c", "empty", "d")]
-    assert told(list(send_bounded(server.send, entries, 2))) == ["a", "b", "no str", "c", "bad", "d"]
+    assert texts_or_reasons(list(send_bounded(server.send, entries, 2))) == ["a", "b", "no str", "c", "bad", "d"]
     assert server.requests == [[b"a", b"b"], [b"c"], [b"empty", b"d"]]
 
 
 def test_only_so_many_requests_fly_and_so_much_is_read() -> None:
-    server, read = Server(), 0
+    server, rows_read = Server(), 0
 
     def entries() -> Iterator[Row]:
-        nonlocal read
+        nonlocal rows_read
         for n in range(1000):
-            read += 1
+            rows_read += 1
             yield (str(n).encode(),)
 
     outcomes = send_bounded(server.send, entries(), 4)
-    assert told([next(outcomes)]) == ["0"]
-    assert read == (IN_FLIGHT + 1) * 4
-    assert told(list(outcomes)) == [str(n) for n in range(1, 1000)]
+    assert texts_or_reasons([next(outcomes)]) == ["0"]
+    assert rows_read == (IN_FLIGHT + 1) * 4
+    assert texts_or_reasons(list(outcomes)) == [str(n) for n in range(1, 1000)]
     assert server.most == IN_FLIGHT
 
 
@@ -101,16 +101,16 @@ def test_bad_lines_alone_ask_nothing() -> None:
 
 def test_a_refused_request_is_asked_again_in_halves() -> None:
     server = Server()
-    assert told(resolve(rows("a", "b", "large", "c", "d"), server.ask)) == ["a", "b", "large", "c", "d"]
-    assert told(resolve(rows("empty", "empty"), server.ask)) == ["the text is empty"] * 2
+    assert texts_or_reasons(resolve(rows("a", "b", "large", "c", "d"), server.ask)) == ["a", "b", "large", "c", "d"]
+    assert texts_or_reasons(resolve(rows("empty", "empty"), server.ask)) == ["the text is empty"] * 2
 
 
 def test_a_text_that_makes_the_server_fail_is_lost_alone() -> None:
     server = Server()
     texts = [*"abcde", "crash", *"fgh"]
-    outcomes = told(resolve(rows(*texts), server.ask, known_good=GOOD))
+    outcomes = texts_or_reasons(resolve(rows(*texts), server.ask, known_good=VALID_ROW))
     assert outcomes == [*"abcde", "internal error", *"fgh"]
-    assert told(resolve(rows("crash"), server.ask, known_good=GOOD)) == ["internal error"]
+    assert texts_or_reasons(resolve(rows("crash"), server.ask, known_good=VALID_ROW)) == ["internal error"]
 
 
 def test_a_server_that_always_fails_is_not_the_texts_fault() -> None:
@@ -123,8 +123,8 @@ def test_a_server_that_always_fails_is_not_the_texts_fault() -> None:
 
 def test_a_lost_server_ends_it_and_leaves_nothing_in_flight() -> None:
     server = Server()
-    outcomes = send_bounded(server.send, rows(*"abcdefghij"), 1, GOOD)
-    assert told([next(outcomes)]) == ["a"]
+    outcomes = send_bounded(server.send, rows(*"abcdefghij"), 1, VALID_ROW)
+    assert texts_or_reasons([next(outcomes)]) == ["a"]
     server.down = True
     with pytest.raises(ServerUnavailable):
         list(outcomes)

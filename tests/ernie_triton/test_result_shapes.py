@@ -31,14 +31,14 @@ def as_raw(value: Any, skipped: set[str]) -> Any:
     """A parsed answer as a RESULT object again, without the fields `skipped`."""
     if is_dataclass(value):
         return {f.name: as_raw(getattr(value, f.name), set()) for f in fields(value) if f.name not in skipped}
-    return [as_raw(one, set()) for one in value] if isinstance(value, tuple) else value
+    return [as_raw(element, set()) for element in value] if isinstance(value, tuple) else value
 
 
 def renamed(value: Any, names: dict[str, str]) -> Any:
     """The value with these keys under other names."""
     if isinstance(value, dict):
-        return {names.get(key, key): renamed(one, names) for key, one in value.items()}
-    return [renamed(one, names) for one in value] if isinstance(value, list) else value
+        return {names.get(key, key): renamed(element, names) for key, element in value.items()}
+    return [renamed(element, names) for element in value] if isinstance(value, list) else value
 
 
 def test_every_kind_has_a_shape_and_a_class() -> None:

@@ -35,44 +35,47 @@ from ernie_triton import (
 from ernie_triton.results import CLASSES, numeric_outputs, parse_result
 from ernie_triton.text_result import TextResult
 
-READ: dict[str, Any] = {"tokens": 11, "windows": 1, "truncated": False}
+SIZE: dict[str, Any] = {"tokens": 11, "windows": 1, "truncated": False}
 CLASS = {
     "label": "a",
     "score": 0.9,
     "top": [{"label": "a", "score": 0.9}, {"label": "b", "score": 0.1}],
-    **READ,
+    **SIZE,
 }
 
 
 NAMED = {"text": "明", "start": 1, "end": 2, "score": 0.5}
 KINDS: dict[str, tuple[dict[str, Any], TextResult]] = {
-    "sequence_classification": (CLASS, ClassificationResult("a", 0.9, (Label("a", 0.9), Label("b", 0.1)), **READ)),
-    "pair_classification": (CLASS, ClassificationResult("a", 0.9, (Label("a", 0.9), Label("b", 0.1)), **READ)),
+    "sequence_classification": (
+        CLASS,
+        ClassificationResult("a", 0.9, (Label("a", 0.9), Label("b", 0.1)), **SIZE),
+    ),
+    "pair_classification": (CLASS, ClassificationResult("a", 0.9, (Label("a", 0.9), Label("b", 0.1)), **SIZE)),
     "token_classification": (
         {"entities": [{"label": "PER", **NAMED}]},
-        EntitiesResult((Entity("PER", "明", 1, 2, 0.5),), **READ),
+        EntitiesResult((Entity("PER", "明", 1, 2, 0.5),), **SIZE),
     ),
     "question_answering": (
         {"answers": [NAMED], "no_answer_score": 0.25},
-        AnswersResult((Span("明", 1, 2, 0.5),), 0.25, **READ),
+        AnswersResult((Span("明", 1, 2, 0.5),), 0.25, **SIZE),
     ),
     "intent_slots": (
         {"intent": "call", "score": 0.75, "slots": [{"slot": "name", "value": "小明", **NAMED}]},
-        IntentResult("call", 0.75, (Slot("name", "明", "小明", 1, 2, 0.5),), **READ),
+        IntentResult("call", 0.75, (Slot("name", "明", "小明", 1, 2, 0.5),), **SIZE),
     ),
     "hierarchical_classification": (
         {"labels": [{"label": "a##b", "level": 2, "score": 0.5}], "paths": [["a", "b"]]},
-        HierarchyResult((HierarchyLabel("a##b", 2, 0.5),), (("a", "b"),), **READ),
+        HierarchyResult((HierarchyLabel("a##b", 2, 0.5),), (("a", "b"),), **SIZE),
     ),
-    "similarity": ({"score": -0.5}, SimilarityResult(-0.5, **READ)),
-    "embedding": ({}, EmbeddingResult(np.zeros(2), **READ)),
+    "similarity": ({"score": -0.5}, SimilarityResult(-0.5, **SIZE)),
+    "embedding": ({}, EmbeddingResult(np.zeros(2), **SIZE)),
     "fill_mask": (
         {"masks": [[{"token": "京", "score": 0.5}], []], "positions": [[1, 7], [7, 13]]},
-        MasksResult(((Label("京", 0.5),), ()), ((1, 7), (7, 13)), **READ),
+        MasksResult(((Label("京", 0.5),), ()), ((1, 7), (7, 13)), **SIZE),
     ),
     "ranking": (
         {"ranking": [{"index": 1, "text": "b", "score": 0.5}]},
-        RankingResult((Candidate(1, "b", 0.5),), **READ),
+        RankingResult((Candidate(1, "b", 0.5),), **SIZE),
     ),
 }
 
@@ -80,7 +83,7 @@ KINDS: dict[str, tuple[dict[str, Any], TextResult]] = {
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_answer_of_a_kind(kind: str) -> None:
     raw, expected = KINDS[kind]
-    raw = {**raw, **READ, "a field of the future": 1}
+    raw = {**raw, **SIZE, "a field of the future": 1}
     numeric = {name: np.array([0.5, 1.0], np.float32) for name in numeric_outputs(kind)}
     result = parse_result(kind, raw, numeric)
     assert result == expected and type(result) is type(expected)
@@ -88,7 +91,7 @@ def test_the_answer_of_a_kind(kind: str) -> None:
     assert repr(result).endswith("tokens=11, windows=1, truncated=False)")
     assert pickle.loads(pickle.dumps(result)) == result
     assert len({result, parse_result(kind, dict(raw), numeric)}) == 1
-    for lost in READ:
+    for lost in SIZE:
         with pytest.raises(ServerError, match=lost):
             parse_result(kind, {key: value for key, value in raw.items() if key != lost}, numeric)
 
@@ -99,10 +102,10 @@ def test_classes_are_those_of_kinds_there_are() -> None:
 
 def test_an_embedding_is_a_numeric_output() -> None:
     vector = np.array([0.5, 1.0], np.float32)
-    result = parse_result("embedding", READ, {"EMBEDDING": vector})
+    result = parse_result("embedding", SIZE, {"EMBEDDING": vector})
     assert isinstance(result, EmbeddingResult) and result.vector is vector
     with pytest.raises(ServerError, match="EMBEDDING"):
-        parse_result("embedding", READ)
+        parse_result("embedding", SIZE)
 
 
 def test_a_kind_of_the_future_gives_the_raw_answer() -> None:

@@ -48,11 +48,11 @@ def test_errors_pass_and_the_usual_handler_comes_back() -> None:
 
 def test_other_threads_and_ignored_signals_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     before = signal.getsignal(signal.SIGINT)
-    seen = []
+    handler_unchanged = []
 
     def run() -> None:
         with uninterrupted():
-            seen.append(signal.getsignal(signal.SIGINT) is before)
+            handler_unchanged.append(signal.getsignal(signal.SIGINT) is before)
 
     thread = threading.Thread(target=run)
     thread.start()
@@ -63,4 +63,4 @@ def test_other_threads_and_ignored_signals_are_left_alone(monkeypatch: pytest.Mo
             os.kill(os.getpid(), signal.SIGINT)
     finally:
         signal.signal(signal.SIGINT, before)
-    assert seen == [True]
+    assert handler_unchanged == [True]

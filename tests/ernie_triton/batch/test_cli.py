@@ -14,7 +14,7 @@ from ..echo import TASK, Echo
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (["--output", "o"], "--output goes with --input"),
         (["--strict", "a"], "--strict goes with --input"),
@@ -31,32 +31,32 @@ from ..echo import TASK, Echo
         (["--url", "", "a"], "--url is empty"),
     ],
 )
-def test_usage_error(words: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_usage_error(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["predict", "topic", *words]) == 2
     error = capsys.readouterr().err
-    assert error.startswith("usage: ernie-triton predict") and told in error.splitlines()[-1]
+    assert error.startswith("usage: ernie-triton predict") and message in error.splitlines()[-1]
 
 
 def test_the_help_has_examples(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["predict", "--help"]) == 0
-    told = capsys.readouterr().out
-    assert "--input titles.txt --output answers.jsonl" in told and ".tsv " in told
-    assert max(map(len, told.splitlines())) <= 120
+    help_text = capsys.readouterr().out
+    assert "--input titles.txt --output answers.jsonl" in help_text and ".tsv " in help_text
+    assert max(map(len, help_text.splitlines())) <= 120
 
 
 @pytest.fixture
 def pairs(monkeypatch: pytest.MonkeyPatch) -> None:
     """`--local` answers by echo, a task with two inputs."""
     task = replace(TASK, inputs=("TEXT", "TEXT_PAIR"))
-    monkeypatch.setattr(predict_cli, "LocalTasks", lambda repository: Echo(given=task))
+    monkeypatch.setattr(predict_cli, "LocalTasks", lambda repository: Echo(served_task=task))
 
 
 @pytest.mark.usefixtures("pairs")
 def test_the_parts_of_an_item(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["predict", "echo", "--local", "--json", "a\tb", "c", "d\te\tf", "\udcff\tg"]) == 1
-    told = capsys.readouterr()
-    assert told.out.splitlines()[0] == '{"text": "a"}'
-    assert told.err.splitlines() == [
+    captured = capsys.readouterr()
+    assert captured.out.splitlines()[0] == '{"text": "a"}'
+    assert captured.err.splitlines() == [
         "ernie-triton predict: text 2: expected 2 parts (TEXT, TEXT_PAIR) with a tab between them, got 1",
         "ernie-triton predict: text 3: expected 2 parts (TEXT, TEXT_PAIR) with a tab between them, got 3",
         "ernie-triton predict: text 4: not UTF-8: byte 0xFF at character 0",
@@ -65,14 +65,16 @@ def test_the_parts_of_an_item(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.usefixtures("pairs")
 @pytest.mark.parametrize(
-    ("fields", "told"),
+    ("fields", "message"),
     [
         (["TEXT"], "--field TEXT: expected INPUT=KEY, with an input of TEXT, TEXT_PAIR"),
         (["LABEL=a"], "--field LABEL=a: expected INPUT=KEY, with an input of TEXT, TEXT_PAIR"),
         (["TEXT=a", "text=b"], "--field text=b: TEXT is a already"),
     ],
 )
-def test_fields_that_are_none(tmp_path: Path, capsys: pytest.CaptureFixture[str], fields: list[str], told: str) -> None:
+def test_fields_that_are_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], fields: list[str], message: str
+) -> None:
     words = [word for field in fields for word in ("--field", field)]
     assert main(["predict", "echo", "--local", "--input", str(tmp_path / "i.tsv"), *words]) == 1
-    assert capsys.readouterr().err == f"ernie-triton predict: {told}\n"
+    assert capsys.readouterr().err == f"ernie-triton predict: {message}\n"

@@ -13,7 +13,7 @@ from ernie_triton.batch.lines import Lines
 from ernie_triton.errors import FileError
 
 
-def read(raw: bytes) -> list[tuple[int, bytes]]:
+def read_lines(raw: bytes) -> list[tuple[int, bytes]]:
     return [(line.number, line.raw) for line in Lines(io.BytesIO(raw), "in")]
 
 
@@ -21,7 +21,7 @@ def test_line_ends_empty_lines_and_a_byte_order_mark() -> None:
     lines = Lines(io.BytesIO("\ufeff一\r\n\n  \r\n二\t\n\t\n\ufeff三".encode()), "in")
     assert [(line.number, line.text) for line in lines] == [(1, "一"), (4, "二\t"), (5, "\t"), (6, "\ufeff三")]
     assert lines.empty == 2 and lines.position.lines == 6
-    assert read(b"") == [] and read(b"a\rb\n") == [(1, b"a\rb")]
+    assert read_lines(b"") == [] and read_lines(b"a\rb\n") == [(1, b"a\rb")]
 
 
 def test_marks_hash_the_bytes_as_they_are() -> None:
@@ -49,16 +49,16 @@ def test_a_file_that_begins_otherwise_is_refused() -> None:
     assert len(list(Lines(io.BytesIO(b"one\nt\nwo\n"), "in", half))) == 3
     with pytest.raises(FileError, match="first 2 lines differ"):
         list(Lines(io.BytesIO(raw), "in", half))
-    for other, why in ((b"one\ntwa\nthree\n", "first 2 lines differ"), (b"one\n", "it has 4 bytes, and 8")):
+    for changed, why in ((b"one\ntwa\nthree\n", "first 2 lines differ"), (b"one\n", "it has 4 bytes, and 8")):
         with pytest.raises(FileError, match=f"in is not the input .*{why}.*--overwrite"):
-            list(Lines(io.BytesIO(other), "in", proof))
+            list(Lines(io.BytesIO(changed), "in", proof))
 
 
 @pytest.mark.parametrize(
-    ("raw", "told"),
+    ("raw", "message"),
     [("一\n".encode("utf-16"), "in is UTF-16"), (gzip.compress(b"one\n"), "in is compressed; zcat in")],
     ids=["utf-16", "gzip"],
 )
-def test_files_of_another_form_are_named(raw: bytes, told: str) -> None:
-    with pytest.raises(FileError, match=told):
+def test_files_of_another_form_are_named(raw: bytes, message: str) -> None:
+    with pytest.raises(FileError, match=message):
         list(Lines(io.BytesIO(raw), "in"))

@@ -44,9 +44,9 @@ def test_numbers_keep_all_of_a_float32_and_no_more() -> None:
 
 @pytest.mark.parametrize("raw", [b"\xff\xfe", "好\\".encode(), b"", b'{"a"'])
 def test_a_bad_line_can_be_got_back_byte_for_byte(raw: bytes) -> None:
-    told = json.loads(bad_line(record(raw), "why\n"))
-    assert (told["line"], told["reason"]) == (7, "why\n")
-    assert (base64.b64decode(told["raw_base64"]) if "raw_base64" in told else told["raw"].encode()) == raw
+    row = json.loads(bad_line(record(raw), "why\n"))
+    assert (row["line"], row["reason"]) == (7, "why\n")
+    assert (base64.b64decode(row["raw_base64"]) if "raw_base64" in row else row["raw"].encode()) == raw
 
 
 def test_a_lone_surrogate_in_what_is_carried_is_escaped() -> None:

@@ -20,7 +20,7 @@ Run = Callable[..., int]
 
 @pytest.mark.parametrize("cut", [False, True])
 def test_another_input_is_refused_before_anything_is_written(
-    tmp_path: Path, run: Run, whole: tuple[bytes, bytes], capsys: pytest.CaptureFixture[str], cut: bool
+    tmp_path: Path, run: Run, expected: tuple[bytes, bytes], capsys: pytest.CaptureFixture[str], cut: bool
 ) -> None:
     run(Echo(20))
     if cut:  # the output's end is lost, so the proof lies behind the line to go on from
@@ -29,14 +29,14 @@ def test_another_input_is_refused_before_anything_is_written(
     before = files(tmp_path)
     (tmp_path / "in.jsonl").write_bytes(RAW.replace(b"text 2", b"TEXT 2", 1))
     assert run() == 1
-    told = capsys.readouterr().err.splitlines()[-1]
-    assert "is not the input that the output was begun with" in told and "goes on from there" not in told
+    stderr = capsys.readouterr().err.splitlines()[-1]
+    assert "is not the input that the output was begun with" in stderr and "goes on from there" not in stderr
     assert files(tmp_path) == before
     (tmp_path / "in.jsonl").write_bytes(RAW[:100])
     assert run() == 1
     assert files(tmp_path) == before
     (tmp_path / "in.jsonl").write_bytes(RAW)
-    assert run() == 0 and files(tmp_path) == whole
+    assert run() == 0 and files(tmp_path) == expected
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_another_input_is_refused_before_anything_is_written(
 def test_an_output_of_another_run_is_refused(
     tmp_path: Path,
     run: Run,
-    whole: tuple[bytes, bytes],
+    expected: tuple[bytes, bytes],
     capsys: pytest.CaptureFixture[str],
     task: Task,
     options: dict[str, Any],
@@ -64,8 +64,8 @@ def test_an_output_of_another_run_is_refused(
     before = files(tmp_path)
     capsys.readouterr()
     assert run(task=task, **options) == 1
-    told = capsys.readouterr().err
-    assert why in told and "--overwrite" in told and told.count("\n") == 1
+    stderr = capsys.readouterr().err
+    assert why in stderr and "--overwrite" in stderr and stderr.count("\n") == 1
     assert files(tmp_path) == before
     assert run(task=task, variant="fp32") == (0 if task == TASK else 1)  # the recommended one by its name
 
@@ -83,10 +83,10 @@ def test_a_file_that_is_not_ours_is_kept(tmp_path: Path, run: Run, capsys: pytes
 
 def test_two_runs_do_not_share_an_output(tmp_path: Path, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "in.jsonl").write_bytes(RAW)
-    other = output_file.OutputFile(tmp_path / "out.jsonl", {})
+    held = output_file.OutputFile(tmp_path / "out.jsonl", {})
     assert run() == 1
     assert "another run is writing" in capsys.readouterr().err
-    other.close()
+    held.close()
     assert run() == 0
 
 
@@ -119,8 +119,8 @@ def test_what_lies_in_the_way_is_named(
     (tmp_path / "in.jsonl").write_bytes(RAW)
     (tmp_path / name).mkdir()
     assert run(overwrite=overwrite) == 1
-    told = capsys.readouterr().err
-    assert f"{name.removesuffix('.partial')} cannot be written: Is a directory" in told and told.count("\n") == 1
+    stderr = capsys.readouterr().err
+    assert f"{name.removesuffix('.partial')} cannot be written: Is a directory" in stderr and stderr.count("\n") == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.jsonl", name]
 
 
@@ -137,8 +137,8 @@ def test_files_that_cannot_be_used(tmp_path: Path, run: Run, capsys: pytest.Capt
         ({"input": str(tmp_path / "in.tsv")}, "is no header"),
     ):
         assert run(**options) == 1
-        told = capsys.readouterr().err
-        assert why in told and told.count("\n") == 1
+        stderr = capsys.readouterr().err
+        assert why in stderr and stderr.count("\n") == 1
     assert not list(tmp_path.glob("out*"))
     (tmp_path / "in.csv").touch()
     with pytest.raises(FileError, match=r"in\.csv: --format says what it holds"):

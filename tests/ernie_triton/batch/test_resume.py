@@ -23,25 +23,25 @@ Run = Callable[..., int]
 def test_going_on_after_any_text(
     tmp_path: Path,
     run: Run,
-    whole: tuple[bytes, bytes],
+    expected: tuple[bytes, bytes],
     capsys: pytest.CaptureFixture[str],
     stop: int,
     error: type[BaseException],
 ) -> None:
     assert run(Echo(stop, error)) == (1 if error is ServerUnavailable else 130)
-    told = capsys.readouterr().err.splitlines()[-1]
-    assert ("the server is gone" if error is ServerUnavailable else "interrupted") in told
-    assert stop == 1 or "the same command goes on from there" in told
+    stderr = capsys.readouterr().err.splitlines()[-1]
+    assert ("the server is gone" if error is ServerUnavailable else "interrupted") in stderr
+    assert stop == 1 or "the same command goes on from there" in stderr
     before = files(tmp_path)
-    assert whole[0].startswith(before[0]) and whole[1].startswith(before[1])
+    assert expected[0].startswith(before[0]) and expected[1].startswith(before[1])
     second = Echo()
     assert run(second) == 0
-    assert files(tmp_path) == whole
+    assert files(tmp_path) == expected
     assert second.asked == 35 - (stop - 1)  # none is asked twice
 
 
 def test_a_kill_at_any_byte(
-    tmp_path: Path, run: Run, whole: tuple[bytes, bytes], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, run: Run, expected: tuple[bytes, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Torn lines, and a state that is older than they are."""
     states = []
@@ -53,48 +53,50 @@ def test_a_kill_at_any_byte(
     for number, (answers, bad, state) in enumerate(states):
         for torn in (0, 1, 30):
             for before in (state, states[number // 2][2]):
-                (tmp_path / "out.jsonl").write_bytes(whole[0][: len(answers) + torn])
-                (tmp_path / "out.jsonl.bad").write_bytes(whole[1][: len(bad) + (5 if torn == 0 else 0)])
+                (tmp_path / "out.jsonl").write_bytes(expected[0][: len(answers) + torn])
+                (tmp_path / "out.jsonl.bad").write_bytes(expected[1][: len(bad) + (5 if torn == 0 else 0)])
                 (tmp_path / "out.jsonl.state").write_bytes(before)
                 assert run() == 0
-                assert files(tmp_path) == whole
+                assert files(tmp_path) == expected
 
 
 def test_a_bad_line_that_is_ahead_of_the_answers_is_not_reported_twice(
-    tmp_path: Path, run: Run, whole: tuple[bytes, bytes]
+    tmp_path: Path, run: Run, expected: tuple[bytes, bytes]
 ) -> None:
     """After a power failure the end of one file may be lost, and not that of the other."""
     assert run() == 0
-    (tmp_path / "out.jsonl").write_bytes(whole[0][: whole[0].index(b'{"line": 21,')])
+    (tmp_path / "out.jsonl").write_bytes(expected[0][: expected[0].index(b'{"line": 21,')])
     assert run() == 0
-    assert files(tmp_path) == whole
+    assert files(tmp_path) == expected
 
 
-def test_a_finished_run_asks_nothing(tmp_path: Path, run: Run, whole: Any, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_finished_run_asks_nothing(
+    tmp_path: Path, run: Run, expected: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
     run()
     capsys.readouterr()  # what the first run told
-    again = Echo()
-    assert run(again) == 0
-    assert again.asked == 0 and files(tmp_path) == whole
-    told = capsys.readouterr().err
-    assert "is finished already: 26 answered, 9 bad" in told and "5 empty" in told and told.count("\n") == 1
+    second_source = Echo()
+    assert run(second_source) == 0
+    assert second_source.asked == 0 and files(tmp_path) == expected
+    stderr = capsys.readouterr().err
+    assert "is finished already: 26 answered, 9 bad" in stderr and "5 empty" in stderr and stderr.count("\n") == 1
 
 
 def test_a_file_of_bad_lines_alone_is_finished_too(tmp_path: Path, run: Run) -> None:
     (tmp_path / "in.jsonl").write_bytes(b"{\n" * 9)
-    again = Echo()
-    assert run() == 0 and run(again) == 0
-    assert again.asked == 0 and files(tmp_path)[1].count(b"\n") == 9
+    second_source = Echo()
+    assert run() == 0 and run(second_source) == 0
+    assert second_source.asked == 0 and files(tmp_path)[1].count(b"\n") == 9
 
 
-def test_lines_that_were_added_are_answered(tmp_path: Path, run: Run, whole: Any) -> None:
+def test_lines_that_were_added_are_answered(tmp_path: Path, run: Run, expected: Any) -> None:
     run()
     with (tmp_path / "in.jsonl").open("ab") as file:
         file.write(b'"one more"\n')
-    again = Echo()
-    assert run(again) == 0
-    assert again.asked == 1
-    assert files(tmp_path)[0] == whole[0] + b'{"line": 41, "result": {"text": "one more"}}\n'
+    second_source = Echo()
+    assert run(second_source) == 0
+    assert second_source.asked == 1
+    assert files(tmp_path)[0] == expected[0] + b'{"line": 41, "result": {"text": "one more"}}\n'
 
 
 @pytest.mark.parametrize("end", [b"\n", b"\r\n"])
@@ -102,9 +104,9 @@ def test_a_last_line_may_get_its_end(tmp_path: Path, run: Run, end: bytes) -> No
     (tmp_path / "in.jsonl").write_bytes(b'"a"\n"b"')
     assert run() == 0
     (tmp_path / "in.jsonl").write_bytes(b'"a"\n"b"' + end + b'"c"')
-    again = Echo()
-    assert run(again) == 0
-    assert again.asked == 1
+    second_source = Echo()
+    assert run(second_source) == 0
+    assert second_source.asked == 1
     assert [json.loads(line)["result"]["text"] for line in files(tmp_path)[0].splitlines()] == ["a", "b", "c"]
 
 
@@ -118,9 +120,9 @@ def test_a_last_line_that_grew_is_another(tmp_path: Path, run: Run, capsys: pyte
         assert "its first 2 lines differ" in capsys.readouterr().err
 
 
-def test_overwrite_starts_again(tmp_path: Path, run: Run, whole: tuple[bytes, bytes]) -> None:
+def test_overwrite_starts_again(tmp_path: Path, run: Run, expected: tuple[bytes, bytes]) -> None:
     run(task=replace(TASK, version=7))
     (tmp_path / "out.jsonl.bad").write_text("old\n")
     assert run(Echo(3), overwrite=True) == 1
     assert run() == 0  # goes on with the new run, not the old one
-    assert files(tmp_path) == whole
+    assert files(tmp_path) == expected

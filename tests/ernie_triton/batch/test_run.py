@@ -16,14 +16,14 @@ from ..echo import RAW, Echo, files
 Run = Callable[..., int]
 
 
-def test_answers_in_order_and_bad_lines_aside(tmp_path: Path, whole: tuple[bytes, bytes]) -> None:
-    answers, bad = ([json.loads(line) for line in part.splitlines()] for part in whole)
+def test_answers_in_order_and_bad_lines_aside(tmp_path: Path, expected: tuple[bytes, bytes]) -> None:
+    answers, bad_rows = ([json.loads(line) for line in part.splitlines()] for part in expected)
     numbers = [n + 1 for n in range(40) if n % 7 not in (3, 5) and n % 11 != 1]
-    assert [one["line"] for one in answers] == numbers
-    assert all(one["result"]["text"] == f"text {one['id']}" and one["id"] == one["line"] - 1 for one in answers)
-    wrong = [n + 1 for n in range(40) if n % 7 == 3 or (n % 11 == 1 and n % 7 != 5)]
-    assert [one["line"] for one in bad] == wrong
-    assert {one["reason"].split(":")[0] for one in bad} == {"not UTF-8", "the text has only spaces"}
+    assert [row["line"] for row in answers] == numbers
+    assert all(row["result"]["text"] == f"text {row['id']}" and row["id"] == row["line"] - 1 for row in answers)
+    bad_numbers = [n + 1 for n in range(40) if n % 7 == 3 or (n % 11 == 1 and n % 7 != 5)]
+    assert [row["line"] for row in bad_rows] == bad_numbers
+    assert {row["reason"].split(":")[0] for row in bad_rows} == {"not UTF-8", "the text has only spaces"}
 
 
 def test_the_count_of_bad_lines_is_told_and_strict_minds_it(
@@ -31,9 +31,9 @@ def test_the_count_of_bad_lines_is_told_and_strict_minds_it(
 ) -> None:
     (tmp_path / "in.jsonl").write_bytes(RAW)
     assert run(strict=True) == 1
-    told = capsys.readouterr()
-    assert told.out == ""
-    *lines, more, summary = told.err.splitlines()
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    *lines, more, summary = captured.err.splitlines()
     assert (
         len(lines) == 5
         and lines[1] == "ernie-triton predict: line 4: not UTF-8: invalid start byte at byte 10 of the line"
@@ -57,7 +57,7 @@ def test_numbers_are_written_where_asked_for(tmp_path: Path, run: Run) -> None:
 def test_standard_input_and_output(
     tmp_path: Path,
     run: Run,
-    whole: tuple[bytes, bytes],
+    expected: tuple[bytes, bytes],
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
@@ -71,10 +71,10 @@ def test_standard_input_and_output(
                 run(Echo(20))
             assert run(input="-", output=output, given_format="jsonl") == 0
         if number == 1:
-            told = capfd.readouterr()
-            assert told.out.encode() == whole[0] and told.err.count("ernie-triton predict: line ") == 9
-            assert "standard input: 26 answered, 9 bad, 5 empty" in told.err
-    assert files(tmp_path) == whole
+            captured = capfd.readouterr()
+            assert captured.out.encode() == expected[0] and captured.err.count("ernie-triton predict: line ") == 9
+            assert "standard input: 26 answered, 9 bad, 5 empty" in captured.err
+    assert files(tmp_path) == expected
 
 
 def test_the_memory_does_not_grow_with_the_file(tmp_path: Path, run: Run) -> None:
