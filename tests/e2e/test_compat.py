@@ -47,7 +47,7 @@ evals_per_epoch = 1
 
 
 class PaddleNLPClient:
-    """Asks as theirs does: version "1", inputs filled by their place in the metadata, every output asked for."""
+    """Sends what PaddleNLP's client sends: version "1", inputs in metadata order, every output requested."""
 
     def __init__(self, address: str, model: str) -> None:
         self.client, self.model, self.version = grpc.InferenceServerClient(address), model, "1"
@@ -68,7 +68,7 @@ class PaddleNLPClient:
 
 @pytest.fixture(scope="module")
 def arguments(build_arguments: list[str], repository: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """The command line of the tiny tasks with a repository of its own; their stages are in the cache."""
+    """The command line of the tiny tasks with a separate repository; their stages are in the cache."""
     assert repository.is_dir()
     return [*build_arguments[:-1], str(tmp_path_factory.mktemp("compat") / "repository")]
 

@@ -38,7 +38,7 @@ TEXTS = 8  # in a request
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one request, sent at `sent` seconds."""
+    """The outcome of one request, sent at `sent` seconds after the start."""
 
     sent: float
     seconds: float
@@ -84,7 +84,7 @@ def texts_of(count: int, seed: int) -> list[str]:
 
 
 def sustainable(server: TritonServer) -> float:
-    """Requests a second of eight callers, who each wait for their answer."""
+    """Requests/s of eight callers in a closed loop."""
     stop, answered = time.monotonic() + 2, []
 
     def ask(seed: int) -> None:
@@ -104,7 +104,7 @@ def sustainable(server: TritonServer) -> float:
 
 
 def send_poisson(server: TritonServer, rate: float, seconds: float, priorities: Sequence[int]) -> list[Outcome]:
-    """Requests at random moments, `rate` a second, whatever becomes of them."""
+    """Send `rate` requests/s with exponential gaps (open loop), without waiting for replies."""
     generator, outcomes, lock = random.Random(4), list[Outcome](), threading.Lock()
     tensors = [text_input(texts_of(TEXTS, seed)) for seed in range(40)]
     with grpc.InferenceServerClient(server.grpc_address) as client:
@@ -220,7 +220,7 @@ def test_cancelled_requests_cost_the_encoder_little(server: TritonServer, rows: 
 
 
 def test_the_command(shedding: TritonServer, build_arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    """A server of its own, for half a second at twice what it sustains."""
+    """The command starts its own server and sends twice the sustained rate."""
     flags = dict(zip(build_arguments[::2], build_arguments[1::2], strict=False))
     command = ["overload", "--repository", str(shedding.options.repository), "--task", "topic", "--slo", f"{SLO_MS}"]
     command += ["--tasks-file", flags["--tasks-file"], "--data-dir", flags["--data-dir"], "--limit", "50"]

@@ -79,7 +79,7 @@ def test_several_texts_a_request(
     assert "5 texts a request" in (tmp_path / "run" / "report.md").read_text(encoding="utf-8")
 
 
-def test_what_a_token_costs(
+def test_growth_measures_the_cost_of_a_token(
     repository: Path, build_arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Texts of exactly the lengths asked for, bare and served; lengths that a task has not are refused in a line."""

@@ -147,7 +147,7 @@ def running(words: list[str]) -> Iterator[subprocess.Popen[str]]:
 
 
 def meet(process: subprocess.Popen[str], output: Path, lines: int) -> None:
-    """Wait until the output has so many lines."""
+    """Wait until the output has `lines` lines."""
     deadline = time.monotonic() + 60
     while not output.exists() or output.read_bytes().count(b"\n") < lines:
         assert process.poll() is None, process.communicate()

@@ -67,7 +67,7 @@ def test_lists_of_numbers() -> None:
         *((command.milliseconds, text) for text in ("0ms", "ms", "1.2.3", "5 minutes", "-5ms", "")),
     ],
 )
-def test_what_is_no_positive_number(convert: Callable[[str], object], text: str) -> None:
+def test_a_number_that_is_not_positive_is_refused(convert: Callable[[str], object], text: str) -> None:
     """Refused with the text that was given."""
     with pytest.raises(argparse.ArgumentTypeError) as error:
         convert(text)

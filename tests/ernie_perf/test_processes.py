@@ -1,4 +1,4 @@
-"""The server's processes: who is who, and what they use."""
+"""The server's processes: their roles, CPU time and memory."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ernie_perf.processes import Usage, UsedResources
 
 
 def test_roles_of_processes() -> None:
-    """A stub is known by its model; the guard and others are left out."""
+    """A stub is identified by its model; the guard and unrelated processes are left out."""
     stub = ["/b/triton_python_backend_stub", "/repo/news_encoder_w0.75-int8/3/model.onnx", "prefix"]
     assert processes.role_of(stub) == "news_encoder_w0.75-int8"
     assert processes.role_of(["/x/bin/tritonserver", "--id=a"]) == "tritonserver"

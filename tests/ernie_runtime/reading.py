@@ -1,4 +1,4 @@
-"""Questions and contexts, and an engine that points where it is told."""
+"""Questions and contexts, and an engine that points at a given span."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ TRADITIONAL = "圖書館在車站後面，週一休館。著名的乾隆看著�
 
 
 def engine(tensors: Tensors) -> Tensors:
-    """Logits that hang on every id of a row and its place, and on nothing else of the batch; padding is loud."""
+    """Logits that depend on every id of their row and its position only; padding has the highest logits."""
     ids = tensors["input_ids"]
     sums = (ids * np.arange(1, ids.shape[1] + 1)).sum(1, keepdims=True)
     logits = [np.where(ids == 0, 99, (ids * k + sums) % 23 / 3).astype(np.float32) for k in (5, 7)]

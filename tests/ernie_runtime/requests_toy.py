@@ -1,4 +1,4 @@
-"""Requests, and engines whose logits hang on every id of a row and nothing else of the batch."""
+"""Requests, and engines whose logits depend on the ids of their own row only."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BUCKETS = (8, 12, 16)
 
 
 def classifier(tensors: Tensors) -> Tensors:
-    """Logits that hang on every id of a row and its place, and on nothing else of the batch."""
+    """Logits that depend on every id of their row and its position, and on nothing else in the batch."""
     ids = tensors["input_ids"]
     assert not tensors["token_type_ids"].any()
     sums = (ids * np.arange(1, ids.shape[1] + 1)).sum(1)
@@ -25,7 +25,7 @@ def classifier(tensors: Tensors) -> Tensors:
 
 
 def tagger(tensors: Tensors) -> Tensors:
-    """The same for each token: its tag hangs on its id and its row's ids; padding gets a loud one."""
+    """The same for each token: its tag depends on its id and the ids of its row; padding gets a high logit."""
     ids = tensors["input_ids"]
     column = np.where(ids == 0, 3, (ids + ids.sum(1, keepdims=True)) % 4)
     return {"logits": np.eye(4, dtype=np.float32)[column] * 5}

@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
-    """A python_backends folder of our own: one backend, and a folder that is none."""
+    """A python_backends folder with one backend, and one folder that is not a backend."""
     for name in ("mine/model.py", "other/notes.txt"):
         path = tmp_path / "python_backends" / name
         path.parent.mkdir(parents=True)
@@ -41,7 +41,7 @@ def test_directory_copies_the_wheel_and_links_ours(source: Path, tmp_path: Path)
     assert (directory / "mine" / "model.py").read_text() == "second"
 
 
-def test_directory_is_mended_and_follows_the_source(source: Path, tmp_path: Path) -> None:
+def test_directory_is_repaired_and_follows_the_source(source: Path, tmp_path: Path) -> None:
     parts = wheel.find_wheel()
     directory = backends.assemble(parts, source, tmp_path / "cache")
     stub = directory / "python" / "triton_python_backend_stub"

@@ -1,4 +1,4 @@
-"""The option for a response cache: sizes, and what is said where there can be none."""
+"""The response cache option: sizes, and the messages where no cache is possible."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def test_sizes(text: str, size: int) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "64MB", "-5", "1.5G", "1000", "many"])
-def test_no_sizes(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_invalid_sizes_are_refused(text: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(ArgumentTypeError):
         cache.size(text)
     assert cli.main([f"--cache={text}"]) == 2
@@ -36,7 +36,7 @@ def test_a_server_without_the_library(tmp_path: Path) -> None:
     assert message.endswith(": start without --cache") and "\n" not in message
 
 
-def test_a_repository_that_uses_none(tmp_path: Path) -> None:
+def test_a_repository_that_uses_no_cache(tmp_path: Path) -> None:
     library = tmp_path / "caches" / cache.LIBRARY
     library.parent.mkdir(parents=True)
     library.touch()

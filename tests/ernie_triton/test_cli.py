@@ -166,7 +166,7 @@ def test_streams_that_are_closed() -> None:
 
 
 @pytest.mark.parametrize("buffered", [True, False])
-def test_a_full_disk_is_told_in_a_line(
+def test_a_full_disk_is_one_line(
     verb: Callable[..., None], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, buffered: bool
 ) -> None:
     def command(words: list[str]) -> int:

@@ -47,7 +47,7 @@ def test_rows(item: object, inputs: tuple[str, ...], row: tuple[bytes, ...]) -> 
         ("好\ud83d", SINGLE_TEXT, "not UTF-8: a lone surrogate (U+D83D) at character 1"),
     ],
 )
-def test_reasons_why_there_is_nothing_to_send(item: object, inputs: tuple[str, ...], why: str) -> None:
+def test_items_that_cannot_be_sent_have_a_reason(item: object, inputs: tuple[str, ...], why: str) -> None:
     assert encode_item(item, inputs) == why  # type: ignore[arg-type]
 
 
@@ -85,7 +85,7 @@ def test_reasons_of_a_refused_request() -> None:
     assert item_reason("item 12: the text is empty") == "the text is empty"
 
 
-def test_what_is_asked_again_after_a_refusal() -> None:
+def test_texts_asked_again_after_a_refusal() -> None:
     assert retry_batches([4, 7, 9], {4: "empty"}) == [[7, 9]]
     assert retry_batches([4, 7], {4: "empty", 7: "empty"}) == []
     assert retry_batches([4, 7, 9], {}) == [[4], [7, 9]]

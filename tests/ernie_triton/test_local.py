@@ -1,4 +1,4 @@
-"""Tasks without a server: what is said where there is no such task, or nothing to run it with."""
+"""Tasks without a server, and the messages for an unknown task or a missing package."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_a_task_is_that_of_the_newest_version(repository: Path) -> None:
     ],
 )
 @pytest.mark.parametrize("from_file", [False, True])
-def test_what_is_missing_is_told_in_a_line(
+def test_what_is_missing_is_one_line(
     repository: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],

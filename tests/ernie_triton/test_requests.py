@@ -1,4 +1,4 @@
-"""Requests on their way: order, how far is read ahead, and who is lost when a request fails whole."""
+"""Requests in flight: order, read-ahead, and which texts fail with a whole request."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_outcomes_come_in_order_with_reasons_between() -> None:
     assert server.requests == [[b"a", b"b"], [b"c"], [b"empty", b"d"]]
 
 
-def test_only_so_many_requests_fly_and_so_much_is_read() -> None:
+def test_requests_in_flight_and_texts_read_ahead_are_bounded() -> None:
     server, rows_read = Server(), 0
 
     def entries() -> Iterator[Row]:
@@ -121,7 +121,7 @@ def test_a_server_that_always_fails_is_not_the_texts_fault() -> None:
         resolve(rows("crash", "b"), server.ask)
 
 
-def test_a_lost_server_ends_it_and_leaves_nothing_in_flight() -> None:
+def test_a_lost_server_ends_the_run_and_leaves_nothing_in_flight() -> None:
     server = Server()
     outcomes = send_bounded(server.send, rows(*"abcdefghij"), 1, VALID_ROW)
     assert texts_or_reasons([next(outcomes)]) == ["a"]
@@ -131,7 +131,7 @@ def test_a_lost_server_ends_it_and_leaves_nothing_in_flight() -> None:
     assert server.cancelled == IN_FLIGHT
 
 
-def test_who_stops_listening_cancels() -> None:
+def test_a_caller_that_stops_reading_cancels_its_requests() -> None:
     server = Server()
     outcomes = send_bounded(server.send, rows(*"abcdefghij"), 1)
     next(outcomes)

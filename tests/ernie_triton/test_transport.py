@@ -31,7 +31,7 @@ except KeyboardInterrupt:
 
 
 def test_an_interruption_waits_for_the_end() -> None:
-    """In a process of its own: the tests' own has engines in it that may not bear an interruption."""
+    """In a separate process: engines loaded in the test process may not survive an interrupt."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     run = subprocess.run(
         [sys.executable, "-c", INTERRUPTED], env=environment, capture_output=True, text=True, check=False

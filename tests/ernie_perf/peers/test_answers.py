@@ -62,7 +62,7 @@ def test_a_vector_of_nothing_stays_zero(vectors: Case) -> None:
 
 
 @pytest.mark.parametrize("answer", [{}, {"embedding": [0.6, 0.8]}, {"embedding": "none"}, {"embedding": None}])
-def test_what_is_no_vector(vectors: Case, answer: dict[str, Any]) -> None:
+def test_a_malformed_vector_is_refused(vectors: Case, answer: dict[str, Any]) -> None:
     answers = answers_of(vectors)
     with pytest.raises((KeyError, TypeError, ValueError)):
         answers.difference(answer, answers(VALUES)[0])
@@ -80,7 +80,7 @@ def test_a_case_reaches_another_process(case: Case, tmp_path: Path, monkeypatch:
     assert load_case() == case
 
 
-def test_what_the_classic_models_carry_imports_no_project() -> None:
+def test_the_file_copied_into_classic_models_imports_nothing_of_the_project() -> None:
     tree = ast.parse((Path(__file__).parents[3] / "perf" / "ernie_perf" / "peers" / SHARED).read_text(encoding="utf-8"))
     imported = [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]
     imported += ["." * n.level + (n.module or "") for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)]

@@ -32,7 +32,7 @@ def test_only_tasks_whose_checkpoint_ships_have_one() -> None:
     assert shipped_checkpoint("no such task") == ""
 
 
-def test_the_directory_is_what_the_task_does(real: Case, items: list[Item], tmp_path: Path) -> None:
+def test_the_written_model_computes_what_the_task_does(real: Case, items: list[Item], tmp_path: Path) -> None:
     folder = tmp_path / "model"
     write_model(real, folder)
     weights, source = load_file(folder / "model.safetensors"), read_checkpoint(Path(SHIPPED)).weights

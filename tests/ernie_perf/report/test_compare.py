@@ -1,4 +1,4 @@
-"""A loss is told from noise."""
+"""Comparing two runs: a loss is distinguished from noise."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_a_gain_and_a_loss_too_small_to_matter(tmp_path: Path, capsys: pytest.Ca
     assert compare.main([str(tmp_path / "a"), str(tmp_path / "b"), "--least", "1"]) == 1
 
 
-def test_what_fails_now_is_a_loss(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_measurement_that_newly_fails_is_a_loss(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A wrong answer, and a rate that is no longer sustained."""
     error = {"task": "news", "variant": "int8", "mode": "concurrency", "value": 8, "round": 3, "error": "2 are wrong"}
     assert outcome(tmp_path, both_variants(), [*both_variants(), error]) == 1
@@ -96,7 +96,7 @@ def test_runs_that_cannot_be_compared(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "note  other machines: cpu Toy CPU and Other CPU" in capsys.readouterr().out
 
 
-def test_too_much_noise_to_see_anything_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_noise_too_large_to_show_any_loss_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """One round against two: the noise is known from one repeated measurement, and nothing is ever a loss."""
     assert outcome(tmp_path, noisy(1.0, 0.3, 1, rounds=1), noisy(0.1, 0.3, 2, rounds=2)) == 2
     stderr = capsys.readouterr().err

@@ -62,7 +62,7 @@ def test_a_closed_loop_is_called_one(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "arrivals as smooth as a closed loop's" in capsys.readouterr().out
 
 
-def test_what_cannot_be_planned(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_limits_and_tasks_that_cannot_be_planned_are_refused(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A limit that nothing keeps, a task that was not measured: one line, exit 1. No number: exit 2."""
     assert plan.main([str(run), "--task", "news", "--rate", "10", "--p99", "1ms"]) == 1
     assert "the lowest measured p99 is 6.0 ms" in capsys.readouterr().err

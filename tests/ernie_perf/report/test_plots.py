@@ -164,7 +164,7 @@ def test_padding_waste(tmp_path: Path) -> None:
     assert {"8.0%", "40.0%", "fp32, concurrency 8", "padding tokens per real token, %"} <= set(picture.texts())
 
 
-def test_no_picture_of_nothing(tmp_path: Path) -> None:
+def test_a_picture_without_data_is_left_out(tmp_path: Path) -> None:
     """The bare engine alone; one variant has no front; a server elsewhere counts no padding."""
     bare = sample(tmp_path / "bare", [engine("fp32", 8, "file", 1, 100.0)])
     assert plots.throughput_latency(bare) is None and plots.stage_bars(bare) is None

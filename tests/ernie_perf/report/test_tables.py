@@ -84,7 +84,7 @@ def test_a_server_elsewhere_shows_no_processes(tmp_path: Path) -> None:
     assert row["encoder MB"] == "-" and row["best texts/s"] == "100"
 
 
-def test_no_table_of_nothing(tmp_path: Path) -> None:
+def test_a_table_without_data_is_left_out(tmp_path: Path) -> None:
     """None, so that the page leaves the section out."""
     none = curves(tmp_path, [])
     assert tables.side_by_side(none, "accuracy") is tables.largest_rates(none, [50]) is tables.loads(none) is None

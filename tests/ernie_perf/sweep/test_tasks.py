@@ -73,7 +73,7 @@ def test_variants_by_name() -> None:
 
 
 def test_a_faulty_task_is_in_nobody_else_s_way(tmp_path: Path) -> None:
-    """Its error is told where it is the one that is measured."""
+    """Its error is reported only if it is the task being measured."""
     path = tmp_path / "tasks.toml"
     path.write_text(TASKS, encoding="utf-8")
     config = _config_of(read_tasks(path), toy_manifest())

@@ -143,7 +143,7 @@ def test_tensors(make_manifest: MakeManifest, kind: str) -> None:
 
 
 def encoder(tensors: Tensors) -> Tensors:
-    """A vector that hangs on every id of a row and its place, and on nothing else of the batch."""
+    """A vector that depends on every id of its row and the id's position, and on nothing else in the batch."""
     ids = tensors["input_ids"]
     assert not tensors["token_type_ids"].any(), "each text is encoded by itself"
     sums = (ids * np.arange(1, ids.shape[1] + 1)).sum(1)
@@ -190,7 +190,7 @@ def test_similarity_of_pairs_through_the_steps(make_manifest: MakeManifest, toke
     assert len(set(scores.values())) > 5
 
 
-def test_a_vector_does_not_hang_on_its_batch(make_manifest: MakeManifest, tokenizer: ErnieTokenizer) -> None:
+def test_a_vector_does_not_depend_on_its_batch(make_manifest: MakeManifest, tokenizer: ErnieTokenizer) -> None:
     manifest = make_manifest("embedding", (), doc_stride=5, options={"dimension": DIMENSION})
     pipeline = Pipeline(manifest, tokenizer, encoder)
     together: Any = pipeline.predict([(text,) for text in TEXTS])
@@ -205,7 +205,7 @@ def test_a_vector_does_not_hang_on_its_batch(make_manifest: MakeManifest, tokeni
         assert single.result["dimension"] == DIMENSION
 
 
-def test_truncated_tells_of_either_text(make_manifest: MakeManifest, tokenizer: ErnieTokenizer) -> None:
+def test_truncated_is_set_if_either_text_is_cut(make_manifest: MakeManifest, tokenizer: ErnieTokenizer) -> None:
     manifest = make_manifest("similarity", (), overflow="truncate", options={"dimension": DIMENSION})
     answers: Any = Pipeline(manifest, tokenizer, encoder).predict([("好", LONG), (LONG, "好"), ("好", "好")])
     assert [a.result["truncated"] for a in answers] == [True, True, False]

@@ -189,7 +189,7 @@ TEXTS = [
 ]
 
 
-def test_the_steps_say_what_the_pipeline_says(real: Manifest, tokenizer: ErnieTokenizer) -> None:
+def test_the_steps_answer_like_the_pipeline(real: Manifest, tokenizer: ErnieTokenizer) -> None:
     answers = Pipeline(real, tokenizer, context_teller, Batching(token_budget=60, max_rows=3)).predict(
         [(text,) for text in TEXTS]
     )

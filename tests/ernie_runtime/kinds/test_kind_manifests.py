@@ -123,7 +123,7 @@ def test_a_good_one(make_manifest: Callable[..., Manifest], kind: str) -> None:
 
 
 @pytest.mark.parametrize(("kind", "fields", "says"), [(kind, *row) for kind, rows in FAULTS.items() for row in rows])
-def test_a_manifest_that_does_not_fit(
+def test_a_manifest_that_does_not_fit_its_kind_is_refused(
     make_manifest: Callable[..., Manifest], kind: str, fields: dict[str, Any], says: str
 ) -> None:
     with pytest.raises(ManifestError) as raised:

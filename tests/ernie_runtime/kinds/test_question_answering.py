@@ -19,7 +19,7 @@ from ..reading import KIND, ManifestOf
 def window_of(
     tokens: Sequence[tuple[int, int]], starts: Sequence[float], ends: Sequence[float], question: int = 2
 ) -> WindowOutput:
-    """[CLS] question [SEP] context [SEP]; logits: [CLS] first, then the context's; all else is as loud as can be."""
+    """[CLS] question [SEP] context [SEP]; logits: [CLS] first, then the context's; every other one is the highest."""
     blind = np.zeros((question + 1, 2), np.int32)
     offsets = np.concatenate(
         [np.zeros((1, 2), np.int32), blind, np.array(tokens, np.int32), np.zeros((1, 2), np.int32)]
@@ -100,7 +100,7 @@ def test_ties_go_to_the_span_with_most_context_then_the_first(qa_manifest: Manif
 
 
 def test_only_the_context_is_answered(qa_manifest: ManifestOf) -> None:
-    """The question, [SEP] and padding may be as loud as they like (`window_of` makes them so)."""
+    """Question, [SEP] and padding never answer, however high their logits (`window_of` makes them the highest)."""
     text = "一二三"
     result = decode(qa_manifest(n_best=50), text, window_of(characters(text), peaks(3, 3), peaks(3, 3), question=9))
     assert places(result)[0] == (2, 3) and len(result["answers"]) == 6
@@ -120,8 +120,8 @@ def test_no_answer(qa_manifest: ManifestOf) -> None:
     assert always["no_answer_score"] == decode(qa_manifest(no_answer_threshold=0.5), text, *windows)["no_answer_score"]
 
 
-def test_a_window_s_own_level_does_not_count(qa_manifest: ManifestOf) -> None:
-    """Logits that are all higher say nothing: each window is compared with its own [CLS]."""
+def test_scores_are_relative_to_the_window_s_cls(qa_manifest: ManifestOf) -> None:
+    """A constant added to all logits of a window changes nothing: each window is compared with its own [CLS]."""
     text = "一二三四五六"
     tokens = characters(text)
     quiet = window_of(tokens[:4], peaks(4, 2), peaks(4, 2))

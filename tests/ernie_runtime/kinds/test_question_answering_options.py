@@ -70,7 +70,7 @@ def test_a_conversion_of_another_length_is_done_by_characters(
     assert script.convert("電腦上網電話", "t2s") == "电腦上網电話"
 
 
-def test_a_missing_converter_is_told_when_the_task_is_loaded(
+def test_a_missing_converter_is_reported_when_the_task_is_loaded(
     qa_manifest: ManifestOf,
     tokenizer: ErnieTokenizer,
     tmp_path: Path,

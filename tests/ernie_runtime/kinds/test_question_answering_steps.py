@@ -69,8 +69,8 @@ def test_the_three_steps_answer_as_one_process(
     assert answered > 30
 
 
-def test_company_changes_no_answer(qa_manifest: ManifestOf, tokenizer: ErnieTokenizer) -> None:
-    """Many contexts decoded together: each has the answers that it has alone."""
+def test_answers_do_not_depend_on_the_batch(qa_manifest: ManifestOf, tokenizer: ErnieTokenizer) -> None:
+    """Many contexts decoded together: each has the answers that it has by itself."""
     pipeline = Pipeline(qa_manifest(), tokenizer, engine)
     together = pipeline.predict([tuple(item) for item in POOL])
     for item, answer in zip(POOL, together, strict=True):

@@ -79,7 +79,7 @@ def test_numbers_that_are_not_finite_give_no_answer(manifest: Manifest) -> None:
 
 
 def classifier(tensors: Tensors) -> Tensors:
-    """Logits that hang on every id of a row, its place and its type, and on nothing else of the batch."""
+    """Logits that depend on every id of their row, its position and its type, and on nothing else in the batch."""
     ids, types = tensors["input_ids"], tensors["token_type_ids"]
     sums = (ids * np.arange(1, ids.shape[1] + 1) * (1 + types)).sum(1)
     return {"logits": (sums[:, None] % np.array([11, 13])).astype(np.float32) / 3}

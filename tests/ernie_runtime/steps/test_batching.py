@@ -110,7 +110,7 @@ def test_padding_keeps_its_bound_however_dear_a_call(lengths: list[int], bound: 
 
 @EXAMPLES
 @given(st.lists(st.integers(1, 200), min_size=1, max_size=60))
-def test_the_observer_is_told_what_the_engine_was_given(lengths: list[int]) -> None:
+def test_the_observer_counts_real_and_padding_tokens(lengths: list[int]) -> None:
     given_tokens, observed = [], []
 
     def engine(tensors: Tensors) -> Tensors:

@@ -68,7 +68,7 @@ def test_tokenizer_outputs(
         assert json.loads(items[-1])["text"] == "国"
 
 
-def test_a_request_is_tokenized_the_same_in_company(manifest: Manifest, tokenizer: ErnieTokenizer) -> None:
+def test_a_request_is_tokenized_the_same_alone_and_in_a_batch(manifest: Manifest, tokenizer: ErnieTokenizer) -> None:
     step = TokenizerStep(manifest, tokenizer)
     requests = [request_of(*VALID_TEXTS[i:], b"") for i in range(len(VALID_TEXTS))]
     for request, together in zip(requests, step.run(requests), strict=True):

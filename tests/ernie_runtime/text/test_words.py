@@ -41,12 +41,14 @@ def tagged(tokenizer: ErnieTokenizer, text: str, rows: Sequence[Sequence[float]]
         ("花9,999", "OBOB", ["9", "999"]),  # words are of letters and digits only
     ],
 )
-def test_an_unsure_model_cuts_no_word(tokenizer: ErnieTokenizer, text: str, tags: str, expected: list[str]) -> None:
+def test_an_uncertain_model_does_not_split_a_word(
+    tokenizer: ErnieTokenizer, text: str, tags: str, expected: list[str]
+) -> None:
     rows = [[0.6 if tag == t else 0.2 for t in "OBI"] for tag in tags]
     assert tagged(tokenizer, text, rows) == expected
 
 
-def test_a_model_that_is_sure_cuts_a_word(tokenizer: ErnieTokenizer) -> None:
+def test_a_certain_model_splits_a_word(tokenizer: ErnieTokenizer) -> None:
     """Labels inside a number can be learnt: the cost of a split is finite."""
     sure, text = np.exp(-WORD_SPLIT), "呼叫661284"
     for likelier, expected in ((0.2, ["661284"]), (20, ["6612", "84"])):

@@ -115,7 +115,7 @@ def test_bad_texts_are_not_under_way_and_tell_nothing_of_windows() -> None:
     assert past.room() == 9
 
 
-def test_rows_that_an_encoder_drops_are_told_before_its_speed_is_known() -> None:
+def test_rows_that_an_encoder_drops_are_reported_before_its_speed_is_known() -> None:
     class SentReports(list[tuple[int, float]]):
         def send(self, rows: int, row_seconds: float) -> None:
             self.append((rows, row_seconds))

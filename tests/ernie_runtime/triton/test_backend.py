@@ -144,7 +144,7 @@ class Request(dict[str, Tensor]):
         return self.cancelled
 
 
-def test_large_cancelled_requests_cost_a_costly_step_nothing() -> None:
+def test_a_costly_step_skips_large_cancelled_requests() -> None:
     many = range(1, triton.LARGE_REQUEST + 1)
     large, not_cancelled, small = Request(many, True), Request(many, False), Request([1], True)
     step, server = Double(), Server()
@@ -170,7 +170,7 @@ def test_arguments() -> None:
 
 
 class Room:
-    """An admission of so many rows."""
+    """An admission with room for `rows` rows."""
 
     def __init__(self, rows: int) -> None:
         self.rows, self.executions = rows, list[tuple[int, ...]]()
@@ -183,7 +183,7 @@ class Room:
         self.executions.append((execution.processed, execution.succeeded, execution.outputs, execution.dropped))
 
 
-def test_what_is_beyond_the_rows_admitted_is_refused() -> None:
+def test_requests_beyond_the_admitted_rows_are_refused() -> None:
     """The first is taken whatever its size, where there is any room; those after it while there is room."""
     requests = [request_of(1, 2, 3), request_of(4, 5), request_of(6)]
     for rows, admitted in ((6, [0, 1, 2]), (5, [0, 1]), (4, [0, 2]), (2, [0]), (0, [])):
@@ -228,13 +228,13 @@ def connected_admissions(**of_encoder: Any) -> Iterator[tuple[InFlightLimit, Exe
         yield first, second
 
 
-def test_which_admission_a_model_has() -> None:
+def test_admission_depends_on_the_slo_parameter() -> None:
     unreported = triton.admission(args_of(slo_ms="400"))
     assert unreported and unreported.outbox is None
     assert triton.admission(args_of()) is None and triton.tokenizer_admission(args_of(), Server()) is None
 
 
-def test_an_encoder_tells_its_tokenizer_what_it_finished() -> None:
+def test_an_encoder_reports_finished_rows_to_its_tokenizer() -> None:
     """Over the real sockets: all that is let in past half of the SLO waits until the encoder has told."""
     with connected_admissions() as (tokenizer, encoder):
         encoder.ended(Execution(processed=1, succeeded=1, outputs=1, dropped=0, seconds=0.05))

@@ -64,7 +64,7 @@ def test_an_inbox_that_nobody_empties_does_not_hold_up_an_encoder(ends: Ends) ->
     assert 0 < len(list(inbox.receive())) < 5000
 
 
-def test_what_is_no_message_is_left_out(ends: Ends) -> None:
+def test_malformed_messages_are_ignored(ends: Ends) -> None:
     inbox, outbox = ends("d_tokenizer")
     list(inbox.receive())
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:

@@ -1,4 +1,4 @@
-"""Arguments of `ernie-triton predict`, and what is said of those that do not fit."""
+"""Arguments of `ernie-triton predict`, and the messages for those that do not fit together."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_the_parts_of_an_item(capsys: pytest.CaptureFixture[str]) -> None:
         (["TEXT=a", "text=b"], "--field text=b: TEXT is a already"),
     ],
 )
-def test_fields_that_are_none(
+def test_unknown_or_repeated_fields_are_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], fields: list[str], message: str
 ) -> None:
     words = [word for field in fields for word in ("--field", field)]

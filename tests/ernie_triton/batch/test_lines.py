@@ -40,7 +40,7 @@ def test_a_line_without_end_does_not_fill_the_memory(monkeypatch: pytest.MonkeyP
     assert last.position.sha256 == hashlib.sha256(raw).hexdigest()
 
 
-def test_a_file_that_begins_otherwise_is_refused() -> None:
+def test_a_file_with_another_beginning_is_refused() -> None:
     raw = b"one\ntwo\nthree\n"
     proof = (8, hashlib.sha256(raw[:8]).hexdigest())
     assert len(list(Lines(io.BytesIO(raw), "in", proof))) == 3
@@ -59,6 +59,6 @@ def test_a_file_that_begins_otherwise_is_refused() -> None:
     [("一\n".encode("utf-16"), "in is UTF-16"), (gzip.compress(b"one\n"), "in is compressed; zcat in")],
     ids=["utf-16", "gzip"],
 )
-def test_files_of_another_form_are_named(raw: bytes, message: str) -> None:
+def test_files_in_another_encoding_or_compressed_are_named(raw: bytes, message: str) -> None:
     with pytest.raises(FileError, match=message):
         list(Lines(io.BytesIO(raw), "in"))

@@ -1,4 +1,4 @@
-"""Input formats: which line gives which item, what is carried, and what is said of a bad line."""
+"""Input formats: the item of each line, the fields carried into the output, and the reason a line is bad."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def test_a_list_may_be_the_last_columns() -> None:
 
 
 @pytest.mark.parametrize("after", [0, 1, 2, 3, 9])
-def test_going_on_behind_a_line(after: int) -> None:
+def test_parsing_resumes_after_a_line(after: int) -> None:
     raw = "id\ttext\n1\ta\n2\tb\n"
     parsed = [(record.line.number, record.item, record.carried) for record in parse("tsv", SINGLE_TEXT, raw, after)]
     assert parsed == [(2, "a", {"id": "1"}), (3, "b", {"id": "2"})][max(0, after - 1) :]

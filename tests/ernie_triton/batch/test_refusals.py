@@ -99,7 +99,7 @@ def test_the_input_is_never_written_to(tmp_path: Path, run: Run, capsys: pytest.
     assert [path.name for path in tmp_path.iterdir()] == [name] and (tmp_path / name).read_bytes() == RAW
 
 
-def test_nor_is_standard_output_appended_to_it(
+def test_standard_output_is_not_appended_to_the_input(
     tmp_path: Path, run: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It would be read on without end."""
@@ -113,7 +113,7 @@ def test_nor_is_standard_output_appended_to_it(
 
 @pytest.mark.parametrize("name", ["out.jsonl.bad", "out.jsonl.state", "out.jsonl.state.partial"])
 @pytest.mark.parametrize("overwrite", [False, True])
-def test_what_lies_in_the_way_is_named(
+def test_a_path_that_blocks_the_output_is_named(
     tmp_path: Path, run: Run, capsys: pytest.CaptureFixture[str], name: str, overwrite: bool
 ) -> None:
     (tmp_path / "in.jsonl").write_bytes(RAW)
@@ -149,7 +149,7 @@ def test_files_that_cannot_be_used(tmp_path: Path, run: Run, capsys: pytest.Capt
         run(input=str(tmp_path / "none.csv"))
 
 
-def test_a_full_disk_is_told_in_a_line(tmp_path: Path, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_full_disk_is_one_line(tmp_path: Path, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "in.jsonl").write_bytes(RAW)
     assert run(output="/dev/full") == 1
     assert "No space left on device" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Going on after any interruption: no text is asked twice, no line is lost or written twice."""
+"""Resuming after any interruption: no text is sent twice, no line is lost or written twice."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Run = Callable[..., int]
 
 @pytest.mark.parametrize("stop", range(1, 36))
 @pytest.mark.parametrize("error", [ServerUnavailable, KeyboardInterrupt])
-def test_going_on_after_any_text(
+def test_a_run_resumes_after_any_text(
     tmp_path: Path,
     run: Run,
     expected: tuple[bytes, bytes],
@@ -40,7 +40,7 @@ def test_going_on_after_any_text(
     assert second.asked == 35 - (stop - 1)  # none is asked twice
 
 
-def test_a_kill_at_any_byte(
+def test_a_run_resumes_after_a_kill_at_any_byte(
     tmp_path: Path, run: Run, expected: tuple[bytes, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Torn lines, and a state that is older than they are."""

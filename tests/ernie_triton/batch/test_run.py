@@ -1,4 +1,4 @@
-"""A file through a task, with a source that needs no server: order, bad lines, and what is told."""
+"""A file through a task, with a source that needs no server: order, bad lines, messages."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_answers_in_order_and_bad_lines_aside(tmp_path: Path, expected: tuple[by
     assert {row["reason"].split(":")[0] for row in bad_rows} == {"not UTF-8", "the text has only spaces"}
 
 
-def test_the_count_of_bad_lines_is_told_and_strict_minds_it(
+def test_bad_lines_are_counted_and_fail_a_strict_run(
     tmp_path: Path, run: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "in.jsonl").write_bytes(RAW)
