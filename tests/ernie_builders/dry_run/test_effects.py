@@ -30,8 +30,8 @@ def watch(event, arguments):
 
 sys.addaudithook(watch)
 code = build_all.main(sys.argv[1:])
-found = [name for name in sys.modules if name.split(".")[0] in ("paddle", "paddlenlp", "paddle2onnx")]
-sys.exit(f"imported: {found}" if found else code)
+imported = [name for name in sys.modules if name.split(".")[0] in ("paddle", "paddlenlp", "paddle2onnx")]
+sys.exit(f"imported: {imported}" if imported else code)
 """
 
 

@@ -53,10 +53,10 @@ def test_rows_point_at_the_answer(embedded_tokenizer: ErnieTokenizer, max_length
     documents, owned = cut(examples, embedded_tokenizer, manifest)
     rows = []
     for example, document, windows in zip(examples, documents, owned, strict=True):
-        taught = {id(row.windows[0]): row.targets for row in KIND.rows(example, document, windows, manifest)}
+        targets_of_window = {id(row.windows[0]): row.targets for row in KIND.rows(example, document, windows, manifest)}
         for window in windows:
             logits = np.zeros((2, len(window.offsets)), np.float32)
-            targets = taught.get(id(window))
+            targets = targets_of_window.get(id(window))
             logits[0, targets["start"] if targets else CLS] = logits[1, targets["end"] if targets else CLS] = 20
             rows.append({"start_logits": logits[0], "end_logits": logits[1]})
     served = get_kind(KIND_NAME)

@@ -81,7 +81,7 @@ def test_rows_of_unused_words_of_a_random_encoder(place: Place, vocabulary: Path
     in_texts = np.array([entry in texts for entry in entries])
     trained_rows = ~untrained_rows(float_table, find_base_model(base).weights[WORD_TABLE])
     assert trained_rows.sum() > 100
-    assert not trained_rows[~in_texts].any(), "weight decay alone is told from training"
+    assert not trained_rows[~in_texts].any(), "rows changed by weight decay only do not count as trained"
     step = card["weights"]["step"]
     assert np.abs(table[trained_rows] - float_table[trained_rows]).max() <= step / 2 + 1e-6
     assert np.abs(table[~trained_rows]).max() <= step / 2
