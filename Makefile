@@ -5,7 +5,7 @@ UV := .cache/uv/bin/uv
 LOCK_NOTE := make lock (install with: pip install --require-hashes --no-deps -r THIS_FILE)
 COMPILE := UV_CUSTOM_COMPILE_COMMAND="$(LOCK_NOTE)" $(UV) pip compile --quiet --universal \
 	--python-version 3.10 --generate-hashes --no-emit-package ernie-triton-assets --no-emit-package perf-analyzer \
-	$(UPGRADE)
+	--no-emit-package pip $(UPGRADE)
 
 SHARED := ERNIE_TEST_SHARED=$(CURDIR)/.cache/tests # what takes long to make is made once for both runs
 

@@ -30,8 +30,8 @@ class Verb:
 
 
 _BUILD = (
-    *("ernie_builders", "ernie_runtime", "google", "numpy", "onnx", "onnxruntime", "paddle", "paddle2onnx"),
-    *("paddlenlp", "safetensors", "tokenizers", "tomli", "tritonclient"),
+    *("ernie_assets", "ernie_builders", "ernie_runtime", "google", "matplotlib", "numpy", "onnx", "onnxruntime"),
+    *("paddle", "paddle2onnx", "paddlenlp", "safetensors", "tokenizers", "tomli", "tqdm", "tritonclient"),
 )
 _SERVE = ("ernie_serve", "pytriton")
 _CLIENT = ("google", "grpc", "numpy", "tritonclient")
@@ -70,7 +70,7 @@ VERBS = {
         target="ernie_perf.cli:main",
         help="measure a repository with perf_analyzer; report, compare, plan",
         extra="perf",
-        packages=(*_BUILD, *_SERVE, "ernie_perf", "matplotlib"),
+        packages=(*_BUILD, *_SERVE, "ernie_perf"),
     ),
     "serve": Verb(
         target="ernie_serve.cli:main",
