@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from ernie_builders.framework import import_paddle, import_paddlenlp
 from ernie_builders.kinds import IGNORED
 
 
 def test_padding_has_no_weight() -> None:
     """A batch's loss is that of its texts, however long the longest is."""
-    import paddle
-
+    paddle = import_paddle()
+    import_paddlenlp()
     from ernie_builders.kinds._layers import token_loss
 
     logits = np.random.default_rng(0).standard_normal((2, 3, 4), np.float32)
@@ -29,8 +30,7 @@ def test_padding_has_no_weight() -> None:
 
 def test_classes_are_not_taken_for_tokens() -> None:
     """Logits [B, C] of texts as long as there are classes."""
-    import paddle
-
+    paddle = import_paddle()
     from ernie_builders.training.distiller import squared_error
 
     ours, theirs = paddle.zeros([2, 3]), paddle.to_tensor(np.array([[0, 0, 3], [0, 0, 0]], np.float32))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ernie_builders.framework import import_paddle
+from ernie_builders.framework import import_paddle, import_paddlenlp
 from ernie_builders.kinds import Row, get_builder_kind
 from ernie_builders.kinds.question_answering import CLS, NEGATIVE_SHARE
 from ernie_builders.readers import Example
@@ -130,6 +130,7 @@ def test_score_and_wrong(embedded_tokenizer: ErnieTokenizer) -> None:
 def test_loss_computed_by_hand() -> None:
     """Cross entropy over [CLS] and the context: the question's logits and padding count for nothing."""
     paddle = import_paddle("cpu")
+    import_paddlenlp()
     logits = np.array([[1.0, 50, 2, 3, 50], [0.5, 50, 50, 1, 2]], np.float32)
     allowed = np.array([[1, 0, 1, 1, -100], [1, 0, 0, 1, 1]])
     outputs = {f"{name}_logits": paddle.to_tensor(logits + shift) for name, shift in (("start", 0), ("end", 3))}

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from ernie_builders.errors import ConfigError
-from ernie_builders.framework import import_paddle
+from ernie_builders.framework import import_paddle, import_paddlenlp
 from ernie_builders.kinds import get_builder_kind
 from ernie_builders.readers import Example
 from ernie_builders.training.dataset import training_rows
@@ -76,6 +76,7 @@ def test_targets_that_are_not_scores(target: Any, message: str | None) -> None:
 def loss_of(pairs: list[tuple[float, float]]) -> float:
     """The loss of pairs given as (cosine, score); the vectors of a pair follow each other and differ in length."""
     paddle = import_paddle()
+    import_paddlenlp()
     vectors = [row for cosine, _ in pairs for row in ((3.0, 0.0), (cosine, (1 - cosine**2) ** 0.5))]
     targets = {"score": paddle.to_tensor(np.array([score for _, score in pairs], np.float32))}
     return float(KIND.loss({"embedding": paddle.to_tensor(np.array(vectors, np.float32))}, targets))
