@@ -7,7 +7,9 @@ import errno
 import importlib
 import io
 import os
+import signal
 import sys
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -102,6 +104,7 @@ VERBS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit codes: those of the verb; 1 when its package is missing, 2 for wrong usage, 130 interrupted."""
     words = list(sys.argv[1:] if argv is None else argv)
+    sys.unraisablehook = _deliver_interrupt
     _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal that is not UTF-8 shows escapes instead of failing
@@ -124,6 +127,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not code:  # else the verb has reported it
             sys.stderr.write(f"{PROJECT}: cannot write {error.filename or 'the output'}: {error.strerror}\n")
         return code or 1
+
+
+def _deliver_interrupt(unraisable: sys.UnraisableHookArgs) -> None:
+    """Repeat a Ctrl-C that met a destructor (gRPC's calls have some), where Python drops every exception."""
+    if unraisable.exc_type is KeyboardInterrupt:  # later, as it would be dropped here too
+        main = threading.main_thread().ident or 0
+        threading.Timer(0.01, signal.pthread_kill, (main, signal.SIGINT)).start()
+    else:
+        sys.__unraisablehook__(unraisable)
 
 
 def _open_closed_streams() -> None:

@@ -213,3 +213,26 @@ print(time.perf_counter() - began, *({"tritonclient", "numpy", "grpc", "importli
         assert heavy == []
         seconds.append(float(elapsed))
     assert min(seconds) < 0.3
+
+
+def test_an_interruption_inside_a_destructor_counts() -> None:
+    code = """
+import os, signal, sys, time
+from ernie_triton import cli
+
+class Call:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.1)
+
+def wait(words):
+    call = Call()
+    del call
+    time.sleep(30)
+    return 0
+
+cli._dispatch = wait
+sys.exit(cli.main([]))
+"""
+    completed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=20, check=False)
+    assert (completed.returncode, completed.stderr) == (130, "\n")
