@@ -7,6 +7,9 @@ COMPILE := UV_CUSTOM_COMPILE_COMMAND="$(LOCK_NOTE)" $(UV) pip compile --quiet --
 	--python-version 3.10 --generate-hashes --no-emit-package ernie-triton-assets --no-emit-package perf-analyzer \
 	--no-emit-package pip $(UPGRADE)
 
+# Tests start many processes: without compiled files each compiles the whole project, and pytest every test, again.
+unexport PYTHONDONTWRITEBYTECODE
+
 SHARED := ERNIE_TEST_SHARED=$(CURDIR)/.cache/tests # what takes long to make is made once for both runs
 
 .DEFAULT_GOAL := help
