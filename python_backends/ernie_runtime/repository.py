@@ -8,7 +8,8 @@ from pathlib import Path
 from .errors import ManifestError
 from .manifest import Manifest
 from .names import MANIFEST_FILE, TOKENIZER_FILE
-from .text.tokenization import ErnieTokenizer
+from .text.tokenizer import Tokenizer
+from .text.tokenizer_file import load_tokenizer
 
 
 def versions(model: Path) -> list[int]:
@@ -31,9 +32,9 @@ def task_manifest(repository: Path, task: str) -> Manifest:
     return Manifest.load(newest_version(repository / task) / MANIFEST_FILE)
 
 
-def load_tokenizer(folder: Path, manifest: Manifest) -> ErnieTokenizer:
+def task_tokenizer(folder: Path, manifest: Manifest) -> Tokenizer:
     """The tokenizer of a version directory; ManifestError where its vocabulary is not the manifest's."""
-    tokenizer = ErnieTokenizer.from_file(folder / TOKENIZER_FILE)
+    tokenizer = load_tokenizer(folder / TOKENIZER_FILE)
     if tokenizer.fingerprint != manifest.vocabulary_sha256:
         raise ManifestError(
             f"{folder / 'tokenizer.json'}: not the vocabulary of manifest.json; publish {manifest.task} again"

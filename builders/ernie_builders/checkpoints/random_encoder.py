@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ernie_runtime.text.tokenization import ErnieTokenizer
+from ernie_runtime.text.tokenizer_file import load_tokenizer
 
 from ..config.tasks import ASSETS
 from ..errors import CheckpointError
@@ -60,7 +60,7 @@ def random_config(name: str) -> RandomConfig:
         raise CheckpointError(f"--base-model {name}: LAYERS must be above 0, and HIDDEN a multiple of HEADS")
     vocabulary = find_vocabulary(match[4] or "", name)
     config = EncoderConfig(
-        vocab_size=ErnieTokenizer.from_vocab(vocabulary).vocab_size,
+        vocab_size=load_tokenizer(vocabulary).vocab_size,
         hidden_size=hidden,
         num_hidden_layers=layers,
         num_attention_heads=heads,

@@ -8,7 +8,7 @@ import numpy as np
 
 from ernie_runtime.kinds import get_kind
 from ernie_runtime.manifest import Manifest
-from ernie_runtime.text.tokenization import ErnieTokenizer
+from ernie_runtime.text.tokenizer import Tokenizer
 
 from ..errors import DataError
 from ..readers import Example
@@ -18,7 +18,7 @@ Feed = dict[str, np.ndarray]  # the encoder's inputs by name
 
 
 def calibration_feeds(
-    manifest: Manifest, tokenizer: ErnieTokenizer, train: Sequence[Example], seed: int, windows: int = WINDOWS
+    manifest: Manifest, tokenizer: Tokenizer, train: Sequence[Example], seed: int, windows: int = WINDOWS
 ) -> list[Feed]:
     """`windows` encoder inputs (input_ids and token_type_ids, int64 [1, L]), drawn at random from the training text.
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ernie_runtime.text.tokenization import ErnieTokenizer
+from ernie_runtime.text.tokenizer import Tokenizer
 from ernie_runtime.text.windows import Window
 
 from ..errors import ExportError
@@ -30,7 +30,7 @@ def counts(windows: Iterable[Window], size: int) -> np.ndarray:
     return total
 
 
-def kept_entries(counts: np.ndarray, tokenizer: ErnieTokenizer, size: int, min_count: int = 1) -> np.ndarray:
+def kept_entries(counts: np.ndarray, tokenizer: Tokenizer, size: int, min_count: int = 1) -> np.ndarray:
     """The ids of the `size` most frequent entries that occur at least `min_count` times, ascending, with special ones.
 
     [PAD] is entry 0 and stays first: ERNIE recognizes padding by it.
@@ -91,7 +91,7 @@ def pad(model: ModelProto, size: int) -> None:
     table.CopyFrom(numpy_helper.from_array(np.pad(words, ((0, size - len(words)), (0, 0))), name))
 
 
-def unknown_rate(windows: Iterable[Window], kept: np.ndarray, tokenizer: ErnieTokenizer) -> tuple[float, float]:
+def unknown_rate(windows: Iterable[Window], kept: np.ndarray, tokenizer: Tokenizer) -> tuple[float, float]:
     """Percentage of unknown tokens before and after pruning (special tokens count as tokens)."""
     total = before = after = 0
     is_kept = np.zeros(tokenizer.vocab_size, bool)

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from ernie_runtime.json_types import Json
-from ernie_runtime.text.tokenization import ErnieTokenizer
+from ernie_runtime.text.tokenizer_file import load_tokenizer
 
 from ..checkpoints.checkpoint import Checkpoint
 from ..console import say
@@ -92,7 +92,7 @@ def distil_encoders(run: EncoderRun) -> EncoderCard:
         say(f"  {run.output}: finished already")
         return EncoderCard.from_json(json.loads((run.output / CARD).read_text(encoding="utf-8")))
     _check_length(recipe.length, {"the teacher": teacher, **students})
-    tokenizer = ErnieTokenizer.from_vocab(teacher.vocabulary)
+    tokenizer = load_tokenizer(teacher.vocabulary)
     train, held_out = split(read_sequences(run.text, tokenizer, recipe.length))
     say(f"  {len(train):,} sequences of {recipe.length} tokens, {len(held_out):,} held out")
     with workplace(run.output, settings) as folder:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ernie_runtime.kinds import get_kind
 from ernie_runtime.manifest import Manifest
-from ernie_runtime.text.tokenization import ErnieTokenizer
+from ernie_runtime.text.tokenizer import Tokenizer
 
 from ..checkpoints.checkpoint import Checkpoint
 from ..errors import ConfigError, DataError
@@ -39,7 +39,7 @@ def check_kind(manifest: Manifest) -> None:
 
 
 def unlabelled_rows(
-    manifest: Manifest, tokenizer: ErnieTokenizer, texts: Sequence[tuple[str, ...]], windows_per_text: int = 0
+    manifest: Manifest, tokenizer: Tokenizer, texts: Sequence[tuple[str, ...]], windows_per_text: int = 0
 ) -> list[Row]:
     """One row per window, cut as the serving code does, without targets; texts that cannot be served are left out."""
     kind, rows = get_kind(manifest.kind), []

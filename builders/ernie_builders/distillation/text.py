@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ernie_runtime.text.tokenization import ErnieTokenizer
+from ernie_runtime.text.tokenizer import Tokenizer
 
 from ..errors import DataError
 from ..readers import lines
@@ -45,7 +45,7 @@ def read_texts(paths: Sequence[Path], inputs: int = 1, rows: int = 0) -> list[tu
     return all_texts[: rows or None]
 
 
-def _stream(texts: Sequence[str], tokenizer: ErnieTokenizer) -> np.ndarray:
+def _stream(texts: Sequence[str], tokenizer: Tokenizer) -> np.ndarray:
     parts = [np.zeros(0, np.int64)]
     for start in range(0, len(texts), CHUNK):
         for text in tokenizer(texts[start : start + CHUNK]):
@@ -54,7 +54,7 @@ def _stream(texts: Sequence[str], tokenizer: ErnieTokenizer) -> np.ndarray:
     return np.concatenate(parts)
 
 
-def read_sequences(paths: Sequence[Path], tokenizer: ErnieTokenizer, length: int) -> np.ndarray:
+def read_sequences(paths: Sequence[Path], tokenizer: Tokenizer, length: int) -> np.ndarray:
     """int64 [N, length]: the tokens of all files in one stream, cut into [CLS] ... [SEP] without padding.
 
     A file is plain text ([SEP] is added after each text) or packed tokens. DataError if it is neither, or if there are
@@ -76,14 +76,14 @@ def read_sequences(paths: Sequence[Path], tokenizer: ErnieTokenizer, length: int
     return sequences
 
 
-def _tokens(path: Path, tokenizer: ErnieTokenizer) -> np.ndarray:
+def _tokens(path: Path, tokenizer: Tokenizer) -> np.ndarray:
     """The ids of a file, int64 [T]."""
     if path.name.endswith(PACKED):
         return _packed_file(path, tokenizer)
     return _stream([text for (text,) in read_texts([path])], tokenizer)
 
 
-def _packed_file(path: Path, tokenizer: ErnieTokenizer) -> np.ndarray:
+def _packed_file(path: Path, tokenizer: Tokenizer) -> np.ndarray:
     """The ids of a file of packed tokens, int64 [T]."""
     try:
         raw = lzma.decompress(path.read_bytes()) if path.suffix == ".xz" else path.read_bytes()

@@ -23,7 +23,7 @@ from ernie_runtime.names import (
     tokenizer_model,
     variant_ensemble,
 )
-from ernie_runtime.text.tokenization import ErnieTokenizer
+from ernie_runtime.text.tokenizer_file import load_tokenizer
 
 from ..filesystem import sha256_of
 from ..repository import model_config
@@ -161,7 +161,7 @@ def _version_rules(model: Model, manifest: Manifest, version: int, onnx: ModuleT
     if model.name == tokenizer_model(manifest.task) and path.is_file():
         file = f"{where}/{TOKENIZER_FILE}"
         try:
-            tokenizer = ErnieTokenizer.from_file(path)
+            tokenizer = load_tokenizer(path)
         except VocabularyError as error:
             yield Finding(file, str(error).removeprefix(f"{path}: "), fix)
             return

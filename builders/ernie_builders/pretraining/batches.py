@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ernie_runtime.text.tokenization import ErnieTokenizer
+from ernie_runtime.text.tokenizer import Tokenizer
 
 from .corpus.sequences import NONE, Corpus, Sequences
 from .corpus.stream import Stream
@@ -35,7 +35,7 @@ class Cursor:
 
 
 def lay_out(
-    sequences: Sequences, stream: Stream, tokenizer: ErnieTokenizer, token_types: int
+    sequences: Sequences, stream: Stream, tokenizer: Tokenizer, token_types: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """[CLS] part [SEP] part [SEP] ...: input ids, token types and units (NONE at special tokens), each int64 [B, L]."""
     starts, ends = sequences.spans[:, 0], sequences.spans[:, 1]
@@ -65,7 +65,7 @@ def lay_out(
 class Feeder:
     """Makes batches of a corpus; the caller keeps the position (`Cursor`)."""
 
-    def __init__(self, corpus: Corpus, tokenizer: ErnieTokenizer, token_types: int, rate: float, seed: int) -> None:
+    def __init__(self, corpus: Corpus, tokenizer: Tokenizer, token_types: int, rate: float, seed: int) -> None:
         self.corpus, self.tokenizer, self.token_types = corpus, tokenizer, token_types
         self.vocabulary, self.rate, self.seed = Vocabulary.of(tokenizer), rate, seed
         self._current: tuple[tuple[int, int, int], Sequences, np.ndarray] | None = None

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ernie_runtime.text.tokenization import SPECIAL_TOKENS, ErnieTokenizer
+from ernie_runtime.text.tokenizer import Tokenizer
 
 MASKED, REPLACED = 0.8, 0.1  # shares of the predicted tokens; the rest stay unchanged
 IGNORED = -1  # label of a token that is not predicted
@@ -21,10 +21,10 @@ class Vocabulary:
     is_special: np.ndarray  # bool [entries]
 
     @classmethod
-    def of(cls, tokenizer: ErnieTokenizer) -> Vocabulary:
+    def of(cls, tokenizer: Tokenizer) -> Vocabulary:
         """Special tokens are [PAD], [CLS], [SEP], [UNK] and [MASK], wherever they are in the vocabulary."""
         special = np.zeros(tokenizer.vocab_size, bool)
-        special[[tokenizer.id(name) for name in SPECIAL_TOKENS]] = True
+        special[list(tokenizer.special_ids)] = True
         return cls(mask_id=tokenizer.mask_id, ordinary=np.flatnonzero(~special), is_special=special)
 
 

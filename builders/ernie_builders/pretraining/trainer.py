@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ernie_runtime.json_types import Json, JsonObject
-from ernie_runtime.text.tokenization import ErnieTokenizer
+from ernie_runtime.text.tokenizer import Tokenizer
 
 from ..checkpoints.checkpoint import Checkpoint
 from ..console import say
@@ -41,7 +41,7 @@ class PretrainingJob:
 
     config: PretrainConfig
     start: Checkpoint
-    tokenizer: ErnieTokenizer
+    tokenizer: Tokenizer
     corpus: Corpus
     held_out: Corpus
     output: Path

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ernie_runtime.steps.pipeline import Pipeline
-from ernie_runtime.text.tokenization import ErnieTokenizer
+from ernie_runtime.text.tokenizer_file import load_tokenizer
 
 from ..checkpoints.base_models import SHIPPED, folder_of
 from ..checkpoints.checkpoint import BASES, Checkpoint, read_checkpoint, write_compact
@@ -177,7 +177,7 @@ class Trial:
     def __init__(self, context: Context, finished: Finished, examples: Sequence[Any]) -> None:
         self.context, self.examples = context, examples
         self.kind = get_builder_kind(context.task.kind)
-        self.tokenizer = ErnieTokenizer.from_vocab(context.source.vocabulary)
+        self.tokenizer = load_tokenizer(context.source.vocabulary)
         self.manifest = manifest_of(context, finished.fine_tuned, self.tokenizer)
 
     def measure(self, checkpoint: Checkpoint, what: str) -> float:

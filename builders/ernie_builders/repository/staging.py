@@ -23,7 +23,8 @@ from ernie_runtime.names import (
     variant_ensemble,
 )
 from ernie_runtime.repository import newest_version, versions
-from ernie_runtime.text.tokenization import ErnieTokenizer
+from ernie_runtime.text.tokenizer import Tokenizer
+from ernie_runtime.text.tokenizer_file import load_tokenizer
 
 from ..config.serving import ServingConfig
 from ..config.tasks import TaskConfig
@@ -75,7 +76,7 @@ def stage_models(
 ) -> None:
     """Write the task's models under `staging`; exported: variant -> folder with its files and tokenizer.json."""
     task, version = manifest.task, str(manifest.version)
-    tokenizer = ErnieTokenizer.from_file(exported[manifest.recommended] / TOKENIZER_FILE)
+    tokenizer = load_tokenizer(exported[manifest.recommended] / TOKENIZER_FILE)
     speeds = {encoder_model(task, v.name): v.batching.get("texts_per_second", 0) for v in manifest.variants}
     requests = _warmup(manifest, tokenizer, exported, examples)
     for model, configs in _configs(manifest).items():
@@ -114,7 +115,7 @@ def _configs(manifest: Manifest) -> dict[str, dict[str, pb.ModelConfig]]:
 
 
 def _warmup(
-    manifest: Manifest, tokenizer: ErnieTokenizer, exported: Mapping[str, Path], examples: Sequence[tuple[str, ...]]
+    manifest: Manifest, tokenizer: Tokenizer, exported: Mapping[str, Path], examples: Sequence[tuple[str, ...]]
 ) -> dict[str, list[Arrays]]:
     """Model name -> warm-up requests."""
     requests: dict[str, list[Arrays]] = {}

@@ -18,7 +18,7 @@ from ernie_runtime.steps.encoder import EncoderStep
 from ernie_runtime.steps.postprocessor import PostprocessStep
 from ernie_runtime.steps.step import Step, strings
 from ernie_runtime.steps.tokenizer import TokenizerStep
-from ernie_runtime.text.tokenization import ErnieTokenizer
+from ernie_runtime.text.tokenizer import Tokenizer
 
 from .model_config import add_warmup
 
@@ -34,7 +34,7 @@ def raw_bytes(array: np.ndarray) -> bytes:
 
 
 def warmup_requests(
-    manifest: Manifest, tokenizer: ErnieTokenizer, engine: Engine, examples: Sequence[tuple[str, ...]], variant: str
+    manifest: Manifest, tokenizer: Tokenizer, engine: Engine, examples: Sequence[tuple[str, ...]], variant: str
 ) -> dict[str, list[Arrays]]:
     """Model name -> the inputs of its warm-up requests, one row each (Triton adds the batch dimension itself).
 

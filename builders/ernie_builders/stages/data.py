@@ -10,7 +10,7 @@ import numpy as np
 from ernie_runtime.json_types import JsonObject
 from ernie_runtime.kinds import get_kind
 from ernie_runtime.manifest import Manifest
-from ernie_runtime.text.tokenization import ErnieTokenizer
+from ernie_runtime.text.tokenizer_file import load_tokenizer
 
 from ..config.tasks import DataConfig
 from ..config.variants import parse_variant
@@ -46,7 +46,7 @@ def inputs(context: Context, finished: Finished) -> JsonObject:
 
 def run(context: Context, finished: Finished, folder: Path) -> DataRead:
     """Write train.jsonl and dev.jsonl; rows, token lengths and the unknown-word rate."""
-    tokenizer = ErnieTokenizer.from_vocab(context.source.vocabulary)
+    tokenizer = load_tokenizer(context.source.vocabulary)
     kind, manifest = get_kind(context.task.kind), draft_manifest(context.task, tokenizer)
     for example, document in zip(
         context.task.examples, kind.documents(context.task.examples, tokenizer, manifest)[0], strict=True

@@ -7,7 +7,7 @@ from typing import Any
 
 from ernie_runtime.json_types import Json, JsonObject
 from ernie_runtime.manifest import Manifest, Variant
-from ernie_runtime.text.tokenization import ErnieTokenizer
+from ernie_runtime.text.tokenizer import Tokenizer
 
 from ..checkpoints.checkpoint import Checkpoint, read_checkpoint
 from ..checkpoints.encoder_config import EncoderConfig, read_config
@@ -25,7 +25,7 @@ def changed_fields(config: Any) -> JsonObject:
     return {f.name: value for f in fields(config) if (value := getattr(config, f.name)) != f.default}
 
 
-def draft_manifest(task: TaskConfig, tokenizer: ErnieTokenizer, learnt: Json | None = None) -> Manifest:
+def draft_manifest(task: TaskConfig, tokenizer: Tokenizer, learnt: Json | None = None) -> Manifest:
     """Version 0 with one placeholder variant; learnt: options from training (`BuilderKind.learn`)."""
     return Manifest(
         task=task.name,
@@ -56,6 +56,6 @@ def config_of(output: Output[FineTuned]) -> EncoderConfig:
     return read_config(output.folder / BEST)
 
 
-def manifest_of(context: Context, output: Output[FineTuned], tokenizer: ErnieTokenizer) -> Manifest:
+def manifest_of(context: Context, output: Output[FineTuned], tokenizer: Tokenizer) -> Manifest:
     """The task's manifest with what fine-tuning learnt besides weights."""
     return draft_manifest(context.task, tokenizer, config_of(output).task_options)

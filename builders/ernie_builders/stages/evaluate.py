@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ernie_runtime.json_types import JsonObject
 from ernie_runtime.steps.pipeline import Pipeline
-from ernie_runtime.text.tokenization import ErnieTokenizer
+from ernie_runtime.text.tokenizer_file import load_tokenizer
 
 from ..console import bar
 from ..filesystem import sha256_of
@@ -47,7 +47,7 @@ def run(context: Context, finished: Finished, folder: Path) -> Evaluated:
     if not examples:
         return Evaluated(rows=0, split=context.data_split, metrics={})
     exported = finished.exported.folder
-    tokenizer = ErnieTokenizer.from_file(exported / "tokenizer.json")
+    tokenizer = load_tokenizer(exported / "tokenizer.json")
     manifest = manifest_of(context, finished.fine_tuned, tokenizer)
     kind = get_builder_kind(context.task.kind)
     pipeline = Pipeline(manifest, tokenizer, engine_of(finished.exported))

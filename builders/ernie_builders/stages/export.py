@@ -22,7 +22,8 @@ from ernie_runtime.json_types import JsonObject
 from ernie_runtime.kinds import TensorSpec, get_kind
 from ernie_runtime.manifest import Manifest
 from ernie_runtime.steps.batching import run_rows
-from ernie_runtime.text.tokenization import ErnieTokenizer
+from ernie_runtime.text.tokenizer import Tokenizer
+from ernie_runtime.text.tokenizer_file import load_tokenizer
 
 from ..errors import ExportError
 from ..filesystem import sha256_of
@@ -67,7 +68,7 @@ def run(context: Context, finished: Finished, folder: Path) -> Exported:
     checkpoint = fine_tuned(finished.fine_tuned)
     if context.ready:
         checkpoint = replace(checkpoint, where=context.source.where)  # messages name the user's directory
-    tokenizer = ErnieTokenizer.from_vocab(checkpoint.vocabulary)
+    tokenizer = load_tokenizer(checkpoint.vocabulary)
     served = get_kind(context.task.kind)
     manifest = manifest_of(context, finished.fine_tuned, tokenizer)
     model = build_model(kind, checkpoint, manifest, ready=True)
@@ -168,7 +169,7 @@ def to_onnx(graph: Path, target: Path, outputs: Sequence[TensorSpec]) -> None:
 
 
 def compare(
-    manifest: Manifest, data: Output[DataRead], tokenizer: ErnieTokenizer, reference: Engine, exported: Engine
+    manifest: Manifest, data: Output[DataRead], tokenizer: Tokenizer, reference: Engine, exported: Engine
 ) -> tuple[float, int]:
     """Largest absolute difference of any FP32 output on real texts of mixed length, at real tokens; texts compared."""
     kind = get_kind(manifest.kind)

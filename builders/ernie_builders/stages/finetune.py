@@ -10,7 +10,7 @@ from typing import Any
 from ernie_runtime.json_types import JsonObject
 from ernie_runtime.manifest import Manifest
 from ernie_runtime.steps.pipeline import Pipeline
-from ernie_runtime.text.tokenization import ErnieTokenizer
+from ernie_runtime.text.tokenizer_file import load_tokenizer
 
 from ..checkpoints.checkpoint import read_checkpoint, vocabulary_of, write_checkpoint, write_options
 from ..checkpoints.encoder_config import read_config
@@ -85,7 +85,7 @@ def learn(context: Context, data: Output[DataRead], folder: Path) -> None:
     """Store with the checkpoint the options that the kind learns from data, such as thresholds, unless it has them."""
     if read_config(folder).task_options is not None:
         return
-    kind, tokenizer = get_builder_kind(context.task.kind), ErnieTokenizer.from_vocab(vocabulary_of(folder))
+    kind, tokenizer = get_builder_kind(context.task.kind), load_tokenizer(vocabulary_of(folder))
     manifest = draft_manifest(context.task, tokenizer)
 
     def pipeline() -> Pipeline:
@@ -116,7 +116,7 @@ def train(context: Context, data: Output[DataRead], folder: Path) -> FineTuned:
     """Fine-tune in this process (one of several under paddle.distributed.launch)."""
     from ..training.trainer import Job, Trainer
 
-    tokenizer = ErnieTokenizer.from_vocab(context.source.vocabulary)
+    tokenizer = load_tokenizer(context.source.vocabulary)
     manifest: Manifest = draft_manifest(context.task, tokenizer)
     job = Job(
         manifest=manifest,

@@ -12,7 +12,8 @@ from ernie_runtime.json_types import JsonObject
 from ernie_runtime.kinds import get_kind
 from ernie_runtime.manifest import Manifest
 from ernie_runtime.repository import newest_version, task_manifest, versions
-from ernie_runtime.text.tokenization import ErnieTokenizer
+from ernie_runtime.text.tokenizer import Tokenizer
+from ernie_runtime.text.tokenizer_file import load_tokenizer
 
 from ..filesystem import key_of, locked
 from ..lint.repository import lint
@@ -72,7 +73,7 @@ def run(context: Context, finished: Finished, folder: Path) -> Published:
 def _publish(context: Context, finished: Finished) -> Published:
     task, models_before = context.task, _models_in_repository(context)
     check_free(context.output, task.name, models_before)
-    tokenizer = ErnieTokenizer.from_file(finished.exported.folder / "tokenizer.json")
+    tokenizer = load_tokenizer(finished.exported.folder / "tokenizer.json")
     texts = [example.texts for example in read_split(finished.data, "dev")[:MAX_TEXTS_CUT]] or list(task.examples)
     manifest = replace(
         manifest_of(context, finished.fine_tuned, tokenizer),
@@ -144,7 +145,7 @@ STAGE = Stage(
 )
 
 
-def window_lengths(manifest: Manifest, tokenizer: ErnieTokenizer, items: Sequence[tuple[str, ...]]) -> dict[str, int]:
+def window_lengths(manifest: Manifest, tokenizer: Tokenizer, items: Sequence[tuple[str, ...]]) -> dict[str, int]:
     """Histogram of the texts' windows: length in tokens -> number of windows; empty if there are no texts."""
     _, windows = get_kind(manifest.kind).documents(items, tokenizer, manifest)
     return histogram(len(window.input_ids) for window in windows)

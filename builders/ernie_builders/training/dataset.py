@@ -8,7 +8,7 @@ import numpy as np
 
 from ernie_runtime.manifest import Manifest
 from ernie_runtime.steps.pipeline import Pipeline
-from ernie_runtime.text.tokenization import ErnieTokenizer
+from ernie_runtime.text.tokenizer import Tokenizer
 from ernie_runtime.text.windows import Window
 
 from ..kinds import IGNORED, Row, get_builder_kind
@@ -18,7 +18,7 @@ SORTED_BATCHES = 50  # batches whose rows are sorted by length together: little 
 
 
 def training_rows(
-    manifest: Manifest, tokenizer: ErnieTokenizer, examples: Sequence[Example], windows_per_text: int = 0
+    manifest: Manifest, tokenizer: Tokenizer, examples: Sequence[Example], windows_per_text: int = 0
 ) -> list[Row]:
     """Windows and targets, by the serving code; without items that cannot be served. windows_per_text: 0 for all."""
     pipeline_kind, builder_kind = Pipeline(manifest, tokenizer, _no_engine).kind, get_builder_kind(manifest.kind)

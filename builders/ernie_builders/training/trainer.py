@@ -14,7 +14,7 @@ from ernie_runtime.json_types import Json, JsonObject
 from ernie_runtime.manifest import Manifest
 from ernie_runtime.steps.batching import pad_rows
 from ernie_runtime.steps.pipeline import Pipeline
-from ernie_runtime.text.tokenization import ErnieTokenizer
+from ernie_runtime.text.tokenizer import Tokenizer
 
 from ..checkpoints.checkpoint import Checkpoint, write_checkpoint
 from ..checkpoints.encoder_config import EncoderConfig
@@ -55,7 +55,7 @@ class Job:
     manifest: Manifest
     config: TrainConfig
     base: Checkpoint
-    tokenizer: ErnieTokenizer
+    tokenizer: Tokenizer
     train: Sequence[Example]
     dev: Sequence[Example]
     folder: Path

@@ -18,7 +18,7 @@ from ..errors import ManifestError
 from ..json_types import Json
 from ..manifest import Manifest
 from ..names import TEXT
-from ..text.tokenization import ErnieTokenizer
+from ..text.tokenizer import Tokenizer
 from ..text.windows import Document, Window, single_text_documents
 
 
@@ -71,7 +71,7 @@ class Kind(Protocol):
         """The encoder's outputs, in the order of the graph's."""
 
     def documents(
-        self, items: Sequence[tuple[bytes | str, ...]], tokenizer: ErnieTokenizer, manifest: Manifest
+        self, items: Sequence[tuple[bytes | str, ...]], tokenizer: Tokenizer, manifest: Manifest
     ) -> tuple[list[Document], list[Window]]:
         """Tokenize items, which hold one text per input, and cut them into windows."""
 
@@ -87,7 +87,7 @@ class OneText:
     inputs: tuple[TensorSpec, ...] = (TensorSpec(TEXT, "BYTES", (1,)),)
 
     def documents(
-        self, items: Sequence[tuple[bytes | str, ...]], tokenizer: ErnieTokenizer, manifest: Manifest
+        self, items: Sequence[tuple[bytes | str, ...]], tokenizer: Tokenizer, manifest: Manifest
     ) -> tuple[list[Document], list[Window]]:
         """One document per item, of one text."""
         return single_text_documents(items, tokenizer, manifest.limits)

@@ -17,7 +17,8 @@ from ..manifest import Limits, Manifest
 from ..names import TEXT, TOP_IDS, TOP_SCORES
 from ..numeric import check_finite
 from ..results import MasksResult, ScoredToken
-from ..text.tokenization import SPECIAL_TOKENS, ErnieTokenizer, TokenizedText
+from ..text.tokenization import SPECIAL_TOKENS
+from ..text.tokenizer import TokenizedText, Tokenizer
 from ..text.windows import Document, DocumentBuilder, Window, empty_fault, make_windows, read_texts, window_starts
 from . import Answer, TensorSpec, WindowOutput
 
@@ -118,7 +119,7 @@ class FillMask:
         return (TensorSpec(TOP_SCORES, "FP32", (-1, k)), TensorSpec(TOP_IDS, "INT64", (-1, k)))
 
     def documents(
-        self, items: Sequence[tuple[bytes | str, ...]], tokenizer: ErnieTokenizer, manifest: Manifest
+        self, items: Sequence[tuple[bytes | str, ...]], tokenizer: Tokenizer, manifest: Manifest
     ) -> tuple[list[Document], list[Window]]:
         """One document per item; `extra` holds `masks`: [window, row in it, start, end in characters] of each."""
         texts, errors = read_texts(items, manifest.limits)

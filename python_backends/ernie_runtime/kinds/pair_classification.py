@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ..manifest import Manifest
 from ..names import TEXT, TEXT_PAIR
 from ..text.pairs import check_pair_limits, pair_documents
-from ..text.tokenization import ErnieTokenizer
+from ..text.tokenizer import Tokenizer
 from ..text.windows import Document, Window
 from . import TensorSpec
 from .sequence_classification import SequenceClassification
@@ -25,7 +25,7 @@ class PairClassification(SequenceClassification):
         check_pair_limits(manifest)
 
     def documents(
-        self, items: Sequence[tuple[bytes | str, ...]], tokenizer: ErnieTokenizer, manifest: Manifest
+        self, items: Sequence[tuple[bytes | str, ...]], tokenizer: Tokenizer, manifest: Manifest
     ) -> tuple[list[Document], list[Window]]:
         """Two texts an item: [CLS] TEXT [SEP] TEXT_PAIR [SEP], token types 0 and 1."""
         return pair_documents(items, tokenizer, manifest.limits)

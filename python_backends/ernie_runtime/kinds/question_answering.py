@@ -14,7 +14,7 @@ from ..numeric import check_finite
 from ..results import AnswerSpan, AnswersResult
 from ..text.pairs import SPECIAL, check_pair_limits, pair_documents
 from ..text.script import SCRIPTS, check_script, convert_item
-from ..text.tokenization import ErnieTokenizer
+from ..text.tokenizer import Tokenizer
 from ..text.windows import Document, Window, decode_utf8
 from ..text.words import word_bounds
 from . import Answer, TensorSpec, WindowOutput
@@ -91,7 +91,7 @@ class QuestionAnswering:
         return (TensorSpec(START_LOGITS, "FP32", (-1,)), TensorSpec(END_LOGITS, "FP32", (-1,)))
 
     def documents(
-        self, items: Sequence[tuple[bytes | str, ...]], tokenizer: ErnieTokenizer, manifest: Manifest
+        self, items: Sequence[tuple[bytes | str, ...]], tokenizer: Tokenizer, manifest: Manifest
     ) -> tuple[list[Document], list[Window]]:
         """[CLS] QUESTION [SEP] a piece of CONTEXT [SEP]; a document's text is the context as sent."""
         options = Options.of(manifest)

@@ -13,7 +13,7 @@ from ..names import CANDIDATES, LOGITS, QUERY
 from ..numeric import softmax
 from ..results import RankedCandidate, RankingResult
 from ..text.pairs import check_pair_limits, pair_windows
-from ..text.tokenization import ErnieTokenizer
+from ..text.tokenizer import Tokenizer
 from ..text.windows import MAX_WINDOWS, Document, DocumentBuilder, Window, decode_utf8, empty_fault, read_text
 from . import Answer, TensorSpec, WindowOutput
 
@@ -79,7 +79,7 @@ class Ranking:
         return (TensorSpec(LOGITS, "FP32", (2,)),)
 
     def documents(
-        self, items: Sequence[tuple[bytes | str, ...]], tokenizer: ErnieTokenizer, manifest: Manifest
+        self, items: Sequence[tuple[bytes | str, ...]], tokenizer: Tokenizer, manifest: Manifest
     ) -> tuple[list[Document], list[Window]]:
         """One window per candidate: [CLS] query [SEP] candidate [SEP], token types 0 and 1; the longer text is cut."""
         limits, max_candidates = manifest.limits, manifest.options.get("max_candidates", MAX_CANDIDATES)

@@ -11,7 +11,7 @@ from ..manifest import Manifest
 from ..names import ENCODER_EMBEDDING, SCORE, TEXT, TEXT_PAIR
 from ..results import SimilarityResult
 from ..text.pairs import good_pairs
-from ..text.tokenization import ErnieTokenizer
+from ..text.tokenizer import Tokenizer
 from ..text.windows import Document, DocumentBuilder, Window, make_windows
 from . import Answer, TensorSpec, WindowOutput
 from .embedding import check_options, text_vectors, unit
@@ -46,7 +46,7 @@ class Similarity:
         return (TensorSpec(ENCODER_EMBEDDING, "FP32", (manifest.options["dimension"],)),)
 
     def documents(
-        self, items: Sequence[tuple[bytes | str, ...]], tokenizer: ErnieTokenizer, manifest: Manifest
+        self, items: Sequence[tuple[bytes | str, ...]], tokenizer: Tokenizer, manifest: Manifest
     ) -> tuple[list[Document], list[Window]]:
         """The windows of the first text, then those of the second; neither sees the other."""
         limits = manifest.limits

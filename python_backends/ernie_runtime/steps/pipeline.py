@@ -12,7 +12,7 @@ from ..kinds import Answer, Kind, TensorSpec, WindowOutput, get_kind
 from ..manifest import Manifest
 from ..names import encoder_model, tokenizer_model
 from ..results import Reading
-from ..text.tokenization import ErnieTokenizer
+from ..text.tokenizer import Tokenizer
 from ..text.windows import Document, Window
 from .batching import ON_CPU, Batching, run_rows
 
@@ -52,7 +52,7 @@ class Pipeline:
     def __init__(
         self,
         manifest: Manifest,
-        tokenizer: ErnieTokenizer,
+        tokenizer: Tokenizer,
         engine: Engine,
         batching: Batching = ON_CPU,
     ) -> None:
@@ -68,14 +68,14 @@ class Pipeline:
         variant: its name; None for the recommended one.
         """
         from ..engines import load_engine
-        from ..repository import load_tokenizer, newest_version, task_manifest
+        from ..repository import newest_version, task_manifest, task_tokenizer
 
         version = newest_version(Path(repository, tokenizer_model(task)))
         manifest = task_manifest(Path(repository), task)
         served = manifest.variant(variant or manifest.recommended)
         encoder = newest_version(Path(repository, encoder_model(task, served.name)))
         engine = load_engine(served.engine, encoder / served.file, served.settings)
-        return cls(manifest, load_tokenizer(version, manifest), engine)
+        return cls(manifest, task_tokenizer(version, manifest), engine)
 
     def predict(
         self,

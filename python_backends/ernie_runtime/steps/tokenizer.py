@@ -12,8 +12,8 @@ from ..json_types import JsonObject
 from ..kinds import Kind, get_kind
 from ..manifest import Manifest
 from ..names import INPUT_IDS, ITEM, MANIFEST_FILE, OFFSETS, TOKEN_TYPE_IDS, WINDOW
-from ..repository import load_tokenizer
-from ..text.tokenization import ErnieTokenizer
+from ..repository import task_tokenizer
+from ..text.tokenizer import Tokenizer
 from ..text.windows import MAX_WINDOWS, Document, Window
 from .batching import pad_rows
 from .step import Arrays, dumps, strings
@@ -28,7 +28,7 @@ class TokenizerStep:
     request without an item that can be answered fails with all the reasons; else a bad item travels on as its error.
     """
 
-    def __init__(self, manifest: Manifest, tokenizer: ErnieTokenizer, buckets: Sequence[int] = ()) -> None:
+    def __init__(self, manifest: Manifest, tokenizer: Tokenizer, buckets: Sequence[int] = ()) -> None:
         self.manifest, self.tokenizer, self.buckets = manifest, tokenizer, tuple(buckets)
         self.kind: Kind = get_kind(manifest.kind)
         self.kind.check(manifest)
@@ -39,7 +39,7 @@ class TokenizerStep:
         """From a version directory; parameter `buckets` is a comma-separated list of lengths."""
         buckets = [int(b) for b in parameters.get("buckets", "").split(",") if b]
         manifest = Manifest.load(folder / MANIFEST_FILE)
-        return cls(manifest, load_tokenizer(folder, manifest), buckets)
+        return cls(manifest, task_tokenizer(folder, manifest), buckets)
 
     def run(self, requests: Sequence[Arrays]) -> list[dict[str, np.ndarray] | InvalidItem]:
         """The outputs of each request; one Rust call tokenizes the texts of all of them."""

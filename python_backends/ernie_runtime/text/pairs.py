@@ -1,4 +1,4 @@
-"""Windows of two texts: [CLS] first [SEP] second [SEP], token types 0 and 1."""
+"""Windows of two texts, with the special tokens and token types of the tokenizer: [CLS] first [SEP] second [SEP]."""
 
 from __future__ import annotations
 
@@ -12,37 +12,32 @@ from ..manifest import Limits, Manifest
 from .windows import Document, DocumentBuilder, Window, empty_fault, read_texts, window_starts
 
 if TYPE_CHECKING:
-    from .tokenization import ErnieTokenizer, TokenizedText
+    from .tokenizer import TokenizedText, Tokenizer
 
-SPECIAL = 3  # [CLS] and two [SEP]
+SPECIAL = 3  # [CLS] and two [SEP]; a tokenizer may have more
 
 
-def check_pair_limits(manifest: Manifest) -> None:
+def check_pair_limits(manifest: Manifest, special: int = SPECIAL) -> None:
     """ManifestError where a window has no room for one token of each text: one of them would never be read."""
-    if manifest.limits.max_length < SPECIAL + 2:
+    if manifest.limits.max_length < special + 2:
         raise ManifestError(
             f"task {manifest.task}: max_length {manifest.limits.max_length} has no room for two texts and their "
-            f"{SPECIAL} special tokens; it must be at least {SPECIAL + 2}"
+            f"{special} special tokens; it must be at least {special + 2}"
         )
 
 
-def pair_window(
-    owner: int, first: np.ndarray, second: np.ndarray, offsets: np.ndarray, tokenizer: ErnieTokenizer
-) -> Window:
+def pair_window(owner: int, first: np.ndarray, second: np.ndarray, offsets: np.ndarray, tokenizer: Tokenizer) -> Window:
     """One row. first, second: ids, int64; offsets: int32 [len(second), 2], those of the second text.
 
     Tokens of the first text have offsets (0, 0), like special tokens: answers are cut from the second text.
     """
-    second_start = len(first) + 2
-    input_ids = np.empty(len(first) + len(second) + SPECIAL, np.int64)
-    input_ids[0], input_ids[1 : second_start - 1], input_ids[second_start - 1] = (
-        tokenizer.cls_id,
-        first,
-        tokenizer.sep_id,
-    )
+    first_end, second_start = len(first) + 1, len(first) + 1 + len(tokenizer.pair.between)
+    input_ids = np.empty(second_start + len(second) + 1, np.int64)
+    input_ids[0], input_ids[1:first_end] = tokenizer.cls_id, first
+    input_ids[first_end:second_start] = tokenizer.pair.between
     input_ids[second_start:-1], input_ids[-1] = second, tokenizer.sep_id
     token_type_ids = np.zeros_like(input_ids)
-    token_type_ids[second_start:] = 1
+    token_type_ids[second_start:] = tokenizer.pair.second_type
     all_offsets = np.zeros((len(input_ids), 2), np.int32)
     all_offsets[second_start:-1] = offsets
     return Window(owner=owner, input_ids=input_ids, token_type_ids=token_type_ids, offsets=all_offsets)
@@ -64,7 +59,7 @@ def pair_windows(
     owner: int,
     first: TokenizedText,
     second: TokenizedText,
-    tokenizer: ErnieTokenizer,
+    tokenizer: Tokenizer,
     limits: Limits,
     first_tokens: int | None = None,
 ) -> tuple[list[Window], bool]:
@@ -74,7 +69,7 @@ def pair_windows(
     overlapping windows, and the first is repeated in each, in at most half of the window. Either way the first text is
     cut to `first_tokens` beforehand, where that is given.
     """
-    room, head = limits.max_length - SPECIAL, first.ids[:first_tokens]
+    room, head = limits.max_length - tokenizer.pair.special, first.ids[:first_tokens]
     if limits.overflow == "truncate":
         first_kept, second_kept = longest_first(len(head), len(second.ids), room)
         window = pair_window(
@@ -92,7 +87,7 @@ def pair_windows(
 
 def pair_documents(
     items: Sequence[tuple[bytes | str, ...]],
-    tokenizer: ErnieTokenizer,
+    tokenizer: Tokenizer,
     limits: Limits,
     names: tuple[str, str] = ("the text", "the second text"),
     first_tokens: int | None = None,

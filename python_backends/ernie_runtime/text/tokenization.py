@@ -25,22 +25,23 @@ import hashlib
 import unicodedata
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache, cached_property
 from itertools import accumulate, chain, pairwise
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from tokenizers import Encoding, Regex, Tokenizer, normalizers, pre_tokenizers
+from tokenizers import Regex, normalizers, pre_tokenizers
+from tokenizers import Tokenizer as RustTokenizer
 from tokenizers.models import WordPiece
 
 from ..errors import VocabularyError
 from .character_table import CharacterTable
+from .rust import encode, is_mark
+from .tokenizer import SpecialTokens, TokenizedText, Tokenizer
 
-POOL = 16  # texts from which Rust's thread pool pays: 8 titles took twice as long through it
 MAX_WORD_CHARS = 100  # a longer word becomes one [UNK]
-SPECIAL_TOKENS = ("[PAD]", "[CLS]", "[SEP]", "[UNK]", "[MASK]")
+SPECIAL_TOKENS = SpecialTokens().names
 _IDEOGRAPHS = (
     (0x3400, 0x4DBF),
     (0x4E00, 0x9FFF),
@@ -52,23 +53,10 @@ _IDEOGRAPHS = (
 _LIKE_SYMBOLS = frozenset("\u00b2\u00b5\u00ba\u00d8\u014b\u01b1\u3007")
 
 
-@dataclass(frozen=True)
-class TokenizedText:
-    """The tokens of one text, without special tokens.
+class ErnieTokenizer(Tokenizer):
+    """ERNIE's tokenizer."""
 
-    Offsets index the text as sent (Python slicing). 0 <= start < end <= len(text), and neither starts nor ends ever
-    decrease; tokens overlap only where one character gives several. A combining mark belongs to the character that it
-    follows, though it gives no token.
-    """
-
-    ids: npt.NDArray[np.int64]  # [n]
-    offsets: npt.NDArray[np.int32]  # [n, 2]
-
-
-class ErnieTokenizer:
-    """ERNIE's tokenizer; several threads may call it."""
-
-    def __init__(self, tokenizer: Tokenizer) -> None:
+    def __init__(self, tokenizer: RustTokenizer) -> None:
         """Use `from_vocab` or `from_file`. VocabularyError where `tokenizer` is not one that they made."""
         if tokenizer.get_added_tokens_decoder():
             raise VocabularyError("it has registered special tokens: make it with ErnieTokenizer.save")
@@ -76,16 +64,11 @@ class ErnieTokenizer:
         names = sorted(entries, key=entries.__getitem__)
         if [entries[name] for name in names] != list(range(len(names))):
             raise VocabularyError("its ids are not 0 to n - 1: make it with ErnieTokenizer.save")
+        tokens = [name.rstrip("\n") for name in names]
+        _check_special_tokens({token: index for index, token in enumerate(tokens)})
+        fingerprint = hashlib.sha256("".join(f"{token}\n" for token in tokens).encode()).hexdigest()
+        super().__init__(tokens=tokens, special=SpecialTokens(), fingerprint=fingerprint)
         self._tokenizer = tokenizer
-        self._tokens: list[str] = [name.rstrip("\n") for name in names]
-        self._ids = {token: index for index, token in enumerate(self._tokens)}
-        _check_special_tokens(self._ids)
-        special_ids = [self._ids[token] for token in SPECIAL_TOKENS]
-        self.pad_id, self.cls_id, self.sep_id, self.unk_id, self.mask_id = special_ids
-        self.vocab_size = len(self._tokens)
-        """Rows an embedding table needs: the highest id + 1."""
-        self.fingerprint = hashlib.sha256("".join(f"{t}\n" for t in self._tokens).encode()).hexdigest()
-        """SHA-256 of the vocabulary: one token per line, ordered by id."""
 
     @classmethod
     def from_vocab(cls, path: str | Path) -> ErnieTokenizer:
@@ -109,7 +92,7 @@ class ErnieTokenizer:
     def from_file(cls, path: str | Path) -> ErnieTokenizer:
         """Load a file that `save` wrote. Raises VocabularyError."""
         try:
-            tokenizer = Tokenizer.from_file(str(path))
+            tokenizer = RustTokenizer.from_file(str(path))
         except Exception as error:  # tokenizers raises bare Exception
             raise VocabularyError(f"{path}: not a tokenizer.json: {error}") from None
         try:
@@ -120,16 +103,6 @@ class ErnieTokenizer:
     def save(self, path: str | Path) -> None:
         """Write tokenizer.json, which Hugging Face `tokenizers` can load; the bytes are always the same."""
         Path(path).write_bytes(self._tokenizer.to_str().encode() + b"\n")
-
-    def token(self, id: int) -> str:
-        """The token of an id; IndexError where there is none."""
-        if id < 0:
-            raise IndexError(f"token id {id} is negative")
-        return self._tokens[id]
-
-    def id(self, token: str) -> int | None:
-        """The id of a token, None where the vocabulary has none."""
-        return self._ids.get(token)
 
     def __call__(self, texts: Sequence[str]) -> list[TokenizedText]:
         """Tokenize texts: those of plain characters by a table, the others in one Rust call.
@@ -152,12 +125,7 @@ class ErnieTokenizer:
         return CharacterTable(self._tokenizer, self._ids, self.unk_id)
 
     def _by_rust(self, texts: list[str]) -> list[TokenizedText]:
-        try:
-            encodings = self._encode(texts)
-        except (TypeError, UnicodeEncodeError):
-            # U+FFFD is deleted too, and keeps the offsets of all other characters.
-            replaced = [text.encode("utf-16", "surrogatepass").decode("utf-16", "replace") for text in texts]
-            encodings = self._encode(replaced)
+        encodings = encode(self._tokenizer, texts)
         ids = [encoding.ids for encoding in encodings]
         bounds = list(accumulate(map(len, ids), initial=0))
         all_ids = np.fromiter(chain.from_iterable(ids), np.int64, bounds[-1])
@@ -165,12 +133,6 @@ class ErnieTokenizer:
         offsets = np.fromiter(chain.from_iterable(pairs), np.int32, 2 * bounds[-1]).reshape(-1, 2)
         _include_marks(texts, bounds, offsets)
         return [TokenizedText(all_ids[start:end], offsets[start:end]) for start, end in pairwise(bounds)]
-
-    def _encode(self, texts: list[str]) -> list[Encoding]:
-        if len(texts) < POOL:
-            return [self._tokenizer.encode(text, add_special_tokens=False) for text in texts]
-        encodings: list[Encoding] = self._tokenizer.encode_batch(texts, add_special_tokens=False)
-        return encodings
 
 
 def _include_marks(texts: Sequence[str], bounds: list[int], offsets: npt.NDArray[np.int32]) -> None:
@@ -188,14 +150,9 @@ def _include_marks(texts: Sequence[str], bounds: list[int], offsets: npt.NDArray
     for token in (ends < limits).nonzero()[0].tolist():
         text, limit = texts[bisect_right(bounds, token) - 1], limits[token]
         end = int(ends[token])
-        while end < limit and _is_mark(text[end]):
+        while end < limit and is_mark(text[end]):
             end += 1
         ends[token] = end
-
-
-def _is_mark(char: str) -> bool:
-    # NFD may swap a spacing mark that has a combining class with a deleted one; offsets do not follow.
-    return unicodedata.category(char) == "Mn" or unicodedata.combining(char) > 0
 
 
 def _check_special_tokens(ids: dict[str, int]) -> None:
@@ -206,7 +163,7 @@ def _check_special_tokens(ids: dict[str, int]) -> None:
         raise VocabularyError(f"[PAD] has id {ids['[PAD]']}, it must have 0: ERNIE takes id 0 for padding")
 
 
-def _build(tokens: list[str], last: dict[str, int]) -> Tokenizer:
+def _build(tokens: list[str], last: dict[str, int]) -> RustTokenizer:
     # A line that does not count keeps its id under a name with line breaks, which no word contains.
     vocab: dict[str, int] = {}
     for index, token in enumerate(tokens):
@@ -215,7 +172,7 @@ def _build(tokens: list[str], last: dict[str, int]) -> Tokenizer:
             name += "\n"
         vocab[name] = index
     deleted, marks, isolated, isolated_or_space, unknown_to_rust = _character_classes()
-    tokenizer = Tokenizer(WordPiece(vocab, unk_token="[UNK]", max_input_chars_per_word=MAX_WORD_CHARS))
+    tokenizer = RustTokenizer(WordPiece(vocab, unk_token="[UNK]", max_input_chars_per_word=MAX_WORD_CHARS))
     # Deletion comes first: Rust lowers and decomposes some characters that this Python does not know yet.
     tokenizer.normalizer = normalizers.Sequence(
         [

@@ -13,7 +13,7 @@ from ..json_types import Json
 from ..manifest import Limits
 
 if TYPE_CHECKING:
-    from .tokenization import ErnieTokenizer, TokenizedText
+    from .tokenizer import TokenizedText, Tokenizer
 
 
 MAX_WINDOWS = 1024  # in one request; also the encoder's max_batch_size
@@ -69,7 +69,7 @@ def window_starts(tokens: int, room: int, doc_stride: int, overflow: str) -> lis
     return [*starts, tokens - room]
 
 
-def make_windows(owner: int, text: TokenizedText, tokenizer: ErnieTokenizer, limits: Limits) -> list[Window]:
+def make_windows(owner: int, text: TokenizedText, tokenizer: Tokenizer, limits: Limits) -> list[Window]:
     """The windows of one single-text document, in order."""
     room = limits.max_length - 2
     windows = []
@@ -85,7 +85,7 @@ def make_windows(owner: int, text: TokenizedText, tokenizer: ErnieTokenizer, lim
     return windows
 
 
-def empty_window(owner: int, tokenizer: ErnieTokenizer) -> Window:
+def empty_window(owner: int, tokenizer: Tokenizer) -> Window:
     """The placeholder row of an item that cannot be answered: [CLS] [SEP]."""
     ids = np.array([tokenizer.cls_id, tokenizer.sep_id], np.int64)
     return Window(owner=owner, input_ids=ids, token_type_ids=np.zeros_like(ids), offsets=np.zeros((2, 2), np.int32))
@@ -129,7 +129,7 @@ def empty_fault(text: str, name: str = "the text") -> str:
 class DocumentBuilder:
     """Collects the documents and windows of the items of one or more requests, in order."""
 
-    def __init__(self, tokenizer: ErnieTokenizer) -> None:
+    def __init__(self, tokenizer: Tokenizer) -> None:
         self.tokenizer = tokenizer
         self.documents: list[Document] = []
         self.windows: list[Window] = []
@@ -158,7 +158,7 @@ class DocumentBuilder:
 
 
 def single_text_documents(
-    items: Sequence[tuple[bytes | str, ...]], tokenizer: ErnieTokenizer, limits: Limits
+    items: Sequence[tuple[bytes | str, ...]], tokenizer: Tokenizer, limits: Limits
 ) -> tuple[list[Document], list[Window]]:
     """Tokenize the items of one or more requests in one Rust call, and cut them into windows.
 

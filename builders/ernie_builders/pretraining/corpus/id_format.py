@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ernie_runtime.text.tokenization import ErnieTokenizer
+from ernie_runtime.text.tokenizer import Tokenizer
 
 from ...errors import DataError
 from .packing import unit_bound
@@ -50,7 +50,7 @@ class PairCorpus:
         return Sequences(spans=spans, bounds=bounds, tasks=tasks, labels=self.pairs.labels)
 
 
-def read_ids(files: list[Path], tokenizer: ErnieTokenizer, task: int) -> PairCorpus:
+def read_ids(files: list[Path], tokenizer: Tokenizer, task: int) -> PairCorpus:
     """Read files in this format; DataError names the file and the line."""
     ids: list[np.ndarray] = []
     starts: list[np.ndarray] = []
@@ -77,7 +77,7 @@ def read_ids(files: list[Path], tokenizer: ErnieTokenizer, task: int) -> PairCor
     return PairCorpus(stream, pairs.done(), task)
 
 
-def _parse(line: str, tokenizer: ErnieTokenizer) -> tuple[np.ndarray, np.ndarray, list[Span], int]:
+def _parse(line: str, tokenizer: Tokenizer) -> tuple[np.ndarray, np.ndarray, list[Span], int]:
     """Ids without special tokens, whether each begins a word, the parts as spans of them, the label; ValueError."""
     fields = line.rstrip("\n").rstrip(";").split(";")
     if len(fields) != len(FIELDS):

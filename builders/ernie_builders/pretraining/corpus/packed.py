@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ernie_runtime.text.tokenization import ErnieTokenizer
+from ernie_runtime.text.tokenizer import Tokenizer
 
 from ...errors import DataError
 from .plain import open_bytes
@@ -28,7 +28,7 @@ def packed_file(folder: Path) -> Path:
     raise DataError(f"--data {folder}: has no {' or '.join(NAMES)} (--format packed)")
 
 
-def read_packed(path: Path, tokenizer: ErnieTokenizer) -> Stream:
+def read_packed(path: Path, tokenizer: Tokenizer) -> Stream:
     """Read a packed file; DataError if its ids are not in the vocabulary."""
     raw = open_bytes(path)
     if not raw or len(raw) % 2:

@@ -7,7 +7,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from ernie_runtime.text.tokenization import ErnieTokenizer
+from ernie_runtime.text.tokenizer import Tokenizer
+from ernie_runtime.text.tokenizer_file import load_tokenizer
 
 from ...checkpoints.random_encoder import PREFIX
 from ...config.tasks import ASSETS
@@ -34,7 +35,7 @@ FORMAT = 1  # raise it when the same text is to be cut in another way
 class Prepared:
     """The text as a corpus to train on and one to evaluate on."""
 
-    tokenizer: ErnieTokenizer
+    tokenizer: Tokenizer
     vocabulary: Path
     corpus: Corpus
     held_out: Corpus
@@ -55,7 +56,7 @@ def find_vocabulary(source: Source, init: str, output: Path) -> Path:
         chosen = vocabulary_of_base_model(init)
     else:
         chosen = ASSETS / "encoder" / "vocab.txt"
-    tokenizer = ErnieTokenizer.from_vocab(chosen)
+    tokenizer = load_tokenizer(chosen)
     if not source.vocabulary_size:
         return chosen
     if source.format != "text":
@@ -71,7 +72,7 @@ def find_vocabulary(source: Source, init: str, output: Path) -> Path:
 
 def prepare(source: Source, config: PretrainConfig, vocabulary: Path, output: Path) -> Prepared:
     """Read and cut the text, or load it from `output` if the same files were cut before."""
-    tokenizer = ErnieTokenizer.from_vocab(vocabulary)
+    tokenizer = load_tokenizer(vocabulary)
     if source.format == "ids":
         return _prepare_ids(source, config, tokenizer, vocabulary)
     files = [packed_file(source.data[0])] if source.format == "packed" else text_files(source.data)
@@ -95,7 +96,7 @@ def prepare(source: Source, config: PretrainConfig, vocabulary: Path, output: Pa
     )
 
 
-def _cached_stream(folder: Path, files: list[Path], source: Source, tokenizer: ErnieTokenizer) -> Stream:
+def _cached_stream(folder: Path, files: list[Path], source: Source, tokenizer: Tokenizer) -> Stream:
     """The stream in `folder`, which is read from `files` first if it is not there."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with locked(folder.parent):  # another process may be reading the same text
@@ -109,7 +110,7 @@ def _cached_stream(folder: Path, files: list[Path], source: Source, tokenizer: E
     return streams.load(folder)
 
 
-def _prepare_ids(source: Source, config: PretrainConfig, tokenizer: ErnieTokenizer, vocabulary: Path) -> Prepared:
+def _prepare_ids(source: Source, config: PretrainConfig, tokenizer: Tokenizer, vocabulary: Path) -> Prepared:
     others = [name for name in config.sentence_tasks if name != "nsp"]
     if others:
         raise ConfigError(f"--sentence-tasks {others[0]}: --format ids has ready-made pairs, whose labels are nsp's")

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ernie_runtime.text.tokenization import ErnieTokenizer
+from ernie_runtime.text.tokenizer import Tokenizer
 
 from ...errors import DataError
 
@@ -73,7 +73,7 @@ def _cut(bounds: np.ndarray, end: int, wanted: int, limit: int) -> int:
     return end - int(nearly.max()) if len(nearly) else 0
 
 
-def sentence_ends(ids: np.ndarray, tokenizer: ErnieTokenizer) -> np.ndarray:
+def sentence_ends(ids: np.ndarray, tokenizer: Tokenizer) -> np.ndarray:
     """Positions after sentence-ending punctuation, int64; several marks in a row end one sentence."""
     end_ids = [id for char in ENDS if (id := tokenizer.id(char)) is not None]
     is_end = np.isin(ids, end_ids)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ernie_runtime.text.tokenization import ErnieTokenizer
+from ernie_runtime.text.tokenizer import Tokenizer
 
 from ...console import bar
 from ...errors import DataError
@@ -53,7 +53,7 @@ def paragraphs(files: Iterable[Path]) -> Iterator[str]:
         raise DataError("--data: the corpus is empty; expected UTF-8 text, a paragraph a line")
 
 
-def read_text(files: Sequence[Path], tokenizer: ErnieTokenizer, segment: Segment) -> Stream:
+def read_text(files: Sequence[Path], tokenizer: Tokenizer, segment: Segment) -> Stream:
     """Read text files. A sentence ends after 。！？； and with its paragraph."""
     dtype = np.uint16 if tokenizer.vocab_size <= 2**16 else np.int32
     ids: list[np.ndarray] = []

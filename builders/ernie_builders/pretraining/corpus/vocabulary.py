@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ernie_runtime.text.tokenization import ErnieTokenizer
+from ernie_runtime.text.tokenizer import Tokenizer
+from ernie_runtime.text.tokenizer_file import load_tokenizer
 
 from ...checkpoints.checkpoint import Checkpoint
 from ...compression.vocabulary import kept_entries
@@ -20,7 +21,7 @@ TABLE = "ernie.embeddings.word_embeddings.weight"
 BIAS = "cls.predictions.decoder_bias"
 
 
-def most_frequent(texts: Iterable[str], tokenizer: ErnieTokenizer, size: int, target: Path) -> Path:
+def most_frequent(texts: Iterable[str], tokenizer: Tokenizer, size: int, target: Path) -> Path:
     """Write the `size` most frequent entries of the texts, in the large vocabulary's order, with the special ones.
 
     Entries that never occur fill it up. ConfigError if the vocabulary is not larger than `size`.
@@ -49,7 +50,7 @@ def with_vocabulary(start: Checkpoint, vocabulary: Path) -> Checkpoint:
     """The checkpoint with the rows of that vocabulary's entries, matched by text; CheckpointError if any is missing."""
     if start.vocabulary.read_bytes() == vocabulary.read_bytes():
         return start
-    old, new = (ErnieTokenizer.from_vocab(path) for path in (start.vocabulary, vocabulary))
+    old, new = (load_tokenizer(path) for path in (start.vocabulary, vocabulary))
     tokens = [new.token(id) for id in range(new.vocab_size)]
     rows = [old.id(token) for token in tokens]
     missing = [token for token, row in zip(tokens, rows, strict=True) if row is None]

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from ernie_runtime.install import install_hint
-from ernie_runtime.text.tokenization import ErnieTokenizer
+from ernie_runtime.text.tokenizer import Tokenizer
 
 from ...errors import ConfigError
 from .plain import read_lines
@@ -87,9 +87,7 @@ class Phrases:
             position += words_in_unit
 
 
-def unit_starts(
-    text: str, ids: np.ndarray, offsets: np.ndarray, tokenizer: ErnieTokenizer, segment: Segment
-) -> np.ndarray:
+def unit_starts(text: str, ids: np.ndarray, offsets: np.ndarray, tokenizer: Tokenizer, segment: Segment) -> np.ndarray:
     """Whether each token begins a unit, bool [n]; ids [n], offsets [n, 2] in characters of the text.
 
     A word piece (##) always continues the unit of the piece before it, whatever the segmenter says.

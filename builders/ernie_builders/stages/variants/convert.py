@@ -14,7 +14,8 @@ from ernie_runtime.engines import ENGINES, OUTPUTS, Engine, load_engine
 from ernie_runtime.json_types import JsonObject
 from ernie_runtime.kinds import get_kind
 from ernie_runtime.manifest import Manifest
-from ernie_runtime.text.tokenization import ErnieTokenizer
+from ernie_runtime.text.tokenizer import Tokenizer
+from ernie_runtime.text.tokenizer_file import load_tokenizer
 from ernie_runtime.text.windows import Window
 
 from ...compression import onnx_int8, openvino_ir, vocabulary
@@ -63,7 +64,7 @@ def inputs(context: Context, finished: Finished) -> JsonObject:
 def run(context: Context, finished: Finished, folder: Path) -> Exported:
     """Write the variant's files and its tokenizer.json."""
     exported, recipe = finished.exported, context.recipe
-    tokenizer = ErnieTokenizer.from_file(exported.folder / "tokenizer.json")
+    tokenizer = load_tokenizer(exported.folder / "tokenizer.json")
     tokenizer.save(folder / "tokenizer.json")
     made: JsonObject = {"precision": recipe.precision}
     source = exported.folder / MODEL
@@ -122,7 +123,7 @@ STAGE = Stage(name="convert", result_type=Exported, inputs=inputs, run=run, line
 
 
 def _with_vocabulary(
-    context: Context, finished: Finished, tokenizer: ErnieTokenizer, folder: Path
+    context: Context, finished: Finished, tokenizer: Tokenizer, folder: Path
 ) -> tuple[Path, JsonObject]:
     """The exported graph with the recipe's number of words, and what to say of it in the manifest.
 
@@ -154,7 +155,7 @@ def _with_vocabulary(
     }
 
 
-def cut(manifest: Manifest, tokenizer: ErnieTokenizer, examples: Sequence[Example]) -> list[Window]:
+def cut(manifest: Manifest, tokenizer: Tokenizer, examples: Sequence[Example]) -> list[Window]:
     """The windows of all examples."""
     kind, windows = get_kind(manifest.kind), []
     for start in range(0, len(examples), 1000):

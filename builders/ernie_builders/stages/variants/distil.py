@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ernie_runtime.json_types import JsonObject
-from ernie_runtime.text.tokenization import ErnieTokenizer
+from ernie_runtime.text.tokenizer_file import load_tokenizer
 
 from ...checkpoints.checkpoint import Checkpoint
 from ...config.tasks import TrainConfig
@@ -43,7 +43,7 @@ def distil(
     from ...training.trainer import Job
 
     task, settings = context.task, context.task.compress
-    tokenizer = ErnieTokenizer.from_vocab(teacher.vocabulary)
+    tokenizer = load_tokenizer(teacher.vocabulary)
     job = Job(
         manifest=manifest_of(context, finished.fine_tuned, tokenizer),
         config=TrainConfig(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ernie_runtime.json_types import JsonObject
 from ernie_runtime.kinds import get_kind
-from ernie_runtime.text.tokenization import ErnieTokenizer
+from ernie_runtime.text.tokenizer_file import load_tokenizer
 
 from ...compression.measure import ROUNDS, TEXTS, Built, machine, measure, texts_measured
 from .. import code
@@ -30,7 +30,7 @@ def inputs(context: Context, finished: Finished) -> JsonObject:
 def run(context: Context, finished: Finished, folder: Path) -> Measured:
     """Leave nothing but the figures."""
     exported = {name: finished.variant(name).exported for name in context.task.variants}
-    tokenizer = ErnieTokenizer.from_file(finished.exported.folder / "tokenizer.json")
+    tokenizer = load_tokenizer(finished.exported.folder / "tokenizer.json")
     manifest = manifest_of(context, finished.fine_tuned, tokenizer)
     items = [e.texts for e in read_split(finished.data, "dev")[:TEXTS]] or list(manifest.examples)
     _, windows = get_kind(manifest.kind).documents(items, tokenizer, manifest)

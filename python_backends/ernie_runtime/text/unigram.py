@@ -1,0 +1,187 @@
+"""SentencePiece's unigram tokenizer (XLM-R, ERNIE-M, ERNIE-Tiny), with character offsets into the text as sent.
+
+Hugging Face `tokenizers` finds the pieces. The ids are its own, or those of SentencePiece where the checkpoint came
+without a tokenizer.json (`sentencepiece_text`). What its offsets lack is mended here: the blank before a word is no
+part of it, and a combining mark belongs to the character that it follows.
+
+tokenizer.json holds what `tokenizers` reads, and inside `model` the field `ernie_triton` (`UnigramSettings`), which it
+skips. Special tokens are no added tokens there, and their names in the vocabulary end in a blank, which no word of a
+text contains: typed in a text they are ordinary characters.
+
+In `characters` mode ideographs, kana, punctuation and symbols are tokens of their own, and there are no tokens of
+blanks alone, so that no token covers characters of two words or labels.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tokenizers import Encoding
+from tokenizers import Tokenizer as RustTokenizer
+
+from ..errors import VocabularyError
+from .rust import encode, is_mark
+from .template import pair_layout
+from .tokenizer import SpecialTokens, TokenizedText, Tokenizer
+
+SETTINGS = "ernie_triton"  # the field of `model` in tokenizer.json
+BLANK = "▁"
+ISOLATED = r"(?!▁)[\p{Han}\p{Hiragana}\p{Katakana}\x{30FC}\p{Bopomofo}\p{P}\p{S}]"
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnigramSettings:
+    """What `tokenizers` has no place for."""
+
+    special: SpecialTokens
+    entries: int  # pieces that are tokens: the first ones; pieces after them only split texts, and are unknown
+    characters: bool = False
+
+
+class UnigramTokenizer(Tokenizer):
+    """A tokenizer whose model is Unigram."""
+
+    def __init__(self, source: str) -> None:
+        """source: the text of a tokenizer.json that `save` wrote, or that the builder made; VocabularyError."""
+        document = json.loads(source)
+        raw = document["model"].get(SETTINGS)
+        if raw is None:
+            raise VocabularyError(
+                f"its model has no {SETTINGS}: it is a checkpoint's own file, publish the checkpoint to convert it"
+            )
+        self.settings = UnigramSettings(**{**raw, "special": SpecialTokens(**raw["special"])})
+        pieces = document["model"]["vocab"][: self.settings.entries]
+        tokens = [piece.removesuffix(" ") for piece, _ in pieces]
+        missing = [name for name in self.settings.special.names if name not in tokens]
+        if missing:
+            raise VocabularyError(f"the vocabulary lacks {', '.join(missing)}")
+        fingerprint = hashlib.sha256(source.encode()).hexdigest()
+        super().__init__(tokens=tokens, special=self.settings.special, fingerprint=fingerprint)
+        if self.pad_id != 0:
+            raise VocabularyError(
+                f"{self.special.pad} has id {self.pad_id}, it must have 0: ERNIE takes id 0 for padding"
+            )
+        self.pair = pair_layout(document["post_processor"], self.cls_id, self.sep_id)
+        self.source = source
+        self._rust = _rust_tokenizer(source)
+        self._blank_id = self.id(BLANK)
+
+    @classmethod
+    def from_file(cls, path: str | Path) -> UnigramTokenizer:
+        """Load a file that `save` wrote. Raises VocabularyError."""
+        try:
+            return cls(Path(path).read_text(encoding="utf-8").removesuffix("\n"))
+        except VocabularyError as error:
+            raise VocabularyError(f"{path}: {error}") from None
+        except (KeyError, TypeError, ValueError) as error:
+            raise VocabularyError(f"{path}: not a tokenizer.json: {error!r}") from None
+
+    def __reduce__(self) -> tuple[type[UnigramTokenizer], tuple[str]]:
+        return UnigramTokenizer, (self.source,)
+
+    def save(self, path: str | Path) -> None:
+        """Write tokenizer.json, which Hugging Face `tokenizers` can load; always the same bytes."""
+        Path(path).write_text(self.source + "\n", encoding="utf-8")
+
+    def for_characters(self) -> UnigramTokenizer:
+        """The same vocabulary in `characters` mode."""
+        if self.settings.characters:
+            return self
+        document = json.loads(self.source)
+        split = {"type": "Split", "pattern": {"Regex": ISOLATED}, "behavior": "Isolated", "invert": False}
+        before = document["pre_tokenizer"]
+        document["pre_tokenizer"] = {"type": "Sequence", "pretokenizers": [before, split] if before else [split]}
+        document["model"][SETTINGS]["characters"] = True
+        return UnigramTokenizer(dumps(document))
+
+    def __call__(self, texts: Sequence[str]) -> list[TokenizedText]:
+        """The tokens of each text; a text of blanks has none."""
+        texts = list(texts)
+        return [
+            self._tokenized(text, encoding) for text, encoding in zip(texts, encode(self._rust, texts), strict=True)
+        ]
+
+    def _tokenized(self, text: str, encoding: Encoding) -> TokenizedText:
+        blanks, characters = self._blanks, self.settings.characters
+        ids: list[int] = []
+        bounds: list[int] = []  # start and end of each token in turn
+        only_blanks, has_gaps, last_start, last_end = True, False, 0, 0
+        for id, (start, end) in zip(encoding.ids, encoding.offsets, strict=True):
+            first, last = start, end
+            while first < last and text[first] in blanks:
+                first += 1
+            while first < last and text[last - 1] in blanks:
+                last -= 1
+            if first == last or id == self._blank_id:  # no character: the blank itself, or what follows it
+                if characters:
+                    continue
+                first, last = start, max(end, start + 1)
+            else:
+                only_blanks = False
+            first, last = max(first, last_start), max(last, last_end)
+            has_gaps = has_gaps or first > last_end
+            ids.append(id)
+            bounds += (first, last)
+            last_start, last_end = first, last
+        if only_blanks:
+            ids, bounds = [], []
+        elif has_gaps or last_end < len(text):
+            _include_marks(text, bounds)
+        array = np.array(ids, np.int64)
+        if self._has_more_pieces:
+            array[array >= self.vocab_size] = self.unk_id
+        return TokenizedText(array, np.array(bounds, np.int32).reshape(-1, 2))
+
+    @cached_property
+    def _has_more_pieces(self) -> bool:
+        return bool(self._rust.get_vocab_size() > self.vocab_size)
+
+    @cached_property
+    def _blanks(self) -> frozenset[str]:
+        """Characters that normalization makes blanks, or deletes."""
+        normalizer = self._rust.normalizer
+        characters = map(chr, chain(range(0xD800), range(0xE000, 0x10000), range(0xE0000, 0xE0080)))
+        separators = [c for c in characters if unicodedata.category(c) in ("Zs", "Zl", "Zp", "Cc", "Cf")]
+        silent = {
+            c for c in separators if not (normalizer.normalize_str(c) if normalizer is not None else c).strip(" ")
+        }
+        return frozenset(silent | {BLANK})
+
+
+def dumps(document: dict[str, Any]) -> str:
+    """The text of a tokenizer.json, always the same for the same content."""
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+
+
+def settings_json(settings: UnigramSettings) -> dict[str, Any]:
+    """For `model.ernie_triton`."""
+    return asdict(settings)
+
+
+def _rust_tokenizer(source: str) -> RustTokenizer:
+    try:
+        rust = RustTokenizer.from_str(source)
+    except Exception as error:  # tokenizers raises bare Exception
+        raise VocabularyError(f"not a tokenizer.json: {error}") from None
+    rust.no_padding()
+    rust.no_truncation()
+    return rust
+
+
+def _include_marks(text: str, bounds: list[int]) -> None:
+    """Move the end of each token over the combining marks right after it, in place."""
+    limits = [*bounds[2::2], len(text)]
+    for token, limit in enumerate(limits):
+        end = bounds[2 * token + 1]
+        while end < limit and is_mark(text[end]):
+            end += 1
+        bounds[2 * token + 1] = end
