@@ -1,0 +1,117 @@
+"""A checkpoint's tokenizer.json in the project's form: padding is id 0, special tokens are no added tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ernie_runtime.errors import VocabularyError
+from ernie_runtime.text.template import template
+from ernie_runtime.text.tokenizer import SpecialTokens
+from ernie_runtime.text.unigram import BLANK, SETTINGS, UnigramSettings, UnigramTokenizer, dumps, settings_json
+
+ROLES = ("pad", "cls", "sep", "unk", "mask")
+USUAL = {"pad": ("<pad>", "[PAD]"), "mask": ("<mask>", "[MASK]")}
+
+
+def unigram_tokenizer(document: dict[str, Any], stated: Mapping[str, str]) -> tuple[UnigramTokenizer, int]:
+    """The tokenizer of a Unigram tokenizer.json, and the id that its pad token has there.
+
+    document: its JSON data, changed in place; stated: names of special tokens by role, as tokenizer_config.json gives
+    them. VocabularyError for what the file asks for and nothing here does.
+    """
+    model = document["model"]
+    if model.get("byte_fallback"):
+        raise VocabularyError("model.byte_fallback is not supported")
+    if not _has_metaspace(document["pre_tokenizer"]):
+        raise VocabularyError(f"its pre_tokenizer has no Metaspace of {BLANK!r}: not a SentencePiece tokenizer")
+    special = _special_tokens(document, stated)
+    plain = [token["content"] for token in document["added_tokens"] if not token["special"]]
+    if plain:
+        raise VocabularyError(f"added token {plain[0]!r} is matched in a text before the model: not supported")
+    vocab = model["vocab"]
+    ids = {piece: index for index, (piece, _) in enumerate(vocab)}
+    for token in document["added_tokens"]:
+        name, index = token["content"], token["id"]
+        if index == len(vocab) and name not in ids:
+            vocab.append([name, 0.0])
+            ids[name] = index
+        if ids.get(name) != index:
+            raise VocabularyError(f"added token {name!r} has id {index}, which is not its place in the vocabulary")
+    silent = {*special.names, *(token["content"] for token in document["added_tokens"])}
+    for entry in vocab:
+        if entry[0] in silent:
+            entry[0] += " "  # no word of a text contains a blank
+    document |= {"added_tokens": [], "truncation": None, "padding": None}
+    document["post_processor"] = _template(document["post_processor"], special, ids)
+    model[SETTINGS] = settings_json(UnigramSettings(special=special, entries=len(vocab)))
+    pad_id = ids[special.pad]
+    order = list(range(len(vocab)))
+    order[0], order[pad_id] = pad_id, 0
+    return UnigramTokenizer(dumps(renumber(document, order))), pad_id
+
+
+def renumber(document: dict[str, Any], old_ids: Sequence[int]) -> dict[str, Any]:
+    """The tokenizer.json whose id i is the old id old_ids[i], in the project's form; VocabularyError if it lacks one.
+
+    Pieces after the entries stay; document: changed in place.
+    """
+    model, new_ids = document["model"], {old: new for new, old in enumerate(old_ids)}
+    entries = model[SETTINGS]["entries"]
+    names = {model["vocab"][id][0].removesuffix(" ") for id in old_ids}
+    missing = [name for name in model[SETTINGS]["special"].values() if name not in names]
+    if missing:
+        raise VocabularyError(f"the vocabulary would lose {', '.join(missing)}")
+    for token in document["post_processor"]["special_tokens"].values():
+        token["ids"] = [new_ids[id] for id in token["ids"]]
+    model["unk_id"] = new_ids[model["unk_id"]]
+    model["vocab"] = [*(model["vocab"][id] for id in old_ids), *model["vocab"][entries:]]
+    model[SETTINGS]["entries"] = len(old_ids)
+    return document
+
+
+def _has_metaspace(pre_tokenizer: Any) -> bool:
+    if not isinstance(pre_tokenizer, dict):
+        return False
+    if pre_tokenizer.get("type") == "Sequence":
+        return any(_has_metaspace(part) for part in pre_tokenizer["pretokenizers"])
+    return pre_tokenizer.get("type") == "Metaspace" and pre_tokenizer.get("replacement") == BLANK
+
+
+def _special_tokens(document: dict[str, Any], stated: Mapping[str, str]) -> SpecialTokens:
+    """The special tokens: those stated, else those of the post-processor, the model, and the usual names."""
+    names = dict(stated)
+    vocab, added = document["model"]["vocab"], [token["content"] for token in document["added_tokens"]]
+    known = {*added, *(piece for piece, _ in vocab)}
+    unk = document["model"].get("unk_id")
+    if unk is None:
+        raise VocabularyError("its model has no unk_id, so no token stands for unknown characters")
+    names.setdefault("unk", vocab[unk][0])
+    if names["unk"] != vocab[unk][0]:
+        raise VocabularyError(f"unk_token is {names['unk']}, the model's own is {vocab[unk][0]}")
+    processor = document.get("post_processor") or {}
+    if processor.get("type") == "TemplateProcessing":
+        around = [item["SpecialToken"]["id"] for item in processor["single"] if "SpecialToken" in item]
+    else:
+        around = [processor[key][0] for key in ("cls", "sep") if key in processor]
+    for role, name in zip(("cls", "sep"), around, strict=False):
+        names.setdefault(role, name)
+    if document.get("padding"):
+        names.setdefault("pad", document["padding"]["pad_token"])
+    for role, usual in USUAL.items():
+        names.setdefault(role, next((name for name in usual if name in known), usual[0]))
+    missing = [f"{role}_token" for role in ROLES if names.get(role) not in known]
+    if missing:
+        raise VocabularyError(f"no {' and no '.join(missing)} in the vocabulary")
+    return SpecialTokens(**{role: names[role] for role in ROLES})
+
+
+def _template(processor: Any, special: SpecialTokens, ids: Mapping[str, int]) -> Any:
+    """The post-processor as TemplateProcessing."""
+    kind = (processor or {}).get("type")
+    cls, sep = ((name, ids[name]) for name in (special.cls, special.sep))
+    if kind == "RobertaProcessing":
+        return template(cls, sep, separators=2, second_type=0)
+    if kind == "BertProcessing":
+        return template(cls, sep, separators=1, second_type=1)
+    return processor
