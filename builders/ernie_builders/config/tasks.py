@@ -56,9 +56,11 @@ class TrainConfig:
     max_grad_norm: float = 1.0
     accumulate: int = 1  # batches per optimizer step
     evals_per_epoch: int = 2
-    patience: int = 4  # stop after this many evaluations without a better dev metric
+    patience: int = 4  # stop after this many evaluations without a better metric on the held-out rows
     windows_per_text: int = 0  # train on this many windows from the start of a long text; 0: on all
-    dev_rows: int = 0  # choose the best checkpoint on this many dev rows; 0: on all
+    choose_rows: int = (
+        1000  # training rows held out (at most a tenth) to choose the best checkpoint by; 0: keep the last
+    )
     amp: bool = True  # mixed precision where the device supports it
 
     def __post_init__(self) -> None:
@@ -74,9 +76,9 @@ class TrainConfig:
         for name in positive:
             if not 0 < getattr(self, name) < math.inf:
                 raise ConfigError(f"train.{name} is {getattr(self, name)}; it must be above 0")
-        for name in ("windows_per_text", "dev_rows"):
+        for name in ("windows_per_text", "choose_rows"):
             if getattr(self, name) < 0:
-                raise ConfigError(f"train.{name} is {getattr(self, name)}; it must be 0 (all) or above")
+                raise ConfigError(f"train.{name} is {getattr(self, name)}; it must be 0 or above")
         for name in ("warmup", "dropout", "weight_decay"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"train.{name} is {getattr(self, name)}; it must be at least 0 and below 1")

@@ -27,6 +27,7 @@ from ..readers import Example
 from ..stages.data import read_file
 from ..stages.draft import changed_fields, draft_manifest
 from ..stages.locate import data_folder
+from ..training.holdout import hold_out
 from ..training.log import LOG
 from ..training.trainer import BEST, Job, Trainer
 from .run import CARD, fingerprint, finished, leave, workplace
@@ -68,7 +69,7 @@ class TaskCard:
     batches: int
     best_at_batch: int
     training_seconds: int
-    metrics: Mapping[str, float]  # on the dev rows, in percent
+    metrics: Mapping[str, float]  # on the dev rows, which took no part in training, in percent
     main_metric: str
     settings: Json
 
@@ -179,15 +180,15 @@ def distil_task(run: TaskRun) -> TaskCard:
     texts = read_texts(run.text, len(get_kind(run.task.kind).inputs), run.rows)
     train = labelled_rows(run, manifest, "train") if run.labelled else []
     dev = labelled_rows(run, manifest, "dev")
-    scored = dev[: run.train.dev_rows or None]
+    to_train, held_out = hold_out(train, run.train.choose_rows, run.seed)
     with workplace(run.output, settings) as folder:
         job = Job(
             manifest=manifest,
             config=run.train,
             base=student,
             tokenizer=tokenizer,
-            train=train,
-            dev=dev,
+            train=to_train,
+            held_out=held_out,
             folder=folder,
             batches=run.steps,
             device=run.device,
@@ -196,23 +197,26 @@ def distil_task(run: TaskRun) -> TaskCard:
         trainer = SoftTrainer(teacher, texts, job) if is_taught else Trainer(job)
         result = trainer.run()
         if run.labelled:
-            _learn(folder / BEST, manifest, train, dev, run.device)
+            _learn(folder / BEST, manifest, train, held_out, run.device)
         else:
             _take_options(folder / BEST, teacher)
         lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in trainer.progress.history]
         (folder / BEST / LOG).write_text("".join(lines), encoding="utf-8")
+        metrics = score(read_checkpoint(folder / BEST), manifest, dev, run.device, "student")
         card = TaskCard(
             title=f"{run.task.title}, {'distilled into' if is_taught else 'fine-tuned from'} {Path(run.student).name}",
             task=run.task.name,
-            teacher={"name": teacher.name, **score(teacher, manifest, scored, run.device)} if is_taught else None,
+            teacher={"name": teacher.name, **score(teacher, manifest, dev, run.device, "teacher")}
+            if is_taught
+            else None,
             parameters=sum(value.size for value in read_checkpoint(folder / BEST).weights.values()),
             texts=len(texts),
             labelled_rows=len(train),
-            dev_rows=len(scored),
+            dev_rows=len(dev),
             batches=result.batches,
             best_at_batch=result.batch,
             training_seconds=result.seconds,
-            metrics=result.metrics,
+            metrics=metrics,
             main_metric=result.main,
             settings=settings,
         )
@@ -229,17 +233,21 @@ def pipeline_of(checkpoint: Checkpoint, manifest: Manifest, device: str) -> Pipe
     return Pipeline(manifest, load_tokenizer(checkpoint.vocabulary), PaddleEngine(model, kind))
 
 
-def score(checkpoint: Checkpoint, manifest: Manifest, dev: Sequence[Example], device: str) -> dict[str, float]:
-    """Dev metrics by name, in percent."""
-    with bar(len(dev), "teacher") as shown:
+def score(
+    checkpoint: Checkpoint, manifest: Manifest, dev: Sequence[Example], device: str, title: str
+) -> dict[str, float]:
+    """Dev metrics by name, in percent; title: of the progress bar."""
+    with bar(len(dev), title) as shown:
         answers = pipeline_of(checkpoint, manifest, device).predict([e.texts for e in dev], progress=shown.update)
     return get_builder_kind(manifest.kind).score(dev, answers, manifest)
 
 
-def _learn(folder: Path, manifest: Manifest, train: Sequence[Example], dev: Sequence[Example], device: str) -> None:
+def _learn(
+    folder: Path, manifest: Manifest, train: Sequence[Example], held_out: Sequence[Example], device: str
+) -> None:
     """Store what the kind learns from labelled data besides weights."""
     kind = get_builder_kind(manifest.kind)
-    learnt = kind.learn(manifest, train, dev, lambda: pipeline_of(read_checkpoint(folder), manifest, device))
+    learnt = kind.learn(manifest, train, held_out, lambda: pipeline_of(read_checkpoint(folder), manifest, device))
     if learnt:
         write_options(folder, learnt)
 

@@ -104,13 +104,17 @@ class BuilderKind(ABC):
         """Mean loss, a Paddle scalar; the windows of a row follow each other in the outputs' first dimension."""
 
     def learn(
-        self, manifest: Manifest, train: Sequence[Example], dev: Sequence[Example], pipeline: Callable[[], Pipeline]
+        self,
+        manifest: Manifest,
+        train: Sequence[Example],
+        held_out: Sequence[Example],
+        pipeline: Callable[[], Pipeline],
     ) -> JsonObject:
         """Options of the manifest that are learnt from data (thresholds, normal forms), as JSON data.
 
         Called once, after fine-tuning; the result is stored with the checkpoint. `pipeline()` serves the trained model.
         """
-        del manifest, train, dev, pipeline
+        del manifest, train, held_out, pipeline
         return {}
 
     @abstractmethod

@@ -61,7 +61,11 @@ class FillMaskBuilder(BuilderKind):
         raise NotImplementedError("a fill-mask model is not fine-tuned")
 
     def learn(
-        self, manifest: Manifest, train: Sequence[Example], dev: Sequence[Example], pipeline: Callable[[], Pipeline]
+        self,
+        manifest: Manifest,
+        train: Sequence[Example],
+        held_out: Sequence[Example],
+        pipeline: Callable[[], Pipeline],
     ) -> JsonObject:
         """The vocabulary: the encoder gives ids, the postprocessor must answer with tokens."""
         tokenizer = pipeline().tokenizer

@@ -96,24 +96,28 @@ class HierarchicalClassificationBuilder(BuilderKind):
         return F.binary_cross_entropy_with_logits(outputs["logits"].astype("float32"), targets["labels"])
 
     def learn(
-        self, manifest: Manifest, train: Sequence[Example], dev: Sequence[Example], pipeline: Callable[[], Pipeline]
+        self,
+        manifest: Manifest,
+        train: Sequence[Example],
+        held_out: Sequence[Example],
+        pipeline: Callable[[], Pipeline],
     ) -> JsonObject:
-        """`thresholds` of labels by name, fitted on dev, and `threshold_choice`: how they were chosen.
+        """`thresholds` of labels by name, fitted on the held-out rows, and `threshold_choice`: how they were chosen.
 
-        Its `held_out_micro_f1` is the figure of each scheme on texts that it was not fitted on, while the dev figure is
-        measured on the texts that the thresholds were fitted on. A task that sets its own thresholds learns nothing.
+        Its `held_out_micro_f1` is the figure of each scheme on halves that it was not fitted on. A task that sets its
+        own thresholds learns nothing.
         """
         del train
-        if "thresholds" in manifest.options or not dev:
+        if "thresholds" in manifest.options or not held_out:
             return {}
-        answers = pipeline().predict([example.texts for example in dev])
+        answers = pipeline().predict([example.texts for example in held_out])
         answered = [i for i, answer in enumerate(answers) if not isinstance(answer, str)]
         if not answered:
             return {}
         scores = np.stack([answer.numeric["SCORES"] for answer in answers if not isinstance(answer, str)])
-        chosen = choose(scores, expected_labels([dev[i] for i in answered], manifest), tree_of(manifest))
-        held_out = ", ".join(f"{scheme} {value:.2f}" for scheme, value in chosen.held_out.items())
-        say(f"    thresholds by {chosen.scheme}; micro F1 on held-out halves of dev: {held_out}")
+        chosen = choose(scores, expected_labels([held_out[i] for i in answered], manifest), tree_of(manifest))
+        by_scheme = ", ".join(f"{scheme} {value:.2f}" for scheme, value in chosen.held_out.items())
+        say(f"    thresholds by {chosen.scheme}; micro F1 on halves that they were not fitted on: {by_scheme}")
         by_name = {label.name: value for label, value in zip(manifest.labels, chosen.values.tolist(), strict=True)}
         return {
             "thresholds": {} if chosen.scheme == "default" else by_name,

@@ -79,10 +79,14 @@ class IntentSlotsBuilder(BuilderKind):
         return intent + token_loss(outputs["slot_logits"], targets["tags"])
 
     def learn(
-        self, manifest: Manifest, train: Sequence[Example], dev: Sequence[Example], pipeline: Callable[[], Pipeline]
+        self,
+        manifest: Manifest,
+        train: Sequence[Example],
+        held_out: Sequence[Example],
+        pipeline: Callable[[], Pipeline],
     ) -> JsonObject:
         """options.values: the normal forms that training text gives to slots; options.slots_of: each intent's slots."""
-        del manifest, dev, pipeline
+        del manifest, held_out, pipeline
         learnt = {"values": learn_values(train), "slots_of": learn_slots_of(train)}
         return {name: value for name, value in learnt.items() if value}
 

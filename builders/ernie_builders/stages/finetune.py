@@ -18,6 +18,7 @@ from ..filesystem import key_of
 from ..framework import import_paddle
 from ..kinds import get_builder_kind
 from ..modeling.model import PaddleEngine, build_model
+from ..training.holdout import hold_out
 from ..training.launch import Devices, launch
 from ..training.state import PROGRESS, STATE
 from .context import Context
@@ -26,7 +27,7 @@ from .draft import BEST, changed_fields, draft_manifest
 from .results import DataRead, FineTuned
 from .stage import Finished, Output, Stage
 
-FORMAT = 1  # raise it when the same hyperparameters train in another way
+FORMAT = 2  # raise it when the same hyperparameters train in another way
 
 
 def inputs(context: Context, finished: Finished) -> JsonObject:
@@ -58,7 +59,7 @@ def run(context: Context, finished: Finished, folder: Path) -> FineTuned:
             device=context.device,
             logs=folder / "logs",
             title="fine-tuning",
-            shown=("    batch", "    resumed", "  fine-tune", "  dev"),  # results and bars
+            shown=("    batch", "    resumed", "  fine-tune", "  held out"),  # results and bars
         )
         result = launch(_train_launched, (context, finished.data, folder), devices)
     else:
@@ -94,18 +95,25 @@ def learn(context: Context, data: Output[DataRead], folder: Path) -> None:
         model.eval()
         return Pipeline(manifest, tokenizer, PaddleEngine(model, kind))
 
-    options = kind.learn(manifest, read_split(data, "train"), read_split(data, "dev"), pipeline)
+    train = read_split(data, "train")
+    held_out = hold_out(train, context.task.train.choose_rows, context.seed)[1]
+    if context.ready:  # it may have been trained on every training row
+        held_out = read_split(data, "dev")
+    options = kind.learn(manifest, train, held_out, pipeline)
     if options:
         write_options(folder, options)
 
 
 def line(result: FineTuned) -> str:
-    """The best dev figure, and how long training took."""
+    """The best figure on the held-out training rows, and how long training took."""
     if not result.trained:
         return f"checkpoint {result.source} taken as it is"
+    training = f"{result.seconds} s of training"
+    if not result.metrics:
+        return f"{result.batches} batches, {training}; too few rows to hold some out: the last checkpoint is kept"
     return (
-        f"dev {result.main} {result.metrics[result.main]:.2f} at batch {result.batch} of {result.batches}, "
-        f"{result.seconds} s of training"
+        f"held-out {result.main} {result.metrics[result.main]:.2f} at batch {result.batch} of {result.batches}, "
+        f"{training}"
     )
 
 
@@ -118,13 +126,14 @@ def train(context: Context, data: Output[DataRead], folder: Path) -> FineTuned:
 
     tokenizer = load_tokenizer(context.source.vocabulary)
     manifest: Manifest = draft_manifest(context.task, tokenizer)
+    train_rows, held_out = hold_out(read_split(data, "train"), context.task.train.choose_rows, context.seed)
     job = Job(
         manifest=manifest,
         config=context.task.train,
         base=context.source,
         tokenizer=tokenizer,
-        train=read_split(data, "train"),
-        dev=read_split(data, "dev"),
+        train=train_rows,
+        held_out=held_out,
         folder=folder,
         device=context.device,
         seed=context.seed,

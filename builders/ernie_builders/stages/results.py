@@ -68,7 +68,7 @@ class FineTuned(Result):
     trained: bool
     source: str = ""  # name of the checkpoint that it was taken or distilled from
     main: str = ""  # name of the main metric
-    metrics: Mapping[str, float] = field(default_factory=dict)  # of the best evaluation, on the dev rows
+    metrics: Mapping[str, float] = field(default_factory=dict)  # of the best evaluation, on held-out training rows
     loss: float = 0.0  # at the best evaluation
     batch: int = 0  # at which it was
     batches: int = 0  # trained on in all

@@ -43,9 +43,9 @@ EVALUATIONS = 4  # at least, in a run that is given its number of batches, if it
 class FineTuningProgress(Progress):
     """How far a fine-tuning is, and its evaluations."""
 
-    best: float = -1.0  # the main dev metric, in percent
+    best: float = -1.0  # the main metric on the held-out rows, in percent
     since_best: int = 0  # evaluations
-    history: list[dict[str, float]] = field(default_factory=list)  # batch, loss and dev metrics of each evaluation
+    history: list[dict[str, float]] = field(default_factory=list)  # batch, loss and metrics of each evaluation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +57,7 @@ class Job:
     base: Checkpoint
     tokenizer: Tokenizer
     train: Sequence[Example]
-    dev: Sequence[Example]
+    held_out: Sequence[Example]  # rows to choose the best checkpoint by; empty: the last one is kept
     folder: Path
     batches: int = 0  # to train on, whatever the number of rows; 0: `config.epochs`
     device: str = "cpu"
@@ -66,10 +66,10 @@ class Job:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingResult:
-    """The best evaluation, and what the training took."""
+    """The best evaluation on the held-out rows, and what the training took."""
 
     main: str  # the name of the kind's main metric
-    metrics: Mapping[str, float]  # on the dev rows, in percent
+    metrics: Mapping[str, float]  # on the held-out rows, in percent; empty if there are none
     loss: float  # of the last batch before that evaluation
     batch: int  # after how many batches it was
     batches: int  # in all
@@ -89,7 +89,7 @@ class Trainer(Work):
         self.paddle = import_paddle(job.device)
         self.ranks = Ranks.join()
         self.manifest, self.base, self.folder = manifest, job.base, job.folder
-        self.tokenizer, self.dev, self.seed = job.tokenizer, job.dev, job.seed
+        self.tokenizer, self.held_out, self.seed = job.tokenizer, job.held_out, job.seed
         self.kind = get_builder_kind(manifest.kind)
         self.rows = self._rows(job)
         if not self.rows:
@@ -134,7 +134,7 @@ class Trainer(Work):
             save_seconds=SAVE_SECONDS,
         ).run()
         progress, main = self.progress, self.kind.main_metric
-        best = max(progress.history, key=lambda row: row[main])
+        best = max(progress.history, key=lambda row: row[main]) if self.held_out else progress.history[-1]
         return TrainingResult(
             main=main,
             metrics={name: value for name, value in best.items() if name not in ("batch", "loss")},
@@ -205,7 +205,7 @@ class Trainer(Work):
         return self.kind.loss(outputs, targets)
 
     def after_step(self) -> bool:
-        """Evaluate on the dev rows if it is time."""
+        """Evaluate on the held-out rows if it is time."""
         step = self.progress.step
         is_due = step % self.eval_steps == 0 or step == self.steps
         if is_due:
@@ -217,30 +217,37 @@ class Trainer(Work):
         return self.progress.since_best >= self.config.patience
 
     def figures(self) -> dict[str, str]:
-        """The last loss, and the best dev metric."""
-        return {"loss": f"{self._last_loss:.3f}", "best": f"{self.progress.best:.2f}"}
+        """The last loss, and the best metric on the held-out rows."""
+        best = {"best": f"{self.progress.best:.2f}"} if self.held_out else {}
+        return {"loss": f"{self._last_loss:.3f}", **best}
 
     def _evaluate(self) -> None:
+        """Evaluate on the held-out rows and keep the best checkpoint; without such rows, keep the last one."""
+        progress, main = self.progress, self.kind.main_metric
+        metrics = self._metrics() if self.held_out else {}
+        progress.history.append({"batch": self.batches_done, "loss": round(self._last_loss, 4), **metrics})
+        if self.held_out:
+            value = self.ranks.agree(metrics[main])
+            is_kept = value > progress.best or len(progress.history) == 1
+            progress.since_best = 0 if is_kept else progress.since_best + 1
+            progress.best = value if is_kept else progress.best
+        else:
+            is_kept = progress.step == self.steps
+        if not self.ranks.is_first:
+            return
+        if is_kept:
+            with whole_folder(self.folder / BEST) as new:
+                write_checkpoint(new, self._config(), weights_of(self.model), self.base.vocabulary)
+        shown = f", held-out {main} {metrics[main]:.2f} (best {progress.best:.2f})" if self.held_out else ""
+        say(f"    batch {self.batches_done}: loss {self._last_loss:.3f}{shown}")
+
+    def _metrics(self) -> dict[str, float]:
+        """Metrics on the held-out rows by name, in percent."""
         self.model.eval()
         pipeline = Pipeline(self.manifest, self.tokenizer, PaddleEngine(self.model, self.kind))
-        dev = self.dev[: self.config.dev_rows or None]
-        with bar(len(dev), "dev") as shown:
-            answers = pipeline.predict([e.texts for e in dev], progress=shown.update)
-        metrics = self.kind.score(dev, answers, self.manifest)
-        progress, main = self.progress, self.kind.main_metric
-        progress.history.append({"batch": self.batches_done, "loss": round(self._last_loss, 4), **metrics})
-        value = self.ranks.agree(metrics[main])
-        progress.since_best += 1
-        if value > progress.best or len(progress.history) == 1:
-            progress.best, progress.since_best = value, 0
-            if self.ranks.is_first:
-                with whole_folder(self.folder / BEST) as new:
-                    write_checkpoint(new, self._config(), weights_of(self.model), self.base.vocabulary)
-        if self.ranks.is_first:
-            say(
-                f"    batch {self.batches_done}: loss {self._last_loss:.3f}, "
-                f"dev {main} {metrics[main]:.2f} (best {progress.best:.2f})"
-            )
+        with bar(len(self.held_out), "held out") as shown:
+            answers = pipeline.predict([e.texts for e in self.held_out], progress=shown.update)
+        return dict(self.kind.score(self.held_out, answers, self.manifest))
 
     def _config(self) -> EncoderConfig:
         """The base model's configuration, with this task's labels."""

@@ -90,7 +90,7 @@ def test_labels_count_for_their_rows_only(
         base=make_student("1x16x2", checkpoint),
         tokenizer=tokenizer,
         train=labelled,
-        dev=labelled,
+        held_out=labelled,
         folder=tmp_path,
     )
     trainer = SoftTrainer(checkpoint, texts, job)
@@ -233,13 +233,13 @@ def test_measure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest
         "--texts",
         "64",
     ]
-    arguments += ["--task-steps", "2", "--steps", "2", "--length", "16", "--batch-size", "4", "--set", "dev_rows=10"]
+    arguments += ["--task-steps", "2", "--steps", "2", "--length", "16", "--batch-size", "4", "--set", "choose_rows=30"]
     arguments += ["--data-dir", str(tmp_path / "data"), "--output", str(tmp_path / "measured")]
     assert build_all.main(arguments) == 0
     table = (tmp_path / "measured" / "table.md").read_text(encoding="utf-8")
     head, _, row = table.splitlines()[:3]
     assert head.count("|") == row.count("|") == 6
-    assert "40 rows with labels, 64 texts without, 10 dev rows" in table
+    assert "40 rows with labels, 64 texts without, 120 dev rows" in table
     assert "2 batches each" in table
     teacher_figure = float(row.split("|")[-2])
     assert teacher_figure > 50

@@ -70,7 +70,7 @@ def test_training_on_real_questions_beats_the_best_guess(embedded_tokenizer: Ern
         base=tiny_base(),
         tokenizer=embedded_tokenizer,
         train=examples,
-        dev=examples,
+        held_out=examples,
         folder=tmp_path,
     )
     trainer = Trainer(job)

@@ -65,7 +65,7 @@ class Tiny:
 
     def trainer(self, rows: Sequence[tuple[str, str]], dev: Sequence[tuple[str, str]], **changes: Any) -> Trainer:
         config = replace(TrainConfig(learning_rate=5e-3, batch_size=16, dropout=0.0), **changes)
-        train_rows, dev_rows = ([Example((text,), label, 1) for text, label in part] for part in (rows, dev))
+        train_rows, held_out = ([Example((text,), label, 1) for text, label in part] for part in (rows, dev))
         manifest = draft_manifest(self.task, self.tokenizer)
         job = Job(
             manifest=manifest,
@@ -73,7 +73,7 @@ class Tiny:
             base=self.base,
             tokenizer=self.tokenizer,
             train=train_rows,
-            dev=dev_rows,
+            held_out=held_out,
             folder=self.folder,
         )
         return Trainer(job)
@@ -162,6 +162,13 @@ def test_the_best_checkpoint_is_kept_not_the_last(tiny: Tiny, characters: list[s
         read_checkpoint(tiny.folder / "best").weights["classifier.bias"] - weights_of(trainer.model)["classifier.bias"]
     )
     np.testing.assert_allclose(difference, -4.0)  # taken after 4 of 8 steps
+
+
+def test_without_held_out_rows_the_last_checkpoint_is_kept(tiny: Tiny, characters: list[str]) -> None:
+    trainer = tiny.trainer(topic_rows(characters, 64, 0), [], epochs=2, patience=1)
+    result = trainer.run()
+    assert (result.metrics, result.batch, result.batches) == ({}, 8, 8)
+    assert largest_difference(read_checkpoint(tiny.folder / "best").weights, weights_of(trainer.model)) == 0
 
 
 def test_early_stopping(tiny: Tiny, characters: list[str], scripted: list[float]) -> None:

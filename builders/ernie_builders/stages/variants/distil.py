@@ -9,8 +9,9 @@ from ernie_runtime.text.tokenizer_file import load_tokenizer
 
 from ...checkpoints.checkpoint import Checkpoint
 from ...config.tasks import TrainConfig
+from ...training.holdout import hold_out
 from ..context import Context
-from ..data import read_split, training_text
+from ..data import training_text
 from ..draft import BEST, manifest_of
 from ..finetune import drop_state, learn
 from ..results import FineTuned
@@ -22,8 +23,7 @@ def settings_of(context: Context) -> JsonObject:
     compress, train = vars(context.task.compress), vars(context.task.train)
     return {
         **{name: compress[name] for name in ("epochs", "learning_rate", "batch_size", "importance_rows")},
-        # 0 is left out, so that keys from before these two settings stay.
-        **{name: train[name] for name in ("windows_per_text", "dev_rows") if train[name]},
+        **{name: train[name] for name in ("windows_per_text", "choose_rows")},
     }
 
 
@@ -44,6 +44,7 @@ def distil(
 
     task, settings = context.task, context.task.compress
     tokenizer = load_tokenizer(teacher.vocabulary)
+    train, held_out = hold_out(training_text(context, finished), task.train.choose_rows, context.seed)
     job = Job(
         manifest=manifest_of(context, finished.fine_tuned, tokenizer),
         config=TrainConfig(
@@ -54,12 +55,12 @@ def distil(
             evals_per_epoch=4,
             patience=1_000_000,  # no early stopping: distilling is at its best with the last, smallest steps
             windows_per_text=task.train.windows_per_text,
-            dev_rows=task.train.dev_rows,
+            choose_rows=task.train.choose_rows,
         ),
         base=student,
         tokenizer=tokenizer,
-        train=training_text(context, finished),
-        dev=read_split(finished.data, "dev"),
+        train=train,
+        held_out=held_out,
         folder=folder,
         device=context.device,
         seed=context.seed,

@@ -64,10 +64,11 @@ def run(context: Context, finished: Finished, folder: Path) -> FineTuned:
 
 
 def line(result: FineTuned) -> str:
-    """The dev figure after distilling, and the size."""
+    """The figure on held-out rows after distilling, and the size."""
+    figure = f"held-out {result.main} {result.metrics[result.main]:.2f} at " if result.metrics else ""
     return (
-        f"{result.weights / 1e6:.1f} million weights; dev {result.main} {result.metrics[result.main]:.2f} at "
-        f"batch {result.batch} of {result.batches}, {result.seconds} s of distilling"
+        f"{result.weights / 1e6:.1f} million weights; {figure}batch {result.batch} of {result.batches}, "
+        f"{result.seconds} s of distilling"
     )
 
 
