@@ -29,6 +29,7 @@ OTHERS = {
     "pretrain": "ernie_builders.pretrain",
     "distill": "ernie_builders.distill",
     "convert-encoder": "ernie_builders.convert_encoder",
+    "unpack-text": "ernie_builders.unpack_text",
 }
 
 

@@ -101,6 +101,8 @@ HELP = {
     "relation": "weight of the attention relations (default: %(default)s)",
     "hidden": "weight of the hidden states (default: %(default)s)",
     "relation_heads": "number of attention relation heads (default: the most that divide all hidden sizes, up to 16)",
+    "characters": "share of the texts that are read character by character, as tasks with spans read them; only for a "
+    "vocabulary of pieces (default: %(default)s)",
     "teacher_layer": "layer whose attention relations are learnt, from 1 (default: the last)",
     "log_every": "steps between rows of log.jsonl (default: %(default)s)",
     "evaluate_every": "steps between held-out losses (default: %(default)s)",

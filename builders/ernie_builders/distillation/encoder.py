@@ -93,7 +93,7 @@ def distil_encoders(run: EncoderRun) -> EncoderCard:
         return EncoderCard.from_json(json.loads((run.output / CARD).read_text(encoding="utf-8")))
     _check_length(recipe.length, {"the teacher": teacher, **students})
     tokenizer = load_tokenizer(teacher.vocabulary)
-    train, held_out = split(read_sequences(run.text, tokenizer, recipe.length))
+    train, held_out = split(read_sequences(run.text, tokenizer, recipe.length, recipe.characters))
     say(f"  {len(train):,} sequences of {recipe.length} tokens, {len(held_out):,} held out")
     with workplace(run.output, settings) as folder:
         work = folder / RESULT

@@ -22,6 +22,7 @@ class Recipe:
     relation: float = 1.0  # weight of the attention relations
     hidden: float = 1.0  # weight of the hidden states
     relation_heads: int = 0  # 0: the most that divide all hidden sizes, up to 16
+    characters: float = 0.0  # share of the texts that are read character by character; the others as pieces
     teacher_layer: int = 0  # whose relations are learnt, from 1; 0: the last
     log_every: int = 20  # steps between rows of log.jsonl
     evaluate_every: int = 200  # steps between held-out losses
@@ -34,6 +35,8 @@ class Recipe:
         for name in ("warmup", "weight_decay"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"{_flag(name)} {getattr(self, name)}: must be at least 0 and below 1")
+        if not 0 <= self.characters <= 1:
+            raise ConfigError(f"--characters {self.characters}: must be from 0 to 1")
         if min(self.relation, self.hidden) < 0 or self.relation + self.hidden == 0:
             raise ConfigError("--relation, --hidden: weights of the two losses, at least 0 and not both 0")
 

@@ -45,24 +45,34 @@ def read_texts(paths: Sequence[Path], inputs: int = 1, rows: int = 0) -> list[tu
     return all_texts[: rows or None]
 
 
-def _stream(texts: Sequence[str], tokenizer: Tokenizer) -> np.ndarray:
+def _stream(texts: Sequence[str], tokenizer: Tokenizer, characters: float) -> np.ndarray:
+    by_character = tokenizer.for_characters()
     parts = [np.zeros(0, np.int64)]
     for start in range(0, len(texts), CHUNK):
-        for text in tokenizer(texts[start : start + CHUNK]):
-            if len(text.ids):
-                parts += [text.ids, np.array([tokenizer.sep_id])]
+        chunk = texts[start : start + CHUNK]
+        # Spread evenly: text i is read by character where i * characters passes a whole number.
+        is_by_character = np.diff(np.floor(np.arange(start, start + len(chunk) + 1) * characters)) > 0
+        tokens = [
+            iter(part([text for text, is_chosen in zip(chunk, is_by_character, strict=True) if is_chosen == chosen]))
+            for part, chosen in ((tokenizer, False), (by_character, True))
+        ]
+        for is_chosen in is_by_character:
+            ids = next(tokens[int(is_chosen)]).ids
+            if len(ids):
+                parts += [ids, np.array([tokenizer.sep_id])]
     return np.concatenate(parts)
 
 
-def read_sequences(paths: Sequence[Path], tokenizer: Tokenizer, length: int) -> np.ndarray:
+def read_sequences(paths: Sequence[Path], tokenizer: Tokenizer, length: int, characters: float = 0.0) -> np.ndarray:
     """int64 [N, length]: the tokens of all files in one stream, cut into [CLS] ... [SEP] without padding.
 
-    A file is plain text ([SEP] is added after each text) or packed tokens. DataError if it is neither, or if there are
-    too few tokens to train on some and hold some out.
+    A file is plain text ([SEP] is added after each text) or packed tokens. characters: share of the texts that are read
+    character by character. DataError if a file is neither, or packed tokens that would have to be read by character, or
+    if there are too few tokens to train on some and hold some out.
     """
     if length < 4:
         raise DataError(f"--length {length}: must be at least 4 tokens")
-    stream = np.concatenate([_tokens(path, tokenizer) for path in paths])
+    stream = np.concatenate([_tokens(path, tokenizer, characters) for path in paths])
     tokens_per_sequence = length - 2
     count = len(stream) // tokens_per_sequence
     if count < 2:
@@ -76,11 +86,15 @@ def read_sequences(paths: Sequence[Path], tokenizer: Tokenizer, length: int) -> 
     return sequences
 
 
-def _tokens(path: Path, tokenizer: Tokenizer) -> np.ndarray:
+def _tokens(path: Path, tokenizer: Tokenizer, characters: float) -> np.ndarray:
     """The ids of a file, int64 [T]."""
     if path.name.endswith(PACKED):
+        if characters:
+            raise DataError(
+                f"{path}: --characters {characters} needs plain text; `build unpack-text` makes it from tokens"
+            )
         return _packed_file(path, tokenizer)
-    return _stream([text for (text,) in read_texts([path])], tokenizer)
+    return _stream([text for (text,) in read_texts([path])], tokenizer, characters)
 
 
 def _packed_file(path: Path, tokenizer: Tokenizer) -> np.ndarray:

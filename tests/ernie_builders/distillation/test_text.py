@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import lzma
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from ernie_builders.distillation.text import batch_indices, read_sequences, read_texts, split
 from ernie_builders.errors import DataError
 from ernie_runtime.text.tokenization import ErnieTokenizer
+from ernie_runtime.text.tokenizer import TokenizedText
 
 
 def write(path: Path, text: str | bytes) -> Path:
@@ -23,6 +25,35 @@ def test_read_texts(tmp_path: Path) -> None:
     assert read_texts([first, second]) == [("一\t二",), ("三",), ("四",)]
     assert read_texts([first, second], rows=2) == [("一\t二",), ("三",)]
     assert read_texts([write(tmp_path / "c.txt", "一\t二\n三\t四\n")], inputs=2) == [("一", "二"), ("三", "四")]
+
+
+class FirstCharacters:
+    """A tokenizer whose pieces are the first character of each text."""
+
+    def __init__(self, by_character: ErnieTokenizer) -> None:
+        self.by_character = by_character
+        self.cls_id, self.sep_id = by_character.cls_id, by_character.sep_id
+
+    def __call__(self, texts: list[str]) -> list[TokenizedText]:
+        return [TokenizedText(t.ids[:1], t.offsets[:1]) for t in self.by_character(texts)]
+
+    def for_characters(self) -> ErnieTokenizer:
+        return self.by_character
+
+
+@pytest.mark.parametrize(("share", "lengths"), [(0.0, [1, 1, 1, 1]), (0.5, [1, 4, 1, 4]), (1.0, [4, 4, 4, 4])])
+def test_a_share_of_the_texts_is_read_by_character(
+    tmp_path: Path, embedded_tokenizer: ErnieTokenizer, share: float, lengths: list[int]
+) -> None:
+    file = write(tmp_path / "a.txt", "今天天气\n" * 4)
+    tokenizer: Any = FirstCharacters(embedded_tokenizer)
+    (stream,) = read_sequences([file] * 3, tokenizer, sum(lengths) + 4 + 2, share)[:1]
+    assert np.diff(np.flatnonzero(stream[:-1] == tokenizer.sep_id), prepend=0).tolist() == [n + 1 for n in lengths]
+    packed = tmp_path / "a.u16"
+    packed.write_bytes(b"\0\0")
+    if share:
+        with pytest.raises(DataError, match=rf"a\.u16: --characters {share} needs plain text; `build unpack-text`"):
+            read_sequences([packed], tokenizer, 8, share)
 
 
 @pytest.mark.parametrize(
