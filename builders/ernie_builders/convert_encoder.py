@@ -37,10 +37,10 @@ def to_folder(source: Checkpoint, target: Path, form: str, bits: int) -> None:
     config = replace(source.config.without_task(), task_id=None)  # only PaddleNLP knows these
     with replaced_folder(target) as folder:
         if form == "paddle":
-            write_encoder(folder, config, encoder, heads, source.vocabulary, bits)
+            write_encoder(folder, config, encoder, heads, source.tokenizer, bits)
         else:
             write_checkpoint(
-                folder, hugging_face_config(config, bool(heads)), _named(encoder, heads), source.vocabulary, bits
+                folder, hugging_face_config(config, bool(heads)), _named(encoder, heads), source.tokenizer, bits
             )
 
 

@@ -12,6 +12,8 @@ import pytest
 
 from ernie_builders.config.tasks import ASSETS
 from ernie_runtime.text.tokenization import ErnieTokenizer
+from ernie_runtime.text.tokenizer import Tokenizer
+from ernie_runtime.text.tokenizer_file import load_tokenizer
 
 from ..shared import made_once
 from .command_line import OneLine, fault_line
@@ -27,6 +29,12 @@ def vocabulary(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("vocabulary") / "vocab.txt"
     path.write_text("\n".join(entries) + "\n", encoding="utf-8")
     return path
+
+
+@pytest.fixture(scope="session")
+def tokenizer(vocabulary: Path) -> Tokenizer:
+    """Of that vocabulary."""
+    return load_tokenizer(vocabulary)
 
 
 @pytest.fixture(scope="session")

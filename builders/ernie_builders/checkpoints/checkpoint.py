@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from ernie_runtime.json_types import Json
+from ernie_runtime.text.tokenizer import Tokenizer
+from ernie_runtime.text.tokenizer_file import load_tokenizer
 
 from ..config.tasks import ASSETS
 from ..errors import CheckpointError
@@ -20,6 +22,14 @@ from .checksums import check_shipped
 from .delta import Delta, Reference, decode, encode, fingerprint
 from .delta_files import HEADER, PACKED, read_delta, read_header, write_delta
 from .encoder_config import EncoderConfig, read_config
+from .tokenizer_files import (
+    VOCABULARY,
+    StoredTokenizer,
+    read_tokenizer,
+    tokenizer_file,
+    with_pad_first,
+    write_tokenizer,
+)
 from .weight_formats import WEIGHT_FILES, Weights, read_float
 
 # Encoders that ship: a checkpoint may be stored as a difference from one. Those in encoders/ were embedded earlier.
@@ -27,17 +37,16 @@ BASES = {
     "embedded": ASSETS / "encoder",
     **{path.name: path for path in sorted((ASSETS / "encoders").glob("*")) if path.is_dir()},
 }
-VOCABULARY = "vocab.txt"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """A model directory: its configuration, weights and vocabulary."""
+    """A model directory: its configuration, weights and tokenizer."""
 
     where: str  # the directory, or the name of a base model
     config: EncoderConfig
     weights: Weights
-    vocabulary: Path  # vocab.txt, one entry a line
+    tokenizer: Tokenizer
 
     @property
     def name(self) -> str:
@@ -53,38 +62,39 @@ class Checkpoint:
 def read_checkpoint(folder: Path) -> Checkpoint:
     """A PaddleNLP or Hugging Face directory, or one that this project wrote; CheckpointError says what is missing.
 
-    Where the weights are not needed, `read_config` and `vocabulary_of` are faster.
+    Where the weights are not needed, `read_config` and `tokenizer_of` are faster.
     """
     if folder.is_dir():
         check_shipped(folder)
-    config = read_config(folder)
+    config, stored = read_config(folder), stored_tokenizer(folder)
     if (folder / HEADER).is_file():
         source, weights = folder / PACKED, _read_delta(folder)
     else:
         source, weights = read_float(folder)
-    vocabulary = vocabulary_of(folder)
-    if not vocabulary.is_file():
-        raise CheckpointError(f"{folder}: no {VOCABULARY}")
     if not any(name.startswith("ernie.encoder.layers.") for name in weights):
         raise CheckpointError(f"{source}: not an ERNIE encoder (found {', '.join(list(weights)[:3])}, ...)")
-    _check_vocabulary(vocabulary, weights)
-    return Checkpoint(where=str(folder), config=config, weights=weights, vocabulary=vocabulary)
+    _check_vocabulary(folder, stored.tokenizer, weights)
+    weights = with_pad_first(weights, stored.pad_id)
+    return Checkpoint(where=str(folder), config=config, weights=weights, tokenizer=stored.tokenizer)
 
 
-def vocabulary_of(folder: Path) -> Path:
-    """The vocabulary of a model directory: its own file, or one that ships and that the compact form names."""
-    if not (folder / HEADER).is_file():
-        return folder / VOCABULARY
-    reference = read_header(folder).vocabulary
+def tokenizer_of(folder: Path) -> Tokenizer:
+    """The tokenizer of a model directory, as `read_checkpoint` gives it; CheckpointError."""
+    return stored_tokenizer(folder).tokenizer
+
+
+def stored_tokenizer(folder: Path) -> StoredTokenizer:
+    """The tokenizer of a model directory: its own files', or that of a vocabulary that the compact form names."""
+    reference = read_header(folder).vocabulary if (folder / HEADER).is_file() else None
     if reference is None:
-        return folder / VOCABULARY
+        return read_tokenizer(folder)
     path = _shipped_vocabularies().get(reference.name)
     if path is None or sha256_of(path) != reference.sha256:
         raise CheckpointError(
             f"{folder}: needs the vocabulary {reference.name} {reference.sha256[:12]}, "
             f"{'which is not there' if path is None else f'and {path} is another'}: put that file back"
         )
-    return path
+    return StoredTokenizer(tokenizer=load_tokenizer(path))
 
 
 def _read_delta(folder: Path) -> Weights:
@@ -115,19 +125,18 @@ def _shipped_vocabularies() -> dict[str, Path]:
     return standalone | {name: path for name, folder in BASES.items() if (path := folder / VOCABULARY).is_file()}
 
 
-def _check_vocabulary(vocabulary: Path, weights: Weights) -> None:
+def _check_vocabulary(folder: Path, tokenizer: Tokenizer, weights: Weights) -> None:
     """CheckpointError for an entry without a row in the embeddings; spare rows are allowed, as ERNIE 3.0 has them."""
     table = weights.get("ernie.embeddings.word_embeddings.weight")
-    entries = len(vocabulary.read_bytes().removesuffix(b"\n").split(b"\n"))
-    if table is not None and len(table) < entries:
+    if table is not None and len(table) < tokenizer.vocab_size:
         raise CheckpointError(
-            f"{vocabulary}: {entries:,} entries, but the word embeddings have {len(table):,} rows: "
-            "not this model's vocabulary"
+            f"{tokenizer_file(folder) or folder}: {tokenizer.vocab_size:,} entries, but the word embeddings have "
+            f"{len(table):,} rows: not this model's vocabulary"
         )
 
 
 def write_checkpoint(
-    folder: Path, config: EncoderConfig | Json, weights: Weights, vocabulary: Path, bits: int = 32
+    folder: Path, config: EncoderConfig | Json, weights: Weights, tokenizer: Tokenizer, bits: int = 32
 ) -> None:
     """A directory that `read_checkpoint` (and, at 32 bits, PaddleNLP) reads; bits of a weight: 32 or 16.
 
@@ -142,14 +151,14 @@ def write_checkpoint(
     # Not save_file, whose own error for a full disk does not name the file.
     (folder / "model.safetensors").write_bytes(save(stored))
     _write_config(folder, config)
-    (folder / VOCABULARY).write_bytes(vocabulary.read_bytes())
+    write_tokenizer(folder, tokenizer)
 
 
 def write_compact(
     folder: Path,
     config: EncoderConfig | Json,
     weights: Weights,
-    vocabulary: Path,
+    tokenizer: Tokenizer,
     step: float,
     base: str | None,
 ) -> Delta:
@@ -158,9 +167,9 @@ def write_compact(
     base: the encoder of BASES that the weights were fine-tuned from; None: they are stored in full. A vocabulary that
     ships is referred to, not copied.
     """
-    content = vocabulary.read_bytes()
-    shipped = next((name for name, path in _shipped_vocabularies().items() if path.read_bytes() == content), None)
-    reference = Reference(shipped, sha256_of(vocabulary)) if shipped else None
+    vocabularies = _shipped_vocabularies()
+    shipped = next((name for name, path in vocabularies.items() if sha256_of(path) == tokenizer.fingerprint), None)
+    reference = Reference(shipped, tokenizer.fingerprint) if shipped else None
     base_weights = _base_weights(base, folder) if base else None
     delta = encode(weights, step, base_weights, base or "", reference)
     folder.mkdir(parents=True, exist_ok=True)
@@ -171,7 +180,7 @@ def write_compact(
     if shipped:
         (folder / VOCABULARY).unlink(missing_ok=True)
     else:
-        (folder / VOCABULARY).write_bytes(content)
+        write_tokenizer(folder, tokenizer)
     return delta
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ernie_runtime.text.tokenizer import Tokenizer
 from ernie_runtime.text.tokenizer_file import load_tokenizer
 
 from ..config.tasks import ASSETS
@@ -34,14 +35,14 @@ class RandomConfig:
 
     shown: str  # the name, without a path of this machine
     config: EncoderConfig
-    vocabulary: Path
+    tokenizer: Tokenizer
 
 
 def random_encoder(name: str, seed: int = 0) -> Checkpoint:
     """The encoder called `name`, with feed-forward layers 4 x HIDDEN wide and no pooler; CheckpointError."""
     random = random_config(name)
     weights = random_weights(random.config, seed)
-    return Checkpoint(where=random.shown, config=random.config, weights=weights, vocabulary=random.vocabulary)
+    return Checkpoint(where=random.shown, config=random.config, weights=weights, tokenizer=random.tokenizer)
 
 
 def random_config(name: str) -> RandomConfig:
@@ -59,8 +60,9 @@ def random_config(name: str) -> RandomConfig:
     if not (layers and hidden and heads) or hidden % heads:
         raise CheckpointError(f"--base-model {name}: LAYERS must be above 0, and HIDDEN a multiple of HEADS")
     vocabulary = find_vocabulary(match[4] or "", name)
+    tokenizer = load_tokenizer(vocabulary)
     config = EncoderConfig(
-        vocab_size=load_tokenizer(vocabulary).vocab_size,
+        vocab_size=tokenizer.vocab_size,
         hidden_size=hidden,
         num_hidden_layers=layers,
         num_attention_heads=heads,
@@ -74,7 +76,7 @@ def random_config(name: str) -> RandomConfig:
         pad_token_id=0,
     )
     shown = f"{PREFIX}{layers}x{hidden}x{heads}" + (f":{vocabulary.stem}" if match[4] else "")
-    return RandomConfig(shown=shown, config=config, vocabulary=vocabulary)
+    return RandomConfig(shown=shown, config=config, tokenizer=tokenizer)
 
 
 def find_vocabulary(vocabulary: str, base_model: str) -> Path:

@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from ernie_runtime.json_types import Json
-from ernie_runtime.text.tokenizer_file import load_tokenizer
 
 from ..checkpoints.checkpoint import Checkpoint
 from ..console import say
@@ -92,7 +91,7 @@ def distil_encoders(run: EncoderRun) -> EncoderCard:
         say(f"  {run.output}: finished already")
         return EncoderCard.from_json(json.loads((run.output / CARD).read_text(encoding="utf-8")))
     _check_length(recipe.length, {"the teacher": teacher, **students})
-    tokenizer = load_tokenizer(teacher.vocabulary)
+    tokenizer = teacher.tokenizer
     train, held_out = split(read_sequences(run.text, tokenizer, recipe.length, recipe.characters))
     say(f"  {len(train):,} sequences of {recipe.length} tokens, {len(held_out):,} held out")
     with workplace(run.output, settings) as folder:

@@ -87,7 +87,7 @@ class EncoderDistiller(Work):
         ).run()
         for student in self.students:
             start = student.start
-            write_checkpoint(job.folder / student.name, start.config, student.weights(), start.vocabulary)
+            write_checkpoint(job.folder / student.name, start.config, student.weights(), start.tokenizer)
         evaluations = [row["held_out"] for row in read_rows(self._log_file) if "held_out" in row]
         return DistillationResult(before=evaluations[0], after=evaluations[-1], seconds=round(self.progress.seconds))
 

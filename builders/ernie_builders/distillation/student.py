@@ -71,7 +71,7 @@ def make_student(name: str, teacher: Checkpoint, seed: int = 0) -> Checkpoint:
     except CheckpointError as error:
         reason = str(error).removeprefix(f"--base-model {name}: ")
         raise CheckpointError(f"--student {name}: {reason}; or a shape, {FORM}") from None
-    if student.vocabulary.read_bytes() != teacher.vocabulary.read_bytes():
+    if student.tokenizer.fingerprint != teacher.tokenizer.fingerprint:
         raise CheckpointError(
             f"--student {name}: its vocabulary is not that of the teacher {teacher.where}, "
             "so their tokens are not the same; give a shape, or an encoder with that vocabulary"
@@ -111,7 +111,7 @@ def of_shape(shape: Shape, teacher: Checkpoint, seed: int) -> Checkpoint:
         where=f"student {shape}, seed {seed}",
         config=config,
         weights={name: np.ascontiguousarray(value) for name, value in weights.items()},
-        vocabulary=teacher.vocabulary,
+        tokenizer=teacher.tokenizer,
     )
 
 

@@ -12,7 +12,6 @@ from ernie_runtime.json_types import Json, JsonObject
 from ernie_runtime.kinds import get_kind
 from ernie_runtime.manifest import Manifest
 from ernie_runtime.steps.pipeline import Pipeline
-from ernie_runtime.text.tokenizer_file import load_tokenizer
 
 from ..checkpoints.checkpoint import Checkpoint, read_checkpoint, write_options
 from ..config.tasks import ASSETS, TaskConfig, TrainConfig
@@ -174,7 +173,7 @@ def distil_task(run: TaskRun) -> TaskCard:
     if finished(run.output, settings):
         say(f"  {run.output}: finished already")
         return TaskCard(**json.loads((run.output / CARD).read_text(encoding="utf-8")))
-    tokenizer = load_tokenizer(teacher.vocabulary)
+    tokenizer = teacher.tokenizer
     manifest = draft_manifest(run.task, tokenizer, teacher.config.task_options)
     check_kind(manifest)
     texts = read_texts(run.text, len(get_kind(run.task.kind).inputs), run.rows)
@@ -230,7 +229,7 @@ def pipeline_of(checkpoint: Checkpoint, manifest: Manifest, device: str) -> Pipe
     kind = get_builder_kind(manifest.kind)
     model = build_model(kind, checkpoint, manifest, ready=True)
     model.eval()
-    return Pipeline(manifest, load_tokenizer(checkpoint.vocabulary), PaddleEngine(model, kind))
+    return Pipeline(manifest, checkpoint.tokenizer, PaddleEngine(model, kind))
 
 
 def score(

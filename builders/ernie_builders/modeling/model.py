@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ernie_runtime.manifest import Manifest
+from ernie_runtime.text.tokenizer import Tokenizer
 
 from ..checkpoints.base_models import SHIPPED, folder_of
-from ..checkpoints.checkpoint import VOCABULARY, Checkpoint, read_checkpoint, vocabulary_of
+from ..checkpoints.checkpoint import Checkpoint, read_checkpoint, tokenizer_of
 from ..checkpoints.encoder_config import parse_config
 from ..checkpoints.random_encoder import PREFIX, random_config, random_encoder
+from ..checkpoints.tokenizer_files import read_tokenizer
 from ..checkpoints.weight_formats import Weights, with_prefix
 from ..config.tasks import ASSETS
 from ..errors import CheckpointError
@@ -59,12 +61,12 @@ def _shipped(name: str) -> Checkpoint:
     return replace(checkpoint, where=name, config=checkpoint.config.without_task(), weights=weights)
 
 
-def vocabulary_of_base_model(name: str) -> Path:
-    """The vocabulary of what `--base-model` names; weights are read only where a download brings both."""
+def tokenizer_of_base_model(name: str) -> Tokenizer:
+    """The tokenizer of what `--base-model` names; weights are read only where a download brings both."""
     folder = folder_of(name)
     if folder is not None:
-        return vocabulary_of(folder)
-    return random_config(name).vocabulary if name.startswith(PREFIX) else find_base_model(name).vocabulary
+        return tokenizer_of(folder)
+    return random_config(name).tokenizer if name.startswith(PREFIX) else find_base_model(name).tokenizer
 
 
 def _download(name: str) -> Checkpoint:
@@ -88,7 +90,7 @@ def _download(name: str) -> Checkpoint:
         where=name,
         config=parse_config(model.config.to_dict(), name),
         weights=with_prefix(weights_of(model)),
-        vocabulary=folder / VOCABULARY,
+        tokenizer=read_tokenizer(folder).tokenizer,
     )
 
 

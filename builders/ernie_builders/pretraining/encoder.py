@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ernie_runtime.json_types import Json, JsonObject
+from ernie_runtime.text.tokenizer import Tokenizer
 
 from ..checkpoints.base_models import folder_of
 from ..checkpoints.checkpoint import write_checkpoint
@@ -30,26 +31,26 @@ OF_A_RUN = ("steps", "tokens", "lengths", "objective", "mask_rate", "learning_ra
 
 
 def write_encoder(
-    folder: Path, config: EncoderConfig, encoder: Weights, heads: Weights, vocabulary: Path, bits: int
+    folder: Path, config: EncoderConfig, encoder: Weights, heads: Weights, tokenizer: Tokenizer, bits: int
 ) -> None:
     """config.json, model.safetensors, vocab.txt, and mlm_head.safetensors if there are heads; bits: 16 or 32."""
     from safetensors.numpy import save
 
-    write_checkpoint(folder, config, encoder, vocabulary, bits)
+    write_checkpoint(folder, config, encoder, tokenizer, bits)
     if not heads:
         return
     arrays = {name.removeprefix("cls."): np.ascontiguousarray(value, f"float{bits}") for name, value in heads.items()}
     (folder / HEAD_FILE).write_bytes(save(arrays))
 
 
-def save_encoder(trainer: Pretrainer, about: About, vocabulary: Path, bits: int) -> None:
+def save_encoder(trainer: Pretrainer, about: About, bits: int) -> None:
     """Write the trainer's encoder as it is now, whole or not at all, and the picture of the log."""
     job, output = trainer.job, trainer.job.output
     encoder, heads = trained_weights(trainer.model, job.config.sentence_tasks)
     config = job.start.config.without_task()
     card = make_card(trainer, about, encoder)
     with replaced_folder(output / ENCODER) as folder:
-        write_encoder(folder, config, encoder, heads, vocabulary, bits)
+        write_encoder(folder, config, encoder, heads, job.tokenizer, bits)
         (folder / CARD).write_text(json.dumps(card, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
         (folder / README).write_text(readme(card), encoding="utf-8")
     plot(output, f"{card['shape']}, step {card['steps']:,}")

@@ -79,6 +79,6 @@ def train(request: PretrainRequest) -> PretrainingProgress:
     )
 
     def save(trainer: Pretrainer) -> None:
-        save_encoder(trainer, request.about, prepared.vocabulary, request.bits)
+        save_encoder(trainer, request.about, request.bits)
 
     return Pretrainer(job, save).run()

@@ -10,10 +10,11 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from ..checkpoints.checkpoint import VOCABULARY, read_checkpoint
+from ..checkpoints.checkpoint import read_checkpoint
 from ..checkpoints.checksums import CARDS, card_of, refresh
 from ..checkpoints.delta import fingerprint
 from ..checkpoints.pretraining_head import FILE as HEAD
+from ..checkpoints.tokenizer_files import VOCABULARY
 from ..checkpoints.weight_formats import WEIGHT_FILES
 from ..config.tasks import ASSETS
 from ..errors import CheckpointError

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from ernie_runtime.steps.pipeline import Pipeline
-from ernie_runtime.text.tokenizer_file import load_tokenizer
 
 from ..checkpoints.base_models import SHIPPED, folder_of
 from ..checkpoints.checkpoint import BASES, Checkpoint, read_checkpoint, write_compact
@@ -106,7 +105,7 @@ def store_smallest(
         @cache
         def stored(step: float) -> Checkpoint:
             place = Path(scratch, f"{step:g}")
-            write_compact(place, trained.config, trained.weights, trained.vocabulary, step, base)
+            write_compact(place, trained.config, trained.weights, trained.tokenizer, step, base)
             return replace(read_checkpoint(place), where=str(folder))
 
         @cache
@@ -119,7 +118,7 @@ def store_smallest(
             lambda step: evaluated_in(step).value >= before.value - tolerance,
         )
         after = evaluated_in(step)
-    delta = write_compact(folder, trained.config, trained.weights, trained.vocabulary, step, base)
+    delta = write_compact(folder, trained.config, trained.weights, trained.tokenizer, step, base)
     return Stored(delta=delta, evaluated=after)
 
 
@@ -177,7 +176,7 @@ class Trial:
     def __init__(self, context: Context, finished: Finished, examples: Sequence[Any]) -> None:
         self.context, self.examples = context, examples
         self.kind = get_builder_kind(context.task.kind)
-        self.tokenizer = load_tokenizer(context.source.vocabulary)
+        self.tokenizer = context.source.tokenizer
         self.manifest = manifest_of(context, finished.fine_tuned, self.tokenizer)
 
     def measure(self, checkpoint: Checkpoint, what: str) -> float:

@@ -10,7 +10,6 @@ import numpy as np
 from ernie_runtime.json_types import JsonObject
 from ernie_runtime.kinds import get_kind
 from ernie_runtime.manifest import Manifest
-from ernie_runtime.text.tokenizer_file import load_tokenizer
 
 from ..config.tasks import DataConfig
 from ..config.variants import parse_variant
@@ -39,14 +38,14 @@ def inputs(context: Context, finished: Finished) -> JsonObject:
         **({"options": context.task.options} if context.task.options else {}),
         "kind": context.task.kind,
         "limits": vars(context.task.limits),
-        "vocabulary": sha256_of(context.source.vocabulary),
+        "vocabulary": context.source.tokenizer.fingerprint,
         "reading": FORMAT,
     }
 
 
 def run(context: Context, finished: Finished, folder: Path) -> DataRead:
     """Write train.jsonl and dev.jsonl; rows, token lengths and the unknown-word rate."""
-    tokenizer = load_tokenizer(context.source.vocabulary)
+    tokenizer = context.source.tokenizer
     kind, manifest = get_kind(context.task.kind), draft_manifest(context.task, tokenizer)
     for example, document in zip(
         context.task.examples, kind.documents(context.task.examples, tokenizer, manifest)[0], strict=True

@@ -23,7 +23,6 @@ from ernie_runtime.kinds import TensorSpec, get_kind
 from ernie_runtime.manifest import Manifest
 from ernie_runtime.steps.batching import run_rows
 from ernie_runtime.text.tokenizer import Tokenizer
-from ernie_runtime.text.tokenizer_file import load_tokenizer
 
 from ..errors import ExportError
 from ..filesystem import sha256_of
@@ -68,7 +67,7 @@ def run(context: Context, finished: Finished, folder: Path) -> Exported:
     checkpoint = fine_tuned(finished.fine_tuned)
     if context.ready:
         checkpoint = replace(checkpoint, where=context.source.where)  # messages name the user's directory
-    tokenizer = load_tokenizer(checkpoint.vocabulary)
+    tokenizer = checkpoint.tokenizer
     served = get_kind(context.task.kind)
     manifest = manifest_of(context, finished.fine_tuned, tokenizer)
     model = build_model(kind, checkpoint, manifest, ready=True)

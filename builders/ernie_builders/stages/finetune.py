@@ -10,9 +10,8 @@ from typing import Any
 from ernie_runtime.json_types import JsonObject
 from ernie_runtime.manifest import Manifest
 from ernie_runtime.steps.pipeline import Pipeline
-from ernie_runtime.text.tokenizer_file import load_tokenizer
 
-from ..checkpoints.checkpoint import read_checkpoint, vocabulary_of, write_checkpoint, write_options
+from ..checkpoints.checkpoint import read_checkpoint, tokenizer_of, write_checkpoint, write_options
 from ..checkpoints.encoder_config import read_config
 from ..filesystem import key_of
 from ..framework import import_paddle
@@ -51,7 +50,7 @@ def run(context: Context, finished: Finished, folder: Path) -> FineTuned:
     """Leave a checkpoint in `folder`/best."""
     source = context.source
     if context.ready or not get_builder_kind(context.task.kind).trains:
-        write_checkpoint(folder / BEST, source.config, source.weights, source.vocabulary)
+        write_checkpoint(folder / BEST, source.config, source.weights, source.tokenizer)
         result = FineTuned(trained=False, source=source.name)
     elif context.devices:
         devices = Devices(
@@ -86,7 +85,7 @@ def learn(context: Context, data: Output[DataRead], folder: Path) -> None:
     """Store with the checkpoint the options that the kind learns from data, such as thresholds, unless it has them."""
     if read_config(folder).task_options is not None:
         return
-    kind, tokenizer = get_builder_kind(context.task.kind), load_tokenizer(vocabulary_of(folder))
+    kind, tokenizer = get_builder_kind(context.task.kind), tokenizer_of(folder)
     manifest = draft_manifest(context.task, tokenizer)
 
     def pipeline() -> Pipeline:
@@ -124,7 +123,7 @@ def train(context: Context, data: Output[DataRead], folder: Path) -> FineTuned:
     """Fine-tune in this process (one of several under paddle.distributed.launch)."""
     from ..training.trainer import Job, Trainer
 
-    tokenizer = load_tokenizer(context.source.vocabulary)
+    tokenizer = context.source.tokenizer
     manifest: Manifest = draft_manifest(context.task, tokenizer)
     train_rows, held_out = hold_out(read_split(data, "train"), context.task.train.choose_rows, context.seed)
     job = Job(

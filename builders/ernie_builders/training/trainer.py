@@ -237,7 +237,7 @@ class Trainer(Work):
             return
         if is_kept:
             with whole_folder(self.folder / BEST) as new:
-                write_checkpoint(new, self._config(), weights_of(self.model), self.base.vocabulary)
+                write_checkpoint(new, self._config(), weights_of(self.model), self.base.tokenizer)
         shown = f", held-out {main} {metrics[main]:.2f} (best {progress.best:.2f})" if self.held_out else ""
         say(f"    batch {self.batches_done}: loss {self._last_loss:.3f}{shown}")
 

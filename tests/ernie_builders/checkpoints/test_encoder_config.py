@@ -12,7 +12,7 @@ from ernie_builders.checkpoints import random_encoder
 from ernie_builders.checkpoints.base_models import unpublished_model
 from ernie_builders.checkpoints.checkpoint import (
     read_checkpoint,
-    vocabulary_of,
+    tokenizer_of,
     write_checkpoint,
     write_compact,
     write_options,
@@ -21,7 +21,8 @@ from ernie_builders.checkpoints.encoder_config import parse_config, read_config
 from ernie_builders.checkpoints.weight_formats import WEIGHT_FILES
 from ernie_builders.config.tasks import ASSETS
 from ernie_builders.errors import CheckpointError
-from ernie_builders.modeling.model import vocabulary_of_base_model
+from ernie_builders.filesystem import sha256_of
+from ernie_builders.modeling.model import tokenizer_of_base_model
 
 from ..tiny import CONFIG, random_hugging_face, write_hugging_face
 
@@ -43,11 +44,11 @@ def no_weights(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("name", ["encoder", "checkpoints/tnews", "checkpoints/faq_ranking"])
 def test_no_shipped_weight_file_is_opened(name: str, no_weights: None) -> None:
     folder = ASSETS / name
-    config, vocabulary = read_config(folder), vocabulary_of(folder)
+    config, tokenizer = read_config(folder), tokenizer_of(folder)
     assert config.to_json().items() <= json.loads((folder / "config.json").read_text(encoding="utf-8")).items()
     assert config.head_size * config.num_attention_heads == config.hidden_size
-    assert vocabulary.read_bytes().startswith(b"[PAD]\n")
-    assert vocabulary_of_base_model("embedded") == ASSETS / "encoder" / "vocab.txt"
+    assert tokenizer.token(0) == "[PAD]"
+    assert tokenizer_of_base_model("embedded").fingerprint == sha256_of(ASSETS / "encoder" / "vocab.txt")
     with pytest.raises((AssertionError, CheckpointError), match="was opened"):
         read_checkpoint(folder)
 
@@ -57,21 +58,21 @@ def test_unreadable_weights_do_not_matter(tmp_path: Path, vocabulary: Path) -> N
     checkpoint = read_checkpoint(folder)
     (folder / "model.safetensors").write_bytes(b"damaged")
     assert read_config(folder) == checkpoint.config
-    assert vocabulary_of(folder) == checkpoint.vocabulary
+    assert tokenizer_of(folder).fingerprint == checkpoint.tokenizer.fingerprint
 
 
 def test_the_shape_of_a_random_encoder_draws_no_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(random_encoder, "random_weights", None)
     assert unpublished_model("random:3x24x2:ernie_2.0_en", None).shape == "3 x 24 x 2"
-    assert vocabulary_of_base_model("random:3x24x2:ernie_2.0_en").name == "ernie_2.0_en.txt"
+    assert tokenizer_of_base_model("random:3x24x2:ernie_2.0_en").id("##ing") is not None
 
 
 def test_a_configuration_is_written_as_it_was_read(tmp_path: Path, base_model: Path) -> None:
     source = read_checkpoint(base_model)
     options = {"thresholds": {"上海": 0.25}}
     config = parse_config({**CONFIG, "task_options": options, "id2label": {"0": "好"}, "task_id": None}, "")
-    write_checkpoint(tmp_path / "full", config, source.weights, source.vocabulary)
-    write_compact(tmp_path / "compact", config, source.weights, source.vocabulary, 0.01, None)
+    write_checkpoint(tmp_path / "full", config, source.weights, source.tokenizer)
+    write_compact(tmp_path / "compact", config, source.weights, source.tokenizer, 0.01, None)
     for folder in (tmp_path / "full", tmp_path / "compact"):
         assert read_config(folder) == config
         assert "task_id" not in json.loads((folder / "config.json").read_text(encoding="utf-8"))
@@ -80,7 +81,7 @@ def test_a_configuration_is_written_as_it_was_read(tmp_path: Path, base_model: P
 
 def test_options_are_stored_without_the_weights(tmp_path: Path, base_model: Path) -> None:
     source = read_checkpoint(base_model)
-    write_checkpoint(tmp_path, source.config, source.weights, source.vocabulary)
+    write_checkpoint(tmp_path, source.config, source.weights, source.tokenizer)
     (tmp_path / "model.safetensors").write_bytes(b"damaged")
     write_options(tmp_path, {"values": {"song": {"体面": "体面(电影)"}}})
     config = read_config(tmp_path)

@@ -145,7 +145,7 @@ def test_vocabularies(name: str, shown: str, entries: int, vocabulary: Path, tmp
     base = find_base_model(name.format(folder=tmp_path))
     assert base.name == base.where == shown  # no path of this machine
     assert len(base.weights["ernie.embeddings.word_embeddings.weight"]) == entries
-    assert ErnieTokenizer.from_vocab(base.vocabulary).vocab_size == entries
+    assert base.tokenizer.vocab_size == entries
 
 
 @pytest.mark.parametrize(

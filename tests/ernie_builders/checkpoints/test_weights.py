@@ -15,6 +15,7 @@ from ernie_builders.checkpoints.weight_formats import from_hugging_face
 from ernie_builders.framework import import_paddle
 from ernie_builders.kinds import get_builder_kind
 from ernie_builders.modeling.model import build_model
+from ernie_runtime.text.tokenizer_file import load_tokenizer
 
 from ..tiny import CONFIG, ENTRIES, assert_same_weights, manifest_with, random_hugging_face, write_hugging_face
 from ..torch_files import bfloat16_bits, write_bfloat16_safetensors, write_torch
@@ -79,7 +80,7 @@ def test_paddlenlp_directory(unweighted: Path, bare: bool) -> None:
 @pytest.mark.parametrize(("bits", "error", "share"), [(32, 0, 1.0), (16, 1e-3, 0.5)])
 def test_one_loader_reads_all_storages(tmp_path: Path, vocabulary: Path, bits: int, error: float, share: float) -> None:
     weights = from_hugging_face(random_hugging_face())
-    write_checkpoint(tmp_path / "c", CONFIG, weights, vocabulary, bits)
+    write_checkpoint(tmp_path / "c", CONFIG, weights, load_tokenizer(vocabulary), bits)
     checkpoint = read_checkpoint(tmp_path / "c")
     assert checkpoint.weights.keys() == weights.keys()
     for name, value in weights.items():
@@ -107,7 +108,7 @@ def test_no_downloaded_name_reaches_the_network(monkeypatch: pytest.MonkeyPatch,
     checkpoint = models.find_base_model("ernie-3.0-nano-zh")
     monkeypatch.undo()
     assert isinstance(checkpoint, Checkpoint)
-    assert checkpoint.vocabulary.read_bytes() == local.vocabulary.read_bytes()
+    assert checkpoint.tokenizer.fingerprint == local.tokenizer.fingerprint
     assert checkpoint.weights.keys() == local.weights.keys()
     assert (
         build_model(get_builder_kind("sequence_classification"), checkpoint, manifest_with(LABELS), dropout=0.1)

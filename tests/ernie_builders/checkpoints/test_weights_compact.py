@@ -12,12 +12,15 @@ import numpy as np
 import pytest
 
 from ernie_builders.checkpoints import checkpoint as weights_module
-from ernie_builders.checkpoints.checkpoint import BASES, Checkpoint, read_checkpoint, write_checkpoint, write_compact
+from ernie_builders.checkpoints.checkpoint import Checkpoint, read_checkpoint, write_checkpoint, write_compact
 from ernie_builders.checkpoints.delta_files import HEADER, PACKED
 from ernie_builders.checkpoints.weight_formats import from_hugging_face
 from ernie_builders.config.tasks import ASSETS, load_tasks
 from ernie_builders.errors import CheckpointError
+from ernie_builders.filesystem import sha256_of
 from ernie_builders.kinds import get_builder_kind
+from ernie_runtime.text.tokenizer import Tokenizer
+from ernie_runtime.text.tokenizer_file import load_tokenizer
 
 from ..tiny import CONFIG, HIDDEN, Weights, random_hugging_face, write_hugging_face
 
@@ -43,9 +46,9 @@ def trained(base: Path) -> Weights:
 
 
 @pytest.fixture
-def folder(tmp_path: Path, trained: Weights, vocabulary: Path) -> Path:
+def folder(tmp_path: Path, trained: Weights, tokenizer: Tokenizer) -> Path:
     """A checkpoint in the compact form."""
-    write_compact(tmp_path / "c", {**CONFIG, "task_options": OPTIONS}, trained, vocabulary, STEP, "tiny")
+    write_compact(tmp_path / "c", {**CONFIG, "task_options": OPTIONS}, trained, tokenizer, STEP, "tiny")
     return tmp_path / "c"
 
 
@@ -70,7 +73,7 @@ def test_a_compact_checkpoint_is_read_like_any_other(folder: Path, base: Path, t
         assert np.abs(checkpoint.weights[name] - value).max() <= 1.4 * STEP / 2 + 1e-6, name
     expected = {k: v for k, v in CONFIG.items() if k != "model_type"} | {"task_options": OPTIONS}
     assert checkpoint.config.to_json() == expected
-    assert checkpoint.vocabulary == base / "vocab.txt"
+    assert checkpoint.tokenizer.fingerprint == sha256_of(base / "vocab.txt")
     assert sorted(path.name for path in folder.iterdir()) == ["config.json", HEADER, PACKED]
 
 
@@ -80,15 +83,17 @@ def test_the_packed_size(folder: Path, trained: Weights) -> None:
     assert size < sum(value.size for value in trained.values()) / 3
 
 
-def test_writing_again_gives_the_same_bytes(folder: Path, trained: Weights, vocabulary: Path, tmp_path: Path) -> None:
-    write_compact(tmp_path / "d", {**CONFIG, "task_options": OPTIONS}, trained, vocabulary, STEP, "tiny")
+def test_writing_again_gives_the_same_bytes(
+    folder: Path, trained: Weights, tokenizer: Tokenizer, tmp_path: Path
+) -> None:
+    write_compact(tmp_path / "d", {**CONFIG, "task_options": OPTIONS}, trained, tokenizer, STEP, "tiny")
     for path in folder.iterdir():
         assert (tmp_path / "d" / path.name).read_bytes() == path.read_bytes()
 
 
-def test_a_checkpoint_without_a_base(tmp_path: Path, trained: Weights, vocabulary: Path, base: Path) -> None:
+def test_a_checkpoint_without_a_base(tmp_path: Path, trained: Weights, tokenizer: Tokenizer, base: Path) -> None:
     """Trained from a base that does not ship: it holds all weights and refers only to a vocabulary that ships."""
-    write_compact(tmp_path / "c", CONFIG, trained, vocabulary, STEP, None)
+    write_compact(tmp_path / "c", CONFIG, trained, tokenizer, STEP, None)
     assert json.loads((tmp_path / "c" / HEADER).read_text())["base"] is None
     (base / "model.safetensors").unlink()
     checkpoint = read_checkpoint(tmp_path / "c")
@@ -98,28 +103,29 @@ def test_a_checkpoint_without_a_base(tmp_path: Path, trained: Weights, vocabular
 
 def test_a_vocabulary_that_does_not_ship_is_stored(tmp_path: Path, trained: Weights, vocabulary: Path) -> None:
     own_vocabulary = tmp_path / "other.txt"
-    own_vocabulary.write_bytes(vocabulary.read_bytes().replace(b"\n", b"\r\n"))
-    write_compact(tmp_path / "c", CONFIG, trained, own_vocabulary, STEP, "tiny")
-    assert read_checkpoint(tmp_path / "c").vocabulary == tmp_path / "c" / "vocab.txt"
+    lines = vocabulary.read_text(encoding="utf-8").split("\n")
+    own_vocabulary.write_text("\n".join([*lines[:5], "新", *lines[6:]]), encoding="utf-8")
+    write_compact(tmp_path / "c", CONFIG, trained, load_tokenizer(own_vocabulary), STEP, "tiny")
+    assert read_checkpoint(tmp_path / "c").tokenizer.token(5) == "新"
     assert (tmp_path / "c" / "vocab.txt").read_bytes() == own_vocabulary.read_bytes()
     (tmp_path / "c" / "vocab.txt").unlink()
-    assert refusal(tmp_path / "c").endswith("c: no vocab.txt")
+    assert refusal(tmp_path / "c").endswith("c: no vocab.txt and no tokenizer.json")
 
 
-def test_a_vocabulary_that_ships_without_an_encoder(tmp_path: Path, vocabulary: Path) -> None:
+def test_a_vocabulary_that_ships_without_an_encoder(tmp_path: Path, tokenizer: Tokenizer) -> None:
     english = ASSETS / "vocab" / "ernie_2.0_en.txt"
     config = {**CONFIG, "vocab_size": len(english.read_bytes().split(b"\n"))}
     weights = from_hugging_face(random_hugging_face(config=config))
-    write_compact(tmp_path / "c", config, weights, english, STEP, None)
-    assert read_checkpoint(tmp_path / "c").vocabulary == english
+    write_compact(tmp_path / "c", config, weights, load_tokenizer(english), STEP, None)
+    assert read_checkpoint(tmp_path / "c").tokenizer.fingerprint == sha256_of(english)
     assert not (tmp_path / "c" / "vocab.txt").exists()
 
 
-def test_each_form_replaces_the_other(folder: Path, trained: Weights, vocabulary: Path) -> None:
-    write_checkpoint(folder, CONFIG, trained, vocabulary)
+def test_each_form_replaces_the_other(folder: Path, trained: Weights, tokenizer: Tokenizer) -> None:
+    write_checkpoint(folder, CONFIG, trained, tokenizer)
     assert sorted(path.name for path in folder.iterdir()) == ["config.json", "model.safetensors", "vocab.txt"]
     np.testing.assert_array_equal(read_checkpoint(folder).weights["slots.weight"], trained["slots.weight"])
-    write_compact(folder, CONFIG, trained, vocabulary, STEP, "tiny")
+    write_compact(folder, CONFIG, trained, tokenizer, STEP, "tiny")
     assert sorted(path.name for path in folder.iterdir()) == ["config.json", HEADER, PACKED]
 
 
@@ -145,9 +151,6 @@ def test_a_changed_vocabulary(folder: Path, base: Path) -> None:
     assert message.startswith(f"{folder}: needs the vocabulary tiny ")
     assert message.endswith(f", and {path} is another: put that file back")
     path.unlink()
-    with pytest.raises(CheckpointError, match=r"no vocab\.txt$"):
-        read_checkpoint(folder)
-    change_header(folder, lambda header: header.update(base=None))
     assert refusal(folder).endswith(", which is not there: put that file back")
 
 
@@ -208,7 +211,7 @@ def test_the_checkpoints_that_ship(folder: Path) -> None:
     of_tasks = [task for task in load_tasks().values() if task.checkpoint == f"checkpoints/{folder.name}"]
     assert of_tasks
     assert checkpoint.has_head == get_builder_kind(of_tasks[0].kind).needs_head
-    assert checkpoint.vocabulary.parent in (BASES["embedded"], ASSETS / "vocab")
+    assert not (folder / "vocab.txt").exists()
     card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
     assert card["weights"]["bytes"] == (folder / PACKED).stat().st_size < 2.5e6
     assert card["evaluations"][0]["rows"] > 0

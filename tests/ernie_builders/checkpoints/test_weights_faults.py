@@ -35,7 +35,7 @@ def break_file(folder: Path, name: str, content: bytes) -> None:
         ("config.json", b"{}", "config.json: has no vocab_size, hidden_size"),
         (
             "vocab.txt",
-            b"[PAD]\n" * (ENTRIES + 1),
+            b"[PAD]\n[CLS]\n[SEP]\n[UNK]\n[MASK]\n" + b"a\n" * (ENTRIES - 4),
             f"vocab.txt: {ENTRIES + 1} entries, but the word embeddings have {ENTRIES} rows",
         ),
     ],

@@ -74,7 +74,7 @@ def test_a_wider_student_starts_at_random(teacher: Checkpoint) -> None:
 def test_an_encoder_with_another_vocabulary(teacher: Checkpoint, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="its vocabulary is not that of the teacher"):
         make_student("embedded", teacher)
-    write_checkpoint(tmp_path, teacher.config, teacher.weights, teacher.vocabulary)
+    write_checkpoint(tmp_path, teacher.config, teacher.weights, teacher.tokenizer)
     student = make_student(str(tmp_path), teacher)
     assert not student.has_head
     assert find_base_model(str(tmp_path)).config == student.config

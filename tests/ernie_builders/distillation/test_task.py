@@ -19,7 +19,6 @@ from ernie_builders.distillation import measure, soft
 from ernie_builders.distillation.soft import SoftTrainer, unlabelled_rows
 from ernie_builders.stages.draft import draft_manifest
 from ernie_builders.training.trainer import Trainer
-from ernie_runtime.text.tokenization import ErnieTokenizer
 
 from ..command_line import OneLine
 from ..places import Place, topic_rows
@@ -80,7 +79,7 @@ def test_labels_count_for_their_rows_only(
     from ernie_builders.training.trainer import Job
 
     checkpoint = read_checkpoint(teacher)
-    tokenizer = ErnieTokenizer.from_vocab(checkpoint.vocabulary)
+    tokenizer = checkpoint.tokenizer
     manifest = draft_manifest(load_tasks(tasks_file)["topics"], tokenizer)
     labelled = [Example((row,), label, i) for i, (row, label) in enumerate(topic_rows(characters, 6, 3))]
     texts = [(row,) for row, _ in topic_rows(characters, 10, 4)]
@@ -207,7 +206,7 @@ def test_a_teacher_without_a_head(distil: Command, base_model: Path, one_line: O
 
 def test_rows_of_a_long_text(tasks_file: Path, teacher: Path, characters: list[str]) -> None:
     """One row per window; a text that cannot be served has none."""
-    tokenizer = ErnieTokenizer.from_vocab(read_checkpoint(teacher).vocabulary)
+    tokenizer = read_checkpoint(teacher).tokenizer
     manifest = draft_manifest(load_tasks(tasks_file)["topics"], tokenizer)
     texts = [("".join(characters[:80]),), ("",), (characters[0],)]
     rows = unlabelled_rows(manifest, tokenizer, texts)

@@ -25,7 +25,6 @@ from ernie_builders.training.trainer import Job, Trainer
 from ernie_runtime.kinds import Answer, WindowOutput, get_kind
 from ernie_runtime.kinds.hierarchical_classification import tree_of
 from ernie_runtime.manifest import Label, Manifest
-from ernie_runtime.text.tokenization import ErnieTokenizer
 from ernie_runtime.text.windows import Document
 
 from ..places import Place
@@ -230,7 +229,7 @@ def test_training_beats_the_best_fixed_answer(tmp_path: Path) -> None:
     tiny = {**CONFIG, "vocab_size": len(entries)}
     weights = random_hugging_face(seed=1, std=0.05, config=tiny)
     base = read_checkpoint(write_hugging_face(tmp_path / "base", weights, tiny, tmp_path / "vocab.txt"))
-    tokenizer = ErnieTokenizer.from_vocab(base.vocabulary)
+    tokenizer = base.tokenizer
     manifest = draft_manifest(load_tasks(tmp_path / "tasks.toml")["events"], tokenizer)
     train, dev = entity_rows("train.txt"), entity_rows("dev.txt")
     config = TrainConfig(epochs=7, batch_size=16, learning_rate=3e-3, evals_per_epoch=1, patience=9)

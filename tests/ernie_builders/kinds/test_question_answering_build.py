@@ -29,6 +29,7 @@ from ernie_runtime.steps.postprocessor import PostprocessStep
 from ernie_runtime.steps.step import strings
 from ernie_runtime.steps.tokenizer import TokenizerStep
 from ernie_runtime.text.tokenization import ErnieTokenizer
+from ernie_runtime.text.tokenizer_file import load_tokenizer
 
 from ..cmrc_sample import sample, with_limits
 from ..places import Place
@@ -45,7 +46,9 @@ def tiny_base(hidden: int = 64) -> Checkpoint:
     paddle.seed(1)
     arguments = {k: v for k, v in config.items() if k != "layer_norm_eps"}
     weights = with_prefix(weights_of(transformers.ErnieModel(transformers.ErnieConfig(**arguments))))
-    return Checkpoint(where="tiny", config=parse_config(config, "tiny"), weights=weights, vocabulary=vocabulary)
+    return Checkpoint(
+        where="tiny", config=parse_config(config, "tiny"), weights=weights, tokenizer=load_tokenizer(vocabulary)
+    )
 
 
 def test_training_on_real_questions_beats_the_best_guess(embedded_tokenizer: ErnieTokenizer, tmp_path: Path) -> None:

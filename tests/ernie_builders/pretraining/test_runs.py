@@ -197,7 +197,7 @@ def test_the_vocabulary_is_cut_by_frequency_and_entries_keep_their_weights(
     run = text_run("run", "--steps", "2", "--lengths", "32", *PACE, "--vocab-size", "120", "--init", str(base_model))
     assert run("--learning-rate", "1e-12", "--bits", "32", "--weight-decay", "0") == 0
     encoder, base = read_checkpoint(run.output / "encoder"), read_checkpoint(base_model)
-    entries = encoder.vocabulary.read_text(encoding="utf-8").splitlines()
+    entries = [encoder.tokenizer.token(id) for id in range(encoder.tokenizer.vocab_size)]
     assert len(entries) == 120 and entries[:5] == ["[PAD]", "[CLS]", "[SEP]", "[MASK]", "[UNK]"]
     assert set(characters[:96]) < set(entries), "characters of the text were left out"
     all_entries = vocabulary.read_text(encoding="utf-8").splitlines()

@@ -17,6 +17,7 @@ from ernie_builders.errors import CheckpointError
 from ernie_builders.registry import cli as shipped
 from ernie_builders.registry.adopt import adopt
 from ernie_builders.registry.earlier import STEP, drop_unused, leaning_on
+from ernie_runtime.text.tokenizer_file import load_tokenizer
 
 TASKS = ("cluewsc2020", "stsb_zh")
 
@@ -29,7 +30,7 @@ def some_assets(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copytree(ASSETS / name, root / name)
     for task in TASKS:
         folder, checkpoint = root / "checkpoints" / task, read_checkpoint(ASSETS / "checkpoints" / task)
-        write_compact(folder, checkpoint.config, checkpoint.weights, checkpoint.vocabulary, 0.02, "embedded")
+        write_compact(folder, checkpoint.config, checkpoint.weights, checkpoint.tokenizer, 0.02, "embedded")
         card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
         card["weights"]["base"]["name"] = "embedded"
         (folder / "card.json").write_text(json.dumps(card))
@@ -49,7 +50,7 @@ def noisy_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     embedded, generator = read_checkpoint(ASSETS / "encoder"), np.random.default_rng(0)
     noisy = {n: v + 0.01 * generator.standard_normal(v.shape, np.float32) for n, v in embedded.weights.items()}
     folder = tmp_path_factory.mktemp("noisy") / "new"
-    write_checkpoint(folder, embedded.config, noisy, embedded.vocabulary, bits=16)
+    write_checkpoint(folder, embedded.config, noisy, embedded.tokenizer, bits=16)
     shutil.copy(ASSETS / "encoder" / "mlm_head.safetensors", folder)
     (folder / "card.json").write_text('{"title": "Another encoder"}')
     return folder
@@ -90,7 +91,14 @@ def test_checkpoints_answer_as_before(assets: Path, new_encoder: Path, monkeypat
     for number, task in enumerate(TASKS):  # trained again, from the new one
         assert drop_unused(assets) == []
         folder, checkpoint = assets / "checkpoints" / task, before[task]
-        write_compact(folder, checkpoint.config, checkpoint.weights, assets / "encoder" / "vocab.txt", 0.05, "embedded")
+        write_compact(
+            folder,
+            checkpoint.config,
+            checkpoint.weights,
+            load_tokenizer(assets / "encoder" / "vocab.txt"),
+            0.05,
+            "embedded",
+        )
         refresh(assets, folder)
         assert len(leaning_on("embedded", assets)) == number + 1
     (line,) = drop_unused(assets)
@@ -110,7 +118,7 @@ def test_a_third_encoder_while_checkpoints_depend_on_the_first(
         assets / "checkpoints" / second,
         read_checkpoint(new_encoder).config,
         before[second],
-        new_encoder / "vocab.txt",
+        load_tokenizer(new_encoder / "vocab.txt"),
         0.05,
         "embedded",
     )
@@ -124,7 +132,7 @@ def test_a_third_encoder_while_checkpoints_depend_on_the_first(
         third,
         new_checkpoint.config,
         {n: v * np.float32(1.01) for n, v in new_checkpoint.weights.items()},
-        new_checkpoint.vocabulary,
+        new_checkpoint.tokenizer,
         16,
     )
     lines = adopt(third, assets)

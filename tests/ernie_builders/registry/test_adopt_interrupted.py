@@ -19,6 +19,7 @@ from ernie_builders.registry import adopt as adopting
 from ernie_builders.registry import earlier
 from ernie_builders.registry.adopt import adopt
 from ernie_builders.registry.earlier import STEP
+from ernie_runtime.text.tokenizer_file import load_tokenizer
 
 CONFIG = {"vocab_size": 40, "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
 NAMES = ("ernie.embeddings.word_embeddings.weight", "ernie.encoder.layers.0.linear1.weight")
@@ -30,7 +31,7 @@ def encoder(folder: Path, seed: int) -> Path:
     folder.parent.mkdir(exist_ok=True)
     (folder.parent / "vocab.txt").write_text("".join(f"w{number}\n" for number in range(40)))
     tensors = {name: generator.normal(0, 0.05, (40, 8)).astype(np.float32) for name in NAMES}
-    write_checkpoint(folder, CONFIG, tensors, folder.parent / "vocab.txt", bits=16)
+    write_checkpoint(folder, CONFIG, tensors, load_tokenizer(folder.parent / "vocab.txt"), bits=16)
     save_file({"cls.predictions.decoder_bias": np.zeros(40, np.float32)}, folder / "mlm_head.safetensors")
     (folder / "card.json").write_text('{"title": "Small"}')
     return folder
@@ -71,7 +72,7 @@ def test_every_step_leaves_checkpoints_that_can_be_read(tmp_path: Path, monkeypa
     checkpoint = read_checkpoint(old)
     tuned = {name: value + np.float32(0.01) for name, value in checkpoint.weights.items()}
     folder = root / "checkpoints" / "task"
-    write_compact(folder, CONFIG, tuned, checkpoint.vocabulary, 0.01, "embedded")
+    write_compact(folder, CONFIG, tuned, checkpoint.tokenizer, 0.01, "embedded")
     (folder / "card.json").write_text('{"title": "Task", "weights": {"base": {"name": "embedded", "sha256": "?"}}}')
     refresh(root)
     before, start = read_checkpoint(folder).weights, tmp_path / "start"

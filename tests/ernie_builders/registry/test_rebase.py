@@ -38,7 +38,7 @@ def installed(tmp_path: Path) -> Path:
     shutil.copytree(ASSETS / "checkpoints" / "tnews", assets / "checkpoints" / "tnews")
     old, generator = read_checkpoint(ASSETS / "encoder"), np.random.default_rng(0)
     noisy = {n: v + 0.01 * generator.standard_normal(v.shape, np.float32) for n, v in old.weights.items()}
-    write_checkpoint(tmp_path / "new", old.config, noisy, old.vocabulary, bits=16)
+    write_checkpoint(tmp_path / "new", old.config, noisy, old.tokenizer, bits=16)
     shutil.copy(ASSETS / "encoder" / "mlm_head.safetensors", tmp_path / "new")
     (tmp_path / "new" / "card.json").write_text('{"title": "Another encoder"}')
     refresh(assets)

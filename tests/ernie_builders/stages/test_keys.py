@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from ernie_builders.stages import code, data, evaluate, export, finetune, publis
 from ernie_builders.stages.context import Context
 from ernie_builders.stages.stage import Finished, Stage
 from ernie_builders.stages.variants import convert, measure, prune, qat
+from ernie_runtime.text.tokenizer import SpecialTokens, TokenizedText, Tokenizer
 
 from ..tiny import CONFIG
 
@@ -29,10 +31,24 @@ STAGES = {
 BY_CODE = [name for name, stage in STAGES.items() if stage.uses]
 
 
+class NoTokenizer(Tokenizer):
+    """A vocabulary that is the same everywhere."""
+
+    def __init__(self) -> None:
+        names = SpecialTokens()
+        fingerprint = hashlib.sha256(b"[PAD]\n[UNK]\n").hexdigest()
+        super().__init__(tokens=names.names, special=names, fingerprint=fingerprint)
+
+    def save(self, path: str | Path) -> None:
+        raise NotImplementedError
+
+    def __call__(self, texts: Sequence[str]) -> list[TokenizedText]:
+        raise NotImplementedError
+
+
 @pytest.fixture
 def context(tmp_path: Path, tasks_file: Path) -> Context:
     """Of files and weights that are the same everywhere."""
-    (tmp_path / "vocab.txt").write_text("[PAD]\n[UNK]\n")
     (tmp_path / "topics").mkdir()
     for split in ("train", "dev"):
         (tmp_path / "topics" / f"{split}.json").write_text("{}\n")
@@ -40,9 +56,7 @@ def context(tmp_path: Path, tasks_file: Path) -> Context:
     return Context(
         task=load_tasks(tasks_file)["topics"],
         profile="full",
-        source=Checkpoint(
-            where="tiny", config=parse_config(CONFIG, ""), weights=weights, vocabulary=tmp_path / "vocab.txt"
-        ),
+        source=Checkpoint(where="tiny", config=parse_config(CONFIG, ""), weights=weights, tokenizer=NoTokenizer()),
         ready=False,
         data_folder=tmp_path / "topics",
         data_split="dev",

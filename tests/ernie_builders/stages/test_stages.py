@@ -18,6 +18,7 @@ from ernie_builders.errors import BuildError
 from ernie_builders.stages.context import Context
 from ernie_builders.stages.results import Evaluated
 from ernie_builders.stages.stage import Finished, Output, Stage, run_stage
+from ernie_runtime.text.tokenizer import Tokenizer
 
 from ..places import Place, copied, topic_rows, write_topics
 from ..tiny import CONFIG
@@ -111,13 +112,13 @@ class SlowStage:
 
 @pytest.mark.parametrize("fails", [False, True], ids=["first finishes", "first fails"])
 def test_two_builds_of_a_stage_wait_for_each_other(
-    tmp_path: Path, tasks_file: Path, capsys: pytest.CaptureFixture[str], fails: bool
+    tmp_path: Path, tasks_file: Path, tokenizer: Tokenizer, capsys: pytest.CaptureFixture[str], fails: bool
 ) -> None:
     stage, results = SlowStage(fails), list[Output[Evaluated] | BuildError]()
     context = Context(
         task=load_tasks(tasks_file)["topics"],
         profile="full",
-        source=Checkpoint(where="", config=parse_config(CONFIG, ""), weights={}, vocabulary=tmp_path),
+        source=Checkpoint(where="", config=parse_config(CONFIG, ""), weights={}, tokenizer=tokenizer),
         ready=False,
         data_folder=None,
         data_split="dev",

@@ -25,7 +25,6 @@ from ernie_builders.training.dataset import epoch_order
 from ernie_builders.training.loop import Loop
 from ernie_builders.training.optimizer import learning_rate
 from ernie_builders.training.trainer import Job, Trainer
-from ernie_runtime.text.tokenization import ErnieTokenizer
 
 from ..command_line import OneLine
 from ..places import Place, topic_rows
@@ -61,7 +60,7 @@ class Tiny:
     def __init__(self, tasks_file: Path, base_model: Path, folder: Path) -> None:
         self.task: TaskConfig = load_tasks(tasks_file)["topics"]
         self.base, self.folder = read_checkpoint(base_model), folder
-        self.tokenizer = ErnieTokenizer.from_vocab(self.base.vocabulary)
+        self.tokenizer = self.base.tokenizer
 
     def trainer(self, rows: Sequence[tuple[str, str]], dev: Sequence[tuple[str, str]], **changes: Any) -> Trainer:
         config = replace(TrainConfig(learning_rate=5e-3, batch_size=16, dropout=0.0), **changes)

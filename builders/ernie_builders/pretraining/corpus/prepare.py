@@ -11,11 +11,12 @@ from ernie_runtime.text.tokenizer import Tokenizer
 from ernie_runtime.text.tokenizer_file import load_tokenizer
 
 from ...checkpoints.random_encoder import PREFIX
+from ...checkpoints.tokenizer_files import tokenizer_file, write_tokenizer
 from ...config.tasks import ASSETS
 from ...console import say
 from ...errors import ConfigError, DataError
 from ...filesystem import locked, sha256_of, whole_folder
-from ...modeling.model import vocabulary_of_base_model
+from ...modeling.model import tokenizer_of_base_model
 from ..config import PretrainConfig, Source
 from . import stream as streams
 from .id_format import read_ids
@@ -36,7 +37,6 @@ class Prepared:
     """The text as a corpus to train on and one to evaluate on."""
 
     tokenizer: Tokenizer
-    vocabulary: Path
     corpus: Corpus
     held_out: Corpus
     key: str  # identifies the text and how it is cut
@@ -48,12 +48,12 @@ def find_vocabulary(source: Source, init: str, output: Path) -> Path:
         chosen = source.vocabulary
         if not chosen.is_file():
             raise ConfigError(f"--vocab {chosen}: no such file")
-    elif source.format == "packed" and (source.data[0] / "vocab.txt").is_file():
-        chosen = source.data[0] / "vocab.txt"
+    elif source.format == "packed" and (own := tokenizer_file(source.data[0])) is not None:
+        chosen = own
     elif source.format == "ids":
         raise ConfigError("--vocab: with --format ids, give the vocabulary that the ids are of")
     elif init and not init.startswith(PREFIX):
-        chosen = vocabulary_of_base_model(init)
+        chosen = write_tokenizer(output / FOLDER, tokenizer_of_base_model(init))
     else:
         chosen = ASSETS / "encoder" / "vocab.txt"
     tokenizer = load_tokenizer(chosen)
@@ -74,7 +74,7 @@ def prepare(source: Source, config: PretrainConfig, vocabulary: Path, output: Pa
     """Read and cut the text, or load it from `output` if the same files were cut before."""
     tokenizer = load_tokenizer(vocabulary)
     if source.format == "ids":
-        return _prepare_ids(source, config, tokenizer, vocabulary)
+        return _prepare_ids(source, config, tokenizer)
     files = [packed_file(source.data[0])] if source.format == "packed" else text_files(source.data)
     held_out_files = [source.held_out] if source.held_out else []
     hashes = [_sha256(path) for path in (*files, *held_out_files, *([source.phrases] if source.phrases else []))]
@@ -89,7 +89,6 @@ def prepare(source: Source, config: PretrainConfig, vocabulary: Path, output: Pa
     say(f"    {len(train):,} tokens in {train.document_count:,} documents; held out {len(held_out):,}")
     return Prepared(
         tokenizer=tokenizer,
-        vocabulary=vocabulary,
         corpus=TextCorpus(train, config.sentence_tasks),
         held_out=TextCorpus(held_out, config.sentence_tasks),
         key=key,
@@ -110,7 +109,7 @@ def _cached_stream(folder: Path, files: list[Path], source: Source, tokenizer: T
     return streams.load(folder)
 
 
-def _prepare_ids(source: Source, config: PretrainConfig, tokenizer: Tokenizer, vocabulary: Path) -> Prepared:
+def _prepare_ids(source: Source, config: PretrainConfig, tokenizer: Tokenizer) -> Prepared:
     others = [name for name in config.sentence_tasks if name != "nsp"]
     if others:
         raise ConfigError(f"--sentence-tasks {others[0]}: --format ids has ready-made pairs, whose labels are nsp's")
@@ -128,7 +127,7 @@ def _prepare_ids(source: Source, config: PretrainConfig, tokenizer: Tokenizer, v
     )
     hashes = [_sha256(path) for path in (*files, source.held_out)]
     key = _key([hashes, tokenizer.fingerprint, FORMAT])
-    return Prepared(tokenizer=tokenizer, vocabulary=vocabulary, corpus=corpus, held_out=held_out, key=key)
+    return Prepared(tokenizer=tokenizer, corpus=corpus, held_out=held_out, key=key)
 
 
 def _key(values: object) -> str:

@@ -48,9 +48,9 @@ def most_frequent(texts: Iterable[str], tokenizer: Tokenizer, size: int, target:
 
 def with_vocabulary(start: Checkpoint, vocabulary: Path) -> Checkpoint:
     """The checkpoint with the rows of that vocabulary's entries, matched by text; CheckpointError if any is missing."""
-    if start.vocabulary.read_bytes() == vocabulary.read_bytes():
+    old, new = start.tokenizer, load_tokenizer(vocabulary)
+    if old.fingerprint == new.fingerprint:
         return start
-    old, new = (load_tokenizer(path) for path in (start.vocabulary, vocabulary))
     tokens = [new.token(id) for id in range(new.vocab_size)]
     rows = [old.id(token) for token in tokens]
     missing = [token for token, row in zip(tokens, rows, strict=True) if row is None]
@@ -62,4 +62,4 @@ def with_vocabulary(start: Checkpoint, vocabulary: Path) -> Checkpoint:
     index = np.array(rows, np.int64)
     weights = {name: value[index] if name in (TABLE, BIAS) else value for name, value in start.weights.items()}
     config = replace(start.config, vocab_size=len(tokens))
-    return replace(start, config=config, weights=weights, vocabulary=vocabulary)
+    return replace(start, config=config, weights=weights, tokenizer=new)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from ernie_runtime.json_types import JsonObject
-from ernie_runtime.text.tokenizer_file import load_tokenizer
 
 from ...checkpoints.checkpoint import Checkpoint
 from ...config.tasks import TrainConfig
@@ -43,7 +42,7 @@ def distil(
     from ...training.trainer import Job
 
     task, settings = context.task, context.task.compress
-    tokenizer = load_tokenizer(teacher.vocabulary)
+    tokenizer = teacher.tokenizer
     train, held_out = hold_out(training_text(context, finished), task.train.choose_rows, context.seed)
     job = Job(
         manifest=manifest_of(context, finished.fine_tuned, tokenizer),

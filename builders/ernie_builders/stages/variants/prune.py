@@ -10,7 +10,6 @@ import numpy as np
 
 from ernie_runtime.json_types import JsonObject
 from ernie_runtime.steps.batching import pad_rows
-from ernie_runtime.text.tokenizer_file import load_tokenizer
 
 from ...checkpoints.checkpoint import Checkpoint
 from ...framework import import_paddle
@@ -82,7 +81,7 @@ def importance(context: Context, finished: Finished, model: Checkpoint, train: l
     from ...training.dataset import training_rows
 
     kind, settings = get_builder_kind(context.task.kind), context.task.compress
-    tokenizer = load_tokenizer(model.vocabulary)
+    tokenizer = model.tokenizer
     manifest = manifest_of(context, finished.fine_tuned, tokenizer)
     chosen = np.random.default_rng(context.seed).permutation(len(train))[: max(1, settings.importance_rows)]
     rows = training_rows(manifest, tokenizer, [train[i] for i in sorted(chosen)], context.task.train.windows_per_text)
