@@ -66,16 +66,20 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     """
     if folder.is_dir():
         check_shipped(folder)
-    config, stored = read_config(folder), stored_tokenizer(folder)
+    config, weights, stored = read_config(folder), _read_weights(folder), stored_tokenizer(folder)
+    _check_vocabulary(folder, stored.tokenizer, weights)
+    weights = with_pad_first(weights, stored.pad_id)
+    return Checkpoint(where=str(folder), config=config, weights=weights, tokenizer=stored.tokenizer)
+
+
+def _read_weights(folder: Path) -> Weights:
     if (folder / HEADER).is_file():
         source, weights = folder / PACKED, _read_delta(folder)
     else:
         source, weights = read_float(folder)
     if not any(name.startswith("ernie.encoder.layers.") for name in weights):
         raise CheckpointError(f"{source}: not an ERNIE encoder (found {', '.join(list(weights)[:3])}, ...)")
-    _check_vocabulary(folder, stored.tokenizer, weights)
-    weights = with_pad_first(weights, stored.pad_id)
-    return Checkpoint(where=str(folder), config=config, weights=weights, tokenizer=stored.tokenizer)
+    return weights
 
 
 def tokenizer_of(folder: Path) -> Tokenizer:
@@ -116,7 +120,8 @@ def _base_weights(name: str, folder: Path) -> Weights:
     if name not in BASES or not BASES[name].is_dir():
         reason = f"it is not at {BASES[name]}" if name in BASES else f"known are {', '.join(BASES)}"
         raise CheckpointError(f"{folder}: holds what training changed in the encoder {name}, but {reason}")
-    return read_checkpoint(BASES[name]).weights
+    check_shipped(BASES[name])
+    return _read_weights(BASES[name])
 
 
 def _shipped_vocabularies() -> dict[str, Path]:
