@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import random
+import unicodedata
 from functools import cache
 from pathlib import Path
 
 from ernie_runtime.text.tokenization import ErnieTokenizer
 
 VOCAB = Path(__file__).parents[2] / "builders/ernie_assets/encoder/vocab.txt"
+EVERY_CODE = "ERNIE_TEST_EVERY_CODE"
+"""If this variable is set, `code_points` leaves none out."""
 SPECIAL = ["[PAD]", "[CLS]", "[SEP]", "[MASK]", "[UNK]"]
 HARD = [
     "",
@@ -40,6 +44,26 @@ HARD = [
     "\ud800中\udfff国\udc00",
 ]
 SPECIAL_INSIDE = ["[SEP]", "甲[SEP]乙", "a[MASK]b [CLS] [PAD][UNK]", "我[MASK][MASK]你 [sep] [ MASK ]"]
+
+
+def code_points(limit: int) -> list[int]:
+    """Those below `limit` without surrogates: all that may be lowered, split or dropped, and a sample of the others.
+
+    The others are letters without case or decomposition, private and unassigned ones. They lie in long runs that are
+    treated alike; every sixteenth and both ends of a run are taken.
+    """
+    codes = [code for code in range(limit) if not 0xD800 <= code < 0xE000]
+    if EVERY_CODE in os.environ:
+        return codes
+    categories = [unicodedata.category(chr(code)) for code in codes]
+    return [
+        code
+        for i, code in enumerate(codes)
+        if categories[i] not in ("Lo", "Co", "Cn")
+        or unicodedata.decomposition(chr(code))
+        or code % 16 == 0
+        or not categories[max(i - 1, 0)] == categories[i] == categories[min(i + 1, len(codes) - 1)]
+    ]
 
 
 @cache
