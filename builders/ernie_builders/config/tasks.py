@@ -29,6 +29,7 @@ ASSETS = Path(ernie_assets.__file__).resolve().parent
 TASKS_FILE = Path(__file__).resolve().parents[1] / "tasks.toml"
 PROFILES = ("demo", "full")
 PIPELINES = ("steps", "fused")
+PIECES, CHARACTERS = "pieces", "characters"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,10 +105,15 @@ class TaskConfig:
     options: Json = field(default_factory=dict)  # of the kind, as in the manifest
     transfer: Mapping[str, DataConfig] = field(default_factory=dict)  # further data sets to evaluate on, by name
     pipeline: str = "steps"  # fused: publish TASK_fused too, with all three steps in one process
+    tokens: str = ""  # of a SentencePiece vocabulary: "pieces" or "characters"; empty: what the kind needs
 
     def __post_init__(self) -> None:
         if self.pipeline not in PIPELINES:
             raise ConfigError(f"pipeline {self.pipeline!r} is none of {', '.join(PIPELINES)}")
+        if self.tokens not in ("", PIECES, CHARACTERS):
+            raise ConfigError(f"tokens {self.tokens!r} is neither {PIECES} nor {CHARACTERS}")
+        if self.tokens == PIECES and get_kind(self.kind).offsets:
+            raise ConfigError(f'tokens "{PIECES}": {self.kind} finds spans, and a piece may cover two; leave it out')
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,7 +24,7 @@ from ..modeling.compatibility import check_fit
 from ..modeling.model import PaddleEngine, build_model
 from ..readers import Example
 from ..stages.data import read_file
-from ..stages.draft import changed_fields, draft_manifest
+from ..stages.draft import changed_fields, draft_manifest, tokenizer_for
 from ..stages.locate import data_folder
 from ..training.holdout import hold_out
 from ..training.log import LOG
@@ -173,7 +173,7 @@ def distil_task(run: TaskRun) -> TaskCard:
     if finished(run.output, settings):
         say(f"  {run.output}: finished already")
         return TaskCard(**json.loads((run.output / CARD).read_text(encoding="utf-8")))
-    tokenizer = teacher.tokenizer
+    tokenizer = tokenizer_for(run.task, teacher.tokenizer)
     manifest = draft_manifest(run.task, tokenizer, teacher.config.task_options)
     check_kind(manifest)
     texts = read_texts(run.text, len(get_kind(run.task.kind).inputs), run.rows)
@@ -229,7 +229,10 @@ def pipeline_of(checkpoint: Checkpoint, manifest: Manifest, device: str) -> Pipe
     kind = get_builder_kind(manifest.kind)
     model = build_model(kind, checkpoint, manifest, ready=True)
     model.eval()
-    return Pipeline(manifest, checkpoint.tokenizer, PaddleEngine(model, kind))
+    tokenizer = checkpoint.tokenizer
+    if tokenizer.fingerprint != manifest.vocabulary_sha256:
+        tokenizer = tokenizer.for_characters()  # as `tokenizer_for` did for the manifest
+    return Pipeline(manifest, tokenizer, PaddleEngine(model, kind))
 
 
 def score(

@@ -31,6 +31,7 @@ class FillMaskBuilder(BuilderKind):
     """Target: the token that each mask stands for, in order."""
 
     main_metric = "accuracy"
+    by_character = True
     unused_weights = ("pooler",)
     trains = False
 
@@ -69,7 +70,8 @@ class FillMaskBuilder(BuilderKind):
     ) -> JsonObject:
         """The vocabulary: the encoder gives ids, the postprocessor must answer with tokens."""
         tokenizer = pipeline().tokenizer
-        return options_of([tokenizer.token(id) for id in range(tokenizer.vocab_size)])
+        special = set(tokenizer.special_ids)
+        return options_of(["" if id in special else tokenizer.token(id) for id in range(tokenizer.vocab_size)])
 
     def score(
         self, examples: Sequence[Example], answers: Sequence[Answer | str], manifest: Manifest

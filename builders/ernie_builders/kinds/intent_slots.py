@@ -33,6 +33,7 @@ class IntentSlotsBuilder(BuilderKind):
     """Target: {"intent": id, "slots": [[start, end, slot, value], ...]}, in characters."""
 
     main_metric = "exact"
+    by_character = True
 
     def check(self, example: Example, manifest: Manifest) -> str | None:
         """Intent and slot types are the task's; slots lie in the text and do not overlap."""

@@ -57,6 +57,7 @@ class QuestionAnsweringBuilder(BuilderKind):
     """Target: {"id", "answers": [{"text", "start"}]}, as squad_json gives it."""
 
     main_metric = "f1"
+    by_character = True
     unused_weights = ("pooler",)
 
     def check(self, example: Example, manifest: Manifest) -> str | None:

@@ -71,6 +71,7 @@ class TokenClassificationBuilder(BuilderKind):
     """Target: [[start, end, type], ...] in characters."""
 
     main_metric = "f1"
+    by_character = True
     unused_weights = ("pooler",)
     training_version = 2  # 1: padding counted in the loss
 

@@ -26,7 +26,7 @@ from ..kinds import get_builder_kind
 from ..modeling.model import PaddleEngine, build_model
 from ..stages.context import Context
 from ..stages.data import read_split
-from ..stages.draft import fine_tuned, manifest_of
+from ..stages.draft import fine_tuned, manifest_of, tokenizer_for
 from ..stages.order import run_plain
 from ..stages.results import Evaluated
 from ..stages.stage import Finished
@@ -176,7 +176,7 @@ class Trial:
     def __init__(self, context: Context, finished: Finished, examples: Sequence[Any]) -> None:
         self.context, self.examples = context, examples
         self.kind = get_builder_kind(context.task.kind)
-        self.tokenizer = context.source.tokenizer
+        self.tokenizer = tokenizer_for(context.task, context.source.tokenizer)
         self.manifest = manifest_of(context, finished.fine_tuned, self.tokenizer)
 
     def measure(self, checkpoint: Checkpoint, what: str) -> float:

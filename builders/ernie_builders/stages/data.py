@@ -19,7 +19,7 @@ from ..filesystem import sha256_of
 from ..kinds import get_builder_kind
 from ..readers import Example, get_reader
 from .context import Context
-from .draft import draft_manifest
+from .draft import draft_manifest, tokenizer_for
 from .results import DataRead, SplitFigures
 from .stage import Finished, Output, Stage
 
@@ -38,14 +38,14 @@ def inputs(context: Context, finished: Finished) -> JsonObject:
         **({"options": context.task.options} if context.task.options else {}),
         "kind": context.task.kind,
         "limits": vars(context.task.limits),
-        "vocabulary": context.source.tokenizer.fingerprint,
+        "vocabulary": tokenizer_for(context.task, context.source.tokenizer).fingerprint,
         "reading": FORMAT,
     }
 
 
 def run(context: Context, finished: Finished, folder: Path) -> DataRead:
     """Write train.jsonl and dev.jsonl; rows, token lengths and the unknown-word rate."""
-    tokenizer = context.source.tokenizer
+    tokenizer = tokenizer_for(context.task, context.source.tokenizer)
     kind, manifest = get_kind(context.task.kind), draft_manifest(context.task, tokenizer)
     for example, document in zip(
         context.task.examples, kind.documents(context.task.examples, tokenizer, manifest)[0], strict=True

@@ -11,7 +11,7 @@ from ernie_runtime.text.tokenizer import Tokenizer
 
 from ..checkpoints.checkpoint import Checkpoint, read_checkpoint
 from ..checkpoints.encoder_config import EncoderConfig, read_config
-from ..config.tasks import TaskConfig
+from ..config.tasks import CHARACTERS, TaskConfig
 from ..kinds import get_builder_kind
 from .context import Context
 from .results import FineTuned
@@ -23,6 +23,12 @@ BEST = "best"  # the checkpoint in the folder of a stage that trains
 def changed_fields(config: Any) -> JsonObject:
     """A dataclass's fields that are not at their defaults, so that a new hyperparameter does not change old keys."""
     return {f.name: value for f in fields(config) if (value := getattr(config, f.name)) != f.default}
+
+
+def tokenizer_for(task: TaskConfig, tokenizer: Tokenizer) -> Tokenizer:
+    """The tokenizer of a checkpoint, reading texts as the task does: by character, or as pieces."""
+    by_character = task.tokens == CHARACTERS or (not task.tokens and get_builder_kind(task.kind).by_character)
+    return tokenizer.for_characters() if by_character else tokenizer
 
 
 def draft_manifest(task: TaskConfig, tokenizer: Tokenizer, learnt: Json | None = None) -> Manifest:

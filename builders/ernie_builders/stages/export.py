@@ -33,7 +33,7 @@ from ..modeling.onnx_graph import name_dimensions, rename_tensors, tidy
 from . import code
 from .context import Context
 from .data import read_split
-from .draft import fine_tuned, manifest_of
+from .draft import fine_tuned, manifest_of, tokenizer_for
 from .results import DataRead, Exported
 from .stage import Finished, Output, Stage
 
@@ -67,7 +67,7 @@ def run(context: Context, finished: Finished, folder: Path) -> Exported:
     checkpoint = fine_tuned(finished.fine_tuned)
     if context.ready:
         checkpoint = replace(checkpoint, where=context.source.where)  # messages name the user's directory
-    tokenizer = checkpoint.tokenizer
+    tokenizer = tokenizer_for(context.task, checkpoint.tokenizer)
     served = get_kind(context.task.kind)
     manifest = manifest_of(context, finished.fine_tuned, tokenizer)
     model = build_model(kind, checkpoint, manifest, ready=True)

@@ -22,7 +22,7 @@ from ..training.launch import Devices, launch
 from ..training.state import PROGRESS, STATE
 from .context import Context
 from .data import read_split
-from .draft import BEST, changed_fields, draft_manifest
+from .draft import BEST, changed_fields, draft_manifest, tokenizer_for
 from .results import DataRead, FineTuned
 from .stage import Finished, Output, Stage
 
@@ -85,7 +85,8 @@ def learn(context: Context, data: Output[DataRead], folder: Path) -> None:
     """Store with the checkpoint the options that the kind learns from data, such as thresholds, unless it has them."""
     if read_config(folder).task_options is not None:
         return
-    kind, tokenizer = get_builder_kind(context.task.kind), tokenizer_of(folder)
+    kind = get_builder_kind(context.task.kind)
+    tokenizer = tokenizer_for(context.task, tokenizer_of(folder))
     manifest = draft_manifest(context.task, tokenizer)
 
     def pipeline() -> Pipeline:
@@ -123,7 +124,7 @@ def train(context: Context, data: Output[DataRead], folder: Path) -> FineTuned:
     """Fine-tune in this process (one of several under paddle.distributed.launch)."""
     from ..training.trainer import Job, Trainer
 
-    tokenizer = context.source.tokenizer
+    tokenizer = tokenizer_for(context.task, context.source.tokenizer)
     manifest: Manifest = draft_manifest(context.task, tokenizer)
     train_rows, held_out = hold_out(read_split(data, "train"), context.task.train.choose_rows, context.seed)
     job = Job(

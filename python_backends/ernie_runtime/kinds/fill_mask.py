@@ -19,6 +19,7 @@ from ..numeric import check_finite
 from ..results import MasksResult, ScoredToken
 from ..text.tokenization import SPECIAL_TOKENS
 from ..text.tokenizer import TokenizedText, Tokenizer
+from ..text.unigram import BLANK
 from ..text.windows import Document, DocumentBuilder, Window, empty_fault, make_windows, read_texts, window_starts
 from . import Answer, TensorSpec, WindowOutput
 
@@ -29,16 +30,19 @@ UNUSED = re.compile(r"\[unused\d+\]")  # spare entries of a vocabulary
 
 
 def options_of(vocabulary: Sequence[str]) -> JsonObject:
-    """The options that a manifest needs besides `top_k`: the tokens by id, one per line."""
+    """The options that a manifest needs besides `top_k`: the tokens by id, one per line, empty for special ones."""
     return {"tokens": "\n".join(vocabulary)}
 
 
 @lru_cache(maxsize=64)
 def readable(tokens: str) -> list[str | None]:
-    """The text of each token, by id: "ing" for "##ing"; None for tokens that are no text."""
+    """The text of each token, by id: "ing" for WordPiece's "##ing", for SentencePiece's "▁ing"; None for no text."""
+    lines = tokens.split("\n")
+    if any(token.startswith(BLANK) for token in lines):  # SentencePiece, where "##" is text
+        return [token.removeprefix(BLANK) or None for token in lines]
     return [
-        None if token in SPECIAL_TOKENS or UNUSED.fullmatch(token) else token.removeprefix("##") or token
-        for token in tokens.split("\n")
+        None if token in ("", *SPECIAL_TOKENS) or UNUSED.fullmatch(token) else token.removeprefix("##") or token
+        for token in lines
     ]
 
 

@@ -28,6 +28,7 @@ class PairClassification(SequenceClassification):
         self, items: Sequence[tuple[bytes | str, ...]], tokenizer: Tokenizer, manifest: Manifest
     ) -> tuple[list[Document], list[Window]]:
         """Two texts an item: [CLS] TEXT [SEP] TEXT_PAIR [SEP], token types 0 and 1."""
+        check_pair_limits(manifest, tokenizer.pair.special)
         return pair_documents(items, tokenizer, manifest.limits)
 
 

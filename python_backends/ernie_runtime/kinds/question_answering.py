@@ -69,9 +69,16 @@ class QuestionAnswering:
 
     def check(self, manifest: Manifest) -> None:
         """The options are valid, an answer fits where windows overlap, and the script's converter is installed."""
-        options, limits = Options.of(manifest), manifest.limits
-        check_pair_limits(manifest)
-        room = limits.max_length - SPECIAL
+        options = Options.of(manifest)
+        self._check_room(manifest, options, SPECIAL)
+        if options.script:
+            check_script(options.script)
+
+    def _check_room(self, manifest: Manifest, options: Options, special: int) -> None:
+        """ManifestError where windows with so many special tokens may hold no answer whole."""
+        limits = manifest.limits
+        check_pair_limits(manifest, special)
+        room = limits.max_length - special
         room -= min(room // 2, options.max_question_tokens)
         if limits.overflow == "window" and room - min(limits.doc_stride, room) < options.max_answer_tokens:
             raise ManifestError(
@@ -79,8 +86,6 @@ class QuestionAnswering:
                 f"window: beside a long question a window holds {room} tokens of the context, and windows start "
                 f"{limits.doc_stride} apart; lower max_answer_tokens or doc_stride, or raise max_length"
             )
-        if options.script:
-            check_script(options.script)
 
     def numeric_outputs(self, manifest: Manifest) -> tuple[TensorSpec, ...]:
         """None."""
@@ -95,6 +100,7 @@ class QuestionAnswering:
     ) -> tuple[list[Document], list[Window]]:
         """[CLS] QUESTION [SEP] a piece of CONTEXT [SEP]; a document's text is the context as sent."""
         options = Options.of(manifest)
+        self._check_room(manifest, options, tokenizer.pair.special)
         names = ("the question", "the context")
         converted = items
         if options.script:

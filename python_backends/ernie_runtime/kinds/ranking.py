@@ -82,6 +82,7 @@ class Ranking:
         self, items: Sequence[tuple[bytes | str, ...]], tokenizer: Tokenizer, manifest: Manifest
     ) -> tuple[list[Document], list[Window]]:
         """One window per candidate: [CLS] query [SEP] candidate [SEP], token types 0 and 1; the longer text is cut."""
+        check_pair_limits(manifest, tokenizer.pair.special)
         limits, max_candidates = manifest.limits, manifest.options.get("max_candidates", MAX_CANDIDATES)
         texts: list[list[str]] = []  # of each item: the query, then its candidates
         faults: list[str | None] = []

@@ -11,7 +11,7 @@ from ...config.tasks import TrainConfig
 from ...training.holdout import hold_out
 from ..context import Context
 from ..data import training_text
-from ..draft import BEST, manifest_of
+from ..draft import BEST, manifest_of, tokenizer_for
 from ..finetune import drop_state, learn
 from ..results import FineTuned
 from ..stage import Finished
@@ -42,7 +42,7 @@ def distil(
     from ...training.trainer import Job
 
     task, settings = context.task, context.task.compress
-    tokenizer = teacher.tokenizer
+    tokenizer = tokenizer_for(task, teacher.tokenizer)
     train, held_out = hold_out(training_text(context, finished), task.train.choose_rows, context.seed)
     job = Job(
         manifest=manifest_of(context, finished.fine_tuned, tokenizer),

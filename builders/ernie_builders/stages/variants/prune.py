@@ -18,7 +18,7 @@ from ...modeling.model import build_model
 from ...modeling.width import Importance, add_importance, check_width, layers_kept, narrowed, shallower
 from ..context import Context
 from ..data import training_text
-from ..draft import fine_tuned, manifest_of
+from ..draft import fine_tuned, manifest_of, tokenizer_for
 from ..results import FineTuned
 from ..stage import Finished, Stage
 from .distil import distil, settings_of
@@ -81,7 +81,7 @@ def importance(context: Context, finished: Finished, model: Checkpoint, train: l
     from ...training.dataset import training_rows
 
     kind, settings = get_builder_kind(context.task.kind), context.task.compress
-    tokenizer = model.tokenizer
+    tokenizer = tokenizer_for(context.task, model.tokenizer)
     manifest = manifest_of(context, finished.fine_tuned, tokenizer)
     chosen = np.random.default_rng(context.seed).permutation(len(train))[: max(1, settings.importance_rows)]
     rows = training_rows(manifest, tokenizer, [train[i] for i in sorted(chosen)], context.task.train.windows_per_text)
