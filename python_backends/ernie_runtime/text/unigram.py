@@ -2,7 +2,7 @@
 
 Hugging Face `tokenizers` finds the pieces. The ids are its own, or those of SentencePiece where the checkpoint came
 without a tokenizer.json (`sentencepiece_text`). What its offsets lack is mended here: the blank before a word is no
-part of it, and a combining mark belongs to the character that it follows.
+part of it, and characters that normalization composes belong to one token.
 
 tokenizer.json holds what `tokenizers` reads, and inside `model` the field `ernie_triton` (`UnigramSettings`), which it
 skips. Special tokens are no added tokens there, and their names in the vocabulary end in a blank, which no word of a
@@ -29,7 +29,7 @@ from tokenizers import Encoding
 from tokenizers import Tokenizer as RustTokenizer
 
 from ..errors import VocabularyError
-from .rust import encode, is_mark
+from .rust import encode
 from .template import pair_layout
 from .tokenizer import SpecialTokens, TokenizedText, Tokenizer
 
@@ -135,7 +135,7 @@ class UnigramTokenizer(Tokenizer):
         if only_blanks:
             ids, bounds = [], []
         elif has_gaps or last_end < len(text):
-            _include_marks(text, bounds)
+            _include_composed(text, bounds, blanks)
         array = np.array(ids, np.int64)
         if self._has_more_pieces:
             array[array >= self.vocab_size] = self.unk_id
@@ -177,11 +177,14 @@ def _rust_tokenizer(source: str) -> RustTokenizer:
     return rust
 
 
-def _include_marks(text: str, bounds: list[int]) -> None:
-    """Move the end of each token over the combining marks right after it, in place."""
+def _include_composed(text: str, bounds: list[int], blanks: frozenset[str]) -> None:
+    """Move the end of each token over the characters right after it that no token has, in place.
+
+    Normalization made them one with the token's last: combining marks, the voiced marks of half-width kana.
+    """
     limits = [*bounds[2::2], len(text)]
     for token, limit in enumerate(limits):
         end = bounds[2 * token + 1]
-        while end < limit and is_mark(text[end]):
+        while end < limit and text[end] not in blanks:
             end += 1
         bounds[2 * token + 1] = end

@@ -78,7 +78,8 @@ def test_an_easy_blank(built: Built) -> None:
 def test_the_published_model(built: Built) -> None:
     manifest = Manifest.load(built.repository / "fill_mask/1/manifest.json")
     tokens = manifest.options["tokens"].split("\n")
-    assert tokens == (ASSETS / "encoder/vocab.txt").read_text(encoding="utf-8").splitlines()
+    words = (ASSETS / "encoder/vocab.txt").read_text(encoding="utf-8").splitlines()
+    assert tokens == [*[""] * 5, *words[5:]] and words[4] == "[UNK]"  # special tokens are no answers
     assert manifest.made_by["trained"] is False and manifest.options["top_k"] == 5
     assert lint(built.repository)[0] == []
     graph = onnx.load(str(built.repository / "fill_mask_encoder_fp32/1/model.onnx")).graph
