@@ -18,6 +18,7 @@ from ernie_runtime.text.unigram import SETTINGS, UnigramTokenizer, dumps
 
 from ..errors import CheckpointError
 from ..filesystem import write_file
+from . import sentencepiece_files
 from .tokenizer_json import ROLES, renumber, unigram_tokenizer
 from .weight_formats import Weights
 
@@ -48,8 +49,16 @@ def read_tokenizer(folder: Path) -> StoredTokenizer:
 
 def _read(folder: Path) -> StoredTokenizer:
     settings, vocabulary, tokenizer_json = _settings(folder), folder / VOCABULARY, folder / TOKENIZER_FILE
-    if tokenizer_json.is_file() and model_type(tokenizer_json) == "Unigram":
+    model = model_type(tokenizer_json) if tokenizer_json.is_file() else None
+    if model == "Unigram":
         return _read_unigram(tokenizer_json, settings)
+    if any((folder / name).is_file() for name in sentencepiece_files.FILES):
+        names = special_names(settings)
+        try:
+            tokenizer, pad_id = sentencepiece_files.read_sentencepiece(folder, names, settings)
+        except VocabularyError as error:
+            raise CheckpointError(f"{folder}: {error}") from None
+        return StoredTokenizer(tokenizer=tokenizer, pad_id=pad_id)
     if vocabulary.is_file():
         return StoredTokenizer(tokenizer=load_tokenizer(vocabulary))
     raise CheckpointError(f"{folder}: no {VOCABULARY} and no {TOKENIZER_FILE}")

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ernie_runtime.errors import VocabularyError
+from ernie_runtime.text.sentencepiece_text import BLANK, Reading
 from ernie_runtime.text.template import template
 from ernie_runtime.text.tokenizer import SpecialTokens
-from ernie_runtime.text.unigram import BLANK, SETTINGS, UnigramSettings, UnigramTokenizer, dumps, settings_json
+from ernie_runtime.text.unigram import SETTINGS, UnigramSettings, UnigramTokenizer, dumps, settings_json
+
+from .sentencepiece_model import PieceType, SentencePieceModel
 
 ROLES = ("pad", "cls", "sep", "unk", "mask")
 USUAL = {"pad": ("<pad>", "[PAD]"), "mask": ("<mask>", "[MASK]")}
@@ -45,8 +49,56 @@ def unigram_tokenizer(document: dict[str, Any], stated: Mapping[str, str]) -> tu
     document |= {"added_tokens": [], "truncation": None, "padding": None}
     document["post_processor"] = _template(document["post_processor"], special, ids)
     model[SETTINGS] = settings_json(UnigramSettings(special=special, entries=len(vocab)))
-    pad_id = ids[special.pad]
-    order = list(range(len(vocab)))
+    return _with_pad_first(document, ids[special.pad])
+
+
+def sentencepiece_tokenizer(
+    model: SentencePieceModel,
+    tokens: Sequence[str],
+    special: SpecialTokens,
+    reading: Reading,
+    separators: int,
+) -> tuple[UnigramTokenizer, int]:
+    """The tokenizer of a SentencePiece model and the tokens of a vocabulary by id, and the pad token's id in it.
+
+    Pieces that are no tokens still split texts, and are unknown. separators: between two texts; with one, as in BERT,
+    the second has token type 1, with two, as in XLM-R, it has 0.
+    """
+    scores = {piece.text: piece.score for piece in model.pieces if piece.type == PieceType.NORMAL}
+    ids = {token: id for id, token in enumerate(tokens)}  # of two lines the last one counts
+    missing = [name for name in special.names if name not in ids]
+    if missing:
+        raise VocabularyError(f"the vocabulary lacks {', '.join(missing)}")
+    found = {token for token in scores if token not in special.names}
+    vocab: list[list[Any]] = [
+        [token, scores[token]] if token in found and ids[token] == id else [f"{token} ", 0.0]
+        for id, token in enumerate(tokens)
+    ]
+    vocab += [[piece, score] for piece, score in scores.items() if piece not in ids]
+    charsmap = base64.b64encode(model.characters_map).decode()
+    document: dict[str, Any] = {
+        "version": "1.0",
+        "truncation": None,
+        "padding": None,
+        "added_tokens": [],
+        "normalizer": {"type": "Precompiled", "precompiled_charsmap": charsmap} if charsmap else None,
+        "pre_tokenizer": {"type": "Metaspace", "replacement": BLANK, "prepend_scheme": "always", "split": True},
+        "post_processor": template(
+            (special.cls, ids[special.cls]), (special.sep, ids[special.sep]), separators, int(separators == 1)
+        ),
+        "decoder": None,
+        "model": {
+            "type": "Unigram",
+            "unk_id": ids[special.unk],
+            "vocab": vocab,
+            SETTINGS: settings_json(UnigramSettings(special=special, entries=len(tokens), reading=reading)),
+        },
+    }
+    return _with_pad_first(document, ids[special.pad])
+
+
+def _with_pad_first(document: dict[str, Any], pad_id: int) -> tuple[UnigramTokenizer, int]:
+    order = list(range(document["model"][SETTINGS]["entries"]))
     order[0], order[pad_id] = pad_id, 0
     return UnigramTokenizer(dumps(renumber(document, order))), pad_id
 

@@ -17,9 +17,9 @@ from ..manifest import Limits, Manifest
 from ..names import TEXT, TOP_IDS, TOP_SCORES
 from ..numeric import check_finite
 from ..results import MasksResult, ScoredToken
+from ..text.sentencepiece_text import BLANK
 from ..text.tokenization import SPECIAL_TOKENS
 from ..text.tokenizer import TokenizedText, Tokenizer
-from ..text.unigram import BLANK
 from ..text.windows import Document, DocumentBuilder, Window, empty_fault, make_windows, read_texts, window_starts
 from . import Answer, TensorSpec, WindowOutput
 

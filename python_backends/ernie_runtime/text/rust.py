@@ -15,9 +15,16 @@ def encode(tokenizer: Tokenizer, texts: Sequence[str]) -> list[Encoding]:
     try:
         return _encode(tokenizer, texts)
     except (TypeError, UnicodeEncodeError):
-        return _encode(
-            tokenizer, [text.encode("utf-16", "surrogatepass").decode("utf-16", "replace") for text in texts]
-        )
+        return _encode(tokenizer, [without_surrogates(text) for text in texts])
+
+
+def without_surrogates(text: str) -> str:
+    """The text with U+FFFD for lone surrogates."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
 
 
 def _encode(tokenizer: Tokenizer, texts: Sequence[str]) -> list[Encoding]:

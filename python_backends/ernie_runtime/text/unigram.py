@@ -14,10 +14,11 @@ blanks alone, so that no token covers characters of two words or labels.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from itertools import chain
@@ -29,13 +30,15 @@ from tokenizers import Encoding
 from tokenizers import Tokenizer as RustTokenizer
 
 from ..errors import VocabularyError
-from .rust import encode
+from .characters_map import CharactersMap
+from .rust import encode, without_surrogates
+from .sentencepiece_text import BLANK, Reader, Reading, ReadText, split_piece
 from .template import pair_layout
 from .tokenizer import SpecialTokens, TokenizedText, Tokenizer
 
 SETTINGS = "ernie_triton"  # the field of `model` in tokenizer.json
-BLANK = "▁"
 ISOLATED = r"(?!▁)[\p{Han}\p{Hiragana}\p{Katakana}\x{30FC}\p{Bopomofo}\p{P}\p{S}]"
+SPLIT = {"type": "Split", "pattern": {"Regex": ISOLATED}, "behavior": "Isolated", "invert": False}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +48,7 @@ class UnigramSettings:
     special: SpecialTokens
     entries: int  # pieces that are tokens: the first ones; pieces after them only split texts, and are unknown
     characters: bool = False
+    reading: Reading | None = None  # None: texts are normalized and split as tokenizer.json says
 
 
 class UnigramTokenizer(Tokenizer):
@@ -58,7 +62,7 @@ class UnigramTokenizer(Tokenizer):
             raise VocabularyError(
                 f"its model has no {SETTINGS}: it is a checkpoint's own file, publish the checkpoint to convert it"
             )
-        self.settings = UnigramSettings(**{**raw, "special": SpecialTokens(**raw["special"])})
+        self.settings = _settings(raw)
         pieces = document["model"]["vocab"][: self.settings.entries]
         tokens = [piece.removesuffix(" ") for piece, _ in pieces]
         missing = [name for name in self.settings.special.names if name not in tokens]
@@ -72,8 +76,15 @@ class UnigramTokenizer(Tokenizer):
             )
         self.pair = pair_layout(document["post_processor"], self.cls_id, self.sep_id)
         self.source = source
-        self._rust = _rust_tokenizer(source)
         self._blank_id = self.id(BLANK)
+        self._reader: Reader | None = None
+        if self.settings.reading is not None:
+            rules = base64.b64decode((document["normalizer"] or {}).get("precompiled_charsmap", ""))
+            self._reader = Reader(self.settings.reading, CharactersMap(rules), self.settings.characters)
+            isolated = self.settings.characters and self.settings.reading.words is None
+            # The reader does the rest.
+            source = dumps({**document, "normalizer": None, "pre_tokenizer": SPLIT if isolated else None})
+        self._rust = _rust_tokenizer(source)
 
     @classmethod
     def from_file(cls, path: str | Path) -> UnigramTokenizer:
@@ -97,15 +108,17 @@ class UnigramTokenizer(Tokenizer):
         if self.settings.characters:
             return self
         document = json.loads(self.source)
-        split = {"type": "Split", "pattern": {"Regex": ISOLATED}, "behavior": "Isolated", "invert": False}
-        before = document["pre_tokenizer"]
-        document["pre_tokenizer"] = {"type": "Sequence", "pretokenizers": [before, split] if before else [split]}
+        document["pre_tokenizer"] = {"type": "Sequence", "pretokenizers": [document["pre_tokenizer"], SPLIT]}
         document["model"][SETTINGS]["characters"] = True
         return UnigramTokenizer(dumps(document))
 
     def __call__(self, texts: Sequence[str]) -> list[TokenizedText]:
         """The tokens of each text; a text of blanks has none."""
         texts = list(texts)
+        if self._reader is not None:
+            read = [self._reader(text) for text in map(without_surrogates, texts)]
+            encodings = encode(self._rust, [text.text for text in read])
+            return [self._read(text, encoding) for text, encoding in zip(read, encodings, strict=True)]
         return [
             self._tokenized(text, encoding) for text, encoding in zip(texts, encode(self._rust, texts), strict=True)
         ]
@@ -136,14 +149,29 @@ class UnigramTokenizer(Tokenizer):
             ids, bounds = [], []
         elif has_gaps or last_end < len(text):
             _include_composed(text, bounds, blanks)
-        array = np.array(ids, np.int64)
-        if self._has_more_pieces:
-            array[array >= self.vocab_size] = self.unk_id
-        return TokenizedText(array, np.array(bounds, np.int32).reshape(-1, 2))
+        return TokenizedText(np.array(ids, np.int64), np.array(bounds, np.int32).reshape(-1, 2))
 
-    @cached_property
-    def _has_more_pieces(self) -> bool:
-        return bool(self._rust.get_vocab_size() > self.vocab_size)
+    def _read(self, text: ReadText, encoding: Encoding) -> TokenizedText:
+        splits = self.settings.reading is not None and self.settings.reading.split
+        drops_blanks = splits or self.settings.characters
+        ids: list[int] = []
+        bounds: list[int] = []
+        for id, (start, end) in zip(encoding.ids, encoding.offsets, strict=True):
+            for part_id, first, last in self._parts(text.text, start, end) if splits else ((id, start, end),):
+                begin = first
+                while begin < last and text.text[begin] == BLANK:
+                    begin += 1
+                if begin == last and drops_blanks:
+                    continue
+                ids.append(part_id if part_id < self.vocab_size else self.unk_id)
+                bounds += text.span(begin, last) if begin < last else text.blank(first, last)
+        return TokenizedText(np.array(ids, np.int64), np.array(bounds, np.int32).reshape(-1, 2))
+
+    def _parts(self, text: str, start: int, end: int) -> Iterator[tuple[int, int, int]]:
+        """Id, start and end of each part of the piece text[start:end]."""
+        for first, last in split_piece(text[start:end]):
+            id = self._ids.get(text[start + first : start + last], self.unk_id)
+            yield self.unk_id if id in self.special_ids else id, start + first, start + last
 
     @cached_property
     def _blanks(self) -> frozenset[str]:
@@ -165,6 +193,15 @@ def dumps(document: dict[str, Any]) -> str:
 def settings_json(settings: UnigramSettings) -> dict[str, Any]:
     """For `model.ernie_triton`."""
     return asdict(settings)
+
+
+def _settings(raw: dict[str, Any]) -> UnigramSettings:
+    reading = raw["reading"] and Reading(**{**raw["reading"], "words": _words(raw["reading"]["words"])})
+    return UnigramSettings(**{**raw, "special": SpecialTokens(**raw["special"]), "reading": reading})
+
+
+def _words(raw: list[str] | None) -> tuple[str, ...] | None:
+    return None if raw is None else tuple(raw)
 
 
 def _rust_tokenizer(source: str) -> RustTokenizer:
