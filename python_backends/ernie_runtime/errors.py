@@ -4,6 +4,7 @@ ErnieError
 ├── InvalidItem       one text of a request cannot be answered (empty, not UTF-8, too long)
 ├── ManifestError     manifest.json is missing, malformed or contradicts itself
 ├── VocabularyError   a vocabulary or tokenizer file cannot be used
+├── TextFileError     a file of text cannot be read: missing, packed wrongly, in another encoding
 └── EngineError       a model file cannot be loaded or run
 """
 
@@ -22,6 +23,10 @@ class ManifestError(ErnieError):
 
 class VocabularyError(ErnieError):
     """A vocabulary or tokenizer file cannot be used."""
+
+
+class TextFileError(ErnieError):
+    """A file of text cannot be read."""
 
 
 class EngineError(ErnieError):

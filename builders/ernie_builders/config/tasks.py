@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import ernie_assets
-from ernie_runtime.errors import ManifestError
+from ernie_runtime.errors import ManifestError, TextFileError
 from ernie_runtime.json_types import Json
 from ernie_runtime.kinds import get_kind, kind_names
 from ernie_runtime.manifest import OWN_SPLITS, Label, Limits, Manifest, Variant
+from ernie_runtime.text_files import read_text
 
 from ..errors import ConfigError
 from .schema import parse_table
@@ -176,11 +177,11 @@ def _parse_labels(raw: Any, where: str, folder: Path) -> tuple[Label, ...]:
     if isinstance(raw, str):
         path = next((path for path in (folder / raw, ASSETS / raw) if path.is_file()), folder / raw)
         try:
-            lines = path.read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{where}: {path}: cannot be read ({error})") from None
-        rows = [line.partition("\t") for line in lines if line.strip()]
-        return tuple(Label(id, name or id) for id, _, name in rows)
+            lines = read_text(path).lines()
+        except TextFileError as error:
+            raise ConfigError(f"{where}: {error}") from None
+        rows = [[cell.strip() for cell in line.split("\t")] for _, line in lines if line.strip()]
+        return tuple(Label(row[0], row[1] if len(row) > 1 and row[1] else row[0]) for row in rows)
     if isinstance(raw, Mapping):
         return tuple(Label(str(id), str(name)) for id, name in raw.items())
     if isinstance(raw, list) and raw and all(isinstance(name, str) for name in raw):

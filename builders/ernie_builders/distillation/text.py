@@ -6,7 +6,6 @@ bits 0 to 14 the id, bit 15 set if the token continues a word, [SEP] after each 
 
 from __future__ import annotations
 
-import lzma
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -16,7 +15,7 @@ import numpy as np
 from ernie_runtime.text.tokenizer import Tokenizer
 
 from ..errors import DataError
-from ..readers import lines
+from ..readers.files.lines import lines, unpacked_bytes
 
 HELD_OUT, MOST_HELD_OUT = 50, 128  # one sequence in 50 is held out, at most 128
 CHUNK = 1000  # texts tokenized at once
@@ -41,7 +40,7 @@ def read_texts(paths: Sequence[Path], inputs: int = 1, rows: int = 0) -> list[tu
                 )
             all_texts.append(texts)
         if len(all_texts) == count_before:
-            raise DataError(f"{path}: holds no text; expected UTF-8, one text a line")
+            raise DataError(f"{path}: holds no text; expected one text a line")
     return all_texts[: rows or None]
 
 
@@ -99,10 +98,7 @@ def _tokens(path: Path, tokenizer: Tokenizer, characters: float) -> np.ndarray:
 
 def _packed_file(path: Path, tokenizer: Tokenizer) -> np.ndarray:
     """The ids of a file of packed tokens, int64 [T]."""
-    try:
-        raw = lzma.decompress(path.read_bytes()) if path.suffix == ".xz" else path.read_bytes()
-    except lzma.LZMAError as error:
-        raise DataError(f"{path}: cannot be unpacked ({error})") from None
+    raw = unpacked_bytes(path)
     if not raw or len(raw) % 2:
         raise DataError(f"{path}: {len(raw):,} bytes are no packed tokens, two bytes each")
     ids = (np.frombuffer(raw, "<u2") & ID_BITS).astype(np.int64)

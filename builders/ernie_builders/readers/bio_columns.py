@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import DataError
-from . import Example, lines
+from . import Example
+from .files.lines import lines
 
 
 def read(path: Path, columns: Mapping[str, str], split: str = "") -> Iterator[Example]:

@@ -8,7 +8,8 @@ from pathlib import Path
 from ernie_runtime.json_types import Json
 
 from ..errors import DataError
-from . import Example, check_text, json_rows
+from . import Example
+from .files.lines import check_text, json_rows
 
 NOUN, PRONOUN = ("_", "_"), ("[", "]")
 FIELDS = {"span1_text": str, "span1_index": int, "span2_text": str, "span2_index": int}

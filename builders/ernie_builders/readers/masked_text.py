@@ -10,7 +10,8 @@ from pathlib import Path
 from ernie_runtime.kinds.fill_mask import MASK
 
 from ..errors import DataError
-from . import Example, get_reader, lines
+from . import Example, get_reader
+from .files.lines import lines
 
 # A Chinese character or a punctuation mark (one token each), or an English word.
 WORD = re.compile(r"[\u4e00-\u9fff]|[A-Za-z]+|[,.!?;:()'\"，。、！？；：（）“”《》…]")

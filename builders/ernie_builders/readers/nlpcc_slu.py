@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigError, DataError
-from . import Example, lines
+from . import Example
+from .files.lines import lines
 
 PARTS = re.compile(r"<(/?)([^<>/]*)>|<|>|[^<>]+")
 CORRECTION = "||"

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from ..errors import DataError
-from . import Example, lines
+from . import Example
+from .files.lines import lines
 
 
 def read(path: Path, columns: Mapping[str, str], split: str = "") -> Iterator[Example]:

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from ..errors import ConfigError, DataError
-from . import Example, check_text, json_rows
+from . import Example
+from .files.lines import check_text, json_rows
 
 COLUMNS = ("query", "candidates", "positives", "labels")
 

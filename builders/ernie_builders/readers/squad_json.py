@@ -10,7 +10,8 @@ from typing import Any
 from ernie_runtime.json_types import Json, JsonObject
 
 from ..errors import DataError
-from . import Example, check_text, lines
+from . import Example
+from .files.lines import check_text, lines
 
 MAX_DRIFT = 8  # characters: published starts count leading blanks that the published text no longer has
 NOT_IN_TEXT = -1  # answer_start of a reference that is not part of the context (CMRC2018's dev set has some)

@@ -12,7 +12,6 @@ import pytest
 
 from ernie_builders.errors import ConfigError, DataError
 from ernie_builders.pretraining.corpus.packed import packed_file, read_packed
-from ernie_builders.pretraining.corpus.plain import guess_encoding
 from ernie_builders.pretraining.corpus.text import read_text, text_files
 from ernie_builders.pretraining.corpus.words import find_segmenter
 from ernie_runtime.text.tokenization import ErnieTokenizer
@@ -87,41 +86,26 @@ def test_files_may_be_packed_and_in_folders(embedded_tokenizer: ErnieTokenizer, 
     np.testing.assert_array_equal(combined.ids, np.concatenate([stream.ids for stream in streams]))
 
 
-CHINESE = "这是一个关于大学的故事，他们在那里学习了很多年。我不知道为什么。"
 TRADITIONAL = "這是一個關於大學的故事，他們在那裡學習了很多年。我不知道為什麼。"
-
-
-@pytest.mark.parametrize(
-    ("text", "encoding", "likely"),
-    [
-        (CHINESE, "gbk", "GB18030"),
-        (TRADITIONAL, "big5", "BIG5"),
-        (CHINESE, "utf-16", "UTF-16"),
-        (CHINESE, "utf-16-le", "UTF-16LE"),
-        ("plain English text, twice the bytes", "utf-16-be", "UTF-16BE"),
-    ],
-)
-def test_another_encoding_is_named(text: str, encoding: str, likely: str) -> None:
-    assert guess_encoding((text * 20).encode(encoding)) == likely
 
 
 def test_where_the_wrong_byte_is(
     embedded_tokenizer: ErnieTokenizer, tmp_path: Path, text_run: Callable, one_line: OneLine
 ) -> None:
-    wrong = tmp_path / "gbk.txt"
-    head = "第一行\n第二行\nabc".encode()
-    wrong.write_bytes(head + (CHINESE * 9).encode("gbk"))
-    place = f"{wrong}: line 3, byte {len(head)} (0xd5) is not UTF-8; it looks like GB18030"
+    wrong = tmp_path / "big5.txt"
+    head = b"first\nsecond\nabc"
+    wrong.write_bytes(head + (TRADITIONAL * 9).encode("big5"))
+    place = f"{wrong}:3: byte 3 of the line (byte {len(head)} of the file, 0xb3) is not UTF-8; it looks like BIG5"
     with pytest.raises(DataError) as raised:
         read_text([wrong], embedded_tokenizer, find_segmenter("none"))
     assert str(raised.value).startswith(place)
-    one_line(text_run("run")("--data", str(wrong)), place, "iconv -f GB18030 -t UTF-8")
+    one_line(text_run("run")("--data", str(wrong)), place, "iconv -f BIG5 -t UTF-8")
     utf16 = tmp_path / "utf16.txt"
     utf16.write_bytes("abc def\n".encode("utf-16-le"))
-    one_line(text_run("run")("--data", str(utf16)), "line 1, byte 1 (0x00) is not UTF-8; it looks like UTF-16LE")
+    one_line(text_run("run")("--data", str(utf16)), ":1: byte 1 of the line", "is not UTF-8; it looks like UTF-16LE")
     noise = tmp_path / "noise.txt"
     noise.write_bytes(b"caf\xe9 au lait\n" * 40)
-    one_line(text_run("run")("--data", str(noise)), "line 1, byte 3 (0xe9) is not UTF-8; convert it")
+    one_line(text_run("run")("--data", str(noise)), ":1: byte 3 of the line", "is not UTF-8; convert the file")
 
 
 def test_packed_ids(tokenizer: ErnieTokenizer, tmp_path: Path) -> None:

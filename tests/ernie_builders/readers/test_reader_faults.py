@@ -140,9 +140,9 @@ def test_a_faulty_line(tmp_path: Path, reader: str, line: str, expected: str) ->
 @pytest.mark.parametrize("reader", GOOD)
 def test_files_that_cannot_be_read(tmp_path: Path, reader: str) -> None:
     path = tmp_path / "train"
-    path.write_bytes(f"{GOOD[reader]}\n".encode() + "北京".encode("gbk"))
+    path.write_bytes(f"{GOOD[reader]}\n".encode() + b"\xff\xfe")
     read, columns = get_reader(reader), COLUMNS.get(reader, {})
-    with pytest.raises(DataError, match="train:2: not UTF-8 at byte 0 of the line; save the file as UTF-8"):
+    with pytest.raises(DataError, match="train:2: byte 0 of the line"):
         list(read(path, columns, "train"))
     with pytest.raises(DataError, match="none: no such file"):
         list(read(tmp_path / "none", columns, "train"))

@@ -15,8 +15,8 @@ import numpy as np
 from ernie_runtime.text.tokenizer import Tokenizer
 
 from ...errors import DataError
+from ...readers.files.lines import lines
 from .packing import unit_bound
-from .plain import read_lines
 from .sequences import Collector, Sequences, Span
 from .stream import Stream
 
@@ -56,7 +56,7 @@ def read_ids(files: list[Path], tokenizer: Tokenizer, task: int) -> PairCorpus:
     starts: list[np.ndarray] = []
     document_bounds, pairs, length = [0], Collector(), 0
     for path in files:
-        for number, line in read_lines(path):
+        for number, line in lines(path):
             if not line.strip():
                 continue
             try:

@@ -13,7 +13,7 @@ import numpy as np
 from ernie_runtime.text.tokenizer import Tokenizer
 
 from ...errors import DataError
-from .plain import open_bytes
+from ...readers.files.lines import unpacked_bytes
 from .stream import Stream, sentence_ends
 
 NAMES = ("tokens.u16", "tokens.u16.xz")
@@ -30,7 +30,7 @@ def packed_file(folder: Path) -> Path:
 
 def read_packed(path: Path, tokenizer: Tokenizer) -> Stream:
     """Read a packed file; DataError if its ids are not in the vocabulary."""
-    raw = open_bytes(path)
+    raw = unpacked_bytes(path)
     if not raw or len(raw) % 2:
         raise DataError(f"{path}: {len(raw):,} bytes unpacked; expected whole little-endian 16-bit numbers, some")
     packed = np.frombuffer(raw, "<u2")

@@ -1,4 +1,4 @@
-"""Plain text: UTF-8 files, one paragraph per line; a blank line or the end of a file ends a document."""
+"""Plain text: one paragraph per line; a blank line or the end of a file ends a document."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ernie_runtime.text.tokenizer import Tokenizer
 
 from ...console import bar
 from ...errors import DataError
-from .plain import read_lines
+from ...readers.files.lines import lines
 from .stream import Stream, sentence_ends
 from .words import Segment, unit_starts
 
@@ -39,7 +39,7 @@ def paragraphs(files: Iterable[Path]) -> Iterator[str]:
     any_text = False
     for path in files:
         open_document = False
-        for _, line in read_lines(path):
+        for _, line in lines(path):
             paragraph = line.strip()
             if paragraph:
                 any_text = open_document = True
@@ -50,7 +50,7 @@ def paragraphs(files: Iterable[Path]) -> Iterator[str]:
         if open_document:
             yield ""
     if not any_text:
-        raise DataError("--data: the corpus is empty; expected UTF-8 text, a paragraph a line")
+        raise DataError("--data: the corpus is empty; expected text, a paragraph a line")
 
 
 def read_text(files: Sequence[Path], tokenizer: Tokenizer, segment: Segment) -> Stream:
@@ -59,10 +59,10 @@ def read_text(files: Sequence[Path], tokenizer: Tokenizer, segment: Segment) -> 
     ids: list[np.ndarray] = []
     starts: list[np.ndarray] = []
     sentence_bounds: list[np.ndarray] = []
-    documents, length, lines = [0], 0, list(paragraphs(files))
-    with bar(len(lines), "segment", "paragraph") as shown:
-        for first in range(0, len(lines), LINES):
-            chunk = lines[first : first + LINES]
+    documents, length, parts = [0], 0, list(paragraphs(files))
+    with bar(len(parts), "segment", "paragraph") as shown:
+        for first in range(0, len(parts), LINES):
+            chunk = parts[first : first + LINES]
             for text, tokenized in zip(chunk, tokenizer(chunk), strict=True):
                 if not text and length > documents[-1]:
                     documents.append(length)

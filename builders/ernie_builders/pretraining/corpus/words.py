@@ -15,7 +15,7 @@ from ernie_runtime.install import install_hint
 from ernie_runtime.text.tokenizer import Tokenizer
 
 from ...errors import ConfigError
-from .plain import read_lines
+from ...readers.files.lines import lines
 
 SEGMENTERS = ("jieba", "none")
 
@@ -65,7 +65,7 @@ class Phrases:
     def __init__(self, words: Segment, path: Path) -> None:
         """path: UTF-8, one phrase per line."""
         self.words = words
-        self.phrases = {line.strip() for _, line in read_lines(path) if line.strip()}
+        self.phrases = {line.strip() for _, line in lines(path) if line.strip()}
         if not self.phrases:
             raise ConfigError(f"--phrases {path}: holds no phrase; one a line is expected")
         self.longest = max(map(len, self.phrases))
