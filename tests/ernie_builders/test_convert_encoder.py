@@ -10,15 +10,16 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from ernie_builders import build_all, convert_encoder
+from ernie_builders.checkpoints.architectures import WORDS
 from ernie_builders.checkpoints.checkpoint import read_checkpoint
-from ernie_builders.checkpoints.pretraining_head import TABLE, with_pretraining_head
+from ernie_builders.checkpoints.pretraining_head import with_pretraining_head
 from ernie_builders.checkpoints.weight_formats import Weights
 from ernie_builders.framework import import_paddle
 from ernie_builders.modeling.model import EMBEDDED
 from ernie_builders.pretraining.model import pretraining_model, with_own_head
 
-from .checkpoints.test_weights_exact import hugging_face_forward
 from .command_line import fault_line
+from .numpy_encoder import hugging_face_forward
 from .places import small_files
 from .tiny import CONFIG, ENTRIES, HIDDEN, assert_same_weights, random_hugging_face, write_hugging_face
 
@@ -116,7 +117,7 @@ def test_the_embedded_encoder_keeps_its_head(tmp_path: Path) -> None:
     assert run("embedded", tmp_path / "h", "--to", "huggingface", "--bits", "16") == 0
     before, after = (with_own_head(read_checkpoint(path)) for path in (EMBEDDED, tmp_path / "h"))
     assert all((after.weights[name] == value).all() for name, value in before.weights.items())
-    assert after.weights[TABLE].shape == (8000, 312)
+    assert after.weights[WORDS].shape == (8000, 312)
     assert "cls.predictions.decoder_bias" in before.weights
 
 

@@ -18,10 +18,11 @@ from ernie_runtime.text.tokenizer_file import load_tokenizer
 from ..config.tasks import ASSETS
 from ..errors import CheckpointError
 from ..filesystem import sha256_of, write_json
+from .architectures import TOKEN_TYPES, WORDS, architecture_of, check_prefix
 from .checksums import check_shipped
 from .delta import Delta, Reference, decode, encode, fingerprint
 from .delta_files import HEADER, PACKED, read_delta, read_header, write_delta
-from .encoder_config import EncoderConfig, read_config
+from .encoder_config import EncoderConfig, read_config, stored_config
 from .tokenizer_files import (
     VOCABULARY,
     StoredTokenizer,
@@ -30,7 +31,7 @@ from .tokenizer_files import (
     with_pad_first,
     write_tokenizer,
 )
-from .weight_formats import WEIGHT_FILES, Weights, read_float
+from .weight_formats import WEIGHT_FILES, Weights, read_stored, with_paddle_names
 
 # Encoders that ship: a checkpoint may be stored as a difference from one. Those in encoders/ were embedded earlier.
 BASES = {
@@ -67,7 +68,7 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     if folder.is_dir():
         check_shipped(folder)
     config, weights, stored = read_config(folder), _read_weights(folder), stored_tokenizer(folder)
-    _check_vocabulary(folder, stored.tokenizer, weights)
+    _check_vocabulary(folder, stored, weights)
     weights = with_pad_first(weights, stored.pad_id)
     return Checkpoint(where=str(folder), config=config, weights=weights, tokenizer=stored.tokenizer)
 
@@ -76,7 +77,11 @@ def _read_weights(folder: Path) -> Weights:
     if (folder / HEADER).is_file():
         source, weights = folder / PACKED, _read_delta(folder)
     else:
-        source, weights = read_float(folder)
+        source, stored = read_stored(folder)
+        raw, path = stored_config(folder)
+        architecture = architecture_of(raw, path)
+        check_prefix(architecture, list(stored), source)
+        weights = architecture.ernie_weights(with_paddle_names(stored), raw, path)
     if not any(name.startswith("ernie.encoder.layers.") for name in weights):
         raise CheckpointError(f"{source}: not an ERNIE encoder (found {', '.join(list(weights)[:3])}, ...)")
     return weights
@@ -130,13 +135,30 @@ def _shipped_vocabularies() -> dict[str, Path]:
     return standalone | {name: path for name, folder in BASES.items() if (path := folder / VOCABULARY).is_file()}
 
 
-def _check_vocabulary(folder: Path, tokenizer: Tokenizer, weights: Weights) -> None:
-    """CheckpointError for an entry without a row in the embeddings; spare rows are allowed, as ERNIE 3.0 has them."""
-    table = weights.get("ernie.embeddings.word_embeddings.weight")
-    if table is not None and len(table) < tokenizer.vocab_size:
+def _check_vocabulary(folder: Path, stored: StoredTokenizer, weights: Weights) -> None:
+    """CheckpointError for a token or token type without a row in the embeddings, or another pad token than the model's.
+
+    Spare rows are allowed, as ERNIE 3.0 has them.
+    """
+    tokenizer, path = stored.tokenizer, tokenizer_file(folder) or folder
+    words, types = weights.get(WORDS), weights.get(TOKEN_TYPES)
+    if words is not None and len(words) < tokenizer.vocab_size:
         raise CheckpointError(
-            f"{tokenizer_file(folder) or folder}: {tokenizer.vocab_size:,} entries, but the word embeddings have "
-            f"{len(table):,} rows: not this model's vocabulary"
+            f"{path}: {tokenizer.vocab_size:,} entries, but the word embeddings have {len(words):,} rows: not this "
+            "model's vocabulary"
+        )
+    if types is not None and len(types) <= tokenizer.pair.second_type:
+        raise CheckpointError(
+            f"{path}: gives the second text of a pair token type {tokenizer.pair.second_type}, the model has "
+            f"{len(types)}"
+        )
+    if (folder / HEADER).is_file():
+        return
+    raw, config = stored_config(folder)
+    if architecture_of(raw, config).counts_from_pad and raw.get("pad_token_id") != stored.pad_id:
+        raise CheckpointError(
+            f"{config}: pad_token_id is {raw.get('pad_token_id')}, from which positions are counted, but the "
+            f"tokenizer's pad token has id {stored.pad_id}"
         )
 
 

@@ -8,7 +8,10 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from ernie_runtime.json_types import Json
+
 from ..errors import CheckpointError
+from .architectures import architecture_of
 from .checksums import check_shipped
 
 CONFIG_FILES = ("config.json", "model_config.json")  # the second is PaddleNLP's older name
@@ -62,14 +65,12 @@ class EncoderConfig:
 
 
 def parse_config(raw: Any, where: Path | str) -> EncoderConfig:
-    """From any known form of the configuration (PaddleNLP 2.3 nested it in `init_args`); other fields are left out.
+    """From the configuration of any architecture and form, as that of an ERNIE; other fields are left out.
 
-    CheckpointError, beginning with `where`, for a missing field or a value of the wrong type.
+    CheckpointError, beginning with `where`, for a missing field, a value of the wrong type, or one that asks for what
+    ERNIE does not compute.
     """
-    while isinstance(raw, dict) and isinstance(raw.get("init_args"), list) and raw["init_args"]:
-        raw = raw["init_args"][0]
-    if not isinstance(raw, dict):
-        raise CheckpointError(f"{where}: expected a JSON object")
+    raw = unwrapped(raw, where)
     missing = [name for name in REQUIRED if name not in raw]
     if missing:
         raise CheckpointError(f"{where}: has no {', '.join(missing)}")
@@ -80,6 +81,7 @@ def parse_config(raw: Any, where: Path | str) -> EncoderConfig:
             f"{where}: {name} is {raw[name]!r}, expected a whole number above 0"
             + ("" if invalid else f" that num_attention_heads ({raw['num_attention_heads']}) divides")
         )
+    raw = architecture_of(raw, where).as_ernie(raw, where)
     values = {field.name: raw[field.name] for field in fields(EncoderConfig) if raw.get(field.name) is not None}
     for field in fields(EncoderConfig):
         types, description = EXPECTED[str(field.type).removesuffix(" | None")]
@@ -88,8 +90,22 @@ def parse_config(raw: Any, where: Path | str) -> EncoderConfig:
     return EncoderConfig(**values)
 
 
+def unwrapped(raw: Any, where: Path | str) -> Json:
+    """The fields of the encoder: PaddleNLP 2.3 nested them in `init_args`; CheckpointError for what is no object."""
+    while isinstance(raw, dict) and isinstance(raw.get("init_args"), list) and raw["init_args"]:
+        raw = raw["init_args"][0]
+    if not isinstance(raw, dict):
+        raise CheckpointError(f"{where}: expected a JSON object")
+    return raw
+
+
 def read_config(folder: Path) -> EncoderConfig:
     """The configuration of a model directory, without reading its weights; CheckpointError where it cannot be used."""
+    return parse_config(*stored_config(folder))
+
+
+def stored_config(folder: Path) -> tuple[Json, Path]:
+    """What the configuration of a model directory says, under its own names, and its file; CheckpointError."""
     if not folder.is_dir():
         reason = "a file; give the directory it lies in" if folder.exists() else "no such directory"
         raise CheckpointError(f"{folder}: {reason}")
@@ -103,4 +119,4 @@ def read_config(folder: Path) -> EncoderConfig:
         raise CheckpointError(f"{path}: not JSON ({error})") from None
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read ({error})") from None
-    return parse_config(raw, path)
+    return unwrapped(raw, path), path

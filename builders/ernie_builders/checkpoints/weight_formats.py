@@ -15,6 +15,9 @@ WEIGHT_FILES = ("model_state.pdparams", "model.safetensors", "encoder.safetensor
 
 # Hugging Face -> PaddleNLP, applied in this order.
 TO_PADDLE = (
+    (r"\bLayerNorm\.gamma$", "LayerNorm.weight"),  # converted from TensorFlow
+    (r"\bLayerNorm\.beta$", "LayerNorm.bias"),
+    (r"\bself_attn\.self_attn\.", "self_attn."),  # ERNIE-M
     (r"\bembeddings\.LayerNorm\b", "embeddings.layer_norm"),
     (r"\bencoder\.layer\.", "encoder.layers."),
     (r"\battention\.self\.(query|key|value)\b", lambda m: f"self_attn.{m.group(1)[0]}_proj"),
@@ -23,6 +26,7 @@ TO_PADDLE = (
     (r"\bintermediate\.dense\b", "linear1"),
     (r"(layers\.\d+\.)output\.dense\b", r"\1linear2"),
     (r"(layers\.\d+\.)output\.LayerNorm\b", r"\1norm2"),
+    (r"^qa_outputs\.", "classifier."),
 )
 QKV = {"q": "query", "k": "key", "v": "value"}
 # PaddleNLP -> Hugging Face.
@@ -39,13 +43,24 @@ TO_HUGGING_FACE = (
     (r"^cls\.predictions\.layer_norm\b", "cls.predictions.transform.LayerNorm"),
     (r"^cls\.predictions\.decoder_bias$", "cls.predictions.bias"),
 )
+HEAD = "cls.predictions."
+# Names of the pre-training head in Hugging Face's BERT and in RoBERTa -> PaddleNLP's.
+HEAD_NAMES = (
+    (r"^lm_head\.dense\.", HEAD + "transform."),
+    (r"^lm_head\.", HEAD),
+    (r"^cls\.predictions\.transform\.dense\.", HEAD + "transform."),
+    (r"^cls\.predictions\.transform\.LayerNorm\.", HEAD + "layer_norm."),
+    (r"^cls\.predictions\.(decoder\.)?bias$", HEAD + "decoder_bias"),
+    (r"^cls\.predictions\.decoder\.weight$", HEAD + "decoder_weight"),
+)
 DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4"}
+MODELS = ("ernie", "bert", "roberta", "ernie_m", "ernie_gram")  # names of the encoder in a task model
 ENCODER = ("embeddings", "encoder", "pooler")  # modules of ErnieModel; all others are heads
 
 
 def is_hugging_face(names: list[str]) -> bool:
     """Whether these weight names are Hugging Face's."""
-    return any("encoder.layer." in name for name in names)
+    return any("encoder.layer." in name or ".self_attn.self_attn." in name for name in names)
 
 
 def from_hugging_face(weights: Weights) -> Weights:
@@ -55,9 +70,8 @@ def from_hugging_face(weights: Weights) -> Weights:
         new = name
         for pattern, replacement in TO_PADDLE:
             new = re.sub(pattern, replacement, new)
-        if new.endswith("position_ids"):
+        if new.endswith(("embeddings.position_ids", "embeddings.token_type_ids")):
             continue
-        new = re.sub(r"^(bert|ernie)\.", "", new)
         new = with_ernie(new)
         result[new] = value.T.copy() if value.ndim == 2 and "embeddings" not in new else value
     return result
@@ -79,8 +93,20 @@ def with_prefix(weights: Weights) -> Weights:
     return {with_ernie(name): value for name, value in weights.items()}
 
 
+def with_head_names(weights: Weights) -> Weights:
+    """The pre-training head under PaddleNLP's names: transform, layer_norm, decoder_bias, decoder_weight."""
+    result = {}
+    for name, value in weights.items():
+        new = name
+        for pattern, replacement in HEAD_NAMES:
+            new = re.sub(pattern, replacement, new)
+        result[new] = value
+    return result
+
+
 def with_ernie(name: str) -> str:
     """The name of a weight in a task model."""
+    name = re.sub(rf"^({'|'.join(MODELS)})\.", "", name)
     return f"ernie.{name}" if name.split(".")[0] in ENCODER else name
 
 
@@ -130,10 +156,14 @@ def _read_safetensors(path: Path) -> Weights:
     return weights
 
 
-def read_float(folder: Path) -> tuple[Path, Weights]:
-    """The weight file of a directory, and its weights as float32 under PaddleNLP's names; CheckpointError."""
+def read_stored(folder: Path) -> tuple[Path, Weights]:
+    """The weight file of a directory, and its weights as float32 under its own names; CheckpointError."""
     path = next((folder / name for name in WEIGHT_FILES if (folder / name).is_file()), None)
     if path is None:
         raise CheckpointError(f"{folder}: no weights; looked for {', '.join(WEIGHT_FILES)}")
-    stored = {name: value.astype(np.float32) for name, value in read_weights(path).items()}
-    return path, from_hugging_face(stored) if is_hugging_face(list(stored)) else with_prefix(stored)
+    return path, {name: value.astype(np.float32) for name, value in read_weights(path).items()}
+
+
+def with_paddle_names(stored: Weights) -> Weights:
+    """Weights as files have them, Hugging Face's or PaddleNLP's, under PaddleNLP's names."""
+    return with_head_names(from_hugging_face(stored) if is_hugging_face(list(stored)) else with_prefix(stored))

@@ -20,6 +20,7 @@ from ..checkpoints.random_encoder import PREFIX, random_config, random_encoder
 from ..checkpoints.tokenizer_files import read_tokenizer
 from ..checkpoints.weight_formats import Weights, with_prefix
 from ..config.tasks import ASSETS
+from ..console import say
 from ..errors import CheckpointError
 from ..framework import import_paddle, import_paddlenlp
 from ..kinds import BuilderKind
@@ -180,6 +181,15 @@ def load_weights(
             )
         raise CheckpointError(f"{where}: {len(missing)} encoder weights are missing, the first is {missing[0]}")
     model.set_state_dict({name: weights.get(name, value) for name, value in state.items()})
+
+
+def say_unused(model: Layer, checkpoint: Checkpoint) -> None:
+    """Name, in one line, the checkpoint's weights that the layer does not have, if there are any."""
+    state = model.state_dict()
+    unused = sorted(name for name in checkpoint.weights if name not in state)
+    if unused:
+        more = f" and {len(unused) - 3} more" if len(unused) > 3 else ""
+        say(f"    unused weights of {checkpoint.where}: {', '.join(unused[:3])}{more}")
 
 
 def weights_of(model: Layer) -> Weights:

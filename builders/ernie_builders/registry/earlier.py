@@ -17,7 +17,7 @@ from ..checkpoints.checksums import CARDS, read_sums, refresh
 from ..checkpoints.delta import Delta, Reference, decode, encode, fingerprint
 from ..checkpoints.delta_files import HEADER, PACKED, read_delta, write_delta
 from ..checkpoints.tokenizer_files import VOCABULARY
-from ..checkpoints.weight_formats import Weights, read_float
+from ..checkpoints.weight_formats import Weights, read_stored, with_paddle_names
 from ..config.tasks import ASSETS
 from ..filesystem import whole_folder, write_json
 
@@ -97,7 +97,7 @@ def _deltas(root: Path, place: str) -> list[tuple[Path, Delta]]:
 def _weights(folder: Path, root: Path) -> Weights:
     """float32 weights of an encoder among the assets in `root`."""
     if not (folder / HEADER).is_file():
-        return read_float(folder)[1]
+        return with_paddle_names(read_stored(folder)[1])
     delta = read_delta(folder)
     assert delta.base is not None, "an earlier encoder is a difference"
     base = root / CURRENT if delta.base.name == NAME else root / EARLIER / delta.base.name

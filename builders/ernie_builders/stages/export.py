@@ -28,7 +28,7 @@ from ..errors import ExportError
 from ..filesystem import sha256_of
 from ..framework import import_paddle
 from ..kinds import get_builder_kind
-from ..modeling.model import PaddleEngine, build_model
+from ..modeling.model import PaddleEngine, build_model, say_unused
 from ..modeling.onnx_graph import name_dimensions, rename_tensors, tidy
 from . import code
 from .context import Context
@@ -71,6 +71,7 @@ def run(context: Context, finished: Finished, folder: Path) -> Exported:
     served = get_kind(context.task.kind)
     manifest = manifest_of(context, finished.fine_tuned, tokenizer)
     model = build_model(kind, checkpoint, manifest, ready=True)
+    say_unused(model, checkpoint)
     model.eval()
     outputs = served.encoder_outputs(manifest)
     to_onnx(to_static(model, folder / "paddle"), folder / MODEL, outputs)

@@ -58,7 +58,7 @@ def run(context: Context, finished: Finished, folder: Path) -> FineTuned:
             device=context.device,
             logs=folder / "logs",
             title="fine-tuning",
-            shown=("    batch", "    resumed", "  fine-tune", "  held out"),  # results and bars
+            shown=("    batch", "    resumed", "    unused", "  fine-tune", "  held out"),  # results and bars
         )
         result = launch(_train_launched, (context, finished.data, folder), devices)
     else:

@@ -24,7 +24,7 @@ from ..errors import CheckpointError
 from ..filesystem import whole_folder
 from ..framework import import_paddle
 from ..kinds import Row, Tensors, get_builder_kind
-from ..modeling.model import PaddleEngine, build_model, weights_of
+from ..modeling.model import PaddleEngine, build_model, say_unused, weights_of
 from ..readers import Example
 from .dataset import epoch_order, pad_targets, training_rows
 from .loop import Loop, Progress, Ranks, Work
@@ -98,6 +98,8 @@ class Trainer(Work):
         # Paddle names parameters and moments by counting and finds saved moments by name: each run counts from 0.
         with self.paddle.utils.unique_name.guard():
             self.model = build_model(self.kind, job.base, manifest, config.dropout, job.seed)
+        if self.ranks.is_first:
+            say_unused(self.model, job.base)
         if job.device == "cpu":
             from ..modeling.cpu_layers import speed_up  # Paddle must be set up before it is imported
 

@@ -93,7 +93,7 @@ def test_options_are_stored_without_the_weights(tmp_path: Path, base_model: Path
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"hidden_act": 3}, "hidden_act is 3, expected a string"),
+        ({"hidden_act": 3}, "hidden_act is 3, supported is 'gelu' or 'relu'"),
         ({"layer_norm_eps": "small"}, "layer_norm_eps is 'small', expected a number"),
         ({"use_task_id": "yes"}, "use_task_id is 'yes', expected true or false"),
         ({"task_options": [1]}, "task_options is [1], expected an object"),

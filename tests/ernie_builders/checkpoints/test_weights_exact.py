@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
 
 import numpy as np
@@ -15,48 +14,11 @@ from ernie_builders.framework import import_paddle
 from ernie_builders.kinds import get_builder_kind
 from ernie_builders.modeling.model import build_model
 
-from ..tiny import CONFIG, ENTRIES, HEADS, HIDDEN, LAYERS, Weights, manifest_with, random_hugging_face
+from ..numpy_encoder import hugging_face_forward
+from ..tiny import CONFIG, ENTRIES, HIDDEN, manifest_with, random_hugging_face
 from ..torch_files import write_torch
 
 LABELS = 3
-
-
-def hugging_face_forward(
-    weights: Weights, ids: np.ndarray, types_: np.ndarray, epsilon: float, task_id: bool
-) -> tuple[np.ndarray, np.ndarray]:
-    """Hugging Face's ErnieModel as documented, in float64: hidden states [B, L, H], pooled [B, H]."""
-    w = {name.removeprefix("ernie."): value.astype(np.float64) for name, value in weights.items()}
-
-    def linear(x: np.ndarray, name: str) -> np.ndarray:
-        return x @ w[f"{name}.weight"].T + w[f"{name}.bias"]
-
-    def norm(x: np.ndarray, name: str) -> np.ndarray:
-        centred = x - x.mean(-1, keepdims=True)
-        spread = np.sqrt((centred**2).mean(-1, keepdims=True) + epsilon)
-        return centred / spread * w[f"{name}.weight"] + w[f"{name}.bias"]
-
-    gelu = np.vectorize(lambda x: x * 0.5 * (1 + math.erf(x / math.sqrt(2))))
-    x = w["embeddings.word_embeddings.weight"][ids] + w["embeddings.token_type_embeddings.weight"][types_]
-    x = x + w["embeddings.position_embeddings.weight"][: ids.shape[1]]
-    if task_id:
-        x = x + w["embeddings.task_type_embeddings.weight"][0]
-    x = norm(x, "embeddings.LayerNorm")
-    masked = np.where(ids != 0, 0.0, -1e30)[:, None, None, :]
-
-    def heads(y: np.ndarray) -> np.ndarray:
-        return y.reshape(*y.shape[:2], HEADS, HIDDEN // HEADS).transpose(0, 2, 1, 3)
-
-    for layer in range(LAYERS):
-        at = f"encoder.layer.{layer}"
-        q, k, v = (heads(linear(x, f"{at}.attention.self.{part}")) for part in ("query", "key", "value"))
-        scores = q @ k.transpose(0, 1, 3, 2) / math.sqrt(HIDDEN // HEADS) + masked
-        scores = np.exp(scores - scores.max(-1, keepdims=True))
-        context = (scores / scores.sum(-1, keepdims=True)) @ v
-        context = context.transpose(0, 2, 1, 3).reshape(x.shape)
-        x = norm(linear(context, f"{at}.attention.output.dense") + x, f"{at}.attention.output.LayerNorm")
-        inner = gelu(linear(x, f"{at}.intermediate.dense"))
-        x = norm(linear(inner, f"{at}.output.dense") + x, f"{at}.output.LayerNorm")
-    return x, np.tanh(linear(x[:, 0], "pooler.dense"))
 
 
 @pytest.mark.parametrize("form", ["safetensors", "bin"])
