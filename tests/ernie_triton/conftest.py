@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,9 +16,8 @@ from .echo import RAW, TASK, Echo, files
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
-    """Run `in.jsonl` -> `out.jsonl` of the test's folder, without waiting for the disk."""
-    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
+def run(tmp_path: Path) -> Callable[..., int]:
+    """Run `in.jsonl` -> `out.jsonl` of the test's folder."""
 
     def start(source: Echo | None = None, task: Task = TASK, **options: Any) -> int:
         arguments = {

@@ -152,14 +152,14 @@ def test_a_reader_never_sees_half_a_model(place: Place, finished: Place) -> None
     reader = threading.Thread(target=look)
     reader.start()
     try:
-        for _ in range(20):
+        for _ in range(8):
             publish.run(context, finished_stages, place.root)
     finally:
         stop.set()
         reader.join(20)
     assert faults == []
-    assert looks[0] > 20
-    assert versions(place) == dict.fromkeys(MODELS, sorted(map(str, range(1, 21))))
+    assert looks[0] > 8
+    assert versions(place) == dict.fromkeys(MODELS, sorted(map(str, range(1, 9))))
     assert [p.name for p in place.root.iterdir() if p.name.startswith(".")] == []
 
 

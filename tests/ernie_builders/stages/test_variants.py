@@ -19,6 +19,7 @@ from ernie_runtime.manifest import Manifest
 from ernie_runtime.repository import newest_version
 from ernie_runtime.steps.pipeline import Pipeline
 
+from ...shared import made_once
 from ..command_line import OneLine
 from ..places import Place, copied
 
@@ -27,12 +28,13 @@ VARIANTS = ("fp32", "int8", "int8-ort", "dynamic8-e8", "fp32-ov-e8", "fp32-paddl
 
 @pytest.fixture(scope="module")
 def built(finished: Place, tmp_path_factory: pytest.TempPathFactory) -> Place:
-    """All variants of `topics`, the smallest behind its plain name."""
-    root = tmp_path_factory.mktemp("variants")
-    shutil.copytree(finished.cache, root / "cache")
-    place = replace(finished, root=root)
-    assert place.build("--variants", ",".join(VARIANTS), "--max-drop", "5", "--pick", "smallest") == 0
-    return place
+    """All variants of `topics`, the smallest behind its plain name; copy it before changing it."""
+
+    def build(root: Path) -> None:
+        place = copied(finished, root)
+        assert place.build("--variants", ",".join(VARIANTS), "--max-drop", "5", "--pick", "smallest") == 0
+
+    return replace(finished, root=made_once("variants", build, tmp_path_factory))
 
 
 def manifest_in(place: Place) -> Manifest:
