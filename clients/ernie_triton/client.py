@@ -65,6 +65,7 @@ class Client:
         variant: str | None = None,
         on_error: Literal["raise"] = "raise",
         batch_size: int = BATCH,
+        prefix: str | None = None,
     ) -> list[Result]: ...
 
     @overload
@@ -76,6 +77,7 @@ class Client:
         variant: str | None = None,
         on_error: Literal["return"],
         batch_size: int = BATCH,
+        prefix: str | None = None,
     ) -> list[Result | TextError]: ...
 
     def predict(
@@ -86,11 +88,13 @@ class Client:
         variant: str | None = None,
         on_error: Literal["raise", "return"] = "raise",
         batch_size: int = BATCH,
+        prefix: str | None = None,
     ) -> list[Result] | list[Result | TextError]:
         """The answers to texts, in their order; a single text gives a list of one.
 
         texts: str, or a tuple of str per item for a kind with several inputs. variant: a precision other than
         the recommended one. batch_size: the maximum of texts in a request; a request of long texts holds fewer.
+        prefix: of an embedding task, the name of the prefix to put before the texts (`Task.prefixes`: query, passage).
 
         Texts that cannot be answered (empty, too long, not Unicode) raise InvalidText, which names all of them, after
         the others have been answered; with on_error="return" each gives a TextError in its place. Also raises
@@ -104,6 +108,7 @@ class Client:
         if not items:
             return []
         served = self.task(task)
+        items = list(map(served.with_prefix(prefix), items))
         outcomes = list(self._outcomes(served, items, variant, batch_size, numeric_outputs(served.kind)))
         reasons = [(i, outcome) for i, outcome in enumerate(outcomes) if isinstance(outcome, str)]
         if reasons and on_error == "raise":
@@ -123,6 +128,7 @@ class Client:
         variant: str | None = None,
         batch_size: int = BATCH,
         numeric: bool = False,
+        prefix: str | None = None,
     ) -> Generator[Reply | TextError, None, None]:
         """The replies to texts one by one, in their order, for more texts than fit in memory.
 
@@ -134,6 +140,7 @@ class Client:
             raise ValueError(f"batch_size is {batch_size}; it must be at least 1")
         served = self.task(task)
         served.model(variant)
+        texts = map(served.with_prefix(prefix), texts)
         outputs = served.numeric if numeric else ()
         outcomes = self._outcomes(served, texts, variant, batch_size, outputs, example_row(served))
         return (TextError(i, outcome) if isinstance(outcome, str) else outcome for i, outcome in enumerate(outcomes))

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from ernie_runtime.json_types import JsonObject
 from ernie_runtime.names import variant_ensemble
 
 from .errors import ServerError, UnknownTask
-from .items import Row, encode_item
+from .items import Item, Row, encode_item
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +45,23 @@ class Task:
     examples: tuple[tuple[str, ...], ...] = ()  # items to try the task with, one text per input
     build: str = ""  # hash of everything that the task was built from
     numeric: tuple[str, ...] = ()  # names of the outputs besides RESULT
+    prefixes: Mapping[str, str] = field(default_factory=dict)  # that texts may begin with, such as query and passage
+
+    def with_prefix(self, name: str | None) -> Callable[[Item], Item]:
+        """Puts the prefix of this name before the texts of an item; None: none. UnknownTask where there is no such one.
+
+        A text that begins with one of the prefixes stays as it is.
+        """
+        if name is None:
+            return lambda item: item
+        if name not in self.prefixes:
+            raise UnknownTask(f"task {self.name} has no prefix", name, tuple(self.prefixes))
+        prefix, known = self.prefixes[name], tuple(self.prefixes.values())
+
+        def put(text: Any) -> Any:  # what is no text is refused when it is encoded
+            return prefix + text if isinstance(text, str) and not text.startswith(known) else text
+
+        return lambda item: tuple(map(put, item)) if isinstance(item, tuple | list) else put(item)
 
     def model(self, variant: str | None = None) -> str:
         """The Triton model that answers; UnknownTask where there is no such variant."""
@@ -93,6 +111,7 @@ def _task(ensemble: Ensemble, served: Mapping[str, Ensemble]) -> Task | None:
             build=str(manifest.get("made_by", {}).get("build", "")),
             examples=tuple(tuple(texts) for texts in manifest.get("examples", ())),
             numeric=ensemble.numeric,
+            prefixes=dict(manifest.get("options", {}).get("prefixes", {})),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ServerError(

@@ -24,6 +24,7 @@ TASK = Task(
     variants=("fp32", "int8"),
     version=1,
     build="b1",
+    prefixes={"query": "q: ", "passage": "p: "},
 )
 AHEAD = 5  # texts that the source reads before it answers
 

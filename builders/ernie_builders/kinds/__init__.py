@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Union
 
 import numpy as np
 
-from ernie_runtime.json_types import JsonObject
+from ernie_runtime.json_types import Json, JsonObject
 from ernie_runtime.kinds import Answer
 from ernie_runtime.manifest import Manifest
 from ernie_runtime.steps.pipeline import Pipeline
@@ -73,6 +73,11 @@ class BuilderKind(ABC):
     def prepare(self, source: Checkpoint) -> Checkpoint:
         """The base model or checkpoint with what this kind needs of it, such as its pre-training head."""
         return source
+
+    def reads_pooler(self, options: Json) -> bool:
+        """Whether the task reads the pooler that came with the encoder, so that it cannot start from a random one."""
+        del options
+        return False
 
     def check(self, example: Example, manifest: Manifest) -> str | None:
         """What is wrong with the example (an unknown label, a span outside the text), or None."""

@@ -16,7 +16,8 @@ class PooledEncoder(paddle.nn.Layer):
     """ERNIE, a pooling over its real tokens ([CLS] and [SEP] among them), and optionally a linear projection.
 
     pooling: "cls", the state of [CLS]; "mean", the mean over tokens; "first_last_mean", the mean over tokens of the
-    states after the first and the last layer (Su et al. 2021, "Whitening Sentence Representations").
+    states after the first and the last layer (Su et al. 2021, "Whitening Sentence Representations"); "pooler", the
+    encoder's own: [CLS] through a dense layer and tanh, as BERT trains it on pairs of sentences.
     dimension: length of the vector; where it is not the hidden size there is a bias-free `projection`.
     """
 
@@ -36,8 +37,10 @@ class PooledEncoder(paddle.nn.Layer):
             last, _, states = self.ernie(input_ids, token_type_ids=token_type_ids, output_hidden_states=True)
             hidden = (states[1] + last) / 2  # states[0] is the embeddings' output, before any layer
         else:
-            hidden, _ = self.ernie(input_ids, token_type_ids=token_type_ids)
-        if self.pooling == "cls":
+            hidden, pooled = self.ernie(input_ids, token_type_ids=token_type_ids)
+        if self.pooling == "pooler":
+            vector = pooled
+        elif self.pooling == "cls":
             vector = hidden[:, 0]
         else:
             real = (input_ids != 0).astype(hidden.dtype).unsqueeze(-1)

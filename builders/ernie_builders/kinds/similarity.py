@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ernie_runtime.json_types import JsonObject
+from ernie_runtime.json_types import Json, JsonObject
 from ernie_runtime.kinds import Answer
 from ernie_runtime.kinds.similarity import FIRST
 from ernie_runtime.manifest import Manifest
@@ -37,7 +37,11 @@ class SimilarityBuilder(BuilderKind):
     main_metric = "spearman"
     headline = ("accuracy_best_threshold",)
     unused_weights = ("pooler",)
-    needs_head = False  # pooling has no weights
+    needs_head = False  # pooling has no weights, or the encoder's
+
+    def reads_pooler(self, options: Json) -> bool:
+        """Where it is the pooling: its vectors would be noise otherwise."""
+        return options.get("pooling") == "pooler"
 
     def check(self, example: Example, manifest: Manifest) -> str | None:
         """The score is a number from 0 to options.max_score."""

@@ -8,11 +8,14 @@ from ..checkpoints.checkpoint import Checkpoint
 from ..config.tasks import TaskConfig
 from ..config.variants import parse_variant
 from ..errors import ConfigError
+from ..kinds import get_builder_kind
 from .width import check_width, layers_kept
+
+POOLER = "ernie.pooler.dense.weight"
 
 
 def check_fit(task: TaskConfig, source: Checkpoint, ready: bool) -> None:
-    """ConfigError for too few positions, other labels, or a width or depth that the encoder cannot have.
+    """ConfigError for too few positions, a missing pooler, other labels, or a width or depth that cannot be.
 
     ready: the weights are fine-tuned, so that their labels must be the task's.
     """
@@ -20,6 +23,11 @@ def check_fit(task: TaskConfig, source: Checkpoint, ready: bool) -> None:
     if task.limits.max_length > positions:
         raise ConfigError(
             f"tasks.{task.name}.limits.max_length is {task.limits.max_length}, {source.where} has {positions} positions"
+        )
+    if get_builder_kind(task.kind).reads_pooler(task.options) and POOLER not in source.weights:
+        raise ConfigError(
+            f"{source.where}: has no pooler ({POOLER}), which tasks.{task.name}.options.pooling names; "
+            "take another pooling"
         )
     for name in task.variants:
         _check_variant(name, task, source)

@@ -139,7 +139,8 @@ def shippable(context: Context, trained: Checkpoint) -> Checkpoint:
 
     Such rows become 0. Those of a pre-trained encoder stay: they know words that the training texts lack.
     """
-    unused = get_builder_kind(context.task.kind).unused_weights
+    kind = get_builder_kind(context.task.kind)
+    unused = () if kind.reads_pooler(context.task.options) else kind.unused_weights
     weights = {name: value for name, value in trained.weights.items() if not any(part in name for part in unused)}
     start = context.source.weights.get(WORD_TABLE)
     if context.source.where.startswith(PREFIX) and start is not None:

@@ -59,6 +59,7 @@ class PredictArguments:
     local: bool
     repository: str | None
     variant: str | None
+    prefix: str | None
     numeric: bool
     json: bool
     verbose: bool
@@ -119,6 +120,11 @@ def predict_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--variant", help="a precision other than the recommended one")
     parser.add_argument(
+        "--prefix",
+        metavar="NAME",
+        help="of an embedding task: the prefix to put before the texts, such as query or passage (default: the task's)",
+    )
+    parser.add_argument(
         "--numeric", action="store_true", help="also show numeric outputs such as LABEL_ID or EMBEDDING"
     )
     parser.add_argument("--json", action="store_true", help="print the task's RESULT, one JSON object per line")
@@ -164,6 +170,7 @@ def predict_main(argv: Sequence[str] | None = None) -> int:
             )
             task = source.task(arguments.task)
             task.model(arguments.variant)
+            task.with_prefix(arguments.prefix)  # an unknown one is refused now, not at the first text
             if arguments.input is None:
                 return _predict_texts(source, task, arguments)
             return FileRun(source, task, _plan(arguments.input, arguments, task)).run()
@@ -199,6 +206,7 @@ def _plan(path: str, arguments: PredictArguments, task: Task) -> Plan:
         fields=_fields(arguments.field, task),
         variant=arguments.variant,
         numeric=arguments.numeric,
+        prefix=arguments.prefix,
         overwrite=arguments.overwrite,
         strict=arguments.strict,
     )
@@ -223,9 +231,10 @@ def _predict_texts(source: AnswerSource, task: Task, arguments: PredictArguments
     if from_stdin and sys.stdin.isatty():
         sys.stderr.write("one text a line; Ctrl-D ends\n")
     chunks = read_lines(sys.stdin.buffer, 1 if sys.stdin.isatty() else CHUNK) if from_stdin else [texts_given]
+    put_prefix = task.with_prefix(arguments.prefix)
     number = bad = 0
     for texts in chunks:
-        items = as_parts(texts, task)
+        items = list(map(put_prefix, as_parts(texts, task)))
         replies = source.stream(
             task.name,
             items,

@@ -32,6 +32,7 @@ class Plan:
     fields: Mapping[str, str] = field(default_factory=dict)  # by input, its key or column
     variant: str | None = None
     numeric: bool = False
+    prefix: str | None = None
     overwrite: bool = False
     strict: bool = False
 
@@ -67,6 +68,7 @@ class Plan:
             "format": self.format,
             "fields": dict(self.fields),
             "numeric": self.numeric,
+            **({} if self.prefix is None else {"prefix": self.prefix}),
         }
 
 

@@ -93,11 +93,12 @@ class FileRun:
 
     def _answer_all(self, remaining: Iterator[Record], out: OutputFile | StreamOutput) -> None:
         plan, in_flight = self._plan, deque[Record]()
+        put_prefix = self._task.with_prefix(plan.prefix)
 
         def items() -> Iterator[Item]:
             for record in remaining:
                 in_flight.append(record)
-                yield _NO_ITEM if record.item is None else record.item
+                yield _NO_ITEM if record.item is None else put_prefix(record.item)
 
         stream = self._source.stream(
             self._task.name, items(), variant=plan.variant, batch_size=plan.batch_size, numeric=plan.numeric

@@ -35,6 +35,8 @@ def read_case(repository: Path, task: str, variant: str = "", checkpoint: str = 
     kind, options = get_kind(manifest.kind), manifest.options
     output = kind.encoder_outputs(manifest)[0]
     is_embedding = manifest.kind == EMBEDDING
+    if options.get("prefixes"):
+        raise PeerError(f"task {task} puts prefixes before texts (options.prefixes), which other servers do not")
     return Case(
         task=task,
         kind=manifest.kind,

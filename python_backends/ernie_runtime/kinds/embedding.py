@@ -11,10 +11,35 @@ from ..manifest import Manifest
 from ..names import EMBEDDING, ENCODER_EMBEDDING
 from ..numeric import check_finite
 from ..results import EmbeddingResult
-from ..text.windows import Document
+from ..text.prefixes import Prefixes
+from ..text.tokenizer import Tokenizer
+from ..text.windows import Document, Window, single_text_documents
 from . import Answer, OneText, TensorSpec, WindowOutput, check_option_names
 
-POOLINGS = ("cls", "mean", "first_last_mean")
+POOLINGS = ("cls", "mean", "first_last_mean", "pooler")
+PREFIX_OPTIONS = ("prefixes", "prefix")
+
+
+def prefixes_of(manifest: Manifest) -> Prefixes:
+    """The prefixes of the manifest's options, which are checked."""
+    by_name = manifest.options.get("prefixes", {})
+    name = manifest.options.get("prefix")
+    return Prefixes(known=tuple(by_name.values()), default=by_name[name] if name is not None else "")
+
+
+def check_prefixes(manifest: Manifest) -> None:
+    """ManifestError where the options `prefixes` and `prefix` are wrong."""
+    options, where = manifest.options, f"task {manifest.task}: options"
+    by_name = options.get("prefixes", {})
+    if not isinstance(by_name, dict) or not all(isinstance(text, str) and text for text in by_name.values()):
+        raise ManifestError(
+            f"{where}.prefixes is {by_name!r}; it must name texts, such as "
+            '{ query = "query: ", passage = "passage: " }'
+        )
+    if "prefix" in options and (not isinstance(options["prefix"], str) or options["prefix"] not in by_name):
+        raise ManifestError(
+            f"{where}.prefix is {options['prefix']!r}; options.prefixes has {', '.join(by_name) or 'none'}"
+        )
 
 
 def check_options(manifest: Manifest, names: Sequence[str]) -> None:
@@ -31,6 +56,7 @@ def check_options(manifest: Manifest, names: Sequence[str]) -> None:
         raise ManifestError(f"{where}.pooling {options['pooling']!r} is none of {', '.join(POOLINGS)}")
     if type(options.get("normalize", True)) is not bool:
         raise ManifestError(f"{where}.normalize is {options['normalize']!r}; it must be true or false")
+    check_prefixes(manifest)
 
 
 def text_vectors(texts: Sequence[Sequence[WindowOutput]]) -> np.ndarray:
@@ -64,8 +90,8 @@ class Embedding(OneText):
     offsets = False
 
     def check(self, manifest: Manifest) -> None:
-        """options: dimension; pooling and normalize have defaults."""
-        check_options(manifest, ("dimension", "pooling", "normalize"))
+        """options: dimension; pooling and normalize have defaults; prefixes and prefix, the default one."""
+        check_options(manifest, ("dimension", "pooling", "normalize", *PREFIX_OPTIONS))
 
     def numeric_outputs(self, manifest: Manifest) -> tuple[TensorSpec, ...]:
         """EMBEDDING FP32 [dimension]."""
@@ -74,6 +100,12 @@ class Embedding(OneText):
     def encoder_outputs(self, manifest: Manifest) -> tuple[TensorSpec, ...]:
         """embedding FP32 [dimension], not scaled yet."""
         return (TensorSpec(ENCODER_EMBEDDING, "FP32", (manifest.options["dimension"],)),)
+
+    def documents(
+        self, items: Sequence[tuple[bytes | str, ...]], tokenizer: Tokenizer, manifest: Manifest
+    ) -> tuple[list[Document], list[Window]]:
+        """One document per item, read with its prefix."""
+        return single_text_documents(items, tokenizer, manifest.limits, prefixes_of(manifest))
 
     def decode(
         self, documents: Sequence[Document], outputs: Sequence[Sequence[WindowOutput]], manifest: Manifest

@@ -14,7 +14,7 @@ from ..text.pairs import good_pairs
 from ..text.tokenizer import Tokenizer
 from ..text.windows import Document, DocumentBuilder, Window, make_windows
 from . import Answer, TensorSpec, WindowOutput
-from .embedding import check_options, text_vectors, unit
+from .embedding import PREFIX_OPTIONS, check_options, prefixes_of, text_vectors, unit
 
 NAMES = ("the text", "the second text")  # of the inputs, in messages
 FIRST = "first"  # key of Document.extra: the number of windows that are the first text's
@@ -28,8 +28,8 @@ class Similarity:
     offsets = False
 
     def check(self, manifest: Manifest) -> None:
-        """options: dimension; pooling and max_score have defaults."""
-        check_options(manifest, ("dimension", "pooling", "max_score"))
+        """options: dimension; pooling and max_score have defaults; prefixes and prefix, the default one."""
+        check_options(manifest, ("dimension", "pooling", "max_score", *PREFIX_OPTIONS))
         max_score = manifest.options.get("max_score", 1)
         if type(max_score) not in (int, float) or not 0 < max_score < float("inf"):
             raise ManifestError(
@@ -50,7 +50,7 @@ class Similarity:
     ) -> tuple[list[Document], list[Window]]:
         """The windows of the first text, then those of the second; neither sees the other."""
         limits = manifest.limits
-        builder = DocumentBuilder(tokenizer)
+        builder = DocumentBuilder(tokenizer, prefixes_of(manifest))
         for text, *pair in good_pairs(items, builder, limits, NAMES):
             first, second = (make_windows(builder.owner, tokens, tokenizer, limits) for tokens in pair)
             lengths = [len(tokens.ids) for tokens in pair]

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import ManifestError
 from ..manifest import Limits, Manifest
-from .windows import Document, DocumentBuilder, Window, empty_fault, read_texts, window_starts
+from .windows import Document, DocumentBuilder, Window, read_texts, window_starts
 
 if TYPE_CHECKING:
     from .tokenizer import TokenizedText, Tokenizer
@@ -108,12 +108,12 @@ def good_pairs(
 ) -> Iterator[tuple[str, TokenizedText, TokenizedText]]:
     """(second text, tokens of both) of each item that can be answered; `builder` gets the refused ones, in order."""
     texts, errors = read_texts(items, limits, names)
-    tokenized = builder.tokenizer([text for pair in texts for text in pair])
+    tokenized = builder.tokenize([text for pair in texts for text in pair])
     for i, (pair, fault) in enumerate(zip(texts, errors, strict=True)):
         both = tokenized[2 * i : 2 * i + 2]
         for text, tokens, name in zip(pair, both, names, strict=True):
             if fault is None and len(tokens.ids) == 0:
-                fault = empty_fault(text, name)
+                fault = builder.empty_fault(text, name)
         if fault is not None:
             builder.refuse(pair[1], fault)
             continue

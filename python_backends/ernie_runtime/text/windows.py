@@ -11,6 +11,7 @@ import numpy as np
 from ..errors import InvalidItem
 from ..json_types import Json
 from ..manifest import Limits
+from .prefixes import NO_PREFIXES, Prefixes
 
 if TYPE_CHECKING:
     from .tokenizer import TokenizedText, Tokenizer
@@ -129,8 +130,8 @@ def empty_fault(text: str, name: str = "the text") -> str:
 class DocumentBuilder:
     """Collects the documents and windows of the items of one or more requests, in order."""
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
-        self.tokenizer = tokenizer
+    def __init__(self, tokenizer: Tokenizer, prefixes: Prefixes = NO_PREFIXES) -> None:
+        self.tokenizer, self.prefixes = tokenizer, prefixes
         self.documents: list[Document] = []
         self.windows: list[Window] = []
 
@@ -138,6 +139,14 @@ class DocumentBuilder:
     def owner(self) -> int:
         """Index of the next document."""
         return len(self.documents)
+
+    def tokenize(self, texts: Sequence[str]) -> list[TokenizedText]:
+        """The tokens of each text, with its prefix."""
+        return self.prefixes.tokenize(texts, self.tokenizer)
+
+    def empty_fault(self, text: str, name: str = "the text") -> str:
+        """`empty_fault` of what is behind the text's prefix."""
+        return empty_fault(self.prefixes.split(text)[1], name)
 
     def refuse(self, text: str, fault: str) -> None:
         """Add an item that cannot be answered."""
@@ -158,7 +167,7 @@ class DocumentBuilder:
 
 
 def single_text_documents(
-    items: Sequence[tuple[bytes | str, ...]], tokenizer: Tokenizer, limits: Limits
+    items: Sequence[tuple[bytes | str, ...]], tokenizer: Tokenizer, limits: Limits, prefixes: Prefixes = NO_PREFIXES
 ) -> tuple[list[Document], list[Window]]:
     """Tokenize the items of one or more requests in one Rust call, and cut them into windows.
 
@@ -166,11 +175,11 @@ def single_text_documents(
     windows ordered by owner. A bad item becomes a document with `error`; nothing is raised for it.
     """
     texts, errors = read_texts(items, limits)
-    builder = DocumentBuilder(tokenizer)
-    for (text,), tokenized, fault in zip(texts, tokenizer([text for (text,) in texts]), errors, strict=True):
+    builder = DocumentBuilder(tokenizer, prefixes)
+    for (text,), tokenized, fault in zip(texts, builder.tokenize([text for (text,) in texts]), errors, strict=True):
         tokens = len(tokenized.ids)
         if fault is not None or tokens == 0:
-            builder.refuse(text, fault or empty_fault(text))
+            builder.refuse(text, fault or builder.empty_fault(text))
             continue
         windows = make_windows(builder.owner, tokenized, tokenizer, limits)
         builder.add(text, tokens, windows, limits.overflow == "truncate" and tokens > limits.max_length - 2)

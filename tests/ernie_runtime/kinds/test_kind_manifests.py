@@ -31,6 +31,13 @@ FAULTS: dict[str, list[tuple[dict[str, Any], str]]] = {
         ({"options": {}}, "options.dimension is None; it must be the length of an embedding"),
         ({"options": {"dimension": 2, "pooling": "max"}}, "pooling 'max' is none of cls, mean, first_last_mean"),
         ({"options": {"dimension": 2, "normalize": 1}}, "options.normalize is 1; it must be true or false"),
+        ({"options": {"dimension": 2, "prefixes": "query: "}}, "options.prefixes is 'query: '; it must name texts"),
+        ({"options": {"dimension": 2, "prefixes": {"query": ""}}}, "options.prefixes is {'query': ''}; it must name"),
+        (
+            {"options": {"dimension": 2, "prefixes": {"query": "q: "}, "prefix": "passage"}},
+            "options.prefix is 'passage'; options.prefixes has query",
+        ),
+        ({"options": {"dimension": 2, "prefix": ["query"]}}, "options.prefix is ['query']; options.prefixes has none"),
         ({"options": {"dimension": 2, "normalise": False}}, "options.normalise is none of dimension, pooling"),
     ],
     "similarity": [

@@ -87,3 +87,11 @@ def test_the_memory_does_not_grow_with_the_file(tmp_path: Path, run: Run) -> Non
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < peaks[0] + 100_000
+
+
+def test_a_prefix_is_put_before_texts_once(tmp_path: Path, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "in.jsonl").write_bytes(b'"a"\n"q: b"\n')
+    assert run(prefix="passage") == 0
+    assert [json.loads(line)["result"]["text"] for line in files(tmp_path)[0].splitlines()] == ["p: a", "q: b"]
+    assert run(prefix="query") == 1  # the same file cannot be resumed with another prefix
+    assert "begun with prefix passage, this run has prefix query" in capsys.readouterr().err
