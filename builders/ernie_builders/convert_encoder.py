@@ -2,15 +2,17 @@
 
     ernie-triton build convert-encoder build/encoder hf_encoder --to huggingface
     ernie-triton build convert-encoder hf_encoder paddle_encoder --to paddle
+    ernie-triton build convert-encoder xlm_r cut --to paddle --cut-vocabulary corpus.txt.xz
 
-Both directions keep every weight exactly, and the pre-training head if there is one.
+Both directions keep every weight exactly, and the pre-training head if there is one. --cut-vocabulary keeps the pieces
+of a SentencePiece vocabulary that the text has, and single characters.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ernie_runtime.json_types import JsonObject
@@ -18,16 +20,19 @@ from ernie_runtime.json_types import JsonObject
 from .checkpoints.checkpoint import Checkpoint, write_checkpoint
 from .checkpoints.encoder_config import EncoderConfig
 from .checkpoints.weight_formats import Weights, to_hugging_face
-from .console import run_command
+from .compression.piece_cut import cut_vocabulary
+from .console import run_command, say
 from .errors import ConfigError
 from .filesystem import disk_error
 from .modeling.model import find_base_model
 from .pretraining.encoder import write_encoder
 from .pretraining.model import with_own_head
+from .readers.files.lines import lines
 from .training.state import replaced_folder
 
 NAME = "ernie-triton build convert-encoder"
 FORMATS = ("huggingface", "paddle")
+MIN_COUNT = 10
 
 
 def to_folder(source: Checkpoint, target: Path, form: str, bits: int) -> None:
@@ -63,11 +68,24 @@ def hugging_face_config(config: EncoderConfig, has_head: bool) -> JsonObject:
     }
 
 
-def convert(source: str, target: Path, form: str, bits: int) -> None:
-    """source: what --base-model takes. CheckpointError, ConfigError."""
+@dataclass(frozen=True, kw_only=True)
+class Cut:
+    """What a vocabulary is cut to."""
+
+    text: tuple[Path, ...]
+    min_count: int
+
+
+def convert(source: str, target: Path, form: str, bits: int, cut: Cut | None = None) -> None:
+    """source: what --base-model takes. CheckpointError, ConfigError, DataError."""
     if target.exists() and not (target / "config.json").is_file() and (not target.is_dir() or any(target.iterdir())):
         raise ConfigError(f"{target}: exists and is no model directory; give another folder")
     encoder = with_own_head(find_base_model(source))
+    if cut is not None:
+        texts = [line for path in cut.text for _, line in lines(path) if line.strip()]
+        encoder, report = cut_vocabulary(encoder, texts, cut.min_count)
+        for line in report.lines():
+            say(f"  {line}")
     to_folder(encoder, target, form, bits)
 
 
@@ -80,10 +98,22 @@ def main(argv: list[str] | None = None) -> int:
     p.add_argument(
         "--bits", type=int, choices=(16, 32), default=32, help="of the stored weights (default: %(default)s)"
     )
+    p.add_argument(
+        "--cut-vocabulary",
+        type=Path,
+        nargs="+",
+        metavar="TEXT",
+        help="plain text, also .gz or .xz: drop the pieces of a SentencePiece vocabulary that it has too rarely",
+    )
+    p.add_argument("--min-count", type=int, help=f"how often the text must have a piece (default: {MIN_COUNT})")
     args = p.parse_args(argv)
+    if args.min_count is not None and not args.cut_vocabulary:
+        p.error("--min-count needs --cut-vocabulary")
+    min_count = MIN_COUNT if args.min_count is None else args.min_count
+    cut = Cut(text=tuple(args.cut_vocabulary), min_count=min_count) if args.cut_vocabulary else None
     return run_command(
         NAME,
-        lambda: convert(args.source, args.target, args.to, args.bits),
+        lambda: convert(args.source, args.target, args.to, args.bits, cut),
         lambda error: disk_error(error, args.target),
     )
 

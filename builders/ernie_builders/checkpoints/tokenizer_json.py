@@ -117,7 +117,11 @@ def renumber(document: dict[str, Any], old_ids: Sequence[int]) -> dict[str, Any]
     for token in document["post_processor"]["special_tokens"].values():
         token["ids"] = [new_ids[id] for id in token["ids"]]
     model["unk_id"] = new_ids[model["unk_id"]]
+    lowest = min(score for _, score in model["vocab"])
     model["vocab"] = [*(model["vocab"][id] for id in old_ids), *model["vocab"][entries:]]
+    # An unknown character costs 10 more than the least likely piece. No text has the first entry, padding.
+    if lowest < min(score for _, score in model["vocab"]):
+        model["vocab"][0][1] = lowest
     model[SETTINGS]["entries"] = len(old_ids)
     return document
 

@@ -43,8 +43,8 @@ def kept_entries(counts: np.ndarray, tokenizer: Tokenizer, size: int, min_count:
 
 
 def row_of_id(kept: np.ndarray, vocabulary: int, unknown: int) -> np.ndarray:
-    """For each old id its row in the pruned table, int64 [vocabulary]."""
-    rows = np.full(vocabulary, int(np.searchsorted(kept, unknown)), np.int64)
+    """For each old id its row in the pruned table, the unknown token's where it was dropped: int64 [vocabulary]."""
+    rows = np.full(vocabulary, int(np.flatnonzero(kept == unknown)[0]), np.int64)
     rows[kept] = np.arange(len(kept))
     return rows
 
