@@ -22,6 +22,7 @@ from .results import (
     Slot,
     Span,
     TextError,
+    TokenEmbeddingsResult,
 )
 from .tasks import Task
 
@@ -51,6 +52,7 @@ __all__ = [
     "Span",
     "Task",
     "TextError",
+    "TokenEmbeddingsResult",
     "UnknownTask",
 ]
 

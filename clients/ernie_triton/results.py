@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ernie_runtime.names import EMBEDDING
+from ernie_runtime.names import EMBEDDING, EMBEDDINGS
 from ernie_runtime.results import INVALID_ARG
 
 from .errors import ServerError
@@ -124,6 +124,14 @@ class EmbeddingResult(TextResult):
     vector: np.ndarray = field(repr=False, compare=False, metadata=output(EMBEDDING))  # float32 [D]
 
 
+@dataclass(frozen=True, repr=False)
+class TokenEmbeddingsResult(TextResult):
+    """The embeddings of a text's tokens, and where in the text they are."""
+
+    offsets: tuple[tuple[int, int], ...] = field(metadata=made_by(lambda offsets: tuple(map(tuple, offsets))))
+    vectors: np.ndarray = field(repr=False, compare=False, metadata=output(EMBEDDINGS))  # float32 [tokens, D]
+
+
 def _masks(masks: list[list[Raw]]) -> tuple[tuple[Label, ...], ...]:
     return tuple(tuple(Label(token["token"], token["score"]) for token in mask) for mask in masks)
 
@@ -187,6 +195,8 @@ CLASSES: dict[str, type[TextResult]] = {
     "hierarchical_classification": HierarchyResult,
     "similarity": SimilarityResult,
     "embedding": EmbeddingResult,
+    "pair_embedding": EmbeddingResult,
+    "token_embedding": TokenEmbeddingsResult,
     "fill_mask": MasksResult,
     "ranking": RankingResult,
 }

@@ -16,7 +16,8 @@ import numpy as np
 import tritonclient.grpc as triton
 from tritonclient.utils import InferenceServerException
 
-from ernie_runtime.names import RESULT, VARIANT_PARAMETER
+from ernie_runtime.json_types import Json
+from ernie_runtime.names import EMBEDDINGS, RESULT, VARIANT_PARAMETER
 
 from .errors import ErnieTritonError, ServerError, ServerUnavailable
 from .items import Row
@@ -128,7 +129,15 @@ def _replies(model: str, result: Any, error: Exception | None, count: int, numer
         if column is None or len(column) != count:
             raise ServerError(f"model {model} did not return one {name} a text")
     raws = [json.loads(text) for text in columns.pop(RESULT).reshape(-1)]
-    return [Reply(raw, {name: column[row] for name, column in columns.items()}) for row, raw in enumerate(raws)]
+    return [
+        Reply(raw, {name: _real_rows(name, column[row], raw) for name, column in columns.items()})
+        for row, raw in enumerate(raws)
+    ]
+
+
+def _real_rows(name: str, values: np.ndarray, raw: Json) -> np.ndarray:
+    """A numeric output without the rows that fill EMBEDDINGS up to the request's longest text."""
+    return values[: len(raw.get("offsets", ()))] if name == EMBEDDINGS else values
 
 
 @contextmanager

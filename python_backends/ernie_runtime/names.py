@@ -11,7 +11,8 @@ QUERY, CANDIDATES = "QUERY", "CANDIDATES"
 """Inputs of the ensembles, BYTES [1]; CANDIDATES is a JSON list of strings."""
 
 RESULT = "RESULT"
-LABEL_ID, SCORE, SCORES, EMBEDDING = "LABEL_ID", "SCORE", "SCORES", "EMBEDDING"
+LABEL_ID, SCORE, SCORES = "LABEL_ID", "SCORE", "SCORES"
+EMBEDDING, EMBEDDINGS = "EMBEDDING", "EMBEDDINGS"
 """Outputs of the ensembles: RESULT is BYTES [1], one JSON object a text; the others are a kind's numeric outputs."""
 
 INPUT_IDS, TOKEN_TYPE_IDS = "input_ids", "token_type_ids"
@@ -22,9 +23,10 @@ WINDOW, ITEM, OFFSETS = "WINDOW", "ITEM", "OFFSETS"
 LOGITS = "logits"
 INTENT_LOGITS, SLOT_LOGITS = "intent_logits", "slot_logits"
 START_LOGITS, END_LOGITS = "start_logits", "end_logits"
-ENCODER_EMBEDDING = "embedding"
+ENCODER_EMBEDDING, ENCODER_EMBEDDINGS = "embedding", "embeddings"
 TOP_SCORES, TOP_IDS = "top_scores", "top_ids"
-"""Outputs of the encoder, by kind: FP32, TOP_IDS INT64. The postprocessor makes EMBEDDING of ENCODER_EMBEDDING."""
+"""Outputs of the encoder, by kind: FP32, TOP_IDS INT64. The postprocessor makes EMBEDDING of ENCODER_EMBEDDING.
+ENCODER_EMBEDDINGS and EMBEDDINGS have a row per token."""
 
 MANIFEST_PARAMETER = "manifest"
 VARIANT_PARAMETER = "variant"

@@ -126,6 +126,16 @@ class EmbeddingResult(TypedDict):
     dimension: int
 
 
+class TokenEmbeddingResult(TypedDict):
+    """Token embedding: the tokens' [start, end], one for each row of the numeric output EMBEDDINGS; its row length.
+
+    EMBEDDINGS has further rows of 0 where another text of the request has more tokens.
+    """
+
+    offsets: list[list[int]]
+    dimension: int
+
+
 class ScoredToken(TypedDict):
     """A token for a [MASK]."""
 
@@ -163,6 +173,8 @@ RESULTS: Mapping[str, type] = {
     "hierarchical_classification": HierarchyResult,
     "similarity": SimilarityResult,
     "embedding": EmbeddingResult,
+    "pair_embedding": EmbeddingResult,
+    "token_embedding": TokenEmbeddingResult,
     "fill_mask": MasksResult,
     "ranking": RankingResult,
 }

@@ -20,6 +20,7 @@ from ernie_builders.lint.repository import lint
 from ernie_builders.readers.bio_columns import read as read_entities
 from ernie_builders.readers.squad_json import read as read_questions
 from ernie_runtime.kinds import kind_names
+from ernie_runtime.steps.batching import pad_rows
 from ernie_runtime.steps.pipeline import Pipeline
 from ernie_serve.server import ServerOptions, TritonServer
 from ernie_triton import Client
@@ -78,6 +79,18 @@ options = {{ dimension = 32 }}
 examples = ["今天天气很好"]
 {LIMITS}
 data = {{ format = "labelled_tsv", folder = "none" }}
+[tasks.tokens]
+kind = "token_embedding"
+options = {{ dimension = 32 }}
+examples = ["今天天气很好"]
+{CUT}
+data = {{ format = "labelled_tsv", folder = "none" }}
+[tasks.both]
+kind = "pair_embedding"
+options = {{ dimension = 32 }}
+examples = [["今天天气很好", "今天很热"]]
+{CUT}
+data = {{ format = "labelled_tsv", folder = "none" }}
 [tasks.blank]
 kind = "fill_mask"
 base_model = "embedded"
@@ -93,8 +106,11 @@ TASK_OF = {
     "similarity": "alike",
     "ranking": "search",
     "embedding": "vector",
+    "token_embedding": "tokens",
+    "pair_embedding": "both",
     "fill_mask": "blank",
 }
+UNTRAINED = ("vector", "tokens", "both")  # from the weights of `alike`
 SERVED_ELSEWHERE = {"sequence_classification", "token_classification"}  # test_serving.py
 
 
@@ -147,7 +163,7 @@ def items_of(kind: str) -> list[tuple[str, ...]]:
     pairs = questions()[:12]
     texts = [context[:length] for (_, context), length in zip(pairs, (20, 300, 45, 8) * 3, strict=True)]
     texts += ["打电话给18866668888，iPhone15Pro　ＡＢＣ", "😀café  x"]
-    if kind in ("pair_classification", "similarity"):
+    if kind in ("pair_classification", "similarity", "pair_embedding"):
         return [(text, texts[i - 1]) for i, text in enumerate(texts)]
     if kind == "question_answering":
         return [*pairs, ("电话是多少", "打电话给18866668888，iPhone15Pro😀")]
@@ -167,11 +183,12 @@ def everything(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "tasks.toml").write_text(TASKS, encoding="utf-8")
     common = ["--tasks-file", str(root / "tasks.toml"), "--cache", str(root / "build")]
     common += ["--output", str(root / "repository"), "--fused"]
-    trained = ",".join(name for name in TASK_OF.values() if name not in ("vector", "blank"))
+    trained = ",".join(name for name in TASK_OF.values() if name not in (*UNTRAINED, "blank"))
     data = ["--profile", "full", "--data-dir", str(root / "data"), "--base-model", str(root / "base")]
     assert build_all.main([*common, *data, "--tasks", trained]) == 0
     (alike,) = (path for path in (root / "build" / "alike" / "fine-tune").iterdir() if (path / "best").is_dir())
-    assert build_all.main([*common, "--tasks", "vector", "--checkpoint", f"vector={alike / 'best'}"]) == 0
+    checkpoints = [word for name in UNTRAINED for word in ("--checkpoint", f"{name}={alike / 'best'}")]
+    assert build_all.main([*common, "--tasks", ",".join(UNTRAINED), *checkpoints]) == 0
     assert build_all.main([*common, "--tasks", "blank"]) == 0
     return root / "repository"
 
@@ -207,15 +224,15 @@ def test_served_answers_equal_the_runtime(running: TritonServer, everything: Pat
         reply = ask(client, pipeline, items, task)
     assert not [answer for answer in answers if isinstance(answer, str)]
     served = results(reply)
-    assert len({json.dumps(row, sort_keys=True) for row in served}) > 1 or kind == "embedding"
+    assert len({json.dumps(row, sort_keys=True) for row in served}) > 1 or kind.endswith("embedding")
     for item, result, answer in zip(items, served, answers, strict=True):
         assert not isinstance(answer, str)
         assert close(result, answer.result), item
         for span in [*result.get("answers", []), *result.get("slots", [])]:
             assert item[-1][span["start"] : span["end"]] == span["text"]
     for spec in pipeline.kind.numeric_outputs(pipeline.manifest):
-        values = np.stack([np.reshape(a.numeric[spec.name], spec.dims) for a in answers if not isinstance(a, str)])
-        assert np.allclose(reply.as_numpy(spec.name), values, atol=1e-4)
+        rows = [np.reshape(a.numeric[spec.name], spec.dims) for a in answers if not isinstance(a, str)]
+        assert np.allclose(reply.as_numpy(spec.name), pad_rows(rows) if spec.per_token else np.stack(rows), atol=1e-4)
 
 
 @pytest.mark.parametrize("kind", TASK_OF)

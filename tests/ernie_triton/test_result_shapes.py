@@ -13,7 +13,8 @@ from ernie_runtime.results import RESULTS, ErrorResult, Reading
 from ernie_triton import TextError
 from ernie_triton.results import CLASSES, numeric_outputs, parse_result
 
-LEFT_OUT = {"embedding": {"dimension"}}  # the client has the vector itself
+VECTORS = ("embedding", "pair_embedding", "token_embedding")
+LEFT_OUT = {kind: {"dimension"} for kind in VECTORS}  # the client has the vectors themselves
 RENAMED = {"fill_mask": {"token": "label"}}  # the client has one class for a name with its score
 PLAIN: dict[type, Any] = {str: "明", int: 3, float: 0.5, bool: True}
 

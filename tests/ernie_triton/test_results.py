@@ -30,6 +30,7 @@ from ernie_triton import (
     Slot,
     Span,
     TextError,
+    TokenEmbeddingsResult,
     UnknownTask,
 )
 from ernie_triton.results import CLASSES, numeric_outputs, parse_result
@@ -69,6 +70,11 @@ KINDS: dict[str, tuple[dict[str, Any], TextResult]] = {
     ),
     "similarity": ({"score": -0.5}, SimilarityResult(-0.5, **SIZE)),
     "embedding": ({}, EmbeddingResult(np.zeros(2), **SIZE)),
+    "pair_embedding": ({}, EmbeddingResult(np.zeros(2), **SIZE)),
+    "token_embedding": (
+        {"offsets": [[0, 1], [1, 3]], "dimension": 2},
+        TokenEmbeddingsResult(((0, 1), (1, 3)), np.zeros((2, 2)), **SIZE),
+    ),
     "fill_mask": (
         {"masks": [[{"token": "京", "score": 0.5}], []], "positions": [[1, 7], [7, 13]]},
         MasksResult(((Label("京", 0.5),), ()), ((1, 7), (7, 13)), **SIZE),

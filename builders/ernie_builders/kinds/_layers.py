@@ -48,6 +48,19 @@ class PooledEncoder(paddle.nn.Layer):
         return vector if self.projection is None else self.projection(vector)
 
 
+class TokenStates(paddle.nn.Layer):
+    """ERNIE's states after the last layer."""
+
+    def __init__(self, config: ErnieConfig) -> None:
+        super().__init__()
+        self.ernie = ErnieModel(config)
+
+    def forward(self, input_ids: Tensor, token_type_ids: Tensor | None = None) -> Tensor:
+        """float32 [B, L, hidden] for int64 [B, L]."""
+        states, _ = self.ernie(input_ids, token_type_ids=token_type_ids)
+        return states
+
+
 class IntentSlotsModel(paddle.nn.Layer):
     """ERNIE with two heads: dropout and linear on the pooled output (intents), and on each token's (slot tags)."""
 

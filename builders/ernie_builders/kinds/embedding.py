@@ -27,6 +27,16 @@ if TYPE_CHECKING:
     from paddle import Tensor
 
 
+def check_pairs(examples: Sequence[Example], manifest: Manifest) -> None:
+    """ConfigError where the examples are not the two texts of each pair, one after the other."""
+    lines = [example.line for example in examples]
+    if lines[::2] != lines[1::2]:
+        raise ConfigError(
+            f"task {manifest.task}: an embedding is evaluated on pairs: set data.format to pair_texts, and "
+            "data.fields.pairs to the format of the file"
+        )
+
+
 class EmbeddingBuilder(SimilarityBuilder):
     """Target: how similar this text is to the other one of its pair. The layer is the similarity kind's."""
 
@@ -51,16 +61,8 @@ class EmbeddingBuilder(SimilarityBuilder):
     def score(
         self, examples: Sequence[Example], answers: Sequence[Answer | str], manifest: Manifest
     ) -> dict[str, float]:
-        """`pair_metrics` of each pair's cosine; a pair with an unanswered text counts as the opposite of its label.
-
-        ConfigError where the examples are not the two texts of each pair, one after the other.
-        """
-        lines = [example.line for example in examples]
-        if lines[::2] != lines[1::2]:
-            raise ConfigError(
-                f"task {manifest.task}: an embedding is evaluated on pairs: set data.format to pair_texts, and "
-                "data.fields.pairs to the format of the file"
-            )
+        """`pair_metrics` of each pair's cosine; a pair with an unanswered text counts as the opposite of its label."""
+        check_pairs(examples, manifest)
         vectors = unit(np.array([self._vector(answer, manifest) for answer in answers], np.float64))
         cosines = (vectors[::2] * vectors[1::2]).sum(axis=1)
         unanswered = [

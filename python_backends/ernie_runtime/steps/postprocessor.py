@@ -15,6 +15,7 @@ from ..manifest import Manifest
 from ..names import ITEM, MANIFEST_FILE, OFFSETS, RESULT, WINDOW
 from ..results import INVALID_ARG, ErrorResult
 from ..text.windows import Document
+from .batching import pad_rows
 from .pipeline import answer_documents
 from .step import Arrays, dumps, strings
 
@@ -89,11 +90,14 @@ def _result(index: int, answer: Answer | str) -> bytes:
 
 
 def _numeric(spec: TensorSpec, answers: Sequence[Answer | str]) -> np.ndarray:
-    """One numeric output, [N, *dims]; -1 (INT64) or 0 (FP32) for an item without an answer."""
+    """One numeric output, [N, *dims]; -1 (INT64) or 0 (FP32) for an item without an answer, and after its tokens."""
     dtype, missing = (np.int64, NO_LABEL) if spec.dtype == "INT64" else (np.float32, 0)
     values = [missing if isinstance(a, str) else a.numeric[spec.name] for a in answers]
     if spec.dims == (1,) and all(isinstance(value, int | float) for value in values):
         return np.array(values, dtype)[:, None]
+    if spec.per_token:
+        rows = [np.zeros((0, *spec.dims[1:]), dtype) if isinstance(a, str) else a.numeric[spec.name] for a in answers]
+        return pad_rows(rows)
     return np.array(
         [
             np.full(spec.dims, missing) if isinstance(a, str) else np.reshape(v, spec.dims)

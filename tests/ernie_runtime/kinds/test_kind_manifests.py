@@ -23,6 +23,8 @@ VALID_FIELDS: dict[str, dict[str, Any]] = {
     "hierarchical_classification": {"labels": ("人生", "人生##结婚", "人生##离婚", "灾害", "灾害##地震")},
     "embedding": {"labels": (), "options": {"dimension": 2}},
     "similarity": {"labels": (), "options": {"dimension": 2}},
+    "pair_embedding": {"labels": (), "options": {"dimension": 2}},
+    "token_embedding": {"labels": (), "overflow": "truncate", "options": {"dimension": 2}},
     "fill_mask": {"labels": (), "vocabulary_size": len(WORDS), "options": options_of(WORDS)},
     "ranking": {"labels": ("0", "1"), "overflow": "truncate"},
 }
@@ -47,6 +49,14 @@ FAULTS: dict[str, list[tuple[dict[str, Any], str]]] = {
         ({"options": {"dimension": 2, "max_score": 0}}, "options.max_score is 0; it must be the score"),
         ({"options": {"dimension": 2, "max_score": float("inf")}}, "options.max_score is inf"),
         ({"options": {"dimension": 2, "max_score": "5"}}, "options.max_score is '5'"),
+    ],
+    "pair_embedding": [
+        ({"options": {"dimension": 2, "prefix": "query"}}, "options.prefix is none of dimension, pooling, normalize"),
+        ({"max_length": 4, "doc_stride": 1}, "max_length 4 has no room for two texts"),
+    ],
+    "token_embedding": [
+        ({"overflow": "window"}, 'token_embedding reads one window of a text: set limits.overflow = "truncate"'),
+        ({"options": {"dimension": 2, "pooling": "cls"}}, "options.pooling is none of dimension, normalize, prefixes"),
     ],
     "hierarchical_classification": [
         ({"labels": ("a",)}, "at least two labels"),

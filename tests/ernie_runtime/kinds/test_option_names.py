@@ -13,9 +13,12 @@ from ernie_runtime.manifest import Manifest
 
 MakeManifest = Callable[..., Manifest]
 LABELS = {"token_classification": ("O", "B-PER", "I-PER"), "ranking": ("0", "1")}
+ONE_WINDOW = ("ranking", "token_embedding")
 OPTIONS: dict[str, dict[str, Any]] = {
     "embedding": {"dimension": 2},
     "similarity": {"dimension": 2},
+    "pair_embedding": {"dimension": 2},
+    "token_embedding": {"dimension": 2},
     "intent_slots": {"slots": ["song"]},
     "question_answering": {"max_answer_tokens": 2, "max_question_tokens": 2},
     "fill_mask": {"tokens": "\n" * 8},
@@ -25,7 +28,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("kind", kind_names())
 def test_options_are_the_kind_s_own(make_manifest: MakeManifest, kind: str) -> None:
     def manifest(**more: Any) -> Manifest:
-        labels, overflow = LABELS.get(kind, ("a", "b", "c")), "truncate" if kind == "ranking" else "window"
+        labels, overflow = LABELS.get(kind, ("a", "b", "c")), "truncate" if kind in ONE_WINDOW else "window"
         return make_manifest(kind, labels, 24, 4, overflow, options={**OPTIONS.get(kind, {}), **more})
 
     get_kind(kind).check(manifest())
