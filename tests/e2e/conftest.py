@@ -15,6 +15,7 @@ from ernie_builders import build_all
 from ernie_builders.checkpoints.checkpoint import write_checkpoint
 from ernie_builders.config.tasks import ASSETS
 from ernie_runtime.steps.pipeline import Pipeline
+from ernie_runtime.text.tokenization import ErnieTokenizer
 from ernie_serve.server import ServerOptions, TritonServer
 
 from ..shared import made_once
@@ -89,8 +90,8 @@ def topic_rows(count: int, seed: int) -> list[dict[str, str]]:
 def write_base_model(folder: Path, hidden: int = 32, layers: int = 2, heads: int = 2, seed: int = 0) -> None:
     """A random ERNIE encoder under PaddleNLP's names, with the embedded vocabulary."""
     generator = np.random.default_rng(seed)
-    vocabulary = ASSETS / "encoder" / "vocab.txt"
-    size = len(vocabulary.read_text(encoding="utf-8").splitlines())
+    tokenizer = ErnieTokenizer.from_vocab(ASSETS / "encoder" / "vocab.txt")
+    size = tokenizer.vocab_size
     shapes = {"word": (size, hidden), "position": (64, hidden), "token_type": (4, hidden), "task_type": (3, hidden)}
     weights = {f"ernie.embeddings.{name}_embeddings.weight": generator.normal(0, 0.1, s) for name, s in shapes.items()}
 
@@ -123,7 +124,7 @@ def write_base_model(folder: Path, hidden: int = 32, layers: int = 2, heads: int
         "task_type_vocab_size": 3,
         "use_task_id": True,
     }
-    write_checkpoint(folder, config, {k: v.astype(np.float32) for k, v in weights.items()}, vocabulary)
+    write_checkpoint(folder, config, {k: v.astype(np.float32) for k, v in weights.items()}, tokenizer)
 
 
 def arguments(inputs: Path, outputs: Path) -> list[str]:
