@@ -1,4 +1,4 @@
-"""The tokenizer.json of an XLM-R: <s> 0, <pad> 1, </s> 2, <unk> 3, pieces, <mask> last."""
+"""A tiny XLM-R: its tokenizer.json (<s> 0, <pad> 1, </s> 2, <unk> 3, pieces, <mask> last), configuration, weights."""
 
 from __future__ import annotations
 
@@ -6,11 +6,24 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..ernie_runtime.sentencepiece_samples import trained
+from .tiny import HEADS, HIDDEN, INNER, LAYERS, Weights, random_hugging_face
 
 FIRST = ("<s>", "<pad>", "</s>", "<unk>")
 MASK = "<mask>"
 PAD_ID = 1
+SHAPE: dict[str, Any] = {
+    "hidden_size": HIDDEN,
+    "num_hidden_layers": LAYERS,
+    "num_attention_heads": HEADS,
+    "intermediate_size": INNER,
+    "hidden_act": "gelu",
+    "max_position_embeddings": 40,
+    "type_vocab_size": 2,
+}
+XLM_R = {**SHAPE, "model_type": "xlm-roberta", "pad_token_id": PAD_ID, "type_vocab_size": 1, "layer_norm_eps": 1e-5}
 
 
 def xlm_r_tokenizer() -> dict[str, Any]:
@@ -49,3 +62,14 @@ def write_xlm_r_tokenizer(folder: Path) -> int:
     document = xlm_r_tokenizer()
     (folder / "tokenizer.json").write_text(json.dumps(document), encoding="utf-8")
     return len(document["model"]["vocab"])
+
+
+def write_xlm_r(folder: Path, seed: int = 0, std: float = 0.3, **changes: Any) -> Weights:
+    """A directory of XLM-R's layout without its weights, which are returned under bare names, with small embeddings."""
+    config = {**XLM_R, "vocab_size": write_xlm_r_tokenizer(folder), **changes}
+    weights = random_hugging_face(seed, std, {**config, "use_task_id": False})
+    for name in weights:
+        if "embeddings.weight" in name:
+            weights[name] *= np.float32(0.01)  # so small that epsilon counts
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    return weights

@@ -19,20 +19,11 @@ from ernie_builders.kinds import get_builder_kind
 from ernie_builders.modeling.model import build_model, say_unused
 
 from ..numpy_encoder import hugging_face_forward
-from ..sentencepiece_files import PAD_ID, write_xlm_r_tokenizer
-from ..tiny import CONFIG, HEADS, HIDDEN, INNER, LAYERS, Weights, manifest_with, random_hugging_face
+from ..sentencepiece_files import PAD_ID, SHAPE, write_xlm_r, write_xlm_r_tokenizer
+from ..tiny import CONFIG, HIDDEN, manifest_with
 
 LABELS = 3
-SHAPE: dict[str, Any] = {
-    "hidden_size": HIDDEN,
-    "num_hidden_layers": LAYERS,
-    "num_attention_heads": HEADS,
-    "intermediate_size": INNER,
-    "hidden_act": "gelu",
-    "max_position_embeddings": 40,
-    "type_vocab_size": 2,
-}
-XLM_R = {**SHAPE, "model_type": "xlm-roberta", "pad_token_id": PAD_ID, "type_vocab_size": 1, "layer_norm_eps": 1e-5}
+WORDS = "embeddings.word_embeddings.weight"
 
 
 def some_ids(entries: int, pad_id: int) -> np.ndarray:
@@ -144,20 +135,8 @@ def test_hugging_face_ernie_m(tmp_path: Path) -> None:
     assert largest(outputs(tmp_path, ids), paddle_outputs(encoder, ids, PAD_ID), ids != PAD_ID) <= 1e-5
 
 
-def xlm_r(folder: Path, **changes: Any) -> tuple[Weights, int]:
-    """Write a directory of XLM-R's layout with small embeddings; its bare weights and the number of entries."""
-    entries = write_xlm_r_tokenizer(folder)
-    config = {**XLM_R, "vocab_size": entries, **changes}
-    weights = random_hugging_face(config={**config, "use_task_id": False})
-    for name in weights:
-        if "embeddings.weight" in name:
-            weights[name] *= np.float32(0.01)
-    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
-    return weights, entries
-
-
 def test_xlm_r_with_its_classification_head(tmp_path: Path) -> None:
-    weights, entries = xlm_r(tmp_path, architectures=["XLMRobertaForSequenceClassification"])
+    weights = write_xlm_r(tmp_path, architectures=["XLMRobertaForSequenceClassification"])
     generator = np.random.default_rng(3)
     encoder = {f"roberta.{name}": value for name, value in weights.items() if "pooler" not in name}
     head = {
@@ -167,7 +146,7 @@ def test_xlm_r_with_its_classification_head(tmp_path: Path) -> None:
         "classifier.out_proj.bias": generator.standard_normal(LABELS).astype(np.float32),
     }
     save_file({**encoder, **head}, str(tmp_path / "model.safetensors"))
-    ids = some_ids(entries, PAD_ID)
+    ids = some_ids(len(weights[WORDS]), PAD_ID)
     hidden, pooled = hugging_face_forward(
         weights, ids, np.zeros_like(ids), 1e-5, pad_id=PAD_ID, first_position=PAD_ID + 1
     )
@@ -179,15 +158,15 @@ def test_xlm_r_with_its_classification_head(tmp_path: Path) -> None:
 
 def test_xlm_r_fills_masks_with_its_own_head(tmp_path: Path) -> None:
     """lm_head is the pre-training head by another name; ids of <s> and <pad> have changed places in its bias too."""
-    weights, entries = xlm_r(tmp_path, architectures=["XLMRobertaForMaskedLM"])
-    generator = np.random.default_rng(4)
+    weights = write_xlm_r(tmp_path, architectures=["XLMRobertaForMaskedLM"])
+    generator, entries = np.random.default_rng(4), len(weights[WORDS])
     head = {
         "lm_head.dense.weight": generator.standard_normal((HIDDEN, HIDDEN)).astype(np.float32),
         "lm_head.dense.bias": generator.standard_normal(HIDDEN).astype(np.float32),
         "lm_head.layer_norm.weight": generator.standard_normal(HIDDEN).astype(np.float32),
         "lm_head.layer_norm.bias": generator.standard_normal(HIDDEN).astype(np.float32),
         "lm_head.bias": generator.standard_normal(entries).astype(np.float32),
-        "lm_head.decoder.weight": weights["embeddings.word_embeddings.weight"],
+        "lm_head.decoder.weight": weights[WORDS],
     }
     save_file({**{f"roberta.{n}": v for n, v in weights.items()}, **head}, str(tmp_path / "model.safetensors"))
     kind = get_builder_kind("fill_mask")
@@ -225,7 +204,7 @@ def change(folder: Path, **changes: Any) -> None:
     ],
 )
 def test_what_ernie_does_not_compute_is_refused_by_name(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
-    weights, _ = xlm_r(tmp_path)
+    weights = write_xlm_r(tmp_path)
     save_file({f"roberta.{name}": value for name, value in weights.items()}, str(tmp_path / "model.safetensors"))
     read_checkpoint(tmp_path)
     change(tmp_path, **changes)
@@ -246,7 +225,7 @@ def test_harmless_settings_and_older_classes() -> None:
 
 def test_a_second_text_needs_its_token_type(tmp_path: Path) -> None:
     """A model with one token type, and a tokenizer that gives the second text of a pair another."""
-    weights, _ = xlm_r(tmp_path)
+    weights = write_xlm_r(tmp_path)
     save_file(weights, str(tmp_path / "model.safetensors"))
     path = tmp_path / "tokenizer.json"
     document = json.loads(path.read_text(encoding="utf-8"))
@@ -258,7 +237,7 @@ def test_a_second_text_needs_its_token_type(tmp_path: Path) -> None:
 
 def test_what_was_read_is_written_as_an_ernie(tmp_path: Path) -> None:
     """Read again, it is the same: positions are not cut twice, ids not exchanged twice."""
-    weights, _ = xlm_r(tmp_path / "a")
+    weights = write_xlm_r(tmp_path / "a")
     save_file(weights, str(tmp_path / "a" / "model.safetensors"))
     first = read_checkpoint(tmp_path / "a")
     write_checkpoint(tmp_path / "b", first.config, first.weights, first.tokenizer)
@@ -270,7 +249,7 @@ def test_what_was_read_is_written_as_an_ernie(tmp_path: Path) -> None:
 
 
 def test_unused_weights_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    weights, _ = xlm_r(tmp_path)
+    weights = write_xlm_r(tmp_path)
     more = {f"cls.seq_relationship{i}.weight": np.zeros((2, 2), np.float32) for i in range(5)}
     save_file({**weights, **more}, str(tmp_path / "model.safetensors"))
     checkpoint = read_checkpoint(tmp_path)

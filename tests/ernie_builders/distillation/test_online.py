@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
-from ernie_builders.checkpoints.checkpoint import read_checkpoint
+from ernie_builders.checkpoints.checkpoint import read_checkpoint, tokenizer_of
 from ernie_builders.checkpoints.weight_formats import Weights
 from ernie_builders.distillation import online
 from ernie_builders.distillation.online import EncoderDistiller
@@ -20,8 +21,10 @@ from ernie_builders.modeling.model import find_base_model
 from ernie_builders.training.log import read_rows
 from ernie_builders.training.loop import Loop
 
+from ...ernie_runtime.sentencepiece_samples import LINES
 from ..command_line import OneLine
 from ..places import small_files
+from ..sentencepiece_files import write_xlm_r
 from ..tiny import assert_same_weights, largest_difference
 from .conftest import Command
 
@@ -66,6 +69,26 @@ def test_several_students_in_one_pass(
         assert_same_weights(weights_in(tmp_path / name / name), weights_in(folder / name))
     start = make_student("1x16x2", read_checkpoint(encoder))
     assert largest_difference(start.weights, weights_in(folder / "1x16x2")) > 0, "something was learnt"
+
+
+def test_a_sentencepiece_teacher_of_another_hidden_size(
+    distil_encoder: Command, tmp_path: Path, one_line: OneLine
+) -> None:
+    """An XLM-R with subwords: narrower and wider students learn by projections; its tokenizer goes with them."""
+    teacher, text = tmp_path / "xlm_r", tmp_path / "lines.txt"
+    save_file(write_xlm_r(teacher, std=0.2), str(teacher / "model.safetensors"))
+    text.write_text("\n".join(LINES * 60), encoding="utf-8")
+    options = ("--teacher", str(teacher), "--text", str(text), "--characters", "0.5")
+    assert distil_encoder(*options, "--student", "1x16x2", "--student", "1x48x2") == 0
+    card = json.loads((tmp_path / "encoders" / "card.json").read_text(encoding="utf-8"))
+    for name in ("1x16x2", "1x48x2"):
+        figures = card["students"][name]
+        assert figures["held_out"]["loss"] < 0.95 * figures["held_out_before"]["loss"], name
+        student = read_checkpoint(tmp_path / "encoders" / name)
+        assert student.tokenizer.fingerprint == tokenizer_of(teacher).fingerprint
+        assert len(student.weights["ernie.embeddings.position_embeddings.weight"]) == 38
+    message = "--student embedded: its vocabulary is not that of the teacher"
+    one_line(distil_encoder(*options, "--student", "embedded"), message)
 
 
 def test_an_interrupted_run_resumes_to_the_same_weights(
