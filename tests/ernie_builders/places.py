@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import resource
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -155,10 +156,15 @@ def change_times(folder: Path) -> dict[Path, int]:
 
 @contextmanager
 def small_files(limit: int) -> Iterator[None]:
-    """No file grows past `limit` bytes: writes fail in the kernel, as they do on a full disk."""
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    """No file grows past `limit` bytes: writes fail in the kernel, as they do on a full disk.
+
+    Python takes a short write of a compiled module for a whole one, so it writes none meanwhile.
+    """
+    limits, writes_none = resource.getrlimit(resource.RLIMIT_FSIZE), sys.dont_write_bytecode
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limits[1]))
+    sys.dont_write_bytecode = True
     try:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        sys.dont_write_bytecode = writes_none
