@@ -144,7 +144,7 @@ def with_pad_first(weights: Weights, pad_id: int) -> Weights:
         return weights
     changed = {}
     for name in BY_TOKEN_ID:
-        if name in weights:
+        if name in weights and len(weights[name]) > pad_id:  # another model's head is refused where it is used
             rows = weights[name].copy()
             rows[[0, pad_id]] = rows[[pad_id, 0]]
             changed[name] = rows
