@@ -14,6 +14,7 @@ from .replies import NotFound, Reply
 from .requests import Outcome, send_bounded
 from .results import Result, TextError, numeric_outputs, parse_result
 from .tasks import Task, example_row, group_tasks
+from .vectors import shortener
 
 BATCH = 32  # texts in a request, by default
 
@@ -66,6 +67,7 @@ class Client:
         on_error: Literal["raise"] = "raise",
         batch_size: int = BATCH,
         prefix: str | None = None,
+        dimensions: int | None = None,
     ) -> list[Result]: ...
 
     @overload
@@ -78,6 +80,7 @@ class Client:
         on_error: Literal["return"],
         batch_size: int = BATCH,
         prefix: str | None = None,
+        dimensions: int | None = None,
     ) -> list[Result | TextError]: ...
 
     def predict(
@@ -89,12 +92,14 @@ class Client:
         on_error: Literal["raise", "return"] = "raise",
         batch_size: int = BATCH,
         prefix: str | None = None,
+        dimensions: int | None = None,
     ) -> list[Result] | list[Result | TextError]:
         """The answers to texts, in their order; a single text gives a list of one.
 
         texts: str, or a tuple of str per item for a kind with several inputs. variant: a precision other than
         the recommended one. batch_size: the maximum of texts in a request; a request of long texts holds fewer.
         prefix: of an embedding task, the name of the prefix to put before the texts (`Task.prefixes`: query, passage).
+        dimensions: of an embedding task, how many numbers of each vector to keep, scaled to length 1 again.
 
         Texts that cannot be answered (empty, too long, not Unicode) raise InvalidText, which names all of them, after
         the others have been answered; with on_error="return" each gives a TextError in its place. Also raises
@@ -108,16 +113,15 @@ class Client:
         if not items:
             return []
         served = self.task(task)
-        items = list(map(served.with_prefix(prefix), items))
+        items, shorten = list(map(served.with_prefix(prefix), items)), shortener(served, dimensions)
         outcomes = list(self._outcomes(served, items, variant, batch_size, numeric_outputs(served.kind)))
         reasons = [(i, outcome) for i, outcome in enumerate(outcomes) if isinstance(outcome, str)]
         if reasons and on_error == "raise":
             raise InvalidText(reasons)
+        replies = [outcome if isinstance(outcome, str) else shorten(outcome) for outcome in outcomes]
         return [
-            TextError(i, outcome)
-            if isinstance(outcome, str)
-            else parse_result(served.kind, outcome.raw, outcome.numeric)
-            for i, outcome in enumerate(outcomes)
+            TextError(i, reply) if isinstance(reply, str) else parse_result(served.kind, reply.raw, reply.numeric)
+            for i, reply in enumerate(replies)
         ]
 
     def stream(
@@ -129,6 +133,7 @@ class Client:
         batch_size: int = BATCH,
         numeric: bool = False,
         prefix: str | None = None,
+        dimensions: int | None = None,
     ) -> Generator[Reply | TextError, None, None]:
         """The replies to texts one by one, in their order, for more texts than fit in memory.
 
@@ -140,10 +145,13 @@ class Client:
             raise ValueError(f"batch_size is {batch_size}; it must be at least 1")
         served = self.task(task)
         served.model(variant)
-        texts = map(served.with_prefix(prefix), texts)
+        texts, shorten = map(served.with_prefix(prefix), texts), shortener(served, dimensions)
         outputs = served.numeric if numeric else ()
         outcomes = self._outcomes(served, texts, variant, batch_size, outputs, example_row(served))
-        return (TextError(i, outcome) if isinstance(outcome, str) else outcome for i, outcome in enumerate(outcomes))
+        return (
+            TextError(i, outcome) if isinstance(outcome, str) else shorten(outcome)
+            for i, outcome in enumerate(outcomes)
+        )
 
     def _outcomes(
         self,

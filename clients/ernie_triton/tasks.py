@@ -45,6 +45,7 @@ class Task:
     examples: tuple[tuple[str, ...], ...] = ()  # items to try the task with, one text per input
     build: str = ""  # hash of everything that the task was built from
     numeric: tuple[str, ...] = ()  # names of the outputs besides RESULT
+    dimension: int = 0  # of its vectors; 0 for a task without
     prefixes: Mapping[str, str] = field(default_factory=dict)  # that texts may begin with, such as query and passage
 
     def with_prefix(self, name: str | None) -> Callable[[Item], Item]:
@@ -111,6 +112,7 @@ def _task(ensemble: Ensemble, served: Mapping[str, Ensemble]) -> Task | None:
             build=str(manifest.get("made_by", {}).get("build", "")),
             examples=tuple(tuple(texts) for texts in manifest.get("examples", ())),
             numeric=ensemble.numeric,
+            dimension=int(manifest.get("options", {}).get("dimension", 0)),
             prefixes=dict(manifest.get("options", {}).get("prefixes", {})),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:

@@ -18,6 +18,7 @@ from ..formatting import numeric_lines, result_lines, task_lines
 from ..local import LocalTasks
 from ..results import TextError
 from ..tasks import Task
+from ..vectors import shortener
 from .output_lines import plain
 from .plan import STANDARD, Plan
 from .records import FORMATS, as_parts, read_lines, wrong_parts
@@ -31,6 +32,7 @@ examples:
   ernie-triton predict tnews "今天股市大涨"
   ernie-triton predict tnews --input titles.txt --output answers.jsonl
   ernie-triton predict afqmc --input pairs.tsv --field TEXT=a --field TEXT_PAIR=b --output same.jsonl
+  ernie-triton predict sentence_embedding --input passages.txt --prefix passage --output vectors.npy
   zcat big.jsonl.gz | ernie-triton predict msra_ner --input - --format jsonl --output entities.jsonl
   ernie-triton predict tnews --local --repository model_repository --input titles.txt --output answers.jsonl
 
@@ -43,6 +45,8 @@ input files, UTF-8, read line by line; empty lines are skipped:
 output: a line {"line": 7, ...carried keys..., "result": RESULT} per text, in the order of the input. Lines without an
 answer go to OUTPUT.bad: {"line": 9, "reason": why, "raw": the line}. After an interruption, a lost server or a kill the
 same command resumes where it stopped; OUTPUT.state records what OUTPUT belongs to.
+  .npy    of an embedding task: float32 [lines, dimension], row i is line i + 1, NaN where a line has no answer
+  .npz    the same as `vectors`, answered lines only, with their `ids`: the input's key or column id, else line numbers
 
 Texts that begin with - must follow --. Exit codes: for texts: 0 all answered, 1 not all; for files: 0 all of the file
 processed, 1 not all (with --strict also when there were bad lines), 130 interrupted; 2 wrong usage.
@@ -60,6 +64,7 @@ class PredictArguments:
     repository: str | None
     variant: str | None
     prefix: str | None
+    dimensions: int | None
     numeric: bool
     json: bool
     verbose: bool
@@ -125,6 +130,12 @@ def predict_parser() -> argparse.ArgumentParser:
         help="of an embedding task: the prefix to put before the texts, such as query or passage (default: the task's)",
     )
     parser.add_argument(
+        "--dimensions",
+        type=int,
+        metavar="N",
+        help="of an embedding task: the first N numbers of each vector, scaled to length 1 (default: all)",
+    )
+    parser.add_argument(
         "--numeric", action="store_true", help="also show numeric outputs such as LABEL_ID or EMBEDDING"
     )
     parser.add_argument("--json", action="store_true", help="print the task's RESULT, one JSON object per line")
@@ -170,7 +181,8 @@ def predict_main(argv: Sequence[str] | None = None) -> int:
             )
             task = source.task(arguments.task)
             task.model(arguments.variant)
-            task.with_prefix(arguments.prefix)  # an unknown one is refused now, not at the first text
+            task.with_prefix(arguments.prefix)  # what is wrong is refused now, not at the first text
+            shortener(task, arguments.dimensions)
             if arguments.input is None:
                 return _predict_texts(source, task, arguments)
             return FileRun(source, task, _plan(arguments.input, arguments, task)).run()
@@ -207,6 +219,7 @@ def _plan(path: str, arguments: PredictArguments, task: Task) -> Plan:
         variant=arguments.variant,
         numeric=arguments.numeric,
         prefix=arguments.prefix,
+        dimensions=arguments.dimensions,
         overwrite=arguments.overwrite,
         strict=arguments.strict,
     )
@@ -231,6 +244,7 @@ def _predict_texts(source: AnswerSource, task: Task, arguments: PredictArguments
     if from_stdin and sys.stdin.isatty():
         sys.stderr.write("one text a line; Ctrl-D ends\n")
     chunks = read_lines(sys.stdin.buffer, 1 if sys.stdin.isatty() else CHUNK) if from_stdin else [texts_given]
+    shorten = shortener(task, arguments.dimensions)
     put_prefix = task.with_prefix(arguments.prefix)
     number = bad = 0
     for texts in chunks:
@@ -248,6 +262,8 @@ def _predict_texts(source: AnswerSource, task: Task, arguments: PredictArguments
                 bad += 1
                 reason = wrong_parts(item, task) or reply.reason
                 _complain("predict", f"{'line' if from_stdin else 'text'} {number}: {reason}")
+            else:
+                reply = shorten(reply)
             if arguments.json:
                 outputs = {} if isinstance(reply, TextError) else reply.numeric
                 raw = {**reply.raw, **{name: plain(values) for name, values in outputs.items()}}

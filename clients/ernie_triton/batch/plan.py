@@ -12,12 +12,18 @@ from errno import EISDIR
 from pathlib import Path
 from typing import IO
 
+from ernie_runtime.names import EMBEDDING
+
 from ..errors import FileError
+from ..replies import Reply
+from ..results import numeric_outputs
 from ..tasks import Task
 from .lines import Position
 from .output_file import OutputFile, Resumed
-from .records import FORMATS
+from .output_lines import answer_line
+from .records import FORMATS, Record
 
+ARRAYS = (".npy", ".npz")
 STANDARD = "-"  # standard input or output
 
 
@@ -33,6 +39,7 @@ class Plan:
     variant: str | None = None
     numeric: bool = False
     prefix: str | None = None
+    dimensions: int | None = None  # of the vectors, where they are cut
     overwrite: bool = False
     strict: bool = False
 
@@ -55,6 +62,11 @@ class Plan:
         return "standard input" if self.input == STANDARD else self.input
 
     @property
+    def writes_array(self) -> bool:
+        """Whether the output is an array of vectors."""
+        return Path(self.output).suffix.lower() in ARRAYS
+
+    @property
     def _extension(self) -> str:
         return Path(self.input).suffix.lower().removeprefix(".")
 
@@ -69,6 +81,7 @@ class Plan:
             "fields": dict(self.fields),
             "numeric": self.numeric,
             **({} if self.prefix is None else {"prefix": self.prefix}),
+            **({} if self.dimensions is None else {"dimensions": self.dimensions}),
         }
 
 
@@ -83,10 +96,10 @@ class StreamOutput:
     def begin(self) -> None:
         """Nothing to prepare."""
 
-    def answer(self, line: bytes, position: Position) -> None:
+    def answer(self, record: Record, reply: Reply) -> None:
         """Write an answer; BrokenPipeError where the reader has closed the pipe."""
         try:
-            self._file.write(line)
+            self._file.write(answer_line(record, reply))
             self._file.flush()
         except BrokenPipeError:
             raise
@@ -129,11 +142,23 @@ def open_output(plan: Plan, task: Task, stream: IO[bytes]) -> OutputFile | Strea
     try:
         if path.is_dir():
             raise IsADirectoryError(EISDIR, os.strerror(EISDIR))
+        if plan.writes_array:
+            return _open_array(path, plan, task)
         if path.exists() and not path.is_file():
             return StreamOutput(path.open("wb"))
         return OutputFile(path, plan.run_of(task), plan.overwrite)
     except OSError as error:
         raise FileError(f"{path} cannot be written: {error.strerror}") from None
+
+
+def _open_array(path: Path, plan: Plan, task: Task) -> OutputFile:
+    from .vector_file import VectorFile  # only here: other outputs need no numpy
+
+    if EMBEDDING not in numeric_outputs(task.kind):
+        raise FileError(f"{path}: task {task.name} ({task.kind}) gives no vector per text; give --output a .jsonl file")
+    if path.exists() and not path.is_file():
+        raise FileError(f"{path} is no regular file, which an array must be")
+    return VectorFile(path, plan.run_of(task), plan.dimensions or task.dimension, plan.overwrite)
 
 
 def _written(output: str) -> Iterator[os.stat_result]:
@@ -142,7 +167,7 @@ def _written(output: str) -> Iterator[os.stat_result]:
         with suppress(OSError):  # a stream in memory has no descriptor
             yield os.fstat(sys.stdout.fileno())
         return
-    for suffix in ("", ".bad", ".state", ".state.partial"):
+    for suffix in ("", ".bad", ".state", ".state.partial", ".lines", ".rows", ".partial"):
         with suppress(OSError):
             yield os.stat(output + suffix)
 

@@ -15,9 +15,10 @@ from ..items import Item
 from ..replies import Reply
 from ..results import TextError
 from ..tasks import Task
+from ..vectors import shortener
 from .lines import Lines
 from .output_file import OutputFile, Resumed
-from .output_lines import answer_line, bad_line
+from .output_lines import bad_line
 from .plan import Plan, StreamOutput, open_output, reading
 from .progress import FileProgress, duration
 from .records import Record, parser, records
@@ -93,6 +94,7 @@ class FileRun:
 
     def _answer_all(self, remaining: Iterator[Record], out: OutputFile | StreamOutput) -> None:
         plan, in_flight = self._plan, deque[Record]()
+        shorten = shortener(self._task, plan.dimensions)
         put_prefix = self._task.with_prefix(plan.prefix)
 
         def items() -> Iterator[Item]:
@@ -101,7 +103,11 @@ class FileRun:
                 yield _NO_ITEM if record.item is None else put_prefix(record.item)
 
         stream = self._source.stream(
-            self._task.name, items(), variant=plan.variant, batch_size=plan.batch_size, numeric=plan.numeric
+            self._task.name,
+            items(),
+            variant=plan.variant,
+            batch_size=plan.batch_size,
+            numeric=plan.numeric or plan.writes_array,
         )
         with closing(stream) as replies:
             for reply in replies:
@@ -109,7 +115,7 @@ class FileRun:
                 if isinstance(reply, TextError):
                     self._report(record, record.fault or reply.reason, out)
                 else:
-                    out.answer(answer_line(record, reply), record.line.position)
+                    out.answer(record, shorten(reply))
                     self._answered += 1
                 self._progress.update(record.line.position.bytes, self._answered + self._bad, self._bad)
 
