@@ -73,6 +73,12 @@ def parser() -> argparse.ArgumentParser:
         help="change a hyperparameter, e.g. epochs=5, learning_rate=1e-4",
     )
     p.add_argument(
+        "--lora",
+        metavar="RANK",
+        help="train low-rank matrices beside the encoder's linear layers instead of the encoder (LoRA), e.g. 16; "
+        "short for --set lora=RANK",
+    )
+    p.add_argument(
         "--preset",
         default="",
         metavar="NAME",
@@ -138,7 +144,7 @@ def request_from(args: argparse.Namespace) -> BuildRequest:
         overrides=Overrides(
             base_model=args.base_model,
             preset=args.preset,
-            hyperparameters=parse_set(args.set),
+            hyperparameters=parse_set([*args.set, *([] if args.lora is None else [f"lora={args.lora}"])]),
             variants=tuple(name.strip() for name in args.variants.split(",")) if args.variants else (),
             pick=args.pick,
             max_drop=args.max_drop,

@@ -63,6 +63,10 @@ class TrainConfig:
     choose_rows: int = (
         1000  # training rows held out (at most a tenth) to choose the best checkpoint by; 0: keep the last
     )
+    lora: int = 0  # rank of LoRA matrices beside the encoder's linear layers, trained in their place; 0: train all
+    lora_alpha: float = 16.0  # what they compute is multiplied by alpha / rank
+    lora_dropout: float = 0.0  # of their inputs
+    lora_rate: float = 10.0  # their learning rate, as a multiple of learning_rate
     amp: bool = True  # mixed precision where the device supports it
 
     def __post_init__(self) -> None:
@@ -74,14 +78,16 @@ class TrainConfig:
             "accumulate",
             "evals_per_epoch",
             "patience",
+            "lora_alpha",
+            "lora_rate",
         )
         for name in positive:
             if not 0 < getattr(self, name) < math.inf:
                 raise ConfigError(f"train.{name} is {getattr(self, name)}; it must be above 0")
-        for name in ("windows_per_text", "choose_rows"):
+        for name in ("windows_per_text", "choose_rows", "lora"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"train.{name} is {getattr(self, name)}; it must be 0 or above")
-        for name in ("warmup", "dropout", "weight_decay"):
+        for name in ("warmup", "dropout", "weight_decay", "lora_dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"train.{name} is {getattr(self, name)}; it must be at least 0 and below 1")
 

@@ -100,7 +100,7 @@ class Linear(paddle.nn.Linear):
     """`paddle.nn.Linear`."""
 
     def forward(self, x: Tensor) -> Tensor:
-        if not self.training or self.bias is None:
+        if not self.training or self.bias is None or self.bias.stop_gradient:
             return super().forward(x)
         return AddBias.apply(paddle.matmul(x, self.weight), self.bias)
 

@@ -24,8 +24,9 @@ from ..errors import CheckpointError
 from ..filesystem import whole_folder
 from ..framework import import_paddle
 from ..kinds import Row, Tensors, get_builder_kind
-from ..modeling.model import PaddleEngine, build_model, say_unused, weights_of
+from ..modeling.model import PaddleEngine, build_model, say_unused
 from ..readers import Example
+from .adapters import add_adapters, merged_weights
 from .dataset import epoch_order, pad_targets, training_rows
 from .loop import Loop, Progress, Ranks, Work
 from .optimizer import Optimizer, OptimizerConfig, check_finite
@@ -98,6 +99,8 @@ class Trainer(Work):
         # Paddle names parameters and moments by counting and finds saved moments by name: each run counts from 0.
         with self.paddle.utils.unique_name.guard():
             self.model = build_model(self.kind, job.base, manifest, config.dropout, job.seed)
+            if config.lora:
+                add_adapters(self.model, config)
         if self.ranks.is_first:
             say_unused(self.model, job.base)
         if job.device == "cpu":
@@ -107,7 +110,7 @@ class Trainer(Work):
         self.parallel = self.paddle.DataParallel(self.model) if self.ranks.count > 1 else self.model
         self.float16 = config.amp and job.device.startswith("gpu")
         self.optimizer = Optimizer(
-            list(self.model.named_parameters()),
+            [(name, value) for name, value in self.model.named_parameters() if not value.stop_gradient],
             OptimizerConfig(
                 learning_rate=config.learning_rate,
                 warmup=config.warmup,
@@ -239,7 +242,7 @@ class Trainer(Work):
             return
         if is_kept:
             with whole_folder(self.folder / BEST) as new:
-                write_checkpoint(new, self._config(), weights_of(self.model), self.base.tokenizer)
+                write_checkpoint(new, self._config(), merged_weights(self.model, self.config), self.base.tokenizer)
         shown = f", held-out {main} {metrics[main]:.2f} (best {progress.best:.2f})" if self.held_out else ""
         say(f"    batch {self.batches_done}: loss {self._last_loss:.3f}{shown}")
 

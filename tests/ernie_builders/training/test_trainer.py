@@ -200,11 +200,13 @@ def test_a_loss_that_is_no_number_ends_the_run(tiny: Tiny, characters: list[str]
         tiny.trainer([("", "north")], rows)
 
 
+@pytest.mark.parametrize("lora", ["0", "4"])
 def test_two_processes_equal_one_with_accumulation(
-    place: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    place: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str], lora: str
 ) -> None:
     """paddle.distributed.launch for real, on CPU; the tagger's pooler takes no part in its loss."""
     options = ["--until", "finetune", "--set", "dropout=0", "--set", "epochs=2", "--set", "evals_per_epoch=1"]
+    options += ["--lora", lora]
     assert place.build("--devices", "0,1", *options, task="names") == 0
     printed = capsys.readouterr().out
     assert "on 2 devices" in printed
