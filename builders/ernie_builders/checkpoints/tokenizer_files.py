@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ernie_runtime.errors import VocabularyError
-from ernie_runtime.json_types import Json
 from ernie_runtime.names import TOKENIZER_FILE
 from ernie_runtime.text.tokenization import ErnieTokenizer
 from ernie_runtime.text.tokenizer import Tokenizer
@@ -17,14 +15,14 @@ from ernie_runtime.text.tokenizer_file import load_tokenizer, model_type
 from ernie_runtime.text.unigram import SETTINGS, UnigramTokenizer, dumps
 
 from ..errors import CheckpointError
-from ..filesystem import write_file
+from ..filesystem import write_file, write_json
 from . import sentencepiece_files
-from .tokenizer_json import ROLES, renumber, unigram_tokenizer
+from .tokenizer_json import renumber, unigram_tokenizer
+from .tokenizer_settings import CONFIG, TokenizerSettings, read_settings
 from .weight_formats import Weights
+from .word_piece_files import read_word_piece
 
 VOCABULARY = "vocab.txt"
-CONFIG = "tokenizer_config.json"
-SETTINGS_FILES = (CONFIG, "special_tokens_map.json")
 BY_TOKEN_ID = ("ernie.embeddings.word_embeddings.weight", "cls.predictions.decoder_bias")
 
 
@@ -48,58 +46,32 @@ def read_tokenizer(folder: Path) -> StoredTokenizer:
 
 
 def _read(folder: Path) -> StoredTokenizer:
-    settings, vocabulary, tokenizer_json = _settings(folder), folder / VOCABULARY, folder / TOKENIZER_FILE
-    model = model_type(tokenizer_json) if tokenizer_json.is_file() else None
-    if model == "Unigram":
+    settings = read_settings(folder)
+    vocabulary, tokenizer_json = (
+        path if path.is_file() else None for path in (folder / VOCABULARY, folder / TOKENIZER_FILE)
+    )
+    model = model_type(tokenizer_json) if tokenizer_json is not None else None
+    if tokenizer_json is not None and model == "Unigram":
         return _read_unigram(tokenizer_json, settings)
     if any((folder / name).is_file() for name in sentencepiece_files.FILES):
-        names = special_names(settings)
-        try:
-            tokenizer, pad_id = sentencepiece_files.read_sentencepiece(folder, names, settings)
-        except VocabularyError as error:
-            raise CheckpointError(f"{folder}: {error}") from None
+        tokenizer, pad_id = sentencepiece_files.read_sentencepiece(folder, settings)
         return StoredTokenizer(tokenizer=tokenizer, pad_id=pad_id)
-    if vocabulary.is_file():
-        return StoredTokenizer(tokenizer=load_tokenizer(vocabulary))
-    raise CheckpointError(f"{folder}: no {VOCABULARY} and no {TOKENIZER_FILE}")
+    if vocabulary is None and tokenizer_json is None:
+        raise CheckpointError(f"{folder}: no {VOCABULARY} and no {TOKENIZER_FILE}")
+    return StoredTokenizer(tokenizer=read_word_piece(vocabulary, tokenizer_json, settings))
 
 
-def _read_unigram(path: Path, settings: Json) -> StoredTokenizer:
+def _read_unigram(path: Path, settings: TokenizerSettings) -> StoredTokenizer:
     document = json.loads(path.read_text(encoding="utf-8"))
     if SETTINGS in document["model"]:
         return StoredTokenizer(tokenizer=load_tokenizer(path))
     try:
-        tokenizer, pad_id = unigram_tokenizer(document, special_names(settings))
+        tokenizer, pad_id = unigram_tokenizer(document, settings)
     except VocabularyError as error:
         raise VocabularyError(f"{path}: {error}") from None
     except (KeyError, TypeError) as error:
         raise VocabularyError(f"{path}: not a tokenizer.json: {error!r}") from None
     return StoredTokenizer(tokenizer=tokenizer, pad_id=pad_id)
-
-
-def special_names(settings: Json) -> dict[str, str]:
-    """The special tokens that the settings name, by role (`pad`, `cls`, ...)."""
-    names = {}
-    for role in ROLES:
-        value = settings.get(f"{role}_token")
-        if isinstance(value, Mapping):  # an AddedToken
-            value = value.get("content")
-        if value is not None:
-            names[role] = str(value)
-    return names
-
-
-def _settings(folder: Path) -> dict[str, Any]:
-    """What tokenizer_config.json and special_tokens_map.json say."""
-    settings: dict[str, Any] = {}
-    for name in SETTINGS_FILES:
-        path = folder / name
-        if path.is_file():
-            try:
-                settings |= json.loads(path.read_text(encoding="utf-8"))
-            except (ValueError, TypeError) as error:
-                raise CheckpointError(f"{path}: not a JSON object ({error})") from None
-    return settings
 
 
 def tokenizer_file(folder: Path) -> Path | None:
@@ -108,16 +80,17 @@ def tokenizer_file(folder: Path) -> Path | None:
 
 
 def write_tokenizer(folder: Path, tokenizer: Tokenizer) -> Path:
-    """Write the file that defines the tokenizer, vocab.txt or tokenizer.json, and remove the other; its path."""
+    """Write the file that defines the tokenizer, vocab.txt or tokenizer.json, and remove what was there; its path."""
     folder.mkdir(parents=True, exist_ok=True)
-    is_word_piece = isinstance(tokenizer, ErnieTokenizer)
-    path, other = (folder / name for name in (VOCABULARY, TOKENIZER_FILE)[:: 1 if is_word_piece else -1])
-    if is_word_piece:
-        write_file(path, vocabulary_text(tokenizer))
-    else:
-        tokenizer.save(path)
-    other.unlink(missing_ok=True)
-    return path
+    for name in (VOCABULARY, TOKENIZER_FILE, CONFIG):
+        (folder / name).unlink(missing_ok=True)
+    if not isinstance(tokenizer, ErnieTokenizer):
+        tokenizer.save(folder / TOKENIZER_FILE)
+        return folder / TOKENIZER_FILE
+    if not tokenizer.lowercase:
+        write_json(folder / CONFIG, {"do_lower_case": False})
+    write_file(folder / VOCABULARY, vocabulary_text(tokenizer))
+    return folder / VOCABULARY
 
 
 def vocabulary_text(tokenizer: Tokenizer) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,23 +14,24 @@ from ernie_runtime.text.tokenizer import SpecialTokens
 from ernie_runtime.text.unigram import SETTINGS, UnigramSettings, UnigramTokenizer, dumps, settings_json
 
 from .sentencepiece_model import PieceType, SentencePieceModel
+from .tokenizer_settings import CONFIG, ROLES, TokenizerSettings
 
-ROLES = ("pad", "cls", "sep", "unk", "mask")
 USUAL = {"pad": ("<pad>", "[PAD]"), "mask": ("<mask>", "[MASK]")}
 
 
-def unigram_tokenizer(document: dict[str, Any], stated: Mapping[str, str]) -> tuple[UnigramTokenizer, int]:
+def unigram_tokenizer(document: dict[str, Any], settings: TokenizerSettings) -> tuple[UnigramTokenizer, int]:
     """The tokenizer of a Unigram tokenizer.json, and the id that its pad token has there.
 
-    document: its JSON data, changed in place; stated: names of special tokens by role, as tokenizer_config.json gives
-    them. VocabularyError for what the file asks for and nothing here does.
+    document: its JSON data, changed in place. VocabularyError for what it asks for and nothing here does, and for
+    settings that it contradicts.
     """
     model = document["model"]
     if model.get("byte_fallback"):
         raise VocabularyError("model.byte_fallback is not supported")
     if not _has_metaspace(document["pre_tokenizer"]):
         raise VocabularyError(f"its pre_tokenizer has no Metaspace of {BLANK!r}: not a SentencePiece tokenizer")
-    special = _special_tokens(document, stated)
+    special = _special_tokens(document, settings.special)
+    _check_settings(document, settings)
     plain = [token["content"] for token in document["added_tokens"] if not token["special"]]
     if plain:
         raise VocabularyError(f"added token {plain[0]!r} is matched in a text before the model: not supported")
@@ -124,6 +126,16 @@ def renumber(document: dict[str, Any], old_ids: Sequence[int]) -> dict[str, Any]
         model["vocab"][0][1] = lowest
     model[SETTINGS]["entries"] = len(old_ids)
     return document
+
+
+def _check_settings(document: dict[str, Any], settings: TokenizerSettings) -> None:
+    normalizer, pre_tokenizer = document.get("normalizer"), json.dumps(document["pre_tokenizer"])
+    if settings.lowercase is not None and settings.lowercase != ('"Lowercase"' in json.dumps(normalizer)):
+        raise VocabularyError(f"its normalizer contradicts do_lower_case {settings.lowercase} of {CONFIG}")
+    prefixed = '"add_prefix_space": true' in pre_tokenizer or '"prepend_scheme": "always"' in pre_tokenizer
+    first = '"prepend_scheme": "first"' in pre_tokenizer
+    if settings.add_prefix_space is not None and settings.add_prefix_space != (prefixed or first):
+        raise VocabularyError(f"its pre_tokenizer contradicts add_prefix_space {settings.add_prefix_space} of {CONFIG}")
 
 
 def _has_metaspace(pre_tokenizer: Any) -> bool:

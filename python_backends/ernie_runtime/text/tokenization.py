@@ -66,27 +66,37 @@ class ErnieTokenizer(Tokenizer):
             raise VocabularyError("its ids are not 0 to n - 1: make it with ErnieTokenizer.save")
         tokens = [name.rstrip("\n") for name in names]
         _check_special_tokens({token: index for index, token in enumerate(tokens)})
-        fingerprint = hashlib.sha256("".join(f"{token}\n" for token in tokens).encode()).hexdigest()
+        self.lowercase = bool(tokenizer.normalizer.normalize_str("A") == "a")
+        lines = tokens if self.lowercase else [*tokens, "", "cased"]
+        fingerprint = hashlib.sha256("".join(f"{line}\n" for line in lines).encode()).hexdigest()
         super().__init__(tokens=tokens, special=SpecialTokens(), fingerprint=fingerprint)
         self._tokenizer = tokenizer
 
     @classmethod
-    def from_vocab(cls, path: str | Path) -> ErnieTokenizer:
-        """Build from vocab.txt: UTF-8, one token per line, ids are line numbers from 0. Raises VocabularyError."""
+    def from_vocab(cls, path: str | Path, lowercase: bool = True) -> ErnieTokenizer:
+        """Build from vocab.txt: UTF-8, one token per line, ids are line numbers from 0. Raises VocabularyError.
+
+        lowercase: PaddleNLP's do_lower_case, which strips accents too.
+        """
         try:
             with open(path, encoding="utf-8") as file:
                 tokens = [line.rstrip("\n") for line in file]
         except (OSError, UnicodeDecodeError) as error:
             reason = "not UTF-8" if isinstance(error, UnicodeDecodeError) else error.strerror
             raise VocabularyError(f"{path}: {reason}") from None
-        if not any(tokens):
-            raise VocabularyError(f"{path}: the vocabulary is empty")
-        last = {token: index for index, token in enumerate(tokens)}
         try:
-            _check_special_tokens(last)
-            return cls(_build(tokens, last))
+            return cls.from_tokens(tokens, lowercase)
         except VocabularyError as error:
             raise VocabularyError(f"{path}: {error}") from None
+
+    @classmethod
+    def from_tokens(cls, tokens: list[str], lowercase: bool = True) -> ErnieTokenizer:
+        """Build from the tokens by id. Raises VocabularyError."""
+        if not any(tokens):
+            raise VocabularyError("the vocabulary is empty")
+        last = {token: index for index, token in enumerate(tokens)}
+        _check_special_tokens(last)
+        return cls(_build(tokens, last, lowercase))
 
     @classmethod
     def from_file(cls, path: str | Path) -> ErnieTokenizer:
@@ -163,7 +173,7 @@ def _check_special_tokens(ids: dict[str, int]) -> None:
         raise VocabularyError(f"[PAD] has id {ids['[PAD]']}, it must have 0: ERNIE takes id 0 for padding")
 
 
-def _build(tokens: list[str], last: dict[str, int]) -> RustTokenizer:
+def _build(tokens: list[str], last: dict[str, int], lowercase: bool) -> RustTokenizer:
     # A line that does not count keeps its id under a name with line breaks, which no word contains.
     vocab: dict[str, int] = {}
     for index, token in enumerate(tokens):
@@ -174,15 +184,14 @@ def _build(tokens: list[str], last: dict[str, int]) -> RustTokenizer:
     deleted, marks, isolated, isolated_or_space, unknown_to_rust = _character_classes()
     tokenizer = RustTokenizer(WordPiece(vocab, unk_token="[UNK]", max_input_chars_per_word=MAX_WORD_CHARS))
     # Deletion comes first: Rust lowers and decomposes some characters that this Python does not know yet.
-    tokenizer.normalizer = normalizers.Sequence(
-        [
-            normalizers.Replace(Regex(deleted), ""),
-            normalizers.Lowercase(),
-            *(normalizers.Replace(char, unicodedata.normalize("NFD", char)) for char in unknown_to_rust),
-            normalizers.NFD(),
-            normalizers.Replace(Regex(marks), ""),
-        ]
-    )
+    lowering = [
+        normalizers.Lowercase(),
+        *(normalizers.Replace(char, unicodedata.normalize("NFD", char)) for char in unknown_to_rust),
+        normalizers.NFD(),
+        normalizers.Replace(Regex(marks), ""),
+    ]
+    delete = normalizers.Replace(Regex(deleted), "")
+    tokenizer.normalizer = normalizers.Sequence([delete, *(lowering if lowercase else [])])
     words = Regex(f"{isolated}|[^{isolated_or_space[1:-1]}]+")
     tokenizer.pre_tokenizer = pre_tokenizers.Split(words, "removed", invert=True)
     return tokenizer
