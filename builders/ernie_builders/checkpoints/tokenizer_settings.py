@@ -83,7 +83,7 @@ OBEYED = frozenset(("do_lower_case", "strip_accents", "add_prefix_space", *(f"{r
 class TokenizerSettings:
     """The settings that are obeyed; None where a directory does not state one."""
 
-    where: Path  # the directory
+    where: Path = field(default_factory=Path)  # the directory
     special: Mapping[str, str] = field(default_factory=dict)  # names of special tokens by role: `pad`, `cls`, ...
     lowercase: bool | None = None
     strip_accents: bool | None = None
