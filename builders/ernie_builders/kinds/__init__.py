@@ -111,6 +111,25 @@ class BuilderKind(ABC):
     def loss(self, outputs: Tensors, targets: Tensors) -> Tensor:
         """Mean loss, a Paddle scalar; the windows of a row follow each other in the outputs' first dimension."""
 
+    def derives_weights(self, options: Json) -> bool:
+        """Whether `derive_weights` has something to do, so that training text is read though nothing is trained."""
+        del options
+        return False
+
+    def derive_weights(
+        self,
+        checkpoint: Checkpoint,
+        manifest: Manifest,
+        train: Sequence[Example],
+        pipeline: Callable[[Manifest], Pipeline],
+    ) -> Checkpoint:
+        """The checkpoint with weights that are computed from text, not trained; called where nothing is trained.
+
+        `pipeline(manifest)` serves the checkpoint under a manifest that it fits.
+        """
+        del manifest, train, pipeline
+        return checkpoint
+
     def learn(
         self,
         manifest: Manifest,

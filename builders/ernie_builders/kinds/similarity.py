@@ -35,7 +35,7 @@ class SimilarityBuilder(BuilderKind):
     """Target: a number from 0 (nothing in common) to options.max_score (default 1: the same meaning)."""
 
     main_metric = "spearman"
-    headline = ("accuracy_best_threshold",)
+    headline: tuple[str, ...] = ("accuracy_best_threshold",)
     unused_weights = ("pooler",)
     needs_head = False  # pooling has no weights, or the encoder's
 

@@ -98,6 +98,14 @@ def _unserved(figures: SplitFigures) -> str:
     return f", {figures.unserved:,} that cannot be served ({', '.join(figures.unserved_first)}{more})"
 
 
+def _reads_train_text(context: Context) -> bool:
+    """Whether something is made of training text, though the weights are not trained."""
+    task = context.task
+    return any(parse_variant(name).needs_text for name in task.variants) or get_builder_kind(task.kind).derives_weights(
+        task.options
+    )
+
+
 STAGE = Stage(name="data", result_type=DataRead, inputs=inputs, run=run, line=line)
 
 
@@ -134,7 +142,7 @@ def _files(context: Context) -> dict[str, Path]:
                 f"publish a fine-tuned checkpoint with --checkpoint {context.task.name}=DIR"
             )
         files = {"train": context.data_folder / data.train, **files}
-    elif data.train and any(parse_variant(name).needs_text for name in context.task.variants):
+    elif data.train and _reads_train_text(context):
         train = context.data_folder / data.train
         files = {"train": train, **files} if train.is_file() else files
     for path in files.values():

@@ -11,7 +11,7 @@ from ernie_runtime.json_types import JsonObject
 from ernie_runtime.manifest import Manifest
 from ernie_runtime.steps.pipeline import Pipeline
 
-from ..checkpoints.checkpoint import read_checkpoint, tokenizer_of, write_checkpoint, write_options
+from ..checkpoints.checkpoint import Checkpoint, read_checkpoint, tokenizer_of, write_checkpoint, write_options
 from ..checkpoints.encoder_config import read_config
 from ..filesystem import key_of
 from ..framework import import_paddle
@@ -50,6 +50,7 @@ def run(context: Context, finished: Finished, folder: Path) -> FineTuned:
     """Leave a checkpoint in `folder`/best."""
     source = context.source
     if context.ready or not get_builder_kind(context.task.kind).trains:
+        source = with_derived(context, finished.data)
         write_checkpoint(folder / BEST, source.config, source.weights, source.tokenizer)
         result = FineTuned(trained=False, source=source.name)
     elif context.devices:
@@ -67,6 +68,21 @@ def run(context: Context, finished: Finished, folder: Path) -> FineTuned:
     if result.trained:
         drop_state(folder)
     return result
+
+
+def with_derived(context: Context, data: Output[DataRead]) -> Checkpoint:
+    """The checkpoint that is published as it is, with the weights that its kind computes from training text."""
+    task, source = context.task, context.source
+    kind, tokenizer = get_builder_kind(task.kind), tokenizer_for(task, source.tokenizer)
+
+    def pipeline(manifest: Manifest) -> Pipeline:
+        import_paddle(context.device)
+        model = build_model(kind, source, manifest, ready=True)
+        model.eval()
+        return Pipeline(manifest, tokenizer, PaddleEngine(model, kind))
+
+    manifest = draft_manifest(task, tokenizer)
+    return kind.derive_weights(source, manifest, read_split(data, "train"), pipeline)
 
 
 def drop_state(folder: Path) -> None:

@@ -17,6 +17,7 @@ from ..text.windows import Document, Window, single_text_documents
 from . import Answer, OneText, TensorSpec, WindowOutput, check_option_names
 
 POOLINGS = ("cls", "mean", "first_last_mean", "pooler")
+PCA = "pca"
 PREFIX_OPTIONS = ("prefixes", "prefix")
 
 
@@ -90,8 +91,11 @@ class Embedding(OneText):
     offsets = False
 
     def check(self, manifest: Manifest) -> None:
-        """options: dimension; pooling and normalize have defaults; prefixes and prefix, the default one."""
-        check_options(manifest, ("dimension", "pooling", "normalize", *PREFIX_OPTIONS))
+        """options: dimension; pooling and normalize have defaults; reduce; prefixes and prefix, the default one."""
+        check_options(manifest, ("dimension", "pooling", "normalize", "reduce", *PREFIX_OPTIONS))
+        reduce = manifest.options.get("reduce", PCA)
+        if reduce != PCA:
+            raise ManifestError(f"task {manifest.task}: options.reduce is {reduce!r}; it may be {PCA!r}")
 
     def numeric_outputs(self, manifest: Manifest) -> tuple[TensorSpec, ...]:
         """EMBEDDING FP32 [dimension]."""

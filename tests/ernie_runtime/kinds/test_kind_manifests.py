@@ -33,6 +33,7 @@ FAULTS: dict[str, list[tuple[dict[str, Any], str]]] = {
         ({"options": {}}, "options.dimension is None; it must be the length of an embedding"),
         ({"options": {"dimension": 2, "pooling": "max"}}, "pooling 'max' is none of cls, mean, first_last_mean"),
         ({"options": {"dimension": 2, "normalize": 1}}, "options.normalize is 1; it must be true or false"),
+        ({"options": {"dimension": 2, "reduce": "svd"}}, "options.reduce is 'svd'; it may be 'pca'"),
         ({"options": {"dimension": 2, "prefixes": "query: "}}, "options.prefixes is 'query: '; it must name texts"),
         ({"options": {"dimension": 2, "prefixes": {"query": ""}}}, "options.prefixes is {'query': ''}; it must name"),
         (
