@@ -44,10 +44,7 @@ class Decoded:
 
     def lines(self) -> Iterator[tuple[int, str]]:
         """(number from 1, line without its end) of each line; nothing after the last line end."""
-        pieces = split_lines(self.text)
-        if pieces and not pieces[-1]:
-            pieces.pop()
-        return enumerate(pieces, 1)
+        return ((number, line[:-1]) for number, line in enumerate(whole_lines(self.text), 1))
 
 
 def split_lines(text: str) -> list[str]:
@@ -57,6 +54,12 @@ def split_lines(text: str) -> list[str]:
     if "\n" not in text:
         return text.split("\r")
     return [line.removesuffix("\r") for line in text.split("\n")]
+
+
+def whole_lines(text: str) -> Iterator[str]:
+    """The lines of a text, each with LF at its end, whatever it had; nothing after the last line end."""
+    pieces = split_lines(text)
+    return (f"{piece}\n" for piece in (pieces if pieces[-1] else pieces[:-1]))
 
 
 def read_bytes(path: Path) -> bytes:

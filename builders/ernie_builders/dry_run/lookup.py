@@ -14,6 +14,7 @@ from ..config.tasks import ASSETS, DataConfig
 from ..config.variants import FULL
 from ..errors import BuildError
 from ..readers import get_reader
+from ..readers.files.report import Report
 from ..stages.context import Context
 from ..stages.locate import unpacked_folder
 from ..stages.order import run_task
@@ -55,7 +56,7 @@ def _data_file(data: DataConfig, split: str, path: Path, absent: str, packed: bo
     if not path.is_file():
         return DataFile(split=split, path=path, state=absent, packed=packed)
     try:
-        rows = sum(1 for _ in get_reader(data.format)(path, data.fields, split))
+        rows = sum(1 for _ in get_reader(data.format)(path, data.fields, split, Report()))
     except BuildError as error:
         return DataFile(split=split, path=path, state=f"cannot be read: {error}")
     return DataFile(split=split, path=path, state=f"{rows:,} rows", rows=rows)

@@ -56,8 +56,8 @@ class IntentSlotsBuilder(BuilderKind):
     def targets(self, example: Example, windows: Sequence[Window], manifest: Manifest) -> list[Targets]:
         """Every window of a long utterance has the intent, and the tags of its own tokens."""
         intent = np.array([label.id for label in manifest.labels].index(example.target["intent"]), np.int64)
-        index, spans = slot_tags(manifest).index, example.target["slots"]
-        return [{"intent": intent, "tags": tags} for tags in tags_of(windows, example.texts[0], spans, index)]
+        tag_set, spans = slot_tags(manifest), example.target["slots"]
+        return [{"intent": intent, "tags": tags} for tags in tags_of(windows, example.texts[0], spans, tag_set)]
 
     def model(self, config: ErnieConfig, manifest: Manifest) -> Layer:
         """The encoder with two heads: dropout and linear on the pooled output, and on each token's."""

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ernie_runtime.json_types import JsonObject
 from ernie_runtime.kinds import Answer
+from ernie_runtime.kinds.token_classification import tag_set
 from ernie_runtime.manifest import Manifest
-from ernie_runtime.text.bio import TagSet
+from ernie_runtime.text.bio import OUTSIDE, TagSet
 from ernie_runtime.text.windows import Window
 
 from ..metrics.spans import Span, span_metrics
@@ -23,16 +24,16 @@ if TYPE_CHECKING:
     from paddlenlp.transformers import ErnieConfig
 
 
-def tags_of(
-    windows: Sequence[Window], text: str, spans: Sequence[Sequence[Any]], index: Mapping[str, int]
-) -> list[np.ndarray]:
+def tags_of(windows: Sequence[Window], text: str, spans: Sequence[Sequence[Any]], tags: TagSet) -> list[np.ndarray]:
     """Target tags of the tokens of a text's windows, int64 [L] each, IGNORED at special tokens.
 
-    windows: all of the text's, or the first ones; spans: [start, end, type, ...] in characters, in order; index: of
-    each tag among the labels. A token belongs to the span that its characters lie in, to the first one where it holds
-    two: a span that ends inside a token grows to the token's end. The first token of a span is B-, the others I-, so
-    that a window that starts inside a span begins with I-, as the decoder expects when it joins windows.
+    windows: all of the text's, or the first ones; spans: [start, end, type, ...] in characters, in order; tags: of the
+    model. A token belongs to the span that its characters lie in, to the first one where it holds two: a span that ends
+    inside a token grows to the token's end. The first token of a span is B-, the others I-, so that a window that
+    starts inside a span begins with I-, as the decoder expects when it joins windows. Where the tags have them, the
+    last token is E-, and a single one S-.
     """
+    column = tags.column
     span_at = np.full(len(text) + 1, -1)  # index of the span that each character belongs to
     for number, (start, end, *_) in enumerate(spans):
         span_at[start:end] = number
@@ -48,11 +49,14 @@ def tags_of(
         previous = -1
         for position, number in enumerate(token_spans[1:-1].tolist(), 1):
             if number < 0:
-                target[position] = index["O"]
+                target[position] = column[OUTSIDE, ""]
             else:
                 # A character that is several tokens (decomposed Hangul) begins its span only once.
                 is_first = window.offsets[position, 0] <= first_characters[number] and previous != number
-                target[position] = index[f"{'B' if is_first else 'I'}-{spans[number][2]}"]
+                rest = text[window.offsets[position, 1] : spans[number][1]]
+                is_last = not rest.strip() and token_spans[position + 1] != number
+                role = ("S" if is_last else "B") if is_first else ("E" if is_last else "I")
+                target[position] = column[role, spans[number][2]]
             previous = number
         targets.append(target)
     return targets
@@ -78,12 +82,12 @@ class TokenClassificationBuilder(BuilderKind):
     def check(self, example: Example, manifest: Manifest) -> str | None:
         """Types are in the tag set; spans lie in the text and do not overlap."""
         if not isinstance(example.target, list):
-            return "expected entities, as the format bio_columns gives them"
-        tags = {label.id for label in manifest.labels}
+            return "expected entities, as the formats bio_columns and table give them"
+        types = _tag_set(manifest).types
         last = 0
         for start, end, kind in example.target:
-            if f"B-{kind}" not in tags:
-                return f"entity type {kind!r} has no B-{kind} among the labels {', '.join(sorted(tags))}"
+            if kind not in types:
+                return f"entity type {kind!r} has no B-{kind} among the labels: their types are {', '.join(types)}"
             if not last <= start < end <= len(example.texts[0]):
                 return f"entity {kind} at {start}..{end} overlaps another or lies outside the text"
             last = end
@@ -91,8 +95,7 @@ class TokenClassificationBuilder(BuilderKind):
 
     def targets(self, example: Example, windows: Sequence[Window], manifest: Manifest) -> list[Targets]:
         """The tag of each token of each window."""
-        index = TagSet(tuple(label.id for label in manifest.labels)).index
-        return [{"tags": tags} for tags in tags_of(windows, example.texts[0], example.target, index)]
+        return [{"tags": tags} for tags in tags_of(windows, example.texts[0], example.target, _tag_set(manifest))]
 
     def model(self, config: ErnieConfig, manifest: Manifest) -> Layer:
         """PaddleNLP's head: dropout, linear."""
@@ -129,6 +132,10 @@ class TokenClassificationBuilder(BuilderKind):
             "missed": _rows(expected - predicted, text),
             "invented": _rows(predicted - expected, text),
         }
+
+
+def _tag_set(manifest: Manifest) -> TagSet:
+    return tag_set(tuple(label.id for label in manifest.labels))
 
 
 def _expected(example: Example) -> set[Span]:

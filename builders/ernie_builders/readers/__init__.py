@@ -1,20 +1,22 @@
 """Readers of labelled text: one module per file format, found by its name; every error names the file and line.
 
 A module has `read(path, columns, split)`, an iterator of examples. `columns` is the task's data.fields: this format's
-names for columns and settings -> the file's. `split` is "train" or "dev", for files that hold both. To add a format,
-add a module here. Packages are no formats: `files` is what the readers share, `sniff` guesses which of them fits.
+names for columns and settings -> the file's. `split` is "train" or "dev", for files that hold both. A Report follows,
+which counts what was not taken as it is. To add a format, add a module here. Packages are no formats: `files` is what
+the readers share, `sniff` guesses which of them fits.
 """
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from ..errors import DataError
+from .files.report import Report
 
 
 @dataclass(frozen=True)
@@ -26,17 +28,41 @@ class Example:
     line: int  # where the item starts in its file, from 1
 
 
-Reader = Callable[[Path, Mapping[str, str], str], Iterator[Example]]
+class Reader(Protocol):
+    """The function `read` of a format."""
+
+    def __call__(
+        self, path: Path, columns: Mapping[str, str], split: str = "", report: Report | None = None
+    ) -> Iterator[Example]:
+        """The examples of a file."""
+
+
+TABLE = "table"
+TABLES: Mapping[str, Mapping[str, str]] = {
+    "clue_json": {},  # JSON lines of CLUE's classification tasks
+    "labelled_tsv": {"text": "text_a", "label": "label"},  # ChnSentiCorp, LCQMC, SST-2
+    "pair_scores": {"header": "no", "text": "1", "text_pair": "2", "score": "3"},  # STS-B
+    "hierarchy_tsv": {"header": "no", "text": "1", "labels": "2"},  # PaddleNLP's `text TAB label,label##child`
+}
+"""Names of tables with columns of their own: format -> what `fields` need not say."""
 
 
 def reader_names() -> list[str]:
     """The names of all file formats."""
-    return sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.ispkg)
+    return sorted([*TABLES, *(module.name for module in pkgutil.iter_modules(__path__) if not module.ispkg)])
 
 
 def get_reader(name: str) -> Reader:
     """The reader called `name`; DataError where there is none."""
     if name not in reader_names():
         raise DataError(f"data format {name!r} is none of {', '.join(reader_names())}")
-    reader: Reader = importlib.import_module(f"{__name__}.{name}").read
-    return reader
+    reader: Reader = importlib.import_module(f"{__name__}.{TABLE if name in TABLES else name}").read
+    if name not in TABLES:
+        return reader
+
+    def read(
+        path: Path, columns: Mapping[str, str], split: str = "", report: Report | None = None
+    ) -> Iterator[Example]:
+        return reader(path, {**TABLES[name], **columns}, split, report)
+
+    return read

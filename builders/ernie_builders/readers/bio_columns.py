@@ -1,47 +1,69 @@
-"""Characters and BIO tags in columns (CoNLL)."""
+"""Tokens and tags in columns (CoNLL)."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from sys import intern
 
 from ..errors import DataError
 from . import Example
 from .files.lines import lines
+from .files.report import Report
+from .files.spans import Marked, in_characters
+from .files.tags import SEPARATOR, TagError, joined, tag_spans
+
+DOCUMENT = "-DOCSTART-"
+BLANKS = re.compile(" +")
 
 
-def read(path: Path, columns: Mapping[str, str], split: str = "") -> Iterator[Example]:
-    """Lines of `character TAB tag`, a blank line between sentences; target: [[start, end, type], ...] in characters.
+@dataclass(frozen=True, kw_only=True)
+class _Sentence:
+    line: int
+    tokens: list[str] = field(default_factory=list)
+    tags: list[str] = field(default_factory=list)
 
-    An I- tag that continues no entity starts one, as the CoNLL evaluation script reads it.
+
+def read(path: Path, columns: Mapping[str, str], split: str = "", report: Report | None = None) -> Iterator[Example]:
+    """Lines of a token and its tag, a blank line between sentences; target: [[start, end, type], ...] in characters.
+
+    Columns are separated by a tab, by \\x02 or by blanks; the first is the token, the last its tag, and what is between
+    (CoNLL's part of speech and chunk) is not read. Tags: O, and B I (E S), B M E S or B I L U before -TYPE or _TYPE. A
+    tag that continues no entity starts one, as the CoNLL evaluation script reads it. Lines of `-DOCSTART-` are skipped.
+    Where no token of the file is Chinese, tokens are words, with a blank between two.
     """
     del columns, split
-    text, open_type, start = "", "", 0
-    spans: list[list[Any]] = []
-    number = 0
-    for number, line in lines(path):
-        if not line.strip("\r\n"):
-            if text:
-                yield Example((text,), spans, start)
-            text, spans, open_type = "", [], ""
+    report = report or Report()
+    sentences = list(_sentences(path, report))
+    glue = joined(sentence.tokens for sentence in sentences)
+    marked = []
+    for sentence in sentences:
+        try:
+            text, spans = tag_spans(sentence.tokens, sentence.tags, glue)
+        except TagError as error:
+            raise DataError(f"{path}:{sentence.line + error.position}: {error}") from None
+        marked.append(Marked(line=sentence.line, text=text, spans=spans))
+    for item, spans in zip(marked, in_characters(path, marked, report), strict=True):
+        yield Example((item.text,), [[span.start, span.end, span.label] for span in spans], item.line)
+
+
+def _sentences(path: Path, report: Report) -> Iterator[_Sentence]:
+    sentence = _Sentence(line=0)
+    for number, line in lines(path, report):
+        if not line.strip() or line.startswith(DOCUMENT):
+            if sentence.tokens:
+                yield sentence
+            sentence = _Sentence(line=0)
             continue
-        parts = line.split("\t")
-        if len(parts) != 2 or not parts[0]:
-            raise DataError(f"{path}:{number}: expected `character TAB tag`, found {line[:40]!r}")
-        token, tag = parts
-        prefix, _, kind = tag.partition("-")
-        if tag != "O" and (prefix not in ("B", "I") or not kind):
-            raise DataError(f"{path}:{number}: expected a tag O, B-TYPE or I-TYPE, found {tag[:40]!r}")
-        if not text:
-            start = number
-        if tag == "O":
-            open_type = ""
-        elif prefix == "B" or open_type != kind:
-            spans.append([len(text), len(text) + len(token), kind])
-            open_type = kind
-        else:
-            spans[-1][1] = len(text) + len(token)
-        text += token
-    if text:
-        yield Example((text,), spans, start)
+        separator = next((mark for mark in ("\t", SEPARATOR) if mark in line), None)
+        cells = line.rstrip().split(separator) if separator else BLANKS.split(line.rstrip(" "))
+        if len(cells) < 2 or not cells[0]:
+            raise DataError(f"{path}:{number}: expected `token TAB tag`, found {line[:40]!r}")
+        if not sentence.tokens:
+            sentence = _Sentence(line=number)
+        sentence.tokens.append(intern(cells[0]))
+        sentence.tags.append(intern(cells[-1]))
+    if sentence.tokens:
+        yield sentence

@@ -10,6 +10,7 @@ from ernie_runtime.json_types import Json
 from ..errors import DataError
 from . import Example
 from .files.lines import check_text, json_rows
+from .files.report import Report
 
 NOUN, PRONOUN = ("_", "_"), ("[", "]")
 FIELDS = {"span1_text": str, "span1_index": int, "span2_text": str, "span2_index": int}
@@ -31,13 +32,13 @@ def mark_spans(text: str, span1: tuple[int, int], span2: tuple[int, int]) -> str
     return text[:start1] + first + text[end1:start2] + second + text[end2:]
 
 
-def read(path: Path, columns: Mapping[str, str], split: str = "") -> Iterator[Example]:
+def read(path: Path, columns: Mapping[str, str], split: str = "", report: Report | None = None) -> Iterator[Example]:
     """JSON lines with `text`, `label` and `target` (span1_text, span1_index: the noun; span2_...: the pronoun).
 
     Each example has one text, marked by `mark_spans`; target: the label.
     """
     del columns, split
-    for number, row in json_rows(path, "text, target and label"):
+    for number, row in json_rows(path, "text, target and label", report):
         fault = _fault(row)
         if fault is not None:
             raise DataError(f"{path}:{number}: {fault}")

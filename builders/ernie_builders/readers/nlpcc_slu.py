@@ -11,12 +11,13 @@ from typing import Any
 from ..errors import ConfigError, DataError
 from . import Example
 from .files.lines import lines
+from .files.report import Report
 
 PARTS = re.compile(r"<(/?)([^<>/]*)>|<|>|[^<>]+")
 CORRECTION = "||"
 
 
-def read(path: Path, columns: Mapping[str, str], split: str = "") -> Iterator[Example]:
+def read(path: Path, columns: Mapping[str, str], split: str = "", report: Report | None = None) -> Iterator[Example]:
     """Lines of `session TAB text TAB intent TAB tagged text`, blank lines between sessions.
 
     Target: {"intent": name, "slots": [[start, end, slot, value], ...]} in characters. `<song>X||Y</song>`: X was said
@@ -26,7 +27,7 @@ def read(path: Path, columns: Mapping[str, str], split: str = "") -> Iterator[Ex
     split "dev", the others are "train". Sessions are never divided: their utterances repeat and correct each other.
     """
     percent = _dev_percent(columns)
-    for number, line in lines(path):
+    for number, line in lines(path, report):
         if not line.strip():
             continue
         location = f"{path}:{number}"

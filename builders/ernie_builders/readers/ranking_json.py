@@ -9,11 +9,12 @@ from pathlib import Path
 from ..errors import ConfigError, DataError
 from . import Example
 from .files.lines import check_text, json_rows
+from .files.report import Report
 
 COLUMNS = ("query", "candidates", "positives", "labels")
 
 
-def read(path: Path, columns: Mapping[str, str], split: str = "") -> Iterator[Example]:
+def read(path: Path, columns: Mapping[str, str], split: str = "", report: Report | None = None) -> Iterator[Example]:
     """JSON lines with a query, its candidates, and which of these are relevant; target: the indices of the relevant.
 
     columns: `query`, `candidates`, and either `positives` (indices from 0, or the texts themselves) or `labels` (0 or 1
@@ -24,7 +25,7 @@ def read(path: Path, columns: Mapping[str, str], split: str = "") -> Iterator[Ex
         raise ConfigError(f"data.fields.{unknown[0]} is none of {', '.join(COLUMNS)}")
     target_column = "labels" if "labels" in columns else "positives"
     names = {name: columns.get(name, name) for name in ("query", "candidates", target_column)}
-    for number, row in json_rows(path, ", ".join(names.values())):
+    for number, row in json_rows(path, ", ".join(names.values()), report):
         location = f"{path}:{number}"
         for name in names.values():
             if name not in row:

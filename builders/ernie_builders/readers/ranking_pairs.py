@@ -9,12 +9,13 @@ from pathlib import Path
 
 from ..errors import ConfigError, DataError
 from . import Example
+from .files.report import Report
 from .pair_texts import pairs_of
 
 SAME = "1"
 
 
-def read(path: Path, columns: Mapping[str, str], split: str = "") -> Iterator[Example]:
+def read(path: Path, columns: Mapping[str, str], split: str = "", report: Report | None = None) -> Iterator[Example]:
     """One example for each pair labelled 1; target: the index of the pair's second text among the candidates.
 
     columns: `pairs`, the format of the file (clue_json, labelled_tsv), and the columns of that format; `candidates`,
@@ -28,7 +29,11 @@ def read(path: Path, columns: Mapping[str, str], split: str = "") -> Iterator[Ex
     size, drawn, seed = (_whole_number(columns.get(name, value), name) for name, value in defaults.items())
     if not 2 <= size <= drawn + 1:
         raise ConfigError(f"data.fields.candidates is {size}; a set has at least 2, and at most 1 more than are drawn")
-    pairs = list(pairs_of(path, {name: value for name, value in columns.items() if name not in defaults}, split))
+    pairs = list(
+        pairs_of(
+            path, {name: value for name, value in columns.items() if name not in defaults}, split, report or Report()
+        )
+    )
     groups = MeaningGroups()
     for pair in pairs:
         if pair.target not in (SAME, "0"):

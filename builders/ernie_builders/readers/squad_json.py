@@ -1,105 +1,73 @@
-"""SQuAD's JSON: CMRC2018, DRCD, SQuAD 1.1 and 2.0."""
+"""Reading comprehension: SQuAD's JSON (CMRC2018, DRCD, DuReader robust), rows of questions, DuReader's documents."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
-from ernie_runtime.json_types import Json, JsonObject
+from ernie_runtime.json_types import JsonObject
 
 from ..errors import DataError
 from . import Example
-from .files.lines import check_text, lines
+from .files.questions import NOT_IN_TEXT, Answer, Question, questions
+from .files.report import Report
+from .files.spans import BYTES, CHARACTERS, UTF16, char_positions
 
-MAX_DRIFT = 8  # characters: published starts count leading blanks that the published text no longer has
-NOT_IN_TEXT = -1  # answer_start of a reference that is not part of the context (CMRC2018's dev set has some)
+positions = lru_cache(maxsize=1)(char_positions)  # the questions about a text follow each other
+LOCATED = "answers without a position, put where their words occur, once"
+NOT_LOCATED = "answers without a position whose words occur several times or not at all: for scoring only"
+MOVED = "answers moved from their answer_start to where their words occur, once"
+AMBIGUOUS = "answers that are not at their answer_start and occur several times: for scoring only"
 
 
-def read(path: Path, columns: Mapping[str, str], split: str = "") -> Iterator[Example]:
+def read(path: Path, columns: Mapping[str, str], split: str = "", report: Report | None = None) -> Iterator[Example]:
     """Texts: question and context; target: {"id", "answers": [{"text", "start"}]}.
 
-    `start` is in characters of the context; -1 where the file says so: such a reference is used for scoring only. A
-    question without answers is one that the context does not answer (SQuAD 2.0). An answer up to MAX_DRIFT characters
-    away from its answer_start is taken where it is; one farther away is an error.
+    `start` is in characters of the context; -1 for a reference that is used for scoring only: one whose position is
+    wrong or not given (no answer_start, or -1), unless its words occur once in the context. A question without answers,
+    or with `is_impossible`, is one that the context does not answer (SQuAD 2.0). Forms: see `files.questions`.
     """
     del columns, split
-    text = "\n".join(line for _, line in lines(path))
-    try:
-        raw = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{path}: not JSON ({error})") from None
-    position = _Position(text)
-    for article in _items(raw, "data", f"{path}"):
-        for paragraph in _items(article, "paragraphs", f"{path}:{position.line}"):
-            context = _text(paragraph, "context", f"{path}:{position.line}: a paragraph")
-            for question in _items(paragraph, "qas", f"{path}:{position.line}"):
-                id = question.get("id") if isinstance(question, dict) else None
-                if not isinstance(id, (str, int)) or isinstance(id, bool):
-                    raise DataError(f"{path}:{position.line}: a question after this line has no `id`")
-                location = f"{path}:{position.move_to(id)}: question {id}"
-                target = {
-                    "id": str(id),
-                    "answers": [_answer(a, context, location) for a in _answers(question, location)],
-                }
-                yield Example((_text(question, "question", location), context), target, position.line)
+    report = report or Report()
+    items = list(questions(path, report))
+    unit = _unit(items)
+    if unit != CHARACTERS:
+        report.add(f"offsets are {unit}, converted to characters")
+    for item in items:
+        answers = [_located(path, item, answer, unit, report) for answer in item.answers]
+        yield Example((item.question, item.context), {"id": item.id, "answers": answers}, item.line)
 
 
-class _Position:
-    """The line of the current question, found by its id: the JSON parser reports no lines."""
-
-    def __init__(self, text: str) -> None:
-        self.text, self.offset, self.line = text, 0, 1
-
-    def move_to(self, id: str | int) -> int:
-        """The line of the next question with that id; the current line where the id is escaped in another way."""
-        offset = self.text.find(json.dumps(id, ensure_ascii=False), self.offset) if isinstance(id, str) else -1
-        if offset >= 0:
-            self.line += self.text.count("\n", self.offset, offset)
-            self.offset = offset
-        return self.line
+def _unit(items: Sequence[Question]) -> str:
+    """What the offsets of a file count: the first unit in which all answers are in their place, else characters."""
+    units = (CHARACTERS, UTF16, BYTES)
+    return next((unit for unit in units if all(_is_at(i, a, unit) for i in items for a in i.answers)), CHARACTERS)
 
 
-def _items(value: Any, name: str, location: str) -> list[Any]:
-    """The list value[name]."""
-    items = value.get(name) if isinstance(value, dict) else None
-    if not isinstance(items, list):
-        raise DataError(f"{location}: expected a JSON object with the list {name!r}, as SQuAD's format has it")
-    return items
+def _is_at(item: Question, answer: Answer, unit: str) -> bool:
+    """Whether an answer is where its file says, or its file does not say where it is."""
+    start = _start(item, answer, unit)
+    return answer.start == NOT_IN_TEXT or (start >= 0 and item.context.startswith(answer.text, start))
 
 
-def _text(value: Any, name: str, location: str) -> str:
-    """The string value[name], which must not be blank."""
-    text = value.get(name) if isinstance(value, dict) else None
-    if not isinstance(text, str) or not text.strip():
-        raise DataError(f"{location}: field {name!r} must be a text, found {text!r}")
-    check_text(text, f"{location}: field {name!r}")
-    return text
+def _start(item: Question, answer: Answer, unit: str) -> int:
+    """In characters; -1 where the file's start is not given or inside a character."""
+    return answer.start if unit == CHARACTERS else positions(item.context, unit).get(answer.start, NOT_IN_TEXT)
 
 
-def _answers(question: Json, location: str) -> list[Any]:
-    """The question's answers; none where it is marked as impossible to answer."""
-    answers = question.get("answers")
-    if question.get("is_impossible") is True:
-        return []
-    if not isinstance(answers, list):
-        raise DataError(f"{location}: expected the list 'answers'")
-    return answers
-
-
-def _answer(answer: Any, context: str, location: str) -> JsonObject:
-    """{"text", "start"} of one reference, with its start corrected by up to MAX_DRIFT characters."""
-    text = _text(answer, "text", f"{location}: an answer")
-    start = answer.get("answer_start")
-    if not isinstance(start, int) or isinstance(start, bool) or start < NOT_IN_TEXT:
-        raise DataError(f"{location}: answer_start must be a whole number (-1: not in the text), found {start!r}")
-    if start == NOT_IN_TEXT or context.startswith(text, start):
-        return {"text": text, "start": start}
-    starts = [i for i in range(max(0, start - MAX_DRIFT), start + MAX_DRIFT + 1) if context.startswith(text, i)]
-    if not starts:
+def _located(path: Path, item: Question, answer: Answer, unit: str, report: Report) -> JsonObject:
+    """{"text", "start"} of one reference; its words are never guessed to be at one of several places."""
+    if answer.start != NOT_IN_TEXT and _is_at(item, answer, unit):
+        return {"text": answer.text, "start": _start(item, answer, unit)}
+    times = item.context.count(answer.text)
+    if answer.start == NOT_IN_TEXT:
+        report.add(LOCATED if times == 1 else NOT_LOCATED, item.line)
+    elif not times:
         raise DataError(
-            f"{location}: answer_start {start} and the {MAX_DRIFT} characters around it do not hold the answer "
-            f"{text[:40]!r}; correct it, or give -1 for an answer that is not in the text"
+            f"{path}:{item.line}: question {item.id}: answer_start is {answer.start}, and the text does not hold the "
+            f"answer {answer.text[:40]!r}; correct it, or give -1 for an answer that is not in the text"
         )
-    return {"text": text, "start": min(starts, key=lambda i: abs(i - start))}
+    else:
+        report.add(MOVED if times == 1 else AMBIGUOUS, item.line)
+    return {"text": answer.text, "start": item.context.index(answer.text) if times == 1 else NOT_IN_TEXT}

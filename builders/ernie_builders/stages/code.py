@@ -24,7 +24,8 @@ def _rooms(package: str, names: str) -> tuple[str, ...]:
 # Rooms of a stage: packages with all their modules, or single modules; a test compares them with
 # what the module of the stage imports.
 SERVING = _rooms(
-    "ernie_runtime", "engines json_types kinds manifest names numeric repository results steps text text_files"
+    "ernie_runtime",
+    "delimited engines json_types kinds manifest names numeric repository results steps text text_files",
 )
 BUILDING = _rooms("ernie_builders", "checkpoints config filesystem framework kinds metrics modeling readers stages")
 MODEL = (*SERVING, *BUILDING)  # exporting a model and evaluating it

@@ -39,6 +39,7 @@ class SplitFigures:
     unknown_percent: float  # of all tokens
     unserved: int = 0  # rows that no server would answer, so that nothing is trained on them
     unserved_first: Sequence[str] = ()  # the first of them: line and reason
+    repairs: Sequence[str] = ()  # what was not taken from the file as it is: how many, what, the first lines
 
 
 @dataclass(frozen=True, kw_only=True)

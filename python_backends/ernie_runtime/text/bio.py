@@ -1,7 +1,8 @@
-"""BIO tags: the tag set, the best legal tag sequence, and its spans."""
+"""Tags of entities (BIO, BIOES and their other spellings): the tag set, the best legal tag sequence, and its spans."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,21 +19,62 @@ Without this cost an unsure model splits telephone numbers; with a ban, labels i
 could never be found."""
 
 
+OUTSIDE = "O"
+_TAG = re.compile(r"([BIESMLU])[-_](.+)", re.DOTALL)
+_ROLES = {"M": "I", "L": "E", "U": "S"}  # BMES and BILOU
+
+
+def parse_tag(tag: str) -> tuple[str, str]:
+    """(role, type) of a tag: O (outside, without a type), B (begin), I (inside), E (end), S (single).
+
+    `B-PER` or `B_PER`; M is read as I, L as E, U as S. ManifestError for anything else.
+    """
+    match = _TAG.fullmatch(tag)
+    if match is None and tag != OUTSIDE:
+        raise ManifestError(f"tag {tag!r} is neither O nor B-TYPE, I-TYPE, E-TYPE or S-TYPE (BMES, BILOU, _ for - too)")
+    return (_ROLES.get(match[1], match[1]), match[2]) if match else (OUTSIDE, "")
+
+
 @dataclass(frozen=True)
 class TagSet:
-    """The tags of a model in the order of its logits: `O`, `B-TYPE`, `I-TYPE`."""
+    """The tags of a model in the order of its logits: `O`, `B-TYPE`, `I-TYPE`, and perhaps `E-TYPE`, `S-TYPE`.
+
+    A type that has an E- tag is closed (BIOES): its spans of several tokens end with E-, and one token is S-. A type
+    without is open (BIO): its spans end where another tag follows.
+    """
 
     tags: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        if "O" not in self.tags:
+        if OUTSIDE not in self.tags:
             raise ManifestError("the tags have no 'O'")
-        for tag in self.tags:
-            prefix, _, kind = tag.partition("-")
-            if tag != "O" and (prefix not in ("B", "I") or not kind):
-                raise ManifestError(f"tag {tag!r} is neither O nor B-TYPE nor I-TYPE")
-            if prefix == "I" and f"B-{kind}" not in self.tags:
-                raise ManifestError(f"tag {tag!r} has no B-{kind} beside it")
+        for tag, (role, kind) in zip(self.tags, self.parts, strict=True):
+            if role in "IE" and ("B", kind) not in self.parts:
+                raise ManifestError(f"tag {tag!r} has no B{tag[1:]} beside it")
+            if role == "B" and ("E", kind) in self.parts and ("S", kind) not in self.parts:
+                raise ManifestError(f"tag {tag!r} has E{tag[1:]} beside it, and no tag S (or U) for a single token")
+            if self.parts.count((role, kind)) > 1:
+                raise ManifestError(f"tag {tag!r} is there in two spellings")
+
+    @cached_property
+    def parts(self) -> tuple[tuple[str, str], ...]:
+        """(role, type) of each tag, see `parse_tag`."""
+        return tuple(parse_tag(tag) for tag in self.tags)
+
+    @cached_property
+    def types(self) -> tuple[str, ...]:
+        """The types, in the order of the tags."""
+        return tuple(dict.fromkeys(kind for _, kind in self.parts if kind))
+
+    @cached_property
+    def column(self) -> dict[tuple[str, str], int]:
+        """(role, type) -> column of the logits. A role that a type's tags lack is played by I for E, by B for S."""
+        columns = {part: i for i, part in enumerate(self.parts)}
+        for kind in self.types:
+            for role, stand_in in (("S", "B"), ("B", "S"), ("I", "B"), ("E", "I")):
+                if (role, kind) not in columns and (stand_in, kind) in columns:
+                    columns[role, kind] = columns[stand_in, kind]
+        return columns
 
     @classmethod
     def of_types(cls, types: Sequence[str]) -> TagSet:
@@ -46,29 +88,37 @@ class TagSet:
 
     @cached_property
     def follows(self) -> np.ndarray:
-        """bool [C, C]: whether tag j may follow tag i (I-X only after B-X or I-X)."""
+        """bool [C, C]: whether tag j may follow tag i (I-X and E-X only after B-X or I-X, which E-X must close)."""
         allowed = np.ones((len(self.tags), len(self.tags)), bool)
-        for j, tag in enumerate(self.tags):
-            if tag.startswith("I-"):
-                for i, before in enumerate(self.tags):
-                    allowed[i, j] = before[2:] == tag[2:] and before != "O"
+        for i, (before, before_kind) in enumerate(self.parts):
+            for j, (role, kind) in enumerate(self.parts):
+                if role in "IE":
+                    allowed[i, j] = before in "BI" and before_kind == kind
+                else:
+                    allowed[i, j] = self.ends[i]
         return allowed
 
     @cached_property
     def starts(self) -> np.ndarray:
         """bool [C]: whether a sequence may start with the tag."""
-        return np.array([not tag.startswith("I-") for tag in self.tags])
+        return np.array([role not in "IE" for role, _ in self.parts])
+
+    @cached_property
+    def ends(self) -> np.ndarray:
+        """bool [C]: whether a sequence, or a span, may end with the tag."""
+        return np.array([role not in "BI" or ("E", kind) not in self.parts for role, kind in self.parts])
 
     @cached_property
     def splits(self) -> np.ndarray:
         """bool [C, C]: whether a span begins or ends between tag i and tag j, which follows it."""
         split = np.ones((len(self.tags), len(self.tags)), bool)
-        for i, before in enumerate(self.tags):
-            continuation = "O" if before == "O" else f"I-{before[2:]}"
-            if continuation in self.index:
-                split[i, self.index[continuation]] = False
-            else:  # spans of a type without I- are one token long
-                split[i] = False
+        for i, (before, before_kind) in enumerate(self.parts):
+            if before == OUTSIDE:
+                split[i, i] = False
+            elif ("I", before_kind) not in self.parts and ("E", before_kind) not in self.parts:
+                split[i] = False  # spans of such a type are one token long
+            elif before in "BI":
+                split[i] = [role not in "IE" or kind != before_kind for role, kind in self.parts]
         return split
 
     def best_path(self, scores: np.ndarray, joined: np.ndarray | None = None) -> np.ndarray:
@@ -82,7 +132,8 @@ class TagSet:
             return path
         joined = np.zeros(len(path), bool) if joined is None else joined
         steps = (path[:-1], path[1:])
-        if self.starts[path[0]] and self.follows[steps].all() and not (self.splits[steps] & joined[1:]).any():
+        is_legal = self.starts[path[0]] and self.ends[path[-1]] and self.follows[steps].all()
+        if is_legal and not (self.splits[steps] & joined[1:]).any():
             return path
         moves = np.where(self.follows, 0.0, IMPOSSIBLE)
         inside = moves - WORD_SPLIT * self.splits
@@ -93,7 +144,7 @@ class TagSet:
             back[t] = candidates.argmax(axis=0)
             best = candidates.max(axis=0) + scores[t]
         path = np.empty(len(scores), np.int64)
-        path[-1] = best.argmax()
+        path[-1] = (best + np.where(self.ends, 0.0, IMPOSSIBLE)).argmax()
         for t in range(len(scores) - 1, 0, -1):
             path[t - 1] = back[t, path[t]]
         return path
@@ -107,13 +158,13 @@ class TagSet:
         """(first token, last token + 1, type) of each entity in a legal path; adjacent entities stay apart."""
         spans: list[tuple[int, int, str]] = []
         start, kind = -1, ""
-        for position, column in enumerate([*path, self.index["O"]]):
-            tag = self.tags[column]
-            if start >= 0 and not tag.startswith("I-"):
+        for position, column in enumerate([*path, self.index[OUTSIDE]]):
+            role, tag_kind = self.parts[column]
+            if start >= 0 and role not in "IE":
                 spans.append((start, position, kind))
                 start = -1
-            if tag.startswith("B-"):
-                start, kind = position, tag[2:]
+            if role in "BS":
+                start, kind = position, tag_kind
         return spans
 
 

@@ -17,9 +17,8 @@ from ernie_builders.config.tasks import ASSETS, TrainConfig, load_tasks
 from ernie_builders.kinds.hierarchical_classification import KIND, expected_labels
 from ernie_builders.metrics.class_report import ClassRow, write_classes
 from ernie_builders.metrics.thresholds import SCHEMES, micro_f1
-from ernie_builders.readers import Example
+from ernie_builders.readers import Example, get_reader
 from ernie_builders.readers.bio_columns import read as bio_columns
-from ernie_builders.readers.hierarchy_tsv import read as hierarchy_tsv
 from ernie_builders.stages.draft import draft_manifest
 from ernie_builders.training.trainer import Job, Trainer
 from ernie_runtime.kinds import Answer, WindowOutput, get_kind
@@ -80,7 +79,7 @@ def answers(manifest: Manifest, *label_rows: Sequence[int]) -> list[Answer | str
 def test_reader(tmp_path: Path) -> None:
     path = tmp_path / "train.txt"
     path.write_text("\ufeff地震了\t灾害##地震,灾害, 灾害\r\n\n无事\t\n", encoding="utf-8")
-    assert list(hierarchy_tsv(path, {})) == [
+    assert list(get_reader("hierarchy_tsv")(path, {})) == [
         Example(("地震了",), ["灾害", "灾害##地震"], 1),
         Example(("无事",), [], 3),
     ]

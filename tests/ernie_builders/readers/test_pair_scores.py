@@ -9,15 +9,14 @@ import pytest
 
 from ernie_builders.errors import ConfigError, DataError
 from ernie_builders.kinds import get_builder_kind
-from ernie_builders.readers import Example
-from ernie_builders.readers.labelled_tsv import read as labelled_tsv
-from ernie_builders.readers.pair_scores import read as pair_scores
+from ernie_builders.readers import Example, get_reader
 from ernie_builders.readers.pair_texts import read as pair_texts
 from ernie_runtime.manifest import Manifest
 
 from ..tiny import HIDDEN, manifest_with
 
 KIND = get_builder_kind("similarity")
+pair_scores, labelled_tsv = get_reader("pair_scores"), get_reader("labelled_tsv")
 
 
 def manifest_of(kind: str = "similarity", dimension: int = HIDDEN, **options: Any) -> Manifest:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import product
 
 import numpy as np
@@ -17,14 +18,18 @@ SINGLE_TYPE = TagSet(("O", "B-X", "I-X"))
 MIXED = TagSet(("B-X", "I-Y", "O", "B-Y", "I-X"))  # another order, as a checkpoint may have it
 
 
+BIOES = TagSet(("O", "S-X", "B-X", "I-X", "E-X"))
+BMES = TagSet(("E_X", "B_X", "M_X", "S_X", "O"))
+HALF = TagSet(("O", "B-X", "E-X", "S-X", "B-Y"))  # X has no I-, Y is single tokens
+
+
 def legal(tags: TagSet, path: tuple[int, ...]) -> bool:
-    before = "O"
-    for column in path:
-        tag = tags.tags[column]
-        if tag[0] == "I" and before not in (f"B{tag[1:]}", tag):
-            return False
-        before = tag
-    return True
+    """By a regular expression of whole spans: another way than the matrix of what may follow what."""
+    kinds = {tag[2:] for tag in tags.tags if tag != "O"}
+    closed = {kind for kind in kinds if any(tag[0] == "E" and tag[2:] == kind for tag in tags.tags)}
+    span = [f"B{k}(I{k})*E{k}|S{k}" if k in closed else f"B{k}(I{k})*|S{k}" for k in sorted(kinds)]
+    written = "".join(tags.tags[column].replace("-", "").replace("_", "").replace("M", "I") for column in path)
+    return re.fullmatch(f"({'|'.join(['O', *span])})*", written) is not None
 
 
 def brute_force(tags: TagSet, scores: np.ndarray) -> float:
@@ -34,7 +39,7 @@ def brute_force(tags: TagSet, scores: np.ndarray) -> float:
     return max(float(scores[rows, path].sum()) for path in paths if legal(tags, path))
 
 
-@pytest.mark.parametrize("tags", [SINGLE_TYPE, MIXED, TagSet(("O", "B-X", "B-Y", "I-Y"))])
+@pytest.mark.parametrize("tags", [SINGLE_TYPE, MIXED, TagSet(("O", "B-X", "B-Y", "I-Y")), BIOES, BMES, HALF])
 @settings(deadline=None, derandomize=True, database=None, max_examples=60)
 @given(data=st.data())
 def test_best_path_is_the_best_of_all_legal_paths(tags: TagSet, data: st.DataObject) -> None:
@@ -101,6 +106,19 @@ def test_spans(path: str, spans: list[tuple[int, int, str]]) -> None:
     assert MIXED.spans([MIXED.index[tag] for tag in path.split()]) == spans
 
 
+@pytest.mark.parametrize("tags", [BIOES, BMES, TagSet(("O", "B-X", "I-X", "L-X", "U-X"))])
+def test_spans_of_closed_types(tags: TagSet) -> None:
+    roles = {role: column for (role, _), column in tags.column.items()}
+    path = [roles[role] for role in "SOBIESBE"]
+    assert tags.spans(path) == [(0, 1, "X"), (2, 5, "X"), (5, 6, "X"), (6, 8, "X")]
+    assert not tags.follows[roles["B"], roles["O"]] and not tags.ends[roles["I"]]
+    # A word of two tokens stays whole, by a span of two or by none.
+    scores = np.full((2, 5), -9.0)
+    scores[0, roles["S"]], scores[0, roles["B"]], scores[1, roles["O"]], scores[1, roles["E"]] = -1, -2, -1, -2
+    assert tags.best_path(scores).tolist() == [roles["S"], roles["O"]]
+    assert tags.best_path(scores, np.array([False, True])).tolist() == [roles["B"], roles["E"]]
+
+
 def test_tag_sets() -> None:
     assert TagSet.of_types(["PER", "a-b"]).tags == ("O", "B-PER", "I-PER", "B-a-b", "I-a-b")
     tags = TagSet.of_types(["a", "a-b"])
@@ -115,7 +133,10 @@ def test_tag_sets() -> None:
         (("O", "X"), "'X' is neither"),
         (("O", "B"), "'B' is neither"),
         (("O", "B-"), "'B-' is neither"),
-        (("O", "S-X"), "'S-X' is neither"),
+        (("O", "X-X"), "'X-X' is neither"),
+        (("O", "E-X"), "'E-X' has no B-X"),
+        (("O", "B_X", "E_X"), "'B_X' has E_X beside it, and no tag S"),
+        (("O", "B-X", "B_X"), "'B-X' is there in two spellings"),
         (("O", "B-X", "I-Y"), "'I-Y' has no B-Y"),
     ],
 )

@@ -18,7 +18,7 @@ class Report:
         """Count a repair; what: plural, such as "answers moved to where their text is". line: 0 for the whole file."""
         self._counts[what] = self._counts.get(what, 0) + 1
         lines = self._lines.setdefault(what, [])
-        if line and len(lines) < SHOWN_LINES:
+        if line and line not in lines and len(lines) < SHOWN_LINES:
             lines.append(line)
 
     def __iter__(self) -> Iterator[str]:
