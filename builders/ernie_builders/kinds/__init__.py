@@ -79,6 +79,11 @@ class BuilderKind(ABC):
         del options
         return False
 
+    def lacks(self, checkpoint: Checkpoint, options: Json) -> str | None:
+        """What a fine-tuned checkpoint has not that the options ask for, in words that follow its name; or None."""
+        del checkpoint, options
+        return None
+
     def check(self, example: Example, manifest: Manifest) -> str | None:
         """What is wrong with the example (an unknown label, a span outside the text), or None."""
         del example, manifest

@@ -13,10 +13,12 @@ from ernie_runtime.kinds.similarity import FIRST
 from ernie_runtime.manifest import Manifest
 from ernie_runtime.text.windows import Document, Window
 
+from ..checkpoints.checkpoint import Checkpoint
 from ..errors import ConfigError
 from ..metrics.correlation import pair_metrics
 from ..readers import Example
 from . import BuilderKind, LayerOutput, Row, Tensors
+from ._projection import PROJECTION
 
 if TYPE_CHECKING:
     from paddle import Tensor
@@ -42,6 +44,15 @@ class SimilarityBuilder(BuilderKind):
     def reads_pooler(self, options: Json) -> bool:
         """Where it is the pooling: its vectors would be noise otherwise."""
         return options.get("pooling") == "pooler"
+
+    def lacks(self, checkpoint: Checkpoint, options: Json) -> str | None:
+        """A projection, where vectors are to have another length than the encoder's states."""
+        hidden = checkpoint.config.hidden_size
+        dimension = options.get("dimension", hidden)
+        if dimension == hidden or PROJECTION in checkpoint.weights or self.derives_weights(options):
+            return None
+        is_set = f"set options.dimension = {hidden}, not {dimension}"
+        return f"has no {PROJECTION}, and its vectors have {hidden} numbers: {is_set}"
 
     def check(self, example: Example, manifest: Manifest) -> str | None:
         """The score is a number from 0 to options.max_score."""

@@ -29,6 +29,8 @@ def check_fit(task: TaskConfig, source: Checkpoint, ready: bool) -> None:
             f"{source.where}: has no pooler ({POOLER}), which tasks.{task.name}.options.pooling names; "
             "take another pooling"
         )
+    if ready and (lack := get_builder_kind(task.kind).lacks(source, task.options)):
+        raise ConfigError(f"tasks.{task.name}: {source.where} {lack}")
     for name in task.variants:
         _check_variant(name, task, source)
     labels = source.config.id2label or {}

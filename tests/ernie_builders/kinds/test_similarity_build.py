@@ -175,7 +175,7 @@ def test_another_dimension_takes_a_projection(
     best = trained.stage("fine-tune", "alike") / "best"
     one_line(
         place.build("--checkpoint", f"vector={best}", "--until", "export", task="vector"),
-        "has no projection.weight, so it is not fine-tuned for such a task",
+        "has no projection.weight, and its vectors have 32 numbers: set options.dimension = 32, not 12",
     )
     assert place.build("--set", "epochs=0.2", "--until", "evaluate", task="alike") == 0
     checkpoint = place.stage("fine-tune", "alike") / "best"
