@@ -71,6 +71,9 @@ def cut_vocabulary(source: Checkpoint, texts: Sequence[str], min_count: int) -> 
     before = source.tokenizer
     if not isinstance(before, UnigramTokenizer):
         raise CheckpointError(f"{source.where}: its vocabulary is WordPiece; only SentencePiece's can be cut")
+    if before.settings.reading is not None and before.settings.reading.split:
+        # Pieces that no token shows decide how a text is cut: without them kept tokens would be found elsewhere.
+        raise CheckpointError(f"{source.where}: ERNIE-M's tokenizer splits pieces again; its vocabulary cannot be cut")
     if min_count < 1:
         raise ConfigError(f"--min-count {min_count}: must be at least 1")
     token_ids = list(_ids(before, texts, "count pieces"))
