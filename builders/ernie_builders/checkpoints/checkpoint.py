@@ -9,8 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
 from ernie_runtime.json_types import Json
 from ernie_runtime.text.tokenizer import Tokenizer
 from ernie_runtime.text.tokenizer_file import load_tokenizer
@@ -18,11 +16,16 @@ from ernie_runtime.text.tokenizer_file import load_tokenizer
 from ..config.tasks import ASSETS
 from ..errors import CheckpointError
 from ..filesystem import sha256_of, write_json
+from .adapter import ARRAYS as ADAPTER_ARRAYS
+from .adapter import CONFIG as ADAPTER
+from .adapter import BaseEncoder, adapted, adapter_of, read_base, write_adapter_files
 from .architectures import TOKEN_TYPES, WORDS, architecture_of, check_prefix
 from .checksums import check_shipped
-from .delta import Delta, Reference, decode, encode, fingerprint
+from .delta import Delta, Reference, decode, encode
 from .delta_files import HEADER, PACKED, read_delta, read_header, write_delta
+from .eight_bits import to_eight_bits
 from .encoder_config import EncoderConfig, read_config, stored_config
+from .shards import LIMIT, write_shards
 from .tokenizer_files import (
     VOCABULARY,
     StoredTokenizer,
@@ -31,9 +34,9 @@ from .tokenizer_files import (
     with_pad_first,
     write_tokenizer,
 )
-from .weight_formats import WEIGHT_FILES, Weights, read_stored, with_paddle_names
+from .weight_formats import WEIGHT_FILES, Weights, fingerprint, read_stored, with_paddle_names
 
-# Encoders that ship: a checkpoint may be stored as a difference from one. Those in encoders/ were embedded earlier.
+# Encoders that ship: a checkpoint may be stored as what training changed in one.
 BASES = {
     "embedded": ASSETS / "encoder",
     **{path.name: path for path in sorted((ASSETS / "encoders").glob("*")) if path.is_dir()},
@@ -67,10 +70,43 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     """
     if folder.is_dir():
         check_shipped(folder)
+    if (folder / ADAPTER).is_file():
+        return _read_adapter(folder)
     config, weights, stored = read_config(folder), _read_weights(folder), stored_tokenizer(folder)
     _check_vocabulary(folder, stored, weights)
     weights = with_pad_first(weights, stored.pad_id)
     return Checkpoint(where=str(folder), config=config, weights=weights, tokenizer=stored.tokenizer)
+
+
+def _read_adapter(folder: Path) -> Checkpoint:
+    base = read_base(folder)
+    encoder, weights = find_base(base.name, base.sha256, folder)
+    tokenizer = tokenizer_of(folder if tokenizer_file(folder) else encoder)
+    if tokenizer.fingerprint != base.vocabulary:
+        raise CheckpointError(
+            f"{folder}: belongs to a vocabulary {base.vocabulary[:12]}, but {encoder} has another: put that file back"
+        )
+    return Checkpoint(
+        where=str(folder), config=read_config(folder), weights=adapted(folder, weights), tokenizer=tokenizer
+    )
+
+
+def find_base(name: str, sha256: str, folder: Path) -> tuple[Path, Weights]:
+    """The encoder that ships with this fingerprint, whatever it is called by now; CheckpointError.
+
+    name: what it was called when the checkpoint in `folder` was stored.
+    """
+    whole = [other for other, path in BASES.items() if other != name and not (path / HEADER).is_file()]
+    for encoder in (BASES[other] for other in (name, *whole) if other in BASES):
+        if encoder.is_dir():
+            check_shipped(encoder)
+            weights = _read_weights(encoder)
+            if fingerprint(weights) == sha256:
+                return encoder, weights
+    raise CheckpointError(
+        f"{folder}: holds what training changed in the encoder {name} {sha256[:12]}, which is none of those that ship "
+        f"({', '.join(BASES)}): put that encoder back, or train again"
+    )
 
 
 def _read_weights(folder: Path) -> Weights:
@@ -94,14 +130,17 @@ def tokenizer_of(folder: Path) -> Tokenizer:
 
 def stored_tokenizer(folder: Path) -> StoredTokenizer:
     """The tokenizer of a model directory: its own files', or that of a vocabulary that the compact form names."""
+    if (folder / ADAPTER).is_file() and tokenizer_file(folder) is None:
+        base = read_base(folder)
+        return stored_tokenizer(find_base(base.name, base.sha256, folder)[0])
     reference = read_header(folder).vocabulary if (folder / HEADER).is_file() else None
     if reference is None:
         return read_tokenizer(folder)
-    path = _shipped_vocabularies().get(reference.name)
-    if path is None or sha256_of(path) != reference.sha256:
+    path = next((path for path in _shipped_vocabularies().values() if sha256_of(path) == reference.sha256), None)
+    if path is None:
         raise CheckpointError(
-            f"{folder}: needs the vocabulary {reference.name} {reference.sha256[:12]}, "
-            f"{'which is not there' if path is None else f'and {path} is another'}: put that file back"
+            f"{folder}: needs the vocabulary {reference.name} {reference.sha256[:12]}, which is none of those that "
+            "ship: put that file back"
         )
     return StoredTokenizer(tokenizer=load_tokenizer(path))
 
@@ -109,24 +148,8 @@ def stored_tokenizer(folder: Path) -> StoredTokenizer:
 def _read_delta(folder: Path) -> Weights:
     """Weights of the compact form, which may be a difference from an encoder that ships."""
     delta = read_delta(folder)
-    base = None
-    if delta.base is not None:
-        base = _base_weights(delta.base.name, folder)
-        sha256 = fingerprint(base)
-        if sha256 != delta.base.sha256:
-            raise CheckpointError(
-                f"{folder}: holds what training changed in the encoder {delta.base.name} {delta.base.sha256[:12]}, "
-                f"but {BASES[delta.base.name]} is {sha256[:12]}: put that encoder back, or train again from this one"
-            )
+    base = find_base(delta.base.name, delta.base.sha256, folder)[1] if delta.base else None
     return decode(delta, base, folder / PACKED)
-
-
-def _base_weights(name: str, folder: Path) -> Weights:
-    if name not in BASES or not BASES[name].is_dir():
-        reason = f"it is not at {BASES[name]}" if name in BASES else f"known are {', '.join(BASES)}"
-        raise CheckpointError(f"{folder}: holds what training changed in the encoder {name}, but {reason}")
-    check_shipped(BASES[name])
-    return _read_weights(BASES[name])
 
 
 def _shipped_vocabularies() -> dict[str, Path]:
@@ -165,20 +188,41 @@ def _check_vocabulary(folder: Path, stored: StoredTokenizer, weights: Weights) -
 def write_checkpoint(
     folder: Path, config: EncoderConfig | Json, weights: Weights, tokenizer: Tokenizer, bits: int = 32
 ) -> None:
-    """A directory that `read_checkpoint` (and, at 32 bits, PaddleNLP) reads; bits of a weight: 32 or 16.
+    """A directory that `read_checkpoint` (and, at 32 bits, PaddleNLP) reads; bits of a weight: 32, 16 or 8.
 
-    config: a mapping is written as it is. Files of the compact form are removed from the folder.
+    In 8 bits (eight_bits.py) no file is larger than shards.LIMIT. config: a mapping is written as it is. Files of other
+    forms are removed from the folder.
     """
-    from safetensors.numpy import save
-
     folder.mkdir(parents=True, exist_ok=True)
-    stored = {name: np.ascontiguousarray(value, f"float{bits}") for name, value in weights.items()}
-    for name in (HEADER, PACKED):
+    arrays = to_eight_bits(weights) if bits == 8 else {n: value.astype(f"float{bits}") for n, value in weights.items()}
+    for name in (HEADER, PACKED, ADAPTER, ADAPTER_ARRAYS):
         (folder / name).unlink(missing_ok=True)
-    # Not save_file, whose own error for a full disk does not name the file.
-    (folder / "model.safetensors").write_bytes(save(stored))
+    write_shards(folder, arrays, LIMIT if bits == 8 else None)
     _write_config(folder, config)
     write_tokenizer(folder, tokenizer)
+
+
+def write_adapter(
+    folder: Path,
+    config: EncoderConfig | Json,
+    weights: Weights,
+    tokenizer: Tokenizer,
+    base: str,
+    rank: int | None = None,
+) -> None:
+    """What training changed in the encoder `base` of BASES (adapter.py), which only `read_checkpoint` reads.
+
+    A tokenizer other than the encoder's is written too. CheckpointError for weights that LoRA cannot have made, unless
+    `rank` says what to cut the differences to.
+    """
+    encoder = _read_weights(BASES[base])
+    stored = adapter_of(weights, encoder, rank)
+    about = BaseEncoder(name=base, sha256=fingerprint(encoder), vocabulary=tokenizer.fingerprint)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_adapter_files(folder, stored, about)
+    _write_config(folder, config)
+    if tokenizer.fingerprint != tokenizer_of(BASES[base]).fingerprint:
+        write_tokenizer(folder, tokenizer)
 
 
 def write_compact(
@@ -197,7 +241,7 @@ def write_compact(
     vocabularies = _shipped_vocabularies()
     shipped = next((name for name, path in vocabularies.items() if sha256_of(path) == tokenizer.fingerprint), None)
     reference = Reference(shipped, tokenizer.fingerprint) if shipped else None
-    base_weights = _base_weights(base, folder) if base else None
+    base_weights = _read_weights(BASES[base]) if base else None
     delta = encode(weights, step, base_weights, base or "", reference)
     folder.mkdir(parents=True, exist_ok=True)
     for name in WEIGHT_FILES:

@@ -12,7 +12,6 @@ through are few, so fine steps cost little there. Most numbers are 0, -1 or 1: f
 
 from __future__ import annotations
 
-import hashlib
 import lzma
 import math
 import zlib
@@ -23,6 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import CheckpointError
+from .weight_formats import fingerprint
 
 # Step of a tensor with this part in its name, as a multiple of the checkpoint's step: what changed the answers least at
 # the same size (Kullback-Leibler divergence from the answers of float32 weights, for TNEWS and MSRA NER).
@@ -109,15 +109,6 @@ class Delta:
     def values(self) -> int:
         """Number of weights."""
         return sum(tensor.size for tensor in self.tensors)
-
-
-def fingerprint(weights: Mapping[str, np.ndarray]) -> str:
-    """SHA-256 of names, shapes and values (as float32), whatever file they came from."""
-    digest = hashlib.sha256()
-    for name, value in sorted(weights.items()):
-        digest.update(f"{name} {list(value.shape)}\n".encode())
-        digest.update(np.ascontiguousarray(value, "<f4").data)
-    return digest.hexdigest()
 
 
 def plan(name: str, shape: tuple[int, ...], step: float) -> Tensor:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import CheckpointError
+from .eight_bits import from_eight_bits
+from .shards import INDEX, SINGLE, shards_of
 
 Weights = dict[str, np.ndarray]
 """float32 arrays under PaddleNLP's names; 2-D weights of linear layers are [in, out]."""
-WEIGHT_FILES = ("model_state.pdparams", "model.safetensors", "encoder.safetensors", "pytorch_model.bin")
+WEIGHT_FILES = ("model_state.pdparams", SINGLE, INDEX, "encoder.safetensors", "pytorch_model.bin")
 
 # Hugging Face -> PaddleNLP, applied in this order.
 TO_PADDLE = (
@@ -53,7 +57,7 @@ HEAD_NAMES = (
     (r"^cls\.predictions\.(decoder\.)?bias$", HEAD + "decoder_bias"),
     (r"^cls\.predictions\.decoder\.weight$", HEAD + "decoder_weight"),
 )
-DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4"}
+DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4", "I8": "i1"}
 MODELS = ("ernie", "bert", "roberta", "ernie_m", "ernie_gram")  # names of the encoder in a task model
 ENCODER = ("embeddings", "encoder", "pooler")  # modules of ErnieModel; all others are heads
 
@@ -111,12 +115,13 @@ def with_ernie(name: str) -> str:
 
 
 def read_weights(path: Path) -> Weights:
-    """Arrays of a .safetensors, .pdparams or .bin file as stored; CheckpointError where it cannot be read.
+    """Arrays of a .safetensors, .pdparams or .bin file, or of an index's, as stored; CheckpointError.
 
-    bfloat16, which numpy lacks and which Paddle and PaddleNLP return as uint16, becomes float32.
+    bfloat16, which numpy lacks and which Paddle and PaddleNLP return as uint16, becomes float32, and so do 8 bits.
     """
     stored = _read(path)
-    return {name: _from_bfloat16(value) if value.dtype == np.uint16 else value for name, value in stored.items()}
+    stored = {name: _from_bfloat16(value) if value.dtype == np.uint16 else value for name, value in stored.items()}
+    return from_eight_bits(stored, path)
 
 
 def _from_bfloat16(bits: np.ndarray) -> np.ndarray:
@@ -125,6 +130,8 @@ def _from_bfloat16(bits: np.ndarray) -> np.ndarray:
 
 def _read(path: Path) -> Weights:
     try:
+        if path.name == INDEX:
+            return _read_shards(path)
         if path.suffix == ".safetensors":
             return _read_safetensors(path)
         if path.suffix == ".pdparams":
@@ -145,6 +152,16 @@ def _read(path: Path) -> Weights:
         raise CheckpointError(f"{path}: cannot be read as weights ({reason[0]})") from None
 
 
+def _read_shards(index: Path) -> Weights:
+    weights: Weights = {}
+    for path, names in shards_of(index).items():
+        shard = _read_safetensors(path)
+        if missing := [name for name in names if name not in shard]:
+            raise CheckpointError(f"{path}: has no {missing[0]}, which {INDEX} says: copy the checkpoint again")
+        weights |= shard
+    return weights
+
+
 def _read_safetensors(path: Path) -> Weights:
     from safetensors import deserialize  # safe_open reads bfloat16 only where another package has added it to numpy
 
@@ -154,6 +171,15 @@ def _read_safetensors(path: Path) -> Weights:
             raise CheckpointError(f"{path}: {name} is {tensor['dtype']}: save it as float32, float16 or bfloat16")
         weights[name] = np.frombuffer(tensor["data"], DTYPES[tensor["dtype"]]).reshape(tensor["shape"])
     return weights
+
+
+def fingerprint(weights: Mapping[str, np.ndarray]) -> str:
+    """SHA-256 of names, shapes and values (as float32), whatever file they came from."""
+    digest = hashlib.sha256()
+    for name, value in sorted(weights.items()):
+        digest.update(f"{name} {list(value.shape)}\n".encode())
+        digest.update(np.ascontiguousarray(value, "<f4").data)
+    return digest.hexdigest()
 
 
 def read_stored(folder: Path) -> tuple[Path, Weights]:

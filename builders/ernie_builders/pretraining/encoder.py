@@ -33,13 +33,18 @@ OF_A_RUN = ("steps", "tokens", "lengths", "objective", "mask_rate", "learning_ra
 def write_encoder(
     folder: Path, config: EncoderConfig, encoder: Weights, heads: Weights, tokenizer: Tokenizer, bits: int
 ) -> None:
-    """config.json, model.safetensors, vocab.txt, and mlm_head.safetensors if there are heads; bits: 16 or 32."""
+    """config.json, model.safetensors, vocab.txt, and mlm_head.safetensors if there are heads; bits: 8, 16 or 32.
+
+    In 8 bits (checkpoints/eight_bits.py) the heads have 16.
+    """
     from safetensors.numpy import save
 
     write_checkpoint(folder, config, encoder, tokenizer, bits)
     if not heads:
         return
-    arrays = {name.removeprefix("cls."): np.ascontiguousarray(value, f"float{bits}") for name, value in heads.items()}
+    arrays = {
+        name.removeprefix("cls."): np.ascontiguousarray(value, f"float{max(bits, 16)}") for name, value in heads.items()
+    }
     (folder / HEAD_FILE).write_bytes(save(arrays))
 
 

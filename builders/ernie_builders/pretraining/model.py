@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..checkpoints.checkpoint import BASES, Checkpoint
-from ..checkpoints.delta import fingerprint
 from ..checkpoints.pretraining_head import FILE as HEAD_FILE
 from ..checkpoints.pretraining_head import with_pretraining_head
 from ..checkpoints.random_encoder import PREFIX
-from ..checkpoints.weight_formats import Weights
+from ..checkpoints.weight_formats import Weights, fingerprint
 from ..errors import CheckpointError
 from ..framework import import_paddle, import_paddlenlp
 from ..modeling.model import find_base_model, weights_of

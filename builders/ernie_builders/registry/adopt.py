@@ -12,10 +12,9 @@ from pathlib import Path
 
 from ..checkpoints.checkpoint import read_checkpoint
 from ..checkpoints.checksums import CARDS, card_of, refresh
-from ..checkpoints.delta import fingerprint
 from ..checkpoints.pretraining_head import FILE as HEAD
 from ..checkpoints.tokenizer_files import VOCABULARY
-from ..checkpoints.weight_formats import WEIGHT_FILES
+from ..checkpoints.weight_formats import WEIGHT_FILES, fingerprint
 from ..config.tasks import ASSETS
 from ..errors import CheckpointError
 from ..filesystem import whole_folder

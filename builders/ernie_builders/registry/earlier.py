@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 
 from ..checkpoints.checksums import CARDS, read_sums, refresh
-from ..checkpoints.delta import Delta, Reference, decode, encode, fingerprint
+from ..checkpoints.delta import Delta, Reference, decode, encode
 from ..checkpoints.delta_files import HEADER, PACKED, read_delta, write_delta
 from ..checkpoints.tokenizer_files import VOCABULARY
-from ..checkpoints.weight_formats import Weights, read_stored, with_paddle_names
+from ..checkpoints.weight_formats import Weights, fingerprint, read_stored, with_paddle_names
 from ..config.tasks import ASSETS
 from ..filesystem import whole_folder, write_json
 

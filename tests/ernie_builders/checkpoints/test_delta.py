@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from ernie_builders.checkpoints import delta
-from ernie_builders.checkpoints.delta import Reference, Tensor, decode, encode, fingerprint, plan
+from ernie_builders.checkpoints.delta import Reference, Tensor, decode, encode, plan
+from ernie_builders.checkpoints.weight_formats import fingerprint
 from ernie_builders.errors import CheckpointError
 
 Weights = dict[str, np.ndarray]

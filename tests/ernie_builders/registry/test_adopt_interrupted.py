@@ -13,8 +13,8 @@ from safetensors.numpy import save_file
 from ernie_builders.checkpoints import checkpoint as weights
 from ernie_builders.checkpoints.checkpoint import read_checkpoint, write_checkpoint, write_compact
 from ernie_builders.checkpoints.checksums import refresh, verify
-from ernie_builders.checkpoints.delta import fingerprint
 from ernie_builders.checkpoints.delta_files import read_delta
+from ernie_builders.checkpoints.weight_formats import fingerprint
 from ernie_builders.registry import adopt as adopting
 from ernie_builders.registry import earlier
 from ernie_builders.registry.adopt import adopt
