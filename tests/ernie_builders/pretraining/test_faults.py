@@ -56,7 +56,7 @@ def test_faulty_options(text_run: Make, one_line: OneLine, options: list[str], m
 def test_an_empty_corpus(text_run: Make, one_line: OneLine, tmp_path: Path) -> None:
     run, empty = text_run("run", *SHORT), tmp_path / "empty.txt"
     empty.write_text(" \n\n\u3000\n", encoding="utf-8")
-    one_line(run("--data", str(empty)), "the corpus is empty; expected UTF-8 text, a paragraph a line")
+    one_line(run("--data", str(empty)), "the corpus is empty; expected text, a paragraph a line")
     empty.write_text("\u200d\n", encoding="utf-8")
     one_line(run("--data", str(empty)), "the corpus holds no character that the vocabulary's tokenizer keeps")
     empty.write_text("一\n", encoding="utf-8")
