@@ -98,6 +98,26 @@ def is_quoted(text: str) -> bool:
     return not plain_words or not (no_reason or (quoted_comma and plain_comma))
 
 
+def is_open(row: str, delimiter: str) -> bool:
+    """Whether a row ends inside a quoted cell, so that the next line belongs to it."""
+    position = 0
+    while position < len(row):
+        if row[position] != '"':
+            position = row.find(delimiter, position) + 1
+            if not position:
+                return False
+            continue
+        end = position + 1
+        while (end := row.find('"', end)) >= 0 and row[end + 1 : end + 2] == '"':
+            end += 2
+        if end < 0:
+            return True
+        position = row.find(delimiter, end + 1) + 1
+        if not position:
+            return False
+    return False
+
+
 def read_cells(lines: Iterable[str], dialect: Dialect) -> Iterator[tuple[int, list[str]]]:
     """(line where the row starts, from 1; its cells) of each row; a blank line is a row without cells.
 

@@ -36,11 +36,13 @@ examples:
   zcat big.jsonl.gz | ernie-triton predict msra_ner --input - --format jsonl --output entities.jsonl
   ernie-triton predict tnews --local --repository model_repository --input titles.txt --output answers.jsonl
 
-input files, UTF-8, read line by line; empty lines are skipped:
+input files, plain or packed (.gz, .xz), UTF-8, UTF-16 or GB18030; empty lines are skipped:
   .jsonl  on each line an object whose keys are the task's inputs (text, text_pair, question, context, ...), a string,
           or a list of strings; other keys are carried to the output. Candidates to rank are a list of strings.
-  .tsv    tabs between columns, no quotes; either one column per input, or a first line that names the inputs, and then
-          other columns are carried to the output
+  .json   one array of such items, or the same as .jsonl; "line" is then the number of the item
+  .csv    rows as spreadsheets and pandas write them, with commas or semicolons; either one column per input, or a first
+          row that names the inputs, and then other columns are carried to the output
+  .tsv    the same with tabs
   .txt    one text per line, for tasks with one input
 output: a line {"line": 7, ...carried keys..., "result": RESULT} per text, in the order of the input. Lines without an
 answer go to OUTPUT.bad: {"line": 9, "reason": why, "raw": the line}. After an interruption, a lost server or a kill the

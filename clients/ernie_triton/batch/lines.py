@@ -7,12 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import IO, Any
 
-from ..errors import FileError, OtherInput
+from ..errors import OtherInput
 
 LARGEST_LINE = 8 << 20  # bytes; no task takes a longer text
 EXCERPT_BYTES = 1000  # of a longer line, kept for the report
-_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
-_GZIP = b"\x1f\x8b"
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -37,11 +35,12 @@ class Line:
     raw: bytes
     position: Position  # at the end of the line
     fault: str | None = None  # why it holds no text, if so
+    start: int = 0  # number of its first line, where it has several (a row of CSV)
 
     @property
     def number(self) -> int:
         """From 1; empty lines count."""
-        return self.position.lines
+        return self.start or self.position.lines
 
     @property
     def text(self) -> str:
@@ -64,14 +63,11 @@ class Lines:
         self._beginning = ""
         self.position = Position()
         self.empty = 0
+        self.inside_cell = False  # an empty line is part of a quoted cell
 
     def __iter__(self) -> Iterator[Line]:
         lines = bytes_read = 0
         while piece := self._stream.readline(LARGEST_LINE):
-            if lines == 0 and piece.startswith(_UTF_16):
-                raise FileError(f"{self._name} is UTF-16; this reads UTF-8 (iconv -f UTF-16 -t UTF-8 makes it)")
-            if lines == 0 and piece.startswith(_GZIP):
-                raise FileError(f"{self._name} is compressed; zcat {self._name} | ... --input - reads it")
             fault, start = None, piece
             while True:
                 self._hash_piece(piece, bytes_read)
@@ -85,7 +81,7 @@ class Lines:
             self._check(len(piece) - len(_without_end(piece)))
             raw = start[:EXCERPT_BYTES] if fault else _without_end(start)
             raw = raw.removeprefix(_BOM) if lines == 1 else raw
-            if raw.strip(b" "):
+            if raw.strip(b" ") or self.inside_cell:
                 yield Line(raw, self.position, fault)
             else:
                 self.empty += 1

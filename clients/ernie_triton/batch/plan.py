@@ -22,8 +22,10 @@ from .lines import Position
 from .output_file import OutputFile, Resumed
 from .output_lines import answer_line
 from .records import FORMATS, Record
+from .source import PEEK, Source, readable
 
 ARRAYS = (".npy", ".npz")
+PACKED = (".gz", ".xz")
 STANDARD = "-"  # standard input or output
 
 
@@ -68,7 +70,8 @@ class Plan:
 
     @property
     def _extension(self) -> str:
-        return Path(self.input).suffix.lower().removeprefix(".")
+        path = Path(self.input.lower())
+        return (Path(path.stem) if path.suffix in PACKED else path).suffix.removeprefix(".")
 
     def run_of(self, task: Task) -> dict[str, object]:
         """What the answers depend on: only a run with the same values may resume an output."""
@@ -117,19 +120,19 @@ class StreamOutput:
 
 
 @contextmanager
-def reading(plan: Plan) -> Iterator[IO[bytes]]:
-    """The input, open for reading bytes; FileError where it cannot be."""
+def reading(plan: Plan) -> Iterator[Source]:
+    """The input, open for reading lines of UTF-8; FileError where it cannot be."""
     if plan.input == STANDARD:
         if sys.stdin.isatty():
             sys.stderr.write("Ctrl-D ends\n")
-        yield sys.stdin.buffer
+        yield readable(sys.stdin.buffer, plan.name, plan.format)
         return
     with ExitStack() as stack:
         try:
-            stream = stack.enter_context(Path(plan.input).open("rb"))
+            stream = stack.enter_context(Path(plan.input).open("rb", buffering=PEEK))
         except OSError as error:
             raise FileError(f"{plan.input} cannot be read: {error.strerror}") from None
-        yield stream
+        yield readable(stream, plan.name, plan.format)
 
 
 def open_output(plan: Plan, task: Task, stream: IO[bytes]) -> OutputFile | StreamOutput:

@@ -1,4 +1,4 @@
-"""Parses lines into items of a task: lines of a file (JSON lines, TSV, plain text), and texts typed by a person."""
+"""Parses lines into items of a task: lines of a file (JSON, CSV, TSV, plain text), and texts typed by a person."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import IO, Any
 
+from ernie_runtime.delimited import DelimitedError, Dialect, read_cells
 from ernie_runtime.json_types import Json, JsonObject
 from ernie_runtime.names import CANDIDATES
 
@@ -15,8 +16,9 @@ from ..errors import FileError
 from ..items import Item
 from ..tasks import Task
 from .lines import Line
+from .source import PLAIN_TSV
 
-FORMATS = ("jsonl", "tsv", "txt")
+FORMATS = ("jsonl", "json", "csv", "tsv", "txt")
 LISTS = (CANDIDATES,)
 """Inputs whose BYTES element is a JSON list of strings."""
 SHOWN = 8  # the maximum of keys or columns that a message names
@@ -66,18 +68,21 @@ def records(lines: Iterable[Line], parse: Parse, after: int = 0) -> Iterator[Rec
             yield record
 
 
-def parser(file_format: str, inputs: Sequence[str], fields: Mapping[str, str], name: str) -> Parse:
+def parser(
+    file_format: str, inputs: Sequence[str], fields: Mapping[str, str], name: str, dialect: Dialect = PLAIN_TSV
+) -> Parse:
     """The parser for the lines of one file.
 
     file_format: one of FORMATS. fields: by input, its key or column where that has another name. name: of the file.
+    dialect: of CSV and TSV.
     """
-    if file_format == "jsonl":
+    if file_format in ("jsonl", "json"):
         return lambda text: _from_json(text, inputs, fields)
-    if file_format == "tsv":
-        return _Columns(inputs, fields, name)
+    if file_format in ("csv", "tsv"):
+        return _Columns(inputs, fields, name, dialect)
     if len(inputs) > 1:
         raise FileError(
-            f"{name}: a line of text is one input, and the task takes {_listed(inputs)}: use .tsv or .jsonl"
+            f"{name}: a line of text is one input, and the task takes {_listed(inputs)}: use .csv, .tsv or .jsonl"
         )
     return lambda text: ((text,), {})
 
@@ -156,15 +161,20 @@ def _finite(text: str) -> float:
 
 
 class _Columns:
-    """Parser for TSV: tabs between cells, no quotes; the first line is a header where it names the inputs."""
+    """Parser for the rows of CSV and TSV; the first one is a header where it names the inputs."""
 
-    def __init__(self, inputs: Sequence[str], fields: Mapping[str, str], name: str) -> None:
+    def __init__(self, inputs: Sequence[str], fields: Mapping[str, str], name: str, dialect: Dialect) -> None:
+        self._dialect = dialect
         self._inputs, self._fields, self._name = inputs, fields, name
         self._first = True
         self._header: dict[str, int] | None = None
 
     def __call__(self, text: str) -> Parsed | None:
-        cells = text.split("\t")
+        try:
+            _, cells = next(read_cells((f"{line}\n" for line in text.split("\n")), self._dialect))
+        except DelimitedError as error:
+            raise BadLine(str(error)) from None
+        cells = cells or text.split(self._dialect.delimiter)  # all of them blank
         if self._first:
             self._first = False
             self._header = self._read_header(cells)

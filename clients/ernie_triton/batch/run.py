@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from itertools import chain
-from typing import IO, Protocol
+from typing import Protocol
 
 from ..errors import ErnieTritonError, FileError, OtherInput
 from ..items import Item
@@ -22,6 +22,8 @@ from .output_lines import bad_line
 from .plan import Plan, StreamOutput, open_output, reading
 from .progress import FileProgress, duration
 from .records import Record, parser, records
+from .rows import rows
+from .source import Source
 
 SHOWN_BAD_LINES = 5  # that are reported on the terminal too
 _NO_ITEM: Item = ()  # takes the place of a bad line's item, so that lines keep their order
@@ -54,9 +56,9 @@ class FileRun:
         With `strict`, 1 also when there were bad lines.
         """
         try:
-            with reading(self._plan) as stream:
-                self._out = open_output(self._plan, self._task, stream)
-                return self._work(stream, self._out)
+            with reading(self._plan) as source:
+                self._out = open_output(self._plan, self._task, source.stream)
+                return self._work(source, self._out)
         except KeyboardInterrupt:
             self._leave("interrupted")
             return 130
@@ -70,16 +72,18 @@ class FileRun:
             self._leave(f"{self._plan.name} cannot be read: {error.strerror}")
             return 1
 
-    def _work(self, stream: IO[bytes], out: OutputFile | StreamOutput) -> int:
-        plan, resumed = self._plan, out.resumed
+    def _work(self, source: Source, out: OutputFile | StreamOutput) -> int:
+        plan, resumed, stream = self._plan, out.resumed, source.stream
+        if source.note:
+            self._say(source.note)
         expected = (resumed.checked_bytes, resumed.checked_sha256) if resumed.checked_bytes else None
         if resumed.lines < resumed.checked_lines and stream.seekable():  # the output was cut: compare before writing
             start = stream.tell()
             deque(Lines(stream, plan.name, expected), maxlen=0)
             stream.seek(start)
         lines = Lines(stream, plan.name, expected)
-        parse = parser(plan.format, self._task.inputs, plan.fields, plan.name)
-        remaining = records(lines, parse, resumed.lines)
+        parse = parser(plan.format, self._task.inputs, plan.fields, plan.name, source.dialect)
+        remaining = records(rows(lines, source.dialect) if source.dialect.quoted else lines, parse, resumed.lines)
         first = next(remaining, None)
         out.begin()
         if first is not None:

@@ -24,7 +24,7 @@ from ..echo import TASK, Echo
         (["--repository", "r", "a"], "--repository goes with --local"),
         (["--local", "--url", "h:1", "a"], "--local does without one"),
         (["--batch-size", "0", "a"], "--batch-size must be at least 1"),
-        (["--input", "i", "--format", "csv"], "invalid choice: 'csv'"),
+        (["--input", "i", "--format", "xml"], "invalid choice: 'xml'"),
         (["--input", ""], "--input is empty"),
         (["--input", "i", "--output", ""], "--output is empty"),
         (["--local", "--repository", "", "a"], "--repository is empty"),

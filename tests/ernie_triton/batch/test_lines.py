@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import io
 
@@ -52,13 +51,3 @@ def test_a_file_with_another_beginning_is_refused() -> None:
     for changed, why in ((b"one\ntwa\nthree\n", "first 2 lines differ"), (b"one\n", "it has 4 bytes, and 8")):
         with pytest.raises(FileError, match=f"in is not the input .*{why}.*--overwrite"):
             list(Lines(io.BytesIO(changed), "in", proof))
-
-
-@pytest.mark.parametrize(
-    ("raw", "message"),
-    [("一\n".encode("utf-16"), "in is UTF-16"), (gzip.compress(b"one\n"), "in is compressed; zcat in")],
-    ids=["utf-16", "gzip"],
-)
-def test_files_in_another_encoding_or_compressed_are_named(raw: bytes, message: str) -> None:
-    with pytest.raises(FileError, match=message):
-        list(Lines(io.BytesIO(raw), "in"))

@@ -111,7 +111,7 @@ def test_a_first_line_that_is_neither_stops_the_run() -> None:
 
 def test_lines_of_text() -> None:
     assert [record.item for record in parse("txt", SINGLE_TEXT, "一\t二\r\n\n三")] == ["一\t二", "三"]
-    with pytest.raises(FileError, match=r"takes 2 inputs \(TEXT, TEXT_PAIR\): use .tsv or .jsonl"):
+    with pytest.raises(FileError, match=r"takes 2 inputs \(TEXT, TEXT_PAIR\): use .csv, .tsv or .jsonl"):
         parse("txt", PAIR, "a\n")
 
 

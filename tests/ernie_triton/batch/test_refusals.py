@@ -140,13 +140,13 @@ def test_files_that_cannot_be_used(tmp_path: Path, run: Run, capsys: pytest.Capt
         stderr = capsys.readouterr().err
         assert why in stderr and stderr.count("\n") == 1
     assert not list(tmp_path.glob("out*"))
-    (tmp_path / "in.csv").touch()
-    with pytest.raises(FileError, match=r"in\.csv: --format says what it holds"):
-        run(input=str(tmp_path / "in.csv"))
+    (tmp_path / "in.xml").touch()
+    with pytest.raises(FileError, match=r"in\.xml: --format says what it holds"):
+        run(input=str(tmp_path / "in.xml"))
     with pytest.raises(FileError, match=r"cannot be read: Is a directory"):
         run(input=str(tmp_path))
     with pytest.raises(FileError, match=r"cannot be read: No such file"):  # what it holds is not asked then
-        run(input=str(tmp_path / "none.csv"))
+        run(input=str(tmp_path / "none.xml"))
 
 
 def test_a_full_disk_is_one_line(tmp_path: Path, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
