@@ -70,7 +70,7 @@ def key(stage: Stage[Any], context: Context, finished: Finished) -> str:
 
 
 def test_keys_of_training_never_change(context: Context) -> None:
-    """They change only together with a FORMAT, when a stage gives another result (fine-tune 2: held-out training rows)."""
+    """They change only together with a FORMAT, when a stage gives another result."""
     with_data = Finished().having(data.STAGE.output(context, Finished()))
     assert with_data.data.key == "95ea2953a3ed"
     with_training = with_data.having(finetune.STAGE.output(context, with_data))
