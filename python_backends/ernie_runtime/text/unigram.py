@@ -21,7 +21,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from itertools import chain
+from itertools import accumulate, chain, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,8 @@ from .tokenizer import SpecialTokens, TokenizedText, Tokenizer
 SETTINGS = "ernie_triton"  # the field of `model` in tokenizer.json
 ISOLATED = r"(?!▁)[\p{Han}\p{Hiragana}\p{Katakana}\x{30FC}\p{Bopomofo}\p{P}\p{S}]"
 SPLIT = {"type": "Split", "pattern": {"Regex": ISOLATED}, "behavior": "Isolated", "invert": False}
+
+Tokens = tuple[list[int], list[int]]  # ids; start and end of each token in turn
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,15 +120,26 @@ class UnigramTokenizer(Tokenizer):
         if self._reader is not None:
             read = [self._reader(text) for text in map(without_surrogates, texts)]
             encodings = encode(self._rust, [text.text for text in read])
-            return [self._read(text, encoding) for text, encoding in zip(read, encodings, strict=True)]
-        return [
-            self._tokenized(text, encoding) for text, encoding in zip(texts, encode(self._rust, texts), strict=True)
-        ]
+            return _arrays([self._read(text, encoding) for text, encoding in zip(read, encodings, strict=True)])
+        encodings = encode(self._rust, texts)
+        return _arrays([self._tokenized(text, encoding) for text, encoding in zip(texts, encodings, strict=True)])
 
-    def _tokenized(self, text: str, encoding: Encoding) -> TokenizedText:
+    def _tokenized(self, text: str, encoding: Encoding) -> Tokens:
+        blanks, characters = self._blanks, self.settings.characters
+        if blanks.isdisjoint(text):  # most Chinese text: the offsets are right where they leave nothing out
+            ids, bounds = encoding.ids, list(chain.from_iterable(encoding.offsets))
+            if characters and ids[:1] == [self._blank_id]:
+                ids, bounds = ids[1:], bounds[2:]
+            is_whole = bounds[:1] == [0] and bounds[-1] == len(text) and bounds[1:-1:2] == bounds[2::2]
+            if is_whole and self._blank_id not in ids:
+                return ids, bounds
+        return self._mended(text, encoding)
+
+    def _mended(self, text: str, encoding: Encoding) -> Tokens:
+        """With offsets that leave out blanks and include what normalization composed."""
         blanks, characters = self._blanks, self.settings.characters
         ids: list[int] = []
-        bounds: list[int] = []  # start and end of each token in turn
+        bounds: list[int] = []
         only_blanks, has_gaps, last_start, last_end = True, False, 0, 0
         for id, (start, end) in zip(encoding.ids, encoding.offsets, strict=True):
             first, last = start, end
@@ -149,9 +162,9 @@ class UnigramTokenizer(Tokenizer):
             ids, bounds = [], []
         elif has_gaps or last_end < len(text):
             _include_composed(text, bounds, blanks)
-        return TokenizedText(np.array(ids, np.int64), np.array(bounds, np.int32).reshape(-1, 2))
+        return ids, bounds
 
-    def _read(self, text: ReadText, encoding: Encoding) -> TokenizedText:
+    def _read(self, text: ReadText, encoding: Encoding) -> Tokens:
         splits = self.settings.reading is not None and self.settings.reading.split
         drops_blanks = splits or self.settings.characters
         ids: list[int] = []
@@ -165,7 +178,7 @@ class UnigramTokenizer(Tokenizer):
                     continue
                 ids.append(part_id if part_id < self.vocab_size else self.unk_id)
                 bounds += text.span(begin, last) if begin < last else text.blank(first, last)
-        return TokenizedText(np.array(ids, np.int64), np.array(bounds, np.int32).reshape(-1, 2))
+        return ids, bounds
 
     def _parts(self, text: str, start: int, end: int) -> Iterator[tuple[int, int, int]]:
         """Id, start and end of each part of the piece text[start:end]."""
@@ -212,6 +225,13 @@ def _rust_tokenizer(source: str) -> RustTokenizer:
     rust.no_padding()
     rust.no_truncation()
     return rust
+
+
+def _arrays(tokens: list[Tokens]) -> list[TokenizedText]:
+    ends = list(accumulate((len(ids) for ids, _ in tokens), initial=0))
+    all_ids = np.array(list(chain.from_iterable(ids for ids, _ in tokens)), np.int64)
+    all_bounds = np.array(list(chain.from_iterable(bounds for _, bounds in tokens)), np.int32).reshape(-1, 2)
+    return [TokenizedText(all_ids[start:end], all_bounds[start:end]) for start, end in pairwise(ends)]
 
 
 def _include_composed(text: str, bounds: list[int], blanks: frozenset[str]) -> None:
