@@ -119,8 +119,6 @@ class TaskConfig:
             raise ConfigError(f"pipeline {self.pipeline!r} is none of {', '.join(PIPELINES)}")
         if self.tokens not in ("", PIECES, CHARACTERS):
             raise ConfigError(f"tokens {self.tokens!r} is neither {PIECES} nor {CHARACTERS}")
-        if self.tokens == PIECES and get_kind(self.kind).offsets:
-            raise ConfigError(f'tokens "{PIECES}": {self.kind} finds spans, and a piece may cover two; leave it out')
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -59,7 +59,7 @@ class BuilderKind(ABC):
     """Parts of the names of weights that the layer has and the head does not read."""
 
     by_character = False
-    """Whether a SentencePiece vocabulary reads texts by character where the task does not say; so do all spans."""
+    """Whether a SentencePiece vocabulary reads texts by character where the task does not say (`TaskConfig.tokens`)."""
 
     trains = True
     """Whether there is something to fine-tune; otherwise the base model is published as it is."""

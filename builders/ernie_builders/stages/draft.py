@@ -6,12 +6,14 @@ from dataclasses import fields
 from typing import Any
 
 from ernie_runtime.json_types import Json, JsonObject
+from ernie_runtime.kinds import get_kind
 from ernie_runtime.manifest import Manifest, Variant
 from ernie_runtime.text.tokenizer import Tokenizer
 
 from ..checkpoints.checkpoint import Checkpoint, read_checkpoint
 from ..checkpoints.encoder_config import EncoderConfig, read_config
-from ..config.tasks import CHARACTERS, TaskConfig
+from ..config.tasks import CHARACTERS, PIECES, TaskConfig
+from ..errors import ConfigError
 from ..kinds import get_builder_kind
 from .context import Context
 from .results import FineTuned
@@ -26,8 +28,16 @@ def changed_fields(config: Any) -> JsonObject:
 
 
 def tokenizer_for(task: TaskConfig, tokenizer: Tokenizer) -> Tokenizer:
-    """The tokenizer of a checkpoint, reading texts as the task does: by character, or as pieces."""
-    by_character = task.tokens == CHARACTERS or (not task.tokens and get_builder_kind(task.kind).by_character)
+    """The tokenizer of a checkpoint, reading texts as the task does: by character, or as pieces.
+
+    ConfigError where the task asks for pieces and finds spans.
+    """
+    by_character = get_builder_kind(task.kind).by_character
+    if task.tokens == PIECES and by_character and get_kind(task.kind).offsets:
+        raise ConfigError(
+            f'tasks.{task.name}.tokens "{PIECES}": {task.kind} finds spans, and a piece may cover two; leave it out'
+        )
+    by_character = task.tokens == CHARACTERS or (not task.tokens and by_character)
     return tokenizer.for_characters() if by_character else tokenizer
 
 

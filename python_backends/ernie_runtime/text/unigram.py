@@ -1,8 +1,8 @@
 """SentencePiece's unigram tokenizer (XLM-R, ERNIE-M, ERNIE-Tiny), with character offsets into the text as sent.
 
-Hugging Face `tokenizers` finds the pieces. The ids are its own, or those of SentencePiece where the checkpoint came
-without a tokenizer.json (`sentencepiece_text`). What its offsets lack is mended here: the blank before a word is no
-part of it, and characters that normalization composes belong to one token.
+Hugging Face `tokenizers` finds the pieces. What its offsets lack is mended here: the blank before a word is no part of
+it, and characters that normalization composes belong to one token. Where the checkpoint came without a tokenizer.json,
+texts are read as SentencePiece reads them (`sentencepiece_text`, `viterbi`).
 
 tokenizer.json holds what `tokenizers` reads, and inside `model` the field `ernie_triton` (`UnigramSettings`), which it
 skips. Special tokens are no added tokens there, and their names in the vocabulary end in a blank, which no word of a
@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tokenizers import Encoding
+from tokenizers import Encoding, Regex, pre_tokenizers
 from tokenizers import Tokenizer as RustTokenizer
 
 from ..errors import VocabularyError
@@ -35,10 +35,12 @@ from .rust import encode, without_surrogates
 from .sentencepiece_text import BLANK, Reader, Reading, ReadText, split_piece
 from .template import pair_layout
 from .tokenizer import SpecialTokens, TokenizedText, Tokenizer
+from .viterbi import Pieces
 
 SETTINGS = "ernie_triton"  # the field of `model` in tokenizer.json
 ISOLATED = r"(?!▁)[\p{Han}\p{Hiragana}\p{Katakana}\x{30FC}\p{Bopomofo}\p{P}\p{S}]"
 SPLIT = {"type": "Split", "pattern": {"Regex": ISOLATED}, "behavior": "Isolated", "invert": False}
+_ISOLATE = pre_tokenizers.Split(Regex(ISOLATED), "isolated")
 
 Tokens = tuple[list[int], list[int]]  # ids; start and end of each token in turn
 
@@ -79,14 +81,12 @@ class UnigramTokenizer(Tokenizer):
         self.pair = pair_layout(document["post_processor"], self.cls_id, self.sep_id)
         self.source = source
         self._blank_id = self.id(BLANK)
+        self._rust = _rust_tokenizer(source)
         self._reader: Reader | None = None
         if self.settings.reading is not None:
             rules = base64.b64decode((document["normalizer"] or {}).get("precompiled_charsmap", ""))
             self._reader = Reader(self.settings.reading, CharactersMap(rules), self.settings.characters)
-            isolated = self.settings.characters and self.settings.reading.words is None
-            # The reader does the rest.
-            source = dumps({**document, "normalizer": None, "pre_tokenizer": SPLIT if isolated else None})
-        self._rust = _rust_tokenizer(source)
+            self._pieces = Pieces(document["model"]["vocab"], self.unk_id)
 
     @classmethod
     def from_file(cls, path: str | Path) -> UnigramTokenizer:
@@ -118,9 +118,7 @@ class UnigramTokenizer(Tokenizer):
         """The tokens of each text; a text of blanks has none."""
         texts = list(texts)
         if self._reader is not None:
-            read = [self._reader(text) for text in map(without_surrogates, texts)]
-            encodings = encode(self._rust, [text.text for text in read])
-            return _arrays([self._read(text, encoding) for text, encoding in zip(read, encodings, strict=True)])
+            return _arrays([self._read(self._reader(without_surrogates(text))) for text in texts])
         encodings = encode(self._rust, texts)
         return _arrays([self._tokenized(text, encoding) for text, encoding in zip(texts, encodings, strict=True)])
 
@@ -164,12 +162,13 @@ class UnigramTokenizer(Tokenizer):
             _include_composed(text, bounds, blanks)
         return ids, bounds
 
-    def _read(self, text: ReadText, encoding: Encoding) -> Tokens:
-        splits = self.settings.reading is not None and self.settings.reading.split
+    def _read(self, text: ReadText) -> Tokens:
+        reading = self.settings.reading
+        splits = reading is not None and reading.split
         drops_blanks = splits or self.settings.characters
         ids: list[int] = []
         bounds: list[int] = []
-        for id, (start, end) in zip(encoding.ids, encoding.offsets, strict=True):
+        for id, start, end in self._split(text.text):
             for part_id, first, last in self._parts(text.text, start, end) if splits else ((id, start, end),):
                 begin = first
                 while begin < last and text.text[begin] == BLANK:
@@ -179,6 +178,15 @@ class UnigramTokenizer(Tokenizer):
                 ids.append(part_id if part_id < self.vocab_size else self.unk_id)
                 bounds += text.span(begin, last) if begin < last else text.blank(first, last)
         return ids, bounds
+
+    def _split(self, text: str) -> Iterator[tuple[int, int, int]]:
+        """Id, start and end of the pieces of a normalized text."""
+        reading = self.settings.reading
+        isolates = self.settings.characters and reading is not None and reading.words is None
+        parts = _ISOLATE.pre_tokenize_str(text) if isolates else [(text, (0, len(text)))]
+        for part, (offset, _) in parts:
+            for id, start, end in self._pieces.split(part):
+                yield id, offset + start, offset + end
 
     def _parts(self, text: str, start: int, end: int) -> Iterator[tuple[int, int, int]]:
         """Id, start and end of each part of the piece text[start:end]."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizer
 
 from ernie_builders.checkpoints.checkpoint import read_checkpoint, write_checkpoint
 from ernie_builders.checkpoints.tokenizer_files import read_tokenizer, renumbered, write_tokenizer
-from ernie_builders.errors import CheckpointError
+from ernie_builders.config.tasks import load_tasks
+from ernie_builders.errors import CheckpointError, ConfigError
+from ernie_builders.stages.draft import tokenizer_for
 from ernie_runtime.text.tokenization import ErnieTokenizer
 from ernie_runtime.text.unigram import UnigramTokenizer
 
@@ -235,3 +238,31 @@ def test_directories_without_a_tokenizer(tmp_path: Path) -> None:
     assert refusal(tmp_path).endswith("no vocab.txt and no tokenizer.json")
     (tmp_path / "tokenizer.json").write_text("junk")
     assert "tokenizer.json: not a tokenizer.json" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("kind", "tokens", "by_character"),
+    [
+        ("token_classification", "", True),
+        ("question_answering", "", True),
+        ("fill_mask", "", True),
+        ("fill_mask", "pieces", False),
+        ("sequence_classification", "", False),
+        ("sequence_classification", "characters", True),
+    ],
+)
+def test_how_a_task_reads(kind: str, tokens: str, by_character: bool, xlm_r: Path) -> None:
+    tokenizer = read_tokenizer(xlm_r).tokenizer
+    task = replace(next(task for task in load_tasks().values() if task.kind == kind), tokens=tokens)
+    expected = tokenizer.for_characters() if by_character else tokenizer
+    assert tokenizer_for(task, tokenizer).fingerprint == expected.fingerprint
+    words = ErnieTokenizer.from_vocab(VOCAB)
+    assert tokenizer_for(task, words) is words
+
+
+def test_spans_are_not_read_as_pieces(xlm_r: Path) -> None:
+    task = replace(load_tasks()["msra_ner"], tokens="pieces")
+    with pytest.raises(ConfigError, match=r'tasks.msra_ner.tokens "pieces": token_classification finds spans'):
+        tokenizer_for(task, read_tokenizer(xlm_r).tokenizer)
+    with pytest.raises(ConfigError, match="tokens 'words' is neither pieces nor characters"):
+        replace(task, tokens="words")
