@@ -14,14 +14,11 @@ from .dry_run.plan import dry_run, show
 from .errors import ConfigError, PublishError
 from .filesystem import disk_error
 from .options import parser, request_from
-from .registry.saving import check_comparable, check_saving
 from .repository.staging import check_all_free
-from .stages.context import Context
 from .stages.order import run_task
 from .stages.request import BuildRequest
-from .stages.results import Evaluated, Published
+from .stages.results import Published
 from .stages.selection import check_checkpoints, check_requested, make_context, requested_tasks, without_checkpoint
-from .stages.stage import Finished
 
 NAME = "ernie-triton build"
 # `ernie-triton build NAME ...`: what makes encoders and small models, not a repository.
@@ -41,13 +38,11 @@ def build(request: BuildRequest) -> None:
     file = read_tasks(request.tasks_file)
     faults = check_requested(request, file)
     tasks = requested_tasks(request, file.tasks)
-    check_saving(request, tasks)
     if request.until == "publish":
         check_all_free(request.output, tasks)
     check_checkpoints(request, tasks)
     if request.tasks is None and request.profile == "demo":
         tasks = _ready_made(request, tasks)
-    check_comparable(request, tasks)
     compat = choose(request.compat, tasks, request.until)
     for line in compat.lines():
         say(f"[compat] {line}")
@@ -79,18 +74,9 @@ def _build_task(request: BuildRequest, task: TaskConfig, compat: Choice) -> Sequ
         from .compat.publish import publish as publish_compat
 
         say(f"[{task.name}] compat: {publish_compat(form, task, request.output)}")
-    _save(request, context, finished)
     say(f"[{task.name}] finished in {time.monotonic() - started:.1f} s")
     published = finished.get(Published)
     return published.result.refused if published else ()
-
-
-def _save(request: BuildRequest, context: Context, finished: Finished) -> None:
-    """Store the trained checkpoint, if --save-checkpoint is given."""
-    if request.save_checkpoint is not None and not context.ready and finished.get(Evaluated):
-        from .registry.saving import save
-
-        say(f"[{context.task.name}] {save(request, request.save_checkpoint, context, finished)}")
 
 
 def _ready_made(request: BuildRequest, tasks: list[TaskConfig]) -> list[TaskConfig]:

@@ -84,7 +84,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help="train with published hyperparameters: tnews, cmrc2018, cola, ... (without --tasks: that task), or "
         f"`{PUBLISHED}`: those of each task; --set overrides them; `--preset all --dry-run` lists them; `{SHIPPED}`: "
-        "train the checkpoints that ship again (with --save-checkpoint, --keep-better)",
+        "as the checkpoints that ship are trained (`ernie-triton assets train` stores them)",
     )
     p.add_argument(
         "--variants",
@@ -114,18 +114,6 @@ def parser() -> argparse.ArgumentParser:
     add_compat(p)
     p.add_argument("--dry-run", action="store_true", help="print the plan; download, train and write nothing")
     p.add_argument("--until", choices=STAGES, default=STAGES[-1], help="stop after this stage (default: %(default)s)")
-    p.add_argument(
-        "--save-checkpoint",
-        type=Path,
-        metavar="DIR",
-        help="also write each trained checkpoint with its card to DIR/TASK, as small as the dev metric allows",
-    )
-    p.add_argument(
-        "--keep-better",
-        action="store_true",
-        help="with --save-checkpoint: keep what DIR/TASK has if the new checkpoint is worse on dev, for that task or "
-        "another that uses its weights; CACHE/retrained.md has a table of all figures before and after",
-    )
     return p
 
 
@@ -160,8 +148,6 @@ def request_from(args: argparse.Namespace) -> BuildRequest:
         force=args.force,
         compat=args.compat,
         dry_run=args.dry_run,
-        save_checkpoint=args.save_checkpoint,
-        keep_better=args.keep_better,
     )
 
 

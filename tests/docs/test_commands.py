@@ -27,7 +27,7 @@ SUBCOMMANDS = {
     *("demo", "build", "lint", "assets", "compare", "perf", "serve", "stop", "predict", "tasks"),
     *("build pretrain", "build convert-encoder", "build distill", "build unpack-text"),
     *("build distill task", "build distill encoder", "build distill measure"),
-    *(f"assets {verb}" for verb in ("verify", "list", "refresh", "adopt", "rebase", "figures")),
+    *(f"assets {verb}" for verb in ("verify", "list", "refresh", "train", "figures")),
     *(f"perf {verb}" for verb in ("sweep", "report", "compare", "plan", "overload", "growth")),
 }
 

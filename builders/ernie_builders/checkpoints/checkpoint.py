@@ -21,8 +21,8 @@ from .adapter import CONFIG as ADAPTER
 from .adapter import BaseEncoder, adapted, adapter_of, read_base, write_adapter_files
 from .architectures import TOKEN_TYPES, WORDS, architecture_of, check_prefix
 from .checksums import check_shipped
-from .delta import Delta, Reference, decode, encode
-from .delta_files import HEADER, PACKED, read_delta, read_header, write_delta
+from .delta import decode
+from .delta_files import HEADER, PACKED, read_delta, read_header
 from .eight_bits import to_eight_bits
 from .encoder_config import EncoderConfig, read_config, stored_config
 from .shards import LIMIT, write_shards
@@ -34,7 +34,7 @@ from .tokenizer_files import (
     with_pad_first,
     write_tokenizer,
 )
-from .weight_formats import WEIGHT_FILES, Weights, fingerprint, read_stored, with_paddle_names
+from .weight_formats import Weights, fingerprint, read_stored, with_paddle_names
 
 # Encoders that ship: a checkpoint may be stored as what training changed in one.
 BASES = {
@@ -223,36 +223,6 @@ def write_adapter(
     _write_config(folder, config)
     if tokenizer.fingerprint != tokenizer_of(BASES[base]).fingerprint:
         write_tokenizer(folder, tokenizer)
-
-
-def write_compact(
-    folder: Path,
-    config: EncoderConfig | Json,
-    weights: Weights,
-    tokenizer: Tokenizer,
-    step: float,
-    base: str | None,
-) -> Delta:
-    """The compact form (checkpoints/delta.py), which only `read_checkpoint` reads; other weights there are removed.
-
-    base: the encoder of BASES that the weights were fine-tuned from; None: they are stored in full. A vocabulary that
-    ships is referred to, not copied.
-    """
-    vocabularies = _shipped_vocabularies()
-    shipped = next((name for name, path in vocabularies.items() if sha256_of(path) == tokenizer.fingerprint), None)
-    reference = Reference(shipped, tokenizer.fingerprint) if shipped else None
-    base_weights = _read_weights(BASES[base]) if base else None
-    delta = encode(weights, step, base_weights, base or "", reference)
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in WEIGHT_FILES:
-        (folder / name).unlink(missing_ok=True)
-    write_delta(folder, delta)
-    _write_config(folder, config)
-    if shipped:
-        (folder / VOCABULARY).unlink(missing_ok=True)
-    else:
-        write_tokenizer(folder, tokenizer)
-    return delta
 
 
 def write_options(folder: Path, options: Json) -> None:

@@ -20,6 +20,7 @@ FOLDERS = ("encoder", "encoders/*", "checkpoints/*", "vocab")  # of ASSETS, with
 CARDS = ("card.json", "README.md")
 WEIGHTS = (".safetensors", ".xz", ".pdparams", ".bin")
 REFRESH = "ernie-triton assets refresh"
+LARGEST = 16_000_000  # bytes of a file that a checkout may have
 
 
 def shipped_files(root: Path = ASSETS) -> dict[str, Path]:
@@ -63,7 +64,7 @@ def read_sums(root: Path = ASSETS) -> dict[str, str]:
 
 
 def verify(root: Path = ASSETS) -> list[str]:
-    """All faults, one line each: a missing card, a missing file, a wrong checksum, a file without an entry."""
+    """All faults, one line each: a missing card or file, a wrong checksum, a file without an entry or too large."""
     try:
         sums = read_sums(root)
     except CheckpointError as error:
@@ -77,6 +78,8 @@ def verify(root: Path = ASSETS) -> list[str]:
             faults.append(f"{path}: has no entry in {SUMS}: `{REFRESH}` adds it")
         elif digest(path) != sums[name]:
             faults.append(_mismatch(path, sums[name]))
+        if path.stat().st_size > LARGEST:
+            faults.append(f"{path}: is larger than {LARGEST // 10**6} MB: store it in 8 bits, or in shards")
     return sorted([*faults, *_without_cards(files)])
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,23 +14,6 @@ from .delta import MAX_VALUES, Delta, Reference, Tensor
 
 HEADER, PACKED = "delta.json", "delta.xz"
 FORMAT = 1  # raise it when the same files would be read as different weights
-
-
-def write_delta(folder: Path, delta: Delta) -> None:
-    """Write HEADER and PACKED to the folder."""
-    head = {
-        "format": FORMAT,
-        "base": delta.base and asdict(delta.base),
-        "vocabulary": delta.vocabulary and asdict(delta.vocabulary),
-        "step": delta.step,
-        "bytes": len(delta.packed),
-        "sha256": hashlib.sha256(delta.packed).hexdigest(),
-    }
-    lines = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in head.items()]
-    rows = ",\n  ".join(json.dumps(astuple(tensor)) for tensor in delta.tensors)
-    lines.append(f'"tensors": [\n  {rows}\n ]')
-    (folder / PACKED).write_bytes(delta.packed)
-    (folder / HEADER).write_text("{\n " + ",\n ".join(lines) + "\n}\n", encoding="utf-8")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from ..errors import CheckpointError
 
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 SHARDS = "model-*-of-*.safetensors"
-LIMIT = 15 << 20  # bytes of the arrays in a file, which has a header besides
+LIMIT = 15_900_000  # bytes of the arrays in a file, which has a header besides
 
 
 def write_shards(folder: Path, arrays: Mapping[str, np.ndarray], limit: int | None = None) -> None:

@@ -44,7 +44,7 @@ def task_rows(request: BuildRequest, task: TaskConfig, choice: Choice | None, so
     if choice is not None:
         yield from preset_rows(request, choice)
     elif request.overrides.preset == SHIPPED:
-        changes = load_presets().shipped.train.get(task.name, {})
+        changes = load_presets().shipped.changes(task.name)
         shown = f", but {', '.join(f'{name}={value}' for name, value in changes.items())}" if changes else ""
         yield "preset", f"{SHIPPED}: as {request.tasks_file.name} has it{shown}"
     elif request.overrides.preset:

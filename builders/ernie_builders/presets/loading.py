@@ -117,6 +117,7 @@ def _check_rows(preset: Preset, models: Collection[str], sources: Collection[str
 def parse_shipped(table: Any, where: str) -> ShippedPreset:
     """The table [shipped]; ConfigError (table, field) if it is wrong."""
     shipped = parse_table(ShippedPreset, table, where)
+    parse_table(TrainConfig, shipped.shared, f"{where}.shared")
     for name, values in shipped.train.items():
         if name not in shipped.tasks:
             raise ConfigError(f"{where}.train.{name}: {where}.tasks has no such task")

@@ -99,14 +99,19 @@ class Choice:
 
 @dataclass(frozen=True, kw_only=True)
 class ShippedPreset:
-    """The table [shipped] of presets.toml: which checkpoints ship and can be trained again with `--preset shipped`."""
+    """The table [shipped] of presets.toml: which checkpoints ship, and how they are trained."""
 
     tasks: tuple[str, ...] = ()  # in the order of training: a task comes after the one whose checkpoint it starts from
+    shared: Json = field(default_factory=dict)  # fields of TrainConfig, for all of them
     train: Mapping[str, Json] = field(default_factory=dict)  # task -> fields of TrainConfig
+
+    def changes(self, task: str) -> Json:
+        """The table's changes to a task's hyperparameters."""
+        return {**self.shared, **self.train.get(task, {})}
 
     def apply(self, task: TaskConfig) -> TaskConfig:
         """The task with the table's changes to its hyperparameters."""
-        values = {**vars(task.train), **self.train.get(task.name, {})}
+        values = {**vars(task.train), **self.changes(task.name)}
         return replace(task, train=parse_table(TrainConfig, values, f"shipped.train.{task.name}"))
 
     def tasks_among(self, names: Collection[str]) -> list[str]:

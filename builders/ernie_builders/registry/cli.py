@@ -9,9 +9,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from ..checkpoints.checksums import CARDS, SUMS, card_of, digest, refresh, shipped_files, verify
-from ..config.tasks import ASSETS
-from ..console import run_command, say
+from ..config.tasks import ASSETS, TASKS_FILE
+from ..console import run_command, say, seed
 from ..errors import CheckpointError
+from ..filesystem import disk_error
+from ..presets.overrides import Overrides, parse_set
+from ..presets.presets import SHIPPED
+from ..stages.request import BuildRequest
 
 NAME = "ernie-triton assets"
 
@@ -20,18 +24,23 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     p = argparse.ArgumentParser(prog=NAME, description="Weights and vocabularies that ship: cards and checksums.")
     p.add_argument("--assets", type=Path, default=ASSETS, help=argparse.SUPPRESS)
-    verbs = p.add_subparsers(dest="verb", required=True, metavar="verify | list | refresh | adopt | rebase | figures")
+    verbs = p.add_subparsers(dest="verb", required=True, metavar="verify | list | refresh | train | figures")
     verbs.add_parser("verify", help=f"check every file against {SUMS}, and that each weight file has a card")
     verbs.add_parser("list", help="every file: size, checksum, card")
     verbs.add_parser("refresh", help=f"write {SUMS} again, after a change on purpose")
-    adopting = verbs.add_parser("adopt", help="make a directory's encoder the embedded one; checkpoints go on working")
-    adopting.add_argument("encoder", type=Path, help="config.json, vocab.txt, weights, mlm_head.safetensors and a card")
-    rebasing = verbs.add_parser(
-        "rebase", help="store checkpoints anew as differences from the embedded encoder of now, where nothing is lost"
+    training = verbs.add_parser(
+        "train", help="train the checkpoints that ship, store them, and keep the better of the old and the new"
     )
-    rebasing.add_argument("tasks", nargs="+", metavar="TASK", help="whose checkpoint ships")
-    rebasing.add_argument("--data-dir", type=Path, required=True, help="folder with each task's data folder")
-    rebasing.add_argument("--cache", type=Path, default=Path("build"), help="of finished stages (default: %(default)s)")
+    training.add_argument("tasks", nargs="*", metavar="TASK", help="whose checkpoint ships (default: all)")
+    training.add_argument("--data-dir", type=Path, required=True, help="folder with each task's data folder")
+    training.add_argument("--cache", type=Path, default=Path("build"), help="of finished stages (default: %(default)s)")
+    training.add_argument("--device", default="cpu", help="cpu, gpu or gpu:N (default: %(default)s)")
+    training.add_argument("--devices", default="", help="fine-tune on several devices, e.g. 0,1")
+    training.add_argument("--seed", type=seed, default=0, help="of all random numbers (default: %(default)s)")
+    training.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="change a hyperparameter, e.g. lora=8"
+    )
+    training.add_argument("--tasks-file", type=Path, default=TASKS_FILE, help=argparse.SUPPRESS)
     showing = verbs.add_parser("figures", help="a table of dev figures: of a model repository, and from the cards")
     showing.add_argument("repository", type=Path, metavar="MODEL_REPOSITORY", help="built with --data-dir")
     return p
@@ -45,12 +54,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     if args.verb == "verify":
         return _verify(args.assets)
+    if args.verb == "train":
+        return _train(args)
     lines: list[str] = []
     work: dict[str, Callable[[], Iterable[str]]] = {
         "list": lambda: _list(args.assets),
         "refresh": lambda: _refresh(args.assets),
-        "adopt": lambda: _adopt(args),
-        "rebase": lambda: _rebase(args),
         "figures": lambda: _figures(args.repository),
     }
     code = run_command(NAME, lambda: lines.extend(work[args.verb]()))
@@ -81,17 +90,29 @@ def _list(root: Path) -> Iterator[str]:
         yield f"{path.stat().st_size:>11,}  {digest(path)[:12]}  {name}  {title}".rstrip()
 
 
-def _adopt(args: argparse.Namespace) -> list[str]:
-    from .adopt import adopt
+def _train(args: argparse.Namespace) -> int:
+    from .train import train
 
-    return adopt(args.encoder, args.assets)
+    def work() -> None:
+        request = BuildRequest(
+            tasks=tuple(dict.fromkeys(args.tasks)) or None,
+            tasks_file=args.tasks_file,
+            profile="full",
+            data_dir=args.data_dir,
+            overrides=Overrides(preset=SHIPPED, hyperparameters=parse_set(args.set)),
+            cache=args.cache,
+            device=args.device,
+            devices=args.devices,
+            seed=args.seed,
+            until="evaluate",
+        )
+        train(request, args.assets / "checkpoints")
 
-
-def _rebase(args: argparse.Namespace) -> Iterator[str]:
-    from .rebase import rebase
-
-    for task in args.tasks:
-        yield rebase(task, args.data_dir, args.cache)
+    try:
+        return run_command(NAME, work, lambda error: disk_error(error, args.cache))
+    except KeyboardInterrupt:
+        sys.stderr.write(f"\n{NAME}: interrupted; finished stages are kept, the same command goes on from here\n")
+        return 130
 
 
 def _figures(repository: Path) -> Iterator[str]:

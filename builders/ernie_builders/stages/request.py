@@ -31,5 +31,3 @@ class BuildRequest:
     force: bool = False  # also publish what the gate refuses
     compat: str = ""  # ensembles for other projects' clients, see `compat.choice.choose`
     dry_run: bool = False  # print the plan and do nothing
-    save_checkpoint: Path | None = None  # write each trained checkpoint to the folder TASK in it
-    keep_better: bool = False  # unless the checkpoint there is better

@@ -10,16 +10,13 @@ import pytest
 
 from ernie_builders.checkpoints import checkpoint as weights
 from ernie_builders.checkpoints import checksums
-from ernie_builders.checkpoints.checkpoint import BASES, read_checkpoint
+from ernie_builders.checkpoints.checkpoint import read_checkpoint
 from ernie_builders.checkpoints.checksums import SUMS, check_shipped, read_sums, refresh, verify
 from ernie_builders.checkpoints.random_encoder import find_vocabulary
 from ernie_builders.checkpoints.weight_formats import WEIGHT_FILES
 from ernie_builders.config.tasks import ASSETS
 from ernie_builders.errors import CheckpointError
 from ernie_builders.registry import cli as shipped
-from ernie_builders.registry import ship
-
-from ..places import Place
 
 ENCODER = next(name for name in WEIGHT_FILES if (ASSETS / "encoder" / name).is_file())
 
@@ -62,15 +59,16 @@ def test_a_flipped_bit_is_reported(assets: Path, name: str, capsys: pytest.Captu
 def test_each_fault_has_its_line(assets: Path) -> None:
     (assets / "checkpoints/tnews/card.json").unlink()
     (assets / "checkpoints/ocnli/delta.xz").unlink()
-    (assets / "encoder/more.safetensors").write_bytes(b"weights")
+    (assets / "encoder/more.safetensors").write_bytes(bytes(16_000_001))
     (assets / "vocab/README.md").write_text("nothing named")
     faults = verify(assets)
-    assert len(faults) == 5, faults
+    assert len(faults) == 6, faults
     for message in (
         "checkpoints/ocnli/delta.xz: missing, but SHA256SUMS lists it",
         "checkpoints/tnews/delta.xz: has no card",
         "encoder/more.safetensors: has no entry in SHA256SUMS",
         "encoder/more.safetensors: has no card",
+        "encoder/more.safetensors: is larger than 16 MB",
         "vocab/ernie_2.0_en.txt: has no card",
     ):
         assert sum(message in fault for fault in faults) == 1, message
@@ -123,22 +121,3 @@ def test_a_damaged_asset_is_not_loaded(assets: Path, monkeypatch: pytest.MonkeyP
     flip(assets / "vocab/ernie_2.0_en.txt")
     with pytest.raises(CheckpointError, match=r"ernie_2\.0_en\.txt: damaged or exchanged"):
         find_vocabulary(str(assets / "vocab/ernie_2.0_en.txt"), "random")
-
-
-def test_a_saved_checkpoint_has_its_entry(
-    finished: Place, place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A file written among the assets is listed at once; the other entries stay."""
-    shutil.copytree(finished.cache, place.cache)
-    shutil.copytree(finished.output, place.output)
-    assets = tmp_path / "assets"
-    shutil.copytree(ASSETS / "vocab", assets / "vocab")
-    refresh(assets)
-    flip(assets / "vocab/ernie_2.0_en.txt")  # not this command's business
-    monkeypatch.setattr(ship, "ships", lambda folder: checksums.ships(folder, assets))
-    monkeypatch.setattr(ship, "refresh", lambda folder: refresh(assets, folder))
-    monkeypatch.setitem(BASES, str(place.base_model), place.base_model)
-    assert place.build("--save-checkpoint", str(assets / "checkpoints")) == 0
-    assert {"checkpoints/topics/delta.xz", "checkpoints/topics/config.json"} <= read_sums(assets).keys()
-    (fault,) = verify(assets)
-    assert "vocab/ernie_2.0_en.txt: damaged" in fault

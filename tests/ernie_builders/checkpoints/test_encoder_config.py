@@ -14,7 +14,6 @@ from ernie_builders.checkpoints.checkpoint import (
     read_checkpoint,
     tokenizer_of,
     write_checkpoint,
-    write_compact,
     write_options,
 )
 from ernie_builders.checkpoints.encoder_config import parse_config, read_config
@@ -72,8 +71,8 @@ def test_a_configuration_is_written_as_it_was_read(tmp_path: Path, base_model: P
     options = {"thresholds": {"上海": 0.25}}
     config = parse_config({**CONFIG, "task_options": options, "id2label": {"0": "好"}, "task_id": None}, "")
     write_checkpoint(tmp_path / "full", config, source.weights, source.tokenizer)
-    write_compact(tmp_path / "compact", config, source.weights, source.tokenizer, 0.01, None)
-    for folder in (tmp_path / "full", tmp_path / "compact"):
+    write_checkpoint(tmp_path / "small", config, source.weights, source.tokenizer, bits=8)
+    for folder in (tmp_path / "full", tmp_path / "small"):
         assert read_config(folder) == config
         assert "task_id" not in json.loads((folder / "config.json").read_text(encoding="utf-8"))
     assert config.without_task() == source.config

@@ -10,7 +10,6 @@ import pytest
 from ernie_builders.config.tasks import TaskConfig, TrainConfig, load_tasks
 from ernie_builders.options import parse
 from ernie_builders.presets.loading import choice_for, preset_for, task_names
-from ernie_builders.registry.saving import reproduce
 from ernie_builders.stages.selection import requested_tasks
 
 from ..command_line import OneLine
@@ -100,20 +99,6 @@ def test_a_build_with_a_preset(place: Place, capsys: pytest.CaptureFixture[str])
     assert "[topics] preset intent_slots: fallback: this set has nothing for " in capsys.readouterr().out
     inputs = json.loads((place.stage("data") / "done.json").read_text(encoding="utf-8"))["inputs"]
     assert (inputs["limits"]["max_length"], inputs["limits"]["doc_stride"]) == (16, 12)
-    request = parse(place.arguments("--preset", "intent_slots", "--set", "epochs=1"))
-    (task,) = requested_tasks(request, load_tasks(place.tasks_file))
-    assert reproduce(request, task).endswith(" --preset intent_slots --set epochs=1")
-
-
-def test_the_card_s_command_has_the_devices(place: Place) -> None:
-    """How many there are decides which rows make up a step, so another number trains other weights."""
-    request = parse(place.arguments("--devices", "0,1", "--seed", "7", "--base-model", ""))
-    (task,) = requested_tasks(request, load_tasks(place.tasks_file))
-    command = reproduce(request, task)
-    assert " --data-dir DATA --seed 7 --devices 0,1" in command and "--device " not in command
-    reparsed = parse(command.removeprefix("ernie-triton build ").split())
-    assert (reparsed.devices, reparsed.seed) == (request.devices, request.seed)
-    assert " --device gpu --devices 0,1" in reproduce(replace(request, device="gpu"), task)
 
 
 def test_a_preset_longer_than_the_encoder_can_read(place: Place, one_line: OneLine) -> None:
