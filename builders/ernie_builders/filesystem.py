@@ -150,6 +150,14 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
+def hash_of(path: Path) -> str:
+    """SHA-256 of a file, or one of the names and hashes of a folder's files."""
+    if not path.is_dir():
+        return sha256_of(path)
+    files = sorted(entry for entry in path.rglob("*") if entry.is_file())
+    return key_of({str(file.relative_to(path)): sha256_of(file) for file in files})
+
+
 def key_of(inputs: object) -> str:
     """12 hexadecimal digits that identify JSON data."""
     text = json.dumps(inputs, sort_keys=True, ensure_ascii=False, default=str)

@@ -13,6 +13,7 @@ import ernie_assets
 from ernie_runtime.errors import ManifestError, TextFileError
 from ernie_runtime.json_types import Json
 from ernie_runtime.kinds import get_kind, kind_names
+from ernie_runtime.kinds.hierarchical_classification import parents_of
 from ernie_runtime.manifest import OWN_SPLITS, Label, Limits, Manifest, Variant
 from ernie_runtime.text_files import read_text
 
@@ -193,6 +194,16 @@ def _parse_labels(raw: Any, where: str, folder: Path) -> tuple[Label, ...]:
     raise ConfigError(f"{where}: expected a list of names or a table id = name")
 
 
+def _with_parents(labels: tuple[Label, ...]) -> tuple[Label, ...]:
+    """The labels of a tree, each parent that is missing (in a file of leaves only) before its first child."""
+    names, complete = {label.name for label in labels}, list[Label]()
+    for label in labels:
+        complete += [Label(parent, parent) for parent in parents_of(label.name) if parent and parent not in names]
+        names.update(parents_of(label.name))
+        complete.append(label)
+    return tuple(complete)
+
+
 def _parse_task(name: str, raw: Any, where: str, folder: Path) -> TaskConfig:
     if not isinstance(raw, Mapping):
         raise ConfigError(f"{where}: expected a table")
@@ -209,11 +220,12 @@ def _parse_task(name: str, raw: Any, where: str, folder: Path) -> TaskConfig:
     for split in OWN_SPLITS:
         if isinstance(transfer, Mapping) and split in transfer:
             raise ConfigError(f"{where}.transfer.{split}: is what the task's own rows are called; choose another name")
+    labels = _parse_labels(raw["labels"], f"{where}.labels", folder) if "labels" in raw else ()
     table = {
         "title": name,
         **raw,
         "name": name,
-        "labels": _parse_labels(raw["labels"], f"{where}.labels", folder) if "labels" in raw else (),
+        "labels": _with_parents(labels) if raw["kind"] == "hierarchical_classification" else labels,
         "examples": _parse_examples(raw.get("examples", []), f"{where}.examples"),
     }
     task = parse_table(TaskConfig, table, where)

@@ -53,7 +53,7 @@ def data_files(data: DataConfig, data_dir: Path | None, profile: str, cache: Pat
 
 
 def _data_file(data: DataConfig, split: str, path: Path, absent: str, packed: bool) -> DataFile:
-    if not path.is_file():
+    if not path.exists():
         return DataFile(split=split, path=path, state=absent, packed=packed)
     try:
         rows = sum(1 for _ in get_reader(data.format)(path, data.fields, split, Report()))

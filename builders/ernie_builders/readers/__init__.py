@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ..errors import DataError
+from .files.folder import parts_of
 from .files.report import Report
 
 
@@ -53,16 +54,18 @@ def reader_names() -> list[str]:
 
 
 def get_reader(name: str) -> Reader:
-    """The reader called `name`; DataError where there is none."""
+    """The reader called `name`; DataError where there is none.
+
+    Of a folder (`xnli/train` with files 1, 2, ...) it reads each file, in the order of their names.
+    """
     if name not in reader_names():
         raise DataError(f"data format {name!r} is none of {', '.join(reader_names())}")
     reader: Reader = importlib.import_module(f"{__name__}.{TABLE if name in TABLES else name}").read
-    if name not in TABLES:
-        return reader
 
     def read(
         path: Path, columns: Mapping[str, str], split: str = "", report: Report | None = None
     ) -> Iterator[Example]:
-        return reader(path, {**TABLES[name], **columns}, split, report)
+        for file in parts_of(path):
+            yield from reader(file, {**TABLES.get(name, {}), **columns}, split, report)
 
     return read

@@ -16,7 +16,7 @@ from ..config.tasks import DataConfig
 from ..config.variants import parse_variant
 from ..console import bar, say
 from ..errors import ConfigError, DataError
-from ..filesystem import sha256_of
+from ..filesystem import hash_of
 from ..kinds import get_builder_kind
 from ..readers import Example, get_reader
 from ..readers.files.report import Report
@@ -35,7 +35,7 @@ FORMATS = {  # the same for one format
 def inputs(context: Context, finished: Finished) -> JsonObject:
     """The files' bytes, how they are read, the labels, the vocabulary."""
     data = context.task.data
-    files = {split: sha256_of(path) for split, path in _files(context).items()}
+    files = {split: hash_of(path) for split, path in _files(context).items()}
     return {
         "files": files,
         "format": data.format,
@@ -152,9 +152,9 @@ def _files(context: Context) -> dict[str, Path]:
         files = {"train": context.data_folder / data.train, **files}
     elif data.train and _reads_train_text(context):
         train = context.data_folder / data.train
-        files = {"train": train, **files} if train.is_file() else files
+        files = {"train": train, **files} if train.exists() else files
     for path in files.values():
-        if not path.is_file():
+        if not path.exists():
             raise DataError(f"{path}: no such file; [tasks.{context.task.name}.data] names it")
     return files
 

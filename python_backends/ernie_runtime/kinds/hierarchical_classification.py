@@ -70,6 +70,12 @@ class LabelTree:
         return closed
 
 
+def parents_of(name: str) -> list[str]:
+    """The names of a label's ancestors, from the top."""
+    parts = name.split(SEPARATOR)
+    return [SEPARATOR.join(parts[:depth]) for depth in range(1, len(parts))]
+
+
 @lru_cache(maxsize=64)
 def label_tree(names: tuple[str, ...]) -> LabelTree:
     """The tree of label names, cached."""

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from ernie_builders.errors import DataError
+from ernie_builders.readers import get_reader
 from ernie_builders.readers.sniff import sniff
 
 from .samples import COLUMNS, ENTITIES, ROWS, SPANS, TABLES, TEXT, datasets_folder, file, json_file
@@ -101,3 +102,20 @@ def test_what_is_no_data(tmp_path: Path, name: str, text: str, message: str) -> 
     (tmp_path / "b.csv").write_text("text,label\n", encoding="utf-8")
     with pytest.raises(DataError, match="no file is called train, and 2 others may be it: "):
         sniff(tmp_path)
+
+
+def test_folders_in_the_place_of_files(tmp_path: Path) -> None:
+    """ERNIE's own data: xnli/train/1, xnli/dev/1, names without a suffix."""
+    for split, numbers in (("train", (1, 2, 10)), ("dev", (1,))):
+        (tmp_path / split).mkdir()
+        for number in numbers:
+            rows = "".join(f"{number}甲{i}\t乙句{i}\t{'同' if i % 2 else '异'}\n" for i in range(4))
+            file(str(number), rows)(tmp_path / split)
+    found = sniff(tmp_path)
+    assert found.kind == "pair_classification" and dict(found.labels) == {"同": 8, "异": 8}
+    assert {split: f.rows for split, f in found.files.items()} == {"train": 12, "dev": 4}
+    examples = list(get_reader(found.format)(tmp_path / "train", found.fields))
+    assert [e.texts[0] for e in examples[3:9]] == ["1甲3", "2甲0", "2甲1", "2甲2", "2甲3", "10甲0"]
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="empty: a folder without files"):
+        list(get_reader("table")(tmp_path / "empty", found.fields))

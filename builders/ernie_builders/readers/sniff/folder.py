@@ -79,5 +79,8 @@ def _is_data(path: Path) -> bool:
     name = path.name.lower()
     for suffix in PACKED:
         name = name.removesuffix(suffix)
-    is_data = Path(name).suffix in DATA and not LABEL_FILES.fullmatch(name) and not name.startswith("readme")
+    suffix = Path(name).suffix
+    is_data = (
+        (suffix in DATA or suffix[1:].isdecimal()) and not LABEL_FILES.fullmatch(name) and not name.startswith("readme")
+    )
     return is_datasets_folder(path) if path.is_dir() else is_data

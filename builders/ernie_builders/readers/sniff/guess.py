@@ -15,6 +15,7 @@ from ernie_runtime.text.bio import parse_tag
 from ernie_runtime.text_files import Decoded
 
 from ...errors import DataError
+from ..files.folder import parts_of
 from ..files.json_values import json_values
 from ..files.lines import read_file
 from ..files.report import Report
@@ -46,6 +47,7 @@ class Guess:
 
 def guess(path: Path) -> Guess:
     """How to read a file; DataError where nothing fits, or no label can be seen."""
+    path = parts_of(path)[0]
     if path.is_dir() or _is_binary(path):
         return _table(path)
     decoded = read_file(path, Report())

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
+from ernie_runtime.kinds.hierarchical_classification import parents_of
 from ernie_runtime.text.bio import parse_tag
 
 from ...errors import DataError
 from .. import Example, get_reader
+from ..files.folder import parts_of
 from ..files.lines import lines
 from ..files.report import Report
 from ..files.table import open_table
@@ -21,7 +23,6 @@ from .guess import Guess, guess
 from .sniffed import Lengths, Sniffed, SniffedFile
 
 EXAMPLES = 2  # for each label
-TREE = "##"
 
 
 def sniff(path: Path) -> Sniffed:
@@ -77,8 +78,7 @@ def labels_of(row: Example, kind: str) -> list[str]:
     if kind in ("sequence_classification", "pair_classification"):
         return [target]
     if kind == "hierarchical_classification":
-        parts = [label.split(TREE) for label in target]
-        return sorted({TREE.join(part[:depth]) for part in parts for depth in range(1, len(part) + 1)})
+        return sorted({name for label in target for name in (*parents_of(label), label)})
     if kind == "token_classification":
         return sorted({kind for _, _, kind in target})
     return [target["intent"]] if kind == "intent_slots" else []
@@ -91,8 +91,8 @@ def _ordered(
     numbers = all(label.isdecimal() for label in counts)
     ordered = sorted(counts, key=lambda label: (int(label), "") if numbers else (0, label))
     listed = [label for label, _ in named]
-    if counts and set(counts) <= {*listed, *(parent for label in listed for parent in _parents(label))}:
-        with_parents = dict.fromkeys(part for label in listed for part in (*_parents(label), label))
+    if counts and set(counts) <= {*listed, *(parent for label in listed for parent in parents_of(label))}:
+        with_parents = dict.fromkeys(part for label in listed for part in (*parents_of(label), label))
         return {label: counts.get(label, 0) for label in with_parents}, {k: v for k, v in named if v}, True
     if named and numbers and counts and max(map(int, counts)) < len(named):  # names in the order of the numbers
         return {str(i): counts.get(str(i), 0) for i in range(len(named))}, dict(
@@ -105,15 +105,10 @@ def _ordered(
     return {label: counts[label] for label in ordered}, names, False
 
 
-def _parents(label: str) -> list[str]:
-    parts = label.split(TREE)
-    return [TREE.join(parts[:depth]) for depth in range(1, len(parts))]
-
-
 def _readable(found: Guess, train: Path) -> dict[str, str]:
     """Label -> name, where a column names each label in one way and no two labels alike."""
     names: dict[str, set[str]] = {}
-    for _, row in open_table(train, Report()).rows:
+    for _, row in (row for part in parts_of(train) for row in open_table(part, Report()).rows):
         name = row.get(found.name_column)
         if isinstance(name, str):
             names.setdefault(str(row.get(found.fields["label"])), set()).add(name)
@@ -125,7 +120,7 @@ def _roles(found: Guess, train: Path) -> set[str]:
     """The roles of the tags in a file of tags, for a task with the same scheme."""
     tags: set[str] = set()
     if found.format == "bio_columns":
-        for _, line in lines(train, Report()):
+        for _, line in (line for part in parts_of(train) for line in lines(part, Report())):
             tags.add(line.replace(SEPARATOR, "\t").replace(" ", "\t").rstrip().rpartition("\t")[2])
     tags = {tag for tag in tags if tag and tag[0] in "BIESMLU" and tag[1:2] in ("-", "_")}
     return {parse_tag(tag)[0] for tag in tags}
