@@ -10,16 +10,13 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from json.decoder import WHITESPACE  # type: ignore[attr-defined]
-from typing import IO, TYPE_CHECKING
+from typing import IO, Any
 
 from ernie_runtime.delimited import TAB, Dialect, find_dialect
 from ernie_runtime.errors import TextFileError
 from ernie_runtime.text_files import GB18030, GZIP, UTF8, UTF16, XZ, decode, encoding_of, fault
 
 from ..errors import FileError
-
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
 
 PEEK = 1 << 16  # bytes from the start that the encoding and the dialect are guessed from
 CHUNK = 1 << 16  # bytes, or characters, that are converted at once
@@ -77,7 +74,7 @@ class _Raw(io.RawIOBase):
         """The descriptor of the stream that was converted."""
         return self._stream.fileno()
 
-    def readinto(self, buffer: WriteableBuffer) -> int:
+    def readinto(self, buffer: Any) -> int:
         """Fill the buffer as far as the next chunk goes; 0 at the end."""
         while not self._rest and (chunk := next(self._chunks, None)) is not None:
             self._rest = chunk
