@@ -10,13 +10,14 @@ COMPILE := UV_CUSTOM_COMPILE_COMMAND="$(LOCK_NOTE)" $(UV) pip compile --quiet --
 # Tests start many processes: without compiled files each compiles the whole project, and pytest every test, again.
 unexport PYTHONDONTWRITEBYTECODE
 
+WORKERS := $(shell expr $$(nproc) + 1) # one more than cores: tests wait for servers
 SHARED := ERNIE_TEST_SHARED=$(CURDIR)/.cache/tests # what takes long to make is made once for both runs
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint wheels clean lock
+.PHONY: help setup demo test coverage collect lint wheels clean lock
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## install everything into .venv (again only when the lock file or pyproject.toml changes)
 	@bash builders/setup_env.sh
@@ -24,12 +25,21 @@ setup: ## install everything into .venv (again only when the lock file or pyproj
 demo: setup ## build the tasks that ship, serve them, ask them real texts; PORTS="--http-port 9000 ..."
 	@$(PY) -m ernie_triton demo $(PORTS)
 
-test: lint ## lint, then every test (the end-to-end ones start the real server); what measures time runs last, alone
-	@rm -rf .cache/tests .cache/coverage
-	@mkdir -p .cache/tests .cache/coverage
-	@$(SHARED) $(PY) -m pytest -q -n auto --dist worksteal -m "not timing" --durations=15 \
-		--cov --cov-report= --cov-fail-under=0
-	@$(SHARED) $(PY) -m pytest -q -m timing --durations=5 --cov --cov-append --cov-report=term:skip-covered
+test: setup ## lint, then every test (the end-to-end ones start the real server); what measures time runs last, alone
+	@rm -rf .cache/tests
+	@mkdir -p .cache/tests
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target lint collect
+	@$(SHARED) $(PY) -m pytest -q -n $(WORKERS) --dist worksteal -m "not timing" --durations=15 $(FIRST)
+	@$(SHARED) $(PY) -m pytest -q -m timing --durations=5 $(THEN)
+
+coverage: ## as test, with the share of lines and branches that tests reach; it must not fall below the floor
+	@rm -rf .cache/coverage
+	@mkdir -p .cache/coverage
+	@$(MAKE) --no-print-directory test FIRST="--cov --cov-report= --cov-fail-under=0" \
+		THEN="--cov --cov-append --cov-report=term:skip-covered"
+
+collect: setup # compiles every test once: each process of `make test` would else do so, at the same time
+	@$(PY) -m pytest --collect-only -qq >.cache/collect.log 2>&1 || { cat .cache/collect.log; exit 1; }
 
 lint: setup ## ruff, mypy, and the order of the rooms (import-linter)
 	@$(PY) -m ruff check .

@@ -47,16 +47,23 @@ class Outcome:
     message: str
 
 
-@contextmanager
-def slow_server(root: Path, build_arguments: list[str], table: str) -> Iterator[TritonServer]:
-    """The tiny task with a wide encoder, not trained."""
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a wide encoder; builds from it keep their stages there, so the second does not train."""
+    root = tmp_path_factory.mktemp("wide")
     write_base_model(root / "base", hidden=256, layers=6, heads=4)
+    return root
+
+
+@contextmanager
+def slow_server(root: Path, wide: Path, build_arguments: list[str], table: str) -> Iterator[TritonServer]:
+    """The tiny task with a wide encoder, hardly trained."""
     arguments = [*build_arguments, "--tasks", "topic", "--set", "epochs=0.1"]
     options_by_flag = dict(zip(arguments[::2], arguments[1::2], strict=True))
     tasks = Path(options_by_flag["--tasks-file"]).read_text(encoding="utf-8")
     (root / "tasks.toml").write_text(tasks + table, encoding="utf-8")
-    options_by_flag |= {"--tasks-file": str(root / "tasks.toml"), "--base-model": str(root / "base")}
-    options_by_flag |= {"--cache": str(root / "build"), "--output": str(root / "repository")}
+    options_by_flag |= {"--tasks-file": str(root / "tasks.toml"), "--base-model": str(wide / "base")}
+    options_by_flag |= {"--cache": str(wide / "build"), "--output": str(root / "repository")}
     assert build_all.main([part for option in options_by_flag.items() for part in option]) == 0
     options = ServerOptions(
         repository=root / "repository", http_port=0, grpc_port=0, metrics_port=0, log_file=root / "log"
@@ -66,16 +73,18 @@ def slow_server(root: Path, build_arguments: list[str], table: str) -> Iterator[
 
 
 @pytest.fixture(scope="module")
-def slow(build_arguments: list[str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[TritonServer]:
+def slow(wide: Path, build_arguments: list[str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[TritonServer]:
     """Bounds on Triton's queues, and priorities."""
-    with slow_server(tmp_path_factory.mktemp("slow"), build_arguments, TABLE) as running:
+    with slow_server(tmp_path_factory.mktemp("slow"), wide, build_arguments, TABLE) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-def shedding(build_arguments: list[str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[TritonServer]:
+def shedding(
+    wide: Path, build_arguments: list[str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[TritonServer]:
     """An SLO alone: the tokenizer refuses by itself."""
-    with slow_server(tmp_path_factory.mktemp("shedding"), build_arguments, SLO) as running:
+    with slow_server(tmp_path_factory.mktemp("shedding"), wide, build_arguments, SLO) as running:
         yield running
 
 

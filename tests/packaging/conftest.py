@@ -95,14 +95,15 @@ def closure(project: str, extra: str) -> dict[str, metadata.Distribution]:
 
 def link(distribution: metadata.Distribution, target: Installed) -> None:
     """Put an installed distribution of the running environment into another, by links."""
-    for file in distribution.files or []:
+    files = distribution.files or []
+    places = {name: target.site / name for name in {file.parts[0] for file in files} - {".."}}
+    places |= {
+        file: target.root / "bin" / file.name
+        for file in files
+        if file.parts[0] == ".." and file.parts[-2] == "bin" and file.name.startswith("perf_")
+    }
+    for file, place in places.items():
         source = Path(str(distribution.locate_file(file)))
-        if file.parts[0] != "..":
-            source, place = Path(str(distribution.locate_file(file.parts[0]))), target.site / file.parts[0]
-        elif file.parts[-2] == "bin" and file.name.startswith("perf_"):
-            place = target.root / "bin" / file.name
-        else:
-            continue
         if source.exists() and not place.exists():
             place.symlink_to(source.resolve())
 

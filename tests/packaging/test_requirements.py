@@ -20,7 +20,7 @@ else:
 
 ROOT = Path(__file__).parents[2]
 OURS = {"ernie_assets", "ernie_builders", "ernie_perf", "ernie_runtime", "ernie_serve", "ernie_triton"}
-GIVEN = {"triton_python_backend_utils"}  # Triton puts it into the process
+GIVEN = {"triton_python_backend_utils", "_typeshed"}  # Triton puts it into the process; for type checkers alone
 PACKAGES = {
     "clients/ernie_triton": "client",
     "python_backends/ernie_serve": "serve",
