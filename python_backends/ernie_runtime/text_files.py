@@ -1,6 +1,6 @@
 """Files of text, for everything that reads them: compression, encoding, byte order mark, line ends.
 
-- `.gz` and `.xz` are unpacked, whatever the name says: their first bytes tell.
+- gzip and xz are unpacked, whatever the name says: their first bytes tell. A `.gz` or `.xz` that is none is a fault.
 - UTF-8 is read with or without a byte order mark, UTF-16 with one. GB18030 (and GBK, GB2312) is read where the bytes
   are no UTF-8 and make sense as Chinese; `Decoded.note` says so. Anything else is refused with its line and byte.
 - A line ends with LF or CR LF; with CR alone in a file that has no LF. U+2028, U+0085 and form feeds are text.
@@ -71,6 +71,9 @@ def read_bytes(path: Path) -> bytes:
     except OSError as error:
         raise TextFileError(f"{path}: cannot be read ({error.strerror})") from None
     try:
+        expected = {".gz": GZIP, ".xz": XZ}.get(path.suffix, b"")
+        if not raw.startswith(expected):
+            raise TextFileError(f"{path}: cannot be unpacked (it is no {path.suffix} file)")
         if raw.startswith(GZIP):
             return gzip.decompress(raw)
         return lzma.decompress(raw) if raw.startswith(XZ) else raw

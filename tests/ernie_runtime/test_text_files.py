@@ -96,6 +96,10 @@ def test_compressed_files_are_unpacked_whatever_their_name(tmp_path: Path) -> No
         path.write_bytes(pack(CHINESE.encode())[:-9])
         with pytest.raises(TextFileError, match=r"rows\.csv: cannot be unpacked"):
             read_text(path)
+        other = tmp_path / "rows.gz"
+        other.write_bytes(b"plain")
+        with pytest.raises(TextFileError, match=r"rows\.gz: cannot be unpacked \(it is no \.gz file\)"):
+            read_text(other)
     with pytest.raises(TextFileError, match="none: no such file"):
         read_text(tmp_path / "none")
     with pytest.raises(TextFileError, match="cannot be read"):

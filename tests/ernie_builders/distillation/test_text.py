@@ -59,12 +59,12 @@ def test_a_share_of_the_texts_is_read_by_character(
 @pytest.mark.parametrize(
     ("content", "inputs", "message"),
     [
-        ("", 1, "x.txt: holds no text; expected UTF-8, one text a line"),
+        ("", 1, "x.txt: holds no text; expected one text a line"),
         (" \n\n", 1, "x.txt: holds no text"),
         (
             "好\n".encode() + "中文".encode("gb18030"),
             1,
-            "x.txt:2: not UTF-8 at byte 0 of the line; save the file as UTF-8",
+            "x.txt:2: byte 0 of the line (byte 4 of the file, 0xd6) is not UTF-8",
         ),
         ("一\t二\n三\n", 2, "x.txt:2: 1 texts, the task takes 2: put a tab between each two"),
     ],
