@@ -37,7 +37,8 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--data-dir",
         type=Path,
-        help="folder with the data folder of each task, or its NAME.tar.xz; needed by --profile full",
+        help="folder with the data folder of each task, or its NAME.tar.xz (default: the folder of a --tasks-file of "
+        "your own)",
     )
     p.add_argument(
         "--base-model",

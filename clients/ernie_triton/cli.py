@@ -44,6 +44,12 @@ VERBS = {
         extra="build",
         packages=(*_BUILD, "ernie_serve"),
     ),
+    "init": Verb(
+        target="ernie_builders.start.init:main",
+        help="look at labelled text and write a tasks file that can be built",
+        extra="build",
+        packages=_BUILD,
+    ),
     "build": Verb(
         target="ernie_builders.build_all:main",
         help="train or take checkpoints, and publish a model repository",

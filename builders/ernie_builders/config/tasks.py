@@ -41,9 +41,14 @@ class DataConfig:
     format: str  # name of a module in ernie_builders/readers
     folder: str  # under --data-dir, or an archive FOLDER.tar.xz there
     train: str = ""  # file name; empty: the task is only evaluated and published
-    dev: str = ""  # file name; empty: the reader splits `train`
+    dev: str = ""  # file name; empty: the reader splits `train`, or a tenth of its rows is held out
     fields: Mapping[str, str] = field(default_factory=dict)  # columns and settings of the format
     sample: str = ""  # a small data set that ships, a path under ernie_assets
+
+    @property
+    def splits_itself(self) -> bool:
+        """Whether the reader sends some rows of `train` to dev."""
+        return "dev_percent" in self.fields
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,10 +23,10 @@ from ..kinds import get_builder_kind
 from ..modeling.compatibility import check_fit
 from ..modeling.model import PaddleEngine, build_model
 from ..readers import Example
+from ..readers.files.holdout import hold_out
 from ..stages.data import read_file
 from ..stages.draft import changed_fields, draft_manifest, tokenizer_for
 from ..stages.locate import data_folder
-from ..training.holdout import hold_out
 from ..training.log import LOG
 from ..training.trainer import BEST, Job, Trainer
 from .run import CARD, fingerprint, finished, leave, workplace

@@ -48,7 +48,7 @@ def data_files(data: DataConfig, data_dir: Path | None, profile: str, cache: Pat
         folder, absent = ASSETS / data.sample, "not in the sample that ships: give --data-dir"
     else:
         folder, absent = Path("DATA_DIR") / data.folder, "give --data-dir"
-    names = {"train": data.train, "dev": data.dev or data.train}
+    names = {"train": data.train, "dev": data.dev or (data.train if data.splits_itself else "")}
     return tuple(_data_file(data, split, folder / name, absent, packed) for split, name in names.items() if name)
 
 

@@ -13,7 +13,7 @@ from ernie_runtime.repository import versions
 
 from ..checkpoints.base_models import EMBEDDED
 from ..compat.choice import choose
-from ..config.tasks import ASSETS, TaskConfig, read_tasks
+from ..config.tasks import ASSETS, DataConfig, TaskConfig, read_tasks
 from ..console import say
 from ..errors import ConfigError
 from ..presets.entry import draft_task, how_to_add
@@ -102,9 +102,12 @@ def source_of(request: BuildRequest, task: TaskConfig) -> Source:
 
 def files_of(request: BuildRequest, task: TaskConfig) -> list[DataFile]:
     """Train, dev, and the transfer sets that the task is evaluated on, under their names."""
-    where = request.data_dir, request.profile, request.cache
-    transfer = [(name, file) for name, data in task.transfer.items() for file in data_files(data, *where)]
-    return [*data_files(task.data, *where), *(replace(file, split=name) for name, file in transfer)]
+
+    def files(data: DataConfig) -> tuple[DataFile, ...]:
+        return data_files(data, request.data_home(data), request.profile, request.cache)
+
+    transfer = [(name, file) for name, data in task.transfer.items() for file in files(data)]
+    return [*files(task.data), *(replace(file, split=name) for name, file in transfer)]
 
 
 def build_rows(request: BuildRequest, task: TaskConfig, source: Source, files: Sequence[DataFile]) -> Rows:

@@ -19,6 +19,7 @@ from ..errors import ConfigError, DataError
 from ..filesystem import hash_of
 from ..kinds import get_builder_kind
 from ..readers import Example, get_reader
+from ..readers.files.holdout import SHARE, hold_out
 from ..readers.files.report import Report
 from .context import Context
 from .draft import draft_manifest, tokenizer_for
@@ -46,6 +47,7 @@ def inputs(context: Context, finished: Finished) -> JsonObject:
         "limits": vars(context.task.limits),
         "vocabulary": tokenizer_for(context.task, context.source.tokenizer).fingerprint,
         "reading": FORMATS.get(data.format, FORMAT),
+        **({"held_out": context.seed} if _holds_out(context) else {}),
     }
 
 
@@ -59,9 +61,15 @@ def run(context: Context, finished: Finished, folder: Path) -> DataRead:
         if document.error is not None:
             raise ConfigError(f"tasks.{context.task.name}.examples: {example!r}: {document.error}")
     splits: dict[str, SplitFigures] = {}
+    held_out: list[Example] = []
     for split, path in _files(context).items():
         report = Report()
-        examples = read_file(path, split, context.task.data, manifest, report)
+        if split == "dev" and held_out:
+            examples = held_out
+        else:
+            examples = read_file(path, split, context.task.data, manifest, report)
+        if split == "train" and _holds_out(context):
+            examples, held_out = _dev_rows(examples, path, context.seed)
         with (folder / f"{split}.jsonl").open("w", encoding="utf-8") as out:
             for e in examples:
                 out.write(json.dumps([e.texts, e.target, e.line], ensure_ascii=False) + "\n")
@@ -86,6 +94,24 @@ def run(context: Context, finished: Finished, folder: Path) -> DataRead:
             repairs=list(report),
         )
     return DataRead(splits=splits)
+
+
+def _holds_out(context: Context) -> bool:
+    """Whether dev rows are held out of the training file: there is no dev file, and the reader does not split it."""
+    data, trains = context.task.data, not context.ready and get_builder_kind(context.task.kind).trains
+    return trains and not data.dev and not data.splits_itself
+
+
+def _dev_rows(examples: list[Example], path: Path, seed: int) -> tuple[list[Example], list[Example]]:
+    """(training rows, dev rows): a tenth, stratified; DataError where there are too few rows."""
+    train, held_out = hold_out(examples, len(examples) // SHARE, seed, fewest=1)
+    if not held_out:
+        raise DataError(
+            f"{path}: {len(examples)} rows are too few to hold out a tenth to evaluate on: give more, or a dev file "
+            "([tasks.NAME.data] dev)"
+        )
+    say(f"  no dev file: {len(held_out):,} of {len(examples):,} rows are held out to evaluate on")
+    return train, held_out
 
 
 def line(result: DataRead) -> str:
@@ -142,7 +168,7 @@ def _files(context: Context) -> dict[str, Path]:
     data, trains = context.task.data, not context.ready and get_builder_kind(context.task.kind).trains
     if context.data_folder is None or not (trains or data.train or data.dev):
         return {}
-    files = {"dev": context.data_folder / (data.dev or data.train)}
+    files = {"dev": context.data_folder / (data.dev or data.train)}  # without a dev file: see `_holds_out`
     if trains:
         if not data.train:
             raise DataError(

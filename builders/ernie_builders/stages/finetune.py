@@ -17,7 +17,7 @@ from ..filesystem import key_of
 from ..framework import import_paddle
 from ..kinds import get_builder_kind
 from ..modeling.model import PaddleEngine, build_model
-from ..training.holdout import hold_out
+from ..readers.files.holdout import hold_out
 from ..training.launch import Devices, launch
 from ..training.state import PROGRESS, STATE
 from .context import Context

@@ -104,7 +104,7 @@ def make_context(task: TaskConfig, request: BuildRequest, checkpoint: Path | Non
     check_fit(task, source, ready)
     if ready and kind.trains and kind.needs_head and not source.has_head:
         raise ConfigError(f"{source.where}: has no task head, so it is not fine-tuned; give it as --base-model instead")
-    folder, split = data_folder(task.data, request.data_dir, request.profile, request.cache)
+    folder, split = data_folder(task.data, request.data_home(task.data), request.profile, request.cache)
     if folder is None and not ready and kind.trains:
         raise DataError(
             f"task {task.name}: no sample ships for it; give --data-dir with its {task.data.folder}/ folder"
@@ -139,7 +139,7 @@ def _transfer_folders(task: TaskConfig, request: BuildRequest) -> dict[str, Path
     folders = {}
     for name, data in task.transfer.items():
         with contextlib.suppress(DataError):
-            folder, _ = data_folder(data, request.data_dir, "demo", request.cache)
+            folder, _ = data_folder(data, request.data_home(data), "demo", request.cache)
             if folder is not None:
                 folders[name] = folder
     return folders

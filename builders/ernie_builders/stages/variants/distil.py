@@ -8,7 +8,7 @@ from ernie_runtime.json_types import JsonObject
 
 from ...checkpoints.checkpoint import Checkpoint
 from ...config.tasks import TrainConfig
-from ...training.holdout import hold_out
+from ...readers.files.holdout import hold_out
 from ..context import Context
 from ..data import training_text
 from ..draft import BEST, manifest_of, tokenizer_for

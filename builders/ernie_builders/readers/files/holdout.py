@@ -11,21 +11,23 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..readers import Example
+from .. import Example
 
 SHARE = 10  # one row in so many, at most
 FEWEST = 30  # fewer rows cannot tell two checkpoints apart
 
 
-def hold_out(examples: Sequence[Example], rows: int, seed: int) -> tuple[list[Example], list[Example]]:
+def hold_out(
+    examples: Sequence[Example], rows: int, seed: int, fewest: int = FEWEST
+) -> tuple[list[Example], list[Example]]:
     """(rows to train on, held-out rows), each in the order of `examples`.
 
-    rows: how many to hold out; at most a tenth of all are. Where that would be fewer than `FEWEST`, none is. Rows that
+    rows: how many to hold out; at most a tenth of all are. Where that would be fewer than `fewest`, none is. Rows that
     share their longest text (the context of questions, the first sentence of pairs, a duplicate) stay together, and
     the groups are taken so that each target keeps its share.
     """
     wanted = min(rows, len(examples) // SHARE)
-    if wanted < FEWEST:
+    if wanted < fewest:
         return list(examples), []
     groups: dict[str, list[int]] = defaultdict(list)
     for index, example in enumerate(examples):

@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from ernie_builders.readers import Example
-from ernie_builders.training.holdout import FEWEST, hold_out
+from ernie_builders.readers.files.holdout import FEWEST, hold_out
 
 
 def rows(count: int) -> list[Example]:

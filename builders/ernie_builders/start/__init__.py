@@ -1,0 +1,1 @@
+"""The first steps of a user: `ernie-triton init` from labelled text."""

@@ -1,0 +1,92 @@
+"""`ernie-triton init FILE_OR_FOLDER`: look at labelled text and write a tasks file that can be built."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..checkpoints.base_models import EMBEDDED
+from ..config.tasks import read_tasks
+from ..console import run_command, say
+from ..errors import ConfigError
+from ..filesystem import whole_file
+from ..presets.loading import load_presets
+from ..readers.sniff import Sniffed, sniff
+from .tables import task_table
+
+NAME = "ernie-triton init"
+SHOWN = 40  # characters of an example
+CLASSES = 30  # that are listed
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    p = argparse.ArgumentParser(prog=NAME, description="Look at labelled text and write a tasks file for `build`.")
+    p.add_argument("data", type=Path, metavar="FILE_OR_FOLDER", help="labelled text: a file, or a folder with train")
+    p.add_argument("--name", default="", help="of the task and its tasks file (default: the data's name)")
+    p.add_argument("--base-model", default=EMBEDDED, help="as in `ernie-triton build` (default: %(default)s)")
+    p.add_argument("--output", type=Path, help="the tasks file (default: NAME.toml)")
+    p.add_argument("--force", action="store_true", help="replace a tasks file that is there")
+    return p
+
+
+def init(data: Path, name: str, base_model: str, output: Path | None, force: bool) -> None:
+    """Say what the data is and write the tasks file; DataError or ConfigError where that cannot be done."""
+    name = task_name(name, data)
+    path = output or Path(f"{name}.toml")
+    if path.exists() and not force:
+        raise ConfigError(f"{path}: exists already; give --force to replace it, or another --name")
+    hidden = load_presets().model(base_model).encoder.hidden
+    sniffed = sniff(data)
+    for line in found_lines(sniffed):
+        say(line)
+    folder = os.path.relpath(sniffed.files["train"].path.parent, path.parent)
+    text = task_table(name, sniffed, folder, base_model, hidden)
+    with whole_file(path) as new:
+        new.write_text(text, encoding="utf-8")
+    read_tasks(path).check()
+    say(f"wrote {path}")
+    say(f"next: ernie-triton build --tasks-file {path}")
+
+
+def task_name(name: str, data: Path) -> str:
+    """The name of the task: as given, or from the file's; ConfigError where it is none."""
+    given = name or re.sub(r"[^A-Za-z0-9]+", "_", data.resolve().name.split(".")[0]).strip("_").lower()
+    if not re.fullmatch(r"[A-Za-z0-9_]+", given):
+        raise ConfigError(f"{data}: give the task a --name of ASCII letters, digits and _")
+    return given
+
+
+def found_lines(sniffed: Sniffed) -> Iterator[str]:
+    """What was found, for a person: form, files, repairs, and two examples of each class."""
+    fields = ", ".join(f"{key} = {value}" for key, value in sniffed.fields.items())
+    yield f"{sniffed.container}: {sniffed.kind}" + (f" ({fields})" if fields else "")
+    yield from (f"  {reason}" for reason in sniffed.reasons)
+    for split, file in sniffed.files.items():
+        yield f"  {split}: {file.path}, {file.rows:,} rows"
+        yield from (f"    {repair}" for repair in file.repairs)
+    if sniffed.other_columns:
+        yield f"  not used: {', '.join(sniffed.other_columns)}"
+    for number, (label, items) in enumerate(sniffed.examples.items()):
+        if number == CLASSES:
+            yield f"  ... and {len(sniffed.examples) - CLASSES} more classes"
+            break
+        shown = sniffed.names.get(label, label)
+        if label:
+            yield f"  {shown}: {sniffed.labels.get(label, 0):,} rows"
+        yield from (f"    {_short('  |  '.join(item))}" for item in items)
+
+
+def _short(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Exit codes: 0 done, 1 a fault (one line), 2 usage."""
+    a = parser().parse_args(sys.argv[1:] if argv is None else argv)
+    return run_command(NAME, lambda: init(a.data, a.name, a.base_model, a.output, a.force))

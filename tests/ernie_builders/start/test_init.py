@@ -1,0 +1,93 @@
+"""From labelled text to a tasks file that builds."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ernie_builders import build_all
+from ernie_builders.config.tasks import TaskConfig, load_tasks
+from ernie_builders.start import init
+
+from ..command_line import OneLine
+from ..places import Place, topic_rows
+
+
+def table(path: Path, characters: list[str], count: int = 120) -> Path:
+    """A spreadsheet's CSV, with Chinese names of columns."""
+    with path.open("w", encoding="utf-8-sig", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["内容", "类别"])
+        writer.writerows(topic_rows(characters, count, seed=1))
+    return path
+
+
+def written(path: Path, *more: str) -> TaskConfig:
+    """The task that init writes for a file."""
+    output = path.parent / "tickets.toml"
+    assert init.main([str(path), "--name", "tickets", "--output", str(output), *more]) == 0
+    return load_tasks(output)["tickets"]
+
+
+def test_a_table_of_texts_and_labels(tmp_path: Path, characters: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    task = written(table(tmp_path / "工单 (1).csv", characters))
+    assert task.kind == "sequence_classification"
+    assert [label.id for label in task.labels] == ["north", "south", "west"]
+    assert task.data.fields == {"text": "内容", "label": "类别"}
+    assert task.limits.max_length == 32
+    out = capsys.readouterr().out
+    assert "120 rows" in out
+    for label in ("north", "south", "west"):
+        assert f"  {label}: " in out
+
+
+def test_spans_of_doccano_become_tags(tmp_path: Path) -> None:
+    rows = [{"id": i, "text": f"王小明{i}在北京", "label": [[0, 3, "PER"], [5, 7, "LOC"]]} for i in range(10, 40)]
+    path = tmp_path / "doccano.jsonl"
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    task = written(path)
+    assert task.kind == "token_classification"
+    assert {label.id for label in task.labels} == {"O", "B-LOC", "I-LOC", "B-PER", "I-PER"}
+
+
+def test_what_is_written_builds_and_is_evaluated_on_rows_that_were_not_trained_on(
+    tmp_path: Path, characters: list[str], place: Place, capfd: pytest.CaptureFixture[str]
+) -> None:
+    written(table(tmp_path / "tickets.csv", characters))
+    local = replace(place, root=tmp_path)
+    arguments = ["--tasks-file", str(tmp_path / "tickets.toml"), "--base-model", str(place.base_model)]
+    arguments += ["--cache", str(local.cache), "--output", str(local.output), "--set", "epochs=1"]
+    assert build_all.main(arguments) == 0, capfd.readouterr().err
+    assert "12 of 120 rows are held out" in capfd.readouterr().out
+    data = local.stage("data", "tickets")
+    train, dev = ((data / f"{split}.jsonl").read_text(encoding="utf-8").splitlines() for split in ("train", "dev"))
+    assert (len(train), len(dev)) == (108, 12)
+    assert {json.loads(row)[0][0] for row in train}.isdisjoint({json.loads(row)[0][0] for row in dev})
+    assert (local.output / "tickets" / "config.pbtxt").is_file()
+
+
+def test_too_few_rows_to_evaluate_on_are_refused(
+    tmp_path: Path, characters: list[str], place: Place, capfd: pytest.CaptureFixture[str]
+) -> None:
+    written(table(tmp_path / "tickets.csv", characters, count=9))
+    capfd.readouterr()
+    arguments = ["--tasks-file", str(tmp_path / "tickets.toml"), "--base-model", str(place.base_model)]
+    assert build_all.main([*arguments, "--cache", str(tmp_path / "cache"), "--output", str(tmp_path / "models")]) == 1
+    assert "9 rows are too few to hold out a tenth" in capfd.readouterr().err
+
+
+def test_a_tasks_file_is_not_replaced_unasked(tmp_path: Path, characters: list[str], one_line: OneLine) -> None:
+    path = table(tmp_path / "tickets.csv", characters)
+    written(path)
+    code = init.main([str(path), "--output", str(tmp_path / "tickets.toml")])
+    one_line(code, "exists already", "--force", program="ernie-triton init")
+
+
+def test_what_is_no_labelled_text_is_refused(tmp_path: Path, one_line: OneLine) -> None:
+    (tmp_path / "page.html").write_text("<html>\n<body>\n", encoding="utf-8")
+    one_line(init.main([str(tmp_path / "page.html")]), "markup", program="ernie-triton init")
+    one_line(init.main([str(tmp_path / "absent.csv")]), "no such file", program="ernie-triton init")
