@@ -50,6 +50,12 @@ VERBS = {
         extra="build",
         packages=_BUILD,
     ),
+    "publish": Verb(
+        target="ernie_builders.start.publish:main",
+        help="publish a fine-tuned checkpoint as it is: no tasks file, no training",
+        extra="build",
+        packages=_BUILD,
+    ),
     "build": Verb(
         target="ernie_builders.build_all:main",
         help="train or take checkpoints, and publish a model repository",
