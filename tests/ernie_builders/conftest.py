@@ -16,7 +16,7 @@ from ernie_runtime.text.tokenizer import Tokenizer
 from ernie_runtime.text.tokenizer_file import load_tokenizer
 
 from ..shared import made_once
-from .command_line import OneLine, fault_line
+from .command_line import OneLine, fault_line, plan_of
 from .lint import toy_repository
 from .places import TASKS, Place, topic_rows, write_names, write_topics
 from .tiny import CONFIG, ENTRIES, random_hugging_face, write_hugging_face
@@ -98,9 +98,9 @@ def plan(place: Place, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]
     """The plan of a command line over the place's tasks; nothing may have been made."""
 
     def run(*more: str, task: str = "topics") -> str:
-        assert place.build("--dry-run", *more, task=task) == 0
+        code = place.build("--dry-run", *more, task=task)
         assert not place.cache.exists() and not place.output.exists()
-        return capsys.readouterr().out
+        return plan_of(code, capsys)
 
     return run
 

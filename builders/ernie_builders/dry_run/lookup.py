@@ -15,11 +15,14 @@ from ..config.variants import FULL
 from ..errors import BuildError
 from ..readers import get_reader
 from ..readers.files.report import Report
+from ..stages import data as data_stage
 from ..stages.context import Context
 from ..stages.locate import unpacked_folder
 from ..stages.order import run_task
 from ..stages.stage import Finished, Output, Stage
 
+STOPS = "stops"  # in place of a stage: what the build would refuse
+UNREADABLE = "cannot be read"
 MAX_WEIGHTS = 200_000_000  # bytes that are read to compute a stage's key; more takes longer than a plan may
 
 
@@ -58,7 +61,7 @@ def _data_file(data: DataConfig, split: str, path: Path, absent: str, packed: bo
     try:
         rows = sum(1 for _ in get_reader(data.format)(path, data.fields, split, Report()))
     except BuildError as error:
-        return DataFile(split=split, path=path, state=f"cannot be read: {error}")
+        return DataFile(split=split, path=path, state=f"{UNREADABLE}: {error}")
     return DataFile(split=split, path=path, state=f"{rows:,} rows", rows=rows)
 
 
@@ -89,13 +92,15 @@ def stage_states(make: Callable[[], Context], until: str) -> list[tuple[str, str
             state = f"finished: {stage.line(output.result)}"
         else:
             state = "goes on" if output.partial.is_dir() else "runs"
+            if stage is data_stage.STAGE:
+                data_stage.check(context)
         states.append((stage_label(stage, context.recipe.name), state))
         return output
 
     try:
         run_task(make(), until, look)
     except (BuildError, metadata.PackageNotFoundError) as error:
-        states.append(("stops", str(error)))
+        states.append((STOPS, str(error)))
     return states
 
 

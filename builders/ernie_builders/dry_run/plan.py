@@ -22,7 +22,7 @@ from ..presets.presets import ALL, PUBLISHED, Choice
 from ..stages.order import steps
 from ..stages.request import BuildRequest
 from ..stages.selection import check_checkpoints, check_requested, make_context, requested_tasks, takes_shipped
-from .lookup import DataFile, data_files, stage_label, stage_states, why_not_looked_up
+from .lookup import STOPS, UNREADABLE, DataFile, data_files, stage_label, stage_states, why_not_looked_up
 from .rows import Rows, Source, data_rows, task_rows
 
 LABEL = 17  # columns before the text of a row
@@ -45,6 +45,7 @@ def dry_run(request: BuildRequest) -> Iterator[str]:
     check_checkpoints(request, requested)
     compat = choose(request.compat, [file.tasks[name] for name in in_file], request.until)
     yield "Plan: nothing is downloaded, trained or written."
+    stops: list[str] = []
     for name in names:
         base_model = overrides.base_model or (tasks[name].base_model if name in tasks else EMBEDDED)
         choice = overrides.choice(name, base_model)
@@ -59,11 +60,15 @@ def dry_run(request: BuildRequest) -> Iterator[str]:
         rows = [*task_rows(request, task, choice, source), *data_rows(request, task, source, files)]
         rows += build_rows(request, task, source, files) if name in tasks else []
         yield from (f"  {label:<{LABEL}}{text}".rstrip() for label, text in rows)
+        stopped = [text.removeprefix(STOPS).strip() for _, text in rows if text.split(" ")[0] == STOPS]
+        stopped = stopped or [f"{file.path}: {file.state}" for file in files if file.state.startswith(UNREADABLE)]
+        stops += [f"[{name}] {fault}" for fault in stopped]
         yield from () if name in tasks else ("", *how_to_add(task))
     if request.compat:
         yield from ("", "[compat]", *(f"  {line}" for line in compat.lines()))
-    if faults:
-        raise ConfigError(f"not planned: {'; '.join(map(str, faults))}")
+    if faults or stops:
+        refused = [f"not planned: {'; '.join(map(str, faults))}"] * bool(faults)
+        raise ConfigError("; ".join([*refused, *(["the build would stop: " + "; ".join(stops)] if stops else [])]))
 
 
 def show(lines: Iterable[str]) -> None:

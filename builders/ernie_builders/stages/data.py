@@ -96,6 +96,23 @@ def run(context: Context, finished: Finished, folder: Path) -> DataRead:
     return DataRead(splits=splits)
 
 
+def check(context: Context) -> None:
+    """Read and check the data as `run` does, and write nothing; one DataError with the fault of each file."""
+    manifest = draft_manifest(context.task, tokenizer_for(context.task, context.source.tokenizer))
+    faults = []
+    for split, path in _files(context).items():
+        if split == "dev" and _holds_out(context):
+            continue
+        try:
+            examples = read_file(path, split, context.task.data, manifest)
+            if _holds_out(context):
+                _dev_rows(examples, path, context.seed)
+        except DataError as error:
+            faults.append(str(error))
+    if faults:
+        raise DataError("; ".join(faults))
+
+
 def _holds_out(context: Context) -> bool:
     """Whether dev rows are held out of the training file: there is no dev file, and the reader does not split it."""
     data, trains = context.task.data, not context.ready and get_builder_kind(context.task.kind).trains

@@ -12,7 +12,7 @@ from ernie_builders.config.tasks import load_tasks
 from ernie_builders.kinds import get_builder_kind
 
 from ..command_line import OneLine, Plan, command, row
-from ..places import Place
+from ..places import Place, write_topics
 
 SHIPPED = load_tasks()
 
@@ -130,3 +130,17 @@ def test_faults(place: Place, one_line: OneLine) -> None:
     one_line(build("--checkpoint", "somewhere"), "--checkpoint somewhere: expected TASK=DIR")
     one_line(build("--tasks-file", "no/such.toml"), "no/such.toml: no such file (--tasks-file)")
     one_line(build("--preset", "all", "--base-model", "poetry"), "--base-model poetry: no directory")
+
+
+def test_all_that_a_build_would_refuse_is_listed(
+    place: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Labels that the task lacks in both files of one task, and a missing file of the other."""
+    for split in ("train", "dev"):
+        write_topics(tmp_path / "bad" / "topics" / f"{split}.json", [("的一不是", f"east-{split}")])
+    assert place.build("--dry-run", "--data-dir", str(tmp_path / "bad"), task="topics,names") == 1
+    shown = capsys.readouterr()
+    assert shown.err.count("\n") == 1
+    for fault in ("[topics] ", "east-train", "east-dev", "[names] ", "names"):
+        assert fault in shown.err
+    assert "[names] Names" in shown.out, "one faulty task does not end the plan"
