@@ -36,8 +36,8 @@ class BaseEncoder:
     vocabulary: str  # `fingerprint` of its tokenizer
 
 
-def adapter_of(weights: Mapping[str, np.ndarray], base: Mapping[str, np.ndarray], rank: int | None = None) -> Weights:
-    """The arrays of an adapter, float16. rank: cut the differences to it; None: they have a low rank already.
+def adapter_of(weights: Mapping[str, np.ndarray], base: Mapping[str, np.ndarray]) -> Weights:
+    """The arrays of an adapter, float16.
 
     CheckpointError where a layer has changed in its full rank, or a table of embeddings has changed: the weights were
     not trained with LoRA.
@@ -51,7 +51,7 @@ def adapter_of(weights: Mapping[str, np.ndarray], base: Mapping[str, np.ndarray]
         elif not (value != start).any():
             continue
         elif name.startswith("ernie.encoder.layers.") and value.ndim == 2:
-            factors[name.removesuffix(".weight")] = _factors(name, value, start, rank)
+            factors[name.removesuffix(".weight")] = _factors(name, value, start)
         elif "embeddings" in name:
             raise CheckpointError(f"{name} has changed, which an adapter does not hold: train with --lora")
         else:
@@ -64,12 +64,12 @@ def adapter_of(weights: Mapping[str, np.ndarray], base: Mapping[str, np.ndarray]
     return stored
 
 
-def _factors(name: str, value: np.ndarray, start: np.ndarray, rank: int | None) -> tuple[np.ndarray, np.ndarray]:
+def _factors(name: str, value: np.ndarray, start: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """A [in, r] and B [r, out] of a layer's difference, with the singular values shared between them."""
     left, values, right = np.linalg.svd(value.astype(np.float64) - start, full_matrices=False)
     # What float32 rounds when A B is added to a weight has smaller singular values than this.
     noise = 2.0**-23 * np.abs(value).max() * sum(np.sqrt(value.shape))
-    kept = int((values > noise).sum()) if rank is None else min(rank, len(values))
+    kept = int((values > noise).sum())
     if kept * sum(value.shape) >= value.size:
         raise CheckpointError(
             f"{name} has changed in rank {kept} of {min(value.shape)}, so an adapter would not be smaller: "

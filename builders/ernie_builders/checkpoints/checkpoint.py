@@ -208,15 +208,13 @@ def write_adapter(
     weights: Weights,
     tokenizer: Tokenizer,
     base: str,
-    rank: int | None = None,
 ) -> None:
     """What training changed in the encoder `base` of BASES (adapter.py), which only `read_checkpoint` reads.
 
-    A tokenizer other than the encoder's is written too. CheckpointError for weights that LoRA cannot have made, unless
-    `rank` says what to cut the differences to.
+    A tokenizer other than the encoder's is written too. CheckpointError for weights that LoRA cannot have made.
     """
     encoder = _read_weights(BASES[base])
-    stored = adapter_of(weights, encoder, rank)
+    stored = adapter_of(weights, encoder)
     about = BaseEncoder(name=base, sha256=fingerprint(encoder), vocabulary=tokenizer.fingerprint)
     folder.mkdir(parents=True, exist_ok=True)
     write_adapter_files(folder, stored, about)
