@@ -188,7 +188,7 @@ def test_faulty_text(distil_encoder: Command, tmp_path: Path, one_line: OneLine)
     file = tmp_path / "x.txt"
     for content, message in (
         (b"", "holds no text"),
-        ("中文".encode("utf-16"), "x.txt:1: not UTF-8"),
+        (b"\xff\xff\xff\xff\n", "x.txt:1: byte 0 of the line (byte 0 of the file, 0xff) is not UTF-8"),
         (b"a\n", "--length"),
     ):
         file.write_bytes(content)

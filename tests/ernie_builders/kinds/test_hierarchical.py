@@ -186,7 +186,7 @@ def test_a_build_learns_thresholds_and_publishes_them(
     tmp_path: Path, characters: list[str], base_model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "tasks.toml").write_text(TASK, encoding="utf-8")
-    write_events(tmp_path / "data" / "events" / "train.txt", characters, 400, 0)
+    write_events(tmp_path / "data" / "events" / "train.txt", characters, 1000, 0)
     write_events(tmp_path / "data" / "events" / "dev.txt", characters, 60, 1)
     place = Place(tmp_path / "tasks.toml", tmp_path / "data", base_model, tmp_path)
     assert place.build(task="events") == 0
@@ -194,7 +194,7 @@ def test_a_build_learns_thresholds_and_publishes_them(
     path = place.output / "events_postprocess" / "1" / "manifest.json"
     manifest = Manifest.load(path)
     choice = manifest.options["threshold_choice"]
-    assert choice["rows"] == 40  # a tenth of the training rows
+    assert choice["rows"] == 100  # a tenth of the training rows
     assert tuple(choice["held_out_micro_f1"]) == SCHEMES
     assert set(manifest.options["thresholds"]) in (set(), {label.name for label in manifest.labels})
     assert manifest.main_metric == "micro_f1"

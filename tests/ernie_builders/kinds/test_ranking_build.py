@@ -129,12 +129,12 @@ def test_a_task_with_another_s_checkpoint_has_only_its_own_figures(
     from ernie_builders import build_all
     from ernie_builders.stages import selection
 
-    shutil.copytree(trained.stage("fine-tune", "search") / "best", tmp_path / "search")
+    shutil.copytree(trained.stage("fine-tune", "search") / "best", tmp_path / "shipped")
     figures = [{"mrr": 60.0, "accuracy_at_1": 40.0}, {"accuracy": 70.0}]
     rows = [{"split": "dev", "rows": 9, "metrics": metrics, "by": "the builder"} for metrics in figures]
-    (tmp_path / "search" / "card.json").write_text(json.dumps({"evaluations": rows}), encoding="utf-8")
+    (tmp_path / "shipped" / "card.json").write_text(json.dumps({"evaluations": rows}), encoding="utf-8")
     tasks = tmp_path / "tasks.toml"
-    tasks.write_text(TASKS.replace('kind = "ranking"', 'kind = "ranking"\ncheckpoint = "search"'), encoding="utf-8")
+    tasks.write_text(TASKS.replace('kind = "ranking"', 'kind = "ranking"\ncheckpoint = "shipped"'), encoding="utf-8")
     monkeypatch.setattr(selection, "ASSETS", tmp_path)
     arguments = ["--tasks", "search", "--tasks-file", str(tasks), "--cache", str(tmp_path / "cache")]
     assert build_all.main([*arguments, "--output", str(tmp_path / "models")]) == 0

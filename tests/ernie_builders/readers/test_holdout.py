@@ -22,7 +22,7 @@ def test_a_tenth_at_most_each_label_with_its_share() -> None:
     assert sorted(e.line for e in train + held_out) == list(range(1000))
     assert [e.line for e in train] == sorted(e.line for e in train)
     assert Counter(e.target for e in held_out) == {"common": 90, "rare": 10}
-    assert len(hold_out(examples, 50, seed=0)[1]) == 50
+    assert len(hold_out(examples, 50, seed=0, fewest=50)[1]) == 50
 
 
 def test_the_seed_decides() -> None:

@@ -33,7 +33,7 @@ def test_read(tmp_path: Path, end: str, last: str) -> None:
         Example(("取消",), {"intent": "navigation.cancel_navigation", "slots": []}, 2),
         Example(("米静",), {"intent": "OTHERS", "slots": []}, 4),
     ]
-    assert get_reader("nlpcc_slu") is read
+    assert list(get_reader("nlpcc_slu")(path, {})) == list(read(path, {}))
 
 
 @pytest.mark.parametrize(
