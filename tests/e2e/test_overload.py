@@ -9,7 +9,7 @@ import random
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,18 +20,20 @@ import tritonclient.grpc as grpc
 from tritonclient.utils import InferenceServerException
 
 from ernie_builders import build_all
+from ernie_builders.lint.repository import lint
 from ernie_perf import cli
 from ernie_runtime.triton.metrics import REAL
 from ernie_serve.server import ServerOptions, TritonServer
 
+from ..shared import made_once
 from .conftest import topic_rows, write_base_model
 from .test_metrics import tokens
 from .wire import results, text_input
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timing]
+pytestmark = pytest.mark.e2e
 SLO_MS = 1000
 SLO = f"\n[tasks.topic.serving]\nslo_ms = {SLO_MS}\n"
-TABLE = f"{SLO}queue_size = 32\npriorities = true\n"
+BOUNDS = {"slow": f"{SLO}queue_size = 32\npriorities = true\n", "shedding": SLO}
 UNAVAILABLE = "StatusCode.UNAVAILABLE"
 TEXTS = 8  # in a request
 
@@ -48,43 +50,40 @@ class Outcome:
 
 
 @pytest.fixture(scope="module")
-def wide(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a wide encoder; builds from it keep their stages there, so the second does not train."""
-    root = tmp_path_factory.mktemp("wide")
-    write_base_model(root / "base", hidden=256, layers=6, heads=4)
-    return root
+def repositories(build_arguments: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two repositories of the tiny task with a wide encoder, hardly trained: one for each of BOUNDS."""
+
+    def build(root: Path) -> None:
+        write_base_model(root / "base", hidden=256, layers=6, heads=4)
+        arguments = [*build_arguments, "--tasks", "topic", "--set", "epochs=0.1"]
+        options = dict(zip(arguments[::2], arguments[1::2], strict=True))
+        tasks = Path(options["--tasks-file"]).read_text(encoding="utf-8")
+        options |= {"--base-model": str(root / "base"), "--cache": str(root / "build")}
+        for name, table in BOUNDS.items():
+            (root / f"{name}.toml").write_text(tasks + table, encoding="utf-8")
+            options |= {"--tasks-file": str(root / f"{name}.toml"), "--output": str(root / name)}
+            assert build_all.main([part for option in options.items() for part in option]) == 0
+
+    return made_once("overload", build, tmp_path_factory)
 
 
-@contextmanager
-def slow_server(root: Path, wide: Path, build_arguments: list[str], table: str) -> Iterator[TritonServer]:
-    """The tiny task with a wide encoder, hardly trained."""
-    arguments = [*build_arguments, "--tasks", "topic", "--set", "epochs=0.1"]
-    options_by_flag = dict(zip(arguments[::2], arguments[1::2], strict=True))
-    tasks = Path(options_by_flag["--tasks-file"]).read_text(encoding="utf-8")
-    (root / "tasks.toml").write_text(tasks + table, encoding="utf-8")
-    options_by_flag |= {"--tasks-file": str(root / "tasks.toml"), "--base-model": str(wide / "base")}
-    options_by_flag |= {"--cache": str(wide / "build"), "--output": str(root / "repository")}
-    assert build_all.main([part for option in options_by_flag.items() for part in option]) == 0
-    options = ServerOptions(
-        repository=root / "repository", http_port=0, grpc_port=0, metrics_port=0, log_file=root / "log"
+def served(repository: Path, log: Path) -> TritonServer:
+    return TritonServer(
+        ServerOptions(repository=repository, http_port=0, grpc_port=0, metrics_port=0, log_file=log / "triton.log")
     )
-    with TritonServer(options) as running:
-        yield running
 
 
 @pytest.fixture(scope="module")
-def slow(wide: Path, build_arguments: list[str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[TritonServer]:
+def slow(repositories: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TritonServer]:
     """Bounds on Triton's queues, and priorities."""
-    with slow_server(tmp_path_factory.mktemp("slow"), wide, build_arguments, TABLE) as running:
+    with served(repositories / "slow", tmp_path_factory.mktemp("slow")) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-def shedding(
-    wide: Path, build_arguments: list[str], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[TritonServer]:
+def shedding(repositories: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TritonServer]:
     """An SLO alone: the tokenizer refuses by itself."""
-    with slow_server(tmp_path_factory.mktemp("shedding"), wide, build_arguments, SLO) as running:
+    with served(repositories / "shedding", tmp_path_factory.mktemp("shedding")) as running:
         yield running
 
 
@@ -143,6 +142,13 @@ def percentile(outcomes: Sequence[Outcome], percent: float) -> float:
     return float(np.percentile([outcome.seconds for outcome in outcomes], percent))
 
 
+@pytest.mark.parametrize("bounds", BOUNDS)
+def test_bounds_pass_lint(repositories: Path, bounds: str) -> None:
+    """Not a matter of time, so that the repositories are built beside other tests."""
+    assert lint(repositories / bounds).findings == []
+
+
+@pytest.mark.timing
 @pytest.mark.parametrize("bounds", ["slow", "shedding"])
 def test_more_than_it_can_take(bounds: str, request: pytest.FixtureRequest) -> None:
     server: TritonServer = request.getfixturevalue(bounds)
@@ -165,6 +171,7 @@ def test_more_than_it_can_take(bounds: str, request: pytest.FixtureRequest) -> N
         assert time.monotonic() - begun < 5
 
 
+@pytest.mark.timing
 def test_a_request_may_bring_a_shorter_timeout(slow: TritonServer) -> None:
     """Behind a long request: refused when its own time is up."""
     with grpc.InferenceServerClient(slow.grpc_address) as client:
@@ -178,6 +185,7 @@ def test_a_request_may_bring_a_shorter_timeout(slow: TritonServer) -> None:
         assert all(completed.acquire(timeout=30) for _ in range(3))
 
 
+@pytest.mark.timing
 def test_interactive_requests_overtake_bulk(slow: TritonServer) -> None:
     outcomes = send_poisson(slow, 2 * sustainable(slow), 5, [2, 2, 2, 1])
     answered = {p: [not o.status for o in outcomes if o.priority == p] for p in (1, 2)}
@@ -203,6 +211,7 @@ def seconds_of(client: Any, model: str, tensors: list[grpc.InferInput]) -> float
     return time.monotonic() - begun
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize("rows", [1024, 90])
 def test_cancelled_requests_cost_the_encoder_little(server: TritonServer, rows: int) -> None:
     """A client sends eleven requests behind long ones and walks away: the encoder drops what it has not begun."""
@@ -228,6 +237,7 @@ def test_cancelled_requests_cost_the_encoder_little(server: TritonServer, rows: 
     assert worked < 11 * rows / 2, f"{worked:.0f} of {11 * rows} rows were worked on"
 
 
+@pytest.mark.timing
 def test_the_command(shedding: TritonServer, build_arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """The command starts its own server and sends twice the sustained rate."""
     flags = dict(zip(build_arguments[::2], build_arguments[1::2], strict=False))

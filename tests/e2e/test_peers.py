@@ -14,7 +14,7 @@ from ernie_perf.peers.servers import INFINITY, SENTENCE_TRANSFORMERS
 
 from .conftest import topic_rows, write_base_model
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timing]
+pytestmark = pytest.mark.e2e
 PEERS = ("classic", "ensemble", "fused", "engine")
 PYTORCH = (INFINITY, SENTENCE_TRANSFORMERS)
 VECTOR = """

@@ -19,7 +19,7 @@ from ernie_runtime.steps.pipeline import Pipeline
 from ernie_serve import ServeError, perf_analyzer
 from ernie_serve.server import TritonServer
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timing]
+pytestmark = pytest.mark.e2e
 
 
 @pytest.fixture(scope="module")

@@ -184,7 +184,7 @@ def test_spans_slice_back_to_the_entities(
     rng = random.Random(max_length * 1000 + doc_stride)
     manifest = make_manifest(labels=TAGS.tags, max_length=max_length, doc_stride=doc_stride)
     texts, tokenized, entities, case_counts = [], [], {}, Counter[str]()
-    candidates = make_texts(rng, 640 if max_length < 100 else 120, pieces)
+    candidates = make_texts(rng, 320 if max_length < 100 else 120, pieces)
     rng.shuffle(candidates)
     for text, tokens in zip(candidates, tokenizer(candidates), strict=True):
         if len(tokens.ids):
@@ -192,7 +192,7 @@ def test_spans_slice_back_to_the_entities(
             tokenized.append(tokens)
             entities[text] = make_entities(rng, len(tokens.ids))
             count_cases(case_counts, entities[text], len(tokens.ids), max_length, doc_stride)
-    assert len(texts) >= (540 if max_length < 100 else 100)
+    assert len(texts) >= (270 if max_length < 100 else 100)
     assert all(case_counts[case] >= 20 for case in ("windows", "at the last token", "touching, same type")), case_counts
     edges = min(case_counts["ends with a window"], case_counts["starts with a window"])
     assert edges >= (20 if max_length < 100 else 1) and case_counts["in no one window"] >= 20, case_counts
