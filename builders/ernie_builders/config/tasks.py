@@ -72,7 +72,7 @@ class TrainConfig:
     lora: int = 0  # rank of LoRA matrices beside the encoder's linear layers, trained in their place; 0: train all
     lora_alpha: float = 16.0  # what they compute is multiplied by alpha / rank
     lora_dropout: float = 0.0  # of their inputs
-    lora_rate: float = 10.0  # their learning rate, as a multiple of learning_rate
+    lora_rate: float = 5.0  # their learning rate, as a multiple of learning_rate
     amp: bool = True  # mixed precision where the device supports it
 
     def __post_init__(self) -> None:
