@@ -75,6 +75,7 @@ def test_numeric_outputs_agree_with_result(client: Any) -> None:
         assert abs(float(score[0]) - row["score"]) < 1e-5
 
 
+@pytest.mark.timing  # where callers are starved there is less to batch
 def test_answers_go_to_the_right_caller_in_real_batches(
     server: TritonServer, client: Any, pipelines: dict[str, Pipeline]
 ) -> None:
