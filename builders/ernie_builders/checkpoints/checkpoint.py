@@ -23,8 +23,8 @@ from .architectures import TOKEN_TYPES, WORDS, architecture_of, check_prefix
 from .checksums import check_shipped
 from .delta import decode
 from .delta_files import HEADER, PACKED, read_delta, read_header
-from .eight_bits import to_eight_bits
 from .encoder_config import EncoderConfig, read_config, stored_config
+from .quantized import quantize
 from .shards import LIMIT, write_shards
 from .tokenizer_files import (
     VOCABULARY,
@@ -188,16 +188,16 @@ def _check_vocabulary(folder: Path, stored: StoredTokenizer, weights: Weights) -
 def write_checkpoint(
     folder: Path, config: EncoderConfig | Json, weights: Weights, tokenizer: Tokenizer, bits: int = 32
 ) -> None:
-    """A directory that `read_checkpoint` (and, at 32 bits, PaddleNLP) reads; bits of a weight: 32, 16 or 8.
+    """A directory that `read_checkpoint` (and, at 32 bits, PaddleNLP) reads; bits of a weight: 32, 16, 8 or 4.
 
-    In 8 bits (eight_bits.py) no file is larger than shards.LIMIT. config: a mapping is written as it is. Files of other
-    forms are removed from the folder.
+    In 8 and 4 bits (quantized.py) no file is larger than shards.LIMIT. config: a mapping is written as it is. Files of
+    other forms are removed from the folder.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    arrays = to_eight_bits(weights) if bits == 8 else {n: value.astype(f"float{bits}") for n, value in weights.items()}
+    arrays = quantize(weights, bits) if bits <= 8 else {n: value.astype(f"float{bits}") for n, value in weights.items()}
     for name in (HEADER, PACKED, ADAPTER, ADAPTER_ARRAYS):
         (folder / name).unlink(missing_ok=True)
-    write_shards(folder, arrays, LIMIT if bits == 8 else None)
+    write_shards(folder, arrays, LIMIT if bits <= 8 else None)
     _write_config(folder, config)
     write_tokenizer(folder, tokenizer)
 

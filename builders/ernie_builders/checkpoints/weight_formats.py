@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import CheckpointError
-from .eight_bits import from_eight_bits
+from .quantized import dequantize
 from .shards import INDEX, SINGLE, shards_of
 
 Weights = dict[str, np.ndarray]
@@ -57,7 +57,7 @@ HEAD_NAMES = (
     (r"^cls\.predictions\.(decoder\.)?bias$", HEAD + "decoder_bias"),
     (r"^cls\.predictions\.decoder\.weight$", HEAD + "decoder_weight"),
 )
-DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4", "I8": "i1"}
+DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4", "I8": "i1", "U8": "u1"}
 MODELS = ("ernie", "bert", "roberta", "ernie_m", "ernie_gram")  # names of the encoder in a task model
 ENCODER = ("embeddings", "encoder", "pooler")  # modules of ErnieModel; all others are heads
 
@@ -117,11 +117,11 @@ def with_ernie(name: str) -> str:
 def read_weights(path: Path) -> Weights:
     """Arrays of a .safetensors, .pdparams or .bin file, or of an index's, as stored; CheckpointError.
 
-    bfloat16, which numpy lacks and which Paddle and PaddleNLP return as uint16, becomes float32, and so do 8 bits.
+    bfloat16, which numpy lacks and which Paddle and PaddleNLP return as uint16, becomes float32, as do 8 and 4 bits.
     """
     stored = _read(path)
     stored = {name: _from_bfloat16(value) if value.dtype == np.uint16 else value for name, value in stored.items()}
-    return from_eight_bits(stored, path)
+    return dequantize(stored, path)
 
 
 def _from_bfloat16(bits: np.ndarray) -> np.ndarray:

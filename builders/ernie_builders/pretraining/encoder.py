@@ -33,9 +33,9 @@ OF_A_RUN = ("steps", "tokens", "lengths", "objective", "mask_rate", "learning_ra
 def write_encoder(
     folder: Path, config: EncoderConfig, encoder: Weights, heads: Weights, tokenizer: Tokenizer, bits: int
 ) -> None:
-    """config.json, model.safetensors, vocab.txt, and mlm_head.safetensors if there are heads; bits: 8, 16 or 32.
+    """config.json, model.safetensors, vocab.txt, and mlm_head.safetensors if there are heads; bits: 4, 8, 16 or 32.
 
-    In 8 bits (checkpoints/eight_bits.py) the heads have 16.
+    In 4 and 8 bits (checkpoints/quantized.py) the heads have 16.
     """
     from safetensors.numpy import save
 

@@ -1,4 +1,4 @@
-"""Weights in 8 bits and in several files: exact where promised, refused in one line where faulty."""
+"""Weights in 8 and 4 bits, and in several files: exact where promised, refused in one line where faulty."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from safetensors.numpy import load_file, save_file
 
 from ernie_builders.checkpoints import checkpoint as module
 from ernie_builders.checkpoints.checkpoint import read_checkpoint, write_checkpoint
-from ernie_builders.checkpoints.eight_bits import to_eight_bits
+from ernie_builders.checkpoints.quantized import quantize
 from ernie_builders.checkpoints.shards import INDEX, write_shards
 from ernie_builders.checkpoints.weight_formats import read_weights
 from ernie_builders.errors import CheckpointError
@@ -63,13 +63,13 @@ def test_what_a_stranger_reads(tmp_path: Path, weights: Weights, tokenizer: Toke
 def test_a_row_of_zeros_stays(weights: Weights) -> None:
     weights[TABLE] = weights[TABLE].copy()
     weights[TABLE][7] = 0
-    stored = to_eight_bits(weights)
+    stored = quantize(weights, 8)
     assert not stored[TABLE][7].any() and np.isfinite(stored[TABLE + "_scale"]).all()
 
 
 def test_no_weight_that_is_no_number(weights: Weights) -> None:
     with pytest.raises(CheckpointError, match=r"^classifier\.weight: has values that are not finite$"):
-        to_eight_bits({**weights, "classifier.weight": np.array([[np.nan]], np.float32)})
+        quantize({**weights, "classifier.weight": np.array([[np.nan]], np.float32)}, 8)
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_no_weight_that_is_no_number(weights: Weights) -> None:
         ),
         (
             lambda w: w.update({LINEAR + "_scale": np.ones((2, 1, 1), np.float32)}),
-            f"{LINEAR}_scale is larger than {LINEAR}",
+            f"{LINEAR} is [32, 64], its scales are [2, 1, 1]: they do not fit",
         ),
     ],
 )
@@ -97,7 +97,40 @@ def test_faulty_scales(
     assert refusal(tmp_path / "m") == f"{path}: {message}"
 
 
-@pytest.mark.parametrize("bits", [8, 32])
+def test_four_bits_are_within_half_a_step_and_come_back_exactly(
+    tmp_path: Path, weights: Weights, tokenizer: Tokenizer
+) -> None:
+    write_checkpoint(tmp_path / "m", CONFIG, weights, tokenizer, bits=4)
+    back = read_checkpoint(tmp_path / "m").weights
+    for name in (TABLE, LINEAR):
+        rows = weights[name] if name == TABLE else weights[name].T
+        blocks = np.abs(rows.reshape(len(rows), -1, 32)).max(axis=2, keepdims=True)
+        error = np.abs(back[name] - weights[name])
+        error = (error if name == TABLE else error.T).reshape(len(rows), -1, 32)
+        assert (error <= blocks / 8 * 1.001).all() and error.mean() < blocks.mean() / 24, name
+    write_checkpoint(tmp_path / "again", CONFIG, back, tokenizer, bits=4)
+    for name, value in read_checkpoint(tmp_path / "again").weights.items():
+        np.testing.assert_array_equal(value, back[name], name)
+
+
+def test_what_a_stranger_reads_of_four_bits(tmp_path: Path, weights: Weights, tokenizer: Tokenizer) -> None:
+    """As ggml's Q4_0: 16 bytes a block, low halves first, times the block's scale."""
+    row = np.arange(-8, 8, dtype=np.float32).repeat(2) * 0.25
+    weights[TABLE] = np.tile(row, (len(weights[TABLE]), 1))
+    write_checkpoint(tmp_path / "m", CONFIG, weights, tokenizer, bits=4)
+    stored = load_file(tmp_path / "m" / "model.safetensors")
+    assert stored[TABLE].dtype == np.uint8 and stored[TABLE].shape == (len(weights[TABLE]), 16)
+    assert (stored[TABLE + "_scale"] == 0.25).all()
+    assert stored[TABLE][0].tolist() == [low | (low + 8) << 4 for low in range(8) for _ in range(2)]
+    assert stored[LINEAR].shape == (64, 16)  # [32, 64], in blocks along its inputs
+
+
+def test_four_bits_need_whole_blocks(weights: Weights) -> None:
+    with pytest.raises(CheckpointError, match=f"^{TABLE}: 30 numbers are no whole blocks of 32: store it in 8 bits$"):
+        quantize({TABLE: weights[TABLE][:, :30]}, 4)
+
+
+@pytest.mark.parametrize("bits", [4, 8, 32])
 def test_shards_are_read_as_one_file(
     tmp_path: Path, weights: Weights, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch, bits: int
 ) -> None:
