@@ -44,7 +44,9 @@ def parse_table(cls: type[T], table: object, where: str) -> T:
 
 def _convert(expected: Any, value: Any, where: str) -> Any:
     """The value as the type that a field is annotated with; ConfigError where it has another."""
-    if get_origin(expected) in (Union, UnionType):  # `X | None`: TOML has no null
+    if get_origin(expected) in (Union, UnionType):  # `X | None`
+        if value is None:  # of a dataclass whose fields are parsed again; TOML has no null
+            return None
         expected = next(item for item in get_args(expected) if item is not NoneType)
     if is_dataclass(expected):
         return value if isinstance(value, expected) else parse_table(expected, value, where)  # type: ignore[arg-type]

@@ -57,7 +57,7 @@ class TrainConfig:
 
     epochs: float = 3.0
     batch_size: int = 32  # rows
-    learning_rate: float = 5e-5
+    learning_rate: float | None = None  # None: the base model's (base_models.py)
     warmup: float = 0.1  # share of all steps
     weight_decay: float = 0.01
     dropout: float = 0.1
@@ -88,8 +88,9 @@ class TrainConfig:
             "lora_rate",
         )
         for name in positive:
-            if not 0 < getattr(self, name) < math.inf:
-                raise ConfigError(f"train.{name} is {getattr(self, name)}; it must be above 0")
+            value = getattr(self, name)
+            if value is not None and not 0 < value < math.inf:
+                raise ConfigError(f"train.{name} is {value}; it must be above 0")
         for name in ("windows_per_text", "choose_rows", "lora"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"train.{name} is {getattr(self, name)}; it must be 0 or above")

@@ -71,7 +71,17 @@ def task_rows(request: BuildRequest, task: TaskConfig, choice: Choice | None, so
         origins = origins_of(request, task.name, choice)
         for number, field in enumerate(fields(TrainConfig)):
             value = getattr(task.train, field.name)
+            if value is None:
+                value, origins[field.name] = _base_rate(source)
             yield "" if number else "hyperparameters", f"{field.name:<17}{value!s:<9}{origins[field.name]}"
+
+
+def _base_rate(source: Source) -> tuple[str, str]:
+    """The learning rate of a model where nobody states one, and why."""
+    try:
+        return f"{load_presets().model(source.name).learning_rate:g}", "default for the base model's size"
+    except BuildError:
+        return "?", "default for the base model's size, which is not known"
 
 
 def trains(task: TaskConfig) -> bool:

@@ -11,6 +11,7 @@ from ernie_runtime.json_types import JsonObject
 from ernie_runtime.manifest import Manifest
 from ernie_runtime.steps.pipeline import Pipeline
 
+from ..checkpoints.base_models import model_of
 from ..checkpoints.checkpoint import Checkpoint, read_checkpoint, tokenizer_of, write_checkpoint, write_options
 from ..checkpoints.encoder_config import read_config
 from ..filesystem import key_of
@@ -35,11 +36,12 @@ def inputs(context: Context, finished: Finished) -> JsonObject:
     start = key_of({name: _fingerprint(value) for name, value in sorted(context.source.weights.items())})
     if context.ready:
         return {"weights": start, "config": context.source.config.to_json(), "vocabulary": finished.data.key}
+    base = model_of(context.source.name, context.source.config)
     return {
         "weights": start,
         "config": context.source.config.to_json(),
         "data": finished.data.key,
-        "train": changed_fields(context.task.train),
+        "train": {"learning_rate": base.learning_rate, **changed_fields(context.task.train)},
         "seed": context.seed,
         "training": FORMAT if kind.training_version == 1 else f"{FORMAT}.{kind.training_version}",
         "processes": max(1, len(context.devices.split(",")) if context.devices else 1),

@@ -40,12 +40,12 @@ def init(data: Path, name: str, base_model: str, output: Path | None, force: boo
     path = output or Path(f"{name}.toml")
     if path.exists() and not force:
         raise ConfigError(f"{path}: exists already; give --force to replace it, or another --name")
-    hidden = load_presets().model(base_model).encoder.hidden
+    model = load_presets().model(base_model)
     sniffed = sniff(data)
     for line in found_lines(sniffed):
         say(line)
     folder = os.path.relpath(sniffed.files["train"].path.parent, path.parent)
-    text = task_table(name, sniffed, folder, base_model, hidden)
+    text = task_table(name, sniffed, folder, model)
     with whole_file(path) as new:
         new.write_text(text, encoding="utf-8")
     read_tasks(path).check()

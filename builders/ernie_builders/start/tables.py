@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ernie_runtime.kinds import get_kind
 
+from ..checkpoints.base_models import BaseModel
 from ..readers.sniff import Sniffed
 
 SHORTEST, LONGEST = 32, 256  # bounds of max_length in tokens; longer texts are read in windows
@@ -17,8 +18,6 @@ ENOUGH = 5000  # rows that three epochs suffice for
 MOST_EPOCHS = 20
 EXAMPLES = 3
 LONG_EXAMPLE = 400  # characters
-RATE, SMALL_RATE = "5e-5", "3e-4"  # of base models, and of the small encoder that ships
-SMALL = "embedded"
 PAIRED = ("pair_classification", "ranking")
 
 
@@ -27,20 +26,20 @@ def quoted(value: object) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def task_table(name: str, sniffed: Sniffed, folder: str, base_model: str, hidden: int) -> str:
+def task_table(name: str, sniffed: Sniffed, folder: str, base_model: BaseModel) -> str:
     """The text of a tasks file with one task.
 
-    folder: of the data, relative to the tasks file. hidden: the base model's hidden size.
+    folder: of the data, relative to the tasks file.
     """
     lines = [
         f"# {sniffed.container}; {'; '.join(sniffed.reasons)}.",
         f"[tasks.{name}]",
         f"kind = {quoted(sniffed.kind)}",
         f"title = {quoted(name)}",
-        f"base_model = {quoted(base_model)}",
+        f"base_model = {quoted(base_model.name)}",
         *_labels(sniffed),
         *_examples(sniffed),
-        *_options(name, sniffed, hidden),
+        *_options(name, sniffed, base_model.encoder.hidden),
         "",
         f"[tasks.{name}.limits]",
         *_limits(sniffed),
@@ -116,8 +115,8 @@ def _file(path: Path) -> str:
     return path.name
 
 
-def _train(rows: int, base_model: str) -> Iterator[str]:
+def _train(rows: int, base_model: BaseModel) -> Iterator[str]:
     epochs = 3 if rows >= ENOUGH else min(MOST_EPOCHS, math.ceil(3 * ENOUGH / rows))
     yield f"epochs = {epochs}  # {rows:,} rows"
     yield f"batch_size = {32 if rows >= ENOUGH else 16}"
-    yield f"learning_rate = {SMALL_RATE if base_model == SMALL else RATE}  # for the base model above"
+    yield f"# learning_rate: by the size of the base model, {base_model.learning_rate:g} for the one above"

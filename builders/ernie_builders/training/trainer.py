@@ -16,6 +16,7 @@ from ernie_runtime.steps.batching import pad_rows
 from ernie_runtime.steps.pipeline import Pipeline
 from ernie_runtime.text.tokenizer import Tokenizer
 
+from ..checkpoints.base_models import model_of
 from ..checkpoints.checkpoint import Checkpoint, write_checkpoint
 from ..checkpoints.encoder_config import EncoderConfig
 from ..config.tasks import TrainConfig
@@ -107,12 +108,13 @@ class Trainer(Work):
             from ..modeling.cpu_layers import speed_up  # Paddle must be set up before it is imported
 
             speed_up(self.model, self.all_tokens)
+        base_rate = model_of(job.base.name, job.base.config).learning_rate
         self.parallel = self.paddle.DataParallel(self.model) if self.ranks.count > 1 else self.model
         self.float16 = config.amp and job.device.startswith("gpu")
         self.optimizer = Optimizer(
             [(name, value) for name, value in self.model.named_parameters() if not value.stop_gradient],
             OptimizerConfig(
-                learning_rate=config.learning_rate,
+                learning_rate=base_rate if config.learning_rate is None else config.learning_rate,
                 warmup=config.warmup,
                 weight_decay=config.weight_decay,
                 max_grad_norm=config.max_grad_norm,

@@ -104,6 +104,16 @@ def test_a_kind_without_training(capsys: pytest.CaptureFixture[str]) -> None:
     assert names, "sentence_embedding, fill-mask"
 
 
+def test_the_learning_rate_is_the_base_models(place: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where neither the tasks file nor --set says one: also with a base model of the command line."""
+    (tmp_path / "mine.toml").write_text(
+        place.tasks_file.read_text(encoding="utf-8").replace("learning_rate = 5e-3\n", ""), encoding="utf-8"
+    )
+    for model, rate in (("embedded", "0.0003"), ("ernie-3.0-nano-zh", "0.0003"), ("ernie-3.0-base-zh", "5e-05")):
+        place.build("--dry-run", "--tasks-file", str(tmp_path / "mine.toml"), "--base-model", model)
+        assert re.search(rf"learning_rate +{rate} +default for the base model's size$", capsys.readouterr().out, re.M)
+
+
 def test_devices_and_accumulation(plan: Plan) -> None:
     text = plan("--devices", "0,1", "--set", "accumulate=2", "--set", "epochs=1")
     assert row(text, "steps").startswith("3 of 16 rows x 4 (1 epoch of 15 batches)")

@@ -54,6 +54,12 @@ def test_epoch_order() -> None:
     assert padded < 1.1 * lengths.sum(), "batches mix lengths"
 
 
+def test_a_small_encoder_has_the_rate_that_it_needs_unless_one_is_given(tiny: Tiny) -> None:
+    rows = [("的一不是", "north")]
+    assert tiny.trainer(rows, [], learning_rate=None).optimizer.config.learning_rate == 3e-4
+    assert tiny.trainer(rows, [], learning_rate=5e-5).optimizer.config.learning_rate == 5e-5
+
+
 class Tiny:
     """Trainers over the topics task."""
 
