@@ -78,7 +78,7 @@ def test_a_python_without_the_packages(tmp_path: Path) -> None:
         (["--tasks-file", "no/such.toml"], "no/such.toml: no such file (--tasks-file)"),
         (
             ["--base-model", "poetry"],
-            "--base-model poetry: neither `embedded`, nor a directory, nor a PaddleNLP name",
+            "--base-model poetry: neither an encoder that ships",
         ),
     ],
 )

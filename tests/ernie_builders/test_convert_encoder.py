@@ -124,7 +124,7 @@ def test_the_embedded_encoder_keeps_its_head(tmp_path: Path) -> None:
 def test_faults(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     fails = partial(fault_line, program="ernie-triton build convert-encoder", capsys=capsys)
     target = tmp_path / "target"
-    fails(run("nowhere", target, "--to", "paddle"), "nowhere: neither `embedded`, nor a directory")
+    fails(run("nowhere", target, "--to", "paddle"), "nowhere: neither an encoder that ships")
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes" / "notes.txt").write_text("keep me", encoding="utf-8")
     fails(run(source, tmp_path / "notes", "--to", "paddle"), "exists and is no model directory")

@@ -16,6 +16,10 @@ from .encoder_config import EncoderConfig, read_config
 from .random_encoder import PREFIX, random_config
 
 EMBEDDED = "embedded"
+ENCODERS: dict[str, Path] = {  # that ship, by the name that --base-model takes
+    EMBEDDED: ASSETS / "encoder",
+    **{path.name: path for path in sorted((ASSETS / "encoders").glob("*")) if path.is_dir()},
+}
 SHIPPED = "shipped:"  # the encoder of a checkpoint that ships: shipped:ocnli
 # ErnieConfig's defaults, for what a configuration leaves out.
 INTERMEDIATE, POSITIONS, TOKEN_TYPES, TASK_TYPES = 3072, 512, 2, 3
@@ -98,7 +102,7 @@ def folder_of(name: str) -> Path | None:
     if name.startswith(SHIPPED):
         folder = ASSETS / "checkpoints" / name.removeprefix(SHIPPED)
     else:
-        folder = ASSETS / "encoder" if name == EMBEDDED else Path(name)
+        folder = ENCODERS.get(name, Path(name))
     return folder if folder.is_dir() else None
 
 

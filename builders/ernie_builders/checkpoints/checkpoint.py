@@ -20,6 +20,7 @@ from .adapter import ARRAYS as ADAPTER_ARRAYS
 from .adapter import CONFIG as ADAPTER
 from .adapter import BaseEncoder, adapted, adapter_of, read_base, write_adapter_files
 from .architectures import TOKEN_TYPES, WORDS, architecture_of, check_prefix
+from .base_models import ENCODERS
 from .checksums import check_shipped
 from .delta import decode
 from .delta_files import HEADER, PACKED, read_delta, read_header
@@ -36,11 +37,7 @@ from .tokenizer_files import (
 )
 from .weight_formats import Weights, fingerprint, read_stored, with_paddle_names
 
-# Encoders that ship: a checkpoint may be stored as what training changed in one.
-BASES = {
-    "embedded": ASSETS / "encoder",
-    **{path.name: path for path in sorted((ASSETS / "encoders").glob("*")) if path.is_dir()},
-}
+BASES: dict[str, Path] = dict(ENCODERS)  # a checkpoint may be stored as what training changed in one
 
 
 @dataclass(frozen=True, kw_only=True)

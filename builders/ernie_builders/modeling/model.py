@@ -13,7 +13,7 @@ import numpy as np
 from ernie_runtime.manifest import Manifest
 from ernie_runtime.text.tokenizer import Tokenizer
 
-from ..checkpoints.base_models import SHIPPED, folder_of
+from ..checkpoints.base_models import ENCODERS, SHIPPED, folder_of
 from ..checkpoints.checkpoint import Checkpoint, read_checkpoint, tokenizer_of
 from ..checkpoints.encoder_config import parse_config
 from ..checkpoints.random_encoder import PREFIX, random_config, random_encoder
@@ -30,17 +30,16 @@ if TYPE_CHECKING:
     from paddle.nn import Layer
     from paddlenlp.transformers import ErnieConfig
 
-EMBEDDED = ASSETS / "encoder"
-
 
 def find_base_model(name: str, seed: int = 0) -> Checkpoint:
     """What `--base-model` names; CheckpointError.
 
-    name: `embedded`; `shipped:TASK`, the encoder of a checkpoint that ships, without its head; a PaddleNLP or Hugging
-    Face directory; `random:...`; or a PaddleNLP name, which downloads. seed: of a random encoder's weights.
+    name: an encoder that ships (`embedded`, ...); `shipped:TASK`, the encoder of a checkpoint that ships, without its
+    head; a PaddleNLP or Hugging Face directory; `random:...`; or a PaddleNLP name, which downloads. seed: of a random
+    encoder's weights.
     """
-    if name == "embedded":
-        return replace(read_checkpoint(EMBEDDED), where=name)
+    if name in ENCODERS:
+        return replace(read_checkpoint(ENCODERS[name]), where=name)
     if name.startswith(SHIPPED):
         return _shipped(name)
     if Path(name).exists():
@@ -49,7 +48,11 @@ def find_base_model(name: str, seed: int = 0) -> Checkpoint:
         return random_encoder(name, seed)
     if re.fullmatch(r"ernie[\w.-]*", name):
         return _download(name)
-    raise CheckpointError(f"--base-model {name}: neither `embedded`, nor a directory, nor a PaddleNLP name (ernie-...)")
+    ships = ", ".join(f"`{name}`" for name in ENCODERS)
+    raise CheckpointError(
+        f"--base-model {name}: neither an encoder that ships ({ships}), nor a directory, nor a PaddleNLP name "
+        "(ernie-...)"
+    )
 
 
 def _shipped(name: str) -> Checkpoint:

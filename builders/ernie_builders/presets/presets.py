@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from ernie_runtime.json_types import Json
 
 from ..checkpoints.base_models import (
-    EMBEDDED,
+    ENCODERS,
     BaseModel,
     did_you_mean,
     folder_of,
@@ -151,7 +151,7 @@ class Presets:
             return self.models[name]
         folder = folder_of(name)
         if folder is None and not is_random(name):
-            near = did_you_mean(name, [EMBEDDED, *self.models])
+            near = did_you_mean(name, [*ENCODERS, *self.models])
             raise ConfigError(f"--base-model {name}: no directory, and no model of {FILE_NAME}{near}")
         return unpublished_model(name, folder)
 

@@ -76,6 +76,6 @@ def _forward(layer: Layer, scale: float, dropout: float, x: Tensor) -> Tensor:
     import paddle
 
     dropped = paddle.nn.functional.dropout(x, dropout, training=layer.training) if dropout else x
-    change = paddle.matmul(paddle.matmul(dropped, getattr(layer, A)), getattr(layer, B))
-    output: Tensor = type(layer).forward(layer, x) + change * scale
+    small = paddle.matmul(dropped, getattr(layer, A)) * scale  # here, where it is [..., rank] and not [..., out]
+    output: Tensor = type(layer).forward(layer, x) + paddle.matmul(small, getattr(layer, B))
     return output

@@ -124,7 +124,7 @@ def test_base_models(plan: Plan) -> None:
     text = plan("--base-model", "ernie-3.0-bas-zh")
     assert "did you mean ernie-3.0-base-zh or ernie-3.0-xbase-zh?" in row(text, "shape")
     text = plan("--base-model", "poetry")
-    assert row(text, "stages").startswith("stops  --base-model poetry: neither `embedded`, nor a directory")
+    assert row(text, "stages").startswith("stops  --base-model poetry: neither an encoder that ships")
 
 
 def test_faults(place: Place, one_line: OneLine) -> None:

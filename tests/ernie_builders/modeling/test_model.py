@@ -50,7 +50,7 @@ def test_base_model_names(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("name", ["bert-base-chinese", "no/such/folder"])
 def test_unknown_base_model(name: str) -> None:
-    with pytest.raises(CheckpointError, match="neither `embedded`, nor a directory, nor a PaddleNLP name"):
+    with pytest.raises(CheckpointError, match="neither an encoder that ships"):
         find_base_model(name)
 
 

@@ -44,7 +44,7 @@ SHORT = ["--steps", "8", "--lengths", "32", "--eval-every", "4", "--save-every",
         (["--vocab-size", "9999"], "--vocab-size 9999: the vocabulary has 400 entries; give fewer"),
         (["--data", "nowhere"], "--data nowhere: no such file or folder"),
         (["--format", "ids"], "--held-out: with --format ids, give a file with held-out sequences"),
-        (["--init", "nowhere"], "--base-model nowhere: neither `embedded`, nor a directory"),
+        (["--init", "nowhere"], "--base-model nowhere: neither an encoder that ships"),
     ],
 )
 def test_faulty_options(text_run: Make, one_line: OneLine, options: list[str], message: str) -> None:
