@@ -13,13 +13,9 @@ from ernie_runtime.json_types import Json
 
 from ..config.tasks import ASSETS
 from .encoder_config import EncoderConfig, read_config
+from .encoders import ENCODERS
 from .random_encoder import PREFIX, random_config
 
-EMBEDDED = "embedded"
-ENCODERS: dict[str, Path] = {  # that ship, by the name that --base-model takes
-    EMBEDDED: ASSETS / "encoder",
-    **{path.name: path for path in sorted((ASSETS / "encoders").glob("*")) if path.is_dir()},
-}
 SHIPPED = "shipped:"  # the encoder of a checkpoint that ships: shipped:ocnli
 # ErnieConfig's defaults, for what a configuration leaves out.
 INTERMEDIATE, POSITIONS, TOKEN_TYPES, TASK_TYPES = 3072, 512, 2, 3

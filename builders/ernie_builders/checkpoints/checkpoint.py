@@ -20,11 +20,11 @@ from .adapter import ARRAYS as ADAPTER_ARRAYS
 from .adapter import CONFIG as ADAPTER
 from .adapter import BaseEncoder, adapted, adapter_of, read_base, write_adapter_files
 from .architectures import TOKEN_TYPES, WORDS, architecture_of, check_prefix
-from .base_models import ENCODERS
 from .checksums import check_shipped
 from .delta import decode
 from .delta_files import HEADER, PACKED, read_delta, read_header
 from .encoder_config import EncoderConfig, read_config, stored_config
+from .encoders import ENCODERS
 from .quantized import quantize
 from .shards import LIMIT, write_shards
 from .tokenizer_files import (

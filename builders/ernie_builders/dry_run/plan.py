@@ -11,7 +11,7 @@ from pathlib import Path
 from ernie_runtime.kinds import kind_names
 from ernie_runtime.repository import versions
 
-from ..checkpoints.base_models import EMBEDDED
+from ..checkpoints.encoders import EMBEDDED
 from ..compat.choice import choose
 from ..config.tasks import ASSETS, DataConfig, TaskConfig, read_tasks
 from ..console import say

@@ -13,9 +13,10 @@ import numpy as np
 from ernie_runtime.manifest import Manifest
 from ernie_runtime.text.tokenizer import Tokenizer
 
-from ..checkpoints.base_models import ENCODERS, SHIPPED, folder_of
+from ..checkpoints.base_models import SHIPPED, folder_of
 from ..checkpoints.checkpoint import Checkpoint, read_checkpoint, tokenizer_of
 from ..checkpoints.encoder_config import parse_config
+from ..checkpoints.encoders import ENCODERS
 from ..checkpoints.random_encoder import PREFIX, random_config, random_encoder
 from ..checkpoints.tokenizer_files import read_tokenizer
 from ..checkpoints.weight_formats import Weights, with_prefix

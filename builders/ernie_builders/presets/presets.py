@@ -7,15 +7,8 @@ from dataclasses import dataclass, field, replace
 
 from ernie_runtime.json_types import Json
 
-from ..checkpoints.base_models import (
-    ENCODERS,
-    BaseModel,
-    did_you_mean,
-    folder_of,
-    is_random,
-    nearest,
-    unpublished_model,
-)
+from ..checkpoints.base_models import BaseModel, did_you_mean, folder_of, is_random, nearest, unpublished_model
+from ..checkpoints.encoders import ENCODERS
 from ..config.schema import parse_table
 from ..config.tasks import TaskConfig, TrainConfig
 from ..errors import ConfigError

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..checkpoints.base_models import EMBEDDED
+from ..checkpoints.encoders import EMBEDDED
 from ..config.tasks import read_tasks
 from ..console import run_command, say
 from ..errors import ConfigError
