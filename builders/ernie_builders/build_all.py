@@ -11,7 +11,7 @@ from .compat.choice import Choice, choose
 from .config.tasks import TaskConfig, read_tasks
 from .console import run_command, say
 from .dry_run.plan import dry_run, show
-from .errors import ConfigError, PublishError
+from .errors import BuildError, CheckpointError, ConfigError, DataError, ExportError, PublishError
 from .filesystem import disk_error
 from .options import parser, request_from
 from .repository.staging import check_all_free
@@ -21,6 +21,7 @@ from .stages.results import Published
 from .stages.selection import check_checkpoints, check_requested, make_context, requested_tasks, without_checkpoint
 
 NAME = "ernie-triton build"
+TASK_ERRORS = (ConfigError, DataError, CheckpointError, ExportError, PublishError)  # a full disk fails all tasks
 # `ernie-triton build NAME ...`: what makes encoders and small models, not a repository.
 OTHERS = {
     "pretrain": "ernie_builders.pretrain",
@@ -46,21 +47,31 @@ def build(request: BuildRequest) -> None:
     compat = choose(request.compat, tasks, request.until)
     for line in compat.lines():
         say(f"[compat] {line}")
-    refused: list[str] = []
+    refused, failed = list[str](), list[str]()
     for number, task in enumerate(tasks, 1):
         say(f"[{task.name}] {task.title} ({number} of {len(tasks)})")
-        lines = _build_task(request, task, compat)
+        try:
+            lines = _build_task(request, task, compat)
+        except TASK_ERRORS as error:
+            if len(tasks) == 1:
+                raise
+            failed.append(f"[{task.name}] {error}")
+            say(f"{failed[-1]} (going on with the other tasks)", sys.stderr)
+            continue
         if request.overrides.picks_candidates(file.tasks[task.name]):  # none of them was requested by name
             for line in lines:
                 say(f"[{task.name}] not taken: {line}")
         else:
             refused += [f"{task.name} {line}" for line in lines]
-    left_out = f"not built: {'; '.join(map(str, faults))}" if faults else ""
+    problems = []
+    if failed:
+        problems.append(f"failed: {'; '.join(failed)}")
     if refused and not request.force:
-        lines = f"refused by the gate, not published: {'; '.join(refused)} (--force publishes them too)"
-        raise PublishError(f"{lines}; {left_out}" if left_out else lines)
-    if left_out:
-        raise ConfigError(left_out)
+        problems.append(f"refused by the gate, not published: {'; '.join(refused)} (--force publishes them too)")
+    if faults:
+        problems.append(f"not built: {'; '.join(map(str, faults))}")
+    if problems:
+        raise BuildError("; ".join(problems))
 
 
 def _build_task(request: BuildRequest, task: TaskConfig, compat: Choice) -> Sequence[str]:

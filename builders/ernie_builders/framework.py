@@ -59,6 +59,25 @@ def import_paddle(device: str | None = None) -> Any:
     return paddle
 
 
+def device_numbers(devices: str) -> list[int]:
+    """The numbers that --devices names; ConfigError for what is none."""
+    numbers = devices.split(",") if devices else []
+    if not all(number.isdigit() for number in numbers):
+        raise ConfigError(f"--devices {devices}: expected numbers joined by commas, such as 0,1")
+    return [int(number) for number in numbers]
+
+
+def check_devices(device: str, devices: str) -> None:
+    """ConfigError for a device of --device or --devices that is not there; Paddle is imported for other than `cpu`."""
+    numbers = device_numbers(devices)
+    if device == "cpu":  # --devices are then processes
+        return
+    count = import_paddle(device).device.cuda.device_count()
+    absent = [number for number in numbers if number >= count]
+    if absent and device.startswith("gpu"):
+        raise ConfigError(f"--devices {devices}: no device {absent[0]}; this machine has {count}, counted from 0")
+
+
 def import_paddlenlp() -> Any:
     """paddlenlp.transformers, with its loggers quiet; ConfigError if it is not there."""
     with warnings.catch_warnings():

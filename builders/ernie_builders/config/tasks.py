@@ -152,23 +152,28 @@ def _parse_examples(raw: Any, where: str) -> tuple[tuple[str, ...], ...]:
     return tuple(examples)
 
 
+def bare_manifest(task: TaskConfig) -> Manifest:
+    """The task's manifest without anything of a model; ManifestError for a task that can have none."""
+    return Manifest(
+        task=task.name,
+        kind=task.kind,
+        title=task.title,
+        version=0,
+        labels=task.labels,
+        limits=task.limits,
+        vocabulary_size=0,
+        vocabulary_sha256="",
+        variants=(Variant(name="fp32", engine="", file="", bytes=0, sha256="", max_abs_error=0.0),),
+        recommended="fp32",
+        main_metric="",
+        options=task.options,
+    )
+
+
 def _check_manifest(task: TaskConfig, where: str) -> None:
     """ConfigError for what the task's manifest would be refused for once the model is trained."""
     try:
-        manifest = Manifest(
-            task=task.name,
-            kind=task.kind,
-            title=task.title,
-            version=0,
-            labels=task.labels,
-            limits=task.limits,
-            vocabulary_size=0,
-            vocabulary_sha256="",
-            variants=(Variant(name="fp32", engine="", file="", bytes=0, sha256="", max_abs_error=0.0),),
-            recommended="fp32",
-            main_metric="",
-            options=task.options,
-        )
+        manifest = bare_manifest(task)
         kind = get_kind(task.kind)
         kind.check(manifest)
     except ManifestError as error:

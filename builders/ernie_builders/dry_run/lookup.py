@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from ernie_runtime.kinds import kind_names
+
 from ..checkpoints.base_models import folder_of, is_download
 from ..checkpoints.delta_files import PACKED
-from ..config.tasks import ASSETS, DataConfig
+from ..config.tasks import ASSETS, DataConfig, TaskConfig, bare_manifest
 from ..config.variants import FULL
 from ..errors import BuildError
-from ..readers import get_reader
-from ..readers.files.report import Report
-from ..stages import data as data_stage
+from ..readers import Example
 from ..stages.context import Context
+from ..stages.data import check_examples, read_file
+from ..stages.draft import draft_manifest, tokenizer_for
 from ..stages.locate import unpacked_folder
 from ..stages.order import run_task
 from ..stages.stage import Finished, Output, Stage
 
-STOPS = "stops"  # in place of a stage: what the build would refuse
-UNREADABLE = "cannot be read"
 MAX_WEIGHTS = 200_000_000  # bytes that are read to compute a stage's key; more takes longer than a plan may
 
 
@@ -33,12 +33,23 @@ class DataFile:
     split: str
     path: Path
     state: str  # for a person: number of rows, missing, in an archive
-    rows: int | None = None  # None if it cannot be read
+    examples: Sequence[Example] | None = None  # None if they cannot be read
+    fault: str = ""  # why not, for a file that is there
     packed: bool = False  # in an archive that a build would unpack
 
+    @property
+    def missing(self) -> bool:
+        """Whether it is neither there nor in an archive."""
+        return self.examples is None and not self.fault and not self.packed
 
-def data_files(data: DataConfig, data_dir: Path | None, profile: str, cache: Path) -> tuple[DataFile, ...]:
-    """The train and dev files, where `stages.locate` would take them from; archives are not unpacked."""
+
+def data_files(
+    task: TaskConfig, data: DataConfig, data_dir: Path | None, profile: str, cache: Path
+) -> tuple[DataFile, ...]:
+    """The train and dev files, where `stages.locate` would take them from; archives are not unpacked.
+
+    data: of the task, or of one of its transfer sets.
+    """
     packed = False
     if data_dir is not None:
         folder, absent = data_dir / data.folder, "missing"
@@ -52,17 +63,17 @@ def data_files(data: DataConfig, data_dir: Path | None, profile: str, cache: Pat
     else:
         folder, absent = Path("DATA_DIR") / data.folder, "give --data-dir"
     names = {"train": data.train, "dev": data.dev or (data.train if data.splits_itself else "")}
-    return tuple(_data_file(data, split, folder / name, absent, packed) for split, name in names.items() if name)
+    return tuple(_data_file(task, data, split, folder / name, absent, packed) for split, name in names.items() if name)
 
 
-def _data_file(data: DataConfig, split: str, path: Path, absent: str, packed: bool) -> DataFile:
-    if not path.exists():
+def _data_file(task: TaskConfig, data: DataConfig, split: str, path: Path, absent: str, packed: bool) -> DataFile:
+    if not path.exists() or task.kind not in kind_names():
         return DataFile(split=split, path=path, state=absent, packed=packed)
     try:
-        rows = sum(1 for _ in get_reader(data.format)(path, data.fields, split, Report()))
+        examples = read_file(path, split, data, bare_manifest(task))
     except BuildError as error:
-        return DataFile(split=split, path=path, state=f"{UNREADABLE}: {error}")
-    return DataFile(split=split, path=path, state=f"{rows:,} rows", rows=rows)
+        return DataFile(split=split, path=path, state=f"cannot be read: {error}", fault=str(error))
+    return DataFile(split=split, path=path, state=f"{len(examples):,} rows", examples=examples)
 
 
 def why_not_looked_up(weights: str, files: Iterable[DataFile]) -> str:
@@ -82,8 +93,8 @@ def why_not_looked_up(weights: str, files: Iterable[DataFile]) -> str:
     return "the data is in an archive" if any(file.packed for file in files) else ""
 
 
-def stage_states(make: Callable[[], Context], until: str) -> list[tuple[str, str]]:
-    """(stage, what would be done) for each stage up to `until`; last, the fault that would stop the build, if any."""
+def stage_states(make: Callable[[], Context], until: str) -> tuple[list[tuple[str, str]], Exception | None]:
+    """(stage, what would be done) for each stage up to `until`, and the fault that would stop the build, if any."""
     states: list[tuple[str, str]] = []
 
     def look(stage: Stage[Any], context: Context, finished: Finished) -> Output[Any]:
@@ -92,16 +103,17 @@ def stage_states(make: Callable[[], Context], until: str) -> list[tuple[str, str
             state = f"finished: {stage.line(output.result)}"
         else:
             state = "goes on" if output.partial.is_dir() else "runs"
-            if stage is data_stage.STAGE:
-                data_stage.check(context)
         states.append((stage_label(stage, context.recipe.name), state))
         return output
 
     try:
-        run_task(make(), until, look)
+        context = make()
+        tokenizer = tokenizer_for(context.task, context.source.tokenizer)
+        check_examples(draft_manifest(context.task, tokenizer), tokenizer)
+        run_task(context, until, look)
     except (BuildError, metadata.PackageNotFoundError) as error:
-        states.append((STOPS, str(error)))
-    return states
+        return states, error
+    return states, None
 
 
 def stage_label(stage: Stage[Any], variant: str) -> str:

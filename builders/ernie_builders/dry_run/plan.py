@@ -22,7 +22,8 @@ from ..presets.presets import ALL, PUBLISHED, Choice
 from ..stages.order import steps
 from ..stages.request import BuildRequest
 from ..stages.selection import check_checkpoints, check_requested, make_context, requested_tasks, takes_shipped
-from .lookup import STOPS, UNREADABLE, DataFile, data_files, stage_label, stage_states, why_not_looked_up
+from .faults import STOPS, repository_faults, task_faults
+from .lookup import DataFile, data_files, stage_label, stage_states, why_not_looked_up
 from .rows import Rows, Source, data_rows, task_rows
 
 LABEL = 17  # columns before the text of a row
@@ -43,9 +44,10 @@ def dry_run(request: BuildRequest) -> Iterator[str]:
     requested = requested_tasks(replace(request, tasks=in_file), file.tasks) if in_file else []
     tasks = {task.name: task for task in requested}
     check_checkpoints(request, requested)
+    stops = repository_faults(request, requested)
     compat = choose(request.compat, [file.tasks[name] for name in in_file], request.until)
     yield "Plan: nothing is downloaded, trained or written."
-    stops: list[str] = []
+    yield from (f"  {STOPS}  {fault}" for fault in stops)
     for name in names:
         base_model = overrides.base_model or (tasks[name].base_model if name in tasks else EMBEDDED)
         choice = overrides.choice(name, base_model)
@@ -58,11 +60,13 @@ def dry_run(request: BuildRequest) -> Iterator[str]:
         yield f"[{name}] {task.title}"
         files = files_of(request, task)
         rows = [*task_rows(request, task, choice, source), *data_rows(request, task, source, files)]
-        rows += build_rows(request, task, source, files) if name in tasks else []
+        faults_of_task: list[str] = []
+        if name in tasks:
+            states, fault = states_of(request, task, source, files)
+            faults_of_task = task_faults(request, task, source, files, fault)
+            rows += build_rows(request, task, states, faults_of_task)
         yield from (f"  {label:<{LABEL}}{text}".rstrip() for label, text in rows)
-        stopped = [text.removeprefix(STOPS).strip() for _, text in rows if text.split(" ")[0] == STOPS]
-        stopped = stopped or [f"{file.path}: {file.state}" for file in files if file.state.startswith(UNREADABLE)]
-        stops += [f"[{name}] {fault}" for fault in stopped]
+        stops += [f"[{name}] {fault}" for fault in faults_of_task]
         yield from () if name in tasks else ("", *how_to_add(task))
     if request.compat:
         yield from ("", "[compat]", *(f"  {line}" for line in compat.lines()))
@@ -109,25 +113,30 @@ def files_of(request: BuildRequest, task: TaskConfig) -> list[DataFile]:
     """Train, dev, and the transfer sets that the task is evaluated on, under their names."""
 
     def files(data: DataConfig) -> tuple[DataFile, ...]:
-        return data_files(data, request.data_home(data), request.profile, request.cache)
+        return data_files(task, data, request.data_home(data), request.profile, request.cache)
 
     transfer = [(name, file) for name, data in task.transfer.items() for file in files(data)]
     return [*files(task.data), *(replace(file, split=name) for name, file in transfer)]
 
 
-def build_rows(request: BuildRequest, task: TaskConfig, source: Source, files: Sequence[DataFile]) -> Rows:
-    """The stages and their states, the version to be published, and the cache."""
+def states_of(
+    request: BuildRequest, task: TaskConfig, source: Source, files: Sequence[DataFile]
+) -> tuple[list[tuple[str, str]], Exception | None]:
+    """(stage, what would be done) for each stage, and the fault that stops the build, if any."""
     reason = why_not_looked_up(source.name, files)
-    if reason:
-        stages = steps(task.variants, request.until)
-        states = [(stage_label(stage, variant), "runs, or is in the cache") for stage, variant in stages]
-    else:
-        states = stage_states(lambda: make_context(task, request, source.checkpoint), request.until)
+    if not reason:
+        return stage_states(lambda: make_context(task, request, source.checkpoint), request.until)
+    stages = steps(task.variants, request.until)
+    states = [(stage_label(stage, variant), "runs, or is in the cache") for stage, variant in stages]
+    return [*states, ("", f"(not looked up: {reason})")], None
+
+
+def build_rows(request: BuildRequest, task: TaskConfig, states: Sequence[tuple[str, str]], faults: list[str]) -> Rows:
+    """The stages and their states, what stops the build, the version to be published, and the cache."""
+    states = [*states, *((STOPS, fault) for fault in faults)]
     width = max(len(name) for name, _ in states)
     for number, (name, state) in enumerate(states):
-        yield "" if number else "stages", f"{name:<{width}}  {state}"
-    if reason:
-        yield "", f"(not looked up: {reason})"
+        yield "" if number else "stages", f"{name:<{width}}  {state}" if name else state
     model: Path = request.output / task.name
     newest = max(versions(model), default=0)
     after = f", after version {newest}" if newest else ""

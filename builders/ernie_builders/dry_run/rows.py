@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import sys
 from collections.abc import Iterator, Sequence
@@ -12,10 +13,13 @@ from ernie_runtime.kinds import kind_names
 
 from ..checkpoints.base_models import folder_of, is_download, is_random
 from ..config.tasks import TaskConfig, TrainConfig
-from ..errors import BuildError
+from ..errors import BuildError, DataError
 from ..kinds import get_builder_kind
 from ..presets.loading import load_presets
 from ..presets.presets import SHIPPED, Choice
+from ..readers import Example
+from ..readers.files.holdout import hold_out
+from ..stages.data import dev_rows, holds_out
 from ..stages.request import BuildRequest
 from .lookup import DataFile
 
@@ -151,8 +155,21 @@ def data_rows(request: BuildRequest, task: TaskConfig, source: Source, files: Se
     if not files:
         yield "data", "no files known"
     if not source.ready and trains(task):
-        rows = next((file.rows for file in files if file.split == "train"), None)
-        yield "steps", training_steps(task.train, rows, len(request.devices.split(",")))
+        train = next((file.examples for file in files if file.split == "train"), None)
+        rows, held_out = (None, "") if train is None else _training_rows(request, task, list(train))
+        yield "steps", training_steps(task.train, rows, len(request.devices.split(","))) + held_out
+
+
+def _training_rows(request: BuildRequest, task: TaskConfig, examples: list[Example]) -> tuple[int, str]:
+    """How many of the training file's rows are trained on, and what the others are held out for."""
+    dev: list[Example] = []
+    if holds_out(task, ready=False):
+        with contextlib.suppress(DataError):  # too few of them, which is listed with the faults
+            examples, dev = dev_rows(examples, Path(), request.seed)
+    examples, chosen_by = hold_out(examples, task.train.choose_rows, request.seed)
+    uses = [(len(dev), "to evaluate on"), (len(chosen_by), "to choose the best checkpoint by")]
+    shown = [f"{rows:,} rows {use}" for rows, use in uses if rows]
+    return len(examples), f"; held out: {', '.join(shown)}" if shown else ""
 
 
 def training_steps(train: TrainConfig, rows: int | None, devices: int) -> str:

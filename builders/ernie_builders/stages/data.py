@@ -11,8 +11,9 @@ import numpy as np
 from ernie_runtime.json_types import JsonObject
 from ernie_runtime.kinds import get_kind
 from ernie_runtime.manifest import Manifest
+from ernie_runtime.text.tokenizer import Tokenizer
 
-from ..config.tasks import DataConfig
+from ..config.tasks import DataConfig, TaskConfig
 from ..config.variants import parse_variant
 from ..console import bar, say
 from ..errors import ConfigError, DataError
@@ -27,6 +28,7 @@ from .results import DataRead, SplitFigures
 from .stage import Finished, Output, Stage
 
 FORMAT = 1  # raise it when the same files are read in another way
+MAX_FAULTS = 5  # different ones that are listed of a file
 FORMATS = {  # the same for one format
     # 2: quotes around cells, answers that are not in their place, spelling of tags.
     **dict.fromkeys(("bio_columns", "hierarchy_tsv", "labelled_tsv", "pair_scores", "squad_json"), 2),
@@ -47,7 +49,7 @@ def inputs(context: Context, finished: Finished) -> JsonObject:
         "limits": vars(context.task.limits),
         "vocabulary": tokenizer_for(context.task, context.source.tokenizer).fingerprint,
         "reading": FORMATS.get(data.format, FORMAT),
-        **({"held_out": context.seed} if _holds_out(context) else {}),
+        **({"held_out": context.seed} if holds_out(context.task, context.ready) else {}),
     }
 
 
@@ -55,11 +57,7 @@ def run(context: Context, finished: Finished, folder: Path) -> DataRead:
     """Write train.jsonl and dev.jsonl; rows, token lengths and the unknown-word rate."""
     tokenizer = tokenizer_for(context.task, context.source.tokenizer)
     kind, manifest = get_kind(context.task.kind), draft_manifest(context.task, tokenizer)
-    for example, document in zip(
-        context.task.examples, kind.documents(context.task.examples, tokenizer, manifest)[0], strict=True
-    ):
-        if document.error is not None:
-            raise ConfigError(f"tasks.{context.task.name}.examples: {example!r}: {document.error}")
+    check_examples(manifest, tokenizer)
     splits: dict[str, SplitFigures] = {}
     held_out: list[Example] = []
     for split, path in _files(context).items():
@@ -68,8 +66,10 @@ def run(context: Context, finished: Finished, folder: Path) -> DataRead:
             examples = held_out
         else:
             examples = read_file(path, split, context.task.data, manifest, report)
-        if split == "train" and _holds_out(context):
-            examples, held_out = _dev_rows(examples, path, context.seed)
+        if split == "train" and holds_out(context.task, context.ready):
+            examples, held_out = dev_rows(examples, path, context.seed)
+            rows = len(examples) + len(held_out)
+            say(f"  no dev file: {len(held_out):,} of {rows:,} rows are held out to evaluate on")
         with (folder / f"{split}.jsonl").open("w", encoding="utf-8") as out:
             for e in examples:
                 out.write(json.dumps([e.texts, e.target, e.line], ensure_ascii=False) + "\n")
@@ -96,30 +96,21 @@ def run(context: Context, finished: Finished, folder: Path) -> DataRead:
     return DataRead(splits=splits)
 
 
-def check(context: Context) -> None:
-    """Read and check the data as `run` does, and write nothing; one DataError with the fault of each file."""
-    manifest = draft_manifest(context.task, tokenizer_for(context.task, context.source.tokenizer))
-    faults = []
-    for split, path in _files(context).items():
-        if split == "dev" and _holds_out(context):
-            continue
-        try:
-            examples = read_file(path, split, context.task.data, manifest)
-            if _holds_out(context):
-                _dev_rows(examples, path, context.seed)
-        except DataError as error:
-            faults.append(str(error))
-    if faults:
-        raise DataError("; ".join(faults))
+def check_examples(manifest: Manifest, tokenizer: Tokenizer) -> None:
+    """ConfigError for examples of the task that no server would answer."""
+    documents = get_kind(manifest.kind).documents(manifest.examples, tokenizer, manifest)[0]
+    for example, document in zip(manifest.examples, documents, strict=True):
+        if document.error is not None:
+            raise ConfigError(f"tasks.{manifest.task}.examples: {example!r}: {document.error}")
 
 
-def _holds_out(context: Context) -> bool:
+def holds_out(task: TaskConfig, ready: bool) -> bool:
     """Whether dev rows are held out of the training file: there is no dev file, and the reader does not split it."""
-    data, trains = context.task.data, not context.ready and get_builder_kind(context.task.kind).trains
-    return trains and not data.dev and not data.splits_itself
+    trains = not ready and get_builder_kind(task.kind).trains
+    return trains and not task.data.dev and not task.data.splits_itself
 
 
-def _dev_rows(examples: list[Example], path: Path, seed: int) -> tuple[list[Example], list[Example]]:
+def dev_rows(examples: list[Example], path: Path, seed: int) -> tuple[list[Example], list[Example]]:
     """(training rows, dev rows): a tenth, stratified; DataError where there are too few rows."""
     train, held_out = hold_out(examples, len(examples) // SHARE, seed, fewest=1)
     if not held_out:
@@ -127,7 +118,6 @@ def _dev_rows(examples: list[Example], path: Path, seed: int) -> tuple[list[Exam
             f"{path}: {len(examples)} rows are too few to hold out a tenth to evaluate on: give more, or a dev file "
             "([tasks.NAME.data] dev)"
         )
-    say(f"  no dev file: {len(held_out):,} of {len(examples):,} rows are held out to evaluate on")
     return train, held_out
 
 
@@ -149,9 +139,8 @@ def _unserved(figures: SplitFigures) -> str:
     return f", {figures.unserved:,} that cannot be served ({', '.join(figures.unserved_first)}{more})"
 
 
-def _reads_train_text(context: Context) -> bool:
+def reads_train_text(task: TaskConfig) -> bool:
     """Whether something is made of training text, though the weights are not trained."""
-    task = context.task
     return any(parse_variant(name).needs_text for name in task.variants) or get_builder_kind(task.kind).derives_weights(
         task.options
     )
@@ -185,7 +174,7 @@ def _files(context: Context) -> dict[str, Path]:
     data, trains = context.task.data, not context.ready and get_builder_kind(context.task.kind).trains
     if context.data_folder is None or not (trains or data.train or data.dev):
         return {}
-    files = {"dev": context.data_folder / (data.dev or data.train)}  # without a dev file: see `_holds_out`
+    files = {"dev": context.data_folder / (data.dev or data.train)}  # without a dev file: see `holds_out`
     if trains:
         if not data.train:
             raise DataError(
@@ -193,12 +182,12 @@ def _files(context: Context) -> dict[str, Path]:
                 f"publish a fine-tuned checkpoint with --checkpoint {context.task.name}=DIR"
             )
         files = {"train": context.data_folder / data.train, **files}
-    elif data.train and _reads_train_text(context):
+    elif data.train and reads_train_text(context.task):
         train = context.data_folder / data.train
         files = {"train": train, **files} if train.exists() else files
-    for path in files.values():
-        if not path.exists():
-            raise DataError(f"{path}: no such file; [tasks.{context.task.name}.data] names it")
+    missing = [str(path) for path in dict.fromkeys(files.values()) if not path.exists()]
+    if missing:
+        raise DataError(f"{', '.join(missing)}: no such file; [tasks.{context.task.name}.data] names it")
     return files
 
 
@@ -212,6 +201,8 @@ def read_file(
     read = get_reader(data.format)
     kind, inputs_expected = get_builder_kind(manifest.kind), len(get_kind(manifest.kind).inputs)
     examples, report = [], report or Report()
+    faults: dict[str, int] = {}  # and the first line that has it
+    faulty = 0  # rows
     with bar(0, path.name, "row") as shown:
         for example in read(path, data.fields, split, report):
             if len(example.texts) != inputs_expected:
@@ -221,9 +212,15 @@ def read_file(
                 )
             fault = kind.check(example, manifest)
             if fault is not None:
-                raise DataError(f"{path}:{example.line}: {fault}")
+                faults.setdefault(fault, example.line)
+                faulty += 1
             examples.append(example)
             shown.update()
+    if faults:
+        (first, line), *others = faults.items()
+        more = [f"line {number}: {fault}" for fault, number in others[: MAX_FAULTS - 1]]
+        count = f" ({faulty:,} rows are faulty)" if faulty > len(more) + 1 else ""
+        raise DataError(f"{path}:{line}: {'; '.join([first, *more])}{count}")
     for repair in report:
         say(f"{path}: {repair}", sys.stderr)
     if not examples:

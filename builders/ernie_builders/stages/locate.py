@@ -9,7 +9,7 @@ from typing import Any
 
 from ..config.tasks import ASSETS, DataConfig
 from ..console import say
-from ..errors import ConfigError, DataError
+from ..errors import DataError
 from ..filesystem import locked, sha256_of, whole_folder
 
 
@@ -30,7 +30,7 @@ def data_folder(data: DataConfig, data_dir: Path | None, profile: str, cache: Pa
             return _unpack(archive, data, cache), "dev"
         raise DataError(f"{folder}: no such directory, and no {archive.name} beside it")
     if profile == "full":
-        raise ConfigError("--profile full trains on real data: give --data-dir")
+        raise DataError("--profile full trains on real data: give --data-dir")
     sample = ASSETS / data.sample if data.sample else None
     return (sample, "sample") if sample is not None and sample.is_dir() else (None, "sample")
 

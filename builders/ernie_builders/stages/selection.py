@@ -43,12 +43,12 @@ def requested_tasks(request: BuildRequest, tasks: Mapping[str, TaskConfig]) -> l
 def check_requested(request: BuildRequest, file: TasksFile) -> list[ConfigError]:
     """The faults of the faulty tasks that would be built, if all tasks are requested; warns of other faulty tasks.
 
-    Raises the fault of a task that is requested by name, or the first fault if no task is left.
+    Raises the faults of tasks that are requested by name, and all faults if no task is left.
     """
     names = request.tasks if request.tasks is not None else task_names(request.overrides.preset, file.faults)
     faults = [file.faults[name] for name in names if name in file.faults]
     if faults and (request.tasks is not None or not file.tasks):
-        raise faults[0]
+        raise ConfigError("; ".join(map(str, faults)))
     for name, fault in file.faults.items():
         if fault not in faults:
             say(f"warning: {fault} (task {name} was not asked for)")

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import IO, TypeVar
 
 from ..console import say
-from ..errors import BuildError, ConfigError
-from ..framework import import_paddle
+from ..errors import BuildError
+from ..framework import device_numbers, import_paddle
 from ..processes import child_environment, end_with_parent
 
 Job = TypeVar("Job")
@@ -38,8 +38,7 @@ class Devices:
 
     def __post_init__(self) -> None:
         """ConfigError names the option."""
-        if not all(number.isdigit() for number in self.numbers.split(",")):
-            raise ConfigError(f"--devices {self.numbers}: expected numbers joined by commas, such as 0,1")
+        device_numbers(self.numbers)
 
     @property
     def count(self) -> int:

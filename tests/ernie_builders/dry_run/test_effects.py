@@ -65,15 +65,15 @@ def test_a_stage_that_was_interrupted(finished: Place, tmp_path: Path, capsys: p
 
 
 @pytest.mark.parametrize(
-    "arguments",
+    ("arguments", "fault"),
     [
-        ["--preset", "published", "--base-model", "ernie-3.0-base-zh", "--profile", "full"],
-        ["--preset", "cola", "--base-model", "ernie-2.0-large-en"],
-        ["--tasks", "tnews,msra_ner"],
-        ["--preset", "all"],
+        (["--preset", "published", "--base-model", "ernie-3.0-base-zh", "--profile", "full"], "give --data-dir\n"),
+        (["--preset", "cola", "--base-model", "ernie-2.0-large-en"], ""),
+        (["--tasks", "tnews,msra_ner"], ""),
+        (["--preset", "all"], ""),
     ],
 )
-def test_nothing_is_downloaded_written_or_imported(arguments: list[str], tmp_path: Path) -> None:
+def test_nothing_is_downloaded_written_or_imported(arguments: list[str], fault: str, tmp_path: Path) -> None:
     packages = [ROOT / "builders", ROOT / "python_backends"]
     result = subprocess.run(
         [sys.executable, "-B", "-c", STRICT, "--dry-run", *arguments],
@@ -84,7 +84,8 @@ def test_nothing_is_downloaded_written_or_imported(arguments: list[str], tmp_pat
         timeout=120,
         check=False,
     )
-    assert (result.returncode, result.stderr) == (0, "")
+    assert (result.returncode, result.stderr.count("\n")) == ((1, 1) if fault else (0, 0)), result.stderr
+    assert result.stderr.endswith(fault)
     assert list(tmp_path.iterdir()) == []
 
 

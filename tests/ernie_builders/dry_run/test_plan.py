@@ -65,7 +65,7 @@ def test_missing_data(plan: Plan, place: Place, tmp_path: Path) -> None:
     text = plan("--data-dir", str(empty))
     assert row(text, "data") == f"train {empty}/topics/train.json: missing"
     assert "how many is known once the training rows are" in row(text, "steps")
-    assert row(text, "stages").startswith(f"stops  {empty}/topics/train.json: no such file")
+    assert row(text, "stages").startswith(f"stops  {empty}/topics/train.json, {empty}/topics/dev.json: no such file")
     (empty / "topics" / "train.json").write_text("{}\n", encoding="utf-8")
     assert "train.json: cannot be read: " in row(plan("--data-dir", str(empty)), "data")
     assert "no such directory" in row(plan("--data-dir", str(tmp_path / "none")), "stages")
