@@ -14,6 +14,7 @@ from .dry_run.plan import dry_run, show
 from .errors import BuildError, CheckpointError, ConfigError, DataError, ExportError, PublishError
 from .filesystem import disk_error
 from .options import parser, request_from
+from .presets.presets import PUBLISHED
 from .repository.staging import check_all_free
 from .stages.order import run_task
 from .stages.request import BuildRequest
@@ -79,6 +80,8 @@ def _build_task(request: BuildRequest, task: TaskConfig, compat: Choice) -> Sequ
     started = time.monotonic()
     if choice := request.overrides.choice(task.name, task.base_model):
         say(f"[{task.name}] preset {choice.preset.name}: {choice.origin}")
+    elif request.overrides.preset == PUBLISHED:
+        say(f"[{task.name}] preset {PUBLISHED}: none is published for this task; {request.tasks_file.name} decides")
     context = make_context(task, request, request.checkpoints.get(task.name))
     finished = run_task(context, request.until)
     if form := compat.forms.get(task.name):

@@ -52,13 +52,13 @@ def choice_for(preset: str, task: str, base_model: str) -> Choice | None:
 
 
 def task_names(preset: str, names: Collection[str]) -> list[str]:
-    """The tasks, among `names`, that are built if --tasks names none: those that the preset is for."""
+    """The tasks, among `names`, that are built if --tasks names none: those that the preset is for, or the only one."""
     if preset in ("", PUBLISHED):
         return list(names)
     if preset == SHIPPED:
         return load_presets().shipped.tasks_among(names)
     tasks = load_presets().preset(preset).tasks
-    return [name for name in names if name in tasks]
+    return [name for name in names if name in tasks or len(names) == 1]
 
 
 @cache

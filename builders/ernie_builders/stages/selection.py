@@ -29,7 +29,10 @@ def requested_tasks(request: BuildRequest, tasks: Mapping[str, TaskConfig]) -> l
     if request.tasks is None:
         names: Collection[str] = task_names(preset, tasks)
         if not names:
-            raise ConfigError(f"--preset {preset}: {file} has no task for it; --dry-run says what to add")
+            raise ConfigError(
+                f"--preset {preset}: {file} has no task for it: give --tasks with one of {', '.join(tasks)}, or see "
+                "--dry-run for what to add"
+            )
     else:
         names = request.tasks
     for name in names:
@@ -45,7 +48,8 @@ def check_requested(request: BuildRequest, file: TasksFile) -> list[ConfigError]
 
     Raises the faults of tasks that are requested by name, and all faults if no task is left.
     """
-    names = request.tasks if request.tasks is not None else task_names(request.overrides.preset, file.faults)
+    every = [*file.tasks, *file.faults]
+    names = request.tasks if request.tasks is not None else task_names(request.overrides.preset, every)
     faults = [file.faults[name] for name in names if name in file.faults]
     if faults and (request.tasks is not None or not file.tasks):
         raise ConfigError("; ".join(map(str, faults)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -79,12 +80,26 @@ def test_on_the_command_line() -> None:
     assert chnsenticorp.train.learning_rate == 5e-5, "any preset for any task"
 
 
+def test_a_tasks_file_of_one_task_is_what_a_preset_applies_to(
+    place: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever the task is called; and `published`, which goes by names, says that it has nothing for it."""
+    only = tmp_path / "tickets.toml"
+    text = place.tasks_file.read_text(encoding="utf-8")
+    only.write_text(text[: text.index("[tasks.names]")], encoding="utf-8")
+    arguments = ("--tasks-file", str(only), "--until", "data")
+    assert place.build("--preset", "intent_slots", *arguments, task="all") == 0
+    assert "[topics] preset intent_slots: " in capsys.readouterr().out
+    assert place.build("--preset", "published", *arguments, task="all") == 0
+    assert "[topics] preset published: none is published for this task" in capsys.readouterr().out
+
+
 def test_faults_on_the_command_line(place: Place, one_line: OneLine) -> None:
     one_line(place.build("--preset", "tnew"), "--preset tnew: no such preset; did you mean tnews")
     one_line(place.build("--preset", "all"), "--preset all only lists the presets: add --dry-run")
     one_line(
         place.build("--preset", "cmnli", task="all"),
-        "--preset cmnli: tasks.toml has no task for it; --dry-run says what to add",
+        "--preset cmnli: tasks.toml has no task for it: give --tasks with one of topics, names",
     )
     one_line(
         place.build("--preset", "tnews", "--checkpoint", f"topics={place.base_model}"),
