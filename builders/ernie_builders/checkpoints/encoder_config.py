@@ -11,10 +11,12 @@ from typing import Any
 from ernie_runtime.json_types import Json
 
 from ..errors import CheckpointError
+from . import ernie_params
 from .architectures import architecture_of
 from .checksums import check_shipped
 
-CONFIG_FILES = ("config.json", "model_config.json")  # the second is PaddleNLP's older name
+# PaddleNLP's older name, and what the ERNIE repository wrote before PaddleNLP.
+CONFIG_FILES = ("config.json", "model_config.json", ernie_params.CONFIG)
 REQUIRED = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads")
 EXPECTED: Mapping[str, tuple[tuple[type, ...], str]] = {
     "int": ((int,), "a whole number"),
@@ -111,7 +113,9 @@ def stored_config(folder: Path) -> tuple[Json, Path]:
         raise CheckpointError(f"{folder}: {reason}")
     path = next((folder / name for name in CONFIG_FILES if (folder / name).is_file()), None)
     if path is None:
-        raise CheckpointError(f"{folder}: no config.json (or PaddleNLP's older model_config.json)")
+        raise CheckpointError(
+            f"{folder}: no config.json (nor PaddleNLP's older model_config.json, nor ernie_config.json)"
+        )
     check_shipped(path)
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
@@ -119,4 +123,5 @@ def stored_config(folder: Path) -> tuple[Json, Path]:
         raise CheckpointError(f"{path}: not JSON ({error})") from None
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read ({error})") from None
-    return unwrapped(raw, path), path
+    raw = unwrapped(raw, path)
+    return (ernie_params.as_paddlenlp(raw, folder) if path.name == ernie_params.CONFIG else raw), path

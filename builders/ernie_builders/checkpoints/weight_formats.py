@@ -10,12 +10,17 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import CheckpointError
+from .ernie_params import DYNAMIC, is_of_ernie_repository, read_variables, variables_folder, with_paddlenlp_names
 from .quantized import dequantize
 from .shards import INDEX, SINGLE, shards_of
 
 Weights = dict[str, np.ndarray]
 """float32 arrays under PaddleNLP's names; 2-D weights of linear layers are [in, out]."""
-WEIGHT_FILES = ("model_state.pdparams", SINGLE, INDEX, "encoder.safetensors", "pytorch_model.bin")
+INDEXES = (INDEX, "model_state.pdparams.index.json", "pytorch_model.bin.index.json")
+WEIGHT_FILES = (
+    *("model_state.pdparams", SINGLE, INDEXES[0], "encoder.safetensors", INDEXES[1]),
+    *("pytorch_model.bin", INDEXES[2], DYNAMIC),
+)
 
 # Hugging Face -> PaddleNLP, applied in this order.
 TO_PADDLE = (
@@ -130,7 +135,7 @@ def _from_bfloat16(bits: np.ndarray) -> np.ndarray:
 
 def _read(path: Path) -> Weights:
     try:
-        if path.name == INDEX:
+        if path.name in INDEXES:
             return _read_shards(path)
         if path.suffix == ".safetensors":
             return _read_safetensors(path)
@@ -155,9 +160,9 @@ def _read(path: Path) -> Weights:
 def _read_shards(index: Path) -> Weights:
     weights: Weights = {}
     for path, names in shards_of(index).items():
-        shard = _read_safetensors(path)
+        shard = _read(path)
         if missing := [name for name in names if name not in shard]:
-            raise CheckpointError(f"{path}: has no {missing[0]}, which {INDEX} says: copy the checkpoint again")
+            raise CheckpointError(f"{path}: has no {missing[0]}, which {index.name} says: copy the checkpoint again")
         weights |= shard
     return weights
 
@@ -183,8 +188,13 @@ def fingerprint(weights: Mapping[str, np.ndarray]) -> str:
 
 
 def read_stored(folder: Path) -> tuple[Path, Weights]:
-    """The weight file of a directory, and its weights as float32 under its own names; CheckpointError."""
+    """The weight file of a directory, or its folder of variables, and its weights as float32 under its own names.
+
+    CheckpointError.
+    """
     path = next((folder / name for name in WEIGHT_FILES if (folder / name).is_file()), None)
+    if path is None and (variables := variables_folder(folder)) is not None:
+        return variables, {name: value.astype(np.float32) for name, value in read_variables(variables).items()}
     if path is None:
         raise CheckpointError(f"{folder}: no weights; looked for {', '.join(WEIGHT_FILES)}")
     return path, {name: value.astype(np.float32) for name, value in read_weights(path).items()}
@@ -192,4 +202,6 @@ def read_stored(folder: Path) -> tuple[Path, Weights]:
 
 def with_paddle_names(stored: Weights) -> Weights:
     """Weights as files have them, Hugging Face's or PaddleNLP's, under PaddleNLP's names."""
+    if is_of_ernie_repository(list(stored)):
+        return with_paddlenlp_names(stored)
     return with_head_names(from_hugging_face(stored) if is_hugging_face(list(stored)) else with_prefix(stored))

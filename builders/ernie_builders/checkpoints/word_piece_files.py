@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from ernie_runtime.errors import VocabularyError
 from ernie_runtime.text.tokenization import ErnieTokenizer
 from ernie_runtime.text.tokenizer import SpecialTokens
 
@@ -38,10 +39,22 @@ def read_word_piece(
     if vocabulary is None:
         assert tokenizer_json is not None
         return ErnieTokenizer.from_tokens(tokens, lowercase=lowercase)
-    tokenizer = ErnieTokenizer.from_vocab(vocabulary, lowercase=lowercase)
+    tokenizer = _from_vocabulary(vocabulary, lowercase)
     if tokenizer_json is not None and tokens != [tokenizer.token(id) for id in range(tokenizer.vocab_size)]:
         raise CheckpointError(f"{vocabulary}: not the vocabulary of {tokenizer_json.name} beside it")
     return tokenizer
+
+
+def _from_vocabulary(path: Path, lowercase: bool) -> ErnieTokenizer:
+    """Of a vocab.txt: a token a line, or `token TAB id` as the ERNIE repository wrote it; VocabularyError."""
+    with path.open(encoding="utf-8", errors="replace") as file:
+        lines = [line.rstrip("\n").split("\t") for line in file]
+    if not lines or len(lines[0]) == 1:
+        return ErnieTokenizer.from_vocab(path, lowercase=lowercase)
+    for id, cells in enumerate(lines):
+        if len(cells) != 2 or cells[1] != str(id):
+            raise VocabularyError(f"{path}:{id + 1}: expected a token, a tab and the id {id}, as the lines before have")
+    return ErnieTokenizer.from_tokens([token for token, _ in lines], lowercase=lowercase)
 
 
 def _tokens(path: Path) -> tuple[list[str], bool | None]:

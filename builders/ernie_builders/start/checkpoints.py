@@ -9,7 +9,9 @@ from pathlib import Path
 
 from ernie_runtime.json_types import Json
 
-from ..checkpoints.encoder_config import CONFIG_FILES, read_config
+from ..checkpoints.encoder_config import CONFIG_FILES, read_config, stored_config
+from ..checkpoints.ernie_params import CONFIG as ERNIE_CONFIG
+from ..checkpoints.ernie_params import variables_folder
 from ..checkpoints.weight_formats import WEIGHT_FILES
 from ..errors import CheckpointError, ConfigError
 from ..readers.sniff.folder import label_lines
@@ -59,16 +61,29 @@ def describe(folder: Path, kind: str, labels: Path | None) -> Described:
 
 
 def weights_folder(folder: Path) -> Path:
-    """The folder itself, or the last checkpoint-N in a Trainer's folder that has no weights of its own."""
-    if not folder.is_dir() or any((folder / name).is_file() for name in WEIGHT_FILES):
+    """The folder itself, or the best checkpoint-N in a Trainer's folder that has no weights of its own.
+
+    The last one where trainer_state.json names no best one, or one that is gone.
+    """
+    if not folder.is_dir() or any((folder / name).is_file() for name in WEIGHT_FILES) or variables_folder(folder):
         return folder
     steps = {int(m[1]): path for path in folder.iterdir() if (m := re.fullmatch(r"checkpoint-(\d+)", path.name))}
-    return steps[max(steps)] if steps else folder
+    if not steps:
+        return folder
+    last = steps[max(steps)]
+    try:
+        state: Json = json.loads((last / "trainer_state.json").read_text(encoding="utf-8"))
+        best = last.parent / Path(state["best_model_checkpoint"]).name
+    except (OSError, ValueError, KeyError, TypeError):
+        return last
+    return best if best in steps.values() else last
 
 
 def _outer_config(folder: Path) -> tuple[Path, Json]:
     """The configuration with the class of the whole model, which PaddleNLP 2.3 wrote around the encoder's."""
     path = next(folder / name for name in CONFIG_FILES if (folder / name).is_file())
+    if path.name == ERNIE_CONFIG:
+        return path, stored_config(folder)[0]
     raw: Json = json.loads(path.read_text(encoding="utf-8"))
     return path, raw
 
