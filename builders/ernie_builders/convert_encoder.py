@@ -10,11 +10,11 @@ of a SentencePiece vocabulary that the text has, and single characters.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ernie_runtime.command_line import CommandLine
 from ernie_runtime.json_types import JsonObject
 
 from .checkpoints.checkpoint import Checkpoint, write_checkpoint
@@ -93,7 +93,7 @@ def convert(source: str, target: Path, form: str, bits: int, cut: Cut | None = N
 
 def main(argv: list[str] | None = None) -> int:
     """Exit codes: 0 done, 1 a fault (one line), 2 usage."""
-    p = argparse.ArgumentParser(prog=NAME, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p = CommandLine(prog=NAME, description=__doc__)
     p.add_argument("source", help="a PaddleNLP or Hugging Face directory, `embedded`, shipped:TASK")
     p.add_argument("target", type=Path, help="folder to write; a model in it is replaced once the new one is complete")
     p.add_argument("--to", choices=FORMATS, required=True)

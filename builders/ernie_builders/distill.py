@@ -10,6 +10,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from ernie_runtime.command_line import CommandLine
 from ernie_runtime.json_types import JsonObject
 
 from .config.schema import parse_table
@@ -28,7 +29,7 @@ NAME = "ernie-triton build distill"
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    p = argparse.ArgumentParser(prog=NAME, description=__doc__)
+    p = CommandLine(prog=NAME, description=__doc__)
     verbs = p.add_subparsers(dest="verb", required=True, metavar="task | encoder | measure")
     task = verbs.add_parser(
         "task", help="a fine-tuned teacher labels plain text for a small student: a checkpoint to publish"

@@ -6,6 +6,8 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from ernie_runtime.command_line import CommandLine
+
 from .compat.choice import add_option as add_compat
 from .config.tasks import PROFILES, TASKS_FILE
 from .console import seed
@@ -20,7 +22,7 @@ OTHERS = "Encoders and small models: `ernie-triton build pretrain | distill | co
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    p = argparse.ArgumentParser(prog="ernie-triton build", description=DESCRIPTION, epilog=OTHERS)
+    p = CommandLine(prog="ernie-triton build", description=DESCRIPTION, epilog=OTHERS)
     p.add_argument("--tasks", default=ALL, help="names from the tasks file, joined by commas (default: all)")
     p.add_argument(
         "--tasks-file",
@@ -54,9 +56,8 @@ def parser() -> argparse.ArgumentParser:
         metavar="TASK=DIR",
         help="publish this fine-tuned checkpoint for the task, without training; may be repeated",
     )
-    p.add_argument(
-        "--output", type=Path, default=Path("model_repository"), help="the model repository (default: %(default)s)"
-    )
+    p.add_argument("--repository", type=Path, default=Path("model_repository"), help="the model repository to write")
+    p.add_argument("--output", type=Path, dest="repository", help=argparse.SUPPRESS)  # its name before
     p.add_argument(
         "--cache",
         type=Path,
@@ -140,7 +141,7 @@ def request_from(args: argparse.Namespace) -> BuildRequest:
             fused=args.fused,
         ),
         checkpoints=dict(map(_task_and_folder, args.checkpoint)),
-        output=args.output,
+        output=args.repository,
         cache=args.cache,
         device=args.device,
         devices=args.devices,

@@ -8,13 +8,13 @@ Chinese characters are gone; between two Latin words one is put back.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
+from ernie_runtime.command_line import CommandLine
 from ernie_runtime.text.tokenization import ErnieTokenizer
 
 from .console import bar, run_command, say
@@ -57,7 +57,7 @@ def unpack(path: Path, vocabulary: Path, output: Path) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Exit codes: 0 done, 1 a fault (one line), 2 usage."""
-    p = argparse.ArgumentParser(prog=NAME, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p = CommandLine(prog=NAME, description=__doc__)
     p.add_argument("packed", type=Path, help="tokens.u16 or tokens.u16.xz")
     p.add_argument("--vocab", type=Path, required=True, help="the vocab.txt that it was packed with")
     p.add_argument("--output", type=Path, required=True, help="text file to write")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import errno
 import importlib
 import io
@@ -13,9 +12,15 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ernie_runtime.command_line import COMPLETING, CommandLine, did_you_mean
 from ernie_runtime.install import PROJECT, install_hint
 
-from .version import version
+from .version import commit, version
+
+INNER = {  # commands of commands
+    "build": ("pretrain", "distill", "convert-encoder", "unpack-text"),
+    "perf": ("sweep", "report", "compare", "plan", "overload", "growth"),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +128,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     code = 0
     try:
-        code = _dispatch(words)
+        code = _dispatch(_words_to_complete() if COMPLETING in os.environ else words)
         sys.stdout.flush()
         return code
     except KeyboardInterrupt:
@@ -139,6 +144,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not code:  # else the verb has reported it
             sys.stderr.write(f"{PROJECT}: cannot write {error.filename or 'the output'}: {error.strerror}\n")
         return code or 1
+
+
+def _words_to_complete() -> list[str]:
+    """The words of a command line for which a shell asks completions: of commands here, of options by the command."""
+    words = os.environ["COMP_LINE"][: int(os.environ["COMP_POINT"])].split(" ")
+    for length in (3, 2):  # `perf sweep` and `build pretrain`, then `build`
+        if len(words) > length and words[1] in VERBS and (length == 2 or words[2] in INNER.get(words[1], ())):
+            os.environ[COMPLETING] = str(length)
+            return words[1:]
+    commands = CommandLine(prog=PROJECT)
+    commands.add_argument("command", choices=sorted(VERBS))
+    commands.complete()
+    return []
 
 
 def _deliver_interrupt(unraisable: sys.UnraisableHookArgs) -> None:
@@ -168,12 +186,12 @@ def _dispatch(words: list[str]) -> int:
         return 0 if words else 2
     name, arguments = words[0], words[1:]
     if name in ("-V", "--version"):
-        sys.stdout.write(f"{PROJECT} {version()}\n")
+        built_from = f" ({revision})" if (revision := commit()) else ""
+        sys.stdout.write(f"{PROJECT} {version()}{built_from}\n")
         return 0
     if name not in VERBS:
-        matches = difflib.get_close_matches(name, VERBS, n=1)
-        hint = f"did you mean {matches[0]!r}?" if matches else f"there are {', '.join(VERBS)}"
-        sys.stderr.write(f"{PROJECT}: no command {name!r}; {hint}\n")
+        hint = did_you_mean(name, VERBS) or f"; there are {', '.join(VERBS)}"
+        sys.stderr.write(f"{PROJECT}: no command {name!r}{hint}\n")
         return 2
     return run(name, VERBS[name], arguments)
 

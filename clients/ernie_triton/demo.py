@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ernie_runtime.command_line import CommandLine
 from ernie_runtime.names import MANIFEST_FILE, fused_model, tokenizer_model, tokenizer_task
 
 from . import cli
@@ -27,7 +28,7 @@ class DemoArguments:
     http_port: int
     grpc_port: int
     metrics_port: int
-    output: Path
+    repository: Path
 
     @property
     def url(self) -> str:
@@ -37,11 +38,13 @@ class DemoArguments:
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    command_line = argparse.ArgumentParser(prog="ernie-triton demo", description=__doc__)
+    command_line = CommandLine(prog="ernie-triton demo", description=__doc__)
     command_line.add_argument("--http-port", type=int, default=8000)
     command_line.add_argument("--grpc-port", type=int, default=8001)
     command_line.add_argument("--metrics-port", type=int, default=8002)
-    command_line.add_argument("--output", type=Path, default=Path("model_repository"), help="the model repository")
+    command_line.add_argument(
+        "--repository", type=Path, default=Path("model_repository"), help="the model repository to write"
+    )
     return command_line
 
 
@@ -53,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(stop.code or 0)
     started = time.monotonic()
     _say("1 of 3: build the tasks that ship")
-    code = cli.main(["build", "--profile", "demo", "--output", str(arguments.output)])
+    code = cli.main(["build", "--profile", "demo", "--repository", str(arguments.repository)])
     built = time.monotonic()
     if code == 0:
         _say("", "2 of 3: start the server")
@@ -79,13 +82,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _serve(arguments: DemoArguments) -> int:
     """Start the server in the background; a server that serves the same builds already is kept."""
     serving = _served_builds(arguments.url)
-    if serving and serving == _published_builds(arguments.output):
+    if serving and serving == _published_builds(arguments.repository):
         _say(f"the server at {arguments.url} serves this repository already")
         return 0
     if serving:
         cli.main(["stop", "--http-port", str(arguments.http_port)])
     ports = [f"--{name}-port={getattr(arguments, f'{name}_port')}" for name in ("http", "grpc", "metrics")]
-    return cli.main(["serve", str(arguments.output), *ports, "--detach"])
+    return cli.main(["serve", "--repository", str(arguments.repository), *ports, "--detach"])
 
 
 def _served_builds(url: str) -> dict[str, str]:

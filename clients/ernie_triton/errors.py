@@ -12,8 +12,9 @@ ErnieTritonError
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
+
+from ernie_runtime.command_line import did_you_mean
 
 SHOWN = 5  # the maximum of bad texts that a message names
 
@@ -34,9 +35,8 @@ class UnknownTask(ErnieTritonError):
         self.subject, self.name, self.known = subject, name, tuple(known)
 
     def __str__(self) -> str:
-        matches = difflib.get_close_matches(self.name, self.known, n=1)
-        hint = f"; did you mean {matches[0]!r}?" if matches else ""
-        return f"{self.subject} {self.name!r}; it has {', '.join(self.known) or 'none'}{hint}"
+        known = ", ".join(self.known) or "none"
+        return f"{self.subject} {self.name!r}; it has {known}{did_you_mean(self.name, self.known)}"
 
 
 class InvalidText(ErnieTritonError):

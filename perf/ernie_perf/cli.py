@@ -6,6 +6,8 @@ import importlib
 import sys
 from collections.abc import Sequence
 
+from ernie_runtime.command_line import did_you_mean
+
 VERBS = {  # name: (module of this package, help)
     "sweep": ("sweep.cli", "measure a served repository with perf_analyzer"),
     "report": ("report.cli", "write a recorded run as one HTML page and as Markdown"),
@@ -25,7 +27,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         (sys.stdout if words else sys.stderr).write(text)
         return 0 if words else 2
     if words[0] not in VERBS:
-        sys.stderr.write(f"ernie-triton perf: no command {words[0]!r}; there are {', '.join(VERBS)}\n")
+        hint = did_you_mean(words[0], VERBS) or f"; there are {', '.join(VERBS)}"
+        sys.stderr.write(f"ernie-triton perf: no command {words[0]!r}{hint}\n")
         return 2
     code: int = importlib.import_module(f"{__package__}.{VERBS[words[0]][0]}").main(words[1:])
     return code

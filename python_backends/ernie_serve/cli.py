@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
+from ernie_runtime.command_line import CommandLine
 from ernie_serve import cache, detached, problems
 from ernie_serve.problems import ServeError
 from ernie_serve.server import ServerOptions, TritonServer
@@ -41,12 +42,15 @@ class Signals:
 
 def parser() -> argparse.ArgumentParser:
     """The command line of ``serve``."""
-    command = argparse.ArgumentParser(
+    command = CommandLine(
         prog="ernie-triton serve",
         description="Serve a model repository with the tritonserver of the pip wheel.",
         epilog="Arguments after -- go to tritonserver, such as: -- --model-control-mode=explicit",
     )
-    command.add_argument("repository", nargs="?", type=Path, default=Path("model_repository"))
+    command.add_argument(
+        "--repository", type=Path, default=Path("model_repository"), help="as `ernie-triton build` writes it"
+    )
+    command.add_argument("place", nargs="?", type=Path, metavar="REPOSITORY", help=argparse.SUPPRESS)
     command.add_argument(
         "--host", default="127.0.0.1", help="address to listen on; 0.0.0.0 for all (default: %(default)s)"
     )
@@ -97,7 +101,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO if parsed.verbose else logging.WARNING, format="%(message)s")
     server = TritonServer(
         ServerOptions(
-            repository=parsed.repository,
+            repository=parsed.place or parsed.repository,
             host=parsed.host,
             http_port=parsed.http_port,
             grpc_port=parsed.grpc_port,
@@ -145,9 +149,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def stop_main(argv: Sequence[str] | None = None) -> int:
     """``ernie-triton stop``: 0 when the server has ended, 1 when there is none, 2 for wrong usage."""
-    command = argparse.ArgumentParser(
-        prog="ernie-triton stop", description="Stop a server started with serve --detach."
-    )
+    command = CommandLine(prog="ernie-triton stop", description="Stop a server started with serve --detach.")
     command.add_argument("--http-port", type=_port, help="of the server; needed only when several run")
     try:
         http_port: int | None = command.parse_args(argv).http_port

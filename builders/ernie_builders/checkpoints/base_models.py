@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 from collections.abc import Iterable
@@ -132,9 +131,3 @@ def nearest(model: BaseModel, others: Iterable[BaseModel]) -> BaseModel:
     """The one of `others` whose encoder is closest in size, by the ratio of their numbers of parameters."""
     size = math.log(model.encoder.parameters())
     return min(others, key=lambda other: abs(math.log(other.encoder.parameters()) - size))
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """`; did you mean A or B?`, or an empty string where no known name is close."""
-    close = difflib.get_close_matches(name, list(known), 2, 0.6)
-    return f"; did you mean {' or '.join(close)}?" if close else ""

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from ernie_runtime.command_line import did_you_mean
 from ernie_runtime.kinds import kind_names
 from ernie_runtime.repository import versions
 
@@ -92,7 +93,8 @@ def _task_names(request: BuildRequest, in_file: Collection[str]) -> list[str]:
     for name in request.tasks:
         fitting = [preset.name for preset in presets.all_of_task(name)]
         if name not in in_file and preset not in (fitting and [PUBLISHED, *fitting]):
-            hint = f"presets.toml has it: add --preset {fitting[0]}" if fitting else f"it has {', '.join(in_file)}"
+            known = f"it has {', '.join(in_file)}{did_you_mean(name, in_file)}"
+            hint = f"presets.toml has it: add --preset {fitting[0]}" if fitting else known
             raise ConfigError(f"--tasks: {name!r} is not in {file}; {hint}")
     if not request.tasks:
         raise ConfigError(f"--tasks: names no task; {file} has {', '.join(in_file)}")

@@ -10,6 +10,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import NamedTuple
 
+from ernie_runtime.command_line import CommandLine
 from ernie_runtime.install import install_hint
 from ernie_runtime.names import MANIFEST_FILE
 from ernie_runtime.repository import versions
@@ -69,11 +70,14 @@ def lint(root: Path, only: Collection[str] | None = None) -> Report:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit codes: 0 no findings, 1 findings, 2 usage or not a model repository."""
-    parser = argparse.ArgumentParser(prog="ernie-triton lint", description="Check a model repository without a server.")
-    parser.add_argument("repository", type=Path, metavar="REPO", help="as `ernie-triton build` writes it")
+    parser = CommandLine(prog="ernie-triton lint", description="Check a model repository without a server.")
+    parser.add_argument(
+        "--repository", type=Path, default=Path("model_repository"), help="as `ernie-triton build` writes it"
+    )
+    parser.add_argument("place", type=Path, nargs="?", metavar="REPOSITORY", help=argparse.SUPPRESS)
     parser.add_argument("--json", action="store_true", help="one object: findings (file, problem, fix) and skipped")
     args = parser.parse_args(argv)
-    root: Path = args.repository
+    root: Path = args.place or args.repository
     if not any((*root.glob(f"*/{PORTABLE}"), *root.glob(f"*/[1-9]*/{MANIFEST_FILE}"))):
         reason = "no folder in it holds a config.pbtxt" if root.is_dir() else "no such folder"
         hint = "`ernie-triton build` makes one"

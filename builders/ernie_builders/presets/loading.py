@@ -9,9 +9,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from ernie_runtime.command_line import did_you_mean
 from ernie_runtime.json_types import Json
 
-from ..checkpoints.base_models import BaseModel, did_you_mean
+from ..checkpoints.base_models import BaseModel
 from ..config.schema import parse_table
 from ..config.tasks import TrainConfig
 from ..errors import ConfigError

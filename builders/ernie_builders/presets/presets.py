@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
+from ernie_runtime.command_line import did_you_mean
 from ernie_runtime.json_types import Json
 
-from ..checkpoints.base_models import BaseModel, did_you_mean, folder_of, is_random, nearest, unpublished_model
+from ..checkpoints.base_models import BaseModel, folder_of, is_random, nearest, unpublished_model
 from ..checkpoints.encoders import ENCODERS
 from ..config.schema import parse_table
 from ..config.tasks import TaskConfig, TrainConfig

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
+from ernie_runtime.command_line import CommandLine
+
 from ..console import seed
 from .config import (
     AMP,
@@ -47,7 +49,7 @@ PATHS = ("--output", "--data", "--held-out", "--vocab", "--phrases", "--init")
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     config, pace = PretrainConfig(), Pace()
-    p = argparse.ArgumentParser(prog="ernie-triton build pretrain", description=DESCRIPTION)
+    p = CommandLine(prog="ernie-triton build pretrain", description=DESCRIPTION)
     p.add_argument("--output", type=Path, required=True, help="folder for encoder/, state/, log.jsonl and log.svg")
     _add_text(p.add_argument_group("text"), config)
     encoder = p.add_argument_group("encoder")

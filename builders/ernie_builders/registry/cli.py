@@ -8,6 +8,8 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
+from ernie_runtime.command_line import CommandLine
+
 from ..checkpoints.checksums import CARDS, SUMS, card_of, digest, refresh, shipped_files, verify
 from ..config.tasks import ASSETS, TASKS_FILE
 from ..console import run_command, say, seed
@@ -22,11 +24,12 @@ NAME = "ernie-triton assets"
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    p = argparse.ArgumentParser(prog=NAME, description="Weights and vocabularies that ship: cards and checksums.")
+    p = CommandLine(prog=NAME, description="Weights and vocabularies that ship: cards and checksums.")
     p.add_argument("--assets", type=Path, default=ASSETS, help=argparse.SUPPRESS)
     verbs = p.add_subparsers(dest="verb", required=True, metavar="verify | list | refresh | train | figures")
     verbs.add_parser("verify", help=f"check every file against {SUMS}, and that each weight file has a card")
-    verbs.add_parser("list", help="every file: size, checksum, card")
+    listing = verbs.add_parser("list", help="every file: size, checksum, card")
+    listing.add_argument("--json", action="store_true", help="an object for each file, one a line")
     verbs.add_parser("refresh", help=f"write {SUMS} again, after a change on purpose")
     training = verbs.add_parser(
         "train", help="train the checkpoints that ship, store them, and keep the better of the old and the new"
@@ -42,7 +45,8 @@ def parser() -> argparse.ArgumentParser:
     )
     training.add_argument("--tasks-file", type=Path, default=TASKS_FILE, help=argparse.SUPPRESS)
     showing = verbs.add_parser("figures", help="a table of dev figures: of a model repository, and from the cards")
-    showing.add_argument("repository", type=Path, metavar="MODEL_REPOSITORY", help="built with --data-dir")
+    showing.add_argument("--repository", type=Path, default=Path("model_repository"), help="built with --data-dir")
+    showing.add_argument("place", type=Path, nargs="?", metavar="REPOSITORY", help=argparse.SUPPRESS)
     return p
 
 
@@ -58,9 +62,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _train(args)
     lines: list[str] = []
     work: dict[str, Callable[[], Iterable[str]]] = {
-        "list": lambda: _list(args.assets),
+        "list": lambda: _list(args.assets, args.json),
         "refresh": lambda: _refresh(args.assets),
-        "figures": lambda: _figures(args.repository),
+        "figures": lambda: _figures(args.place or args.repository),
     }
     code = run_command(NAME, lambda: lines.extend(work[args.verb]()))
     sys.stdout.write("".join(f"{line}\n" for line in lines))
@@ -78,7 +82,7 @@ def _verify(root: Path) -> int:
     return 1 if faults else 0
 
 
-def _list(root: Path) -> Iterator[str]:
+def _list(root: Path, as_json: bool) -> Iterator[str]:
     for name, path in shipped_files(root).items():
         card = card_of(path)
         title = card.name if card else ""
@@ -87,6 +91,10 @@ def _list(root: Path) -> Iterator[str]:
                 title = str(json.loads(card.read_text(encoding="utf-8"))["title"])
             except (ValueError, KeyError, TypeError):
                 raise CheckpointError(f"{card}: not a card") from None
+        if as_json:
+            about = {"file": name, "bytes": path.stat().st_size, "sha256": digest(path), "card": title}
+            yield json.dumps(about, ensure_ascii=False)
+            continue
         yield f"{path.stat().st_size:>11,}  {digest(path)[:12]}  {name}  {title}".rstrip()
 
 

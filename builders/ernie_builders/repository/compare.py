@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ernie_runtime.command_line import CommandLine, did_you_mean
 from ernie_runtime.manifest import Evaluation, Manifest, Variant
+from ernie_runtime.names import MANIFEST_FILE
 from ernie_runtime.repository import task_manifest
 
 from ..compression.measure import may_be_chosen, rank
@@ -33,18 +35,20 @@ class Options:
     pick: str | None  # recommend this variant: a name, fastest or smallest
     max_drop: float | None  # with pick: points of the main metric that the variant may lose
     rollback: bool
+    json: bool
     markdown: Path | None
     plot: Path | None
 
 
 def parser() -> argparse.ArgumentParser:
     """The parser of the command line."""
-    p = argparse.ArgumentParser(prog="ernie-triton compare", description=__doc__)
+    p = CommandLine(prog="ernie-triton compare", description=__doc__)
     p.add_argument("task")
     p.add_argument("--repository", type=Path, default=Path("model_repository"))
     p.add_argument("--pick", metavar="NAME", help="recommend this variant from now on: a name, fastest or smallest")
     p.add_argument("--max-drop", type=float, help="with --pick: only among variants that lose at most this many points")
     p.add_argument("--rollback", action="store_true", help="go back to the version before the newest")
+    p.add_argument("--json", action="store_true", help="print the manifest of the published version instead")
     p.add_argument("--markdown", type=Path, metavar="FILE", help="write the table as Markdown")
     p.add_argument("--plot", type=Path, metavar="FILE", help="plot accuracy against latency and size (.svg or .png)")
     return p
@@ -76,6 +80,8 @@ def run(options: Options) -> list[str]:
         from .compare_plot import plot
 
         plot(manifest, options.plot)
+    if options.json:
+        return [manifest.to_json().rstrip()]
     title = f"{manifest.task}, version {manifest.version}: {manifest.title}"
     return [title, *aligned(table(manifest)), *remarks(manifest)]
 
@@ -95,7 +101,8 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
 def published_manifest(repository: Path, task: str) -> Manifest:
     """The newest manifest of a task; PublishError if the repository has no such task."""
     if not (repository / task).is_dir():
-        raise PublishError(f"{repository} has no task {task!r}: build it first, or give --repository")
+        near = did_you_mean(task, sorted(path.parent.parent.name for path in repository.glob(f"*/*/{MANIFEST_FILE}")))
+        raise PublishError(f"{repository} has no task {task!r}{near or ': build it first, or give --repository'}")
     return task_manifest(repository, task)
 
 

@@ -24,6 +24,7 @@ from pathlib import Path
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as pb
 
+from ernie_runtime.command_line import CommandLine
 from ernie_runtime.engines import engine_spec
 from ernie_runtime.manifest import Manifest, Variant
 from ernie_runtime.names import encoder_model
@@ -52,7 +53,7 @@ class Options:
 
 def parser() -> argparse.ArgumentParser:
     """The parser of the command line."""
-    p = argparse.ArgumentParser(
+    p = CommandLine(
         prog="python -m ernie_builders.repository.tensorrt", description="Build a TensorRT plan of an encoder."
     )
     p.add_argument("repository", type=Path)

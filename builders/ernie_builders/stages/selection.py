@@ -7,6 +7,7 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
+from ernie_runtime.command_line import did_you_mean
 from ernie_runtime.manifest import Evaluation
 
 from ..checkpoints.checkpoint import Checkpoint, read_checkpoint
@@ -37,7 +38,9 @@ def requested_tasks(request: BuildRequest, tasks: Mapping[str, TaskConfig]) -> l
         names = request.tasks
     for name in names:
         if name not in tasks:
-            raise ConfigError(f"--tasks: {name!r} is not in {file}; it has {', '.join(tasks)}")
+            raise ConfigError(
+                f"--tasks: {name!r} is not in {file}; it has {', '.join(tasks)}{did_you_mean(name, tasks)}"
+            )
     if not names:
         raise ConfigError(f"--tasks: names no task; {file} has {', '.join(tasks)}")
     return [request.overrides.apply(tasks[name], request.profile) for name in names]

@@ -9,6 +9,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from ernie_runtime.command_line import CommandLine
+
 from ..checkpoints.encoders import EMBEDDED
 from ..config.tasks import read_tasks
 from ..console import run_command, say
@@ -25,7 +27,7 @@ CLASSES = 30  # that are listed
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    p = argparse.ArgumentParser(prog=NAME, description="Look at labelled text and write a tasks file for `build`.")
+    p = CommandLine(prog=NAME, description="Look at labelled text and write a tasks file for `build`.")
     p.add_argument("data", type=Path, metavar="FILE_OR_FOLDER", help="labelled text: a file, or a folder with train")
     p.add_argument("--name", default="", help="of the task and its tasks file (default: the data's name)")
     p.add_argument("--base-model", default=EMBEDDED, help="as in `ernie-triton build` (default: %(default)s)")

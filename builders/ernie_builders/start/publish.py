@@ -7,6 +7,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from ernie_runtime.command_line import CommandLine
+
 from .. import build_all
 from ..checkpoints.encoder_config import stored_config
 from ..config.tasks import read_tasks
@@ -34,10 +36,10 @@ OWN = ("--tasks-file", "--tasks", "--checkpoint", "--data-dir", "--base-model")
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    p = argparse.ArgumentParser(
+    p = CommandLine(
         prog=NAME,
         description="Publish a fine-tuned checkpoint of PaddleNLP or Hugging Face as a task, without training.",
-        epilog="Other options are those of `ernie-triton build`: --output, --variants, --dry-run, ...",
+        epilog="Other options are those of `ernie-triton build`: --repository, --variants, --dry-run, ...",
         allow_abbrev=False,
     )
     p.add_argument("checkpoint", type=Path, metavar="DIR", help="the checkpoint, or a Trainer's folder of them")

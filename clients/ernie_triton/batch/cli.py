@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+
+from ernie_runtime.command_line import CommandLine
 
 from .. import client, local
 from ..client import Client
@@ -105,13 +106,12 @@ class PredictArguments:
         return None
 
 
-def predict_parser() -> argparse.ArgumentParser:
+def predict_parser() -> CommandLine:
     """The command line of `predict`."""
-    parser = argparse.ArgumentParser(
+    parser = CommandLine(
         prog="ernie-triton predict",
         description="Ask a task about texts or a file of texts: through a running server, or without one (--local).",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("task", metavar="TASK", help="name of the task; ernie-triton tasks lists them")
     parser.add_argument(
@@ -169,6 +169,9 @@ def predict_main(argv: Sequence[str] | None = None) -> int:
     parser = predict_parser()
     try:
         parsed = vars(parser.parse_intermixed_args(argv))
+        for dest in parser.from_environment:  # it must not stand against what is typed
+            if dest == ("url" if parsed["local"] else "repository"):
+                parsed[dest] = None
         arguments = PredictArguments(**{**parsed, "texts": tuple(parsed["texts"]), "field": tuple(parsed["field"])})
         if arguments.usage_error:
             parser.error(arguments.usage_error)
@@ -194,10 +197,12 @@ def predict_main(argv: Sequence[str] | None = None) -> int:
 
 def tasks_main(argv: Sequence[str] | None = None) -> int:
     """`ernie-triton tasks`: 0, 1 when there is no server, 2 for wrong usage."""
-    parser = argparse.ArgumentParser(prog="ernie-triton tasks", description="List the tasks of a running server.")
-    parser.add_argument("--url", default=URL, help="host:port of the server's gRPC port (default: %(default)s)")
+    parser = CommandLine(prog="ernie-triton tasks", description="List the tasks of a running server.")
+    parser.add_argument("--url", default=URL, help="host:port of the server's gRPC port")
+    parser.add_argument("--json", action="store_true", help="an object for each task, one a line")
     try:
-        url: str = parser.parse_args(argv).url
+        parsed = parser.parse_args(argv)
+        url: str = parsed.url
     except SystemExit as stop:
         return int(stop.code or 0)
     try:
@@ -207,7 +212,7 @@ def tasks_main(argv: Sequence[str] | None = None) -> int:
         return _complain("tasks", str(error))
     if not tasks:
         return _complain("tasks", f"the server at {url} has no task ready")
-    _write(task_lines(tasks))
+    _write([json.dumps(asdict(task), ensure_ascii=False) for task in tasks] if parsed.json else task_lines(tasks))
     return 0
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+
+from ernie_runtime.command_line import CommandLine
 
 from ..command import DEFAULT_REPOSITORY, run_command, split_names
 from ..errors import PeerError
@@ -51,7 +52,7 @@ class PeersOptions:
 
 def parse(argv: Sequence[str] | None = None) -> PeersOptions:
     """Wrong usage exits with 2."""
-    p = argparse.ArgumentParser(prog="python -m ernie_perf.peers", description=__doc__)
+    p = CommandLine(prog="python -m ernie_perf.peers", description=__doc__)
     p.add_argument("--repository", type=Path, default=DEFAULT_REPOSITORY, help="(default: %(default)s)")
     p.add_argument("--task", default="tnews", help="(default: %(default)s)")
     p.add_argument("--variant", default="", help="one that runs in onnxruntime (default: the recommended one)")

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ernie_runtime.command_line import CommandLine
+
 from ..command import positive_floats, run_command
 from ..sweep.run import Run
 from .document import P99_LIMITS_MS, report_page
@@ -24,7 +26,7 @@ class ReportOptions:
 
 def parse(argv: Sequence[str] | None = None) -> ReportOptions:
     """Wrong usage exits with 2."""
-    p = argparse.ArgumentParser(prog="ernie-triton perf report", description=__doc__)
+    p = CommandLine(prog="ernie-triton perf report", description=__doc__)
     p.add_argument("run", type=Path, help="folder of a sweep")
     p.add_argument("--output", type=Path, help="folder for report.html, report.md and the pictures (default: RUN)")
     p.add_argument(

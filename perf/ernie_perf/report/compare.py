@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import math
 import statistics
 import sys
@@ -10,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ernie_runtime.command_line import CommandLine
 from ernie_runtime.names import variant_ensemble
 
 from ..command import run_command
@@ -122,7 +122,7 @@ class CompareOptions:
 
 def parse(argv: Sequence[str] | None = None) -> CompareOptions:
     """Wrong usage exits with 2."""
-    p = argparse.ArgumentParser(prog="ernie-triton perf compare", description=__doc__)
+    p = CommandLine(prog="ernie-triton perf compare", description=__doc__)
     p.add_argument("before", type=Path, metavar="A", help="folder of a sweep")
     p.add_argument("after", type=Path, metavar="B", help="folder of a later sweep on the same machine")
     p.add_argument(

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import dropwhile, takewhile
 from pathlib import Path
 
+from ernie_runtime.command_line import CommandLine, did_you_mean
 from ernie_runtime.names import variant_ensemble
 
 from ..command import milliseconds, positive_float, run_command
@@ -50,7 +51,7 @@ class Capacity:
 
 def parse(argv: Sequence[str] | None = None) -> PlanOptions:
     """Wrong usage exits with 2."""
-    p = argparse.ArgumentParser(prog="ernie-triton perf plan", description=__doc__)
+    p = CommandLine(prog="ernie-triton perf plan", description=__doc__)
     p.add_argument("run", type=Path, help="folder of a sweep")
     p.add_argument("--task", required=True)
     p.add_argument("--rate", type=positive_float, required=True, help="texts/s to be answered")
@@ -86,7 +87,7 @@ def plan(run: Run, options: PlanOptions) -> list[str]:
     task, rate, p99_ms, headroom = options.task, options.rate, options.p99_ms, options.headroom
     tasks = run.description.tasks
     if task not in tasks:
-        raise RunError(f"{run.folder} has no task {task!r}; it has {', '.join(tasks)}")
+        raise RunError(f"{run.folder} has no task {task!r}; it has {', '.join(tasks)}{did_you_mean(task, tasks)}")
     curves = [curve for curve in curves_of(run) if curve.task == task and curve.served()]
     accurate = [c for c in curves if options.max_drop is None or (c.description.drop or 0.0) <= options.max_drop]
     capacities = [c for curve in accurate if (c := capacity(curve, p99_ms)) is not None]

@@ -5,7 +5,6 @@ Equal figures down a column mean that cost grows with the text and nothing else;
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import sys
 from collections.abc import Mapping, Sequence
@@ -14,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ernie_builders.config.tasks import TASKS_FILE
+from ernie_runtime.command_line import CommandLine
 from ernie_runtime.manifest import Variant
 from ernie_runtime.names import variant_ensemble
 from ernie_runtime.steps.pipeline import Pipeline
@@ -65,7 +65,7 @@ class LengthFigures:
 
 def parse(argv: Sequence[str] | None = None) -> GrowthOptions:
     """Wrong usage exits with 2."""
-    p = argparse.ArgumentParser(prog="ernie-triton perf growth", description=__doc__)
+    p = CommandLine(prog="ernie-triton perf growth", description=__doc__)
     p.add_argument("--repository", type=Path, default=DEFAULT_REPOSITORY, help="(default: %(default)s)")
     p.add_argument("--task", required=True, help="a task with one text as input")
     p.add_argument("--variant", default="recommended", help="(default: %(default)s)")

@@ -3,7 +3,6 @@ soon, what becomes of the others, and how long the server takes to recover."""
 
 from __future__ import annotations
 
-import argparse
 import sys
 import threading
 import time
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ernie_builders.config.tasks import TASKS_FILE
+from ernie_runtime.command_line import CommandLine
 from ernie_runtime.names import variant_ensemble
 from ernie_runtime.steps.pipeline import Pipeline
 
@@ -83,7 +83,7 @@ class Figures:
 
 def parse(argv: Sequence[str] | None = None) -> OverloadOptions:
     """Wrong usage exits with 2."""
-    p = argparse.ArgumentParser(prog="ernie-triton perf overload", description=__doc__)
+    p = CommandLine(prog="ernie-triton perf overload", description=__doc__)
     p.add_argument("--repository", type=Path, default=DEFAULT_REPOSITORY, help="(default: %(default)s)")
     p.add_argument("--task", required=True, help="published with the bounds of [tasks.NAME.serving]")
     p.add_argument("--slo", type=milliseconds, required=True, help="what it was published with: 500ms, 0.5s, 500")

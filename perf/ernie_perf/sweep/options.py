@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ernie_builders.config.tasks import TASKS_FILE
+from ernie_runtime.command_line import CommandLine
 
 from ..command import DEFAULT_REPOSITORY, positive_float, positive_floats, positive_int, positive_ints
 from ..machine import repository_name
@@ -59,7 +60,7 @@ def _settings(args: argparse.Namespace) -> SweepSettings:
 
 
 def _parser() -> argparse.ArgumentParser:
-    p = argparse.ArgumentParser(
+    p = CommandLine(
         prog="ernie-triton perf sweep",
         description="Measure a served repository with perf_analyzer: every task, variant and load, in rounds.",
         epilog=EPILOG,
