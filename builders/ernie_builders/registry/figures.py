@@ -1,7 +1,7 @@
 """The table of dev figures, from the manifests of a model repository and the cards of the checkpoints that ship.
 
-ernie-triton build --data-dir DATA --output model_repository    # evaluates every task on its whole dev set
-ernie-triton assets figures model_repository
+ernie-triton build --data-dir DATA    # evaluates every task on its whole dev set
+ernie-triton assets figures
 """
 
 from __future__ import annotations

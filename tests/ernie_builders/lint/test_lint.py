@@ -70,8 +70,9 @@ def test_a_folder_that_is_no_repository(tmp_path: Path, capsys: pytest.CaptureFi
         assert reason in capsys.readouterr().err
 
 
-def test_usage(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as usage:
-        main([])
-    assert usage.value.code == 2
-    assert "REPO" in capsys.readouterr().err
+def test_the_folder_has_a_default(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main([]) == 2
+    assert capsys.readouterr().err.startswith("ernie-triton lint: model_repository is no model repository: no such")
