@@ -55,8 +55,8 @@ class BuilderKind(ABC):
     headline: tuple[str, ...] = ()
     """Metrics to print in the builder's one line, besides all whose name has no `_`."""
 
-    unused_weights: tuple[str, ...] = ()
-    """Parts of the names of weights that the layer has and the head does not read."""
+    has_pooler = True
+    """Whether the head reads the encoder's pooler, unless `without_pooler` says otherwise for a task's options."""
 
     by_character = False
     """Whether a SentencePiece vocabulary reads texts by character where the task does not say (`TaskConfig.tokens`)."""
@@ -69,6 +69,10 @@ class BuilderKind(ABC):
 
     needs_head = True
     """Whether a fine-tuned checkpoint must have weights besides the encoder's."""
+
+    def without_pooler(self, options: Json) -> bool:
+        """Whether the head does not read the pooler, which Paddle's layer has all the same."""
+        return not self.has_pooler
 
     def prepare(self, source: Checkpoint) -> Checkpoint:
         """The base model or checkpoint with what this kind needs of it, such as its pre-training head."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 import paddle
 import paddle.nn.functional as F
 from paddle import Tensor
-from paddlenlp.transformers import ErnieConfig, ErnieModel
+from paddlenlp.transformers import ErnieConfig, ErnieForSequenceClassification, ErnieModel
+
+from ernie_runtime.manifest import Manifest
 
 from . import IGNORED
 
@@ -43,9 +45,39 @@ class PooledEncoder(paddle.nn.Layer):
         elif self.pooling == "cls":
             vector = hidden[:, 0]
         else:
-            real = (input_ids != 0).astype(hidden.dtype).unsqueeze(-1)
-            vector = (hidden * real).sum(axis=1) / real.sum(axis=1)
+            vector = mean_of(hidden, input_ids)
         return vector if self.projection is None else self.projection(vector)
+
+
+class MeanClassifier(paddle.nn.Layer):
+    """ERNIE, the mean of its states over real tokens, dropout and a linear layer.
+
+    For an encoder that was trained as an embedding by that mean, where [CLS] alone says little.
+    """
+
+    def __init__(self, config: ErnieConfig) -> None:
+        super().__init__()
+        self.ernie = ErnieModel(config)
+        self.dropout = paddle.nn.Dropout(config.hidden_dropout_prob)
+        self.classifier = paddle.nn.Linear(config.hidden_size, config.num_labels)
+
+    def forward(self, input_ids: Tensor, token_type_ids: Tensor | None = None) -> Tensor:
+        """Logits [B, labels] for int64 [B, L]; padding (id 0) never counts."""
+        hidden, _ = self.ernie(input_ids, token_type_ids=token_type_ids)
+        return self.classifier(self.dropout(mean_of(hidden, input_ids)))
+
+
+def classifier(config: ErnieConfig, manifest: Manifest) -> paddle.nn.Layer:
+    """The encoder with a linear layer, by options.pooling: PaddleNLP's on its pooler, or one on the mean of tokens."""
+    if manifest.options.get("pooling") == "mean":
+        return MeanClassifier(config)
+    return ErnieForSequenceClassification(config)
+
+
+def mean_of(hidden: Tensor, input_ids: Tensor) -> Tensor:
+    """The mean over the real tokens of float [B, L, H]: [B, H]; input_ids: int64 [B, L], 0 is padding."""
+    real = (input_ids != 0).astype(hidden.dtype).unsqueeze(-1)
+    return (hidden * real).sum(axis=1) / real.sum(axis=1)
 
 
 class TokenStates(paddle.nn.Layer):

@@ -32,7 +32,7 @@ class FillMaskBuilder(BuilderKind):
 
     main_metric = "accuracy"
     by_character = True
-    unused_weights = ("pooler",)
+    has_pooler = False
     trains = False
 
     def prepare(self, source: Checkpoint) -> Checkpoint:

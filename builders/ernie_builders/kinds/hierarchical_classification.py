@@ -5,12 +5,12 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ernie_runtime.json_types import JsonObject
-from ernie_runtime.kinds import Answer
+from ernie_runtime.json_types import Json, JsonObject
+from ernie_runtime.kinds import POOLING, Answer
 from ernie_runtime.kinds.hierarchical_classification import tree_of
 from ernie_runtime.manifest import Manifest
 from ernie_runtime.steps.pipeline import Pipeline
@@ -53,6 +53,10 @@ class HierarchicalClassificationBuilder(BuilderKind):
     main_metric = "micro_f1"
     headline = ("macro_f1", "exact_match")
 
+    def without_pooler(self, options: Json) -> bool:
+        """Where the mean of the tokens stands for it."""
+        return options.get(POOLING) == "mean"
+
     def check(self, example: Example, manifest: Manifest) -> str | None:
         """All labels are the task's."""
         if not isinstance(example.target, list):
@@ -72,15 +76,16 @@ class HierarchicalClassificationBuilder(BuilderKind):
         return [{"labels": row.astype(np.float32)} for _ in windows]
 
     def model(self, config: ErnieConfig, manifest: Manifest) -> Layer:
-        """PaddleNLP's head: pooler, dropout, linear.
+        """As sequence classification's.
 
         The bias starts at a value that predicts one label per text: 0 would predict half of all, which training would
         have to unlearn first.
         """
         import paddle
-        from paddlenlp.transformers import ErnieForSequenceClassification
 
-        model = ErnieForSequenceClassification(config)
+        from ._layers import classifier
+
+        model: Any = classifier(config, manifest)
         bias = -math.log(len(manifest.labels) - 1)
         model.classifier.bias.set_value(paddle.full([len(manifest.labels)], bias))
         return model

@@ -58,7 +58,7 @@ class QuestionAnsweringBuilder(BuilderKind):
 
     main_metric = "f1"
     by_character = True
-    unused_weights = ("pooler",)
+    has_pooler = False
 
     def check(self, example: Example, manifest: Manifest) -> str | None:
         """References with a position in the context are found there."""

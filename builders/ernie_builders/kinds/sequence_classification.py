@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ernie_runtime.json_types import JsonObject
-from ernie_runtime.kinds import Answer
+from ernie_runtime.json_types import Json, JsonObject
+from ernie_runtime.kinds import POOLING, Answer
 from ernie_runtime.manifest import Manifest
 from ernie_runtime.text.windows import Window
 
@@ -33,6 +33,10 @@ class SequenceClassificationBuilder(BuilderKind):
 
     main_metric = "accuracy"
 
+    def without_pooler(self, options: Json) -> bool:
+        """Where the mean of the tokens stands for it."""
+        return options.get(POOLING) == "mean"
+
     def check(self, example: Example, manifest: Manifest) -> str | None:
         """The label is one of the task's."""
         ids = [label.id for label in manifest.labels]
@@ -44,10 +48,10 @@ class SequenceClassificationBuilder(BuilderKind):
         return [{"label": np.array(index, np.int64)} for _ in windows]
 
     def model(self, config: ErnieConfig, manifest: Manifest) -> Layer:
-        """PaddleNLP's head: pooler, dropout, linear."""
-        from paddlenlp.transformers import ErnieForSequenceClassification
+        """PaddleNLP's head: pooler, dropout, linear; with options.pooling = "mean" the tokens' mean for the pooler."""
+        from ._layers import classifier
 
-        return ErnieForSequenceClassification(config)
+        return classifier(config, manifest)
 
     def outputs(self, raw: LayerOutput) -> dict[str, Tensor]:
         """logits [B, classes]."""

@@ -38,7 +38,7 @@ class SimilarityBuilder(BuilderKind):
 
     main_metric = "spearman"
     headline: tuple[str, ...] = ("accuracy_best_threshold",)
-    unused_weights = ("pooler",)
+    has_pooler = False
     needs_head = False  # pooling has no weights, or the encoder's
 
     def reads_pooler(self, options: Json) -> bool:

@@ -76,7 +76,7 @@ class TokenClassificationBuilder(BuilderKind):
 
     main_metric = "f1"
     by_character = True
-    unused_weights = ("pooler",)
+    has_pooler = False
     training_version = 2  # 1: padding counted in the loss
 
     def check(self, example: Example, manifest: Manifest) -> str | None:

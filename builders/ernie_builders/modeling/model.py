@@ -118,7 +118,7 @@ def build_model(
         labels=max(len(manifest.labels), 1),
         dropout=dropout,
         seed=seed,
-        may_lack=kind.unused_weights if ready else None,
+        may_lack=(("pooler",) if kind.without_pooler(manifest.options) else ()) if ready else None,
     )
 
 

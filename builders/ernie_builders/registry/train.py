@@ -92,8 +92,8 @@ def store(folder: Path, context: Context, finished: Finished) -> str:
     kind does not use.
     """
     trained = fine_tuned(finished.fine_tuned)
-    unused = get_builder_kind(context.task.kind).unused_weights
-    weights = {name: value for name, value in trained.weights.items() if not any(part in name for part in unused)}
+    unused = "pooler" if get_builder_kind(context.task.kind).without_pooler(context.task.options) else None
+    weights = {name: value for name, value in trained.weights.items() if unused is None or unused not in name}
     base = base_of(context.source) if context.task.train.lora else None
     if base is None:
         write_checkpoint(folder, trained.config, weights, trained.tokenizer, bits=8)

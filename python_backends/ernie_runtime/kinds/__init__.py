@@ -93,12 +93,22 @@ class OneText:
         return single_text_documents(items, tokenizer, manifest.limits)
 
 
+POOLING = "pooling"
+
+
 def check_option_names(manifest: Manifest, names: Sequence[str] = ()) -> None:
     """ManifestError where the manifest has an option that is not in `names`: a misspelt one would have no effect."""
     for name in manifest.options:
         if name not in names:
             fault = f"is none of {', '.join(names)}" if names else f"is unknown; {manifest.kind} has none"
             raise ManifestError(f"task {manifest.task}: options.{name} {fault}")
+
+
+def check_pooling(manifest: Manifest) -> None:
+    """ManifestError where options.pooling is not what a classifier reads: `pooler` (the default) or `mean`."""
+    pooling = manifest.options.get(POOLING, "pooler")
+    if pooling not in ("pooler", "mean"):
+        raise ManifestError(f"task {manifest.task}: options.{POOLING} {pooling!r} is neither pooler nor mean")
 
 
 def kind_names() -> list[str]:

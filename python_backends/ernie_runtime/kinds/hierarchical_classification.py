@@ -15,7 +15,7 @@ from ..names import LOGITS, SCORES
 from ..numeric import check_finite
 from ..results import HierarchyResult
 from ..text.windows import Document
-from . import Answer, OneText, TensorSpec, WindowOutput
+from . import POOLING, Answer, OneText, TensorSpec, WindowOutput, check_pooling
 
 SEPARATOR = "##"
 DEFAULT_THRESHOLD = 0.5  # of labels that are not in the manifest's `thresholds`
@@ -120,6 +120,7 @@ class HierarchicalClassification(OneText):
             _check_options(manifest.options, set(tree_of(manifest).names))
         except ManifestError as error:
             raise ManifestError(f"task {manifest.task}: {error}") from None
+        check_pooling(manifest)
 
     def numeric_outputs(self, manifest: Manifest) -> tuple[TensorSpec, ...]:
         """SCORES FP32 [labels]."""
@@ -148,9 +149,9 @@ class HierarchicalClassification(OneText):
 
 
 def _check_options(options: Json, labels: set[str]) -> None:
-    unknown = [name for name in options if name not in OPTIONS]
+    unknown = [name for name in options if name not in (*OPTIONS, POOLING)]
     if unknown:
-        raise ManifestError(f"options {', '.join(map(repr, unknown))} are none of {', '.join(OPTIONS)}")
+        raise ManifestError(f"options {', '.join(map(repr, unknown))} are none of {', '.join((*OPTIONS, POOLING))}")
     thresholds = options.get("thresholds", {})
     if not isinstance(thresholds, Mapping):
         raise ManifestError("thresholds must be a table label = number")

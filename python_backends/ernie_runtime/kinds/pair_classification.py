@@ -20,7 +20,7 @@ class PairClassification(SequenceClassification):
     inputs = (TensorSpec(TEXT, "BYTES", (1,)), TensorSpec(TEXT_PAIR, "BYTES", (1,)))
 
     def check(self, manifest: Manifest) -> None:
-        """At least two labels, and room for both texts; there are no options."""
+        """At least two labels, and room for both texts; options: pooling."""
         super().check(manifest)
         check_pair_limits(manifest)
 

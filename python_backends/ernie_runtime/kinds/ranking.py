@@ -15,7 +15,7 @@ from ..results import RankedCandidate, RankingResult
 from ..text.pairs import check_pair_limits, pair_windows
 from ..text.tokenizer import Tokenizer
 from ..text.windows import MAX_WINDOWS, Document, DocumentBuilder, Window, decode_utf8, empty_fault, read_text
-from . import Answer, TensorSpec, WindowOutput
+from . import POOLING, Answer, TensorSpec, WindowOutput, check_option_names, check_pooling
 
 MAX_CANDIDATES = 256
 EXTRA_CANDIDATES = "candidates"  # key of Document.extra: the candidates' texts, one per window
@@ -50,7 +50,7 @@ class Ranking:
     offsets = False
 
     def check(self, manifest: Manifest) -> None:
-        """Two labels, the second for a candidate that fits; one window with room for both; option max_candidates."""
+        """Two labels, the second for a candidate that fits; one window for both; options max_candidates, pooling."""
         where = f"task {manifest.task}"
         check_pair_limits(manifest)
         if len(manifest.labels) != 2:
@@ -61,9 +61,8 @@ class Ranking:
             raise ManifestError(
                 f'{where}: {self.name} reads a candidate as one window: set limits.overflow = "truncate"'
             )
-        for name in manifest.options:
-            if name != "max_candidates":
-                raise ManifestError(f"{where}: options.{name} is unknown; {self.name} has max_candidates")
+        check_option_names(manifest, ("max_candidates", POOLING))
+        check_pooling(manifest)
         max_candidates = manifest.options.get("max_candidates", MAX_CANDIDATES)
         if type(max_candidates) is not int or not 1 <= max_candidates <= MAX_WINDOWS:
             raise ManifestError(

@@ -12,7 +12,7 @@ from ..names import LABEL_ID, LOGITS, SCORE
 from ..numeric import softmax, stack
 from ..results import LabelResult, ScoredLabel
 from ..text.windows import Document
-from . import Answer, OneText, TensorSpec, WindowOutput, check_option_names
+from . import POOLING, Answer, OneText, TensorSpec, WindowOutput, check_option_names, check_pooling
 
 TOP = 5  # best labels in an answer
 
@@ -43,8 +43,9 @@ class SequenceClassification(OneText):
     offsets = False
 
     def check(self, manifest: Manifest) -> None:
-        """At least two labels; there are no options."""
-        check_option_names(manifest)
+        """At least two labels; options: pooling."""
+        check_option_names(manifest, (POOLING,))
+        check_pooling(manifest)
         if len(manifest.labels) < 2:
             raise ManifestError(f"task {manifest.task}: {self.name} needs at least two labels")
 

@@ -40,5 +40,5 @@ def test_the_message(make_manifest: MakeManifest) -> None:
     slots = make_manifest("intent_slots", ("a", "b"), options={"slots": ["song"], "slot_of": {}})
     with pytest.raises(ManifestError, match=r"task toy: options\.slot_of is none of slots, values, slots_of"):
         get_kind("intent_slots").check(slots)
-    with pytest.raises(ManifestError, match=r"options\.top is unknown; sequence_classification has none"):
+    with pytest.raises(ManifestError, match=r"options\.top is none of pooling"):
         get_kind("sequence_classification").check(make_manifest("sequence_classification", options={"top": 3}))
