@@ -11,10 +11,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ernie_serve import backends, perf_analyzer, wheel
+from ernie_serve import aliases, backends, perf_analyzer, wheel
 from ernie_serve.problems import ServeError
 
 NAMES = ("tritonserver", "perf_analyzer")
+REPOSITORY_OPTIONS = ("--model-repository", "--model-store")
 
 
 def write(folder: Path) -> list[Path]:
@@ -37,17 +38,37 @@ def write(folder: Path) -> list[Path]:
 def tritonserver_command(arguments: Sequence[str]) -> tuple[list[str], dict[str, str]]:
     """The real tritonserver with these arguments, and the environment to run it in.
 
-    The directories of backends and caches are added where the arguments do not name them.
-    Errors: ServeError when the pip server is not installed or not complete.
+    The directories of backends and caches are added where the arguments do not name them. A repository whose path the
+    Python backend cannot use goes by a link to it. Errors: ServeError when the pip server is not installed or not
+    complete, or a link cannot be made.
     """
     wheel.check_environment()
     parts = wheel.find_wheel()
-    command = [str(parts.server), *arguments]
+    command = [str(parts.server), *_with_links(arguments)]
     if not any(word.startswith("--backend-directory") for word in arguments):
-        command.append(f"--backend-directory={backends.assemble(parts)}")
+        command.append(f"--backend-directory={_link_to(backends.assemble(parts))}")
     if not any(word.startswith("--cache-directory") for word in arguments):
         command.append(f"--cache-directory={parts.caches}")
     return command, wheel.environment(parts)
+
+
+def _with_links(arguments: Sequence[str]) -> list[str]:
+    words = list(arguments)
+    for index, word in enumerate(words):
+        option, equals, value = word.partition("=")
+        if option in REPOSITORY_OPTIONS and equals:
+            words[index] = f"{option}={_link_to(Path(value))}"
+        elif index and words[index - 1] in REPOSITORY_OPTIONS:
+            words[index] = str(_link_to(Path(word)))
+    return words
+
+
+def _link_to(path: Path) -> Path:
+    """The path as it is where it is safe, or tritonserver will say what is wrong with it."""
+    absolute = path.resolve()
+    if aliases.is_safe(absolute) or not absolute.is_dir():
+        return path
+    return aliases.reachable(absolute, aliases.lasting_name(absolute))
 
 
 def perf_analyzer_command(arguments: Sequence[str]) -> tuple[list[str], dict[str, str]]:

@@ -11,6 +11,8 @@ from ernie_runtime.names import encoder_prefix, fused_model, postprocess_model, 
 
 MIN_GLIBC = (2, 35)
 """The pip server was built on Ubuntu 22.04."""
+PLAIN_NAME = r"[A-Za-z0-9_.+,:@%=-]+"
+"""What a shell takes as it is and an ASCII locale can say."""
 STAND_INS = "ragged"
 """Name of the configurations for the Python backends that stand in for the C++ ones."""
 
@@ -56,10 +58,16 @@ def model_folders(repository: Path) -> list[str]:
     )
 
 
+def _is_ensemble(model: Path) -> bool:
+    """Whether no process is started for the model."""
+    config = (model / "config.pbtxt").read_text(encoding="utf-8", errors="replace")
+    return re.search(r"\bplatform\s*:\s*[\"']ensemble", config) is not None
+
+
 def check_repository(repository: Path, *, may_be_empty: bool = False) -> list[str]:
     """The names of the models in a repository.
 
-    Errors: ServeError when it is absent, not a folder, not readable, or holds no model.
+    Errors: ServeError when it is absent, not a folder, not readable, holds no model, or one that cannot be started.
     """
     if not repository.exists():
         raise ServeError(f"no model repository at {repository}: name an existing folder, or build one first")
@@ -77,6 +85,11 @@ def check_repository(repository: Path, *, may_be_empty: bool = False) -> list[st
     except FileNotFoundError as error:
         raise ServeError(f"{error.filename} is missing: every model needs its config.pbtxt") from None
     for name in names:
+        if not re.fullmatch(PLAIN_NAME, name) and not _is_ensemble(repository / name):
+            raise ServeError(
+                f"model {name} of {repository}: Triton's Python backend cannot use a name with blanks, brackets or "
+                "letters that are not ASCII: rename its folder"
+            )
         if task := tokenizer_task(name):
             _check_versions(repository, task, names)
     if not names and not may_be_empty:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 
-from ernie_serve import backends, cache, ports, problems, wheel
+from ernie_serve import aliases, backends, cache, ports, problems, wheel
 from ernie_serve.health import Health
 from ernie_serve.problems import ServeError
 
@@ -230,15 +230,15 @@ class TritonServer:
         return {"http": options.http_port, "grpc": options.grpc_port, "metrics": options.metrics_port}
 
     def _log(self) -> str:
-        return self.log_file.read_bytes().decode("utf-8", "replace")
+        log = self.log_file.read_bytes().decode("utf-8", "replace")
+        return log.replace(str(aliases.FOLDER / f"{self._name}-repository"), str(self.options.repository.resolve()))
 
     def _command(self, server_wheel: wheel.Wheel, directory: Path) -> list[str]:
         options = self.options
-        command = [
-            str(server_wheel.server),
-            f"--id={self._name}",
-            f"--model-repository={options.repository.resolve()}",
-        ]
+        # The guard removes both links, as it does all that the server leaves in /dev/shm.
+        repository = aliases.reachable(options.repository.resolve(), f"{self._name}-repository")
+        directory = aliases.reachable(directory, f"{self._name}-backends")
+        command = [str(server_wheel.server), f"--id={self._name}", f"--model-repository={repository}"]
         command += [f"--backend-directory={directory}", f"--cache-directory={server_wheel.caches}"]
         for use, port in self._ports().items():
             command += [f"--{use}-address={options.host}", f"--{use}-port={port}"]

@@ -119,10 +119,14 @@ def environment(wheel: Wheel) -> dict[str, str]:
 
     The first library folder makes the stub use this Python's libpython, the second its other libraries.
     The embedded interpreter takes its packages from the first ``python3`` on PATH (it follows that one's
-    pyvenv.cfg), and would be misled by PYTHONHOME.
+    pyvenv.cfg), and would be misled by PYTHONHOME. Errors: ServeError where one of these folders has a colon in its
+    path, which separates folders in both variables.
     """
     libpython = find_libpython()
     libraries = [str(folder) for folder in (libpython, wheel.libraries) if folder]
+    for folder in (*libraries, str(Path(sys.executable).parent)):
+        if os.pathsep in folder:
+            raise ServeError(f"{folder} has a colon in its path, where libraries are not found: install elsewhere")
     inherited = os.environ.get("LD_LIBRARY_PATH")
     env = {key: value for key, value in os.environ.items() if key != "PYTHONHOME"}
     env["LD_LIBRARY_PATH"] = os.pathsep.join([*libraries, *([inherited] if inherited else [])])

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from ernie_serve import backends, launchers, perf_analyzer, wheel
+from ernie_serve import ServeError, aliases, backends, launchers, perf_analyzer, wheel
 
 
 def run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
@@ -48,6 +48,24 @@ def test_backends_and_caches_are_added_unless_named() -> None:
     assert (folder / "ernie_tokenizer" / "model.py").is_file()
     assert str(parts.libraries) in env["LD_LIBRARY_PATH"]
     assert env["PATH"].startswith(str(Path(sys.executable).parent))
+
+
+@pytest.mark.parametrize("form", [["--model-repository={}"], ["--model-store", "{}"]])
+def test_a_path_that_the_python_backend_cannot_use_goes_by_a_link(tmp_path: Path, form: list[str]) -> None:
+    repository = tmp_path / "模型 仓库 (1)"
+    repository.mkdir()
+    for _ in range(2):  # the link is there the second time
+        command, _ = launchers.tritonserver_command([word.format(repository) for word in form])
+        link = Path(command[len(form)].removeprefix("--model-repository="))
+        assert aliases.is_safe(link)
+        assert link.samefile(repository)
+    link.unlink()
+
+
+def test_a_colon_in_the_path_of_python_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/opt/a:b/bin/python")
+    with pytest.raises(ServeError, match=r"^/opt/a:b/bin has a colon in its path"):
+        launchers.tritonserver_command([])
 
 
 def test_what_is_missing_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

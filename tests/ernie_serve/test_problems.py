@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from ernie_serve import ServeError, cli, problems
 from ernie_serve.ports import check_ports, pick_ports
 
-from .conftest import write_model
+from .conftest import write_ensemble, write_model
 
 LOG = Path("server.log")
 
@@ -55,6 +56,16 @@ def test_repository(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (empty / "echo" / "config.pbtxt").unlink()
     with pytest.raises(ServeError, match=r"echo/config\.pbtxt is missing"):
         problems.check_repository(empty)
+
+
+@pytest.mark.parametrize("name", ["意图", "two words", "a(1)"])
+def test_a_model_that_no_stub_can_be_started_for(tmp_path: Path, name: str) -> None:
+    write_model(tmp_path, "echo")
+    write_ensemble(tmp_path, "任务", "echo")  # has no stub
+    assert problems.check_repository(tmp_path) == ["echo", "任务"]
+    write_model(tmp_path, name)
+    with pytest.raises(ServeError, match=re.escape(f"model {name} of ") + ".*rename its folder$"):
+        problems.check_repository(tmp_path)
 
 
 def test_unreadable_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,9 +17,9 @@ from typing import Any
 
 import pytest
 
-from ernie_serve import ServeError, ServerOptions, TritonServer, ports
+from ernie_serve import ServeError, ServerOptions, TritonServer, aliases, backends, ports
 
-from .conftest import processes_of, shared_memory, write_ensemble, write_model
+from .conftest import CONFIG, processes_of, shared_memory, write_ensemble, write_model
 
 pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("nothing_left")]
 
@@ -56,6 +56,36 @@ def test_serves_a_repository_and_stops(tmp_path: Path, options: Options) -> None
     assert server.poll() == 0
     prefix, numpy = (tmp_path / "echo" / "python").read_text().rsplit(" ", 1)
     assert (prefix, int(numpy.split(".")[0])) == (sys.prefix, 1), "the stub runs this environment's Python"
+
+
+def test_any_path_of_the_repository_and_of_the_backends(
+    tmp_path: Path, options: Options, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Triton starts its stubs through a shell, without quotes, in an ASCII locale."""
+    folder = tmp_path / "模型 仓库 (1)" / 'it\'s $HOME; "it"'
+    monkeypatch.setenv("ERNIE_TRITON_CACHE", str(folder / "cache"))
+    write_model(folder / "models", "echo")
+    (adapter := folder / "ours" / "own_backend").mkdir(parents=True)
+    (adapter / "model.py").write_text((folder / "models" / "echo" / "1" / "model.py").read_text())
+    monkeypatch.setattr(backends, "adapters", lambda: folder / "ours")
+    (folder / "models" / "own" / "1").mkdir(parents=True)
+    (folder / "models" / "own" / "config.pbtxt").write_text(CONFIG.format(backend="own_backend"))
+    with TritonServer(options(folder / "models")) as server:
+        assert infer(server.http_address, "echo", 7) == 7
+        assert infer(server.http_address, "own", 8) == 8
+    write_model(folder / "models", "bad", initialize="raise ValueError(args['model_repository'])")
+    with pytest.raises(ServeError) as caught, TritonServer(options(folder / "models")):
+        pass
+    assert f"model bad failed to load: ValueError: {folder / 'models' / 'bad'}" in str(caught.value)
+
+
+def test_a_path_that_no_link_can_replace_is_refused(
+    tmp_path: Path, options: Options, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(aliases, "FOLDER", tmp_path / "absent")
+    write_model(tmp_path / "模型", "echo")
+    with pytest.raises(ServeError, match=r"模型: Triton's Python backend cannot use .* a folder with a plain name"):
+        TritonServer(options(tmp_path / "模型")).start()
 
 
 def test_two_servers_at_once_and_a_killed_one_leaves_nothing(tmp_path: Path, options: Options) -> None:
