@@ -17,23 +17,13 @@ import numpy as np
 from ernie_runtime.json_types import JsonObject
 
 from ..errors import CheckpointError
+from .model_settings import check_settings
 from .weight_formats import HEAD, Weights
 
 POSITIONS = "ernie.embeddings.position_embeddings.weight"
 TOKEN_TYPES = "ernie.embeddings.token_type_embeddings.weight"
 WORDS = "ernie.embeddings.word_embeddings.weight"
 PREFIXES = ("roberta", "ernie_m", "ernie_gram")  # of weights whose family config.json must name
-# Settings that change what a model computes -> the values that ERNIE has too; None is always one.
-COMPUTED: Mapping[str, tuple[Any, ...]] = {
-    "hidden_act": ("gelu", "relu"),
-    "position_embedding_type": ("absolute",),
-    "pool_act": ("tanh",),
-    "is_decoder": (False,),
-    "is_encoder_decoder": (False,),
-    "add_cross_attention": (False,),
-    "normalize_before": (False,),
-    "pruned_heads": ({}, []),
-}
 TOKEN_TYPE_ROWS = 2  # a window of two texts has two
 
 
@@ -61,7 +51,7 @@ class Architecture:
 
         Every setting that changes what the model computes is obeyed, or refused by its name.
         """
-        _check_settings(config, where)
+        check_settings(config, where)
         changed: JsonObject = dict(config)
         if config.get("pad_token_id") is not None:
             changed["pad_token_id"] = 0
@@ -145,19 +135,6 @@ def check_prefix(architecture: Architecture, names: list[str], where: Path | str
 def is_tied(decoder: np.ndarray, table: np.ndarray) -> bool:
     """Whether the decoder of a pre-training head is the table of word embeddings, or its transpose."""
     return any(decoder.shape == tied.shape and bool(np.allclose(decoder, tied)) for tied in (table, table.T))
-
-
-def _check_settings(config: Mapping[str, Any], where: Path | str) -> None:
-    for name, values in COMPUTED.items():
-        value = config.get(name)
-        if value is not None and value not in values:
-            allowed = " or ".join(repr(value) for value in values)
-            raise CheckpointError(f"{where}: {name} is {value!r}, supported is {allowed}")
-    width = config.get("embedding_size")
-    if width is not None and width != config.get("hidden_size"):
-        raise CheckpointError(
-            f"{where}: embedding_size is {width!r}, hidden_size {config.get('hidden_size')!r}: supported are equal ones"
-        )
 
 
 def _without_roberta_head(weights: Weights) -> Weights:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -188,12 +189,17 @@ def load_weights(
 
 
 def say_unused(model: Layer, checkpoint: Checkpoint) -> None:
-    """Name, in one line, the checkpoint's weights that the layer does not have, if there are any."""
+    """Name, in one line, the checkpoint's weights that the layer does not have, if there are any.
+
+    Weights of one module and modules of the same name in all layers count as one.
+    """
     state = model.state_dict()
-    unused = sorted(name for name in checkpoint.weights if name not in state)
-    if unused:
-        more = f" and {len(unused) - 3} more" if len(unused) > 3 else ""
-        say(f"    unused weights of {checkpoint.where}: {', '.join(unused[:3])}{more}")
+    modules = [
+        re.sub(r"\.\d+\.", ".*.", name.rpartition(".")[0] or name) for name in checkpoint.weights if name not in state
+    ]
+    if modules:
+        counted = (f"{module} ({count})" if count > 1 else module for module, count in sorted(Counter(modules).items()))
+        say(f"    unused weights of {checkpoint.where}: {', '.join(counted)}")
 
 
 def weights_of(model: Layer) -> Weights:

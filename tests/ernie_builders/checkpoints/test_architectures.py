@@ -194,6 +194,16 @@ def change(folder: Path, **changes: Any) -> None:
         ({"position_embedding_type": "relative_key"}, "position_embedding_type is 'relative_key'"),
         ({"is_decoder": True}, "is_decoder is True, supported is False"),
         ({"pool_act": "relu"}, "pool_act is 'relu', supported is 'tanh'"),
+        ({"problem_type": "regression"}, "problem_type is 'regression', supported is 'single_label_classification' or"),
+        ({"auto_map": {"AutoModel": "mine.Model"}}, "auto_map is {'AutoModel': 'mine.Model'}, supported is none"),
+        ({"quantization_config": {"quant_method": "gptq"}}, "quantization_config asks for gptq"),
+        ({"rope_theta": 1e4, "sliding_window": 8}, "unknown settings rope_theta, sliding_window; take out"),
+        ({"id2label": {"0": "a", "2": "b"}}, "the ids of id2label are 0, 2, expected 0 to n - 1"),
+        ({"id2label": {"0": "a", "1": "b"}, "num_labels": 3}, "num_labels is 3, id2label has 2"),
+        (
+            {"id2label": {"0": "a", "1": "b"}, "label2id": {"a": 1, "b": 0}},
+            "label2id says that a is 1, id2label that 1 is b",
+        ),
         ({"embedding_size": 16}, "embedding_size is 16, hidden_size 32: supported are equal ones"),
         ({"model_type": "electra"}, "model_type is electra, supported are ernie, bert, roberta, xlm-roberta, ernie_m"),
         ({"model_type": None, "architectures": ["NeZhaModel"]}, "a model of class NeZhaModel, supported are"),
@@ -223,6 +233,12 @@ def test_harmless_settings_and_older_classes() -> None:
     assert parse_config({**plain, "model_type": "ernie_gram", "layer_norm_eps": 1e-6}, "").layer_norm_eps == 1e-6
 
 
+@pytest.mark.parametrize("name", ["Ernie", "Bert", "Roberta", "ErnieM", "ErnieGram"])
+def test_every_setting_that_paddlenlp_writes_is_known(name: str) -> None:
+    written = getattr(import_paddlenlp(), f"{name}Config")().to_dict()
+    assert parse_config(written, "").hidden_size == 768
+
+
 def test_a_second_text_needs_its_token_type(tmp_path: Path) -> None:
     """A model with one token type, and a tokenizer that gives the second text of a pair another."""
     weights = write_xlm_r(tmp_path)
@@ -250,10 +266,11 @@ def test_what_was_read_is_written_as_an_ernie(tmp_path: Path) -> None:
 
 def test_unused_weights_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     weights = write_xlm_r(tmp_path)
-    more = {f"cls.seq_relationship{i}.weight": np.zeros((2, 2), np.float32) for i in range(5)}
+    more = {f"cls.seq_relationship.{part}": np.zeros((2, 2), np.float32) for part in ("weight", "bias")}
+    more["embeddings.task_type_embeddings.weight"] = np.zeros((3, HIDDEN), np.float32)
     save_file({**weights, **more}, str(tmp_path / "model.safetensors"))
     checkpoint = read_checkpoint(tmp_path)
     model = build_model(get_builder_kind("sequence_classification"), checkpoint, manifest_with(LABELS))
     say_unused(model, checkpoint)
-    first = "cls.seq_relationship0.weight, cls.seq_relationship1.weight, cls.seq_relationship2.weight"
-    assert capsys.readouterr().out == f"    unused weights of {tmp_path}: {first} and 2 more\n"
+    modules = "cls.seq_relationship (2), ernie.embeddings.task_type_embeddings"
+    assert capsys.readouterr().out == f"    unused weights of {tmp_path}: {modules}\n"
