@@ -38,7 +38,7 @@ class Verb:
 
 _BUILD = (
     *("ernie_assets", "ernie_builders", "ernie_runtime", "google", "matplotlib", "numpy", "onnx", "onnxruntime"),
-    *("paddle", "paddle2onnx", "paddlenlp", "safetensors", "tokenizers", "tomli", "tqdm", "tritonclient"),
+    *("paddle", "paddle2onnx", "paddlenlp", "safetensors", "scipy", "tokenizers", "tomli", "tqdm", "tritonclient"),
 )
 _SERVE = ("ernie_serve", "pytriton")
 _CLIENT = ("google", "grpc", "numpy", "tritonclient")

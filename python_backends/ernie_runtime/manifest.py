@@ -65,6 +65,7 @@ class Evaluation:
     rows: int
     metrics: Mapping[str, float]
     by: str
+    errors: Mapping[str, float] = field(default_factory=dict)  # standard errors by metric, where they are known
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
 import statistics
@@ -202,8 +203,18 @@ class _Worker:
 
 
 def may_be_chosen(variant: Variant) -> bool:
-    """Whether `fastest` and `smallest` may choose it: it passed the gate on labelled text, or is fp32, the baseline."""
-    return bool(variant.gate.get("passed", True) and variant.gate.get("rows", 1))
+    """Whether `fastest` and `smallest` may choose it: it passed the gate on labelled text, or is fp32, the baseline.
+
+    One that lost more than is allowed, on so few rows that it may be chance, is published but not chosen.
+    """
+    gate = variant.gate
+    return bool(gate.get("passed", True) and gate.get("rows", 1)) and not lost_by_chance(variant)
+
+
+def lost_by_chance(variant: Variant) -> bool:
+    """Whether it passed the gate with a larger loss than is allowed, because that may be chance."""
+    gate = variant.gate
+    return bool(gate.get("passed", False) and gate.get("drop", 0.0) > gate.get("max_drop", math.inf))
 
 
 def rank(variants: Mapping[str, Variant], pick: str) -> str:

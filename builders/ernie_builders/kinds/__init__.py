@@ -22,6 +22,7 @@ from ernie_runtime.text.windows import Document, Window
 
 from ..checkpoints.checkpoint import Checkpoint
 from ..metrics.class_report import ClassRow
+from ..metrics.row_metric import RowMetric
 from ..readers import Example
 
 if TYPE_CHECKING:
@@ -154,10 +155,16 @@ class BuilderKind(ABC):
         return {}
 
     @abstractmethod
+    def row_metrics(
+        self, examples: Sequence[Example], answers: Sequence[Answer | str], manifest: Manifest
+    ) -> dict[str, RowMetric]:
+        """Metrics by name, the main metric among them; an answer that is a str is an error, and counts as wrong."""
+
     def score(
         self, examples: Sequence[Example], answers: Sequence[Answer | str], manifest: Manifest
     ) -> dict[str, float]:
-        """Metrics in percent, the main metric among them; an answer that is a str is an error, and counts as wrong."""
+        """The values of `row_metrics`, in points."""
+        return {name: metric.value for name, metric in self.row_metrics(examples, answers, manifest).items()}
 
     def class_report(
         self, examples: Sequence[Example], answers: Sequence[Answer | str], manifest: Manifest

@@ -22,6 +22,7 @@ from ernie_runtime.text.windows import Document, Window
 from ..checkpoints.checkpoint import Checkpoint
 from ..errors import ConfigError
 from ..metrics.correlation import pair_metrics
+from ..metrics.row_metric import RowMetric
 from ..readers import Example
 from . import Row, Tensors
 from ._projection import MAX_TEXTS, PROJECTION, fit_projection
@@ -100,9 +101,9 @@ class EmbeddingBuilder(SimilarityBuilder):
         """Never called: nothing is trained."""
         raise NotImplementedError
 
-    def score(
+    def row_metrics(
         self, examples: Sequence[Example], answers: Sequence[Answer | str], manifest: Manifest
-    ) -> dict[str, float]:
+    ) -> dict[str, RowMetric]:
         """`pair_metrics` of each pair's cosine; a pair with an unanswered text counts as the opposite of its label.
 
         Of vectors that are reduced by PCA also `spearman_N` of their first N numbers.

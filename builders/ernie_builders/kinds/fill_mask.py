@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from ernie_runtime.json_types import JsonObject
 from ernie_runtime.kinds import Answer, get_kind
 from ernie_runtime.kinds.fill_mask import MASK, options_of
@@ -16,6 +18,7 @@ from ernie_runtime.steps.pipeline import Pipeline
 
 from ..checkpoints.checkpoint import Checkpoint
 from ..checkpoints.pretraining_head import with_pretraining_head
+from ..metrics.row_metric import RowMetric, share
 from ..readers import Example
 from . import BuilderKind, LayerOutput, Tensors
 
@@ -73,19 +76,19 @@ class FillMaskBuilder(BuilderKind):
         special = set(tokenizer.special_ids)
         return options_of(["" if id in special else tokenizer.token(id) for id in range(tokenizer.vocab_size)])
 
-    def score(
+    def row_metrics(
         self, examples: Sequence[Example], answers: Sequence[Answer | str], manifest: Manifest
-    ) -> dict[str, float]:
+    ) -> dict[str, RowMetric]:
         """Percent of the masks whose token is the best answer (`accuracy`) or among the best five (`top5`)."""
-        masks = best = among_top = 0
-        for example, answer in zip(examples, answers, strict=True):
-            masks += len(example.target)
+        rows = np.zeros((len(examples), 3))  # best, among the best five, masks
+        for row, example, answer in zip(rows, examples, answers, strict=True):
+            row[2] = len(example.target)
             for expected, tokens in zip(example.target, _tokens(answer), strict=False):
-                best += tokens[:1] == [expected]
-                among_top += expected in tokens[:TOP]
+                row[0] += tokens[:1] == [expected]
+                row[1] += expected in tokens[:TOP]
         return {
-            "accuracy": round(100 * best / max(masks, 1), 3),
-            "top5": round(100 * among_top / max(masks, 1), 3),
+            "accuracy": RowMetric(rows=rows[:, [0, 2]], of=share),
+            "top5": RowMetric(rows=rows[:, [1, 2]], of=share),
         }
 
     def wrong(self, example: Example, answer: Answer | str, manifest: Manifest) -> JsonObject | None:

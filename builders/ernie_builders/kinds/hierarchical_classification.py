@@ -17,7 +17,18 @@ from ernie_runtime.steps.pipeline import Pipeline
 from ernie_runtime.text.windows import Window
 
 from ..console import say
-from ..metrics.class_report import ClassRow, precision_recall_f1
+from ..metrics.class_report import ClassRow
+from ..metrics.row_metric import (
+    RowMetric,
+    counts,
+    f1,
+    macro_f1,
+    macro_precision,
+    macro_recall,
+    mean,
+    precision,
+    recall,
+)
 from ..metrics.thresholds import choose
 from ..readers import Example
 from . import BuilderKind, LayerOutput, Targets, Tensors
@@ -133,26 +144,31 @@ class HierarchicalClassificationBuilder(BuilderKind):
             },
         }
 
-    def score(
+    def row_metrics(
         self, examples: Sequence[Example], answers: Sequence[Answer | str], manifest: Manifest
-    ) -> dict[str, float]:
-        """Micro precision, recall and F1 over all labels and at each level; macro F1; exact match of all labels.
+    ) -> dict[str, RowMetric]:
+        """Over all labels, and at each level as `level_1_f1` and so on: micro precision, recall and F1, macro F1, and
+        how often all labels are right (`exact_match`, `level_1_accuracy`). Over all labels also macro precision and
+        recall.
 
-        Macro F1 is the mean over the labels that are expected or predicted at least once.
+        Macro figures are means over the labels that are expected or predicted at least once.
         """
         expected, predicted = expected_labels(examples, manifest), predicted_labels(answers, manifest)
-        correct = expected & predicted
-        metrics: dict[str, float] = {}
+        rows = counts(expected & predicted, predicted, expected)
+        metrics: dict[str, RowMetric] = {}
         levels = np.array(tree_of(manifest).levels)
         columns = {"micro": levels > 0, **{f"level_{n}": levels == n for n in range(1, levels.max() + 1)}}
         for prefix, chosen in columns.items():
-            values = precision_recall_f1(*(int(part[:, chosen].sum()) for part in (correct, predicted, expected)))
-            metrics |= {f"{prefix}_{name}": v for name, v in zip(("precision", "recall", "f1"), values, strict=True)}
-        counts = np.stack([part.sum(axis=0) for part in (correct, predicted, expected)], axis=1)
-        each = [precision_recall_f1(*row)[2] for row in counts.tolist() if any(row)]
-        metrics["macro_f1"] = sum(each) / max(len(each), 1)
-        metrics["exact_match"] = 100 * float((expected == predicted).all(axis=1).mean()) if len(expected) else 0.0
-        return {name: round(value, 3) for name, value in metrics.items()}
+            micro = rows[:, chosen].sum(axis=1)
+            for name, of in (("precision", precision), ("recall", recall), ("f1", f1)):
+                metrics[f"{prefix}_{name}"] = RowMetric(rows=micro, of=of)
+            whole = prefix == "micro"
+            right = (expected[:, chosen] == predicted[:, chosen]).all(axis=1).astype(np.float64)
+            metrics["exact_match" if whole else f"{prefix}_accuracy"] = RowMetric(rows=right, of=mean)
+            metrics["macro_f1" if whole else f"{prefix}_macro_f1"] = RowMetric(rows=rows[:, chosen], of=macro_f1)
+        metrics["macro_precision"] = RowMetric(rows=rows, of=macro_precision)
+        metrics["macro_recall"] = RowMetric(rows=rows, of=macro_recall)
+        return metrics
 
     def class_report(
         self, examples: Sequence[Example], answers: Sequence[Answer | str], manifest: Manifest

@@ -15,6 +15,7 @@ from ernie_runtime.manifest import Manifest
 from ernie_runtime.steps.pipeline import Pipeline
 from ernie_runtime.text.windows import Window
 
+from ..metrics.row_metric import RowMetric, mean
 from ..metrics.spans import Span, span_metrics
 from ..readers import Example
 from . import BuilderKind, LayerOutput, Targets, Tensors
@@ -91,29 +92,27 @@ class IntentSlotsBuilder(BuilderKind):
         learnt = {"values": learn_values(train), "slots_of": learn_slots_of(train)}
         return {name: value for name, value in learnt.items() if value}
 
-    def score(
+    def row_metrics(
         self, examples: Sequence[Example], answers: Sequence[Answer | str], manifest: Manifest
-    ) -> dict[str, float]:
+    ) -> dict[str, RowMetric]:
         """In percent: `exact` (intent, and type and span of every slot), `exact_value` (the slots' values too), the
         intents' `accuracy`, and `span_metrics` of the slots.
         """
-        exact = exact_value = intents = 0
+        right = np.zeros((len(examples), 3))  # exact, exact with values, intent
         expected_spans, predicted_spans = [], []
-        for example, answer in zip(examples, answers, strict=True):
+        for row, example, answer in zip(right, examples, answers, strict=True):
             expected, predicted = expected_slots(example), predicted_slots(answer)
             expected_spans.append(set(expected))
             predicted_spans.append(set(predicted))
             if isinstance(answer, str):
                 continue
             same_intent = _intent(answer, manifest) == example.target["intent"]
-            intents += same_intent
-            exact += same_intent and set(expected) == set(predicted)
-            exact_value += same_intent and expected == predicted
-        percent = 100 / max(len(examples), 1)
+            exact = same_intent and set(expected) == set(predicted)
+            row[:] = (exact, same_intent and expected == predicted, same_intent)
         return {
-            "exact": round(percent * exact, 3),
-            "exact_value": round(percent * exact_value, 3),
-            "accuracy": round(percent * intents, 3),
+            "exact": RowMetric(rows=right[:, 0], of=mean),
+            "exact_value": RowMetric(rows=right[:, 1], of=mean),
+            "accuracy": RowMetric(rows=right[:, 2], of=mean),
             **span_metrics(expected_spans, predicted_spans),
         }
 

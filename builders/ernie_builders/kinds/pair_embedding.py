@@ -13,7 +13,8 @@ from ernie_runtime.kinds import Answer
 from ernie_runtime.kinds.embedding import unit
 from ernie_runtime.manifest import Manifest
 
-from ..metrics.neighbours import neighbour_accuracy
+from ..metrics.neighbours import neighbours_agree
+from ..metrics.row_metric import RowMetric, mean
 from ..readers import Example
 from .embedding import EmbeddingBuilder
 
@@ -27,15 +28,17 @@ class PairEmbeddingBuilder(EmbeddingBuilder):
         """Any label will do."""
         return None
 
-    def score(
+    def row_metrics(
         self, examples: Sequence[Example], answers: Sequence[Answer | str], manifest: Manifest
-    ) -> dict[str, float]:
+    ) -> dict[str, RowMetric]:
         """`neighbour_accuracy` in percent, by cosine; a pair without an answer counts as wrong."""
         answered = [i for i, answer in enumerate(answers) if not isinstance(answer, str)]
         vectors = np.array([self._vector(answers[i], manifest) for i in answered], np.float32)
         labels = [str(examples[i].target) for i in answered]
-        accuracy = neighbour_accuracy(unit(vectors), labels) if len(answered) > 1 else 0.0
-        return {"neighbour_accuracy": round(100 * accuracy * len(answered) / max(len(answers), 1), 3)}
+        right = np.zeros(len(answers))
+        if len(answered) > 1:
+            right[answered] = neighbours_agree(unit(vectors), labels)
+        return {"neighbour_accuracy": RowMetric(rows=right, of=mean)}
 
 
 KIND = PairEmbeddingBuilder()

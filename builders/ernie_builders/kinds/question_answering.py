@@ -14,6 +14,7 @@ from ernie_runtime.manifest import Manifest
 from ernie_runtime.text.windows import Document, Window
 
 from ..metrics.cmrc import exact_match, f1
+from ..metrics.row_metric import RowMetric, mean
 from ..readers import Example
 from . import BuilderKind, LayerOutput, Row, Tensors
 
@@ -109,15 +110,17 @@ class QuestionAnsweringBuilder(BuilderKind):
         start = boundary_loss(outputs["start_logits"], targets["start"], allowed)
         return (start + boundary_loss(outputs["end_logits"], targets["end"], allowed)) / 2
 
-    def score(
+    def row_metrics(
         self, examples: Sequence[Example], answers: Sequence[Answer | str], manifest: Manifest
-    ) -> dict[str, float]:
+    ) -> dict[str, RowMetric]:
         """Exact match and F1 in percent."""
         pairs = [(_best_answer(a), _references(e)) for e, a in zip(examples, answers, strict=True)]
-        count = max(len(pairs), 1)
-        exact = sum(_is_exact(text, references) for text, references in pairs)
-        overlap = sum(f1(text, references) if references else _is_exact(text, references) for text, references in pairs)
-        return {"em": round(100 * exact / count, 3), "f1": round(100 * overlap / count, 3)}
+        exact = [float(_is_exact(text, references)) for text, references in pairs]
+        overlap = [f1(text, references) if references else _is_exact(text, references) for text, references in pairs]
+        return {
+            "em": RowMetric(rows=np.array(exact, np.float64), of=mean),
+            "f1": RowMetric(rows=np.array(overlap, np.float64), of=mean),
+        }
 
     def wrong(self, example: Example, answer: Answer | str, manifest: Manifest) -> JsonObject | None:
         """The question, its references and the answer, where that is not an exact match."""

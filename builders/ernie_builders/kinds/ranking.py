@@ -1,6 +1,6 @@
 """Ranking, the building side: a query with each of its candidates is a pair to classify.
 
-Metric: mean reciprocal rank of the best relevant candidate (MRR, Voorhees 1999).
+Metrics: mean reciprocal rank of the best relevant candidate (MRR, Voorhees 1999), F1 of single candidates.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from ernie_runtime.manifest import Manifest
 from ernie_runtime.text.windows import Window
 
 from ..metrics.class_report import ClassRow
+from ..metrics.row_metric import RowMetric, f1, mean
 from ..readers import Example
 from . import Targets
 from .sequence_classification import SequenceClassificationBuilder
@@ -31,10 +32,17 @@ def best_relevant_rank(example: Example, answer: Answer | str) -> int:
     return next(rank for rank, candidate in ranking if candidate["index"] in example.target)
 
 
+def accepted_candidates(answer: Answer | str) -> set[int]:
+    """The indices of the candidates that are more probably relevant than not."""
+    ranking = [] if isinstance(answer, str) else answer.result["ranking"]
+    return {candidate["index"] for candidate in ranking if candidate["score"] > 0.5}
+
+
 class RankingBuilder(SequenceClassificationBuilder):
     """Target: the indices of the relevant candidates, one or more. Head and loss are those of pair classification."""
 
     main_metric = "mrr"
+    headline = ("accuracy_at_1",)
 
     def check(self, example: Example, manifest: Manifest) -> str | None:
         """The candidates can be read, and the target names at least one of them."""
@@ -53,15 +61,21 @@ class RankingBuilder(SequenceClassificationBuilder):
         """Label 1 for a relevant candidate, else 0; each window is a candidate."""
         return [{"label": np.array(index in example.target, np.int64)} for index in range(len(windows))]
 
-    def score(
+    def row_metrics(
         self, examples: Sequence[Example], answers: Sequence[Answer | str], manifest: Manifest
-    ) -> dict[str, float]:
-        """`mrr` and `accuracy_at_1` (the first candidate is relevant) in percent; an unanswered item counts 0."""
+    ) -> dict[str, RowMetric]:
+        """`mrr`, `accuracy_at_1` (the first candidate is relevant), and `f1` of the candidates above 0.5 (DBQA).
+
+        In percent; an unanswered item counts 0.
+        """
         ranks = [best_relevant_rank(example, answer) for example, answer in zip(examples, answers, strict=True)]
-        count = max(len(ranks), 1)
+        accepted = [accepted_candidates(answer) for answer in answers]
+        relevant = [set(example.target) for example in examples]
+        rows = [(len(a & b), len(a), len(b)) for a, b in zip(accepted, relevant, strict=True)]
         return {
-            "mrr": round(100 * sum(1 / rank for rank in ranks if rank) / count, 3),
-            "accuracy_at_1": round(100 * sum(rank == 1 for rank in ranks) / count, 3),
+            "mrr": RowMetric(rows=np.array([1 / rank if rank else 0.0 for rank in ranks]), of=mean),
+            "accuracy_at_1": RowMetric(rows=np.array([float(rank == 1) for rank in ranks]), of=mean),
+            "f1": RowMetric(rows=np.array(rows, np.float64).reshape(-1, 3), of=f1),
         }
 
     def class_report(

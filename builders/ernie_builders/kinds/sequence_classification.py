@@ -1,4 +1,4 @@
-"""Sequence classification, the building side. Metric: accuracy (CLUE)."""
+"""Sequence classification, the building side. Metrics: accuracy (CLUE), macro F1, Matthews (CoLA)."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from ernie_runtime.manifest import Manifest
 from ernie_runtime.text.windows import Window
 
 from ..metrics.class_report import ClassRow
+from ..metrics.classes import NONE, as_pairs, class_metrics
+from ..metrics.row_metric import RowMetric
 from ..readers import Example
 from . import BuilderKind, LayerOutput, Targets, Tensors
 
@@ -28,10 +30,16 @@ def texts_of(example: Example) -> str | list[str]:
     return example.texts[0] if len(example.texts) == 1 else list(example.texts)
 
 
+def predicted_class(answer: Answer | str) -> int:
+    """The number of the predicted label; NONE where there is no answer."""
+    return NONE if isinstance(answer, str) else int(answer.numeric["LABEL_ID"])
+
+
 class SequenceClassificationBuilder(BuilderKind):
     """Target: the label's id."""
 
     main_metric = "accuracy"
+    headline = ("macro_f1",)
 
     def without_pooler(self, options: Json) -> bool:
         """Where the mean of the tokens stands for it."""
@@ -63,12 +71,14 @@ class SequenceClassificationBuilder(BuilderKind):
 
         return F.cross_entropy(outputs["logits"], targets["label"])
 
-    def score(
+    def row_metrics(
         self, examples: Sequence[Example], answers: Sequence[Answer | str], manifest: Manifest
-    ) -> dict[str, float]:
-        """Accuracy; a text that could not be answered counts as wrong."""
-        right = sum(self.wrong(e, a, manifest) is None for e, a in zip(examples, answers, strict=True))
-        return {"accuracy": round(100 * right / max(len(examples), 1), 3)}
+    ) -> dict[str, RowMetric]:
+        """`class_metrics`; `f1`, that of the label "1", for the two labels "0" and "1" (QQP, MRPC)."""
+        ids = [label.id for label in manifest.labels]
+        expected = [ids.index(example.target) for example in examples]
+        pairs = as_pairs(expected, [predicted_class(answer) for answer in answers])
+        return class_metrics(pairs, len(ids), ids.index("1") if sorted(ids) == ["0", "1"] else None)
 
     def class_report(
         self, examples: Sequence[Example], answers: Sequence[Answer | str], manifest: Manifest

@@ -16,6 +16,7 @@ from ernie_runtime.text.windows import Document, Window
 from ..checkpoints.checkpoint import Checkpoint
 from ..errors import ConfigError
 from ..metrics.correlation import pair_metrics
+from ..metrics.row_metric import RowMetric
 from ..readers import Example
 from . import BuilderKind, LayerOutput, Row, Tensors
 from ._projection import PROJECTION
@@ -89,9 +90,9 @@ class SimilarityBuilder(BuilderKind):
 
         return cosine_loss(outputs["embedding"], targets["score"])
 
-    def score(
+    def row_metrics(
         self, examples: Sequence[Example], answers: Sequence[Answer | str], manifest: Manifest
-    ) -> dict[str, float]:
+    ) -> dict[str, RowMetric]:
         """`pair_metrics` of the cosines."""
         cosines = [None if isinstance(answer, str) else float(answer.numeric["SCORE"]) for answer in answers]
         return pair_metrics(cosines, [label_of(example) for example in examples])

@@ -14,6 +14,7 @@ from ernie_runtime.manifest import Manifest
 from ernie_runtime.text.bio import OUTSIDE, TagSet
 from ernie_runtime.text.windows import Window
 
+from ..metrics.row_metric import RowMetric
 from ..metrics.spans import Span, span_metrics
 from ..readers import Example
 from . import IGNORED, BuilderKind, LayerOutput, Targets, Tensors
@@ -113,9 +114,9 @@ class TokenClassificationBuilder(BuilderKind):
 
         return token_loss(outputs["logits"], targets["tags"])
 
-    def score(
+    def row_metrics(
         self, examples: Sequence[Example], answers: Sequence[Answer | str], manifest: Manifest
-    ) -> dict[str, float]:
+    ) -> dict[str, RowMetric]:
         """`span_metrics` of the entities."""
         return span_metrics([_expected(example) for example in examples], [_predicted(answer) for answer in answers])
 

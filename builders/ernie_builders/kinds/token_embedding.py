@@ -19,6 +19,7 @@ from ernie_runtime.names import EMBEDDINGS, ENCODER_EMBEDDINGS
 from ..errors import ConfigError
 from ..metrics.correlation import pair_metrics
 from ..metrics.neighbours import token_f1
+from ..metrics.row_metric import RowMetric
 from ..readers import Example
 from . import LayerOutput
 from .embedding import EmbeddingBuilder, check_pairs
@@ -48,9 +49,9 @@ class TokenEmbeddingBuilder(EmbeddingBuilder):
         """embeddings [windows, tokens, dimension]."""
         return {ENCODER_EMBEDDINGS: raw}
 
-    def score(
+    def row_metrics(
         self, examples: Sequence[Example], answers: Sequence[Answer | str], manifest: Manifest
-    ) -> dict[str, float]:
+    ) -> dict[str, RowMetric]:
         """`pair_metrics` of each pair's F1; a pair with an unanswered text counts as the opposite of its label."""
         check_pairs(examples, manifest)
         scores = [self._f1(first, second) for first, second in zip(answers[::2], answers[1::2], strict=True)]

@@ -1,16 +1,10 @@
-"""Precision, recall and F1, and a table of them class by class that a spreadsheet opens."""
+"""Precision, recall and F1 class by class, and a table of them that a spreadsheet opens."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-
-def precision_recall_f1(correct: int, predicted: int, expected: int) -> tuple[float, float, float]:
-    """In percent; 0 where undefined."""
-    precision, recall = 100 * correct / max(predicted, 1), 100 * correct / max(expected, 1)
-    return precision, recall, 2 * precision * recall / max(precision + recall, 1e-9)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,13 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-
-def ranks(values: Sequence[float]) -> np.ndarray:
-    """Ranks from 0, float64 [N]; equal values share the mean of their ranks."""
-    _, group, counts = np.unique(np.asarray(values, np.float64), return_inverse=True, return_counts=True)
-    last = np.cumsum(counts)
-    mean_rank: np.ndarray = (last - counts + last - 1) / 2
-    return mean_rank[group]
+from .row_metric import RowMetric
 
 
 def pearson(left: np.ndarray, right: np.ndarray) -> float:
@@ -25,12 +19,17 @@ def pearson(left: np.ndarray, right: np.ndarray) -> float:
     return float(left @ right) / scale if scale > 0 else 0.0
 
 
-def spearman(left: Sequence[float], right: Sequence[float]) -> float:
-    """Spearman's rank correlation: Pearson's correlation of the ranks, -1 to 1."""
-    return pearson(ranks(left), ranks(right))
+def spearman(left: Sequence[float] | np.ndarray, right: Sequence[float] | np.ndarray) -> float:
+    """Spearman's rank correlation: Pearson's correlation of the ranks, -1 to 1; 0 where one side is constant.
+
+    scipy.stats.spearmanr is the same, but for NaN and a warning where one side is constant.
+    """
+    from scipy.stats import rankdata
+
+    return pearson(rankdata(left), rankdata(right))
 
 
-def best_threshold(scores: Sequence[float], same: Sequence[bool]) -> tuple[float, float]:
+def best_threshold(scores: Sequence[float] | np.ndarray, same: Sequence[bool] | np.ndarray) -> tuple[float, float]:
     """(accuracy 0 to 1, threshold): where `score >= threshold` is most often correct; the lowest of equally good ones.
 
     The threshold lies midway between two scores, or beyond the last: -1 says "same" to every pair, 2 to none.
@@ -45,8 +44,9 @@ def best_threshold(scores: Sequence[float], same: Sequence[bool]) -> tuple[float
     return float(correct[best]) / max(len(values), 1), float(edges[best])
 
 
-def pair_metrics(cosines: Sequence[float | None], labels: Sequence[float]) -> dict[str, float]:
-    """`spearman` x 100; for labels that are all 0 or 1 also `accuracy_best_threshold` in percent, and `threshold`.
+def pair_metrics(cosines: Sequence[float | None], labels: Sequence[float]) -> dict[str, RowMetric]:
+    """`spearman` and `pearson` x 100; for labels that are all 0 or 1 `accuracy_best_threshold` in percent and
+    `threshold`.
 
     A cosine of None, a pair that could not be answered, counts as the opposite of its label.
     """
@@ -55,8 +55,25 @@ def pair_metrics(cosines: Sequence[float | None], labels: Sequence[float]) -> di
         (-1.0 if label > middle else 1.0) if cosine is None else cosine
         for cosine, label in zip(cosines, labels, strict=True)
     ]
-    metrics = {"spearman": round(100 * spearman(scores, labels), 3)}
+    rows = np.array([scores, labels], np.float64).T
+    metrics = {"spearman": RowMetric(rows=rows, of=_spearman), "pearson": RowMetric(rows=rows, of=_pearson)}
     if set(labels) == {0.0, 1.0}:
-        accuracy, threshold = best_threshold(scores, [label == 1 for label in labels])
-        metrics |= {"accuracy_best_threshold": round(100 * accuracy, 3), "threshold": round(threshold, 4)}
+        metrics["accuracy_best_threshold"] = RowMetric(rows=rows, of=_accuracy)
+        metrics["threshold"] = RowMetric(rows=rows, of=_threshold)
     return metrics
+
+
+def _spearman(rows: np.ndarray) -> float:
+    return 100 * spearman(rows[:, 0], rows[:, 1])
+
+
+def _pearson(rows: np.ndarray) -> float:
+    return 100 * pearson(rows[:, 0], rows[:, 1])
+
+
+def _accuracy(rows: np.ndarray) -> float:
+    return 100 * best_threshold(rows[:, 0], rows[:, 1] == 1)[0]
+
+
+def _threshold(rows: np.ndarray) -> float:
+    return best_threshold(rows[:, 0], rows[:, 1] == 1)[1]

@@ -9,19 +9,19 @@ import numpy as np
 ROWS = 1024  # of the matrix of cosines that are computed together
 
 
-def neighbour_accuracy(vectors: np.ndarray, labels: Sequence[str]) -> float:
-    """The share, 0 to 1, of vectors whose nearest other one has the same label; the first of equally near ones.
+def neighbours_agree(vectors: np.ndarray, labels: Sequence[str]) -> np.ndarray:
+    """Whether the nearest other vector has the same label, bool [N]; the first of equally near ones.
 
     vectors: [N, D] of length 1, N at least 2.
     """
     _, numbers = np.unique(np.asarray(labels), return_inverse=True)
-    right = 0
+    agree = np.zeros(len(vectors), bool)
     for start in range(0, len(vectors), ROWS):
         cosines = vectors[start : start + ROWS] @ vectors.T
         own = np.arange(len(cosines))
         cosines[own, start + own] = -np.inf
-        right += int((numbers[cosines.argmax(axis=1)] == numbers[start : start + ROWS]).sum())
-    return right / len(vectors)
+        agree[start : start + ROWS] = numbers[cosines.argmax(axis=1)] == numbers[start : start + ROWS]
+    return agree
 
 
 def token_f1(first: np.ndarray, second: np.ndarray) -> float:

@@ -18,6 +18,7 @@ from ..checkpoints.checkpoint import read_checkpoint
 from ..config.tasks import ASSETS, TaskConfig, load_tasks
 from ..errors import ConfigError
 from ..kinds import get_builder_kind
+from ..metrics.row_metric import with_error
 from ..modeling.model import find_base_model
 from ..presets.loading import load_presets
 
@@ -59,7 +60,7 @@ def _metrics(manifest: Manifest, evaluation: Evaluation) -> str:
     kind = get_builder_kind(manifest.kind)
     names = [n for n in evaluation.metrics if n == kind.main_metric or n in kind.headline or "_" not in n]
     names.sort(key=lambda name: name != kind.main_metric)
-    values = ", ".join(f"{name} {evaluation.metrics[name]:.2f}" for name in names)
+    values = ", ".join(f"{name} {with_error(evaluation.metrics[name], evaluation.errors.get(name))}" for name in names)
     return values if evaluation.split == "dev" else f"{evaluation.split}: {values}"
 
 

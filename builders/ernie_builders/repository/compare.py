@@ -13,11 +13,12 @@ from ernie_runtime.manifest import Evaluation, Manifest, Variant
 from ernie_runtime.names import MANIFEST_FILE
 from ernie_runtime.repository import task_manifest
 
-from ..compression.measure import may_be_chosen, rank
+from ..compression.measure import lost_by_chance, may_be_chosen, rank
 from ..config.variants import FULL
 from ..console import run_command
 from ..errors import PublishError
 from ..filesystem import locked
+from ..metrics.row_metric import with_error
 from .rollback import recommend, roll_back
 
 COLUMNS = (
@@ -140,8 +141,10 @@ def _row(manifest: Manifest, variant: Variant, evaluation: Evaluation | None) ->
     speed = variant.speed
     mark = " *" if variant.name == manifest.recommended else " !" if variant in manifest.refused else ""
     cells = [f"{variant.name}{mark}", variant.engine]
-    cells.append(f"{evaluation.metrics[manifest.main_metric]:.2f}" if evaluation else "-")
-    cells.append(f"{variant.gate['drop']:.2f}" if "drop" in variant.gate else "-")
+    metric = manifest.main_metric
+    cells.append(with_error(evaluation.metrics[metric], evaluation.errors.get(metric)) if evaluation else "-")
+    gate = variant.gate
+    cells.append(with_error(gate["drop"], gate.get("drop_error")) if "drop" in gate else "-")
     cells.append(f"{variant.bytes / 1e6:.1f}")
     keys = ("memory", "model_memory", "single_memory")
     cells += [f"{speed[key] / 1e6:.0f}" if key in speed else "-" for key in keys]
@@ -156,7 +159,8 @@ def remarks(manifest: Manifest) -> list[str]:
     """The notes under the table: what it was measured on, which variants the gate refused and why."""
     refused = "; ! refused by the gate, not served" if manifest.refused else ""
     lines = [
-        f"* behind the name {manifest.task}{refused}; metric: {manifest.main_metric} ({manifest.compared_on()})",
+        f"* behind the name {manifest.task}{refused}; metric: {manifest.main_metric} ({manifest.compared_on()}); "
+        "±: standard error, of the drop by the paired rows",
         "process: memory of the encoder's process; model: the part that the model takes; b1 MB: the same before it "
         "ran larger batches; b1: one text a batch, best: at the best batch size; p50 and p99 in ms a batch",
     ]
@@ -171,6 +175,12 @@ def remarks(manifest: Manifest) -> list[str]:
         lines.append(f"written by this build, never run by it: {', '.join(not_run)} (FP16 on a GPU)")
     lines += [f"{v.name} was forced: {v.gate['reason']}" for v in manifest.variants if not v.gate.get("passed", True)]
     lines += [f"{v.name} was refused: {v.gate['reason']}" for v in manifest.refused]
+    lines += [
+        f"{v.name} lost {v.gate['drop']:.2f} points where {v.gate['max_drop']:g} are allowed, but on "
+        f"{v.gate['rows']:,} rows that may be chance (p = {v.gate['p_value']:.2g}): name it, or give more dev rows"
+        for v in manifest.variants
+        if lost_by_chance(v) and "p_value" in v.gate
+    ]
     if manifest.recommended == FULL.name and len(manifest.variants) + len(manifest.refused) > 1:
         passed = {v.name: v for v in manifest.variants if v.gate.get("passed", True)}
         others = [name for name in passed if name != FULL.name]

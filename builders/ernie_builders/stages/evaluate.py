@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+
+import numpy as np
 
 from ernie_runtime.json_types import JsonObject
 from ernie_runtime.steps.pipeline import Pipeline
 from ernie_runtime.text.tokenizer_file import load_tokenizer
 
+from ..config.variants import FULL
 from ..console import bar
 from ..filesystem import sha256_of
 from ..kinds import get_builder_kind
 from ..metrics.class_report import write_classes
+from ..metrics.row_metric import Loss, RowMetric, loss, with_error
 from . import code
 from .context import Context
 from .data import read_file, read_split
@@ -23,6 +29,7 @@ from .results import Evaluated, TransferFigures
 from .stage import Finished, Stage
 
 WRONG, CLASSES = "wrong.jsonl", "classes.tsv"
+ROWS = "rows.npy"  # what the main metric is computed from, by which variants are compared
 
 
 def inputs(context: Context, finished: Finished) -> JsonObject:
@@ -38,6 +45,7 @@ def inputs(context: Context, finished: Finished) -> JsonObject:
             name: {"file": sha256_of(path), "data": changed_fields(context.task.transfer[name])}
             for name, path in _transfer_files(context).items()
         },
+        **({"baseline": finished.evaluated.key} if context.recipe != FULL else {}),
     }
 
 
@@ -60,9 +68,8 @@ def run(context: Context, finished: Finished, folder: Path) -> Evaluated:
         transfer_examples = read_file(path, "dev", context.task.transfer[name], manifest)
         with bar(len(transfer_examples), name) as shown:
             transfer_answers = pipeline.predict([e.texts for e in transfer_examples], progress=shown.update)
-        transfer[name] = TransferFigures(
-            rows=len(transfer_examples), metrics=kind.score(transfer_examples, transfer_answers, manifest)
-        )
+        metrics = kind.row_metrics(transfer_examples, transfer_answers, manifest)
+        transfer[name] = TransferFigures(rows=len(transfer_examples), metrics=_values(metrics), errors=_errors(metrics))
     wrong = 0
     with (folder / WRONG).open("w", encoding="utf-8") as out:
         for example, answer in zip(examples, answers, strict=True):
@@ -73,13 +80,18 @@ def run(context: Context, finished: Finished, folder: Path) -> Evaluated:
     classes = kind.class_report(examples, answers, manifest)
     if classes:
         write_classes(folder / CLASSES, classes)
+    metrics = kind.row_metrics(examples, answers, manifest)
+    main = metrics[kind.main_metric]
+    np.save(folder / ROWS, main.rows)
     home = folder.with_name(folder.name.removesuffix(".partial"))
     return Evaluated(
         rows=len(examples),
         split=context.data_split,
         main=kind.main_metric,
         shown=[kind.main_metric, *kind.headline],
-        metrics=kind.score(examples, answers, manifest),
+        metrics=_values(metrics),
+        errors=_errors(metrics),
+        loss=_loss(finished, main) if context.recipe != FULL else None,
         transfer=transfer,
         wrong=wrong,
         wrong_file=str(home / WRONG),
@@ -93,11 +105,14 @@ def line(result: Evaluated) -> str:
     if not result.rows:
         return "no labelled text at hand, not evaluated"
     shown = ", ".join(
-        f"{name} {value:.2f}" for name, value in result.metrics.items() if "_" not in name or name in result.shown
+        f"{name} {with_error(value, result.errors.get(name))}"
+        for name, value in result.metrics.items()
+        if "_" not in name or name in result.shown
     )
     shown += f" on {result.rows:,} rows"
     shown += "".join(
-        f"; {name} {result.main} {figures.metrics[result.main]:.2f} on {figures.rows:,} rows"
+        f"; {name} {result.main} {with_error(figures.metrics[result.main], figures.errors.get(result.main))}"
+        f" on {figures.rows:,} rows"
         for name, figures in result.transfer.items()
         if result.main in figures.metrics
     )
@@ -107,6 +122,19 @@ def line(result: Evaluated) -> str:
 
 
 STAGE = Stage(name="evaluate", result_type=Evaluated, inputs=inputs, run=run, line=line, uses=code.MODEL)
+
+
+def _values(metrics: Mapping[str, RowMetric]) -> dict[str, float]:
+    return {name: metric.value for name, metric in metrics.items()}
+
+
+def _errors(metrics: Mapping[str, RowMetric]) -> dict[str, float]:
+    return {name: metric.standard_error for name, metric in metrics.items()}
+
+
+def _loss(finished: Finished, variant: RowMetric) -> Loss:
+    """Of a variant against fp32: until the variant is evaluated, the task's evaluation is the finished one."""
+    return loss(replace(variant, rows=np.load(finished.evaluated.folder / ROWS)), variant)
 
 
 def _transfer_files(context: Context) -> dict[str, Path]:

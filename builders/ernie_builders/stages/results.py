@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 from ernie_runtime.json_types import Json, JsonObject
 from ernie_runtime.manifest import Evaluation
 
+from ..metrics.row_metric import Loss
+
 R = TypeVar("R", bound="Result")
 BY = "this build, through the serving code"
 
@@ -113,6 +115,7 @@ class TransferFigures:
 
     rows: int
     metrics: Mapping[str, float]
+    errors: Mapping[str, float] = field(default_factory=dict)  # standard errors of the metrics
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,6 +125,8 @@ class Evaluated(Result):
     rows: int
     split: str  # dev, or sample for the small set that ships
     metrics: Mapping[str, float]
+    errors: Mapping[str, float] = field(default_factory=dict)  # standard errors of the metrics
+    loss: Loss | None = None  # of a variant: what it loses of the main metric against fp32, on the same rows
     main: str = ""  # name of the main metric
     shown: Sequence[str] = ()  # names of the metrics that the stage's line shows
     transfer: Mapping[str, TransferFigures] = field(default_factory=dict)  # by name of the set
@@ -142,15 +147,18 @@ class Evaluated(Result):
 
     def evaluations(self, by: str = BY) -> list[Evaluation]:
         """As manifests and cards have them: of the dev rows, then of the transfer sets."""
-        sets = {self.split: (self.rows, self.metrics)}
-        sets |= {name: (figures.rows, figures.metrics) for name, figures in self.transfer.items()}
-        return [Evaluation(split=name, rows=rows, metrics=metrics, by=by) for name, (rows, metrics) in sets.items()]
+        own = TransferFigures(rows=self.rows, metrics=self.metrics, errors=self.errors)
+        return [
+            Evaluation(split=name, rows=figures.rows, metrics=figures.metrics, by=by, errors=figures.errors)
+            for name, figures in {self.split: own, **self.transfer}.items()
+        ]
 
     @classmethod
     def from_json(cls, raw: Json) -> Evaluated:
         """From what `to_json` writes."""
         transfer = {name: TransferFigures(**figures) for name, figures in raw.get("transfer", {}).items()}
-        return cls(**{**_known(cls, raw), "transfer": transfer})
+        loss = Loss(**raw["loss"]) if raw.get("loss") else None
+        return cls(**{**_known(cls, raw), "transfer": transfer, "loss": loss})
 
 
 @dataclass(frozen=True, kw_only=True)

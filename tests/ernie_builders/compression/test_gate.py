@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from ernie_builders.compression.gate import judge
+from ernie_builders.metrics.row_metric import Loss
 from ernie_builders.repository.served import alike, compare_answers
 from ernie_runtime.manifest import Evaluation
 
@@ -34,6 +37,27 @@ def test_a_refusal_names_the_figures_and_the_limit() -> None:
     assert not verdict.passed
     assert verdict.reason == "dev accuracy is 89.40, fp32 has 90.00: 0.60 points lost, allowed are 0.5"
     assert verdict.to_manifest()["passed"] is False
+
+
+def test_a_loss_that_may_be_chance_passes() -> None:
+    flipped = Evaluation(split="dev", rows=40, metrics={"accuracy": 72.5}, by="this build")
+    fp32 = replace(flipped, metrics={"accuracy": 75.0})
+    one_row = Loss(points=2.5, standard_error=2.47, p_value=0.5)
+    verdict = judge(fp32, flipped, "accuracy", 0.5, one_row)
+    assert verdict.passed
+    assert verdict.figures["drop"] == 2.5
+    assert (verdict.figures["drop_error"], verdict.figures["p_value"]) == (2.47, 0.5)
+
+
+def test_a_significant_loss_is_refused_with_its_probability() -> None:
+    lost = Loss(points=0.6, standard_error=0.1, p_value=0.0021)
+    verdict = judge(FP32, measured(89.4), "accuracy", 0.5, lost)
+    assert verdict.reason.endswith("0.60 points lost, allowed are 0.5 (p = 0.0021)")
+
+
+def test_a_significant_loss_within_the_limit_passes() -> None:
+    lost = Loss(points=0.3, standard_error=0.01, p_value=0.0001)
+    assert judge(FP32, measured(89.7), "accuracy", 0.5, lost).passed
 
 
 def test_a_variant_without_figures_passes() -> None:

@@ -19,7 +19,8 @@ def test_the_two_texts_of_a_pair_come_from_one_row(rows: tuple[int, ...], good: 
     examples = [Example(("好",), row, row) for row in rows]
     answers: list[Answer | str] = [Answer({}, {"EMBEDDING": np.array([3, 4], np.float32)}) for row in rows]
     if good:
-        assert kind.score(examples, answers, manifest) == {"spearman": 0}  # both pairs are of equal vectors
+        # Both pairs are of equal vectors.
+        assert kind.score(examples, answers, manifest) == {"spearman": 0, "pearson": 0}
         return
     with pytest.raises(ConfigError, match=r"evaluated on pairs: set data\.format to pair_texts"):
         kind.score(examples, answers, manifest)

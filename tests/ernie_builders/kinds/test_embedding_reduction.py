@@ -60,7 +60,7 @@ def test_each_size_is_measured() -> None:
         return kind.score(examples, answers, manifest)
 
     metrics = score(vectors)
-    assert set(metrics) == {"spearman", "spearman_32"}
+    assert set(metrics) == {"spearman", "pearson", "spearman_32"}
     assert metrics["spearman_32"] == score(vectors[:, :32])["spearman"] != metrics["spearman"]
 
 
@@ -92,7 +92,8 @@ def test_a_reduced_task_from_text_to_vectors(place: Place) -> None:
     full = vectors(whole, train)
     assert np.allclose(stored, fit_projection(full, SIZE), atol=1e-3)
     assert np.allclose(vectors(short, train), unit(full @ stored), atol=1e-5)
-    assert place.figures("evaluate", "short")["metrics"].keys() == {"spearman"}  # 8 numbers are fewer than 32
+    # 8 numbers are fewer than 32.
+    assert place.figures("evaluate", "short")["metrics"].keys() == {"spearman", "pearson"}
 
 
 def test_what_cannot_be_reduced(place: Place, tmp_path: Path, one_line: OneLine) -> None:

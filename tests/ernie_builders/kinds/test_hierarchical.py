@@ -111,6 +111,11 @@ def test_metrics_computed_by_hand(events: Manifest) -> None:
     assert metrics["level_2_precision"] == pytest.approx(100 * 2 / 4)
     assert metrics["level_2_recall"] == pytest.approx(100 * 2 / 3, abs=1e-3)
     assert metrics["macro_f1"] == pytest.approx(100 * (4 / 5 + 2 / 3 + 0 + 2 / 3 + 1) / 5, abs=1e-3)
+    assert metrics["macro_precision"] == pytest.approx(100 * (2 / 3 + 1 + 0 + 1 + 1) / 5, abs=1e-3)
+    assert metrics["macro_recall"] == pytest.approx(100 * (1 + 1 / 2 + 0 + 1 / 2 + 1) / 5, abs=1e-3)
+    assert metrics["level_1_macro_f1"] == pytest.approx(100 * (4 / 5 + 2 / 3) / 2, abs=1e-3)
+    assert metrics["level_2_macro_f1"] == pytest.approx(100 * (2 / 3 + 0 + 1) / 3, abs=1e-3)
+    assert (metrics["level_1_accuracy"], metrics["level_2_accuracy"]) == (60, 60)
     assert metrics["exact_match"] == pytest.approx(40)
     assert [KIND.wrong(e, a, events) for e, a in zip(rows, predictions, strict=True)] == [
         None,

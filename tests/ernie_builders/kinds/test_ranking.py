@@ -32,7 +32,9 @@ def example(target: Any, *candidates: str) -> Example:
 
 
 def answer(*order: int) -> Answer:
-    return Answer({"ranking": [{"index": i, "text": f"t{i}", "score": 0.5} for i in order]}, {})
+    """The first candidate has a score of 0.8, the second 0.5, ..."""
+    ranking = [{"index": i, "text": f"t{i}", "score": round(0.8 - 0.3 * rank, 1)} for rank, i in enumerate(order)]
+    return Answer({"ranking": ranking}, {})
 
 
 def test_metrics_computed_by_hand(manifest: Manifest) -> None:
@@ -41,13 +43,14 @@ def test_metrics_computed_by_hand(manifest: Manifest) -> None:
     assert KIND.score(examples, answers, manifest) == {
         "mrr": round(100 * (1 + 1 / 2 + 1 / 4 + 0) / 4, 3),
         "accuracy_at_1": 25,
+        "f1": 25,  # 3 accepted (the first ones), 5 relevant, 1 both
     }
     assert KIND.wrong(examples[0], answers[0], manifest) is None
     assert KIND.wrong(examples[1], answers[1], manifest) == {
         "query": "q",
         "expected": ["b", "d"],
         "predicted": "t2",
-        "score": 0.5,
+        "score": 0.8,
         "rank": 2,
     }
     assert KIND.wrong(examples[3], answers[3], manifest) == {

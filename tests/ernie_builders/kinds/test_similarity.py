@@ -26,14 +26,15 @@ KIND = get_builder_kind("similarity")
 def test_metrics_of_answers() -> None:
     examples = [Example(("a", "b"), target, 1) for target in (5.0, 3.0, "0")]
     answers: list[Answer | str] = [Answer({"score": s}, {"SCORE": s}) for s in (0.9, 0.4, -0.2)]
-    assert KIND.score(examples, answers, embedding_manifest(max_score=5)) == {"spearman": 100}
+    # Pearson: deviations 7/3, 1/3, -8/3 and 16/30, 1/30, -17/30.
+    assert KIND.score(examples, answers, embedding_manifest(max_score=5)) == {"spearman": 100, "pearson": 99.805}
     embedding = get_builder_kind("embedding")
     pairs = [Example((text,), target, 1) for target in (5.0, 3.0, "0") for text in ("a", "b")]
     vectors = [(2, 0), (9, 1), (0, 1), (1, 1), (1, 0), (0, 1)]
     embeddings: list[Answer | str] = [Answer({}, {"EMBEDDING": np.array(v, np.float32)}) for v in vectors]
     manifest = embedding_manifest("embedding", 2)
-    assert embedding.score(pairs, embeddings, manifest) == {"spearman": 100}
-    assert embedding.score(pairs, ["the text is empty", *embeddings[1:]], manifest) == {"spearman": -50}
+    assert embedding.score(pairs, embeddings, manifest)["spearman"] == 100
+    assert embedding.score(pairs, ["the text is empty", *embeddings[1:]], manifest)["spearman"] == -50
     assert embedding.wrong(pairs[0], embeddings[0], manifest) is None
     assert embedding.wrong(pairs[0], "too long", manifest) == {"text": "a", "error": "too long"}
 

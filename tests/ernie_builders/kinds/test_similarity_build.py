@@ -110,7 +110,7 @@ def test_training_beats_the_untrained_encoder(trained: Place, tmp_path: Path) ->
     assert after["metrics"]["spearman"] > before["metrics"]["spearman"] + 10
     same = after["transfer"]["same"]
     assert same["rows"] == after["rows"]
-    assert set(same["metrics"]) == {"spearman", "accuracy_best_threshold", "threshold"}
+    assert set(same["metrics"]) == {"spearman", "pearson", "accuracy_best_threshold", "threshold"}
     assert same["metrics"]["spearman"] == after["metrics"]["spearman"]
     assert same["metrics"]["accuracy_best_threshold"] > 70
 

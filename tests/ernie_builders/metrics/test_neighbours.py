@@ -7,7 +7,7 @@ import pytest
 
 from ernie_builders.kinds import get_builder_kind
 from ernie_builders.metrics import neighbours
-from ernie_builders.metrics.neighbours import neighbour_accuracy, token_f1
+from ernie_builders.metrics.neighbours import neighbours_agree, token_f1
 from ernie_builders.readers import Example
 from ernie_runtime.kinds import Answer
 
@@ -22,9 +22,10 @@ def on_circle(*degrees: float) -> np.ndarray:
 def test_the_nearest_other_vector_decides(monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
     monkeypatch.setattr(neighbours, "ROWS", rows)
     vectors = on_circle(0, 2, 90, 93, 95)
-    assert neighbour_accuracy(vectors, list("aabbb")) == 1
-    assert neighbour_accuracy(vectors, list("aabab")) == 0.4  # the nearest of 90 is 93, of 93 it is 95, of 95 it is 93
-    assert neighbour_accuracy(vectors, list("abcde")) == 0
+    assert neighbours_agree(vectors, list("aabbb")).mean() == 1
+    # The nearest of 90 is 93, of 93 it is 95, of 95 it is 93.
+    assert neighbours_agree(vectors, list("aabab")).mean() == 0.4
+    assert not neighbours_agree(vectors, list("abcde")).any()
 
 
 def test_a_pair_without_an_answer_is_wrong() -> None:

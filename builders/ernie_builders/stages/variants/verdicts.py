@@ -21,7 +21,7 @@ def variant_of(context: Context, finished: Finished, name: str) -> Variant:
     """The variant with the results of its stages: files, settings, figures, speed, and whether it lost too much."""
     exported, evaluated = finished.variant(name).exported.result, finished.variant(name).evaluated.result
     metric, max_drop = get_builder_kind(context.task.kind).main_metric, context.task.compress.max_drop
-    verdict = judge(finished.evaluated.result.evaluation, evaluated.evaluation, metric, max_drop)
+    verdict = judge(finished.evaluated.result.evaluation, evaluated.evaluation, metric, max_drop, evaluated.loss)
     measured = finished.get(Measured)
     return Variant(
         name=name,
