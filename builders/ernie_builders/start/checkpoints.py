@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +13,12 @@ from ernie_runtime.json_types import Json
 from ..checkpoints.encoder_config import CONFIG_FILES, read_config, stored_config
 from ..checkpoints.ernie_params import CONFIG as ERNIE_CONFIG
 from ..checkpoints.ernie_params import variables_folder
+from ..checkpoints.tokenizer_settings import CONFIG as TOKENIZER_CONFIG
 from ..checkpoints.weight_formats import WEIGHT_FILES
 from ..errors import CheckpointError, ConfigError
 from ..readers.sniff.folder import label_lines
 
+SHORTEST = 8  # tokens; a smaller model_max_length is none
 POSITIONS = 512  # where config.json names none, as in ErnieConfig
 KINDS = (
     (r".*ForSequenceClassification", "sequence_classification"),
@@ -54,10 +57,12 @@ def describe(folder: Path, kind: str, labels: Path | None) -> Described:
     if kind in LABELLED:
         names, reason = _labels_of(folder, labels, config.id2label or {}, path)
         origins.append(reason)
+        if len(names) == 1:
+            raise CheckpointError(f"{path}: has one label ({names[0]}): a regression, which is not served")
     elif labels is not None:
         raise ConfigError(f"--labels {labels}: the kind {kind} has no labels")
-    positions = config.max_position_embeddings or POSITIONS
-    return Described(folder=folder, kind=kind, labels=names, max_length=positions, origins=tuple(origins))
+    length = int(min(config.max_position_embeddings or POSITIONS, _stated_length(folder)))
+    return Described(folder=folder, kind=kind, labels=names, max_length=length, origins=tuple(origins))
 
 
 def weights_folder(folder: Path) -> Path:
@@ -77,6 +82,18 @@ def weights_folder(folder: Path) -> Path:
     except (OSError, ValueError, KeyError, TypeError):
         return last
     return best if best in steps.values() else last
+
+
+def _stated_length(folder: Path) -> float:
+    """Tokens that the tokenizer's files say are read at most; infinity where they say none."""
+    try:
+        settings: Json = json.loads((folder / TOKENIZER_CONFIG).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return math.inf
+    except ValueError as error:
+        raise CheckpointError(f"{folder / TOKENIZER_CONFIG}: not JSON ({error})") from None
+    length = settings.get("model_max_length")
+    return length if isinstance(length, int | float) and length >= SHORTEST else math.inf
 
 
 def _outer_config(folder: Path) -> tuple[Path, Json]:

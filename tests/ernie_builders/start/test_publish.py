@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+from tokenizers import BertWordPieceTokenizer
 
+from ernie_builders.checkpoints.shards import write_shards
 from ernie_builders.errors import BuildError
 from ernie_builders.framework import import_paddle, import_paddlenlp
 from ernie_builders.start import publish
 from ernie_builders.start.checkpoints import describe
 
 from ..command_line import OneLine
-from ..tiny import CONFIG
+from ..places import topic_rows
+from ..tiny import CONFIG, HIDDEN, random_hugging_face
 
 LABELS = {0: "north", 1: "south", 2: "west"}
 
@@ -50,6 +54,60 @@ def test_the_last_checkpoint_of_a_trainer_is_published(
     assert "checkpoint-500: sequence_classification, 3 labels" in shown.out
     manifest = json.loads(next((models / "my_run").rglob("manifest.json")).read_text(encoding="utf-8"))
     assert [label["name"] for label in manifest["labels"]] == list(LABELS.values())
+
+
+@pytest.fixture
+def shards(tmp_path: Path, vocabulary: Path) -> Path:
+    """Hugging Face's: float16 weights in shards, a tokenizer.json and no vocab.txt, and weights that no task uses."""
+    folder = tmp_path / "sentiment"
+    weights = {f"ernie.{name}": value for name, value in random_hugging_face(std=0.05).items()}
+    generator = np.random.default_rng(3)
+    weights["classifier.weight"] = generator.normal(size=(3, HIDDEN))
+    weights["classifier.bias"] = weights["cls.seq_relationship.bias"] = generator.normal(size=3)
+    configured(folder, architectures=["ErnieForSequenceClassification"], id2label=LABELS, use_task_id=False)
+    write_shards(folder, {name: value.astype(np.float16) for name, value in weights.items()}, limit=40_000)
+    BertWordPieceTokenizer(str(vocabulary)).save(str(folder / "tokenizer.json"))
+    (folder / "tokenizer_config.json").write_text(json.dumps({"model_max_length": 48}), encoding="utf-8")
+    return folder
+
+
+def test_shards_in_16_bits_are_evaluated_on_data(
+    shards: Path, tmp_path: Path, characters: list[str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert len(list(shards.glob("*.safetensors"))) > 1
+    table = "".join(f"{text}\t{label}\n" for text, label in [("text", "label"), *topic_rows(characters, 30, seed=2)])
+    (tmp_path / "dev.tsv").write_text(table, encoding="utf-8")
+    places = ["--cache", str(tmp_path / "cache"), "--repository", str(tmp_path / "models")]
+    code = publish.main([str(shards), "--data", str(tmp_path / "dev.tsv"), *places])
+    shown = capfd.readouterr()
+    assert code == 0, shown.err
+    assert "cls.seq_relationship, ernie.embeddings.task_type_embeddings" in shown.out, "unused weights are named"
+    manifest = json.loads(next((tmp_path / "models" / "sentiment").rglob("manifest.json")).read_text(encoding="utf-8"))
+    assert manifest["limits"]["max_length"] == 48
+    assert manifest["variants"][0]["evaluations"][0]["rows"] == 30
+
+
+def test_a_dry_run_says_what_cannot_be_published(
+    shards: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Labels of the data that the checkpoint lacks, and another number of labels than its head has outputs."""
+    arguments = [str(shards), "--dry-run", "--cache", str(tmp_path / "cache"), "--repository", str(tmp_path / "models")]
+    assert publish.main(arguments) == 0, capfd.readouterr().err
+    (tmp_path / "dev.csv").write_text("text,label\n的一不是,north\n有人了在,east\n", encoding="utf-8")
+    assert publish.main([*arguments, "--data", str(tmp_path / "dev.csv")]) == 1
+    assert "dev.csv:3: " in capfd.readouterr().err
+
+
+def test_the_best_checkpoint_of_a_trainer_where_it_is_named(trainer_folder: Path) -> None:
+    state = {"best_model_checkpoint": "/somewhere/else/my run/checkpoint-90"}
+    (trainer_folder / "checkpoint-500" / "trainer_state.json").write_text(json.dumps(state), encoding="utf-8")
+    assert describe(trainer_folder, "", None).folder.name == "checkpoint-90"
+
+
+def test_a_regression_is_refused(tmp_path: Path) -> None:
+    folder = configured(tmp_path, architectures=["ErnieForSequenceClassification"], id2label={"0": "score"})
+    with pytest.raises(BuildError, match="a regression"):
+        describe(folder, "", None)
 
 
 def test_kind_and_labels_are_those_of_the_configuration(tmp_path: Path) -> None:
