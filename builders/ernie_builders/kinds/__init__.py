@@ -62,6 +62,9 @@ class BuilderKind(ABC):
     by_character = False
     """Whether a SentencePiece vocabulary reads texts by character where the task does not say (`TaskConfig.tokens`)."""
 
+    tags_tokens = False
+    """Whether each token gets a label of its own, so that none may cover characters of two."""
+
     trains = True
     """Whether there is something to fine-tune; otherwise the base model is published as it is."""
 

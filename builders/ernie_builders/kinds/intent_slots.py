@@ -35,6 +35,7 @@ class IntentSlotsBuilder(BuilderKind):
 
     main_metric = "exact"
     by_character = True
+    tags_tokens = True
 
     def check(self, example: Example, manifest: Manifest) -> str | None:
         """Intent and slot types are the task's; slots lie in the text and do not overlap."""

@@ -77,6 +77,7 @@ class TokenClassificationBuilder(BuilderKind):
 
     main_metric = "f1"
     by_character = True
+    tags_tokens = True
     has_pooler = False
     training_version = 2  # 1: padding counted in the loss
 

@@ -6,7 +6,6 @@ from dataclasses import fields
 from typing import Any
 
 from ernie_runtime.json_types import Json, JsonObject
-from ernie_runtime.kinds import get_kind
 from ernie_runtime.manifest import Manifest, Variant
 from ernie_runtime.text.tokenizer import Tokenizer
 
@@ -30,14 +29,13 @@ def changed_fields(config: Any) -> JsonObject:
 def tokenizer_for(task: TaskConfig, tokenizer: Tokenizer) -> Tokenizer:
     """The tokenizer of a checkpoint, reading texts as the task does: by character, or as pieces.
 
-    ConfigError where the task asks for pieces and finds spans.
+    ConfigError where the task asks for pieces and labels each token.
     """
-    by_character = get_builder_kind(task.kind).by_character
-    if task.tokens == PIECES and by_character and get_kind(task.kind).offsets:
-        raise ConfigError(
-            f'tasks.{task.name}.tokens "{PIECES}": {task.kind} finds spans, and a piece may cover two; leave it out'
-        )
-    by_character = task.tokens == CHARACTERS or (not task.tokens and by_character)
+    kind = get_builder_kind(task.kind)
+    if task.tokens == PIECES and kind.tags_tokens:
+        fault = f"{task.kind} labels each token, and a piece may cover two"
+        raise ConfigError(f'tasks.{task.name}.tokens "{PIECES}": {fault}; leave it out')
+    by_character = task.tokens == CHARACTERS or (not task.tokens and kind.by_character)
     return tokenizer.for_characters() if by_character else tokenizer
 
 

@@ -262,7 +262,7 @@ def test_how_a_task_reads(kind: str, tokens: str, by_character: bool, xlm_r: Pat
 
 def test_spans_are_not_read_as_pieces(xlm_r: Path) -> None:
     task = replace(load_tasks()["msra_ner"], tokens="pieces")
-    with pytest.raises(ConfigError, match=r'tasks.msra_ner.tokens "pieces": token_classification finds spans'):
+    with pytest.raises(ConfigError, match=r'tasks.msra_ner.tokens "pieces": token_classification labels each token'):
         tokenizer_for(task, read_tokenizer(xlm_r).tokenizer)
     with pytest.raises(ConfigError, match="tokens 'words' is neither pieces nor characters"):
         replace(task, tokens="words")
