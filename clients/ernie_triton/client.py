@@ -13,7 +13,7 @@ from .items import Item, Row, as_items, encode_item
 from .replies import NotFound, Reply
 from .requests import Outcome, send_bounded
 from .results import Result, TextError, numeric_outputs, parse_result
-from .tasks import Task, example_row, group_tasks
+from .tasks import Task, by_title, example_row, group_tasks
 from .vectors import shortener
 
 BATCH = 32  # texts in a request, by default
@@ -50,12 +50,13 @@ class Client:
         return tasks
 
     def task(self, name: str) -> Task:
-        """One task, as the server listed it last; UnknownTask where there is none of this name."""
+        """One task by its name, or its title, as the server listed it last; UnknownTask where there is none."""
         if name not in self._tasks:
             self.tasks()
-        if name not in self._tasks:
+        task = self._tasks.get(name) or by_title(self._tasks.values(), name)
+        if task is None:
             raise self._unknown(name)
-        return self._tasks[name]
+        return task
 
     @overload
     def predict(

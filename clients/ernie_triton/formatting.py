@@ -35,11 +35,15 @@ class HasRaw(Protocol):
 
 @dataclass(frozen=True)
 class AskedItem:
-    """An item as it was asked: one text per input; verbose: show more than the best answer."""
+    """An item as it was asked: one text per input; verbose: show more than the best answer.
+
+    one_line: nothing that takes lines of its own.
+    """
 
     parts: tuple[str, ...]
     labels: Sequence[str]
     verbose: bool
+    one_line: bool = False
 
     @property
     def shown(self) -> str:
@@ -49,10 +53,13 @@ class AskedItem:
         return "  |  ".join(clip(visible(part), PART) for part in self.parts)
 
 
-def result_lines(item: Item, result: HasRaw, task: Task, verbose: bool = False) -> list[str]:
-    """Lines for the answer to an item; RESULT as JSON where its form is unknown."""
+def result_lines(item: Item, result: HasRaw, task: Task, verbose: bool = False, one_line: bool = False) -> list[str]:
+    """Lines for the answer to an item; RESULT as JSON where its form is unknown.
+
+    one_line: spans only as they stand in the text, without the table of them.
+    """
     raw = result.raw
-    asked = AskedItem((item,) if isinstance(item, str) else tuple(item), task.labels, verbose)
+    asked = AskedItem((item,) if isinstance(item, str) else tuple(item), task.labels, verbose, one_line)
     for keys, form in _FORMS:
         if keys <= raw.keys():
             try:
@@ -95,6 +102,8 @@ def _scored(answers: Sequence[Raw], name: str) -> str:
 
 
 def _entities(asked: AskedItem, raw: Raw) -> list[str]:
+    if asked.one_line:
+        return [inline(asked.parts[0], raw["entities"])]
     rows = [
         (str(span["start"]), str(span["end"]), span["label"], visible(span["text"]), f"{span['score']:.2f}")
         for span in raw["entities"]

@@ -15,7 +15,7 @@ from .items import Item, Row, encode_item, group_rows
 from .replies import Reply
 from .requests import Outcome, resolve
 from .results import TextError
-from .tasks import Ensemble, Task, example_row, group_tasks
+from .tasks import Ensemble, Task, by_title, example_row, group_tasks
 
 if TYPE_CHECKING:
     from ernie_runtime.steps.pipeline import Pipeline
@@ -35,7 +35,7 @@ class LocalTasks:
         self._pipelines: dict[tuple[str, str | None], Pipeline] = {}
 
     def task(self, name: str) -> Task:
-        """One task in its newest version; UnknownTask where the repository has none of this name."""
+        """One task by its name, or its title, in its newest version; UnknownTask where the repository has none."""
         if name not in self._tasks:
             self._tasks[name] = self._read(name)
         return self._tasks[name]
@@ -72,6 +72,8 @@ class LocalTasks:
                 if versions(model) and (task := tokenizer_task(model.name))
             ]
             if name not in tasks:
+                if titled := by_title(map(self.task, tasks), name):
+                    return titled
                 raise UnknownTask(f"the repository {self.repository} has no task", name, tasks)
             manifest = task_manifest(self.repository, name)
             inputs = tuple(spec.name for spec in get_kind(manifest.kind).inputs)

@@ -80,6 +80,12 @@ def group_tasks(ensembles: Iterable[Ensemble]) -> list[Task]:
     return [task for task in tasks if task is not None]
 
 
+def by_title(tasks: Iterable[Task], title: str) -> Task | None:
+    """The one task of this title, ignoring case: Triton's names are ASCII, a title may be Chinese. None if not one."""
+    matches = [task for task in tasks if task.title.casefold() == title.casefold()]
+    return matches[0] if len(matches) == 1 else None
+
+
 def example_row(task: Task) -> Row | None:
     """The task's first example, which it can surely answer; None where it has none."""
     row = encode_item(task.examples[0], task.inputs) if task.examples else None

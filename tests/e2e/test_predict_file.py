@@ -77,6 +77,33 @@ def test_without_a_server_the_answers_are_the_same(
     assert all(why in row["reason"] for row, (_, _, why) in zip(bad_rows, BAD_LINES, strict=True))
 
 
+@pytest.mark.parametrize("task", ["topic", "ner"])
+def test_a_line_out_for_a_line_in(server: TritonServer, task: str) -> None:
+    """Also where a line has no answer, and for a task whose answers take a table."""
+    lines = ["中共中央致中国致公党十一大的贺词", "", "长" * 2001, "球队赢得比赛"]
+    completed = subprocess.run(
+        command(task, "--url", server.grpc_address),
+        input="\n".join(lines) + "\n",
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    answers = completed.stdout.split("\n")
+    assert (completed.returncode, len(answers)) == (1, 5)
+    assert [bool(answer) for answer in answers] == [True, False, False, True, False]
+    assert ["line 2" in completed.stderr, "line 3" in completed.stderr] == [True, True]
+
+
+def test_a_task_by_its_title_with_and_without_a_server(server: TritonServer, repository: Path) -> None:
+    title = "topics, MADE up for the tests"
+    served = predict(title, "--url", server.grpc_address, "--json", "球队赢得比赛")
+    local = predict(title, "--local", "--repository", repository, "--json", "球队赢得比赛")
+    assert close(json.loads(served.stdout), json.loads(local.stdout))
+    unknown = predict("没有的", "--local", "--repository", repository, "a")
+    assert unknown.returncode == 1 and "has no task '没有的'; it has ner, topic" in unknown.stderr
+
+
 def test_every_format_gives_the_same(server: TritonServer, tmp_path: Path) -> None:
     texts = TEXTS[:10]
     contents = {

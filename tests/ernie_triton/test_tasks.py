@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from ernie_triton import ServerError, Task, UnknownTask
 from ernie_triton.formatting import task_lines
-from ernie_triton.tasks import Ensemble, group_tasks
+from ernie_triton.tasks import Ensemble, by_title, group_tasks
+
+from .echo import TASK
 
 EVALUATIONS = [
     {"split": "sample", "rows": 99, "metrics": {"accuracy": 60.0}, "by": "this build"},
@@ -79,3 +82,15 @@ def test_the_list_of_tasks() -> None:
     assert "fp32,int8*" in first and "accuracy 56.50 (dev, 10,000 rows)" in first
     assert "not measured" in second and second.endswith("标题")
     assert first.index("News") == second.index("标题") == header.index("title")
+
+
+def test_a_task_by_its_title() -> None:
+    tasks = [
+        replace(TASK, name="a", title="工单分类"),
+        replace(TASK, name="b", title="News"),
+        replace(TASK, title="news "),
+    ]
+    assert by_title(tasks, "工单分类") == tasks[0]
+    assert by_title(tasks, "NEWS") == tasks[1]
+    assert by_title([*tasks, tasks[1]], "news") is None
+    assert by_title(tasks, "a") is None

@@ -22,7 +22,7 @@ from ..tasks import Task
 from ..vectors import shortener
 from .output_lines import plain
 from .plan import STANDARD, Plan
-from .records import FORMATS, as_parts, read_lines, wrong_parts
+from .records import FORMATS, as_parts, read_lines, typed_items, wrong_parts
 from .run import AnswerSource, FileRun
 
 URL = "127.0.0.1:8001"
@@ -32,6 +32,8 @@ EXAMPLES = """\
 examples:
   ernie-triton predict tnews "今天股市大涨"
   ernie-triton predict tnews --input titles.txt --output answers.jsonl
+  ernie-triton predict afqmc "花呗怎么还款" "怎样还花呗"
+  ernie-triton predict tnews --input titles.csv --output answers.csv
   ernie-triton predict afqmc --input pairs.tsv --field TEXT=a --field TEXT_PAIR=b --output same.jsonl
   ernie-triton predict sentence_embedding --input passages.txt --prefix passage --output vectors.npy
   zcat big.jsonl.gz | ernie-triton predict msra_ner --input - --format jsonl --output entities.jsonl
@@ -45,14 +47,17 @@ input files, plain or packed (.gz, .xz), UTF-8, UTF-16 or GB18030; empty lines a
           row that names the inputs, and then other columns are carried to the output
   .tsv    the same with tabs
   .txt    one text per line, for tasks with one input
-output: a line {"line": 7, ...carried keys..., "result": RESULT} per text, in the order of the input. Lines without an
-answer go to OUTPUT.bad: {"line": 9, "reason": why, "raw": the line}. After an interruption, a lost server or a kill the
-same command resumes where it stopped; OUTPUT.state records what OUTPUT belongs to.
+output: a line {"line": 7, ...carried keys..., "result": RESULT} per text, in the order of the input; with --keep the
+input's texts are carried too. Lines without an answer go to OUTPUT.bad: {"line": 9, "reason": why, "raw": the line}.
+After an interruption, a lost server or a kill the same command resumes where it stopped; OUTPUT.state records what
+OUTPUT belongs to. Other outputs by their extension:
+  .csv    a row per answered line: line, all columns or keys of the input, and the keys of RESULT (label, score, ...);
+  .tsv    lists are JSON; a column of the input that has the name of one of the answer's becomes input_label
   .npy    of an embedding task: float32 [lines, dimension], row i is line i + 1, NaN where a line has no answer
   .npz    the same as `vectors`, answered lines only, with their `ids`: the input's key or column id, else line numbers
 
 Texts that begin with - must follow --. Exit codes: for texts: 0 all answered, 1 not all; for files: 0 all of the file
-processed, 1 not all (with --strict also when there were bad lines), 130 interrupted; 2 wrong usage.
+processed, 1 not all, or all lines bad (with --strict also when some were), 130 interrupted; 2 wrong usage.
 """
 
 
@@ -75,6 +80,7 @@ class PredictArguments:
     output: str | None
     format: str | None
     field: tuple[str, ...]
+    keep: bool
     overwrite: bool
     strict: bool
     batch_size: int | None
@@ -97,7 +103,7 @@ class PredictArguments:
         if self.batch_size is not None and self.batch_size < 1:
             return "--batch-size must be at least 1"
         if self.input is None:
-            file_options = [n for n in ("output", "format", "field", "overwrite", "strict") if getattr(self, n)]
+            file_options = [n for n in ("output", "format", "field", "keep", "overwrite", "strict") if getattr(self, n)]
             return f"--{file_options[0]} goes with --input" if file_options else None
         if self.texts:
             return "TEXT and --input cannot both be given"
@@ -113,12 +119,13 @@ def predict_parser() -> CommandLine:
         description="Ask a task about texts or a file of texts: through a running server, or without one (--local).",
         epilog=EXAMPLES,
     )
-    parser.add_argument("task", metavar="TASK", help="name of the task; ernie-triton tasks lists them")
+    parser.add_argument("task", metavar="TASK", help="name or title of the task; ernie-triton tasks lists them")
     parser.add_argument(
         "texts",
         metavar="TEXT",
         nargs="*",
-        help="without one, or with -: one per line from standard input; tabs between the parts of an item",
+        help="without one, or with -: one per line from standard input, and from a pipe one line of output for each; "
+        "the parts of an item have tabs between them, or are arguments of their own",
     )
     parser.add_argument("--url", help=f"host:port of the server's gRPC port (default: {URL})")
     parser.add_argument("--local", action="store_true", help="run the task in this process, without a server")
@@ -153,6 +160,7 @@ def predict_parser() -> CommandLine:
         default=[],
         help="the key or column of an input, where it has another name; may be repeated",
     )
+    files.add_argument("--keep", action="store_true", help="carry the texts of the input to the output, too")
     files.add_argument("--overwrite", action="store_true", help="start again where the output exists already")
     files.add_argument("--strict", action="store_true", help="exit code 1 also when only some lines are bad")
     files.add_argument(
@@ -227,6 +235,7 @@ def _plan(path: str, arguments: PredictArguments, task: Task) -> Plan:
         numeric=arguments.numeric,
         prefix=arguments.prefix,
         dimensions=arguments.dimensions,
+        keep=arguments.keep,
         overwrite=arguments.overwrite,
         strict=arguments.strict,
     )
@@ -250,12 +259,17 @@ def _predict_texts(source: AnswerSource, task: Task, arguments: PredictArguments
     texts_given = [os.fsencode(text).decode("utf-8", "surrogateescape") for text in arguments.texts]
     if from_stdin and sys.stdin.isatty():
         sys.stderr.write("one text a line; Ctrl-D ends\n")
-    chunks = read_lines(sys.stdin.buffer, 1 if sys.stdin.isatty() else CHUNK) if from_stdin else [texts_given]
+    chunks = (
+        (as_parts(lines, task) for lines in read_lines(sys.stdin.buffer, 1 if sys.stdin.isatty() else CHUNK))
+        if from_stdin
+        else iter([typed_items(texts_given, task)])
+    )
+    one_line = from_stdin and not sys.stdin.isatty()
     shorten = shortener(task, arguments.dimensions)
     put_prefix = task.with_prefix(arguments.prefix)
     number = bad = 0
-    for texts in chunks:
-        items = list(map(put_prefix, as_parts(texts, task)))
+    for typed in chunks:
+        items = list(map(put_prefix, typed))
         replies = source.stream(
             task.name,
             items,
@@ -276,7 +290,10 @@ def _predict_texts(source: AnswerSource, task: Task, arguments: PredictArguments
                 raw = {**reply.raw, **{name: plain(values) for name, values in outputs.items()}}
                 _write([json.dumps(raw, ensure_ascii=False)])
             elif not isinstance(reply, TextError):
-                _write([*result_lines(item, reply, task, arguments.verbose), *numeric_lines(reply.numeric)])
+                lines = result_lines(item, reply, task, arguments.verbose, one_line) + numeric_lines(reply.numeric)
+                _write(["  ".join(map(str.strip, lines))] if one_line else lines)
+            elif one_line:  # the outputs of other programs can be put beside the input
+                _write([""])
         sys.stdout.flush()
     return 1 if bad else 0
 

@@ -106,7 +106,7 @@ class OutputFile:
         """Save how far the input has been processed, and close; end: the end of the input, where all of it has been."""
         try:
             position = end or self._position
-            if position is not None:
+            if position is not None and not self.finished:
                 self.save(position)
         finally:
             for file in (self._out, self._bad):

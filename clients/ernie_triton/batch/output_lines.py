@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import math
+from collections.abc import Container
 from typing import TYPE_CHECKING, Any
 
 from ernie_runtime.json_types import Json
@@ -20,7 +21,7 @@ def answer_line(record: Record, reply: Reply) -> bytes:
     """`{"line": n, ...carried keys, "result": RESULT, ...numeric outputs}` and a line end."""
     numbers = {name: plain(values) for name, values in reply.numeric.items()}
     reserved = {"line", "result", *numbers}
-    carried = {_free_key(key, reserved, record.carried): value for key, value in record.carried.items()}
+    carried = {free_key(key, reserved, record.carried): value for key, value in record.carried.items()}
     return _json_line({"line": record.line.number, **carried, "result": reply.raw, **numbers})
 
 
@@ -47,7 +48,7 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _free_key(key: str, reserved: set[str], carried: Json) -> str:
+def free_key(key: str, reserved: Container[str], carried: Container[str]) -> str:
     """The key, or one such as `input_line` where it is reserved: the input may be the output of an earlier run."""
     if key not in reserved:
         return key

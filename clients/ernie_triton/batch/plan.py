@@ -23,8 +23,10 @@ from .output_file import OutputFile, Resumed
 from .output_lines import answer_line
 from .records import FORMATS, Record
 from .source import PEEK, Source, readable
+from .table_file import TableFile
 
 ARRAYS = (".npy", ".npz")
+TABLES = (".csv", ".tsv")
 PACKED = (".gz", ".xz")
 STANDARD = "-"  # standard input or output
 
@@ -42,6 +44,7 @@ class Plan:
     numeric: bool = False
     prefix: str | None = None
     dimensions: int | None = None  # of the vectors, where they are cut
+    keep: bool = False  # carry the inputs to the output too
     overwrite: bool = False
     strict: bool = False
 
@@ -69,6 +72,16 @@ class Plan:
         return Path(self.output).suffix.lower() in ARRAYS
 
     @property
+    def writes_table(self) -> bool:
+        """Whether the output is a table, which has the inputs as columns too."""
+        return Path(self.output).suffix.lower() in TABLES
+
+    @property
+    def keeps_inputs(self) -> bool:
+        """Whether the inputs are carried to the output."""
+        return self.keep or self.writes_table
+
+    @property
     def _extension(self) -> str:
         path = Path(self.input.lower())
         return (Path(path.stem) if path.suffix in PACKED else path).suffix.removeprefix(".")
@@ -83,6 +96,7 @@ class Plan:
             "format": self.format,
             "fields": dict(self.fields),
             "numeric": self.numeric,
+            **({"keep": True} if self.keeps_inputs else {}),
             **({} if self.prefix is None else {"prefix": self.prefix}),
             **({} if self.dimensions is None else {"dimensions": self.dimensions}),
         }
@@ -147,6 +161,10 @@ def open_output(plan: Plan, task: Task, stream: IO[bytes]) -> OutputFile | Strea
             raise IsADirectoryError(EISDIR, os.strerror(EISDIR))
         if plan.writes_array:
             return _open_array(path, plan, task)
+        if plan.writes_table:
+            if path.exists() and not path.is_file():
+                raise FileError(f"{path} is no regular file, which a table must be")
+            return TableFile(path, plan.run_of(task), plan.overwrite)
         if path.exists() and not path.is_file():
             return StreamOutput(path.open("wb"))
         return OutputFile(path, plan.run_of(task), plan.overwrite)

@@ -69,22 +69,27 @@ def records(lines: Iterable[Line], parse: Parse, after: int = 0) -> Iterator[Rec
 
 
 def parser(
-    file_format: str, inputs: Sequence[str], fields: Mapping[str, str], name: str, dialect: Dialect = PLAIN_TSV
+    file_format: str,
+    inputs: Sequence[str],
+    fields: Mapping[str, str],
+    name: str,
+    dialect: Dialect = PLAIN_TSV,
+    keep: bool = False,
 ) -> Parse:
     """The parser for the lines of one file.
 
     file_format: one of FORMATS. fields: by input, its key or column where that has another name. name: of the file.
-    dialect: of CSV and TSV.
+    dialect: of CSV and TSV. keep: carry the inputs too, by their key or column, or by their name where they have none.
     """
     if file_format in ("jsonl", "json"):
-        return lambda text: _from_json(text, inputs, fields)
+        return lambda text: _from_json(text, inputs, fields, keep)
     if file_format in ("csv", "tsv"):
-        return _Columns(inputs, fields, name, dialect)
+        return _Columns(inputs, fields, name, dialect, keep)
     if len(inputs) > 1:
         raise FileError(
             f"{name}: a line of text is one input, and the task takes {_listed(inputs)}: use .csv, .tsv or .jsonl"
         )
-    return lambda text: ((text,), {})
+    return lambda text: ((text,), _named([text], inputs, keep))
 
 
 def split_cells(cells: Sequence[str], inputs: Sequence[str]) -> tuple[str, ...]:
@@ -95,7 +100,11 @@ def split_cells(cells: Sequence[str], inputs: Sequence[str]) -> tuple[str, ...]:
     return tuple(cells)
 
 
-def _from_json(text: str, inputs: Sequence[str], fields: Mapping[str, str]) -> Parsed:
+def _named(parts: Sequence[object], inputs: Sequence[str], keep: bool) -> Json:
+    return {name.lower(): part for name, part in zip(inputs, parts, strict=True)} if keep else {}
+
+
+def _from_json(text: str, inputs: Sequence[str], fields: Mapping[str, str], keep: bool) -> Parsed:
     try:
         value = json.loads(text, parse_float=_finite, parse_constant=_finite, object_pairs_hook=_object)
     except RecursionError:
@@ -107,14 +116,15 @@ def _from_json(text: str, inputs: Sequence[str], fields: Mapping[str, str]) -> P
     if isinstance(value, dict):
         keys = [_find_key(value, name, fields) for name in inputs]
         parts = [_part(value[key], name, f'"{key}"') for key, name in zip(keys, inputs, strict=True)]
-        return tuple(parts), {key: other for key, other in value.items() if key not in keys}
+        return tuple(parts), {key: other for key, other in value.items() if keep or key not in keys}
     if isinstance(value, str):
         value = [value]
     if not isinstance(value, list):
         raise BadLine(f"expected a JSON object, a string or a list of strings, got {_json_type(value)}")
     if len(value) != len(inputs):
         raise BadLine(f"a list of {len(value)}, and the task takes {_listed(inputs)}")
-    return tuple(_part(element, name, name) for element, name in zip(value, inputs, strict=True)), {}
+    parts = [_part(element, name, name) for element, name in zip(value, inputs, strict=True)]
+    return tuple(parts), _named(value, inputs, keep)
 
 
 def _find_key(value: Json, name: str, fields: Mapping[str, str]) -> str:
@@ -163,8 +173,10 @@ def _finite(text: str) -> float:
 class _Columns:
     """Parser for the rows of CSV and TSV; the first one is a header where it names the inputs."""
 
-    def __init__(self, inputs: Sequence[str], fields: Mapping[str, str], name: str, dialect: Dialect) -> None:
-        self._dialect = dialect
+    def __init__(
+        self, inputs: Sequence[str], fields: Mapping[str, str], name: str, dialect: Dialect, keep: bool
+    ) -> None:
+        self._dialect, self._keep = dialect, keep
         self._inputs, self._fields, self._name = inputs, fields, name
         self._first = True
         self._header: dict[str, int] | None = None
@@ -184,12 +196,13 @@ class _Columns:
             parts = split_cells(cells, self._inputs)
             if len(parts) != len(self._inputs):
                 raise BadLine(f"{_count(cells)}, and the task takes {_listed(self._inputs)}")
-            return parts, {}
+            return parts, _named(parts, self._inputs, self._keep)
         if len(cells) != len(self._header):
             raise BadLine(f"{_count(cells)}, and the header names {len(self._header)}")
         row = dict(zip(self._header, cells, strict=True))
         keys = [_find_key(row, name, self._fields) for name in self._inputs]
-        return tuple(row[key] for key in keys), {key: cell for key, cell in row.items() if key not in keys}
+        carried = {key: cell for key, cell in row.items() if self._keep or key not in keys}
+        return tuple(row[key] for key in keys), carried
 
     def _read_header(self, cells: list[str]) -> dict[str, int] | None:
         names = {cell: column for column, cell in enumerate(cells)}
@@ -236,6 +249,15 @@ def as_parts(texts: Sequence[str], task: Task) -> list[Item]:
     if len(task.inputs) == 1:
         return list(texts)
     return [split_cells(text.split("\t"), task.inputs) for text in texts]
+
+
+def typed_items(texts: Sequence[str], task: Task) -> list[Item]:
+    """Arguments as items: one item each, or where the task has several inputs and no argument a tab, its parts."""
+    if len(task.inputs) > 1 and len(texts) > 1 and not any("\t" in text for text in texts):
+        parts = split_cells(texts, task.inputs)
+        if len(parts) == len(task.inputs):
+            return [parts]
+    return as_parts(texts, task)
 
 
 def wrong_parts(item: Item, task: Task) -> str | None:

@@ -53,7 +53,7 @@ class FileRun:
     def run(self) -> int:
         """The exit code: 0 when all of the input has been processed, 1 when not, 130 when interrupted.
 
-        With `strict`, 1 also when there were bad lines.
+        Also 1 when all lines were bad, and with `strict` when some were.
         """
         try:
             with reading(self._plan) as source:
@@ -82,7 +82,8 @@ class FileRun:
             deque(Lines(stream, plan.name, expected), maxlen=0)
             stream.seek(start)
         lines = Lines(stream, plan.name, expected)
-        parse = parser(plan.format, self._task.inputs, plan.fields, plan.name, source.dialect)
+        inputs = self._task.inputs
+        parse = parser(plan.format, inputs, plan.fields, plan.name, source.dialect, plan.keeps_inputs)
         remaining = records(rows(lines, source.dialect) if source.dialect.quoted else lines, parse, resumed.lines)
         first = next(remaining, None)
         out.begin()
@@ -94,7 +95,8 @@ class FileRun:
             self._answer_all(chain([first], remaining), out)
         out.close(lines.position)
         self._say(self._summary(resumed, first is None, lines.empty))
-        return 1 if plan.strict and resumed.bad + self._bad else 0
+        answered, bad = resumed.answered + self._answered, resumed.bad + self._bad
+        return 1 if bad and (plan.strict or not answered) else 0
 
     def _answer_all(self, remaining: Iterator[Record], out: OutputFile | StreamOutput) -> None:
         plan, in_flight = self._plan, deque[Record]()

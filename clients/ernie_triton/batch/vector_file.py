@@ -1,7 +1,7 @@
 """The vectors of a file of texts as one array: OUT.npy, a row per line of the input, or OUT.npz, with ids.
 
-While a run works, OUT.lines has a JSON line per answered text (its line and id) and OUT.rows its vector. They grow, and
-are resumed, as a file of answers is; OUT itself is made of them at the end. Memory does not grow with the input.
+While a run works, OUT.lines has a JSON line per answered text (its line and id) and OUT.rows its vector; OUT itself is
+made of them at the end. Memory does not grow with the input.
 """
 
 from __future__ import annotations
@@ -20,15 +20,16 @@ from ernie_runtime.names import EMBEDDING
 
 from ..errors import FileError
 from ..replies import Reply
+from .converted_file import ConvertedFile
 from .lines import Position
-from .output_file import START_AGAIN, OutputFile, writing
+from .output_file import START_AGAIN, writing
 from .records import Record
 
 CHUNK = 4096  # rows that are copied together
 DTYPE = np.dtype("<f4")
 
 
-class VectorFile(OutputFile):
+class VectorFile(ConvertedFile):
     """OUT.npy: float32 [lines of the input, D], row i is line i + 1, NaN where a line has no answer (or is empty).
 
     OUT.npz: `vectors`, float32 [answered lines, D], and their `ids`: the value of the input's key or column `id` where
@@ -39,7 +40,7 @@ class VectorFile(OutputFile):
         self.dimension = dimension
         self._rows_path = path.with_name(path.name + ".rows")
         self._rows: IO[bytes] | None = None
-        super().__init__(path, run, overwrite, lines_path=path.with_name(path.name + ".lines"))
+        super().__init__(path, run, overwrite)
 
     def begin(self) -> None:
         """Remove what is not kept, as for a file of answers; a finished array stays as it is."""
@@ -52,13 +53,11 @@ class VectorFile(OutputFile):
             if self._rows.tell() < size:
                 raise FileError(f"{self._rows_path} has lost vectors that {self.lines_path.name} names: {START_AGAIN}")
             self._rows.truncate(size)
-        with writing(self.path):
-            self.path.unlink(missing_ok=True)
 
     def answer(self, record: Record, reply: Reply) -> None:
         """Keep a vector, and then its line: a line without a vector would count as answered."""
-        if self._rows is None:
-            raise FileError(f"{self.path} is finished, and the input has more lines now: {START_AGAIN}")
+        self.check_begun()
+        assert self._rows is not None
         vector = np.ascontiguousarray(reply.numeric[EMBEDDING], DTYPE)
         if vector.shape != (self.dimension,):
             raise FileError(f"line {record.line.number} has a vector of {vector.size} numbers, not {self.dimension}")
@@ -68,12 +67,6 @@ class VectorFile(OutputFile):
         line = json.dumps({"line": record.line.number, **named}) + "\n"
         self._write_answer(line.encode("ascii"), record.line.position)
 
-    def bad(self, line: bytes, position: Position) -> None:
-        """Report a line that has no answer."""
-        if self._rows is None:
-            raise FileError(f"{self.path} is finished, and the input has more lines now: {START_AGAIN}")
-        super().bad(line, position)
-
     def close(self, end: Position | None = None) -> None:
         """Save how far the input has been processed, and where all of it has been, write the array."""
         try:
@@ -81,18 +74,15 @@ class VectorFile(OutputFile):
         finally:
             if self._rows is not None:
                 self._rows.close()
-        if end is None or self.finished or self._rows is None:
-            return
-        partial = self.path.with_name(self.path.name + ".partial")
-        with writing(partial):
-            if self.path.suffix.lower() == ".npy":
-                self._write_npy(partial, end.lines)
-            else:
-                self._write_npz(partial)
-            os.replace(partial, self.path)
-        self.save(end, finished=True)
-        self.lines_path.unlink()
-        self._rows_path.unlink()
+        if end is not None and self._rows is not None:
+            self._rows_path.unlink()
+
+    def convert(self, path: Path, lines: int) -> None:
+        """Write the array."""
+        if self.path.suffix.lower() == ".npy":
+            self._write_npy(path, lines)
+        else:
+            self._write_npz(path)
 
     def synced(self) -> Iterator[IO[bytes]]:
         """The vectors too must be on the disk when the state says so."""
@@ -106,7 +96,7 @@ class VectorFile(OutputFile):
             _header(out, (lines, self.dimension))
             chunk = np.full((CHUNK, self.dimension), np.nan, DTYPE)
             start = 0  # line number of the chunk's first row, less 1
-            for record in self._answered():
+            for record in self.answered():
                 while record["line"] > start + CHUNK:
                     out.write(chunk.tobytes())
                     chunk[:] = np.nan
@@ -120,7 +110,7 @@ class VectorFile(OutputFile):
             os.fsync(out.fileno())
 
     def _write_npz(self, path: Path) -> None:
-        records = list(self._answered())
+        records = list(self.answered())
         named = all("id" in record for record in records)
         ids = [record["id" if named else "line"] for record in records]
         whole = all(type(id) is int and abs(id) < 2**63 for id in ids)
@@ -136,12 +126,6 @@ class VectorFile(OutputFile):
                     member.write(self._read(rows, min(CHUNK, len(ids) - start)).tobytes())
             with archive.open("ids.npy", "w", force_zip64=True) as member:
                 np.lib.format.write_array(member, array, allow_pickle=False)  # type: ignore[no-untyped-call]
-
-    def _answered(self) -> Iterator[Json]:
-        """`{"line", "id"}` of each answered line, in order."""
-        with self.lines_path.open("rb") as lines:
-            for line in lines:
-                yield json.loads(line)
 
     def _read(self, rows: IO[bytes], count: int) -> np.ndarray:
         """The next vectors, [count, D]."""

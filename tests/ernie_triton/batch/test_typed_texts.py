@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from dataclasses import replace
 
-from ernie_triton.batch.records import as_parts, read_lines
+from ernie_triton.batch.records import as_parts, read_lines, typed_items
 
 from ..echo import TASK
 
@@ -21,3 +21,12 @@ def test_parts_of_an_item_are_cut_at_tabs() -> None:
     assert as_parts(["a\tb", "c"], pair) == [("a", "b"), ("c",)]
     assert as_parts(["a\tb"], TASK) == ["a\tb"]
     assert as_parts(["q\ta\tb"], replace(TASK, inputs=("QUERY", "CANDIDATES"))) == [("q", '["a", "b"]')]
+
+
+def test_arguments_may_be_the_parts_of_one_item() -> None:
+    pair = replace(TASK, inputs=("TEXT", "TEXT_PAIR"))
+    assert typed_items(["a", "b"], pair) == [("a", "b")]
+    assert typed_items(["a\tb", "c\td"], pair) == [("a", "b"), ("c", "d")]
+    assert typed_items(["a", "b", "c"], pair) == [("a",), ("b",), ("c",)]
+    assert typed_items(["a", "b"], TASK) == ["a", "b"]
+    assert typed_items(["q", "a", "b"], replace(TASK, inputs=("QUERY", "CANDIDATES"))) == [("q", '["a", "b"]')]
