@@ -1,7 +1,8 @@
 """What LoRA changed in an encoder, as a checkpoint of its own: two files with PEFT's names.
 
-adapter_model.safetensors, in float16: for each linear layer `NAME.lora_A` [in, r] and `NAME.lora_B` [r, out], so that
-its weight [in, out] is the encoder's plus A B; and whatever was trained whole (head, pooler, normalizations).
+adapter_model.safetensors: for each linear layer `NAME.lora_A` [in, r] and `NAME.lora_B` [r, out] in 8 bits
+(quantized.py), so that its weight [in, out] is the encoder's plus A B; and whatever was trained whole (head, pooler,
+normalizations).
 adapter_config.json: PEFT's fields, and the checksum of the encoder's weights.
 
 The matrices come from the weights themselves: the difference of a layer has the rank that it was trained with, so its
@@ -21,6 +22,7 @@ from ernie_runtime.json_types import JsonObject
 
 from ..errors import CheckpointError
 from ..filesystem import write_json
+from .quantized import quantize
 from .weight_formats import Weights, read_weights
 
 CONFIG, ARRAYS = "adapter_config.json", "adapter_model.safetensors"
@@ -37,7 +39,7 @@ class BaseEncoder:
 
 
 def adapter_of(weights: Mapping[str, np.ndarray], base: Mapping[str, np.ndarray]) -> Weights:
-    """The arrays of an adapter, float16.
+    """The arrays of an adapter.
 
     CheckpointError where a layer has changed in its full rank, or a table of embeddings has changed: the weights were
     not trained with LoRA.
@@ -97,7 +99,7 @@ def write_adapter_files(folder: Path, stored: Weights, base: BaseEncoder) -> Non
         "base_model_sha256": base.sha256,
         "base_vocabulary_sha256": base.vocabulary,
     }
-    arrays = {name: np.ascontiguousarray(value) for name, value in stored.items()}
+    arrays = {name: np.ascontiguousarray(value) for name, value in quantize(stored, 8).items()}
     (folder / ARRAYS).write_bytes(save(arrays, {"format": "pt"}))
     write_json(folder / CONFIG, config)
 

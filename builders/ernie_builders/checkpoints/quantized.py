@@ -1,7 +1,7 @@
 """Weights in 8 or 4 bits, in plain safetensors: `NAME`, and beside it its scales, `NAME_scale`.
 
 8 bits: int8, and float32 scales; NAME is their product. A linear layer [in, out] has a scale per output, `[1, out]`; a
-table of embeddings one per row, `[rows, 1]`. The largest weight of each becomes 127.
+table of embeddings and an adapter's `lora_B` one per row, `[rows, 1]`. The largest weight of each becomes 127.
 
 4 bits: uint8 with two numbers each, for linear layers and the word table. What feeds one output, or a row of the
 table, is cut into blocks of 32 numbers with a float16 scale, as in ggml's Q4_0: a number is (n - 8) * scale, n from 0
@@ -22,6 +22,7 @@ from ..errors import CheckpointError
 Weights = dict[str, np.ndarray]
 SCALE = "_scale"
 WORDS = "word_embeddings.weight"
+ROWS = ".lora_B"  # an adapter's second matrix, [r, out]: its rows are what its r directions write
 LARGEST = 127
 BLOCK = 32
 
@@ -39,7 +40,7 @@ def quantize(weights: Weights, bits: int) -> Weights:
         if bits == 4 and is_matrix and (name.endswith(WORDS) or "embeddings" not in name):
             stored[name], stored[name + SCALE] = _four_bits(name, value if name.endswith(WORDS) else value.T)
         elif bits == 8 and is_matrix:
-            largest = np.abs(value).max(axis=1 if "embeddings" in name else 0, keepdims=True)
+            largest = np.abs(value).max(axis=1 if "embeddings" in name or name.endswith(ROWS) else 0, keepdims=True)
             scale = (np.where(largest > 0, largest, 1) / LARGEST).astype(np.float32)
             stored[name], stored[name + SCALE] = np.rint(value / scale).astype(np.int8), scale
         else:

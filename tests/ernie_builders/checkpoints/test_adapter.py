@@ -14,6 +14,7 @@ from safetensors.numpy import load_file, save_file
 from ernie_builders.checkpoints import checkpoint as module
 from ernie_builders.checkpoints.adapter import ARRAYS, CONFIG
 from ernie_builders.checkpoints.checkpoint import read_checkpoint, tokenizer_of, write_adapter, write_checkpoint
+from ernie_builders.checkpoints.weight_formats import read_weights
 from ernie_builders.errors import CheckpointError
 from ernie_runtime.text.tokenizer import Tokenizer
 from ernie_runtime.text.tokenizer_file import load_tokenizer
@@ -65,19 +66,21 @@ def test_it_is_read_as_what_was_trained(folder: Path, base: Path, trained: Weigh
     checkpoint = read_checkpoint(folder)
     assert checkpoint.weights.keys() == trained.keys()
     for name, value in trained.items():
-        np.testing.assert_allclose(checkpoint.weights[name], value, rtol=1e-3, atol=2e-4)
+        np.testing.assert_allclose(checkpoint.weights[name], value, rtol=1e-3, atol=2e-3)
     assert checkpoint.config.task_options == {"thresholds": [0.5]}
     assert checkpoint.tokenizer.fingerprint == tokenizer_of(base).fingerprint == tokenizer_of(folder).fingerprint
     assert sorted(path.name for path in folder.iterdir()) == [CONFIG, ARRAYS, "config.json"]
 
 
 def test_what_a_stranger_reads(folder: Path, base: Path, trained: Weights) -> None:
-    """Float16 matrices of the rank that was trained; only what changed."""
+    """8-bit matrices of the rank that was trained, a scale for each column of A and row of B; only what changed."""
     stored, config = load_file(folder / ARRAYS), json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     a, b = stored[f"{LAYER}.lora_A"], stored[f"{LAYER}.lora_B"]
-    assert (a.dtype, a.shape, b.shape) == (np.float16, (64, RANK), (RANK, 32))
+    assert (a.dtype, a.shape, b.shape) == (np.int8, (64, RANK), (RANK, 32))
     start = read_checkpoint(base).weights[f"{LAYER}.weight"]
-    np.testing.assert_allclose(start + a.astype(np.float32) @ b, trained[f"{LAYER}.weight"], atol=2e-4)
+    scales = [stored[f"{LAYER}.lora_{matrix}_scale"] for matrix in "AB"]
+    assert [scale.shape for scale in scales] == [(1, RANK), (RANK, 1)]
+    np.testing.assert_allclose(start + (a * scales[0]) @ (b * scales[1]), trained[f"{LAYER}.weight"], atol=2e-3)
     assert {name for name in stored if ".lora_" not in name} == {NORM, "classifier.weight"}
     assert (config["peft_type"], config["r"], config["lora_alpha"]) == ("LORA", RANK, RANK)
     assert config["target_modules"] == ["k_proj", "linear1", "linear2", "out_proj", "q_proj", "v_proj"]
@@ -92,7 +95,7 @@ def test_one_lora_on_another(tmp_path: Path, trained: Weights, tokenizer: Tokeni
     write_adapter(tmp_path / "a", SHAPE, weights, tokenizer, "tiny")
     assert {value.shape[1] for name, value in load_file(tmp_path / "a" / ARRAYS).items() if ".lora_A" in name} == {5}
     for name, value in weights.items():
-        np.testing.assert_allclose(read_checkpoint(tmp_path / "a").weights[name], value, rtol=1e-3, atol=3e-4)
+        np.testing.assert_allclose(read_checkpoint(tmp_path / "a").weights[name], value, rtol=1e-3, atol=2e-3)
 
 
 def test_training_in_full_is_refused(tmp_path: Path, trained: Weights, tokenizer: Tokenizer) -> None:
@@ -114,14 +117,14 @@ def test_a_vocabulary_of_its_own(tmp_path: Path, trained: Weights, vocabulary: P
 
 
 def test_the_encoder_may_be_stored_in_eight_bits(tmp_path: Path, base: Path, tokenizer: Tokenizer) -> None:
-    """Training starts from the weights as they are read, so the adapter is exact."""
+    """Training starts from the weights as they are read, so the adapter is as exact as from any other encoder."""
     write_checkpoint(base, SHAPE, read_checkpoint(base).weights, tokenizer, bits=8)
     weights = read_checkpoint(base).weights
     weights[f"{LAYER}.weight"] = weights[f"{LAYER}.weight"] + np.float32(0.125)  # of rank 1
     write_adapter(tmp_path / "a", SHAPE, weights, tokenizer, "tiny")
     assert load_file(tmp_path / "a" / ARRAYS)[f"{LAYER}.lora_A"].shape == (64, 1)
     for name, value in weights.items():
-        np.testing.assert_allclose(read_checkpoint(tmp_path / "a").weights[name], value, atol=1e-4)
+        np.testing.assert_allclose(read_checkpoint(tmp_path / "a").weights[name], value, atol=2e-3)
 
 
 def test_another_encoder_or_vocabulary(folder: Path, base: Path, vocabulary: Path) -> None:
@@ -150,7 +153,7 @@ def test_another_encoder_or_vocabulary(folder: Path, base: Path, vocabulary: Pat
     ],
 )
 def test_arrays_that_do_not_fit(folder: Path, change: Callable[[Weights], object], message: str) -> None:
-    stored = load_file(folder / ARRAYS)
+    stored = read_weights(folder / ARRAYS)  # in floating point, which is read, too
     change(stored)
     save_file(stored, folder / ARRAYS)
     assert refusal(folder) == f"{folder / ARRAYS}: {message}"
