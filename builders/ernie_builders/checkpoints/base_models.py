@@ -13,6 +13,7 @@ from ernie_runtime.json_types import Json
 from ..config.tasks import ASSETS
 from .encoder_config import EncoderConfig, read_config
 from .encoders import ENCODERS
+from .known_models import known_models
 from .random_encoder import PREFIX, random_config
 
 SHIPPED = "shipped:"  # the encoder of a checkpoint that ships: shipped:ocnli
@@ -84,7 +85,8 @@ class BaseModel:
 
 def is_download(name: str) -> bool:
     """Whether the name is a model that PaddleNLP downloads (modeling/model.py)."""
-    return folder_of(name) is None and re.fullmatch(r"ernie[\w.-]*", name) is not None
+    known = name in known_models() or re.fullmatch(r"ernie[\w.-]*", name) is not None
+    return folder_of(name) is None and known
 
 
 def is_random(name: str) -> bool:
@@ -121,6 +123,23 @@ def model_of(name: str, config: EncoderConfig) -> BaseModel:
         task_types=_stated(config.task_type_vocab_size, TASK_TYPES) if config.use_task_id else 0,
     )
     return BaseModel(name=name, encoder=encoder, embeddings=embeddings)
+
+
+def downloadable(name: str) -> BaseModel | None:
+    """The shape of a model that PaddleNLP downloads, if known_models.py has it."""
+    model = known_models().get(name)
+    if model is None:
+        return None
+    layers, hidden, heads, intermediate = model.shape
+    vocabulary, positions, token_types, task_types = model.tables
+    return BaseModel(
+        name=name,
+        encoder=Encoder(layers=layers, hidden=hidden, heads=heads, intermediate=intermediate),
+        embeddings=Embeddings(
+            vocabulary=vocabulary, positions=positions, token_types=token_types, task_types=task_types
+        ),
+        language=model.language,
+    )
 
 
 def _stated(value: int | None, default: int) -> int:

@@ -31,6 +31,12 @@ def check_fit(task: TaskConfig, source: Checkpoint, ready: bool) -> None:
         )
     if ready and (lack := get_builder_kind(task.kind).lacks(source, task.options)):
         raise ConfigError(f"tasks.{task.name}: {source.where} {lack}")
+    outputs = source.weights.get("classifier.bias")
+    if ready and task.labels and outputs is not None and len(outputs) != len(task.labels):
+        raise ConfigError(
+            f"{source.where}: its head has {len(outputs)} outputs, tasks.{task.name} has {len(task.labels)} labels: "
+            "the number of labels differs"
+        )
     for name in task.variants:
         _check_variant(name, task, source)
     labels = source.config.id2label or {}

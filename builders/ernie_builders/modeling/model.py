@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -14,13 +15,12 @@ import numpy as np
 from ernie_runtime.manifest import Manifest
 from ernie_runtime.text.tokenizer import Tokenizer
 
-from ..checkpoints.base_models import SHIPPED, folder_of
+from ..checkpoints.base_models import SHIPPED, folder_of, is_download
 from ..checkpoints.checkpoint import Checkpoint, read_checkpoint, tokenizer_of
-from ..checkpoints.encoder_config import parse_config
 from ..checkpoints.encoders import ENCODERS
+from ..checkpoints.known_models import ALIASES, classes_of
 from ..checkpoints.random_encoder import PREFIX, random_config, random_encoder
-from ..checkpoints.tokenizer_files import read_tokenizer
-from ..checkpoints.weight_formats import Weights, with_prefix
+from ..checkpoints.weight_formats import Weights
 from ..config.tasks import ASSETS
 from ..console import say
 from ..errors import CheckpointError
@@ -48,12 +48,12 @@ def find_base_model(name: str, seed: int = 0) -> Checkpoint:
         return read_checkpoint(Path(name))
     if name.startswith(PREFIX):
         return random_encoder(name, seed)
-    if re.fullmatch(r"ernie[\w.-]*", name):
+    if is_download(name):
         return _download(name)
     ships = ", ".join(f"`{name}`" for name in ENCODERS)
     raise CheckpointError(
-        f"--base-model {name}: neither an encoder that ships ({ships}), nor a directory, nor a PaddleNLP name "
-        "(ernie-...)"
+        f"--base-model {name}: neither an encoder that ships ({ships}), nor a directory, nor a name that "
+        "PaddleNLP knows"
     )
 
 
@@ -76,28 +76,21 @@ def tokenizer_of_base_model(name: str) -> Tokenizer:
 
 
 def _download(name: str) -> Checkpoint:
-    import atexit
-    import shutil
-    import tempfile
-
+    """Through PaddleNLP's own classes, and from there like a local directory."""
     transformers = import_paddlenlp()
+    published = ALIASES.get(name, name)
+    model_class, tokenizer_class = (getattr(transformers, cls) for cls in classes_of(published))
     try:
-        model = transformers.ErnieModel.from_pretrained(name)
-        tokenizer = transformers.ErnieTokenizer.from_pretrained(name)
+        model, tokenizer = model_class.from_pretrained(published), tokenizer_class.from_pretrained(published)
     except Exception as error:  # PaddleNLP raises whatever its downloader raised
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise CheckpointError(
             f"--base-model {name}: PaddleNLP cannot download it here ({reason}); give a local directory instead"
         ) from None
-    folder = Path(tempfile.mkdtemp(prefix="ernie-vocabulary-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    tokenizer.save_resources(str(folder))
-    return Checkpoint(
-        where=name,
-        config=parse_config(model.config.to_dict(), name),
-        weights=with_prefix(weights_of(model)),
-        tokenizer=read_tokenizer(folder).tokenizer,
-    )
+    with tempfile.TemporaryDirectory(prefix="ernie-") as folder:
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+        return replace(read_checkpoint(Path(folder)), where=name)
 
 
 def build_model(

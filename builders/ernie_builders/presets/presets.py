@@ -8,8 +8,9 @@ from dataclasses import dataclass, field, replace
 from ernie_runtime.command_line import did_you_mean
 from ernie_runtime.json_types import Json
 
-from ..checkpoints.base_models import BaseModel, folder_of, is_random, nearest, unpublished_model
+from ..checkpoints.base_models import BaseModel, downloadable, folder_of, is_random, nearest, unpublished_model
 from ..checkpoints.encoders import ENCODERS
+from ..checkpoints.known_models import ALIASES, known_models
 from ..config.schema import parse_table
 from ..config.tasks import TaskConfig, TrainConfig
 from ..errors import ConfigError
@@ -141,12 +142,15 @@ class Presets:
 
     def model(self, name: str) -> BaseModel:
         """The shape of a published name, `embedded`, `random:...` or a directory; ConfigError with similar names."""
-        if name in self.models:
-            return self.models[name]
+        if ALIASES.get(name, name) in self.models:
+            return self.models[ALIASES.get(name, name)]
         folder = folder_of(name)
         if folder is None and not is_random(name):
-            near = did_you_mean(name, [*ENCODERS, *self.models])
-            raise ConfigError(f"--base-model {name}: no directory, and no model of {FILE_NAME}{near}")
+            model = downloadable(name)
+            if model is not None:
+                return model
+            near = did_you_mean(name, [*ENCODERS, *self.models, *known_models()])
+            raise ConfigError(f"--base-model {name}: no directory, and no model that PaddleNLP downloads{near}")
         return unpublished_model(name, folder)
 
     def choose(self, preset: Preset, base_model: str) -> Choice:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import importlib
+
 import pytest
 
-from ernie_builders.checkpoints.base_models import folder_of, is_download
+from ernie_builders.checkpoints.base_models import downloadable, folder_of, is_download
 from ernie_builders.checkpoints.checkpoint import read_checkpoint
+from ernie_builders.checkpoints.known_models import CLASSES, known_models
 from ernie_builders.config.tasks import ASSETS
-from ernie_builders.errors import CheckpointError
+from ernie_builders.errors import CheckpointError, ConfigError
+from ernie_builders.framework import import_paddlenlp
 from ernie_builders.modeling.model import find_base_model
+from ernie_builders.presets.loading import load_presets
 
 
 def test_the_encoder_without_head_and_labels() -> None:
@@ -25,3 +30,38 @@ def test_the_encoder_without_head_and_labels() -> None:
 def test_a_checkpoint_that_does_not_ship() -> None:
     with pytest.raises(CheckpointError, match=r"shipped:poems: no such checkpoint ships; there are .*tnews"):
         find_base_model("shipped:poems")
+
+
+ENGLISH_BPE = "ernie-3.0-tiny-mini-v2-en"  # RoBERTa's vocabulary, which is not read
+
+
+@pytest.mark.parametrize("family", sorted({known.family for known in known_models().values()}))
+def test_every_name_of_paddlenlp_has_the_shape_that_paddlenlp_gives_it(family: str) -> None:
+    transformers, presets = import_paddlenlp(), load_presets()
+    module = importlib.import_module(f"paddlenlp.transformers.{family}.configuration")
+    (table,) = (vars(module)[name] for name in vars(module) if name.endswith("PRETRAINED_INIT_CONFIGURATION"))
+    config_class = getattr(transformers, CLASSES[family][0].replace("Model", "Config"))
+    for name, settings in table.items():
+        if name == ENGLISH_BPE:
+            continue
+        config, model = config_class(**settings), presets.model(name)
+        encoder, tables = model.encoder, model.embeddings
+        assert is_download(name) and presets.models.get(name, downloadable(name)) == model
+        assert (encoder.layers, encoder.hidden, encoder.heads) == (
+            config.num_hidden_layers,
+            config.hidden_size,
+            config.num_attention_heads,
+        ), name
+        assert tables.vocabulary == config.vocab_size, name
+        assert encoder.intermediate == (4 * config.hidden_size if family == "ernie_m" else config.intermediate_size)
+        cut_off = 2 if family == "ernie_m" else 0  # positions that no text has
+        assert tables.positions == config.max_position_embeddings - cut_off, name
+        assert tables.task_types == (config.task_type_vocab_size if getattr(config, "use_task_id", False) else 0), name
+
+
+def test_an_older_name_and_a_near_miss() -> None:
+    presets = load_presets()
+    assert presets.model("ernie-2.0-en") == presets.model("ernie-2.0-base-en")
+    assert is_download("ernie-2.0-en") and is_download("uie-base") and not is_download("uie-bas")
+    with pytest.raises(ConfigError, match=r"did you mean .*uie-base"):
+        presets.model("uie-bas")

@@ -39,7 +39,7 @@ def test_a_directory_without_a_usable_configuration(tmp_path: Path) -> None:
         (
             "tnews",
             "ernie-3.0-bas-zh",
-            "--base-model ernie-3.0-bas-zh: no directory, and no model of presets.toml; did you mean "
+            "--base-model ernie-3.0-bas-zh: no directory, and no model that PaddleNLP downloads; did you mean "
             "ernie-3.0-base-zh or ernie-3.0-xbase-zh?",
         ),
     ],

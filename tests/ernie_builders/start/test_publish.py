@@ -96,6 +96,9 @@ def test_a_dry_run_says_what_cannot_be_published(
     (tmp_path / "dev.csv").write_text("text,label\n的一不是,north\n有人了在,east\n", encoding="utf-8")
     assert publish.main([*arguments, "--data", str(tmp_path / "dev.csv")]) == 1
     assert "dev.csv:3: " in capfd.readouterr().err
+    (tmp_path / "two.txt").write_text("north\nsouth\n", encoding="utf-8")
+    assert publish.main([*arguments, "--labels", str(tmp_path / "two.txt")]) == 1
+    assert "its head has 3 outputs, tasks.sentiment has 2 labels" in capfd.readouterr().err
 
 
 def test_the_best_checkpoint_of_a_trainer_where_it_is_named(trainer_folder: Path) -> None:
