@@ -85,6 +85,12 @@ VERBS = {
         extra="build",
         packages=_BUILD,
     ),
+    "evaluate": Verb(
+        target="ernie_builders.evaluation.cli:main",
+        help="score a task on a labelled file, through a server or without",
+        extra="build",
+        packages=_BUILD,
+    ),
     "perf": Verb(
         target="ernie_perf.cli:main",
         help="measure a repository with perf_analyzer; report, compare, plan",

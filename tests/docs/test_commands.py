@@ -24,7 +24,21 @@ else:
     import tomli as tomllib
 
 SUBCOMMANDS = {
-    *("demo", "init", "publish", "build", "lint", "assets", "compare", "perf", "serve", "stop", "predict", "tasks"),
+    *(
+        "demo",
+        "init",
+        "publish",
+        "build",
+        "lint",
+        "assets",
+        "compare",
+        "evaluate",
+        "perf",
+        "serve",
+        "stop",
+        "predict",
+        "tasks",
+    ),
     *("build pretrain", "build convert-encoder", "build distill", "build unpack-text"),
     *("build distill task", "build distill encoder", "build distill measure"),
     *(f"assets {verb}" for verb in ("verify", "list", "refresh", "train", "figures")),

@@ -176,6 +176,15 @@ class BuilderKind(ABC):
         del examples, answers, manifest
         return []
 
+    def confusion(
+        self, examples: Sequence[Example], answers: Sequence[Answer | str], manifest: Manifest
+    ) -> np.ndarray | None:
+        """int64 [labels, labels + 1], expected by predicted, the last column unanswered; None where a text has no label
+        or several.
+        """
+        del examples, answers, manifest
+        return None
+
     @abstractmethod
     def wrong(self, example: Example, answer: Answer | str, manifest: Manifest) -> JsonObject | None:
         """A row for the file of wrong predictions, as JSON data; None where the answer is right."""

@@ -183,7 +183,7 @@ class HierarchicalClassificationBuilder(BuilderKind):
         ]
 
     def wrong(self, example: Example, answer: Answer | str, manifest: Manifest) -> JsonObject | None:
-        """Text, missed and invented labels."""
+        """Text, expected, predicted, missed and invented labels."""
         text = example.texts[0]
         if isinstance(answer, str):
             return {"text": text, "error": answer}
@@ -193,7 +193,9 @@ class HierarchicalClassificationBuilder(BuilderKind):
         names = [label.name for label in manifest.labels]
         missed = [names[i] for i in np.flatnonzero(expected & ~predicted)]
         invented = [names[i] for i in np.flatnonzero(predicted & ~expected)]
-        return {"text": text, "missed": missed, "invented": invented}
+        both = {"expected": [names[i] for i in np.flatnonzero(expected)]}
+        both["predicted"] = [names[i] for i in np.flatnonzero(predicted)]
+        return {"text": text, **both, "missed": missed, "invented": invented}
 
 
 KIND = HierarchicalClassificationBuilder()

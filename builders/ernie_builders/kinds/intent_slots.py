@@ -15,10 +15,13 @@ from ernie_runtime.manifest import Manifest
 from ernie_runtime.steps.pipeline import Pipeline
 from ernie_runtime.text.windows import Window
 
+from ..metrics.class_report import ClassRow
+from ..metrics.classes import as_pairs, confusion
 from ..metrics.row_metric import RowMetric, mean
-from ..metrics.spans import Span, span_metrics
+from ..metrics.spans import Span, span_classes, span_metrics
 from ..readers import Example
 from . import BuilderKind, LayerOutput, Targets, Tensors
+from .sequence_classification import predicted_class
 from .token_classification import tags_of
 
 if TYPE_CHECKING:
@@ -116,6 +119,21 @@ class IntentSlotsBuilder(BuilderKind):
             "accuracy": RowMetric(rows=right[:, 2], of=mean),
             **span_metrics(expected_spans, predicted_spans),
         }
+
+    def confusion(
+        self, examples: Sequence[Example], answers: Sequence[Answer | str], manifest: Manifest
+    ) -> np.ndarray | None:
+        """Of the intents."""
+        number = {label.id: i for i, label in enumerate(manifest.labels)}
+        expected = [number[example.target["intent"]] for example in examples]
+        return confusion(as_pairs(expected, [predicted_class(answer) for answer in answers]), len(number))
+
+    def class_report(
+        self, examples: Sequence[Example], answers: Sequence[Answer | str], manifest: Manifest
+    ) -> list[ClassRow]:
+        """A row for each type of slots."""
+        expected, predicted = map(expected_slots, examples), map(predicted_slots, answers)
+        return span_classes(list(map(set, expected)), list(map(set, predicted)))
 
     def wrong(self, example: Example, answer: Answer | str, manifest: Manifest) -> JsonObject | None:
         """The text, the intents where they differ, missed and invented slots."""

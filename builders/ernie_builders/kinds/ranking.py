@@ -84,6 +84,12 @@ class RankingBuilder(SequenceClassificationBuilder):
         """None: candidates are ranked, not classified."""
         return []
 
+    def confusion(
+        self, examples: Sequence[Example], answers: Sequence[Answer | str], manifest: Manifest
+    ) -> np.ndarray | None:
+        """None, for the same reason."""
+        return None
+
     def wrong(self, example: Example, answer: Answer | str, manifest: Manifest) -> JsonObject | None:
         """The query, the relevant candidates, the one ranked first, and the rank of the best relevant one."""
         candidates = json.loads(example.texts[1])

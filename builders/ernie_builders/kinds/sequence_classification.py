@@ -14,7 +14,7 @@ from ernie_runtime.manifest import Manifest
 from ernie_runtime.text.windows import Window
 
 from ..metrics.class_report import ClassRow
-from ..metrics.classes import NONE, as_pairs, class_metrics
+from ..metrics.classes import NONE, as_pairs, class_metrics, confusion
 from ..metrics.row_metric import RowMetric
 from ..readers import Example
 from . import BuilderKind, LayerOutput, Targets, Tensors
@@ -76,9 +76,20 @@ class SequenceClassificationBuilder(BuilderKind):
     ) -> dict[str, RowMetric]:
         """`class_metrics`; `f1`, that of the label "1", for the two labels "0" and "1" (QQP, MRPC)."""
         ids = [label.id for label in manifest.labels]
-        expected = [ids.index(example.target) for example in examples]
-        pairs = as_pairs(expected, [predicted_class(answer) for answer in answers])
+        pairs = self._pairs(examples, answers, manifest)
         return class_metrics(pairs, len(ids), ids.index("1") if sorted(ids) == ["0", "1"] else None)
+
+    def confusion(
+        self, examples: Sequence[Example], answers: Sequence[Answer | str], manifest: Manifest
+    ) -> np.ndarray | None:
+        """Of the labels."""
+        return confusion(self._pairs(examples, answers, manifest), len(manifest.labels))
+
+    @staticmethod
+    def _pairs(examples: Sequence[Example], answers: Sequence[Answer | str], manifest: Manifest) -> np.ndarray:
+        """Expected and predicted class, float64 [N, 2]."""
+        number = {label.id: i for i, label in enumerate(manifest.labels)}
+        return as_pairs([number[e.target] for e in examples], [predicted_class(answer) for answer in answers])
 
     def class_report(
         self, examples: Sequence[Example], answers: Sequence[Answer | str], manifest: Manifest

@@ -14,8 +14,9 @@ from ernie_runtime.manifest import Manifest
 from ernie_runtime.text.bio import OUTSIDE, TagSet
 from ernie_runtime.text.windows import Window
 
+from ..metrics.class_report import ClassRow
 from ..metrics.row_metric import RowMetric
-from ..metrics.spans import Span, span_metrics
+from ..metrics.spans import Span, span_classes, span_metrics
 from ..readers import Example
 from . import IGNORED, BuilderKind, LayerOutput, Targets, Tensors
 
@@ -120,6 +121,12 @@ class TokenClassificationBuilder(BuilderKind):
     ) -> dict[str, RowMetric]:
         """`span_metrics` of the entities."""
         return span_metrics([_expected(example) for example in examples], [_predicted(answer) for answer in answers])
+
+    def class_report(
+        self, examples: Sequence[Example], answers: Sequence[Answer | str], manifest: Manifest
+    ) -> list[ClassRow]:
+        """A row for each type of entities."""
+        return span_classes([_expected(example) for example in examples], [_predicted(answer) for answer in answers])
 
     def wrong(self, example: Example, answer: Answer | str, manifest: Manifest) -> JsonObject | None:
         """The text, missed and invented entities."""

@@ -16,6 +16,7 @@ class ClassRow:
     expected: int
     predicted: int
     correct: int
+    texts: int | None = None  # that have the class, where one may have it more than once; None: `expected`
 
     @property
     def precision(self) -> float | None:
@@ -33,14 +34,31 @@ class ClassRow:
         total = self.predicted + self.expected
         return round(200 * self.correct / total, 3) if total else None
 
+    def share(self, examples: int) -> float:
+        """In percent: the examples that have the class, of all."""
+        return round(100 * (self.expected if self.texts is None else self.texts) / max(examples, 1), 1)
 
-def write_classes(path: Path, rows: Sequence[ClassRow]) -> None:
-    """Tab-separated with a header; undefined figures are empty. The level is a column where the first row has one."""
+
+def write_classes(path: Path, rows: Sequence[ClassRow], examples: int) -> None:
+    """Tab-separated with a header; undefined figures are empty. The level is a column where the first row has one.
+
+    examples: of which `share` is the percentage that has the class.
+    """
     has_level = bool(rows) and rows[0].level is not None
-    header = ["label", *(["level"] if has_level else []), "expected", "predicted", "right", "precision", "recall", "f1"]
+    header = [
+        "label",
+        *(["level"] if has_level else []),
+        "expected",
+        "share",
+        "predicted",
+        "right",
+        "precision",
+        "recall",
+        "f1",
+    ]
     with path.open("w", encoding="utf-8") as out:
         out.write("\t".join(header) + "\n")
         for row in rows:
-            counts = [row.expected, row.predicted, row.correct, row.precision, row.recall, row.f1]
+            counts = [row.expected, row.share(examples), row.predicted, row.correct, row.precision, row.recall, row.f1]
             values = [row.label, *([row.level] if has_level else []), *counts]
             out.write("\t".join("" if value is None else str(value) for value in values) + "\n")

@@ -6,6 +6,7 @@ wrong answers: McNemar 1947, in its exact form.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -16,7 +17,7 @@ SEED = 0
 DIGITS = 3
 
 Value = Callable[[np.ndarray], float]
-"""Numbers of examples, float64 [N, ...] with N at least 1 -> the metric, in points."""
+"""Numbers of examples, float64 [N, ...] with N at least 1 -> the metric, in points; NaN where it is undefined."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,8 +29,9 @@ class RowMetric:
 
     @property
     def value(self) -> float:
-        """In points; 0 without examples."""
-        return round(float(self.of(self.rows)), DIGITS) if len(self.rows) else 0.0
+        """In points; 0 without examples, or where it is undefined."""
+        value = float(self.of(self.rows)) if len(self.rows) else 0.0
+        return 0.0 if math.isnan(value) else round(value, DIGITS)
 
     @property
     def standard_error(self) -> float:
@@ -38,7 +40,9 @@ class RowMetric:
             return 0.0
         if self.of is mean:
             return round(100 * float(self.rows.std()) / float(np.sqrt(len(self.rows))), DIGITS)
-        return round(float(np.std([self.of(self.rows[picked]) for picked in _resamples(len(self.rows))])), DIGITS)
+        values = np.array([self.of(self.rows[picked]) for picked in _resamples(len(self.rows))])
+        values = values[~np.isnan(values)]
+        return round(float(values.std()), DIGITS) if len(values) else 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +75,9 @@ def loss(baseline: RowMetric, variant: RowMetric) -> Loss:
         error = 100 * float(np.std(before - after)) / float(np.sqrt(len(before)))
         p_value = float(binomtest(worse, worse + better, 0.5, alternative="greater").pvalue)
         return Loss(points=points, standard_error=round(error, DIGITS), p_value=p_value)
-    losses = np.array([baseline.of(before[picked]) - variant.of(after[picked]) for picked in _resamples(len(before))])
+    losses = np.nan_to_num(
+        [baseline.of(before[picked]) - variant.of(after[picked]) for picked in _resamples(len(before))]
+    )
     # Not below 1 / (RESAMPLES + 1): so few resamples cannot tell.
     p_value = float((1 + np.sum(losses <= 0)) / (1 + len(losses)))
     return Loss(points=points, standard_error=round(float(losses.std()), DIGITS), p_value=p_value)
@@ -90,9 +96,9 @@ def mean(rows: np.ndarray) -> float:
 
 
 def share(rows: np.ndarray) -> float:
-    """Of counts [N, 2] (right, all): all that are right in percent; 0 where there is nothing to count."""
+    """Of counts [N, 2] (right, all): all that are right in percent; NaN where there is nothing to count."""
     right, total = rows.sum(axis=0)
-    return 100 * float(right) / float(max(total, 1))
+    return 100 * float(right) / float(total) if total else math.nan
 
 
 def precision(rows: np.ndarray) -> float:
@@ -108,7 +114,7 @@ def recall(rows: np.ndarray) -> float:
 def f1(rows: np.ndarray) -> float:
     """As `precision`: the harmonic mean of precision and recall."""
     correct, predicted, expected = rows.sum(axis=0)
-    return 200 * float(correct) / float(max(predicted + expected, 1))
+    return 200 * float(correct) / float(predicted + expected) if predicted + expected else math.nan
 
 
 def macro_precision(rows: np.ndarray) -> float:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ernie_runtime.json_types import Json
-from ernie_runtime.kinds import get_kind
+from ernie_runtime.kinds import Answer, get_kind
 from ernie_runtime.manifest import Manifest
 from ernie_runtime.names import RESULT, variant_ensemble
 from ernie_runtime.steps.pipeline import Pipeline
@@ -87,10 +87,20 @@ def ask_server(
 
     address: the server's gRPC address. progress: called with the number of texts after each request.
     """
+    answers = ask_answers(address, model, manifest, items, progress)
+    return [answer if isinstance(answer, str) else answer.result for answer in answers]
+
+
+def ask_answers(
+    address: str, model: str, manifest: Manifest, items: Items, progress: Callable[[int], object] | None = None
+) -> list[Answer | str]:
+    """As `ask_server`, with the numeric outputs beside RESULT."""
     import tritonclient.grpc as triton
 
-    names = [spec.name for spec in get_kind(manifest.kind).inputs]
-    answers: list[Any] = []
+    kind = get_kind(manifest.kind)
+    names = [spec.name for spec in kind.inputs]
+    numeric = [spec.name for spec in kind.numeric_outputs(manifest)]
+    answers: list[Answer | str] = []
     with triton.InferenceServerClient(address) as client:
         for start in range(0, len(items), REQUEST_TEXTS):
             batch = items[start : start + REQUEST_TEXTS]
@@ -100,8 +110,11 @@ def ask_server(
                 tensor.set_data_from_numpy(np.array([[item[i].encode()] for item in batch], dtype=object))
                 inputs.append(tensor)
             try:
-                rows = client.infer(model, inputs).as_numpy(RESULT).reshape(-1)
-                answers += [json.loads(row) for row in rows]
+                reply = client.infer(model, inputs)
+                outputs = {name: reply.as_numpy(name) for name in numeric}
+                for number, row in enumerate(reply.as_numpy(RESULT).reshape(-1)):
+                    values = {name: array[number] for name, array in outputs.items()}
+                    answers.append(Answer(json.loads(row), {n: v[0] if v.size == 1 else v for n, v in values.items()}))
             except triton.InferenceServerException as error:
                 answers += [str(error)] * len(batch)
             if progress is not None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -192,12 +195,20 @@ def _files(context: Context) -> dict[str, Path]:
 
 
 def read_file(
-    path: Path, split: str, data: DataConfig, manifest: Manifest, report: Report | None = None
+    path: Path,
+    split: str,
+    data: DataConfig,
+    manifest: Manifest,
+    report: Report | None = None,
+    by_name: bool = False,
 ) -> list[Example]:
     """The examples of one file, read as `data` says and checked; split: "train" or "dev", for readers that split.
 
-    What the reader did not take as it is goes to standard error, and to `report`.
+    What the reader did not take as it is goes to standard error, and to `report`. by_name: a label may also be given
+    by the name that it has in answers.
     """
+    ids = {label.name: label.id for label in manifest.labels} if by_name else {}
+    ids |= {label.id: label.id for label in manifest.labels} if by_name else {}
     read = get_reader(data.format)
     kind, inputs_expected = get_builder_kind(manifest.kind), len(get_kind(manifest.kind).inputs)
     examples, report = [], report or Report()
@@ -210,6 +221,8 @@ def read_file(
                     f"{path}:{example.line}: {len(example.texts)} texts, the kind {manifest.kind} takes "
                     f"{inputs_expected}"
                 )
+            if by_name:
+                example = replace(example, target=_with_ids(example.target, ids))
             fault = kind.check(example, manifest)
             if fault is not None:
                 faults.setdefault(fault, example.line)
@@ -226,3 +239,14 @@ def read_file(
     if not examples:
         raise DataError(f"{path}: no rows")
     return examples
+
+
+def _with_ids(target: Any, ids: Mapping[str, str]) -> Any:
+    """The target with labels by their ids: a label, a list of labels, or an intent with slots."""
+    if isinstance(target, str):
+        return ids.get(target, target)
+    if isinstance(target, list):
+        return [ids.get(label, label) if isinstance(label, str) else label for label in target]
+    if isinstance(target, dict) and "intent" in target:
+        return {**target, "intent": ids.get(target["intent"], target["intent"])}
+    return target

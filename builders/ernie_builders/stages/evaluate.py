@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -20,6 +19,7 @@ from ..filesystem import sha256_of
 from ..kinds import get_builder_kind
 from ..metrics.class_report import write_classes
 from ..metrics.row_metric import Loss, RowMetric, loss, with_error
+from ..metrics.wrong_rows import WRONG, WrongRow, write_wrong
 from . import code
 from .context import Context
 from .data import read_file, read_split
@@ -28,7 +28,7 @@ from .export import engine_of
 from .results import Evaluated, TransferFigures
 from .stage import Finished, Stage
 
-WRONG, CLASSES = "wrong.jsonl", "classes.tsv"
+CLASSES = "classes.tsv"
 ROWS = "rows.npy"  # what the main metric is computed from, by which variants are compared
 
 
@@ -50,7 +50,7 @@ def inputs(context: Context, finished: Finished) -> JsonObject:
 
 
 def run(context: Context, finished: Finished, folder: Path) -> Evaluated:
-    """Write wrong.jsonl (texts with the expected and the predicted answer) and, for kinds with classes, classes.tsv."""
+    """Write wrong.jsonl and bad_case.txt (texts with the expected and the predicted answer), and classes.tsv."""
     examples = read_split(finished.data, "dev")
     if not examples:
         return Evaluated(rows=0, split=context.data_split, metrics={})
@@ -70,16 +70,12 @@ def run(context: Context, finished: Finished, folder: Path) -> Evaluated:
             transfer_answers = pipeline.predict([e.texts for e in transfer_examples], progress=shown.update)
         metrics = kind.row_metrics(transfer_examples, transfer_answers, manifest)
         transfer[name] = TransferFigures(rows=len(transfer_examples), metrics=_values(metrics), errors=_errors(metrics))
-    wrong = 0
-    with (folder / WRONG).open("w", encoding="utf-8") as out:
-        for example, answer in zip(examples, answers, strict=True):
-            row = kind.wrong(example, answer, manifest)
-            if row is not None:
-                wrong += 1
-                out.write(json.dumps({"line": example.line, **row}, ensure_ascii=False) + "\n")
+    rows = ((e, kind.wrong(e, answer, manifest)) for e, answer in zip(examples, answers, strict=True))
+    wrong = [WrongRow(line=e.line, texts=e.texts, about=about) for e, about in rows if about is not None]
+    write_wrong(folder, wrong)
     classes = kind.class_report(examples, answers, manifest)
     if classes:
-        write_classes(folder / CLASSES, classes)
+        write_classes(folder / CLASSES, classes, len(examples))
     metrics = kind.row_metrics(examples, answers, manifest)
     main = metrics[kind.main_metric]
     np.save(folder / ROWS, main.rows)
@@ -93,7 +89,7 @@ def run(context: Context, finished: Finished, folder: Path) -> Evaluated:
         errors=_errors(metrics),
         loss=_loss(finished, main) if context.recipe != FULL else None,
         transfer=transfer,
-        wrong=wrong,
+        wrong=len(wrong),
         wrong_file=str(home / WRONG),
         classes_file=str(home / CLASSES) if classes else "",
         texts_per_second=round(len(examples) / max(seconds, 1e-9)),

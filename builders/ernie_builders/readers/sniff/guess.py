@@ -123,7 +123,13 @@ def _spoken(lines: Sequence[str]) -> Guess | None:
 
 
 def _table(path: Path) -> Guess:
-    table = open_table(path, Report())
+    try:
+        table = open_table(path, Report())
+    except DataError:  # such as two equal cells in the first row
+        table = open_table(path, Report(), header=False)
+        _, first = next(iter(table.rows), (0, {}))
+        if any(names.plain(str(cell)) in names.KNOWN for cell in first.values()):
+            raise
     rows = [row for _, row in islice(table.rows, ROWS)]
     header = table.typed or _has_header(table, rows)
     if not header:

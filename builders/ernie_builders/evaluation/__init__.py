@@ -1,0 +1,1 @@
+"""`ernie-triton evaluate`: score a published task on any labelled file."""
