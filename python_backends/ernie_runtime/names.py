@@ -32,6 +32,10 @@ MANIFEST_PARAMETER = "manifest"
 VARIANT_PARAMETER = "variant"
 """Parameters of the ensembles' and the fused model's configurations."""
 
+OFFSETS_PARAMETER = "offsets"
+CHARACTERS, UTF16 = "characters", "utf16"
+"""A parameter of requests and its values: what `start` and `end` of the answers count."""
+
 MANIFEST_FILE = "manifest.json"
 TOKENIZER_FILE = "tokenizer.json"
 """Files in the version directories."""

@@ -1,7 +1,8 @@
 """The shape of RESULT, one JSON object a text, for each task kind: kinds fill it, clients read it.
 
 Standard library only. Scores are probabilities from 0 to 1 unless said otherwise; `start` and `end` are character
-offsets into the text as sent, in Python's slicing.
+offsets into the text as sent, in Python's slicing; in UTF-16 units where the request has `offsets` = `utf16`, and then
+RESULT has `unit`, `utf16`.
 """
 
 from __future__ import annotations

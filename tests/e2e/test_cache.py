@@ -52,6 +52,8 @@ def test_repeated_texts_under_concurrency(repository: Path, pipelines: dict[str,
             rows = encoder_counts(client)[0]
             client.infer("topic", [text_input([texts[0]])])
             assert encoder_counts(client)[0] == rows  # no work
+            with pytest.raises(InferenceServerException, match="offsets: this server has a response cache"):
+                client.infer("topic", [text_input(["not asked yet"])], parameters={"offsets": "utf16"})
             for _ in range(2):  # an error is not kept for anybody
                 with pytest.raises(InferenceServerException, match="item 0: the text is empty"):
                     client.infer("topic", [text_input([""])])

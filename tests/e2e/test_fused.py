@@ -55,6 +55,26 @@ def test_the_same_bytes(client: Any, task: str) -> None:
     assert_same_reply(client, task, ["球队比赛" * 100, "银行利率", "ＡＢＣ　１２３😀"])
 
 
+def test_positions_in_utf16_units(client: Any) -> None:
+    """As JavaScript and Java count; every request has its own unit, also in one batch."""
+    texts = ["😀😀" + text for text in real_sentences(8)]
+    for model in ("ner", "ner_fused"):
+        plain = results(client.infer(model, [text_input(texts)]))
+        asked = results(client.infer(model, [text_input(texts)], parameters={"offsets": "utf16"}))
+        assert sum(len(result["entities"]) for result in plain) > 4
+        for text, before, after in zip(texts, plain, asked, strict=True):
+            units = text.encode("utf-16-le")
+            assert after["unit"] == "utf16" and "unit" not in before
+            assert len(after["entities"]) == len(before["entities"])
+            for entity in after["entities"]:
+                assert units[2 * entity["start"] : 2 * entity["end"]].decode("utf-16-le") == entity["text"]
+        with pytest.raises(
+            InferenceServerException, match="offsets is 'bytes'; it must be characters or utf16"
+        ) as error:
+            client.infer(model, [text_input(texts)], parameters={"offsets": "bytes"})
+        assert error.value.status() == "StatusCode.INVALID_ARGUMENT"
+
+
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("name", BAD_TEXTS)
 def test_the_same_refusals(client: Any, task: str, name: str) -> None:

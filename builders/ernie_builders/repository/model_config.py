@@ -163,11 +163,11 @@ def ensemble_config(manifest: Manifest, name: str, variant: Variant) -> pb.Model
 def fused_config(manifest: Manifest, variant: Variant) -> pb.ModelConfig:
     """Configuration of T_fused: the recommended variant in one process, with the ensemble's inputs and outputs.
 
-    It holds no weights: it reads those of T_encoder_V and the vocabulary of T_tokenizer, of the same version.
+    It holds no weights: it reads those of T_encoder_V and the vocabulary of T_tokenizer, of the same version. No cache
+    for its answers: Triton 2.51 keeps a failed request of such a model too, as a reply without outputs.
     """
     kind = get_kind(manifest.kind)
     config = _model(fused_model(manifest.task), "ernie_pipeline", MAX_TEXTS)
-    config.response_cache.enable = True
     add_tensors(config.input, kind.inputs)
     add_tensors(config.output, (*kind.numeric_outputs(manifest), RESULT))
     _micro_batches(config, variant)

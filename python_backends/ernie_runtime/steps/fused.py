@@ -28,6 +28,7 @@ class FusedStep:
     The windows of all requests in one call share the encoder's micro-batches.
     """
 
+    parameters = TokenizerStep.parameters
     costly = True  # it is worth asking whether a large request was cancelled
 
     def __init__(self, tokenizer: TokenizerStep, encoder: EncoderStep, postprocess: PostprocessStep) -> None:

@@ -13,6 +13,7 @@ from ..manifest import Manifest
 from ..names import encoder_model, tokenizer_model
 from ..results import Reading
 from ..text.tokenizer import Tokenizer
+from ..text.units import in_utf16
 from ..text.windows import Document, Window
 from .batching import ON_CPU, Batching, run_rows
 
@@ -42,7 +43,8 @@ def answer_documents(
     for i, answer in zip(good, decoded, strict=True):
         document = documents[i]
         reading: Reading = {"tokens": document.tokens, "windows": document.windows, "truncated": document.truncated}
-        answers[i] = Answer({**answer.result, **reading}, answer.numeric)
+        result = in_utf16(answer.result, document.text) if document.utf16 else answer.result
+        answers[i] = Answer({**result, **reading}, answer.numeric)
     return answers
 
 

@@ -117,4 +117,5 @@ def _document(item: Json) -> Document:
         truncated=item["truncated"],
         error=None,
         extra=item.get("extra", {}),
+        utf16=item.get("utf16", False),
     )

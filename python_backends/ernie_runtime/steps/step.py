@@ -22,6 +22,7 @@ class Step(Protocol):
     """One model of a served task."""
 
     inputs: tuple[str, ...]
+    """Names of the tensors in a request; `backend.execute` adds OFFSETS_PARAMETER, BYTES [], where a request has it."""
 
     def run(self, requests: Sequence[Arrays]) -> list[dict[str, np.ndarray] | InvalidItem]:
         """The outputs of each request, in order, or the InvalidItem that fails it."""

@@ -11,9 +11,20 @@ from ..errors import InvalidItem
 from ..json_types import JsonObject
 from ..kinds import Kind, get_kind
 from ..manifest import Manifest
-from ..names import INPUT_IDS, ITEM, MANIFEST_FILE, OFFSETS, TOKEN_TYPE_IDS, WINDOW
+from ..names import (
+    CHARACTERS,
+    INPUT_IDS,
+    ITEM,
+    MANIFEST_FILE,
+    OFFSETS,
+    OFFSETS_PARAMETER,
+    TOKEN_TYPE_IDS,
+    UTF16,
+    WINDOW,
+)
 from ..repository import task_tokenizer
 from ..text.tokenizer import Tokenizer
+from ..text.units import UNITS
 from ..text.windows import MAX_WINDOWS, Document, Window
 from .batching import pad_rows
 from .step import Arrays, dumps, strings
@@ -26,7 +37,10 @@ class TokenizerStep:
 
     buckets: lengths to pad the rows of a request to, ascending; empty to pad to the longest row of the request. A
     request without an item that can be answered fails with all the reasons; else a bad item travels on as its error.
+    The unit of the answers' positions, where a request has that parameter, travels on in ITEM.
     """
+
+    parameters = (OFFSETS_PARAMETER,)
 
     def __init__(self, manifest: Manifest, tokenizer: Tokenizer, buckets: Sequence[int] = ()) -> None:
         self.manifest, self.tokenizer, self.buckets = manifest, tokenizer, tuple(buckets)
@@ -52,18 +66,22 @@ class TokenizerStep:
         documents, windows = self.kind.documents(items, self.tokenizer, self.manifest)
         results: list[dict[str, np.ndarray] | InvalidItem] = []
         first_item = first_window = 0
-        for size in sizes:
+        for size, request in zip(sizes, requests, strict=True):
             last_item, last_window = first_item + size, first_window
             while last_window < len(windows) and windows[last_window].owner < last_item:
                 last_window += 1
+            own_documents, own_windows = documents[first_item:last_item], windows[first_window:last_window]
+            unit = str(request[OFFSETS_PARAMETER]) if OFFSETS_PARAMETER in request else CHARACTERS
             results.append(
-                self._outputs(documents[first_item:last_item], windows[first_window:last_window], first_item)
+                self._outputs(own_documents, own_windows, first_item, unit)
+                if unit in UNITS
+                else InvalidItem(f"parameter {OFFSETS_PARAMETER} is {unit!r}; it must be {' or '.join(UNITS)}")
             )
             first_item, first_window = last_item, last_window
         return results
 
     def _outputs(
-        self, documents: list[Document], windows: list[Window], first_item: int
+        self, documents: list[Document], windows: list[Window], first_item: int, unit: str
     ) -> dict[str, np.ndarray] | InvalidItem:
         faults = [f"item {i}: {d.error}" for i, d in enumerate(documents) if d.error is not None]
         if len(faults) == len(documents):
@@ -80,13 +98,15 @@ class TokenizerStep:
             INPUT_IDS: pad_rows([w.input_ids for w in windows], length),
             TOKEN_TYPE_IDS: pad_rows([w.token_type_ids for w in windows], length),
             WINDOW: np.array([[w.owner - first_item, n] for w, n in zip(windows, lengths, strict=True)], np.int32),
-            ITEM: strings(self._items(documents, windows, first_item)),
+            ITEM: strings(self._items(documents, windows, first_item, unit == UTF16)),
         }
         if self.kind.offsets:
             outputs[OFFSETS] = pad_rows([w.offsets for w in windows], length)
         return outputs
 
-    def _items(self, documents: Sequence[Document], windows: Sequence[Window], first_item: int) -> list[bytes]:
+    def _items(
+        self, documents: Sequence[Document], windows: Sequence[Window], first_item: int, utf16: bool
+    ) -> list[bytes]:
         """ITEM of each window: the JSON of its document on the first window of a document, empty on the others."""
         rows, seen = [], -1
         for window in windows:
@@ -98,7 +118,7 @@ class TokenizerStep:
             if document.error is not None:
                 rows.append(dumps({"error": document.error}))
                 continue
-            if not self.kind.offsets and not document.extra:
+            if not self.kind.offsets and not document.extra and not utf16:
                 values = document.tokens, document.windows, b"true" if document.truncated else b"false"
                 rows.append(b'{"tokens":%d,"windows":%d,"truncated":%b}' % values)  # the same bytes as dumps, faster
                 continue
@@ -107,8 +127,10 @@ class TokenizerStep:
                 "windows": document.windows,
                 "truncated": document.truncated,
             }
-            if self.kind.offsets:
+            if self.kind.offsets or utf16:
                 item["text"] = document.text
+            if utf16:
+                item["utf16"] = True
             if document.extra:
                 item["extra"] = document.extra
             rows.append(dumps(item))

@@ -34,6 +34,7 @@ class Document:
     truncated: bool
     error: str | None = None
     extra: Json = field(default_factory=dict)  # further JSON data for the kind's decode
+    utf16: bool = False  # whether the answer's positions are to be in UTF-16 units
 
 
 @dataclass(frozen=True, kw_only=True)

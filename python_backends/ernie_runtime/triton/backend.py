@@ -6,9 +6,11 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 import traceback
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +125,11 @@ def execute(step: Step, requests: Sequence[Any], pb_utils: Any, admission: Admis
             responses[i] = _failed(pb_utils, "UNAVAILABLE", "more requests than the service can answer in time")
             dropped += shape[0]
             continue
+        try:
+            arrays |= _given(step, request)
+        except InvalidItem as fault:
+            responses[i] = _failed(pb_utils, "INVALID_ARG", str(fault))
+            continue
         rows += shape[0]
         sizes.append(shape[0])
         accepted.append(i)
@@ -143,6 +150,32 @@ def execute(step: Step, requests: Sequence[Any], pb_utils: Any, admission: Admis
                 [pb_utils.Tensor(n, np.ascontiguousarray(a)) for n, a in outcome.items()]
             )
     return responses
+
+
+def _given(step: Step, request: Any) -> dict[str, np.ndarray]:
+    """Those of the step's parameters that a request has, as scalars.
+
+    InvalidItem where the server has a response cache: the answer would be kept for requests without them.
+    """
+    names = getattr(step, "parameters", ())
+    given = json.loads(request.parameters() or "{}") if names else {}
+    arrays = {name: np.array(str(given[name])) for name in names if name in given}
+    if arrays and has_response_cache():
+        raise InvalidItem(
+            f"parameter {', '.join(arrays)}: this server has a response cache, which does not see it: leave it "
+            "out, or ask a server without a cache"
+        )
+    return arrays
+
+
+@lru_cache(maxsize=1)
+def has_response_cache() -> bool:
+    """Whether the tritonserver that started this process keeps answers, which it says nowhere but in its arguments."""
+    try:
+        words = Path("/proc", str(os.getppid()), "cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return False
+    return any(word.startswith((b"--cache-config", b"--response-cache-byte-size")) for word in words)
 
 
 def _execution(sizes: Sequence[int], outcomes: Sequence[Any], dropped: int, seconds: float) -> Execution:
