@@ -70,7 +70,9 @@ def _train(task: TaskConfig, request: BuildRequest, folder: Path) -> str:
         after = {name: found for name in sharing if (found := evaluated(name, new, request))}
         if task.name not in after:
             raise DataError(f"{task.name}: --data-dir has no dev rows, by which checkpoints are compared")
-        before = {name: found for name in after if folder.is_dir() and (found := evaluated(name, folder, request))}
+        before = {
+            name: found for name in after if folder.is_dir() and (found := _evaluated_if_fits(name, folder, request))
+        }
         figures = ", ".join(
             f"{name} {now.main} {now.value:.2f}" + (f" (before: {before[name].value:.2f})" if name in before else "")
             for name, now in after.items()
@@ -131,6 +133,15 @@ def evaluated(name: str, folder: Path, request: BuildRequest) -> Evaluated | Non
         return None
     result = run_plain(context, "evaluate").evaluated.result
     return result if result.rows else None
+
+
+def _evaluated_if_fits(name: str, folder: Path, request: BuildRequest) -> Evaluated | None:
+    """As `evaluated`; None where the task has changed so that the checkpoint does not fit it any more."""
+    try:
+        return evaluated(name, folder, request)
+    except ConfigError as error:
+        say(f"[{name}] not compared with what ships: {error}")
+        return None
 
 
 def command(request: BuildRequest, task: TaskConfig) -> str:

@@ -7,11 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from ernie_builders.checkpoints import checkpoint as weights
 from ernie_builders.checkpoints.adapter import ARRAYS, CONFIG
-from ernie_builders.checkpoints.checkpoint import read_checkpoint
+from ernie_builders.checkpoints.checkpoint import read_checkpoint, write_checkpoint
+from ernie_builders.checkpoints.encoders import ENCODERS
 from ernie_builders.config.tasks import load_tasks
 from ernie_builders.errors import ConfigError
 from ernie_builders.presets.loading import load_presets, parse_shipped
@@ -108,6 +110,22 @@ def test_better_replaces_worse_but_worse_never_better(
     assert [path.name for path in folder.parent.iterdir()] == ["topics"]
 
 
+def test_what_does_not_fit_the_task_any_more_is_replaced(
+    place: Place, command: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = place.root / "assets" / "checkpoints" / "topics"
+    assert command("--set", "lora=0", "--set", "epochs=0.2") == 0
+    old = read_checkpoint(folder)
+    head = {name: np.concatenate([old.weights[name]] * 2, axis=-1) for name in ("classifier.weight", "classifier.bias")}
+    labels = {str(number): str(number) for number in range(len(head["classifier.bias"]))}
+    write_checkpoint(folder, replace(old.config, id2label=labels), {**old.weights, **head}, old.tokenizer)
+    capsys.readouterr()
+    assert command() == 0
+    output = capsys.readouterr().out
+    assert "[topics] not compared with what ships: " in output and ": stored as an adapter" in output
+    assert (folder / CONFIG).is_file()
+
+
 def test_training_in_full_is_stored_in_eight_bits(place: Place, command: Any) -> None:
     folder = place.root / "assets" / "checkpoints" / "topics"
     assert command("--set", "lora=0", "--set", "epochs=0.2") == 0
@@ -131,7 +149,7 @@ def test_the_preset_trains_what_ships_from_the_embedded_encoder() -> None:
     for position, name in enumerate(names):
         assert tasks[name].checkpoint == f"checkpoints/{name}"
         base = tasks[name].base_model
-        assert base == "embedded" or base.removeprefix("shipped:") in names[:position]
+        assert base in ENCODERS or base.removeprefix("shipped:") in names[:position]
     others = {task.checkpoint for task in tasks.values()} - {f"checkpoints/{name}" for name in names} - {""}
     assert others == {"checkpoints/sst2"}
 
