@@ -22,6 +22,7 @@ from ernie_runtime.text.windows import Window
 from ..console import bar
 from ..errors import BuildError
 from ..processes import child_environment
+from .other_load import OtherLoad
 
 BATCHES = (1, 4, 8, 16, 32)  # texts per batch
 ROUNDS = 5
@@ -46,7 +47,9 @@ class BatchFigures:
     texts_per_second: float
     p50_ms: float  # of a batch
     p99_ms: float
-    ratio: float  # texts per second against the first variant's, each at its own size
+    ratio: float  # texts per second against the first variant's in the same round, each at its own size; the median
+    ratio_low: float  # of the rounds
+    ratio_high: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +62,14 @@ class VariantFigures:
     best_batch: int  # batch size with the most texts per second
     batch_1: BatchFigures
     best: BatchFigures
+
+
+@dataclass(frozen=True, kw_only=True)
+class SideBySide:
+    """The variants' figures, and how busy the machine was with other programs meanwhile."""
+
+    variants: Mapping[str, VariantFigures]
+    other_load: float | None  # share of the processors, 0 to 1; None where the system does not say
 
 
 @dataclass(kw_only=True)
@@ -103,12 +114,14 @@ class _Samples:
             p50_ms=round(float(np.percentile(milliseconds, 50)), 3),
             p99_ms=round(float(np.percentile(milliseconds, 99)), 3),
             ratio=round(statistics.median(ratios), 3),
+            ratio_low=round(min(ratios), 3),
+            ratio_high=round(max(ratios), 3),
         )
 
 
 def measure(
     variants: Mapping[str, Built], windows: Sequence[Window], folder: Path, rounds: int = ROUNDS, threads: int = 0
-) -> dict[str, VariantFigures]:
+) -> SideBySide:
     """Speed and memory of each variant; the first one is the baseline of the ratios.
 
     windows: of real texts, in their order. folder: for the windows as a file. threads: 0 for all cores of this process.
@@ -121,6 +134,7 @@ def measure(
     count = texts_measured(windows)
     workers = {name: _Worker(name, built, threads, packed) for name, built in variants.items()}
     samples = {name: _Samples() for name in variants}
+    load = OtherLoad([worker.process for worker in workers.values()])
     try:
         with bar(rounds * len(BATCHES) * len(workers), "measure", "round") as shown:
             for _ in range(rounds):
@@ -129,11 +143,13 @@ def measure(
                     for name, worker in workers.items():
                         samples[name].add(batch, texts, worker.ask(batch, texts))
                         shown.update(1)
+        other_load = load.share()
     finally:
         for worker in workers.values():
             worker.close()
     baseline = samples[next(iter(variants))]
-    return {name: of_variant.figures(baseline) for name, of_variant in samples.items()}
+    figures = {name: of_variant.figures(baseline) for name, of_variant in samples.items()}
+    return SideBySide(variants=figures, other_load=other_load)
 
 
 def texts_measured(windows: Sequence[Window]) -> int:
@@ -180,6 +196,11 @@ class _Worker:
             env=child_environment(OMP_NUM_THREADS=str(threads)),
         )
         self._read()
+
+    @property
+    def process(self) -> int:
+        """Its id."""
+        return self._process.pid
 
     def ask(self, batch: int, texts: int) -> JsonObject:
         """Measure a round: the seconds of each batch, and memory in bytes."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ ASSETS = Path(ernie_assets.__file__).resolve().parent
 TASKS_FILE = Path(__file__).resolve().parents[1] / "tasks.toml"
 PROFILES = ("demo", "full")
 PIPELINES = ("steps", "fused")
+TEST = "test"  # what the task's own test set is called in figures
 PIECES, CHARACTERS = "pieces", "characters"
 
 
@@ -42,6 +43,7 @@ class DataConfig:
     folder: str  # under --data-dir, or an archive FOLDER.tar.xz there
     train: str = ""  # file name; empty: the task is only evaluated and published
     dev: str = ""  # file name; empty: the reader splits `train`, or a tenth of its rows is held out
+    test: str = ""  # file name of a test set, which is evaluated along with dev and takes part in no choice
     fields: Mapping[str, str] = field(default_factory=dict)  # columns and settings of the format
     sample: str = ""  # a small data set that ships, a path under ernie_assets
 
@@ -49,6 +51,14 @@ class DataConfig:
     def splits_itself(self) -> bool:
         """Whether the reader sends some rows of `train` to dev."""
         return "dev_percent" in self.fields
+
+    @property
+    def test_set(self) -> DataConfig | None:
+        """The test file as a data set to evaluate on, every row of it."""
+        if not self.test:
+            return None
+        fields = {name: value for name, value in self.fields.items() if name != "dev_percent"}
+        return replace(self, train="", dev=self.test, test="", fields=fields)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -228,7 +238,7 @@ def _parse_task(name: str, raw: Any, where: str, folder: Path) -> TaskConfig:
     if "name" in raw:
         raise ConfigError(f"{where}: unknown field 'name': the table's own name is the task's")
     transfer = raw.get("transfer", {})
-    for split in OWN_SPLITS:
+    for split in (*OWN_SPLITS, TEST):
         if isinstance(transfer, Mapping) and split in transfer:
             raise ConfigError(f"{where}.transfer.{split}: is what the task's own rows are called; choose another name")
     labels = _parse_labels(raw["labels"], f"{where}.labels", folder) if "labels" in raw else ()

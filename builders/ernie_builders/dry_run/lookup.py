@@ -12,7 +12,7 @@ from ernie_runtime.kinds import kind_names
 
 from ..checkpoints.base_models import folder_of, is_download
 from ..checkpoints.delta_files import PACKED
-from ..config.tasks import ASSETS, DataConfig, TaskConfig, bare_manifest
+from ..config.tasks import ASSETS, TEST, DataConfig, TaskConfig, bare_manifest
 from ..config.variants import FULL
 from ..errors import BuildError
 from ..readers import Example
@@ -63,7 +63,10 @@ def data_files(
     else:
         folder, absent = Path("DATA_DIR") / data.folder, "give --data-dir"
     names = {"train": data.train, "dev": data.dev or (data.train if data.splits_itself else "")}
-    return tuple(_data_file(task, data, split, folder / name, absent, packed) for split, name in names.items() if name)
+    files = [(split, name, data) for split, name in names.items() if name]
+    if data.test_set is not None and data_dir is not None:  # the samples that ship have none
+        files.append((TEST, data.test, data.test_set))
+    return tuple(_data_file(task, how, split, folder / name, absent, packed) for split, name, how in files)
 
 
 def _data_file(task: TaskConfig, data: DataConfig, split: str, path: Path, absent: str, packed: bool) -> DataFile:

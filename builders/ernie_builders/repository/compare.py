@@ -14,6 +14,7 @@ from ernie_runtime.names import MANIFEST_FILE
 from ernie_runtime.repository import task_manifest
 
 from ..compression.measure import lost_by_chance, may_be_chosen, rank
+from ..compression.other_load import BUSY
 from ..config.variants import FULL
 from ..console import run_command
 from ..errors import PublishError
@@ -25,6 +26,7 @@ COLUMNS = (
     *("variant", "engine", "metric", "drop", "file MB", "process MB", "model MB", "b1 MB"),
     *("b1 texts/s", "p50", "p99", "x fp32", "best texts/s", "p50", "p99", "x fp32"),
 )
+SPREAD = 1.3  # between rounds: a ratio that differs by more is named
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,6 +173,12 @@ def remarks(manifest: Manifest) -> list[str]:
             f"measured on {machine['cpu']} ({', '.join(machine['instructions']) or 'no vector instructions known'}), "
             f"{machine['threads']} threads, {speed['texts']} texts, medians of {speed['rounds']} rounds in turn"
         )
+        lines.append(
+            "x fp32: texts/s of the bare encoder against fp32's in the same round, each at its own batch size, the "
+            "median of the rounds; tokenizing and the server take the same time for every variant, so the ratio of "
+            "served texts/s is smaller (`ernie-triton perf sweep`)"
+        )
+        lines += doubts(manifest)
     if not_run := manifest.made_by.get("not_run"):
         lines.append(f"written by this build, never run by it: {', '.join(not_run)} (FP16 on a GPU)")
     lines += [f"{v.name} was forced: {v.gate['reason']}" for v in manifest.variants if not v.gate.get("passed", True)]
@@ -193,6 +201,24 @@ def remarks(manifest: Manifest) -> list[str]:
         else:
             why = f"none was picked (--pick fastest, smallest or {', '.join(others)})"
         lines.append(f"fp32 is recommended: {why}")
+    return lines
+
+
+def doubts(manifest: Manifest) -> list[str]:
+    """Why the measured speeds are not to be relied on, if they are not."""
+    measured = [variant for variant in manifest.variants if variant.speed]
+    lines = []
+    load = measured[0].speed["machine"].get("other_load")
+    if load is not None and load > BUSY:
+        lines.append(
+            f"the machine was too busy to measure: other programs took {100 * load:.0f}% of its processors meanwhile; "
+            "build again with nothing else running"
+        )
+    for variant in measured:
+        best = variant.speed["best"]
+        low, high = best.get("ratio_low", best["ratio"]), best.get("ratio_high", best["ratio"])
+        if high > SPREAD * low:
+            lines.append(f"{variant.name}: the ratio was {low:.2f} in one round and {high:.2f} in another")
     return lines
 
 

@@ -13,9 +13,11 @@ from ernie_runtime.json_types import JsonObject
 from ernie_runtime.steps.pipeline import Pipeline
 from ernie_runtime.text.tokenizer_file import load_tokenizer
 
+from ..config.tasks import TEST, DataConfig
 from ..config.variants import FULL
 from ..console import bar
-from ..filesystem import sha256_of
+from ..errors import DataError
+from ..filesystem import hash_of
 from ..kinds import get_builder_kind
 from ..metrics.class_report import write_classes
 from ..metrics.row_metric import Loss, RowMetric, loss, with_error
@@ -29,6 +31,7 @@ from .results import Evaluated, TransferFigures
 from .stage import Finished, Stage
 
 CLASSES = "classes.tsv"
+SHOWN_LINES = 3
 ROWS = "rows.npy"  # what the main metric is computed from, by which variants are compared
 
 
@@ -42,8 +45,8 @@ def inputs(context: Context, finished: Finished) -> JsonObject:
         "limits": vars(context.task.limits),
         "options": context.task.options,
         "transfer": {
-            name: {"file": sha256_of(path), "data": changed_fields(context.task.transfer[name])}
-            for name, path in _transfer_files(context).items()
+            name: {"file": hash_of(path), "data": changed_fields(data)}
+            for name, (path, data) in _further_sets(context).items()
         },
         **({"baseline": finished.evaluated.key} if context.recipe != FULL else {}),
     }
@@ -64,12 +67,18 @@ def run(context: Context, finished: Finished, folder: Path) -> Evaluated:
         answers = pipeline.predict([e.texts for e in examples], progress=shown.update)
     seconds = time.monotonic() - started
     transfer = {}
-    for name, path in _transfer_files(context).items():
-        transfer_examples = read_file(path, "dev", context.task.transfer[name], manifest)
+    train = {example.texts for example in read_split(finished.data, "train")}
+    for name, (path, data) in _further_sets(context).items():
+        transfer_examples = read_file(path, "dev", data, manifest)
         with bar(len(transfer_examples), name) as shown:
             transfer_answers = pipeline.predict([e.texts for e in transfer_examples], progress=shown.update)
         metrics = kind.row_metrics(transfer_examples, transfer_answers, manifest)
-        transfer[name] = TransferFigures(rows=len(transfer_examples), metrics=_values(metrics), errors=_errors(metrics))
+        transfer[name] = TransferFigures(
+            rows=len(transfer_examples),
+            metrics=_values(metrics),
+            errors=_errors(metrics),
+            in_train=sum(example.texts in train for example in transfer_examples),
+        )
     rows = ((e, kind.wrong(e, answer, manifest)) for e, answer in zip(examples, answers, strict=True))
     wrong = [WrongRow(line=e.line, texts=e.texts, about=about) for e, about in rows if about is not None]
     write_wrong(folder, wrong)
@@ -79,6 +88,7 @@ def run(context: Context, finished: Finished, folder: Path) -> Evaluated:
     metrics = kind.row_metrics(examples, answers, manifest)
     main = metrics[kind.main_metric]
     np.save(folder / ROWS, main.rows)
+    seen = [example.line for example in examples if example.texts in train]
     home = folder.with_name(folder.name.removesuffix(".partial"))
     return Evaluated(
         rows=len(examples),
@@ -89,6 +99,8 @@ def run(context: Context, finished: Finished, folder: Path) -> Evaluated:
         errors=_errors(metrics),
         loss=_loss(finished, main) if context.recipe != FULL else None,
         transfer=transfer,
+        in_train=len(seen),
+        in_train_lines=seen[:SHOWN_LINES],
         wrong=len(wrong),
         wrong_file=str(home / WRONG),
         classes_file=str(home / CLASSES) if classes else "",
@@ -106,9 +118,12 @@ def line(result: Evaluated) -> str:
         if "_" not in name or name in result.shown
     )
     shown += f" on {result.rows:,} rows"
+    if result.in_train:
+        lines = ", ".join(map(str, result.in_train_lines)) + (", ..." if result.in_train > SHOWN_LINES else "")
+        shown += f", {result.in_train:,} of which are training rows too (lines {lines})"
     shown += "".join(
         f"; {name} {result.main} {with_error(figures.metrics[result.main], figures.errors.get(result.main))}"
-        f" on {figures.rows:,} rows"
+        f" on {figures.rows:,} rows" + (f", {figures.in_train:,} of them training rows" if figures.in_train else "")
         for name, figures in result.transfer.items()
         if result.main in figures.metrics
     )
@@ -133,7 +148,15 @@ def _loss(finished: Finished, variant: RowMetric) -> Loss:
     return loss(replace(variant, rows=np.load(finished.evaluated.folder / ROWS)), variant)
 
 
-def _transfer_files(context: Context) -> dict[str, Path]:
-    """The files of the transfer sets that are at hand."""
-    paths = {name: folder / context.task.transfer[name].dev for name, folder in context.transfer_folders.items()}
-    return {name: path for name, path in paths.items() if path.is_file()}
+def _further_sets(context: Context) -> dict[str, tuple[Path, DataConfig]]:
+    """The task's test set, then the transfer sets that are at hand; DataError where the test set is not."""
+    data, sets = context.task.data, dict[str, tuple[Path, DataConfig]]()
+    if data.test_set and context.data_folder and context.data_split == "dev":
+        path = context.data_folder / data.test
+        if not path.exists():
+            raise DataError(f"{path}: no such file; [tasks.{context.task.name}.data] test names it")
+        sets[TEST] = (path, data.test_set)
+    for name, folder in context.transfer_folders.items():
+        if (path := folder / context.task.transfer[name].dev).is_file():
+            sets[name] = (path, context.task.transfer[name])
+    return sets

@@ -111,11 +111,12 @@ class Exported(Result):
 
 @dataclass(frozen=True, kw_only=True)
 class TransferFigures:
-    """The evaluation on a transfer set, which was never trained on."""
+    """The evaluation on the task's test set or on a transfer set, which were never trained on."""
 
     rows: int
     metrics: Mapping[str, float]
     errors: Mapping[str, float] = field(default_factory=dict)  # standard errors of the metrics
+    in_train: int = 0  # rows whose texts are trained on too
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,7 +130,9 @@ class Evaluated(Result):
     loss: Loss | None = None  # of a variant: what it loses of the main metric against fp32, on the same rows
     main: str = ""  # name of the main metric
     shown: Sequence[str] = ()  # names of the metrics that the stage's line shows
-    transfer: Mapping[str, TransferFigures] = field(default_factory=dict)  # by name of the set
+    transfer: Mapping[str, TransferFigures] = field(default_factory=dict)  # by name of the set; test is the task's own
+    in_train: int = 0  # rows whose texts are trained on too
+    in_train_lines: Sequence[int] = ()  # where the first of them are
     wrong: int = 0  # rows with a wrong prediction
     wrong_file: str = ""  # has those rows, with the expected and the predicted answer
     classes_file: str = ""  # has precision, recall and F1 by class

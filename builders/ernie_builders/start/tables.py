@@ -104,7 +104,9 @@ def _data(sniffed: Sniffed, folder: str) -> Iterator[str]:
     yield f"train = {quoted(_file(sniffed.files['train'].path))}"
     if "dev" in sniffed.files:
         yield f"dev = {quoted(_file(sniffed.files['dev'].path))}"
-    elif "dev_percent" not in sniffed.fields:
+    if "test" in sniffed.files:
+        yield f"# test = {quoted(_file(sniffed.files['test'].path))}  # evaluated too, if it has true labels"
+    if "dev" not in sniffed.files and "dev_percent" not in sniffed.fields:
         yield "# no dev file: a tenth of the training rows is held out to evaluate on"
     if sniffed.fields:
         pairs = ", ".join(f"{key} = {quoted(value)}" for key, value in sniffed.fields.items())

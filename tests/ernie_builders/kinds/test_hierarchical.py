@@ -119,8 +119,20 @@ def test_metrics_computed_by_hand(events: Manifest) -> None:
     assert metrics["exact_match"] == pytest.approx(40)
     assert [KIND.wrong(e, a, events) for e, a in zip(rows, predictions, strict=True)] == [
         None,
-        {"text": "第1", "missed": ["人生##结婚"], "invented": ["人生##离婚"]},
-        {"text": "第2", "missed": [], "invented": ["人生", "人生##离婚"]},
+        {
+            "text": "第1",
+            "expected": ["人生", "人生##结婚"],
+            "predicted": ["人生", "人生##离婚"],
+            "missed": ["人生##结婚"],
+            "invented": ["人生##离婚"],
+        },
+        {
+            "text": "第2",
+            "expected": ["灾害", "灾害##地震"],
+            "predicted": ["人生", "人生##离婚", "灾害", "灾害##地震"],
+            "missed": [],
+            "invented": ["人生", "人生##离婚"],
+        },
         None,
         {"text": "第4", "error": "the text is empty"},
     ]
@@ -134,12 +146,12 @@ def test_labels_that_never_occur_do_not_count_in_macro_f1(events: Manifest) -> N
 
 def test_class_table(events: Manifest, tmp_path: Path) -> None:
     rows = KIND.class_report(examples(["e1"], ["e1"], ["e4"]), answers(events, [1], [2], [4]), events)
-    write_classes(tmp_path / "classes.tsv", rows)
+    write_classes(tmp_path / "classes.tsv", rows, examples=3)
     table = [line.split("\t") for line in (tmp_path / "classes.tsv").read_text(encoding="utf-8").splitlines()]
-    assert table[0] == ["label", "level", "expected", "predicted", "right", "precision", "recall", "f1"]
-    assert table[1] == ["人生", "1", "2", "2", "2", "100.0", "100.0", "100.0"]
-    assert table[2] == ["人生##结婚", "2", "2", "1", "1", "100.0", "50.0", "66.667"]
-    assert table[3] == ["人生##离婚", "2", "0", "1", "0", "0.0", "", "0.0"]
+    assert table[0] == ["label", "level", "expected", "share", "predicted", "right", "precision", "recall", "f1"]
+    assert table[1] == ["人生", "1", "2", "66.7", "2", "2", "100.0", "100.0", "100.0"]
+    assert table[2] == ["人生##结婚", "2", "2", "66.7", "1", "1", "100.0", "50.0", "66.667"]
+    assert table[3] == ["人生##离婚", "2", "0", "0.0", "1", "0", "0.0", "", "0.0"]
     assert [row[0] for row in table[1:]] == list(NAMES)
     unseen = ClassRow(label="x", expected=0, predicted=0, correct=0)
     assert (unseen.precision, unseen.recall, unseen.f1) == (None, None, None)

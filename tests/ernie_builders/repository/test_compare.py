@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from ernie_builders.compression.measure import may_be_chosen
 from ernie_builders.errors import PublishError
 from ernie_builders.lint.repository import lint
 from ernie_builders.repository import compare
@@ -98,7 +99,8 @@ def test_table(manifest: Manifest) -> None:
     assert rows[0][-1] == "3.00"
     lines = compare.remarks(manifest)
     assert "a CPU (avx2), 2 threads, 60 texts, medians of 5 rounds" in lines[2]
-    assert lines[3] == "w0.5-int8 was forced: it is bad"
+    assert lines[3].startswith("x fp32: ")
+    assert lines[4] == "w0.5-int8 was forced: it is bad"
     assert compare.markdown(manifest).count("\n|") == 6
 
 
@@ -209,3 +211,31 @@ def test_rollback_waits_for_a_build_that_is_publishing(place: Place, monkeypatch
 def test_no_such_task(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert compare.main(["topics", "--repository", str(tmp_path)]) == 1
     assert "has no task 'topics'" in capsys.readouterr().err
+
+
+def test_how_ratios_are_made_and_when_they_are_not_to_be_relied_on(manifest: Manifest) -> None:
+    def doubted(load: float | None, low: float, high: float) -> str:
+        def measured(variant: Variant) -> Variant:
+            best = {**variant.speed["best"], "ratio_low": low, "ratio_high": high}
+            machine = {**variant.speed["machine"], "other_load": load}
+            return replace(variant, speed={**variant.speed, "best": best, "machine": machine})
+
+        return "\n".join(remarks(replace(manifest, variants=tuple(map(measured, manifest.variants)))))
+
+    calm = doubted(0.02, 2.9, 3.1)
+    assert "in the same round" in calm and "too busy" not in calm and "in another" not in calm
+    assert "too busy" not in doubted(None, 2.9, 3.1)
+    assert "too busy to measure: other programs took 62% of its processors" in doubted(0.62, 2.9, 3.1)
+    assert "int8: the ratio was 1.50 in one round and 3.70 in another" in doubted(0.02, 1.5, 3.7)
+
+
+def test_a_loss_that_may_be_chance_is_said(manifest: Manifest) -> None:
+    gate = {"passed": True, "drop": 2.5, "drop_error": 2.47, "max_drop": 0.5, "p_value": 0.5, "rows": 40}
+    doubtful = replace(manifest.variants[1], gate=gate)
+    manifest = replace(manifest, variants=(manifest.variants[0], doubtful))
+    assert "2.50 ± 2.47" in table(manifest)[2]
+    assert any(
+        "int8 lost 2.50 points" in line and "on 40 rows that may be chance" in line for line in remarks(manifest)
+    )
+    assert not may_be_chosen(doubtful)
+    assert may_be_chosen(replace(doubtful, gate={**gate, "drop": 0.4}))

@@ -10,6 +10,7 @@ from ernie_runtime.kinds import get_kind
 from ernie_runtime.text.tokenizer_file import load_tokenizer
 
 from ...compression.measure import ROUNDS, TEXTS, Built, machine, measure, texts_measured
+from ...compression.other_load import BUSY
 from .. import code
 from ..context import Context
 from ..data import read_split
@@ -40,9 +41,11 @@ def run(context: Context, finished: Finished, folder: Path) -> Measured:
         )
         for name, output in exported.items()
     }
-    speeds = {name: asdict(figures) for name, figures in measure(built, windows, folder).items()}
+    measured = measure(built, windows, folder)
+    speeds = {name: asdict(figures) for name, figures in measured.variants.items()}
     (folder / "windows.npz").unlink()
-    return Measured(variants=speeds, machine=machine(), rounds=ROUNDS, texts=texts_measured(windows))
+    about = {**machine(), "other_load": measured.other_load}
+    return Measured(variants=speeds, machine=about, rounds=ROUNDS, texts=texts_measured(windows))
 
 
 def line(result: Measured) -> str:
@@ -51,7 +54,14 @@ def line(result: Measured) -> str:
         f"{name} {speed['best']['texts_per_second']:.0f} ({speed['best']['ratio']:.2f}x)"
         for name, speed in result.variants.items()
     )
-    return f"texts/s at the best batch size, ratios: {shown}; medians of each of {result.rounds} rounds in turn"
+    busy = (result.machine.get("other_load") or 0.0) > BUSY
+    doubt = (
+        f"; the machine was too busy to measure: {100 * result.machine['other_load']:.0f}% of it with other programs"
+    )
+    return (
+        f"texts/s at the best batch size, ratios: {shown}; medians of each of {result.rounds} rounds in turn"
+        f"{doubt if busy else ''}"
+    )
 
 
 STAGE = Stage(name="measure", result_type=Measured, inputs=inputs, run=run, line=line, uses=code.VARIANTS)
