@@ -20,9 +20,10 @@ from ..config.tasks import DataConfig, TaskConfig
 from ..config.variants import parse_variant
 from ..console import bar, say
 from ..errors import ConfigError, DataError
-from ..filesystem import hash_of
+from ..filesystem import hash_of, key_of
 from ..kinds import get_builder_kind
 from ..readers import Example, get_reader
+from ..readers.files.folder import parts_of
 from ..readers.files.holdout import SHARE, hold_out
 from ..readers.files.report import Report
 from .context import Context
@@ -41,7 +42,7 @@ FORMATS = {  # the same for one format
 def inputs(context: Context, finished: Finished) -> JsonObject:
     """The files' bytes, how they are read, the labels, the vocabulary."""
     data = context.task.data
-    files = {split: hash_of(path) for split, path in _files(context).items()}
+    files = {split: _hash_of(path) for split, path in _files(context).items()}
     return {
         "files": files,
         "format": data.format,
@@ -97,6 +98,12 @@ def run(context: Context, finished: Finished, folder: Path) -> DataRead:
             repairs=list(report),
         )
     return DataRead(splits=splits)
+
+
+def _hash_of(path: Path) -> str:
+    """Of a file or folder, and of a file whose shards lie beside it, of all."""
+    parts = parts_of(path)
+    return hash_of(path) if len(parts) == 1 or path.is_dir() else key_of([hash_of(part) for part in parts])
 
 
 def check_examples(manifest: Manifest, tokenizer: Tokenizer) -> None:

@@ -21,6 +21,16 @@ from .source import PLAIN_TSV
 FORMATS = ("jsonl", "json", "csv", "tsv", "txt")
 LISTS = (CANDIDATES,)
 """Inputs whose BYTES element is a JSON list of strings."""
+GUESSES: Mapping[str, Sequence[str]] = {
+    "TEXT": (
+        *("text", "text_a", "text1", "sentence", "sentence1", "content", "query", "question", "title", "review"),
+        *("comment", "message", "内容", "文本", "句子", "正文", "评论", "标题", "原文", "工单内容"),
+    ),
+    "TEXT_PAIR": ("text_pair", "text_b", "text2", "sentence2", "question2", "query2", "hypothesis", "文本2", "句子2"),
+    "QUESTION": ("question", "query", "问题"),
+    "CONTEXT": ("context", "passage", "paragraph", "document", "text", "content", "正文", "原文", "内容"),
+}
+"""What an input is called where it is not called by its name; taken only where a single one of them is there."""
 SHOWN = 8  # the maximum of keys or columns that a message names
 
 Parsed = tuple[tuple[str, ...], Json]
@@ -128,14 +138,19 @@ def _from_json(text: str, inputs: Sequence[str], fields: Mapping[str, str], keep
 
 
 def _find_key(value: Json, name: str, fields: Mapping[str, str]) -> str:
-    """The key of an input: the one in `fields`, else its name in lower case, else its name matched ignoring case."""
+    """The key of an input: the one in `fields`, else its name, in lower case or matched ignoring case, else a guess."""
     key = fields.get(name, name.lower())
     if key in value:
         return key
     matches = [k for k in value if k.lower() == key.lower()] if name not in fields else []
+    if not matches and name not in fields:
+        matches = [k for k in value if k.lower() in GUESSES.get(name, ())]
     if len(matches) != 1:
         keys = ", ".join(list(value)[:SHOWN]) + (", ..." if len(value) > SHOWN else "")
-        raise BadLine(f'no "{key}" among its keys ({keys})' if not matches else f'several keys are "{key}"')
+        if not matches:
+            raise BadLine(f'no "{key}" among its keys ({keys})')
+        guessed = f'several keys may be "{key}" ({", ".join(matches)}): --field {name}=KEY says which'
+        raise BadLine(f'several keys are "{key}"' if matches[0].lower() == key.lower() else guessed)
     return matches[0]
 
 

@@ -21,18 +21,26 @@ could never be found."""
 
 OUTSIDE = "O"
 _TAG = re.compile(r"([BIESMLU])[-_](.+)", re.DOTALL)
+_TAG_AT_END = re.compile(r"(.+)[-_]([BIESMLU])", re.DOTALL)
 _ROLES = {"M": "I", "L": "E", "U": "S"}  # BMES and BILOU
 
 
 def parse_tag(tag: str) -> tuple[str, str]:
     """(role, type) of a tag: O (outside, without a type), B (begin), I (inside), E (end), S (single).
 
-    `B-PER` or `B_PER`; M is read as I, L as E, U as S. ManifestError for anything else.
+    `B-PER`, `B_PER` or `PER-B`; M is read as I, L as E, U as S. ManifestError for anything else.
     """
-    match = _TAG.fullmatch(tag)
-    if match is None and tag != OUTSIDE:
-        raise ManifestError(f"tag {tag!r} is neither O nor B-TYPE, I-TYPE, E-TYPE or S-TYPE (BMES, BILOU, _ for - too)")
-    return (_ROLES.get(match[1], match[1]), match[2]) if match else (OUTSIDE, "")
+    if tag == OUTSIDE:
+        return OUTSIDE, ""
+    if match := _TAG.fullmatch(tag):
+        role, kind = match[1], match[2]
+    elif match := _TAG_AT_END.fullmatch(tag):
+        kind, role = match[1], match[2]
+    else:
+        raise ManifestError(
+            f"tag {tag!r} is neither O nor B-TYPE, I-TYPE, E-TYPE or S-TYPE (BMES, BILOU, _ for -, TYPE-B too)"
+        )
+    return _ROLES.get(role, role), kind
 
 
 @dataclass(frozen=True)
@@ -50,9 +58,9 @@ class TagSet:
             raise ManifestError("the tags have no 'O'")
         for tag, (role, kind) in zip(self.tags, self.parts, strict=True):
             if role in "IE" and ("B", kind) not in self.parts:
-                raise ManifestError(f"tag {tag!r} has no B{tag[1:]} beside it")
+                raise ManifestError(f"tag {tag!r} has no B-{kind} beside it")
             if role == "B" and ("E", kind) in self.parts and ("S", kind) not in self.parts:
-                raise ManifestError(f"tag {tag!r} has E{tag[1:]} beside it, and no tag S (or U) for a single token")
+                raise ManifestError(f"tag {tag!r} has E-{kind} beside it, and no tag S (or U) for a single token")
             if self.parts.count((role, kind)) > 1:
                 raise ManifestError(f"tag {tag!r} is there in two spellings")
 

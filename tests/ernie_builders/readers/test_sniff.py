@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from ernie_builders import build_all
 from ernie_builders.errors import DataError
 from ernie_builders.readers import get_reader
 from ernie_builders.readers.sniff import sniff
+from ernie_builders.start import init
 
 from .samples import COLUMNS, ENTITIES, ROWS, SPANS, TABLES, TEXT, datasets_folder, file, json_file
 
@@ -119,3 +121,48 @@ def test_folders_in_the_place_of_files(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="empty: a folder without files"):
         list(get_reader("table")(tmp_path / "empty", found.fields))
+
+
+def hub_folder(folder: Path) -> Path:
+    """As Hugging Face keeps a data set: data/ with shards of parquet."""
+    import pandas
+
+    (folder / "data").mkdir()
+    for name, at in (("train-00000-of-00002", 0), ("train-00001-of-00002", 2), ("validation-00000-of-00001", 0)):
+        rows = ROWS[at : at + 2] if name.startswith("train") else ROWS
+        pandas.DataFrame(rows, columns=["内容", "标签"]).to_parquet(folder / "data" / f"{name}.parquet")
+    return folder
+
+
+def test_shards_of_hugging_face(tmp_path: Path) -> None:
+    found = sniff(hub_folder(tmp_path))
+    assert {split: file.rows for split, file in found.files.items()} == {"train": 4, "dev": 4}
+    (tmp_path / "data" / "train-00001-of-00002.parquet").unlink()
+    with pytest.raises(DataError, match=r"train-00001-of-00002\.parquet of its shards are not beside it"):
+        sniff(tmp_path)
+
+
+def test_several_files_for_a_split_are_refused(tmp_path: Path) -> None:
+    for name in ("train_a.csv", "train_b.csv"):
+        (tmp_path / name).write_text("text,label\n甲,1\n乙,2\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"2 files may be train: train_a\.csv, train_b\.csv; give the file itself"):
+        sniff(tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["hub", "datasets"])
+def test_what_init_writes_for_a_folder_reads_its_data(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str
+) -> None:
+    """A tasks file names shards by the first one, and a folder that `datasets` saved by its name."""
+    if kind == "hub":
+        folder, rows = hub_folder(tmp_path), "train 4 rows"
+    else:
+        folder, rows = datasets_folder(tmp_path), ""
+    tasks = tmp_path / "tasks.toml"
+    assert init.main([str(folder), "--name", "reviews", "--output", str(tasks)]) == 0
+    code = build_all.main(["--tasks-file", str(tasks), "--until", "data", "--cache", str(tmp_path / "cache")])
+    shown = capsys.readouterr()
+    if rows:
+        assert code == 0 and rows in shown.out, shown.err
+    else:
+        assert code == 1 and "saved: 4 rows are too few to hold out a tenth" in shown.err, "they were read"

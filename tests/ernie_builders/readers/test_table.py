@@ -114,6 +114,21 @@ def test_offsets_of_a_browser_count_utf16_units(tmp_path: Path) -> None:
     assert example.target == [[5, 8, "人名"]] and report == ["offsets are UTF-16 units, converted to characters"]
 
 
+def test_offsets_that_count_what_is_seen_as_one(tmp_path: Path) -> None:
+    """Grapheme clusters, as doccano counts them where it is told to: an emoji of several, a mark, a flag."""
+    text = "👩‍👩‍👧e\u0301🇨🇳王小明"
+    row = {"text": text, "entities": [{"start": 3, "end": 6, "label": "人名", "text": "王小明"}]}
+    (example,), report = read(json_file("a.jsonl", row)(tmp_path), {"text": "text", "entities": "entities"})
+    start, end, _ = example.target[0]
+    assert text[start:end] == "王小明" and report == ["offsets are grapheme clusters, converted to characters"]
+
+
+def test_offsets_that_nothing_confirms_are_reported(tmp_path: Path) -> None:
+    row = {"text": "😀王小明", "label": [[1, 4, "人名"]]}
+    (example,), report = read(json_file("a.jsonl", row)(tmp_path), {"text": "text", "entities": "label"})
+    assert example.target == [[1, 4, "人名"]] and "offsets taken as characters" in report[0] and "line 1" in report[0]
+
+
 def test_a_span_is_moved_only_where_its_words_occur_once(tmp_path: Path) -> None:
     fields = {"text": "text", "entities": "label"}
     good = studio("王小明和王小明", studio_span(0, 3, "人名", "王小明"))

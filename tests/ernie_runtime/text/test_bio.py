@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from ernie_runtime.errors import ManifestError
-from ernie_runtime.text.bio import TagSet
+from ernie_runtime.text.bio import TagSet, parse_tag
 
 SINGLE_TYPE = TagSet(("O", "B-X", "I-X"))
 MIXED = TagSet(("B-X", "I-Y", "O", "B-Y", "I-X"))  # another order, as a checkpoint may have it
@@ -135,7 +135,7 @@ def test_tag_sets() -> None:
         (("O", "B-"), "'B-' is neither"),
         (("O", "X-X"), "'X-X' is neither"),
         (("O", "E-X"), "'E-X' has no B-X"),
-        (("O", "B_X", "E_X"), "'B_X' has E_X beside it, and no tag S"),
+        (("O", "B_X", "E_X"), "'B_X' has E-X beside it, and no tag S"),
         (("O", "B-X", "B_X"), "'B-X' is there in two spellings"),
         (("O", "B-X", "I-Y"), "'I-Y' has no B-Y"),
     ],
@@ -143,3 +143,12 @@ def test_tag_sets() -> None:
 def test_tags_that_are_not_bio(tags: tuple[str, ...], message: str) -> None:
     with pytest.raises(ManifestError, match=message):
         TagSet(tags)
+
+
+@pytest.mark.parametrize(
+    ("tag", "role", "kind"),
+    [("PER-B", "B", "PER"), ("人名_M", "I", "人名"), ("B-S", "B", "S"), ("work-of-art-E", "E", "work-of-art")],
+)
+def test_a_type_may_stand_before_the_role(tag: str, role: str, kind: str) -> None:
+    assert parse_tag(tag) == (role, kind)
+    assert TagSet(("O", "PER-B", "PER-I")).parts == TagSet(("O", "B-PER", "I-PER")).parts

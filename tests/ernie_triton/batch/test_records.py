@@ -56,7 +56,7 @@ def test_json_lines(inputs: tuple[str, ...], value: Any, item: object, carried: 
         (SINGLE_TEXT, '{"text": "a", "n": 1e999}', "not JSON: 1e999 is no number"),
         (SINGLE_TEXT, "[" * 100_000, "nested too deep"),
         (SINGLE_TEXT, "3", "expected a JSON object, a string or a list of strings, got a number"),
-        (SINGLE_TEXT, '{"sentence": "a", "id": 1}', 'no "text" among its keys (sentence, id)'),
+        (SINGLE_TEXT, '{"note": "a", "id": 1}', 'no "text" among its keys (note, id)'),
         (SINGLE_TEXT, '{"Text": "a", "TEXt": "b"}', 'several keys are "text"'),
         (SINGLE_TEXT, '{"text": 3}', '"text" must be a string, not a number'),
         (SINGLE_TEXT, '{"text": null}', '"text" must be a string, not null'),
@@ -131,3 +131,22 @@ def test_parsing_resumes_after_a_line(after: int) -> None:
     assert [record.line.number for record in parse("tsv", SINGLE_TEXT, no_utf8, after)] == [
         n for n in (1, 2, 3) if n > after
     ]
+
+
+@pytest.mark.parametrize(
+    ("form", "raw"),
+    [
+        ("tsv", "编号\tContent\n7\t很好\n"),
+        ("jsonl", '{"编号": "7", "sentence": "很好"}\n'),
+    ],
+)
+def test_the_usual_names_of_a_text_are_guessed(form: str, raw: str) -> None:
+    (record,) = parse(form, ("TEXT",), raw)
+    assert (record.item, record.carried) == ("很好", {"编号": "7"})
+
+
+def test_a_guess_between_two_is_refused() -> None:
+    (record,) = parse("jsonl", ("TEXT",), '{"标题": "a", "内容": "b"}\n')
+    assert record.fault == 'several keys may be "text" (标题, 内容): --field TEXT=KEY says which'
+    with pytest.raises(FileError, match=r"--field INPUT=COLUMN"):
+        parse("tsv", ("TEXT",), "标题\t内容\na\tb\n")

@@ -126,7 +126,7 @@ def test_a_path_that_blocks_the_output_is_named(
 
 def test_files_that_cannot_be_used(tmp_path: Path, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "in.jsonl").write_bytes(b'"a"\n')
-    (tmp_path / "in.tsv").write_bytes(b"id\ttitle\n")
+    (tmp_path / "in.tsv").write_bytes(b"id\tname\n")
     for options, why in (
         ({"input": str(tmp_path / "none.txt")}, "none.txt cannot be read: No such file"),
         ({"input": str(tmp_path), "given_format": "txt"}, "cannot be read: Is a directory"),

@@ -7,6 +7,7 @@ they occur once in the text, and counted. Offsets in UTF-16 units or bytes are r
 from __future__ import annotations
 
 import json
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
@@ -16,10 +17,14 @@ from typing import TypeGuard
 from ...errors import DataError
 from .report import Report
 
-CHARACTERS, UTF16, BYTES = "characters", "UTF-16 units", "bytes of UTF-8"
+CHARACTERS, UTF16, BYTES, GRAPHEMES = "characters", "UTF-16 units", "bytes of UTF-8", "grapheme clusters"
+JOINER = "\u200d"
+JOINED = {JOINER, *map(chr, range(0x1F3FB, 0x1F400))}  # and the tones of skin
+FLAGS = {*map(chr, range(0x1F1E6, 0x1F200))}
 STARTS, ENDS = ("start", "start_offset", "begin"), ("end", "end_offset")
 LABELS = ("label", "labels", "type", "entity_type", "entity", "category")
 WORDS = ("text", "word", "mention", "entity", "value")
+UNSURE = "texts with spans behind an emoji or a combining mark, and no words given: offsets taken as characters"
 MOVED = "spans moved to where their words are"
 
 
@@ -106,6 +111,10 @@ def in_characters(path: Path, marked: Sequence[Marked], report: Report) -> Itera
     unit = _unit(path, marked)
     if unit != CHARACTERS:
         report.add(f"offsets are {unit}, converted to characters")
+    else:
+        for item in marked:
+            if any(span.words is None and _ambiguous(item.text[: span.end]) for span in item.spans):
+                report.add(UNSURE, item.line)
     for item in marked:
         spans = item.spans if unit == CHARACTERS else _converted(item, unit)
         located = [_located(path, item, span, report) for span in spans]
@@ -113,6 +122,11 @@ def in_characters(path: Path, marked: Sequence[Marked], report: Report) -> Itera
         if len(unique) < len(located):
             report.add("texts with the same span twice, taken once", item.line)
         yield unique
+
+
+def _ambiguous(text: str) -> bool:
+    """Whether a position behind this text is another one in UTF-16 units or in grapheme clusters."""
+    return any(c > "\uffff" or _continues(text, index, c) for index, c in enumerate(text))
 
 
 def _fits(text: str, span: Span) -> bool:
@@ -125,7 +139,7 @@ def _unit(path: Path, marked: Sequence[Marked]) -> str:
     """What the offsets of a file count: the first unit in which all of its spans fit, characters if none does."""
     if all(_fits(item.text, span) for item in marked for span in item.spans):
         return CHARACTERS
-    for unit in (UTF16, BYTES):
+    for unit in (UTF16, BYTES, GRAPHEMES):
         converted = [_converted(item, unit) for item in marked]
         if not all(_fits(item.text, s) for item, spans in zip(marked, converted, strict=True) for s in spans):
             continue
@@ -149,8 +163,23 @@ def char_positions(text: str, unit: str) -> Mapping[int, int]:
     """Offset in `unit` of each character of a text, and of its end -> offset in characters."""
     if unit == UTF16 and max(text, default="") <= "\uffff":
         return {i: i for i in range(len(text) + 1)}
+    if unit == GRAPHEMES:
+        starts = [i for i, c in enumerate(text) if not _continues(text, i, c)]
+        return {offset: start for offset, start in enumerate([*starts, len(text)])}
     sizes = [len(c.encode("utf-8", "surrogatepass")) if unit == BYTES else 1 + (c > "\uffff") for c in text]
     return {offset: i for i, offset in enumerate(accumulate(sizes, initial=0))}
+
+
+def _continues(text: str, index: int, character: str) -> bool:
+    """Whether a character belongs to what a reader sees as one with the character before it: marks, parts of emoji."""
+    if index == 0:
+        return False
+    if unicodedata.category(character) in ("Mn", "Me", "Mc") or character in JOINED or text[index - 1] == JOINER:
+        return True
+    flags = 0
+    while flags <= index and text[index - flags] in FLAGS:
+        flags += 1
+    return flags > 0 and flags % 2 == 0  # two regional indicators are a flag
 
 
 def _located(path: Path, item: Marked, span: Span, report: Report) -> Span:

@@ -11,6 +11,7 @@ from ernie_runtime.delimited import TAB
 
 from ...errors import DataError
 from ..files.columnar import is_datasets_folder
+from ..files.folder import SHARD
 from ..files.lines import lines
 
 SPLITS = {"train": ("train", "训练"), "dev": ("dev", "valid", "validation", "eval", "验证"), "test": ("test", "测试")}
@@ -19,6 +20,7 @@ LABEL_FILES = re.compile(
 )
 DATA = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".xlsx", ".parquet", "")
 PACKED = (".gz", ".xz")
+HUB = "data"  # the folder that a data set of Hugging Face has its files in
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +41,8 @@ def data_set(path: Path) -> DataSet:
     if path.is_dir() and not is_datasets_folder(path):
         entries = sorted(entry for entry in path.iterdir() if not entry.name.startswith("."))
         files = _splits(entries)
+        if not files and (path / HUB).is_dir():
+            return data_set(path / HUB)
         if "train" not in files:
             candidates = [entry for entry in entries if _is_data(entry) and entry not in files.values()]
             if len(candidates) != 1:
@@ -61,13 +65,23 @@ def label_lines(path: Path) -> list[tuple[str, str]]:
 
 
 def _splits(entries: list[Path]) -> dict[str, Path]:
-    """The first file of each split; several that share a name up to a number are shards, and cannot be one file."""
+    """The file of each split: of shards the first one, which stands for all; else the one with the split's own name.
+
+    DataError where several may be it: taking one of them would leave the others out in silence.
+    """
     files: dict[str, Path] = {}
-    for entry in entries:
-        split = _split_of(entry)
-        if split and (_is_data(entry) or entry.is_dir()):
-            files.setdefault(split, entry)
-    return {split: files[split] for split in SPLITS if split in files}
+    for split in SPLITS:
+        found = [entry for entry in entries if _split_of(entry) == split and (_is_data(entry) or entry.is_dir())]
+        shards = {shard[1] + shard[3] for entry in found if (shard := SHARD.fullmatch(entry.name))}
+        exact = [entry for entry in found if entry.name.lower().split(".")[0] in SPLITS[split]]
+        if len(found) == 1 or (len(shards) == 1 and all(SHARD.fullmatch(entry.name) for entry in found)):
+            files[split] = found[0]
+        elif len(exact) == 1:
+            files[split] = exact[0]
+        elif found and split != "test":  # which is only looked at
+            names = ", ".join(entry.name for entry in found[:6])
+            raise DataError(f"{found[0].parent}: {len(found)} files may be {split}: {names}; give the file itself")
+    return files
 
 
 def _split_of(path: Path) -> str:
