@@ -79,6 +79,8 @@ def run_command(name: str, work: Callable[[], None], describe: Callable[[OSError
         work()
     except (BuildError, ErnieError) as error:
         fault: object = error
+    except BrokenPipeError:  # whoever reads the output has had enough: `ernie-triton` ends as others do
+        raise
     except OSError as error:
         fault = describe(error) if describe else f"{error.filename}: {error.strerror}"
     else:
