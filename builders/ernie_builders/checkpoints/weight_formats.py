@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import lzma
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,7 +20,7 @@ Weights = dict[str, np.ndarray]
 INDEXES = (INDEX, "model_state.pdparams.index.json", "pytorch_model.bin.index.json")
 WEIGHT_FILES = (
     *("model_state.pdparams", SINGLE, INDEXES[0], "encoder.safetensors", INDEXES[1]),
-    *("pytorch_model.bin", INDEXES[2], DYNAMIC),
+    *("pytorch_model.bin", INDEXES[2], DYNAMIC, f"{SINGLE}.xz", "encoder.safetensors.xz"),
 )
 
 # Hugging Face -> PaddleNLP, applied in this order.
@@ -120,7 +121,7 @@ def with_ernie(name: str) -> str:
 
 
 def read_weights(path: Path) -> Weights:
-    """Arrays of a .safetensors, .pdparams or .bin file, or of an index's, as stored; CheckpointError.
+    """Arrays of a .safetensors (or .safetensors.xz), .pdparams or .bin file, or of an index's; CheckpointError.
 
     bfloat16, which numpy lacks and which Paddle and PaddleNLP return as uint16, becomes float32, as do 8 and 4 bits.
     """
@@ -138,7 +139,9 @@ def _read(path: Path) -> Weights:
         if path.name in INDEXES:
             return _read_shards(path)
         if path.suffix == ".safetensors":
-            return _read_safetensors(path)
+            return _read_safetensors(path, path.read_bytes())
+        if path.name.endswith(".safetensors.xz"):
+            return _read_safetensors(path, lzma.decompress(path.read_bytes()))
         if path.suffix == ".pdparams":
             from ..framework import import_paddle
 
@@ -167,11 +170,11 @@ def _read_shards(index: Path) -> Weights:
     return weights
 
 
-def _read_safetensors(path: Path) -> Weights:
+def _read_safetensors(path: Path, content: bytes) -> Weights:
     from safetensors import deserialize  # safe_open reads bfloat16 only where another package has added it to numpy
 
     weights = {}
-    for name, tensor in sorted(deserialize(path.read_bytes()), key=lambda item: item[0]):
+    for name, tensor in sorted(deserialize(content), key=lambda item: item[0]):
         if tensor["dtype"] not in DTYPES:
             raise CheckpointError(f"{path}: {name} is {tensor['dtype']}: save it as float32, float16 or bfloat16")
         weights[name] = np.frombuffer(tensor["data"], DTYPES[tensor["dtype"]]).reshape(tensor["shape"])

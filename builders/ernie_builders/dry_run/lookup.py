@@ -88,7 +88,9 @@ def why_not_looked_up(weights: str, files: Iterable[DataFile]) -> str:
     if is_download(weights):
         return "the base model is not on this machine"
     if folder is not None:
-        sizes = [path.stat().st_size for name in ("*.safetensors", PACKED) for path in folder.glob(name)]
+        sizes = [
+            path.stat().st_size for name in ("*.safetensors", "*.safetensors.xz", PACKED) for path in folder.glob(name)
+        ]
         if not sizes:
             return f"the weights in {folder} are of a format that takes Paddle to read"
         if min(sizes) > MAX_WEIGHTS:

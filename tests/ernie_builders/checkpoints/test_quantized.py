@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import lzma
 from collections.abc import Callable
 from pathlib import Path
 
@@ -128,6 +129,18 @@ def test_what_a_stranger_reads_of_four_bits(tmp_path: Path, weights: Weights, to
 def test_four_bits_need_whole_blocks(weights: Weights) -> None:
     with pytest.raises(CheckpointError, match=f"^{TABLE}: 30 numbers are no whole blocks of 32: store it in 8 bits$"):
         quantize({TABLE: weights[TABLE][:, :30]}, 4)
+
+
+def test_a_file_packed_with_xz(tmp_path: Path, weights: Weights, tokenizer: Tokenizer) -> None:
+    write_checkpoint(tmp_path / "m", CONFIG, weights, tokenizer, bits=4)
+    expected, path = read_checkpoint(tmp_path / "m").weights, tmp_path / "m" / "model.safetensors"
+    packed = path.with_name("model.safetensors.xz")
+    packed.write_bytes(lzma.compress(path.read_bytes()))
+    path.unlink()
+    for name, value in read_checkpoint(tmp_path / "m").weights.items():
+        np.testing.assert_array_equal(value, expected[name], name)
+    packed.write_bytes(packed.read_bytes()[:-50])
+    assert refusal(tmp_path / "m").startswith(f"{packed}: cannot be read as weights (Compressed ")
 
 
 @pytest.mark.parametrize("bits", [4, 8, 32])
