@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -27,13 +28,13 @@ class RowMetric:
     rows: np.ndarray  # float64 [N, ...], an entry for each example
     of: Value
 
-    @property
+    @cached_property
     def value(self) -> float:
         """In points; 0 without examples, or where it is undefined."""
         value = float(self.of(self.rows)) if len(self.rows) else 0.0
         return 0.0 if math.isnan(value) else round(value, DIGITS)
 
-    @property
+    @cached_property
     def standard_error(self) -> float:
         """In points: binomial for a share, else of resampled examples; 0 without examples."""
         if not len(self.rows):

@@ -166,3 +166,20 @@ def test_what_init_writes_for_a_folder_reads_its_data(
         assert code == 0 and rows in shown.out, shown.err
     else:
         assert code == 1 and "saved: 4 rows are too few to hold out a tenth" in shown.err, "they were read"
+
+
+def test_two_equal_sentences_in_the_first_row_are_no_header(tmp_path: Path) -> None:
+    path = tmp_path / "pairs.tsv"
+    rows = [
+        "他在跳舞。\t他在跳舞。\t5",
+        "她在唱歌。\t有人唱歌。\t4",
+        "下雨了。\t我们走吧。\t0",
+        "天晴。\t是晴天。\t4.5",
+    ]
+    path.write_text("\n".join(rows * 3) + "\n", encoding="utf-8")
+    found = sniff(path)
+    assert found.kind == "similarity"
+    assert found.files["train"].rows == 12
+    path.write_text("text\ttext\tlabel\n" + "\n".join(rows) + "\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"two columns of the header are called 'text'"):
+        sniff(path)

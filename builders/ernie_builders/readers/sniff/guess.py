@@ -124,14 +124,14 @@ def _spoken(lines: Sequence[str]) -> Guess | None:
 
 def _table(path: Path) -> Guess:
     try:
-        table = open_table(path, Report())
+        table, may_have_header = open_table(path, Report()), True
     except DataError:  # such as two equal cells in the first row
-        table = open_table(path, Report(), header=False)
+        table, may_have_header = open_table(path, Report(), header=False), False
         _, first = next(iter(table.rows), (0, {}))
         if any(names.plain(str(cell)) in names.KNOWN for cell in first.values()):
             raise
     rows = [row for _, row in islice(table.rows, ROWS)]
-    header = table.typed or _has_header(table, rows)
+    header = may_have_header and (table.typed or _has_header(table, rows))
     if not header:
         table = open_table(path, Report(), header=False)
         rows = [row for _, row in islice(table.rows, ROWS)]
