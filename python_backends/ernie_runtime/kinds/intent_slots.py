@@ -15,7 +15,7 @@ from ..manifest import Manifest
 from ..names import INTENT_LOGITS, LABEL_ID, SCORE, SLOT_LOGITS
 from ..numeric import softmax
 from ..results import IntentResult, SlotSpan
-from ..text.bio import IMPOSSIBLE, TagSet, joined_tokens, log_probabilities, tagged_spans
+from ..text.bio import IMPOSSIBLE, TagSet, joined_tokens, log_probabilities, tagged_spans, token_gaps
 from ..text.windows import Document
 from . import Answer, OneText, TensorSpec, WindowOutput, check_option_names
 from .sequence_classification import mean_probabilities
@@ -38,13 +38,18 @@ def allowed_tags(tags: TagSet, manifest: Manifest) -> np.ndarray:
 
 
 def choose_intent(
-    intent: np.ndarray, tags: TagSet, allowed: np.ndarray, scores: np.ndarray, joined: np.ndarray
+    intent: np.ndarray,
+    tags: TagSet,
+    allowed: np.ndarray,
+    scores: np.ndarray,
+    joined: np.ndarray,
+    apart: np.ndarray | None = None,
 ) -> tuple[int, np.ndarray]:
     """The likeliest pair of an intent and a path of tags that it allows; ties go to the first intent.
 
-    intent: probabilities [intents]; scores: log-probabilities [n, tags]; joined: bool [n], see `TagSet.best_path`.
+    intent: probabilities [intents]; scores: log-probabilities [n, tags]; joined, apart: see `TagSet.best_path`.
     """
-    best, path = int(np.argmax(intent)), tags.best_path(scores, joined)
+    best, path = int(np.argmax(intent)), tags.best_path(scores, joined, apart)
     if allowed[best, path].all():
         return best, path  # the best of both, so the best pair
     likelihood, highest = log_probabilities(intent), -np.inf
@@ -52,8 +57,8 @@ def choose_intent(
         intents = np.flatnonzero((allowed == row).all(axis=1))
         candidate = int(intents[np.argmax(intent[intents])])
         masked = np.where(row, scores, IMPOSSIBLE)
-        candidate_path = tags.best_path(masked, joined)
-        value = float(likelihood[candidate]) + tags.path_score(candidate_path, masked, joined)
+        candidate_path = tags.best_path(masked, joined, apart)
+        value = float(likelihood[candidate]) + tags.path_score(candidate_path, masked, joined, apart)
         if value > highest or (value == highest and candidate < best):
             best, path, highest = candidate, candidate_path, value
     return best, path
@@ -126,7 +131,8 @@ class IntentSlots(OneText):
         for document, intent, (_, offsets) in zip(documents, intents, stitched, strict=True):
             first, last = last, last + len(offsets)
             probabilities, scores = all_probabilities[first:last], logarithms[first:last]
-            best, path = choose_intent(intent, tags, allowed, scores, joined_tokens(document.text, offsets))
+            joined, gaps = joined_tokens(document.text, offsets), token_gaps(document.text, offsets)
+            best, path = choose_intent(intent, tags, allowed, scores, joined, gaps)
             slots: list[SlotSpan] = []
             for start, end, slot, score in tagged_spans(tags, path, probabilities, offsets):
                 text = document.text[start:end]

@@ -12,6 +12,7 @@ from ..manifest import Manifest
 from ..names import CONTEXT, END_LOGITS, QUESTION, START_LOGITS
 from ..numeric import check_finite
 from ..results import AnswerSpan, AnswersResult
+from ..text.line_breaks import LINE_BREAK, breaks_before
 from ..text.pairs import SPECIAL, check_pair_limits, pair_documents
 from ..text.script import SCRIPTS, check_script, convert_item
 from ..text.tokenizer import Tokenizer
@@ -120,7 +121,8 @@ class QuestionAnswering:
         if not outputs:
             return []
         options = Options.of(manifest)
-        spans = best_spans([w for windows in outputs for w in windows], options.max_answer_tokens)
+        texts = [d.text for d, windows in zip(documents, outputs, strict=True) for _ in windows]
+        spans = best_spans([w for windows in outputs for w in windows], options.max_answer_tokens, texts)
         answers, first = [], 0
         for document, windows in zip(documents, outputs, strict=True):
             last = first + len(windows)
@@ -143,10 +145,11 @@ class Spans:
     no_answer: np.ndarray  # float32 [W], the logit of no answer
 
 
-def best_spans(windows: Sequence[WindowOutput], max_tokens: int) -> Spans:
+def best_spans(windows: Sequence[WindowOutput], max_tokens: int, texts: Sequence[str] = ()) -> Spans:
     """The BEST_SPANS best spans of each window, from its STARTS likeliest starts and all ends in their reach.
 
-    Only context tokens (those with offsets) start or end a span.
+    Only context tokens (those with offsets) start or end a span. texts: the context of each window; no span crosses a
+    blank line of it, and a line break costs LINE_BREAK.
     """
     length = max(len(w.offsets) for w in windows)
     offsets = np.zeros((len(windows), length, 2), np.int64)
@@ -169,6 +172,7 @@ def best_spans(windows: Sequence[WindowOutput], max_tokens: int) -> Spans:
         inside.shape
     )
     logit = np.where(inside, logit, IMPOSSIBLE).reshape(lasts.shape)
+    _charge_line_breaks(logit, texts, offsets, np.repeat(firsts, inside.shape[2], axis=1), lasts)
     best = np.argsort(-logit, axis=1, kind="stable")[:, :BEST_SPANS]
     row, rank = np.nonzero(np.take_along_axis(logit, best, axis=1) > IMPOSSIBLE / 2)
     chosen = best[row, rank]
@@ -184,6 +188,17 @@ def best_spans(windows: Sequence[WindowOutput], max_tokens: int) -> Spans:
         context=context,
         no_answer=no_answer,
     )
+
+
+def _charge_line_breaks(
+    logit: np.ndarray, texts: Sequence[str], offsets: np.ndarray, firsts: np.ndarray, lasts: np.ndarray
+) -> None:
+    """Lower the logits of the spans that go over a line break; offsets: [W, L, 2]; the others: [W, spans]."""
+    for row, text in enumerate(texts):
+        before = breaks_before(text, offsets[row, :, 0])
+        if before is not None:
+            lines, blank_lines = (count[lasts[row]] - count[firsts[row]] for count in before)
+            logit[row] = np.where(blank_lines > 0, IMPOSSIBLE, logit[row] - LINE_BREAK * lines)
 
 
 def _log_softmax(logits: np.ndarray, real: np.ndarray) -> np.ndarray:

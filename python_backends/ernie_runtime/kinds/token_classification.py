@@ -11,7 +11,7 @@ from ..manifest import Limits, Manifest
 from ..names import LOGITS
 from ..numeric import softmax
 from ..results import EntitiesResult, EntitySpan
-from ..text.bio import TagSet, joined_tokens, log_probabilities, tagged_spans
+from ..text.bio import TagSet, joined_tokens, log_probabilities, tagged_spans, token_gaps
 from ..text.windows import Document, window_starts
 from . import Answer, OneText, TensorSpec, WindowOutput, check_option_names
 
@@ -77,7 +77,8 @@ class TokenClassification(OneText):
         for document, windows in zip(documents, outputs, strict=True):
             logits, offsets = stitch(document, windows, LOGITS, manifest.limits)
             probabilities = softmax(logits)
-            path = tags.best_path(log_probabilities(probabilities), joined_tokens(document.text, offsets))
+            joined, gaps = joined_tokens(document.text, offsets), token_gaps(document.text, offsets)
+            path = tags.best_path(log_probabilities(probabilities), joined, gaps)
             entities: list[EntitySpan] = [
                 {"label": kind, "text": document.text[start:end], "start": start, "end": end, "score": score}
                 for start, end, kind, score in tagged_spans(tags, path, probabilities, offsets)

@@ -10,14 +10,16 @@ from functools import cached_property
 import numpy as np
 
 from ..errors import ManifestError
-from .words import WORDS
+from .line_breaks import LINE_BREAK, breaks_before
+from .words import NUMBERS, TELEPHONES, WORDS
 
 IMPOSSIBLE = -1e9
 WORD_SPLIT = 5.0
 """Cost in nats of a span that begins or ends inside a word: it must be about 150 times likelier than one that does not.
 Without this cost an unsure model splits telephone numbers; with a ban, labels inside a number (the month of 20240105)
 could never be found."""
-
+WHOLE = 3
+"""How many times WORD_SPLIT it costs in a telephone number: the model of spoken commands is that sure of its halves."""
 
 OUTSIDE = "O"
 _TAG = re.compile(r"([BIESMLU])[-_](.+)", re.DOTALL)
@@ -117,6 +119,11 @@ class TagSet:
         return np.array([role not in "BI" or ("E", kind) not in self.parts for role, kind in self.parts])
 
     @cached_property
+    def goes_on(self) -> np.ndarray:
+        """bool [C]: whether the tag goes on with the span of the tag before it."""
+        return np.array([role in "IE" for role, _ in self.parts])
+
+    @cached_property
     def splits(self) -> np.ndarray:
         """bool [C, C]: whether a span begins or ends between tag i and tag j, which follows it."""
         split = np.ones((len(self.tags), len(self.tags)), bool)
@@ -129,26 +136,32 @@ class TagSet:
                 split[i] = [role not in "IE" or kind != before_kind for role, kind in self.parts]
         return split
 
-    def best_path(self, scores: np.ndarray, joined: np.ndarray | None = None) -> np.ndarray:
+    def best_path(
+        self, scores: np.ndarray, joined: np.ndarray | None = None, apart: np.ndarray | None = None
+    ) -> np.ndarray:
         """The legal tag sequence with the largest sum of scores, int64 [n]; scores: log-probabilities [n, C].
 
-        joined: bool [n], tokens that continue the word of the token before them; a split there costs WORD_SPLIT.
-        Where the argmax sequence is legal and splits no word, it is the best; else Viterbi finds the best.
+        joined: int64 [n], how many times WORD_SPLIT a split before each token costs, see `joined_tokens`.
+        apart: float64 [n], the cost of a span that goes on from the token before, see `token_gaps`; None: none.
+        Where the argmax sequence is legal and costs nothing, it is the best; else Viterbi finds the best.
         """
         path: np.ndarray = scores.argmax(axis=1)
         if len(path) == 0:
             return path
-        joined = np.zeros(len(path), bool) if joined is None else joined
+        joined = np.zeros(len(path), np.int64) if joined is None else joined
         steps = (path[:-1], path[1:])
         is_legal = self.starts[path[0]] and self.ends[path[-1]] and self.follows[steps].all()
-        if is_legal and not (self.splits[steps] & joined[1:]).any():
+        is_free = apart is None or not apart[self.goes_on[path]].any()
+        if is_legal and is_free and not joined[1:][self.splits[steps]].any():
             return path
+        if apart is not None:
+            scores = scores - apart[:, None] * self.goes_on
         moves = np.where(self.follows, 0.0, IMPOSSIBLE)
-        inside = moves - WORD_SPLIT * self.splits
+        cost = WORD_SPLIT * self.splits
         best = scores[0] + np.where(self.starts, 0.0, IMPOSSIBLE)
         back = np.zeros(scores.shape, np.int64)
         for t in range(1, len(scores)):
-            candidates = best[:, None] + (inside if joined[t] else moves)
+            candidates = best[:, None] + (moves - joined[t] * cost if joined[t] else moves)
             back[t] = candidates.argmax(axis=0)
             best = candidates.max(axis=0) + scores[t]
         path = np.empty(len(scores), np.int64)
@@ -157,10 +170,13 @@ class TagSet:
             path[t - 1] = back[t, path[t]]
         return path
 
-    def path_score(self, path: np.ndarray, scores: np.ndarray, joined: np.ndarray) -> float:
-        """What `best_path` maximizes: the sum of a legal path's scores, less the costs of the words it splits."""
-        splits = self.splits[path[:-1], path[1:]] & joined[1:]
-        return float(scores[np.arange(len(path)), path].sum()) - WORD_SPLIT * int(splits.sum())
+    def path_score(
+        self, path: np.ndarray, scores: np.ndarray, joined: np.ndarray, apart: np.ndarray | None = None
+    ) -> float:
+        """What `best_path` maximizes: the sum of a legal path's scores, less the costs of what it splits and joins."""
+        splits = joined[1:][self.splits[path[:-1], path[1:]]].sum()
+        crossed = 0.0 if apart is None else float(apart[self.goes_on[path]].sum())
+        return float(scores[np.arange(len(path)), path].sum()) - WORD_SPLIT * int(splits) - crossed
 
     def spans(self, path: Sequence[int] | np.ndarray) -> list[tuple[int, int, str]]:
         """(first token, last token + 1, type) of each entity in a legal path; adjacent entities stay apart."""
@@ -177,18 +193,33 @@ class TagSet:
 
 
 def joined_tokens(text: str, offsets: np.ndarray) -> np.ndarray:
-    """bool [n]: tokens that continue the number, word or character of the token before them.
+    """int64 [n], above 0 for tokens that continue the number, word or character of the token before them.
 
+    It is how many times WORD_SPLIT a split there costs: once, or WHOLE in telephone numbers and the like.
     offsets: int32 [n, 2], of the tokens of a text in order.
     """
     starts = offsets[:, 0]
-    joined = np.zeros(len(offsets), bool)
+    joined = np.zeros(len(offsets), np.int64)
     joined[1:] = starts[1:] < offsets[:-1, 1]  # several tokens of one character: Hangul
-    for word in WORDS.finditer(text):
-        joined |= (starts > word.start()) & (starts < word.end())
+    for words, times in ((WORDS, 1), (NUMBERS, 1), (TELEPHONES, WHOLE)):
+        for word in words.finditer(text):
+            inside = (starts > word.start()) & (starts < word.end())
+            joined[inside] = np.maximum(joined[inside], times)
     if len(joined):
-        joined[0] = False
+        joined[0] = 0
     return joined
+
+
+def token_gaps(text: str, offsets: np.ndarray) -> np.ndarray | None:
+    """float64 [n], the cost of a span that goes on from the token before each token; None where nothing costs.
+
+    LINE_BREAK for a line break between them; a blank line is never crossed. offsets: int32 [n, 2], in order.
+    """
+    before = breaks_before(text, offsets[:, 0])
+    if before is None or len(offsets) == 0:
+        return None
+    lines, blank_lines = (np.diff(count, prepend=count[0]) for count in before)
+    return np.where(blank_lines > 0, -IMPOSSIBLE, LINE_BREAK * lines)
 
 
 def log_probabilities(probabilities: np.ndarray) -> np.ndarray:

@@ -78,6 +78,20 @@ def test_the_end_is_not_before_the_start_nor_out_of_reach(qa_manifest: ManifestO
     assert places(decode(qa_manifest(max_answer_tokens=9, doc_stride=7), text, far))[0] == (0, 9)
 
 
+@pytest.mark.parametrize(
+    ("between", "gain", "crosses"), [("\n\n", 4, False), ("\r\n \r\n", 4, False), ("\n", 2, False), ("\n", 4, True)]
+)
+def test_an_answer_and_line_breaks(qa_manifest: ManifestOf, between: str, gain: float, crosses: bool) -> None:
+    """A blank line is never crossed, however sure the model is; a line break costs 3 nats."""
+    text = f"一二三{between}四五六"
+    tokens = [(i, i + 1) for i, c in enumerate(text) if c.strip()]
+    # The answer begins at 二. It ends at 三, or, likelier by `gain`, at 四.
+    window = window_of(tokens, peaks(6, 2), [0, 0, 0, 9, 9 + gain, 0, 0])
+    answers = [answer["text"] for answer in decode(qa_manifest(), text, window)["answers"]]
+    assert answers[0] == (f"二三{between}四" if crosses else "二三")
+    assert len(between) == 1 or not any("\n" in answer for answer in answers)
+
+
 @pytest.mark.parametrize("n_best", [1, 2, 5, 30])
 def test_n_best(qa_manifest: ManifestOf, n_best: int) -> None:
     """Best first; as many as asked for, or as there are; one sum with no answer."""
