@@ -33,7 +33,7 @@ VARIANTS = (*MODEL, "ernie_builders.compression")
 REPOSITORY = (*VARIANTS, "ernie_builders.repository", "ernie_runtime.triton")
 NOT_HASHED = (  # imported too, but no result depends on them: they print, start processes or check
     *_rooms("ernie_builders", "console errors processes lint compat"),
-    *_rooms("ernie_runtime", "errors install"),
+    *_rooms("ernie_runtime", "command_line errors install"),
 )
 
 
