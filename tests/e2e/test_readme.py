@@ -48,7 +48,7 @@ def test_the_curl_request(server: TritonServer) -> None:
         (["predict", "ner", "--json", "北京大学"], 0, '"entities"', ""),
         (["tasks"], 0, "sequence_classification", ""),
         (["predict", "topic", "球队比赛", " "], 1, "sport", "text 2"),
-        (["predict", "topik", "球队"], 1, "", "did you mean 'topic'?"),
+        (["predict", "topik", "球队"], 1, "", "did you mean topic?"),
     ],
     ids=["labels", "JSON", "tasks", "a bad text is named, the other answered", "a typo in a task"],
 )

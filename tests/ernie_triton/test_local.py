@@ -63,7 +63,7 @@ def test_a_task_is_that_of_the_newest_version(repository: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["topik", "--repository", "models"], "has no task 'topik'; it has topic; did you mean 'topic'?"),
+        (["topik", "--repository", "models"], "has no task 'topik'; it has topic; did you mean topic?"),
         (["topic", "--repository", "none"], "no model repository at none: build one, or give --repository"),
         (["topic"], "no model repository at model_repository"),
         (

@@ -56,7 +56,7 @@ def test_a_task_and_its_variants() -> None:
 def test_the_model_of_a_variant() -> None:
     task = served()
     assert [task.model(), task.model("int8"), task.model("fp32")] == ["tnews", "tnews", "tnews_fp32"]
-    with pytest.raises(UnknownTask, match="task tnews has no variant 'int9'; it has fp32, int8; did you mean 'int8'"):
+    with pytest.raises(UnknownTask, match="task tnews has no variant 'int9'; it has fp32, int8; did you mean int8"):
         task.model("int9")
 
 

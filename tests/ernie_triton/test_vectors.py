@@ -40,7 +40,7 @@ def test_the_prefix_of_a_name() -> None:
     assert put(("a", "q: b")) == ("p: a", "q: b")
     assert put(None) is None and put(("a", 3)) == ("p: a", 3)  # refused later, as what they are
     assert task.with_prefix(None)("a") == "a"
-    with pytest.raises(UnknownTask, match="task vector has no prefix 'pasage'; it has query, passage; did you mean 'p"):
+    with pytest.raises(UnknownTask, match="task vector has no prefix 'pasage'; it has query, passage; did you mean p"):
         task.with_prefix("pasage")
 
 
