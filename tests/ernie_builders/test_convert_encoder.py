@@ -12,10 +12,10 @@ from safetensors.numpy import load_file, save_file
 from ernie_builders import build_all, convert_encoder
 from ernie_builders.checkpoints.architectures import WORDS
 from ernie_builders.checkpoints.checkpoint import read_checkpoint
+from ernie_builders.checkpoints.encoders import EMBEDDED, ENCODERS
 from ernie_builders.checkpoints.pretraining_head import with_pretraining_head
 from ernie_builders.checkpoints.weight_formats import Weights
 from ernie_builders.framework import import_paddle
-from ernie_builders.modeling.model import EMBEDDED
 from ernie_builders.pretraining.model import pretraining_model, with_own_head
 
 from .command_line import fault_line
@@ -115,7 +115,7 @@ def test_converting_there_and_back_keeps_every_weight(base_model: Path, tmp_path
 
 def test_the_embedded_encoder_keeps_its_head(tmp_path: Path) -> None:
     assert run("embedded", tmp_path / "h", "--to", "huggingface", "--bits", "16") == 0
-    before, after = (with_own_head(read_checkpoint(path)) for path in (EMBEDDED, tmp_path / "h"))
+    before, after = (with_own_head(read_checkpoint(path)) for path in (ENCODERS[EMBEDDED], tmp_path / "h"))
     assert all((after.weights[name] == value).all() for name, value in before.weights.items())
     assert after.weights[WORDS].shape == (8000, 312)
     assert "cls.predictions.decoder_bias" in before.weights
