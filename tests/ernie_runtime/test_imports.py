@@ -26,7 +26,7 @@ HEAVY = [
 ]
 
 ROOMS = {
-    "python_backends/ernie_runtime": {"ernie_runtime", "numpy", "tokenizers", "opencc"},
+    "python_backends/ernie_runtime": {"argcomplete", "ernie_runtime", "numpy", "tokenizers", "opencc"},
     "python_backends/ernie_runtime/engines": {"ernie_runtime", "numpy", "onnxruntime", "openvino", "paddle"},
     "python_backends/ernie_tokenizer": {"ernie_runtime", "triton_python_backend_utils"},
     "python_backends/ernie_pipeline": {"ernie_runtime", "triton_python_backend_utils"},

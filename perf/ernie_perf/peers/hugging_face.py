@@ -29,11 +29,17 @@ def prepare_model(case: Case, folder: Path) -> Mapping[str, str]:
 
 
 def shipped_checkpoint(task: str) -> str:
-    """The directory of the checkpoint that ships for a task of this project's tasks file; empty where none does."""
+    """The directory of what a task of this project's tasks file is published from without training; else empty."""
+    from ernie_builders.checkpoints.encoders import ENCODERS
     from ernie_builders.config.tasks import ASSETS, load_tasks
+    from ernie_builders.kinds import get_builder_kind
 
-    tasks = load_tasks()
-    return str(ASSETS / tasks[task].checkpoint) if task in tasks and tasks[task].checkpoint else ""
+    found = load_tasks().get(task)
+    if found is None:
+        return ""
+    if found.checkpoint:
+        return str(ASSETS / found.checkpoint)
+    return "" if get_builder_kind(found.kind).trains else str(ENCODERS.get(found.base_model, ""))
 
 
 def write_model(case: Case, folder: Path) -> None:

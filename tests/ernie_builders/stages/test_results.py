@@ -45,7 +45,7 @@ EVALUATED = {
     "main": "accuracy",
     "shown": ["accuracy"],
     "metrics": {"accuracy": 90.0},
-    "transfer": {"lcqmc": {"rows": 5, "metrics": {"accuracy": 80.0}, "errors": {"accuracy": 17.889}}},
+    "transfer": {"lcqmc": {"rows": 5, "metrics": {"accuracy": 80.0}, "errors": {"accuracy": 17.889}, "in_train": 0}},
     "wrong": 6,
     "wrong_file": "wrong.jsonl",
     "texts_per_second": 900,

@@ -18,7 +18,7 @@ from ernie_perf.peers.hugging_face import shipped_checkpoint, write_model
 from ernie_perf.peers.servers import INFINITY
 from ernie_perf.peers.standalone import Case, Item, PlainTokenizer
 
-SHIPPED = str(ASSETS / "checkpoints" / "stsb_zh")
+SHIPPED = str(ASSETS / "encoder")
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,8 @@ def real(vectors: Case) -> Case:
 
 
 def test_only_tasks_whose_checkpoint_ships_have_one() -> None:
-    assert shipped_checkpoint("sentence_embedding") == SHIPPED
+    assert shipped_checkpoint("stsb_zh") == str(ASSETS / "checkpoints" / "stsb_zh")
+    assert shipped_checkpoint("sentence_embedding") == str(ASSETS / "encoders" / "e5-small-zh")
     assert shipped_checkpoint("no such task") == ""
 
 

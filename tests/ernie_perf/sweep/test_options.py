@@ -72,6 +72,8 @@ def test_the_verbs(capsys: pytest.CaptureFixture[str]) -> None:
     out = capsys.readouterr().out
     assert all(f"  {name} " in out for name in ("sweep", "report", "compare", "plan"))
     assert cli.main(["sweeep"]) == 2
+    assert capsys.readouterr().err == "ernie-triton perf: no command 'sweeep'; did you mean sweep?\n"
+    assert cli.main(["zzz"]) == 2
     assert "there are sweep, report, compare, plan" in capsys.readouterr().err
     for name in cli.VERBS:
         with pytest.raises(SystemExit) as leaving:

@@ -91,7 +91,7 @@ FAULTS: dict[str, list[tuple[dict[str, Any], str]]] = {
         ({"options": {"max_candidates": 0}}, "options.max_candidates is 0; it must be from 1 to 1,024"),
         ({"options": {"max_candidates": 2000}}, "options.max_candidates is 2000"),
         ({"options": {"max_candidates": "9"}}, "options.max_candidates is '9'"),
-        ({"options": {"candidates": 9}}, "options.candidates is unknown; ranking has max_candidates"),
+        ({"options": {"candidates": 9}}, "options.candidates is none of max_candidates, pooling"),
     ],
     "intent_slots": [
         ({"labels": ("a",), "options": {"slots": ["x"]}}, "needs at least two labels, its intents"),
