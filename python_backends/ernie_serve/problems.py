@@ -191,6 +191,15 @@ def explain_failures(failures: Mapping[str, str]) -> str:
     return "; ".join(parts)
 
 
+def is_loading_race(log: str) -> bool:
+    """Whether tritonserver ended by a fault of its Python backend that another start does not meet again.
+
+    When several models load at once on a busy machine, it sometimes ends with boost's lock_exception (seen in one to
+    four of about a hundred starts of tritonserver 2.51).
+    """
+    return "boost::interprocess::lock_exception" in log
+
+
 def explain_exit(log: str, returncode: int, log_file: Path) -> str:
     """Why tritonserver ended by itself, in one line; ``returncode`` above 128 is 128 + the signal."""
     port_in_use = _PORT.search(log)

@@ -22,6 +22,7 @@ logger = logging.getLogger(__name__)
 
 GUARD = Path(__file__).with_name("guard.py")
 POLL_SECONDS = 0.05
+STARTS = 3  # at most, where tritonserver meets a race of its own (problems.is_loading_race)
 STUB_TIMEOUT_SECONDS = 120
 """Triton's own 30 s is short for a dozen models that import their libraries at once on two cores."""
 SETTLE_SECONDS = 3.0
@@ -68,6 +69,7 @@ class TritonServer:
         self._models: list[str] = []
         self._name = f"ernie-triton-{uuid.uuid4().hex[:12]}"
         self._started = 0.0
+        self._starts = 0
 
     def __enter__(self) -> TritonServer:
         self.start()
@@ -153,10 +155,11 @@ class TritonServer:
                 start_new_session=True,
             )
         self._started = time.monotonic()
+        self._starts += 1
         logger.info("tritonserver of pid %d writes to %s", self.pid, self.log_file)
 
     def wait_ready(self, progress: Callable[[int, int], None] | None = None) -> float:
-        """Wait until every model is ready; returns the seconds since the start.
+        """Wait until every model is ready; returns the seconds since the last start: a race in Triton needs another.
 
         ``progress(ready, total)`` is called whenever one of its numbers changes. The server is killed when it fails.
         Errors: ServeError naming the models that failed to load, or why the server ended or took too long.
@@ -172,7 +175,12 @@ class TritonServer:
                 progress(loaded, total)
             code = self.poll()
             if code is not None:
-                raise ServeError(problems.explain_exit(self._log(), code, self.log_file))
+                log = self._log()
+                if self._starts < STARTS and problems.is_loading_race(log):
+                    logger.warning("tritonserver met a race of its Python backend while it loaded: started again")
+                    self.start()
+                    continue
+                raise ServeError(problems.explain_exit(log, code, self.log_file))
             if (self.health.live() if may_fail else self.health.ready()) and self.health.is_named(self._name):
                 break
             failures = {} if may_fail else problems.load_failures(log)

@@ -139,6 +139,35 @@ def test_a_server_that_lost_its_port_is_not_taken_for_the_winner(
         winner.kill()
 
 
+RACE = (
+    "import os, signal, sys; from pathlib import Path; count = Path(args['model_repository'], 'count'); "
+    "starts = int(count.read_text()) + 1 if count.exists() else 1; count.write_text(str(starts)); "
+    "starts <= {failing} and (print('{text}', file=sys.stderr, flush=True), os.kill(os.getppid(), signal.SIGABRT))"
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "failing", "starts"),
+    [
+        ("what():  boost::interprocess::lock_exception", 1, 2),
+        ("what():  boost::interprocess::lock_exception", 9, 3),
+        ("what():  std::bad_alloc", 1, 1),
+    ],
+)
+def test_a_race_while_models_load_is_met_by_another_start(
+    tmp_path: Path, options: Options, text: str, failing: int, starts: int
+) -> None:
+    write_model(tmp_path, "echo", initialize=RACE.format(text=text, failing=failing))
+    server = TritonServer(options(tmp_path))
+    if failing < starts:
+        with server:
+            assert infer(server.http_address, "echo", 7) == 7
+    else:
+        with pytest.raises(ServeError, match="tritonserver crashed with signal 6"), server:
+            pass
+    assert (tmp_path / "echo" / "count").read_text() == str(starts)
+
+
 def test_a_server_that_takes_too_long_is_killed(tmp_path: Path, options: Options) -> None:
     write_model(tmp_path, "slow", initialize="import time; time.sleep(60)")
     says = r"not ready after 1 s, with 0 of 1 models loaded.*--timeout"

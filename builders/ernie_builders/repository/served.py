@@ -21,7 +21,7 @@ from ..console import bar
 from ..errors import PublishError
 
 if TYPE_CHECKING:
-    from ernie_serve import ServerOptions, TritonServer
+    pass
 
 MAX_TEXTS = 500  # that are asked
 REQUEST_TEXTS = 32  # texts in one request
@@ -35,14 +35,14 @@ Items = Sequence[tuple[str, ...]]
 
 def check_served(staged: Path, manifest: Manifest, items: Items) -> dict[str, Verdict]:
     """Variant -> whether the server answers as the pipeline does. PublishError if the server does not start."""
-    from ernie_serve import ServeError, ServerOptions
+    from ernie_serve import ServeError, ServerOptions, TritonServer
 
     options = ServerOptions(
         repository=staged, http_port=0, grpc_port=0, metrics_port=0, log_file=staged.with_name(f"{staged.name}.log")
     )
     try:
         with ExitStack() as stack:
-            server = _started(stack, options)
+            server = stack.enter_context(TritonServer(options))
             verdicts = {}
             for variant in manifest.variants:
                 offline = Pipeline.load(staged, manifest.task, variant.name).predict(items)
@@ -62,22 +62,6 @@ def check_served(staged: Path, manifest: Manifest, items: Items) -> dict[str, Ve
             return verdicts
     except ServeError as error:
         raise PublishError(f"task {manifest.task}: the staged models cannot be served ({error})") from None
-
-
-def _started(stack: ExitStack, options: ServerOptions) -> TritonServer:
-    """A running server that stops with `stack`; it is started a second time if it crashed while loading.
-
-    On a busy machine Triton's Python backend sometimes ends with boost's lock_exception when several models load at
-    once (seen once in about a hundred starts of tritonserver 2.51).
-    """
-    from ernie_serve import ServeError, TritonServer
-
-    try:
-        return stack.enter_context(TritonServer(options))
-    except ServeError as error:
-        if "crashed" not in str(error):
-            raise
-    return stack.enter_context(TritonServer(options))
 
 
 def ask_server(
