@@ -14,7 +14,7 @@ import pytest
 
 from ernie_runtime.install import install_hint
 from ernie_triton import cli
-from ernie_triton.cli import VERBS, Verb, main
+from ernie_triton.cli import INNER, VERBS, Verb, main
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -237,3 +237,11 @@ sys.exit(cli.main([]))
 """
     completed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=20, check=False)
     assert (completed.returncode, completed.stderr) == (130, "\n")
+
+
+def test_commands_of_commands_are_those_that_are_completed() -> None:
+    """The names stand in the client too, which does not import the builders for a Tab key."""
+    from ernie_builders.build_all import OTHERS
+    from ernie_perf.cli import VERBS
+
+    assert {name: set(words) for name, words in INNER.items()} == {"build": set(OTHERS), "perf": set(VERBS)}
