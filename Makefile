@@ -1,7 +1,7 @@
 # `make` alone prints this help. PYTHON=/path/to/python chooses the interpreter (3.10 to 3.12).
 
 PY := .venv/bin/python
-UV := .cache/uv/bin/uv
+UV := .venv/bin/uv
 LOCK_NOTE := make lock (install with: pip install --require-hashes --no-deps -r THIS_FILE)
 COMPILE := UV_CUSTOM_COMPILE_COMMAND="$(LOCK_NOTE)" $(UV) pip compile --quiet --universal \
 	--python-version 3.10 --generate-hashes --no-emit-package ernie-triton-assets --no-emit-package perf-analyzer \
@@ -57,7 +57,6 @@ clean: ## remove .venv, caches and build leftovers; model_repository/ stays
 	find . -path ./.git -prune -o \( -name __pycache__ -o -name '*.egg-info' \) -type d -prune -exec rm -rf {} +
 
 lock: setup ## pin again after a change in pyproject.toml (UPGRADE=--upgrade: with the newest versions)
-	@$(PY) -m pip install --quiet --disable-pip-version-check --target .cache/uv --upgrade uv
 	$(COMPILE) --group setup -o requirements-setup.lock
 	$(COMPILE) pyproject.toml --extra build --extra client --extra serve --extra perf --extra test -c requirements-setup.lock -o requirements.lock
 	$(COMPILE) pyproject.toml --extra client --extra serve -c requirements.lock -o requirements-serve.lock

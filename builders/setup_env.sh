@@ -11,6 +11,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 LOCKS=(requirements-setup.lock requirements.lock)
 VIRTUALENV="virtualenv==20.35.4" # only where Python comes without ensurepip (Debian's python3 without python3-venv)
 NEED_GB=5
+PIP=(.venv/bin/python -m pip --disable-pip-version-check --no-input install)
 
 say() { printf 'setup: %s\n' "$*"; }
 die() { printf 'setup: %s\n' "$*" >&2; exit 1; }
@@ -94,21 +95,35 @@ make_venv() {
     venv_works || die ".venv has no working pip: sudo apt-get install python3-venv, then run this again"
 }
 
+# uv unpacks while it downloads, and compiles as pip does. It reads none of pip's settings, so it is told the index;
+# where it cannot install (a proxy that wants more than that), pip does.
+install_lock() {
+    local index cache
+    index=${UV_DEFAULT_INDEX:-${PIP_INDEX_URL:-$(.venv/bin/python -m pip config get global.index-url 2>/dev/null || true)}}
+    cache=$(.venv/bin/uv cache dir 2>/dev/null) && mkdir -p "$cache" 2>/dev/null || true
+    # .venv is made of links into the cache: a cache on another disk would be 2.4 GB more.
+    if [ -z "${UV_CACHE_DIR:-}" ] && { [ ! -w "$cache" ] || [ "$(stat -c %d "$cache")" != "$(stat -c %d .)" ]; }; then
+        export UV_CACHE_DIR="$PWD/.cache/uv-packages"
+    fi
+    env UV_NO_CONFIG=1 ${index:+UV_DEFAULT_INDEX="$index"} UV_HTTP_TIMEOUT="${UV_HTTP_TIMEOUT:-180}" \
+        .venv/bin/uv pip install --python .venv/bin/python --compile-bytecode "$@" ||
+        { say "uv could not install that, pip tries" && "${PIP[@]}" "$@"; }
+}
+
 install() {
-    local pip=(.venv/bin/python -m pip --disable-pip-version-check --no-input install)
     local partial
-    # pip writes INSTALLER last: a package without one was interrupted, and pip would take it for whole.
+    # INSTALLER is written last: a package without one was interrupted, and would be taken for whole.
     for partial in .venv/lib/python3.*/site-packages/*.dist-info; do
         [ ! -d "$partial" ] || [ -f "$partial/INSTALLER" ] || rm -rf "$partial"
     done
     export TMPDIR="$PWD/.cache/tmp" # /tmp may be small
     mkdir -p "$TMPDIR"
     say "downloading and installing about 0.7 GB (2.4 GB on disk); later runs skip this"
-    "${pip[@]}" --require-hashes --no-deps -r requirements-setup.lock
+    "${PIP[@]}" --require-hashes --no-deps -r requirements-setup.lock # with uv
     # --no-deps: the lock file is complete. --no-build-isolation: two packages have no wheel, and building them
     # must not fetch anything that is not pinned.
-    "${pip[@]}" --require-hashes --no-deps --no-build-isolation -r requirements.lock
-    "${pip[@]}" --quiet --no-deps --no-build-isolation --editable . --editable builders/assets_wheel
+    install_lock --require-hashes --no-deps --no-build-isolation -r requirements.lock
+    "${PIP[@]}" --quiet --no-deps --no-build-isolation --editable . --editable builders/assets_wheel
     .venv/bin/python -m ernie_serve.launchers >/dev/null # tritonserver and perf_analyzer work as typed
     rm -rf "$TMPDIR"
 }
