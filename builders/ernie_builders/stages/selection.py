@@ -104,7 +104,7 @@ def make_context(task: TaskConfig, request: BuildRequest, checkpoint: Path | Non
             raise ConfigError(f"--preset {preset} trains, --checkpoint {task.name}={checkpoint} does not: give one")
         source = read_checkpoint(checkpoint)
     elif takes_shipped(task, request):
-        source, card = read_checkpoint(shipped), _read_card(shipped / "card.json")
+        source, card = read_checkpoint(shipped), _read_card(shipped / "card.json", task.name)
     else:
         source, ready = find_base_model(request.overrides.base_model or task.base_model, request.seed), False
     source = kind.prepare(source)
@@ -135,9 +135,11 @@ def make_context(task: TaskConfig, request: BuildRequest, checkpoint: Path | Non
     )
 
 
-def _read_card(path: Path) -> Card:
+def _read_card(path: Path, task: str) -> Card:
+    """Figures only of the card's own task: another one with the same weights (drcd) has other texts."""
     raw = json.loads(path.read_text(encoding="utf-8"))
-    evaluations = tuple(Evaluation(**evaluation) for evaluation in raw.get("evaluations", ()))
+    own = raw.get("evaluations", ()) if raw.get("task", task) == task else ()
+    evaluations = tuple(Evaluation(**evaluation) for evaluation in own)
     return Card(base_model=raw.get("base_model", ""), evaluations=evaluations)
 
 
