@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 from ernie_runtime.json_types import Json, JsonObject
@@ -11,7 +11,7 @@ from ernie_runtime.text.tokenizer import Tokenizer
 
 from ..checkpoints.checkpoint import Checkpoint, read_checkpoint
 from ..checkpoints.encoder_config import EncoderConfig, read_config
-from ..config.tasks import CHARACTERS, PIECES, TaskConfig
+from ..config.tasks import CHARACTERS, PIECES, TaskConfig, bare_manifest
 from ..errors import ConfigError
 from ..kinds import get_builder_kind
 from .context import Context
@@ -41,19 +41,13 @@ def tokenizer_for(task: TaskConfig, tokenizer: Tokenizer) -> Tokenizer:
 
 def draft_manifest(task: TaskConfig, tokenizer: Tokenizer, learnt: Json | None = None) -> Manifest:
     """Version 0 with one placeholder variant; learnt: options from training (`BuilderKind.learn`)."""
-    return Manifest(
-        task=task.name,
-        kind=task.kind,
-        title=task.title,
-        version=0,
-        labels=task.labels,
-        limits=task.limits,
+    return replace(
+        bare_manifest(task),
         vocabulary_size=tokenizer.vocab_size,
         vocabulary_sha256=tokenizer.fingerprint,
         variants=(
             Variant(name="fp32", engine="onnxruntime", file="model.onnx", bytes=0, sha256="", max_abs_error=0.0),
         ),
-        recommended="fp32",
         examples=task.examples,
         options={**(learnt or {}), **task.options},
         main_metric=get_builder_kind(task.kind).main_metric,
