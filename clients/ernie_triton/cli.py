@@ -109,6 +109,12 @@ VERBS = {
         extra="serve",
         packages=_SERVE,
     ),
+    "top": Verb(
+        target="ernie_triton.monitor.top:main",
+        help="a live view of what a server does: rates, latency by step, batches, refusals",
+        extra="monitor",
+        packages=("prometheus_client", "rich"),
+    ),
     "predict": Verb(
         target="ernie_triton.batch.cli:predict_main",
         help="ask a task about texts or a file of them",

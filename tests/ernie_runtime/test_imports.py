@@ -37,6 +37,7 @@ ROOMS = {
     "python_backends/paddle": {"ernie_runtime", "triton_python_backend_utils"},
     "python_backends/ernie_serve": {"ernie_serve", "ernie_runtime"},
     "clients/ernie_triton": {"ernie_triton", "ernie_runtime", "numpy", "tritonclient"},
+    "clients/ernie_triton/monitor": {"ernie_triton", "ernie_runtime", "prometheus_client", "rich"},
 }
 
 

@@ -1,0 +1,1 @@
+"""What a server does, read from its metrics."""

@@ -1,0 +1,65 @@
+"""`ernie-triton top`, the dashboard and the alerts, against the metrics of the real server."""
+
+from __future__ import annotations
+
+import json
+import re
+import urllib.request
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ernie_serve.server import TritonServer
+from ernie_triton import Client
+from ernie_triton.monitor.rates import between
+from ernie_triton.monitor.samples import read
+from ernie_triton.monitor.top import main
+
+pytestmark = pytest.mark.e2e
+DOCKER = Path(__file__).parents[2] / "docker"
+
+
+def test_top_counts_what_was_asked(server: TritonServer) -> None:
+    with Client(server.grpc_address) as client:
+        client.predict("topic", "球队赢得比赛")
+        before = read(server.metrics_address)
+        client.predict("topic", ["球队赢得比赛", "银行下调利率", "餐厅的味道"])
+        client.predict("topic", "厨师")
+        rates = between(before, read(server.metrics_address))
+    models = {model.model: model for model in rates.models}
+    assert round(models["topic"].requests_per_second * rates.seconds) == 2
+    assert round(models["topic_tokenizer"].texts_per_second * rates.seconds) == 4
+    encoder = models["topic_encoder_fp32"]
+    assert encoder.is_step
+    assert encoder.total_ms is not None
+    assert encoder.compute_ms is not None
+    assert 0 < encoder.compute_ms <= encoder.total_ms
+    assert rates.memory is not None
+
+
+def test_the_command_prints_a_line_of_json_an_interval(
+    server: TritonServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--metrics-url", server.metrics_address, "--interval", "0.1", "--count", "2", "--json"]) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [{"topic", "ner"} <= {model["model"] for model in line["models"]} for line in lines] == [True, True]
+
+
+def expressions() -> list[str]:
+    """Every PromQL expression that ships."""
+    rules = yaml.safe_load((DOCKER / "prometheus-rules.yml").read_text())
+    dashboard = json.loads((DOCKER / "grafana-dashboard.json").read_text())
+    return [
+        *(rule["expr"] for group in rules["groups"] for rule in group["rules"]),
+        *(target["expr"] for panel in dashboard["panels"] for target in panel["targets"]),
+        *(variable["query"]["query"] for variable in dashboard["templating"]["list"] if variable["name"] != "source"),
+    ]
+
+
+def test_dashboard_and_alerts_use_metrics_that_there_are(server: TritonServer) -> None:
+    with urllib.request.urlopen(f"http://{server.metrics_address}/metrics") as reply:
+        known = {*re.findall(r"^# TYPE (\S+) ", reply.read().decode(), re.MULTILINE), "up"}
+    used = {name for text in expressions() for name in re.findall(r"\b(?:nv_|ernie_)\w+|\bup\b", text)}
+    assert len(used) > 10
+    assert used <= known
