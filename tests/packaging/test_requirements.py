@@ -29,6 +29,7 @@ PACKAGES = {
     "perf/ernie_perf": "perf",
 }
 ELSEWHERE = {  # a file that runs only with another extra
+    "clients/ernie_triton/monitor": "monitor",
     "python_backends/ernie_runtime/engines/paddle_inference.py": "build",
     "perf/ernie_perf/peers": "peers-embedding",
 }
