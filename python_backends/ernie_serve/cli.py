@@ -13,7 +13,7 @@ from pathlib import Path
 from types import FrameType
 
 from ernie_runtime.command_line import CommandLine
-from ernie_serve import cache, detached, problems
+from ernie_serve import cache, detached, problems, tracing
 from ernie_serve.problems import ServeError
 from ernie_serve.server import ServerOptions, TritonServer
 
@@ -71,6 +71,15 @@ def parser() -> argparse.ArgumentParser:
         help="memory for answers to repeated requests, such as 64M (default: no cache)",
     )
     command.add_argument(
+        "--trace",
+        type=tracing.collector,
+        metavar="otlp://HOST",
+        help="send OpenTelemetry spans of requests and steps to this collector (OTLP over HTTP, port 4318)",
+    )
+    command.add_argument(
+        "--trace-every", type=_count, metavar="N", help="with --trace: one request of N (default: all)"
+    )
+    command.add_argument(
         "--auto-complete", action="store_true", help="let Triton complete configurations; starting takes longer"
     )
     command.add_argument(
@@ -95,9 +104,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     cut = words.index("--") if "--" in words else len(words)
     try:
-        parsed = parser().parse_args(words[:cut])
+        command = parser()
+        parsed = command.parse_args(words[:cut])
+        if parsed.trace_every and not parsed.trace:
+            command.error("--trace-every goes with --trace")
     except SystemExit as stop:
         return int(stop.code or 0)
+    if parsed.trace and not tracing.answers(parsed.trace):
+        sys.stderr.write(f"nothing answers at {parsed.trace}: spans are dropped until a collector does\n")
     logging.basicConfig(level=logging.INFO if parsed.verbose else logging.WARNING, format="%(message)s")
     server = TritonServer(
         ServerOptions(
@@ -114,6 +128,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             auto_complete=parsed.auto_complete,
             detached=parsed.detach,
             cache=parsed.cache,
+            trace=parsed.trace or "",
+            trace_every=parsed.trace_every or 1,
         )
     )
     handlers = [(number, signal.getsignal(number)) for number in STOP_SIGNALS]
@@ -226,6 +242,12 @@ def _seconds(text: str) -> float:
 def _whole_seconds(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"{text} is not a whole number of seconds, 0 or above")
+    return int(text)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number, 1 or above")
     return int(text)
 
 

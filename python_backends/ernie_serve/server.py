@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 
-from ernie_serve import aliases, backends, cache, ports, problems, wheel
+from ernie_serve import aliases, backends, cache, ports, problems, tracing, wheel
 from ernie_serve.health import Health
 from ernie_serve.problems import ServeError
 
@@ -55,6 +55,10 @@ class ServerOptions:
     """Whether the server outlives this process."""
     cache: int = 0
     """Size of the response cache in bytes; 0 for none."""
+    trace: str = ""
+    """Where spans are posted (`tracing.collector`); empty: nowhere."""
+    trace_every: int = 1
+    """One request of so many is traced."""
 
 
 class TritonServer:
@@ -255,6 +259,8 @@ class TritonServer:
         command += [f"--exit-timeout-secs={options.drain_seconds}"]
         if options.cache:
             command.append(cache.argument(options.cache))
+        if options.trace:
+            command += tracing.arguments(options.trace, options.trace_every)
         if options.config_name:
             command.append(f"--model-config-name={options.config_name}")
         if not options.auto_complete:
