@@ -14,7 +14,7 @@ WORKERS := $(shell expr $$(nproc) + 1) # one more than cores: tests wait for ser
 SHARED := ERNIE_TEST_SHARED=$(CURDIR)/.cache/tests # what takes long to make is made once for both runs
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test coverage collect lint wheels clean lock
+.PHONY: help setup demo test coverage collect lint docs wheels clean lock
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ lint: setup ## ruff, mypy, and the order of the rooms (import-linter)
 	@$(PY) -m mypy
 	@.venv/bin/lint-imports --no-logo --cache-dir .cache/import-linter
 
+docs: setup ## dist/site: the pages as a site, links and anchors checked; `.venv/bin/mkdocs serve` shows it while you write
+	@NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict --quiet
+
 wheels: setup ## dist/: the project and the weights as wheels, to be installed elsewhere
 	@ERNIE_TRITON_RELEASE=1 $(PY) -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation \
 		--wheel-dir dist . builders/assets_wheel
@@ -58,5 +61,5 @@ clean: ## remove .venv, caches and build leftovers; model_repository/ stays
 
 lock: setup ## pin again after a change in pyproject.toml (UPGRADE=--upgrade: with the newest versions)
 	$(COMPILE) --group setup -o requirements-setup.lock
-	$(COMPILE) pyproject.toml --extra build --extra client --extra serve --extra perf --extra monitor --extra test -c requirements-setup.lock -o requirements.lock
+	$(COMPILE) pyproject.toml --extra build --extra client --extra serve --extra perf --extra monitor --extra test --extra docs -c requirements-setup.lock -o requirements.lock
 	$(COMPILE) pyproject.toml --extra client --extra serve --extra monitor -c requirements.lock -o requirements-serve.lock

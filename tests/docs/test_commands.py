@@ -24,25 +24,10 @@ else:
     import tomli as tomllib
 
 SUBCOMMANDS = {
-    *(
-        "demo",
-        "init",
-        "publish",
-        "build",
-        "lint",
-        "assets",
-        "compare",
-        "evaluate",
-        "perf",
-        "serve",
-        "stop",
-        "predict",
-        "tasks",
-    ),
-    *("build pretrain", "build convert-encoder", "build distill", "build unpack-text"),
+    *cli.VERBS,
+    *(f"{verb} {inner}" for verb, names in cli.INNER.items() for inner in names),
     *("build distill task", "build distill encoder", "build distill measure"),
     *(f"assets {verb}" for verb in ("verify", "list", "refresh", "train", "figures")),
-    *(f"perf {verb}" for verb in ("sweep", "report", "compare", "plan", "overload", "growth")),
 }
 
 

@@ -1,0 +1,51 @@
+"""The site builds without a warning (links and anchors are checked), and its pages load nothing from elsewhere."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ernie_triton import Client, cli
+
+from .test_pages import ROOT
+
+LOADED = re.compile(r"""<(?:script|img|iframe)[^>]*?\bsrc="?([^"\s>]+)|<link[^>]*?\bhref="?([^"\s>]+)""")
+OF_THE_PAGE = re.compile(r"rel=\"?(?:canonical|alternate|next|prev)")
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(folder)]
+    environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
+    built = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=300)
+    assert built.returncode == 0, built.stderr
+    return folder
+
+
+def test_nothing_is_loaded_from_elsewhere(site: Path) -> None:
+    pages = list(site.rglob("*.html"))
+    assert len(pages) > 50
+    for page in pages:
+        for loaded in LOADED.finditer(page.read_text(encoding="utf-8")):
+            assert "//" not in (loaded[1] or loaded[2]) or OF_THE_PAGE.search(loaded[0]), f"{page.name}: {loaded[0]}"
+
+
+def test_the_reference_has_every_command_and_method(site: Path) -> None:
+    commands = (site / "reference" / "cli.html").read_text(encoding="utf-8")
+    assert [verb for verb in cli.VERBS if f'id="{verb}' not in commands] == []
+    sdk = (site / "reference" / "sdk.html").read_text(encoding="utf-8")
+    methods = [name for name, method in vars(Client).items() if callable(method) and not name.startswith("_")]
+    assert [name for name in methods if f".Client.{name}" not in sdk] == []
+
+
+def test_the_search_knows_words_of_both_languages(site: Path) -> None:
+    index = json.loads((site / "search" / "search_index.json").read_text(encoding="utf-8"))
+    assert index["config"]["lang"] == ["en", "zh"]
+    assert any("checkpoint" in entry["text"] for entry in index["docs"])
