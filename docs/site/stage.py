@@ -31,9 +31,15 @@ MOVED = {
     "model_repository/README.md": "model_repository.md",
 }
 ASSETS = ("style.css", "logo.svg")
-LINK = re.compile(r"(!?\[[^\]]*\]\()([^)\s]+)(\))")
+LINK = re.compile(r"(!?\[)([^\]]*)(\]\()([^)\s]+)(\))")
+FILE_NAME = re.compile(r"(?:[\w-]+/)*[\w-]+(?:\.zh)?\.md")
 CODE = re.compile(r"(^```.*?^```$|^ {4}[^\n]*$)", re.MULTILINE | re.DOTALL)
 ZH = ".zh.md"
+# A browser shows a line break as a blank, also between Chinese characters.
+CHINESE_BREAK = re.compile(
+    r"(?<=[\u2018-\u201f\u3000-\u303f\u4e00-\u9fff\uff00-\uffef])\n *(?=[\u4e00-\u9fff“（《`\[])"
+)
+OTHER_LANGUAGE = re.compile(r"^\[(?:中文|English)\]\([^)]*\)\n\n", re.MULTILINE)  # the site has its own switch
 STYLE = (
     "body{max-width:60rem;margin:2rem auto;padding:0 1rem;font:15px/1.5 system-ui,sans-serif;color-scheme:light dark}"
     "pre{font:13px/1.5 ui-monospace,monospace;overflow-x:auto}"
@@ -59,7 +65,8 @@ def stage(folder: Path) -> None:
         if path.suffix != ".md":
             shutil.copyfile(path, target)
             continue
-        text = relink(path.read_text(encoding="utf-8"), path, place, sources)
+        text = OTHER_LANGUAGE.sub("", path.read_text(encoding="utf-8"), count=1)
+        text = relink(text, path, place, sources)
         target.write_text(text, encoding="utf-8")
     shown = set[Path]()
     while sources - shown:  # the page of a folder names the sources in it
@@ -91,16 +98,27 @@ def relink(text: str, path: Path, place: str, sources: set[Path]) -> str:
     """The text of the page at `path` with its links as seen from `place`; code stays as it is."""
 
     def follow(match: re.Match[str]) -> str:
-        name, mark, anchor = match[2].partition("#")
+        name, mark, anchor = match[4].partition("#")
         if "://" in name or not name:
             return match[0]
-        target = place_of(Path(os.path.normpath(path.parent / name)), sources)
+        source = Path(os.path.normpath(path.parent / name))
+        words = title_of(source) if FILE_NAME.fullmatch(match[2]) else match[2]
+        target = place_of(source, sources)
         if place.endswith(ZH) and target.endswith(ZH):  # mkdocs-static-i18n knows a page by its name without language
             target = f"{target.removesuffix(ZH)}.md"
-        return f"{match[1]}{os.path.relpath(target, os.path.dirname(place) or '.')}{mark}{anchor}{match[3]}"
+        url = os.path.relpath(target, os.path.dirname(place) or ".")
+        return f"{match[1]}{words}{match[3]}{url}{mark}{anchor}{match[5]}"
 
-    parts = CODE.split(text)
-    return "".join(part if CODE.fullmatch(part) else LINK.sub(follow, part) for part in parts)
+    def change(part: str) -> str:
+        part = LINK.sub(follow, part)
+        return CHINESE_BREAK.sub("", part) if place.endswith(ZH) else part
+
+    return "".join(part if CODE.fullmatch(part) else change(part) for part in CODE.split(text))
+
+
+def title_of(page: Path) -> str:
+    """The heading of a page: what a link says on the site, where on GitHub it names the file."""
+    return page.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
 
 
 def write_source(folder: Path, path: Path, sources: set[Path]) -> None:

@@ -6,6 +6,7 @@ What is learnt is no matter here (tests/builders has that); a few steps make wei
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from ernie_serve.server import ServerOptions, TritonServer
 from ernie_triton import Client
 from ernie_triton.results import CLASSES
 
+from ..docs.test_answers import ANSWERS, KINDS, SHOWN, task_of
 from .conftest import write_base_model
 from .wire import close, results, same_bytes, text_input
 
@@ -264,3 +266,28 @@ def test_the_client_gives_typed_answers(running: TritonServer, kind: str) -> Non
     with Client(running.grpc_address) as client:
         answers = client.predict(TASK_OF[kind], [item[0] if len(item) == 1 else item for item in items])
     assert {type(answer) for answer in answers} == {CLASSES[kind]}
+
+
+def keys(value: Any) -> Any:
+    """The keys of an answer, those of objects in lists too; of a list its first element stands for all."""
+    if isinstance(value, dict):
+        return {key: keys(inner) for key, inner in value.items()}
+    return [keys(inner) for inner in value[:1]] if isinstance(value, list) else None
+
+
+def pruned(shown: Any, served: Any) -> Any:
+    """The shown keys, without what is in lists that this server's small models leave empty."""
+    if isinstance(shown, dict):
+        return {key: pruned(inner, served.get(key)) for key, inner in shown.items()}
+    return [pruned(inner, served[0]) for inner in shown[:1]] if served else served
+
+
+@pytest.mark.parametrize(
+    ("command", "shown"), [(c, a) for c, a in SHOWN if KINDS[task_of(c)] in TASK_OF], ids=lambda value: str(value)[:30]
+)
+def test_answers_of_the_page_have_the_served_form(running: TritonServer, command: str, shown: list[Any]) -> None:
+    """docs/answers.md shows the answers of trained tasks; its commands are sent to small ones of the same kinds."""
+    words = [TASK_OF[KINDS[task_of(command)]], *ANSWERS.words_of(command)[3:]]
+    shortened = ["16" if before == "--dimensions" else word for before, word in zip(["", *words], words, strict=False)]
+    (served,) = ANSWERS.ask(shlex.join(["ernie-triton", "predict", *shortened]), running.grpc_address)
+    assert pruned(keys(shown[0]), keys(served)) == keys(served)
