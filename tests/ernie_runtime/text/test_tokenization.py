@@ -6,6 +6,7 @@ import hashlib
 import unicodedata
 import warnings
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -81,10 +82,12 @@ def test_fuzz_on_every_letter(every_letter: Path, reference: Callable[[Path], Re
     assert wrong == []
 
 
+@cache
 def bare(text: str) -> str:
     return "".join(c for c in text if unicodedata.category(c) != "Mn" and not unicodedata.combining(c))
 
 
+@cache
 def readable(text: str) -> str:
     """The characters of a text that reach the vocabulary, without combining marks."""
     characters = (c for c in text if c in "\t\n\r" or (unicodedata.category(c)[0] != "C" and c != "\ufffd"))
