@@ -13,7 +13,7 @@ from ernie_runtime.json_types import Json
 from ..config.tasks import ASSETS
 from .encoder_config import EncoderConfig, read_config
 from .encoders import ENCODERS
-from .known_models import known_models
+from .known_models import known_models, unread_model
 from .random_encoder import PREFIX, random_config
 
 SHIPPED = "shipped:"  # the encoder of a checkpoint that ships: shipped:ocnli
@@ -85,7 +85,7 @@ class BaseModel:
 
 def is_download(name: str) -> bool:
     """Whether the name is a model that PaddleNLP downloads (modeling/model.py)."""
-    known = name in known_models() or re.fullmatch(r"ernie[\w.-]*", name) is not None
+    known = name in known_models() or (re.fullmatch(r"ernie[\w.-]*", name) is not None and not unread_model(name))
     return folder_of(name) is None and known
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -13,6 +14,9 @@ CLASSES: Mapping[str, tuple[str, str]] = {
     "ernie_m": ("ErnieMModel", "ErnieMTokenizer"),
     "ernie_gram": ("ErnieGramModel", "ErnieGramTokenizer"),
     "bert": ("BertModel", "BertTokenizer"),
+    "roberta": ("RobertaModel", "RobertaChineseTokenizer"),
+    "skep": ("SkepModel", "SkepTokenizer"),
+    "tinybert": ("TinyBertModel", "TinyBertTokenizer"),
     "ernie-tiny": ("ErnieModel", "ErnieTinyTokenizer"),
 }
 """Family, or a name that differs from its family -> PaddleNLP's classes of model and tokenizer."""
@@ -65,7 +69,42 @@ bert zh 6x768x12 3072 21128 512 2 0: uer/chinese-roberta-6l-768h
 bert zh 4x512x8 2048 21128 512 2 0: uer/chinese-roberta-small
 bert zh 4x256x4 1024 21128 512 2 0: uer/chinese-roberta-mini
 bert zh 2x128x2 512 21128 512 2 0: uer/chinese-roberta-tiny
+roberta zh 12x768x12 3072 21128 511 2 0: hfl/roberta-wwm-ext
+roberta zh 24x1024x16 4096 21128 511 2 0: hfl/roberta-wwm-ext-large
+roberta zh 6x768x12 3072 21128 511 2 0: hfl/rbt6
+roberta zh 4x768x12 3072 21128 511 2 0: hfl/rbt4
+roberta zh 3x768x12 3072 21128 511 2 0: hfl/rbt3
+roberta zh 3x1024x16 4096 21128 511 2 0: hfl/rbtl3
+skep zh 24x1024x16 4096 12800 512 4 0: skep_ernie_1.0_large_ch
+skep en 24x1024x16 4096 30522 512 4 0: skep_ernie_2.0_large_en
+tinybert en 4x312x12 1200 30522 512 2 0: tinybert-4l-312d tinybert-4l-312d-v2
+tinybert en 6x768x12 3072 30522 512 2 0: tinybert-6l-768d tinybert-6l-768d-v2
+tinybert zh 4x312x12 1200 21128 512 2 0: tinybert-4l-312d-zh
+tinybert zh 6x768x12 3072 21128 512 2 0: tinybert-6l-768d-zh
 """
+READ = "ERNIE, ERNIE-M, ERNIE-Gram, BERT, Chinese RoBERTa, SKEP and TinyBERT"
+UNREAD = (
+    (r"ernie-doc-", "ERNIE-Doc"),
+    (r"ernie-gen-", "ERNIE-Gen"),
+    (r"ernie-code-", "ERNIE-Code"),
+    (r"ernie-layoutx-|uie-x-", "ERNIE-Layout"),
+    (r"(disco_diffusion_)?ernie_vil-", "ERNIE-ViL"),
+    (r"ernie-ctm$|wordtag$|nptag$", "ERNIE-CTM"),
+    (r"(ernie-health-chinese|(chinese-)?electra-)", "ELECTRA"),
+    (r"ernie-3\.0-tiny-mini-v2-en$|roberta-(base|large)$|skep_roberta_", "a model with RoBERTa's English vocabulary"),
+    (r"cl-tohoku/", "a model with a Japanese tokenizer"),
+    (r"(chinese-)?xlnet-", "XLNet"),
+    (r"chinese_GAU-", "GAU"),
+    (r"pai-painter-", "Artist"),
+    (r"plato-|unified_transformer-", "a unified Transformer"),
+    (r"unimo-text-", "UNIMO"),
+    (r"dalle-", "DALL-E"),
+    (r"(facebook|microsoft|deepset|sshleifer|EleutherAI|THUDM|funnel-transformer)[/-]", "another model"),
+    (r"(albert|bart|bigbird|blenderbot|convbert|deberta|distilbert|fnet|gpt|layoutlm|layoutxlm|luke|mbart)", "\\1"),
+    (r"(megatronbert|mobilebert|mpnet|nezha|nystromformer|opt|ppminilm|prophetnet|reformer|rembert)", "\\1"),
+    (r"(ChineseBERT|ctrl$|roformer|squeezebert|t5|vi-layout|xlm|llama)", "\\1"),
+)
+"""Beginnings of the names of models that PaddleNLP has and that are not read here, and what they are."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,3 +139,16 @@ def classes_of(name: str) -> tuple[str, str]:
     """PaddleNLP's classes of model and tokenizer for a name; ERNIE's for one that the table lacks."""
     model = known_models().get(name)
     return CLASSES.get(name, CLASSES[model.family if model else "ernie"])
+
+
+def unread_model(name: str) -> str:
+    """What a name of PaddleNLP's stands for, where that model is not read; else an empty string."""
+    for pattern, model in UNREAD:
+        if match := re.match(pattern, name):
+            return match.expand(model)
+    return ""
+
+
+def unread_fault(name: str) -> str:
+    """One line for a name that `unread_model` knows."""
+    return f"--base-model {name}: PaddleNLP has it, but it is {unread_model(name)}; read are {READ}"

@@ -51,6 +51,8 @@ HARMLESS = frozenset(
         # of the parts of BERT's configuration that its own code does not read, and of ERNIE-Gram's unread tables
         *("pooler_fc_size", "pooler_num_attention_heads", "pooler_num_fc_layers", "pooler_size_per_head"),
         "rel_pos_size",
+        # of TinyBERT's layers that learn from a teacher
+        "fit_size",
         # of decoders and of text generation
         *("bad_words_ids", "begin_suppress_tokens", "cross_attention_hidden_size", "decoder_start_token_id"),
         *("diversity_penalty", "do_sample", "early_stopping", "encoder_no_repeat_ngram_size"),

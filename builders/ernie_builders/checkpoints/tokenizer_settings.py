@@ -21,6 +21,9 @@ CLASSES = (
     "ErnieTinyTokenizer",
     "ErnieTokenizer",
     "PreTrainedTokenizerFast",
+    "RobertaChineseTokenizer",
+    "SkepTokenizer",
+    "TinyBertTokenizer",
     "XLMRobertaTokenizer",
     "XLMRobertaTokenizerFast",
 )
@@ -35,6 +38,10 @@ ONLY: Mapping[str, tuple[Any, ...]] = {
     "encoding": ("utf8", "utf-8", None),
     "sp_model_kwargs": ({}, None),
     "auto_map": (None,),
+    # SKEP's: another value is RoBERTa's vocabulary
+    "use_bpe_encoder": (False, None),
+    "need_token_type_id": (True, None),
+    "add_two_sep_token_inter": (False, None),
 }
 """The values of settings that change tokens; another value is refused."""
 HARMLESS = frozenset(

@@ -64,7 +64,15 @@ HEAD_NAMES = (
     (r"^cls\.predictions\.decoder\.weight$", HEAD + "decoder_weight"),
 )
 DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4", "I8": "i1", "U8": "u1"}
-MODELS = ("ernie", "bert", "roberta", "ernie_m", "ernie_gram")  # names of the encoder in a task model
+MODELS = (
+    "ernie",
+    "bert",
+    "roberta",
+    "ernie_m",
+    "ernie_gram",
+    "skep",
+    "tinybert",
+)  # names of the encoder in a task model
 ENCODER = ("embeddings", "encoder", "pooler")  # modules of ErnieModel; all others are heads
 
 

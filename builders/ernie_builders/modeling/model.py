@@ -18,7 +18,7 @@ from ernie_runtime.text.tokenizer import Tokenizer
 from ..checkpoints.base_models import SHIPPED, folder_of, is_download
 from ..checkpoints.checkpoint import Checkpoint, read_checkpoint, tokenizer_of
 from ..checkpoints.encoders import ENCODERS
-from ..checkpoints.known_models import ALIASES, classes_of
+from ..checkpoints.known_models import ALIASES, classes_of, unread_fault, unread_model
 from ..checkpoints.random_encoder import PREFIX, random_config, random_encoder
 from ..checkpoints.weight_formats import Weights
 from ..config.tasks import ASSETS
@@ -50,6 +50,8 @@ def find_base_model(name: str, seed: int = 0) -> Checkpoint:
         return random_encoder(name, seed)
     if is_download(name):
         return _download(name)
+    if unread_model(name):
+        raise CheckpointError(unread_fault(name))
     ships = ", ".join(f"`{name}`" for name in ENCODERS)
     raise CheckpointError(
         f"--base-model {name}: neither an encoder that ships ({ships}), nor a directory, nor a name that "

@@ -10,7 +10,7 @@ from ernie_runtime.json_types import Json
 
 from ..checkpoints.base_models import BaseModel, downloadable, folder_of, is_random, nearest, unpublished_model
 from ..checkpoints.encoders import ENCODERS
-from ..checkpoints.known_models import ALIASES, known_models
+from ..checkpoints.known_models import ALIASES, known_models, unread_fault, unread_model
 from ..config.schema import parse_table
 from ..config.tasks import TaskConfig, TrainConfig
 from ..errors import ConfigError
@@ -149,6 +149,8 @@ class Presets:
             model = downloadable(name)
             if model is not None:
                 return model
+            if unread_model(name):
+                raise ConfigError(unread_fault(name))
             near = did_you_mean(name, [*ENCODERS, *self.models, *known_models()])
             raise ConfigError(f"--base-model {name}: no directory, and no model that PaddleNLP downloads{near}")
         return unpublished_model(name, folder)

@@ -66,7 +66,7 @@ def paddle_outputs(model: Any, ids: np.ndarray, pad_id: int, types_: np.ndarray 
         tensors = model(
             paddle.to_tensor(ids), attention_mask=paddle.to_tensor((ids != pad_id).astype(np.int64)), **more
         )
-    return [tensor.numpy() for tensor in tensors[:2]]
+    return [tensor.numpy() for tensor in tensors[:2] if tensor is not None]
 
 
 def largest(actual: list[np.ndarray], expected: list[np.ndarray], real: np.ndarray) -> float:
@@ -77,7 +77,13 @@ def largest(actual: list[np.ndarray], expected: list[np.ndarray], real: np.ndarr
     )
 
 
-@pytest.mark.parametrize("name", ["Bert", "ErnieGram", "ErnieM"])
+PREFIXES = {
+    **{"Bert": "bert", "ErnieGram": "ernie_gram", "ErnieM": "ernie_m"},
+    **{"Roberta": "roberta", "Skep": "skep", "TinyBert": "tinybert"},
+}
+
+
+@pytest.mark.parametrize("name", PREFIXES)
 def test_as_paddlenlp_computes(tmp_path: Path, name: str) -> None:
     """Bare and as a task model; a directory that `save_pretrained` wrote."""
     transformers = import_paddlenlp()
@@ -85,10 +91,9 @@ def test_as_paddlenlp_computes(tmp_path: Path, name: str) -> None:
     arguments = {**SHAPE, "vocab_size": entries, "pad_token_id": pad_id}
     if name == "ErnieGram":
         arguments |= {"embedding_size": HIDDEN, "rel_pos_size": 7}
-    config = getattr(transformers, f"{name}Config")(**arguments)
-    task_model = getattr(transformers, f"{name}ForSequenceClassification")(
-        getattr(transformers, f"{name}Config")(**arguments, num_labels=LABELS)
-    )
+    config_class = getattr(transformers, f"{name}Model").config_class
+    config = config_class(**arguments)
+    task_model = getattr(transformers, f"{name}ForSequenceClassification")(config_class(**arguments, num_labels=LABELS))
     encoder = randomized(getattr(transformers, f"{name}Model")(config))
     ids = some_ids(entries, pad_id)
     types_ = None if name == "ErnieM" else np.random.default_rng(1).integers(0, 2, ids.shape)
@@ -100,17 +105,21 @@ def test_as_paddlenlp_computes(tmp_path: Path, name: str) -> None:
     randomized(task_model)
     task_model.save_pretrained(str(tmp_path / "task"))
     (tmp_path / "task" / "tokenizer.json").write_bytes((tmp_path / "tokenizer.json").read_bytes())
-    prefix = {"Bert": "bert", "ErnieGram": "ernie_gram", "ErnieM": "ernie_m"}[name]
-    expected = paddle_outputs(getattr(task_model, prefix), ids, pad_id, types_)
+    expected = paddle_outputs(getattr(task_model, PREFIXES[name]), ids, pad_id, types_)
     paddle = import_paddle("cpu")
     with paddle.no_grad():
-        expected.append(task_model.classifier(paddle.to_tensor(expected[1])).numpy())
+        if name == "Roberta":  # pools in its head
+            first = paddle.to_tensor(expected[0][:, 0])
+            expected.append(paddle.tanh(task_model.classifier.dense(first)).numpy())
+            expected.append(task_model.classifier.out_proj(paddle.to_tensor(expected[1])).numpy())
+        else:
+            expected.append(task_model.classifier(paddle.to_tensor(expected[1])).numpy())
     actual = outputs(tmp_path / "task", ids, types_)
     assert largest(actual, expected, ids != pad_id) <= 1e-5
     checkpoint = read_checkpoint(tmp_path / "task")
     assert checkpoint.has_head and checkpoint.config == read_config(tmp_path / "task")
     assert checkpoint.config.pad_token_id == 0
-    assert checkpoint.config.max_position_embeddings == (38 if name == "ErnieM" else 40)
+    assert checkpoint.config.max_position_embeddings == (38 if name in ("ErnieM", "Roberta") else 40)
 
 
 def test_hugging_face_ernie_m(tmp_path: Path) -> None:
@@ -233,10 +242,10 @@ def test_harmless_settings_and_older_classes() -> None:
     assert parse_config({**plain, "model_type": "ernie_gram", "layer_norm_eps": 1e-6}, "").layer_norm_eps == 1e-6
 
 
-@pytest.mark.parametrize("name", ["Ernie", "Bert", "Roberta", "ErnieM", "ErnieGram"])
+@pytest.mark.parametrize("name", ["Ernie", "Bert", "Roberta", "ErnieM", "ErnieGram", "Skep", "TinyBert"])
 def test_every_setting_that_paddlenlp_writes_is_known(name: str) -> None:
     written = getattr(import_paddlenlp(), f"{name}Config")().to_dict()
-    assert parse_config(written, "").hidden_size == 768
+    assert parse_config(written, "").hidden_size == written["hidden_size"]
 
 
 def test_a_second_text_needs_its_token_type(tmp_path: Path) -> None:

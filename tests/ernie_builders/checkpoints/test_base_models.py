@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from ernie_builders.checkpoints.base_models import downloadable, folder_of, is_download
 from ernie_builders.checkpoints.checkpoint import read_checkpoint
-from ernie_builders.checkpoints.known_models import CLASSES, known_models
+from ernie_builders.checkpoints.known_models import CLASSES, known_models, unread_model
 from ernie_builders.config.tasks import ASSETS
 from ernie_builders.errors import CheckpointError, ConfigError
 from ernie_builders.framework import import_paddlenlp
@@ -32,9 +35,6 @@ def test_a_checkpoint_that_does_not_ship() -> None:
         find_base_model("shipped:poems")
 
 
-ENGLISH_BPE = "ernie-3.0-tiny-mini-v2-en"  # RoBERTa's vocabulary, which is not read
-
-
 @pytest.mark.parametrize("family", sorted({known.family for known in known_models().values()}))
 def test_every_name_of_paddlenlp_has_the_shape_that_paddlenlp_gives_it(family: str) -> None:
     transformers, presets = import_paddlenlp(), load_presets()
@@ -42,7 +42,7 @@ def test_every_name_of_paddlenlp_has_the_shape_that_paddlenlp_gives_it(family: s
     (table,) = (vars(module)[name] for name in vars(module) if name.endswith("PRETRAINED_INIT_CONFIGURATION"))
     config_class = getattr(transformers, CLASSES[family][0].replace("Model", "Config"))
     for name, settings in table.items():
-        if name == ENGLISH_BPE:
+        if unread_model(name):  # RoBERTa's English vocabulary
             continue
         config, model = config_class(**settings), presets.model(name)
         encoder, tables = model.encoder, model.embeddings
@@ -54,9 +54,39 @@ def test_every_name_of_paddlenlp_has_the_shape_that_paddlenlp_gives_it(family: s
         ), name
         assert tables.vocabulary == config.vocab_size, name
         assert encoder.intermediate == (4 * config.hidden_size if family == "ernie_m" else config.intermediate_size)
-        cut_off = 2 if family == "ernie_m" else 0  # positions that no text has
+        cut_off = {"ernie_m": 2, "roberta": 1}.get(family, 0)  # positions that no text has
         assert tables.positions == config.max_position_embeddings - cut_off, name
         assert tables.task_types == (config.task_type_vocab_size if getattr(config, "use_task_id", False) else 0), name
+
+
+def tables() -> Iterator[str]:
+    """The names in all tables of PaddleNLP, of models and of tokenizers, from its source."""
+    import_paddlenlp()
+    package = importlib.import_module("paddlenlp.transformers")
+    folder = Path(str(package.__file__)).parent
+    for path in (path for name in ("configuration", "modeling", "tokenizer") for path in folder.glob(f"*/{name}.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            targets = node.targets if isinstance(node, ast.Assign) else []
+            named = [getattr(target, "id", getattr(target, "attr", "")) for target in targets]
+            if any(name.upper().endswith("PRETRAINED_INIT_CONFIGURATION") for name in named):
+                value = getattr(node, "value", None)
+                keys = value.keys if isinstance(value, ast.Dict) else []
+                yield from (key.value for key in keys if isinstance(key, ast.Constant))
+
+
+@pytest.mark.filterwarnings("ignore:invalid escape sequence")  # in PaddleNLP's source
+def test_every_other_name_of_paddlenlp_is_refused_for_what_it_is() -> None:
+    presets, names = load_presets(), set(tables()) - {"model_state"}  # a placeholder of its table
+    assert len(names) > 250
+    for name in sorted(names):
+        if name in known_models() or name in presets.models or name == "ernie-1.0" or name.startswith("__"):
+            assert not unread_model(name), name
+            continue
+        assert not is_download(name), name
+        with pytest.raises(ConfigError, match=rf"{name}: PaddleNLP has it, but it is \w.*; read are ERNIE, "):
+            presets.model(name)
+    with pytest.raises(CheckpointError, match=r"ernie-doc-base-zh: PaddleNLP has it, but it is ERNIE-Doc; read are"):
+        find_base_model("ernie-doc-base-zh")
 
 
 def test_an_older_name_and_a_near_miss() -> None:
