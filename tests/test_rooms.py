@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = [
     "builders/ernie_builders",
     "perf/ernie_perf",
+    "clients/ernie_gateway",
     "clients/ernie_triton",
     "python_backends/ernie_runtime",
     "python_backends/ernie_serve",

@@ -109,6 +109,21 @@ VERBS = {
         extra="serve",
         packages=_SERVE,
     ),
+    "gateway": Verb(
+        target="ernie_gateway.cli:main",
+        help="JSON over HTTP for every task, and a page to try them on",
+        extra="gateway",
+        packages=(
+            *_CLIENT,
+            "ernie_gateway",
+            "fastapi",
+            "httptools",
+            "orjson",
+            "prometheus_client",
+            "uvicorn",
+            "uvloop",
+        ),
+    ),
     "top": Verb(
         target="ernie_triton.monitor.top:main",
         help="a live view of what a server does: rates, latency by step, batches, refusals",

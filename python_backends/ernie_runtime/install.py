@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 PROJECT = "ernie-triton"
-SETUP_EXTRAS = ("build", "client", "perf", "serve", "test")
+SETUP_EXTRAS = ("build", "client", "gateway", "perf", "serve", "test")
 """Extras that `make setup` installs, at the versions of the lock file."""
 
 

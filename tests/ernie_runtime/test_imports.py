@@ -36,6 +36,10 @@ ROOMS = {
     "python_backends/openvino": {"ernie_runtime", "triton_python_backend_utils"},
     "python_backends/paddle": {"ernie_runtime", "triton_python_backend_utils"},
     "python_backends/ernie_serve": {"ernie_serve", "ernie_runtime"},
+    "clients/ernie_gateway": {
+        *("ernie_gateway", "ernie_runtime", "ernie_triton", "fastapi", "numpy", "orjson"),
+        *("prometheus_client", "starlette", "uvicorn"),
+    },
     "clients/ernie_triton": {"ernie_triton", "ernie_runtime", "numpy", "tritonclient"},
     "clients/ernie_triton/monitor": {"ernie_triton", "ernie_runtime", "prometheus_client", "rich"},
 }

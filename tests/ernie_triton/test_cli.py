@@ -185,7 +185,7 @@ def test_a_full_disk_is_one_line(
 
 
 def test_every_verb_has_a_known_extra() -> None:
-    assert {verb.extra for verb in cli.VERBS.values()} <= {"build", "client", "monitor", "perf", "serve"}
+    assert {verb.extra for verb in cli.VERBS.values()} <= {"build", "client", "gateway", "monitor", "perf", "serve"}
 
 
 def test_the_version_is_the_packages() -> None:

@@ -19,9 +19,10 @@ else:
     import tomli as tomllib
 
 ROOT = Path(__file__).parents[2]
-OURS = {"ernie_assets", "ernie_builders", "ernie_perf", "ernie_runtime", "ernie_serve", "ernie_triton"}
+OURS = {"ernie_assets", "ernie_builders", "ernie_gateway", "ernie_perf", "ernie_runtime", "ernie_serve", "ernie_triton"}
 GIVEN = {"triton_python_backend_utils", "_typeshed"}  # Triton puts it into the process; for type checkers alone
 PACKAGES = {
+    "clients/ernie_gateway": "gateway",
     "clients/ernie_triton": "client",
     "python_backends/ernie_serve": "serve",
     "python_backends/ernie_runtime": "serve",

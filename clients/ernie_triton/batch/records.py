@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import IO, Any
 
 from ernie_runtime.delimited import DelimitedError, Dialect, read_cells
@@ -123,6 +124,13 @@ def _from_json(text: str, inputs: Sequence[str], fields: Mapping[str, str], keep
         raise BadLine(f"not JSON: {error.msg} (column {error.colno})") from None
     except ValueError as error:
         raise BadLine(f"not JSON: {error}") from None
+    return from_value(value, inputs, fields, keep)
+
+
+def from_value(
+    value: object, inputs: Sequence[str], fields: Mapping[str, str] = MappingProxyType({}), keep: bool = False
+) -> Parsed:
+    """As a line of JSON Lines is read, once it is parsed: an object, a string or a list of strings."""
     if isinstance(value, dict):
         keys = [_find_key(value, name, fields) for name in inputs]
         parts = [_part(value[key], name, f'"{key}"') for key, name in zip(keys, inputs, strict=True)]

@@ -1,0 +1,68 @@
+"""The application: routes, the edge around them, one connection to Triton a worker."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp
+
+from ernie_runtime.command_line import did_you_mean
+
+from .edge import Edge
+from .gateway import Gateway
+from .problems import Problem
+from .routes import embeddings, health, page, rerank, tasks
+from .settings import Settings
+from .upstream import AsyncClient
+
+ROUTERS = (tasks.router, embeddings.router, rerank.router, health.router, page.router)
+
+
+def create(settings: Settings) -> ASGIApp:
+    """The application of one worker."""
+
+    @asynccontextmanager
+    async def connected(app: FastAPI) -> AsyncIterator[None]:
+        async with AsyncClient(settings.url, timeout=settings.timeout) as client:
+            app.state.gateway = Gateway(settings=settings, client=client)
+            yield
+
+    app = FastAPI(title="ERNIE on Triton", lifespan=connected, docs_url=None, redoc_url=None, redirect_slashes=False)
+    for router in ROUTERS:
+        app.include_router(router)
+    app.add_exception_handler(HTTPException, _unknown_address)
+    wrapped: ASGIApp = Edge(app, settings)
+    if settings.origins:
+        wrapped = CORSMiddleware(
+            wrapped,
+            allow_origins=settings.origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["authorization", "content-type", "x-request-id"],
+            expose_headers=["x-request-id", "retry-after"],
+        )
+    return wrapped
+
+
+def from_environment() -> ASGIApp:
+    """For uvicorn, which starts workers by this name."""
+    return create(Settings.from_environment())
+
+
+async def _unknown_address(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    path = request.url.path
+    known = [getattr(route, "path", "") for route in request.app.routes]
+    if error.status_code == 405:
+        allowed = (error.headers or {}).get("allow", "")
+        raise Problem(
+            405, "wrong_method", f"{request.method} is not for {path}; {allowed} is", headers=error.headers or {}
+        )
+    if error.status_code == 404:
+        raise Problem(404, "unknown_address", f"there is no {path}{did_you_mean(path, known)}; /openapi.json has all")
+    raise Problem(error.status_code, "refused", str(error.detail))

@@ -1,0 +1,140 @@
+"""What happens around every request: its id, keys, limits, errors as JSON, counters, a line in the log."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from . import measures
+from .answers import dumps
+from .keys import Keys
+from .log import event
+from .problems import Problem, overloaded
+from .settings import Settings
+
+GUARDED = ("/v1/", "/v2/")
+_GOOD_ID = re.compile(r"[\w.:-]{1,128}")
+
+
+class Edge:
+    """ASGI middleware, outermost but for CORS."""
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        self._app, self._settings = app, settings
+        self._keys = Keys(Path(settings.keys_file)) if settings.keys_file else None
+        self._in_hand = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        call = _Call(scope, receive, send, self._settings.log_texts)
+        is_guarded = scope["path"].startswith(GUARDED)
+        try:
+            if is_guarded:
+                self._admit(call)
+            await self._app(scope, call.receive, call.send)
+        except Problem as problem:
+            await call.refuse(problem)
+        except Exception as error:
+            await call.refuse(Problem(500, "internal", "the gateway failed; its log has the reason"))
+            event("failure", request_id=call.request_id, path=scope["path"], error=repr(error))
+        finally:
+            if call.is_in_hand:
+                self._in_hand -= 1
+                measures.IN_HAND.dec()
+            call.record(is_guarded)
+
+    def _admit(self, call: _Call) -> None:
+        """Count the request in; Problem 401 or 429 where it may not."""
+        if self._keys is not None and call.scope["method"] != "OPTIONS":
+            call.key = self._keys.name_of(call.headers.get("authorization"))
+        limit = self._settings.max_requests
+        if self._in_hand >= limit:
+            raise overloaded(f"the gateway has {limit:,} requests in hand, as many as it takes: try again")
+        self._in_hand += 1
+        call.is_in_hand = True
+        measures.IN_HAND.inc()
+
+
+class _Call:
+    """One request on its way."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, log_texts: bool) -> None:
+        self.scope, self._receive, self._send = scope, receive, send
+        self.headers = Headers(scope=scope)
+        given = self.headers.get("x-request-id", "")
+        self.request_id = given if _GOOD_ID.fullmatch(given) else secrets.token_hex(8)
+        self.state: dict[str, Any] = scope.setdefault("state", {})
+        self.state["request_id"] = self.request_id
+        self.key = ""
+        self.is_in_hand = False
+        self.status = 0
+        self._began = time.perf_counter()
+        self._texts: list[bytes] | None = [] if log_texts else None
+
+    async def receive(self) -> Message:
+        """Pass on; keep the body where texts are logged."""
+        message = await self._receive()
+        if self._texts is not None and message["type"] == "http.request":
+            self._texts.append(message.get("body", b""))
+        return message
+
+    async def send(self, message: Message) -> None:
+        """Pass on, with the id."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            MutableHeaders(scope=message)["x-request-id"] = self.request_id
+        await self._send(message)
+
+    async def refuse(self, problem: Problem) -> None:
+        """Send a problem, unless an answer has begun or nobody is there."""
+        self.state["problem"] = problem
+        if self.status or problem.status == 499:
+            self.status = self.status or problem.status
+            return
+        body = dumps(problem.to_json(self.request_id))
+        headers: Mapping[str, str] = {
+            "content-type": "application/json",
+            "content-length": str(len(body)),
+            **problem.headers,
+        }
+        encoded = [(name.encode(), value.encode()) for name, value in headers.items()]
+        await self.send({"type": "http.response.start", "status": problem.status, "headers": encoded})
+        await self.send({"type": "http.response.body", "body": body})
+
+    def record(self, is_guarded: bool) -> None:
+        """Count and log it."""
+        seconds = time.perf_counter() - self._began
+        route = getattr(self.scope.get("route"), "path", "other")
+        problem = self.state.get("problem")
+        # A name that no task has must not become a label: there is no end to them.
+        task = self.state.get("task", "") if self.status not in (401, 404) else ""
+        measures.REQUESTS.labels(route, task, str(self.status)).inc()
+        measures.SECONDS.labels(route).observe(seconds)
+        if items := self.state.get("items", 0):
+            measures.ITEMS.labels(task).inc(items)
+            measures.FAULTS.labels(task).inc(self.state.get("faults", 0))
+        if is_guarded:
+            event(
+                "request",
+                request_id=self.request_id,
+                method=self.scope["method"],
+                path=self.scope["path"],
+                status=self.status,
+                ms=round(seconds * 1000, 2),
+                task=task,
+                items=items,
+                item_errors=self.state.get("faults", 0),
+                key=self.key,
+                code=problem.code if isinstance(problem, Problem) else None,
+                texts=b"".join(self._texts).decode("utf-8", "replace") if self._texts else None,
+            )

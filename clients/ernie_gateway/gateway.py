@@ -1,0 +1,133 @@
+"""What all routes of a worker share: the settings, the connection, and the one way to ask a task."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from starlette.requests import Request
+
+from ernie_triton.errors import ErnieTritonError
+from ernie_triton.items import Item
+from ernie_triton.results import Result, TextError
+from ernie_triton.tasks import Task
+
+from . import problems
+from .bodies import gone, too_large
+from .problems import Problem
+from .rows import items_of
+from .settings import Settings
+from .upstream import AsyncClient
+
+Answer = Result | TextError
+LIST_SECONDS = 2.0  # for which a list of tasks is good; a task that is new in it is asked for all the same
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What a request asks for besides its items; see Client.predict."""
+
+    variant: str | None = None
+    prefix: str | None = None
+    dimensions: int | None = None
+
+
+@dataclass(kw_only=True)
+class Gateway:
+    """One worker's."""
+
+    settings: Settings
+    client: AsyncClient
+    _tasks: list[Task] = field(default_factory=list)
+    _listed: float = -LIST_SECONDS
+
+    async def tasks(self) -> list[Task]:
+        """The tasks that the server has ready."""
+        if time.monotonic() - self._listed > LIST_SECONDS:
+            try:
+                self._tasks = await self.client.tasks()
+            except ErnieTritonError as error:
+                raise problems.from_client(error, self.settings.url) from None
+            self._listed = time.monotonic()
+        return self._tasks
+
+    async def task(self, name: str) -> Task:
+        """One task; Problem 404 where there is none."""
+        try:
+            return await self.client.task(name)
+        except ErnieTritonError as error:
+            raise problems.from_client(error, self.settings.url) from None
+
+    async def ask(self, request: Request, task: Task, values: Sequence[object], options: Options) -> list[Answer]:
+        """One answer a value, in order; a value that cannot be answered has a TextError in its place.
+
+        Problem where the request as a whole fails. Ends early where the caller is gone; the body must have been read.
+        """
+        if len(values) > self.settings.max_items:
+            raise too_large(f"{len(values):,} items in a request", self.settings, items=True)
+        items, reasons = items_of(values, task)
+        return await unless_gone(request, self.answers(request, task, items, reasons, options))
+
+    async def answers(
+        self, request: Request, task: Task, items: Sequence[Item], reasons: Mapping[int, str], options: Options
+    ) -> list[Answer]:
+        """Answers of `items`, with the values that are none (reasons by index) in between."""
+        answers: Sequence[Answer] = ()
+        if items:
+            try:
+                answers = await self.client.predict(
+                    task.name,
+                    items,
+                    variant=options.variant,
+                    prefix=options.prefix,
+                    dimensions=options.dimensions,
+                )
+            except ErnieTritonError as error:
+                raise problems.from_client(error, self.settings.url) from None
+        rest = iter(answers)
+        count = len(items) + len(reasons)
+        merged = [TextError(index, reasons[index]) if index in reasons else next(rest) for index in range(count)]
+        request.state.items = getattr(request.state, "items", 0) + count
+        request.state.faults = getattr(request.state, "faults", 0) + sum(isinstance(a, TextError) for a in merged)
+        return merged
+
+
+async def unless_gone(request: Request, work: Awaitable[_T]) -> _T:
+    """The result of `work`, which is cancelled where the caller closes the connection; the body must be read."""
+    task = asyncio.ensure_future(work)
+    leaving = asyncio.ensure_future(_disconnect(request))
+    try:
+        await asyncio.wait({task, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise gone()
+        return task.result()
+    finally:
+        leaving.cancel()
+        task.cancel()
+
+
+async def _disconnect(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def of(request: Request) -> Gateway:
+    """The gateway that a request came to."""
+    gateway: Gateway = request.app.state.gateway
+    return gateway
+
+
+def none_answered(answers: Sequence[Answer]) -> Problem | None:
+    """422 where every single item is bad; else the bad ones are among the answers."""
+    faults = [answer for answer in answers if isinstance(answer, TextError)]
+    if not faults or len(faults) < len(answers):
+        return None
+    items = [{"item": index, "message": fault.reason} for index, fault in enumerate(faults)]
+    first = faults[0].reason if len(faults) == 1 else f"item 0: {faults[0].reason}"
+    more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+    return Problem(422, "invalid_text", first + more, items)

@@ -1,0 +1,1 @@
+"""What the gateway answers, an address or two a module."""

@@ -1,0 +1,93 @@
+"""A streamed body: a JSON value a line in, an answer a line out, in order, for bodies of any length."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from ernie_triton.errors import ErnieTritonError
+from ernie_triton.tasks import Task
+
+from .. import bodies
+from ..answers import dumps, to_json
+from ..gateway import Gateway, Options
+from ..problems import Problem, from_client
+from ..rows import items_of
+
+TYPES = ("application/x-ndjson", "application/jsonl", "application/json-lines")
+LINES = 64  # that are asked together
+AHEAD = 4  # such groups in flight
+
+
+def is_ndjson(request: Request) -> bool:
+    """Whether the body is lines of JSON."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower() in TYPES
+
+
+async def answer(request: Request, here: Gateway, task: Task) -> Response:
+    """Lines come back while others are still being sent; a failure midway is a last line with `"fatal": true`."""
+    for name in request.query_params:
+        if name not in ("variant", "prefix"):
+            raise bodies.wrong(f"unknown parameter {name!r}", "?variant= or ?prefix=, and a JSON value a line")
+    options = Options(variant=request.query_params.get("variant"), prefix=request.query_params.get("prefix"))
+    try:
+        task.model(options.variant)
+        task.with_prefix(options.prefix)
+    except ErnieTritonError as error:
+        raise from_client(error, here.settings.url) from None
+    return StreamingResponse(_answers(request, here, task, options), media_type=TYPES[0])
+
+
+async def _answers(request: Request, here: Gateway, task: Task, options: Options) -> AsyncIterator[bytes]:
+    in_flight: deque[asyncio.Task[bytes]] = deque()
+    number = 1
+    try:
+        async for lines in _groups(request, here):
+            in_flight.append(asyncio.create_task(_ask(request, here, task, lines, number, options)))
+            number += len(lines)
+            while len(in_flight) >= AHEAD or (in_flight and in_flight[0].done()):
+                yield await in_flight.popleft()
+        while in_flight:
+            yield await in_flight.popleft()
+    except Problem as problem:  # the status has been sent
+        request.state.problem = problem
+        yield dumps({**problem.to_json(request.state.request_id), "fatal": True}, line=True)
+    finally:
+        for waiting in in_flight:
+            waiting.cancel()
+
+
+async def _groups(request: Request, here: Gateway) -> AsyncIterator[list[bytes]]:
+    """Lines, as many as have arrived and at most LINES."""
+    rest = b""
+    async for part in bodies.chunks(request, here.settings):
+        *lines, rest = (rest + part).split(b"\n")
+        if max(map(len, (*lines, rest))) > here.settings.max_body:
+            raise bodies.too_large(f"a line has more than {here.settings.max_body:,} bytes", here.settings)
+        for start in range(0, len(lines), LINES):
+            yield lines[start : start + LINES]
+    if rest:
+        yield [rest]
+
+
+async def _ask(request: Request, here: Gateway, task: Task, lines: list[bytes], first: int, options: Options) -> bytes:
+    """The answers' lines, each with the number of its line; a blank line has none."""
+    numbers = [number for number, line in enumerate(lines, first) if line.strip()]
+    items, reasons = items_of([_parse(line) for line in lines if line.strip()], task)
+    answers = await here.answers(request, task, items, reasons, options)
+    return b"".join(
+        dumps({"line": number, **to_json(answer)}, line=True) for number, answer in zip(numbers, answers, strict=True)
+    )
+
+
+def _parse(line: bytes) -> object:
+    """The value of a line, or the Problem that it is."""
+    try:
+        value: object = bodies.parse(line)
+    except Problem as problem:
+        return problem
+    return value
