@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 
 from ernie_runtime.command_line import did_you_mean
 
+from . import gateway, openapi
 from .edge import Edge
 from .gateway import Gateway
 from .problems import Problem
@@ -33,7 +34,15 @@ def create(settings: Settings) -> ASGIApp:
             app.state.gateway = Gateway(settings=settings, client=client)
             yield
 
-    app = FastAPI(title="ERNIE on Triton", lifespan=connected, docs_url=None, redoc_url=None, redirect_slashes=False)
+    app = FastAPI(
+        title="ERNIE on Triton",
+        lifespan=connected,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        openapi_url=None,
+    )
+    app.add_route("/openapi.json", _openapi, ["GET"])
     for router in ROUTERS:
         app.include_router(router)
     app.add_exception_handler(HTTPException, _unknown_address)
@@ -52,6 +61,15 @@ def create(settings: Settings) -> ASGIApp:
 def from_environment() -> ASGIApp:
     """For uvicorn, which starts workers by this name."""
     return create(Settings.from_environment())
+
+
+async def _openapi(request: Request) -> Response:
+    """With the server's own tasks and examples, where it answers."""
+    try:
+        served = await gateway.of(request).tasks()
+    except Problem:
+        served = []
+    return tasks.json_response(openapi.document(served))
 
 
 async def _unknown_address(request: Request, error: Exception) -> Response:

@@ -18,10 +18,9 @@ from .choose import choose
 from .tasks import json_response
 
 router = APIRouter()
-FIELDS = (
-    *("model", "query", "documents", "top_n", "return_documents", "variant"),
-    *("max_tokens_per_doc", "max_chunks_per_doc", "priority"),
-)
+KIND = "ranking"
+WITHOUT_EFFECT = ("max_tokens_per_doc", "max_chunks_per_doc", "priority")
+FIELDS = ("model", "query", "documents", "top_n", "return_documents", "variant", *WITHOUT_EFFECT)
 EXAMPLE = '{"model": "faq_ranking", "query": "花呗怎么提前还款", "documents": ["怎么关闭花呗", "..."]}'
 
 
@@ -40,7 +39,7 @@ async def rerank(request: Request) -> Response:
         raise bodies.wrong(f"return_documents must be true or false, not {bodies.json_type(with_documents)}", EXAMPLE)
     top = bodies.optional_int(body, "top_n", EXAMPLE) or len(texts)
     variant = bodies.optional_str(body, "variant", EXAMPLE)
-    task = await choose(here, bodies.optional_str(body, "model", EXAMPLE), ("ranking",), EXAMPLE)
+    task = await choose(here, bodies.optional_str(body, "model", EXAMPLE), (KIND,), EXAMPLE)
     request.state.task = task.name
     item = dict(zip((name.lower() for name in task.inputs), (query, texts), strict=True))
     (answer,) = await here.ask(request, task, [item], Options(variant=variant))
