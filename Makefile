@@ -61,5 +61,5 @@ clean: ## remove .venv, caches and build leftovers; model_repository/ stays
 
 lock: setup ## pin again after a change in pyproject.toml (UPGRADE=--upgrade: with the newest versions)
 	$(COMPILE) --group setup -o requirements-setup.lock
-	$(COMPILE) pyproject.toml --extra build --extra client --extra serve --extra perf --extra gateway --extra monitor --extra test --extra docs -c requirements-setup.lock -o requirements.lock
+	$(COMPILE) pyproject.toml --extra build --extra client-http --extra serve --extra perf --extra gateway --extra monitor --extra test --extra docs -c requirements-setup.lock -o requirements.lock
 	$(COMPILE) pyproject.toml --extra client --extra serve --extra gateway --extra monitor -c requirements.lock -o requirements-serve.lock

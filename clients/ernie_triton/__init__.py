@@ -1,7 +1,19 @@
 """Client for the tasks that ernie-triton publishes: `Client().predict("tnews", texts)`."""
 
+from .async_client import AsyncClient
 from .client import Client
-from .errors import ErnieTritonError, InvalidText, ServerError, ServerUnavailable, UnknownTask
+from .connection import Certificates, Retry
+from .errors import (
+    AccessDenied,
+    ErnieTritonError,
+    InvalidText,
+    ServerError,
+    ServerOverloaded,
+    ServerTimeout,
+    ServerUnavailable,
+    UnknownTask,
+    WrongKind,
+)
 from .replies import Reply
 from .results import (
     AnswersResult,
@@ -27,8 +39,11 @@ from .results import (
 from .tasks import Task
 
 __all__ = [
+    "AccessDenied",
     "AnswersResult",
+    "AsyncClient",
     "Candidate",
+    "Certificates",
     "ClassificationResult",
     "Client",
     "EmbeddingResult",
@@ -45,7 +60,10 @@ __all__ = [
     "RawResult",
     "Reply",
     "Result",
+    "Retry",
     "ServerError",
+    "ServerOverloaded",
+    "ServerTimeout",
     "ServerUnavailable",
     "SimilarityResult",
     "Slot",
@@ -54,6 +72,7 @@ __all__ = [
     "TextError",
     "TokenEmbeddingsResult",
     "UnknownTask",
+    "WrongKind",
 ]
 
 

@@ -2,34 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from types import TracebackType
-from typing import Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
-from ernie_runtime.names import MANIFEST_PARAMETER
-
-from .errors import InvalidText, UnknownTask
-from .items import Item, Row, as_items, encode_item
+from .asking import Texts, TypedMethods
+from .connection import Certificates, Retry, connection
+from .errors import ServerUnavailable
+from .items import Item, as_items
+from .job import Job, R, check_kind, check_options
+from .lookup import Catalog, IsLive, IsReady, Query
+from .options import BATCH as BATCH
+from .options import VectorOptions
 from .replies import NotFound, Reply
-from .requests import Outcome, send_bounded
-from .results import Result, TextError, numeric_outputs, parse_result
-from .tasks import Task, by_title, example_row, group_tasks
-from .vectors import shortener
+from .requests import Outcome, drive, exchange
+from .results import Result, TextError
+from .tasks import Task, example_row
+from .transports import connect
 
-BATCH = 32  # texts in a request, by default
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+_T = TypeVar("_T")
 
 
-class Client:
-    """A gRPC connection to one Triton server; use it in a `with` statement, or close it. Threads may share it.
+class Client(TypedMethods):
+    """A connection to one Triton server; use it in a `with` statement, or close it. Threads may share it.
 
-    url: host:port of the server's gRPC port. timeout: seconds that one request may take.
+    url: host:port of the server's gRPC port (`grpcs://host:port` with TLS), or `http://host:port`, `https://...` of its
+    HTTP port, which needs the extra client-http. timeout: seconds that one request may take, with its retries.
+    retry: how often a request is sent again where the server is overloaded or away. tls: certificates; True: those that
+    the system knows. api_key: sent as `authorization: Bearer KEY`. headers: sent with every request.
+    wait_for_ready: over gRPC, wait up to the timeout for a server that is not there yet, or restarts.
     """
 
-    def __init__(self, url: str = "127.0.0.1:8001", timeout: float = 60.0) -> None:
-        from .transport import Transport  # only here: importing this package needs no tritonclient
-
-        self._transport = Transport(url, timeout)
-        self._tasks: dict[str, Task] = {}
+    def __init__(
+        self,
+        url: str = "127.0.0.1:8001",
+        timeout: float = 60.0,
+        *,
+        retry: Retry | None = None,
+        tls: Certificates | bool | None = None,
+        api_key: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        wait_for_ready: bool = False,
+    ) -> None:
+        self._connection = connection(
+            url,
+            timeout=timeout,
+            retry=retry,
+            tls=tls,
+            api_key=api_key,
+            headers=headers,
+            wait_for_ready=wait_for_ready,
+        )
+        self._transport = connect(self._connection)
+        self._catalog = Catalog(self._connection.url)
 
     def __enter__(self) -> Client:
         return self
@@ -40,101 +68,104 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Close the connection."""
+        """Close the connection; requests in flight fail."""
         self._transport.close()
+
+    def live(self) -> bool:
+        """Whether a server answers."""
+        return self._is(IsLive())
+
+    def ready(self, model: str | None = None) -> bool:
+        """Whether a task, or another model, is ready; None: whether the server with all of its models is."""
+        return self._is(IsReady(model))
 
     def tasks(self) -> list[Task]:
         """The tasks that the server has ready now, sorted by name."""
-        tasks = group_tasks(self._transport.ensembles(MANIFEST_PARAMETER))
-        self._tasks = {task.name: task for task in tasks}
-        return tasks
+        return self._look_up(self._catalog.all_tasks())
 
     def task(self, name: str) -> Task:
-        """One task by its name, or its title, as the server listed it last; UnknownTask where there is none."""
-        if name not in self._tasks:
-            self.tasks()
-        task = self._tasks.get(name) or by_title(self._tasks.values(), name)
-        if task is None:
-            raise self._unknown(name)
-        return task
+        """One task by its name, or its title; UnknownTask where there is none. A task is asked for once."""
+        return self._look_up(self._catalog.one_task(name))
 
     @overload
     def predict(
         self,
         task: str,
-        texts: str | Iterable[Item],
+        texts: Texts,
         *,
-        variant: str | None = None,
+        result: type[R],
         on_error: Literal["raise"] = "raise",
-        batch_size: int = BATCH,
-        prefix: str | None = None,
-        dimensions: int | None = None,
+        **options: Unpack[VectorOptions],
+    ) -> list[R]: ...
+
+    @overload
+    def predict(
+        self,
+        task: str,
+        texts: Texts,
+        *,
+        result: type[R],
+        on_error: Literal["return"],
+        **options: Unpack[VectorOptions],
+    ) -> list[R | TextError]: ...
+
+    @overload
+    def predict(
+        self,
+        task: str,
+        texts: Texts,
+        *,
+        result: None = None,
+        on_error: Literal["raise"] = "raise",
+        **options: Unpack[VectorOptions],
     ) -> list[Result]: ...
 
     @overload
     def predict(
         self,
         task: str,
-        texts: str | Iterable[Item],
+        texts: Texts,
         *,
-        variant: str | None = None,
+        result: None = None,
         on_error: Literal["return"],
-        batch_size: int = BATCH,
-        prefix: str | None = None,
-        dimensions: int | None = None,
+        **options: Unpack[VectorOptions],
     ) -> list[Result | TextError]: ...
 
     def predict(
         self,
         task: str,
-        texts: str | Iterable[Item],
+        texts: Texts,
         *,
-        variant: str | None = None,
+        result: type[R] | None = None,
         on_error: Literal["raise", "return"] = "raise",
-        batch_size: int = BATCH,
-        prefix: str | None = None,
-        dimensions: int | None = None,
-    ) -> list[Result] | list[Result | TextError]:
+        **options: Unpack[VectorOptions],
+    ) -> Any:
         """The answers to texts, in their order; a single text gives a list of one.
 
-        texts: str, or a tuple of str per item for a kind with several inputs. variant: a precision other than
-        the recommended one. batch_size: the maximum of texts in a request; a request of long texts holds fewer.
+        texts: str; for a kind with several inputs a tuple of one text per input, or a dict of them; candidates to rank
+        are a list of str. result: the class that the answers must have, for type checkers (ClassificationResult; the
+        methods such as `classify` give it); WrongKind where the task's are of another. variant: a precision other than
+        the recommended one. batch_size: the maximum of texts in a request (32); a request of long texts holds fewer.
+        timeout: seconds that one request may take. offsets: "utf16" for positions as JavaScript counts them.
         prefix: of an embedding task, the name of the prefix to put before the texts (`Task.prefixes`: query, passage).
         dimensions: of an embedding task, how many numbers of each vector to keep, scaled to length 1 again.
+        priority, headers: of these requests.
 
         Texts that cannot be answered (empty, too long, not Unicode) raise InvalidText, which names all of them, after
         the others have been answered; with on_error="return" each gives a TextError in its place. Also raises
         UnknownTask, ServerUnavailable and ServerError.
         """
-        if on_error not in ("raise", "return"):
-            raise ValueError(f"on_error is {on_error!r}; it must be 'raise' or 'return'")
-        if batch_size < 1:
-            raise ValueError(f"batch_size is {batch_size}; it must be at least 1")
+        check_options(options, on_error)
         items = as_items(texts)
         if not items:
             return []
         served = self.task(task)
-        items, shorten = list(map(served.with_prefix(prefix), items)), shortener(served, dimensions)
-        outcomes = list(self._outcomes(served, items, variant, batch_size, numeric_outputs(served.kind)))
-        reasons = [(i, outcome) for i, outcome in enumerate(outcomes) if isinstance(outcome, str)]
-        if reasons and on_error == "raise":
-            raise InvalidText(reasons)
-        replies = [outcome if isinstance(outcome, str) else shorten(outcome) for outcome in outcomes]
-        return [
-            TextError(i, reply) if isinstance(reply, str) else parse_result(served.kind, reply.raw, reply.numeric)
-            for i, reply in enumerate(replies)
-        ]
+        check_kind(served, result)
+        job = Job(served, options, self._connection)
+        return job.results(items, list(self._outcomes(job, items)), on_error)
 
     def stream(
-        self,
-        task: str,
-        texts: Iterable[Item],
-        *,
-        variant: str | None = None,
-        batch_size: int = BATCH,
-        numeric: bool = False,
-        prefix: str | None = None,
-        dimensions: int | None = None,
+        self, task: str, texts: Iterable[Item], *, numeric: bool = False, **options: Unpack[VectorOptions]
     ) -> Generator[Reply | TextError, None, None]:
         """The replies to texts one by one, in their order, for more texts than fit in memory.
 
@@ -142,37 +173,33 @@ class Client:
         index, an embedding). A text that cannot be answered gives a TextError in its place; so does one that makes
         the server fail while the server still answers the task's own example. The rest is as in `predict`.
         """
-        if batch_size < 1:
-            raise ValueError(f"batch_size is {batch_size}; it must be at least 1")
+        check_options(options)
         served = self.task(task)
-        served.model(variant)
-        texts, shorten = map(served.with_prefix(prefix), texts), shortener(served, dimensions)
-        outputs = served.numeric if numeric else ()
-        outcomes = self._outcomes(served, texts, variant, batch_size, outputs, example_row(served))
-        return (
-            TextError(i, outcome) if isinstance(outcome, str) else shorten(outcome)
-            for i, outcome in enumerate(outcomes)
-        )
+        job = Job(served, options, self._connection, served.numeric if numeric else ())
+        outcomes = self._outcomes(job, texts, example=True)
+        return (job.reply(i, outcome) for i, outcome in enumerate(outcomes))
 
-    def _outcomes(
-        self,
-        task: Task,
-        items: Iterable[Item],
-        variant: str | None,
-        batch_size: int,
-        numeric: Sequence[str] = (),
-        known_good: Row | None = None,
-    ) -> Generator[Outcome, None, None]:
-        model = task.model(variant)
-        entries = (encode_item(item, task.inputs) for item in items)
-        size = min(batch_size, task.max_batch_size or 1)
+    def _typed(self, result: type[R], task: str, texts: Texts, **options: Unpack[VectorOptions]) -> list[R]:
+        return self.predict(task, texts, result=result, **options)
+
+    def _outcomes(self, job: Job, items: Iterable[Item], example: bool = False) -> Iterator[Outcome]:
+        steps = exchange(job.size, example_row(job.task) if example else None)
         try:
-            yield from send_bounded(
-                lambda rows: self._transport.send(model, task.inputs, rows, numeric), entries, size, known_good
-            )
+            yield from drive(steps, lambda rows: self._transport.send(job.request(rows)), map(job.entry, items))
         except NotFound:
-            self.tasks()
-            raise self._unknown(model) from None
+            raise self._look_up(self._catalog.lost(job.model)) from None
 
-    def _unknown(self, name: str) -> UnknownTask:
-        return UnknownTask(f"the server at {self._transport.url} has no task", name, sorted(self._tasks))
+    def _look_up(self, steps: Generator[Query, Any, _T]) -> _T:
+        try:
+            query = next(steps)
+            while True:
+                query = steps.send(self._transport.ask(query))
+        except StopIteration as end:
+            found: _T = end.value
+            return found
+
+    def _is(self, query: Query) -> bool:
+        try:
+            return bool(self._transport.ask(query))
+        except ServerUnavailable:
+            return False

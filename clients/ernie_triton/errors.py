@@ -1,8 +1,12 @@
 """What can go wrong for a client; every message is one line for a person.
 
 ErnieTritonError
-├── ServerUnavailable   no server answers at the address, or not in time
+├── ServerUnavailable   no server answers at the address
+│   ├── ServerOverloaded   the server refuses requests until it has answered others; try again later
+│   └── ServerTimeout      the server did not answer in time
+├── AccessDenied        the server wants an API key, a certificate, or other ones
 ├── UnknownTask         the server has no such task, or the task no such variant
+├── WrongKind           the task is of another kind than the method, or the class of results, that was asked for
 ├── InvalidText         some texts cannot be answered (.items: index and reason of each)
 ├── ServerError         the server failed, or its answer makes no sense
 ├── LocalError          a task of a model repository cannot be run in this process
@@ -13,8 +17,6 @@ ErnieTritonError
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-from ernie_runtime.command_line import did_you_mean
 
 SHOWN = 5  # the maximum of bad texts that a message names
 
@@ -27,6 +29,18 @@ class ServerUnavailable(ErnieTritonError):
     """No server answers at the address, or not in time."""
 
 
+class ServerOverloaded(ServerUnavailable):
+    """The server refuses requests until it has answered others; try again later."""
+
+
+class ServerTimeout(ServerUnavailable):
+    """The server did not answer in time."""
+
+
+class AccessDenied(ErnieTritonError):
+    """The server wants an API key, a certificate, or other ones."""
+
+
 class UnknownTask(ErnieTritonError):
     """There is no `name`; subject: "the server at ... has no task"; known: the names that exist."""
 
@@ -35,8 +49,14 @@ class UnknownTask(ErnieTritonError):
         self.subject, self.name, self.known = subject, name, tuple(known)
 
     def __str__(self) -> str:
+        from ernie_runtime.command_line import did_you_mean  # only here: it loads argparse
+
         known = ", ".join(self.known) or "none"
         return f"{self.subject} {self.name!r}; it has {known}{did_you_mean(self.name, self.known)}"
+
+
+class WrongKind(ErnieTritonError):
+    """The task is of another kind than the method, or the class of results, that was asked for."""
 
 
 class InvalidText(ErnieTritonError):

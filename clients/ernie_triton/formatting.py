@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from .columns import clip, pad, table, visible, width
-from .items import Item
+from .items import Item, item_parts
 from .tasks import Task
 from .text_result import Raw
 
@@ -59,7 +59,7 @@ def result_lines(item: Item, result: HasRaw, task: Task, verbose: bool = False, 
     one_line: spans only as they stand in the text, without the table of them.
     """
     raw = result.raw
-    asked = AskedItem((item,) if isinstance(item, str) else tuple(item), task.labels, verbose, one_line)
+    asked = AskedItem(_parts(item, task), task.labels, verbose, one_line)
     for keys, form in _FORMS:
         if keys <= raw.keys():
             try:
@@ -67,6 +67,13 @@ def result_lines(item: Item, result: HasRaw, task: Task, verbose: bool = False, 
             except _MISFIT:
                 break
     return [visible(json.dumps(raw, ensure_ascii=False))]
+
+
+def _parts(item: Item, task: Task) -> tuple[str, ...]:
+    if isinstance(item, str):
+        return (item,)
+    parts = item_parts(item, task.inputs) if isinstance(item, Mapping) else item
+    return tuple(part if isinstance(part, str) else json.dumps(part, ensure_ascii=False) for part in parts)
 
 
 def numeric_lines(numeric: Mapping[str, np.ndarray]) -> list[str]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from ernie_runtime.json_types import Json
 
-from .errors import ErnieTritonError, ServerError, ServerUnavailable
+from .errors import AccessDenied, ErnieTritonError, ServerError, ServerOverloaded, ServerTimeout, ServerUnavailable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,7 +19,13 @@ _NO_SERVER = (
     "DNS resolution failed",
     "Socket closed",
     "Connection reset",
+    "Connection refused",
+    "Broken pipe",
+    "GOAWAY",
+    "handshake",
 )
+_OVERLOAD = ("maximum queue size", "timeout expired", "more requests than")
+"""What Triton's queues and the admission of this project's backends say, in lower case."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +40,8 @@ class Reply:
 class Pending(Protocol):
     """A request in flight."""
 
-    def result(self) -> list[Reply]:
-        """Wait for the request; one reply a row."""
+    def result(self) -> Sequence[Reply | str]:
+        """Wait for the request; for each row a reply, or the reason why there is none."""
 
     def cancel(self) -> None:
         """Stop waiting for it."""
@@ -50,21 +56,34 @@ class Refused(ErnieTritonError):
 
 
 def translate(status: str, message: str, url: str, timeout: float) -> ErnieTritonError:
-    """The error for a gRPC status (`StatusCode.UNAVAILABLE`) and its message, from the server at `url`.
+    """The error for a gRPC status such as UNAVAILABLE and its message, from the server at `url`.
 
     timeout: seconds, for the message.
     """
-    code = status.removeprefix("StatusCode.")
     line = " ".join(message.split())
-    if code == "NOT_FOUND" or "unknown model" in line:
+    if status == "NOT_FOUND" or "unknown model" in line:
         return NotFound(line)
-    if code == "INVALID_ARGUMENT":
+    if status in ("UNAUTHENTICATED", "PERMISSION_DENIED") or "restricted, expecting header" in line:
+        return AccessDenied(f"the server at {url} refuses access: it wants an API key or a header, or other ones")
+    if status == "INVALID_ARGUMENT":
         return Refused(message)
-    if code == "DEADLINE_EXCEEDED":
-        return ServerUnavailable(f"the server at {url} did not answer within {timeout:g} s")
-    if code == "UNAVAILABLE" and any(words in line for words in _NO_SERVER):
+    if status == "DEADLINE_EXCEEDED":
+        return ServerTimeout(f"the server at {url} did not answer within {timeout:g} s")
+    if status == "UNAVAILABLE" and any(words in line for words in _NO_SERVER):
         cause = line.rpartition(": ")[2].rpartition(":")[2].strip(" ]")
-        return ServerUnavailable(f"no Triton server answers at {url}, which must be its gRPC port ({cause})")
-    if code == "UNAVAILABLE":
+        return no_server(url, cause)
+    if status == "UNAVAILABLE" and any(words in line.lower() for words in _OVERLOAD):
+        return ServerOverloaded(f"the server at {url} has more requests than it can answer: try again later")
+    if status == "UNAVAILABLE":
         return ServerUnavailable(f"the server at {url} is unavailable: {line}")
-    return ServerError(f"the server at {url} failed: {line} ({code})")
+    if status == "UNIMPLEMENTED" and not line:
+        return no_server(url, "another service answers")
+    if status == "CANCELLED":
+        return ErnieTritonError("the request was cancelled")
+    return ServerError(f"the server at {url} failed: {line or 'it gave no reason'} ({status})")
+
+
+def no_server(url: str, cause: str) -> ServerUnavailable:
+    """The error where nothing that is Triton answers."""
+    port = "HTTP" if "://" in url else "gRPC"
+    return ServerUnavailable(f"no Triton server answers at {url}, which must be its {port} port ({cause})")

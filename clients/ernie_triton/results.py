@@ -207,12 +207,17 @@ def numeric_outputs(kind: str) -> tuple[str, ...]:
     return CLASSES[kind].numeric() if kind in CLASSES else ()
 
 
-def parse_result(kind: str, raw: Raw, numeric: Mapping[str, np.ndarray] | None = None) -> Result:
-    """The typed answer from a RESULT object and numeric outputs; ServerError where a field is missing."""
+def parse_result(
+    kind: str, raw: Raw, numeric: Mapping[str, np.ndarray] | None = None, sent: tuple[str, ...] = ()
+) -> Result:
+    """The typed answer from a RESULT object and numeric outputs; ServerError where a field is missing.
+
+    sent: the texts that it answers, one per input.
+    """
     if kind not in CLASSES:
         return RawResult(raw)
     try:
-        return CLASSES[kind].parse(raw, numeric)
+        return CLASSES[kind].parse(raw, numeric, sent)
     except (KeyError, TypeError) as error:
         raise ServerError(
             f"the answer does not fit the task kind {kind} ({error!r}): another version's server?"

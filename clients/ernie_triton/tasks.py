@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -62,7 +62,12 @@ class Task:
         def put(text: Any) -> Any:  # what is no text is refused when it is encoded
             return prefix + text if isinstance(text, str) and not text.startswith(known) else text
 
-        return lambda item: tuple(map(put, item)) if isinstance(item, tuple | list) else put(item)
+        def put_before_each(item: Item) -> Item:
+            if isinstance(item, Mapping):
+                return {key: put(part) for key, part in item.items()}
+            return tuple(map(put, item)) if isinstance(item, tuple | list) else put(item)
+
+        return put_before_each
 
     def model(self, variant: str | None = None) -> str:
         """The Triton model that answers; UnknownTask where there is no such variant."""
@@ -73,10 +78,14 @@ class Task:
         return variant_ensemble(self.name, variant)
 
 
-def group_tasks(ensembles: Iterable[Ensemble]) -> list[Task]:
-    """The tasks among ready ensembles, sorted by name; a task counts as ready when the ensemble of its own name is."""
+def group_tasks(ensembles: Iterable[Ensemble], all_variants: bool = False) -> list[Task]:
+    """The tasks among ready ensembles, sorted by name; a task counts as ready when the ensemble of its own name is.
+
+    all_variants: a task has all variants of its manifest, not only those with a ready ensemble.
+    """
     by_name = {ensemble.name: ensemble for ensemble in ensembles}
-    tasks = (_task(ensemble, by_name) for _, ensemble in sorted(by_name.items()))
+    served = None if all_variants else set(by_name)
+    tasks = (_task(ensemble, served) for _, ensemble in sorted(by_name.items()))
     return [task for task in tasks if task is not None]
 
 
@@ -92,7 +101,7 @@ def example_row(task: Task) -> Row | None:
     return row if isinstance(row, tuple) else None
 
 
-def _task(ensemble: Ensemble, served: Mapping[str, Ensemble]) -> Task | None:
+def _task(ensemble: Ensemble, served: Collection[str] | None) -> Task | None:
     try:
         manifest: JsonObject = json.loads(ensemble.manifest)
         name = manifest["task"]
@@ -109,7 +118,9 @@ def _task(ensemble: Ensemble, served: Mapping[str, Ensemble]) -> Task | None:
             labels=tuple(label["name"] for label in manifest["labels"]),
             inputs=ensemble.inputs,
             variant=ensemble.variant,
-            variants=tuple(v for v in variants if v == ensemble.variant or variant_ensemble(name, v) in served),
+            variants=tuple(
+                v for v in variants if v == ensemble.variant or served is None or variant_ensemble(name, v) in served
+            ),
             version=manifest["version"],
             metrics=best["metrics"] if best else {},
             main_metric=manifest["main_metric"],

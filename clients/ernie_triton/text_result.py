@@ -28,6 +28,7 @@ class TextResult:
     windows: int  # that the text was cut into
     truncated: bool  # whether the end of the text was left out
     raw: Raw = field(default_factory=dict, repr=False, compare=False)
+    sent: tuple[str, ...] = field(default=(), repr=False, compare=False)  # the texts as sent, one per input
 
     def __repr__(self) -> str:
         shown = sorted((f for f in fields(self) if f.repr), key=lambda f: f.kw_only is True)
@@ -39,13 +40,15 @@ class TextResult:
         return tuple(f.metadata["output"] for f in fields(cls) if "output" in f.metadata)
 
     @classmethod
-    def parse(cls: type[_Result], raw: Raw, numeric: Mapping[str, np.ndarray] | None = None) -> _Result:
+    def parse(
+        cls: type[_Result], raw: Raw, numeric: Mapping[str, np.ndarray] | None = None, sent: tuple[str, ...] = ()
+    ) -> _Result:
         """From a RESULT object and numeric outputs; KeyError or TypeError where their shape is another."""
-        values: dict[str, Any] = {"raw": raw}
+        values: dict[str, Any] = {"raw": raw, "sent": sent}
         for f in fields(cls):
             if "output" in f.metadata:
                 values[f.name] = (numeric or {})[f.metadata["output"]]
-            elif f.name != "raw":
+            elif f.name not in values:
                 make = f.metadata.get("make")
                 values[f.name] = make(raw[f.name]) if make else raw[f.name]
         return cls(**values)

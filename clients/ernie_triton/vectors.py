@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ from ernie_runtime.names import EMBEDDING, EMBEDDINGS
 
 from .errors import ErnieTritonError
 from .replies import Reply
-from .results import numeric_outputs
+from .results import EmbeddingResult, numeric_outputs
 from .tasks import Task
 
 if TYPE_CHECKING:
@@ -40,6 +40,13 @@ def shortener(task: Task, dimensions: int | None) -> Callable[[Reply], Reply]:
         return replace(reply, raw=raw, numeric=numeric)
 
     return shorten
+
+
+def stacked(results: Sequence[EmbeddingResult]) -> np.ndarray:
+    """The vectors of results, float32 [results, dimension]; [0, 0] for none."""
+    import numpy as np  # only here: importing this package needs no numpy
+
+    return np.stack([result.vector for result in results]) if results else np.zeros((0, 0), np.float32)
 
 
 def _first(vectors: np.ndarray, dimensions: int) -> np.ndarray:

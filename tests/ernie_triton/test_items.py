@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from ernie_triton.errors import ErnieTritonError, ServerError, ServerUnavailable
+from ernie_triton.errors import ErnieTritonError, ServerError, ServerOverloaded, ServerTimeout, ServerUnavailable
 from ernie_triton.items import as_items, encode_item, group_rows, item_reason, refused_rows
 from ernie_triton.replies import NotFound, Refused, translate
 from ernie_triton.requests import retry_batches
@@ -97,7 +97,7 @@ def test_texts_asked_again_after_a_refusal() -> None:
         ("NOT_FOUND", "Request for unknown model: 'x' is not found", NotFound, "unknown"),
         ("UNAVAILABLE", "Request for unknown model: 'x' has no available versions", NotFound, "no available"),
         ("INVALID_ARGUMENT", "item 0: the text is empty", Refused, "empty"),
-        ("DEADLINE_EXCEEDED", "Deadline Exceeded", ServerUnavailable, "within 2.5 s"),
+        ("DEADLINE_EXCEEDED", "Deadline Exceeded", ServerTimeout, "within 2.5 s"),
         (
             "UNAVAILABLE",
             "failed to connect to all addresses; last error: UNKNOWN: ipv4:127.0.0.1:9: Failed to connect "
@@ -105,12 +105,12 @@ def test_texts_asked_again_after_a_refusal() -> None:
             ServerUnavailable,
             r"no Triton server answers at host:1, .*gRPC port \(Connection refused\)",
         ),
-        ("UNAVAILABLE", "Exceeds maximum queue size", ServerUnavailable, "unavailable: Exceeds maximum"),
+        ("UNAVAILABLE", "Exceeds maximum queue size", ServerOverloaded, "more requests than it can answer"),
         ("INTERNAL", "broken\npipe", ServerError, r"broken pipe \(INTERNAL\)"),
     ],
 )
 def test_grpc_errors(status: str, message: str, kind: type[ErnieTritonError], words: str) -> None:
-    error = translate(f"StatusCode.{status}", message, "host:1", 2.5)
+    error = translate(status, message, "host:1", 2.5)
     assert type(error) is kind
     with pytest.raises(kind, match=words):
         raise error

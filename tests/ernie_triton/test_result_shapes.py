@@ -53,7 +53,7 @@ def test_client_and_runtime_agree(kind: str) -> None:
     result = parse_result(kind, raw, numeric)
     outputs = {f.name for f in fields(result) if "output" in f.metadata}
     expected = {key: value for key, value in raw.items() if key not in LEFT_OUT.get(kind, ())}
-    assert as_raw(result, {"raw", *outputs}) == renamed(expected, RENAMED.get(kind, {}))
+    assert as_raw(result, {"raw", "sent", *outputs}) == renamed(expected, RENAMED.get(kind, {}))
 
 
 def test_a_text_without_an_answer() -> None:

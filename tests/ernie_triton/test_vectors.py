@@ -11,8 +11,8 @@ import pytest
 from ernie_triton import ErnieTritonError, Task, UnknownTask
 from ernie_triton.replies import Reply
 from ernie_triton.tasks import Ensemble, group_tasks
-from ernie_triton.transport import _replies
 from ernie_triton.vectors import shortener
+from ernie_triton.wire import ModelRequest, Tensor, pack_texts, read_replies
 
 
 def task_of(kind: str) -> Task:
@@ -72,11 +72,13 @@ def test_what_cannot_be_cut(kind: str, dimensions: int, why: str) -> None:
 
 
 def test_rows_beyond_a_text_are_cut_off() -> None:
-    class Answer:
-        def as_numpy(self, name: str) -> np.ndarray:
-            rows = [{"offsets": [[0, 1], [1, 2]]}, {"offsets": [[0, 1]]}, {"error": {}}]
-            raws = np.array([[json.dumps(row).encode()] for row in rows], object)
-            return raws if name == "RESULT" else np.ones((3, 2, 4), np.float32)
-
-    replies = _replies("vector", Answer(), None, 3, ("EMBEDDINGS",))
+    raws = [{"offsets": [[0, 1], [1, 2]]}, {"offsets": [[0, 1]]}, {"error": {}}]
+    texts = pack_texts(json.dumps(raw).encode() for raw in raws)
+    outputs = {
+        "RESULT": Tensor(datatype="BYTES", shape=(3, 1), data=texts),
+        "EMBEDDINGS": Tensor(datatype="FP32", shape=(3, 2, 4), data=np.ones((3, 2, 4), np.float32).tobytes()),
+    }
+    rows = [(b"a",)] * 3
+    request = ModelRequest(model="vector", inputs=("TEXT",), rows=rows, numeric=("EMBEDDINGS",), timeout=1)
+    replies = read_replies(request, outputs)
     assert [reply.numeric["EMBEDDINGS"].shape for reply in replies] == [(2, 4), (1, 4), (0, 4)]

@@ -20,7 +20,7 @@ else:
 
 ROOT = Path(__file__).parents[2]
 OURS = {"ernie_assets", "ernie_builders", "ernie_gateway", "ernie_perf", "ernie_runtime", "ernie_serve", "ernie_triton"}
-GIVEN = {"triton_python_backend_utils", "_typeshed"}  # Triton puts it into the process; for type checkers alone
+GIVEN = {"triton_python_backend_utils", "_typeshed", "typing_extensions"}  # the process has it; for type checkers alone
 PACKAGES = {
     "clients/ernie_gateway": "gateway",
     "clients/ernie_triton": "client",
@@ -31,6 +31,9 @@ PACKAGES = {
 }
 ELSEWHERE = {  # a file that runs only with another extra
     "clients/ernie_triton/monitor": "monitor",
+    "clients/ernie_triton/transports/http_asyncio.py": "client-http",
+    "clients/ernie_triton/transports/http_blocking.py": "client-http",
+    "clients/ernie_triton/transports/http_calls.py": "client-http",
     "python_backends/ernie_runtime/engines/paddle_inference.py": "build",
     "perf/ernie_perf/peers": "peers-embedding",
 }

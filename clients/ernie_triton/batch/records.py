@@ -11,17 +11,14 @@ from typing import IO, Any
 
 from ernie_runtime.delimited import DelimitedError, Dialect, read_cells
 from ernie_runtime.json_types import Json, JsonObject
-from ernie_runtime.names import CANDIDATES
 
 from ..errors import FileError
-from ..items import Item
+from ..items import LISTS, Item
 from ..tasks import Task
 from .lines import Line
 from .source import PLAIN_TSV
 
 FORMATS = ("jsonl", "json", "csv", "tsv", "txt")
-LISTS = (CANDIDATES,)
-"""Inputs whose BYTES element is a JSON list of strings."""
 GUESSES: Mapping[str, Sequence[str]] = {
     "TEXT": (
         *("text", "text_a", "text1", "sentence", "sentence1", "content", "query", "question", "title", "review"),

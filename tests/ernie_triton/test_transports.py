@@ -10,11 +10,11 @@ import threading
 
 import pytest
 
-from ernie_triton.transport import uninterrupted
+from ernie_triton.transports.grpc_blocking import uninterrupted
 
 INTERRUPTED = """
 import os, signal
-from ernie_triton.transport import uninterrupted
+from ernie_triton.transports.grpc_blocking import uninterrupted
 signal.signal(signal.SIGINT, signal.default_int_handler)
 done = []
 try:
