@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from ernie_runtime.json_types import JsonObject
-from ernie_triton.batch.records import LISTS, BadLine, from_value
-from ernie_triton.items import Item
+from ernie_triton.batch.records import BadLine, from_value
+from ernie_triton.items import LISTS, Item
 from ernie_triton.tasks import Task
 
 from .problems import Problem
