@@ -14,7 +14,8 @@ from ernie_runtime.command_line import CommandLine
 from ernie_runtime.json_types import JsonObject
 
 from .config.schema import parse_table
-from .config.tasks import TASKS_FILE, TaskConfig, TrainConfig, load_tasks
+from .config.tasks import TASKS_FILE, TaskConfig, load_tasks
+from .config.train import TrainConfig
 from .console import run_command, say, seed
 from .distillation.encoder import EncoderRun, distil_encoders
 from .distillation.measure import Measurement, measure

@@ -1,4 +1,4 @@
-"""From a TOML table to a dataclass, with one clear line for what does not fit.
+"""From a TOML table to a dataclass, with one clear line for each thing that does not fit.
 
 pydantic would not be shorter: its error types have to be translated into these lines one by one, and it would lose the
 path to errors that `__post_init__` raises.
@@ -6,7 +6,8 @@ path to errors that `__post_init__` raises.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import MISSING, fields, is_dataclass
 from types import NoneType, UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -20,26 +21,60 @@ SCALARS = (str, int, float, bool)
 T = TypeVar("T")
 
 
+class SeveralFaultsError(ConfigError):
+    """Faults that were found together."""
+
+    def __init__(self, lines: Sequence[str]) -> None:
+        super().__init__("; ".join(lines))
+        self.lines = lines
+
+
+class Faults:
+    """Collects what is wrong, so that all of it is reported at once."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    @contextmanager
+    def collect(self, where: str = "") -> Iterator[None]:
+        """Keep the ConfigError or ManifestError of the block; `where` is put before its message."""
+        try:
+            yield
+        except (ConfigError, ManifestError) as error:
+            lines = error.lines if isinstance(error, SeveralFaultsError) else [str(error)]
+            self.lines += [f"{where}: {line}" if where else line for line in lines]
+
+    def check(self) -> None:
+        """ConfigError with everything that was collected, if anything was."""
+        if self.lines:
+            raise SeveralFaultsError(self.lines) if len(self.lines) > 1 else ConfigError(self.lines[0])
+
+
 def parse_table(cls: type[T], table: object, where: str) -> T:
     """`cls` made from a table; nested dataclasses, `Mapping[str, ...]` and `tuple[..., ...]` are converted as well.
 
-    ConfigError, beginning with `where`, for an unknown field, a missing one, a wrong type, or what `cls` refuses.
+    ConfigError, beginning with `where`, for unknown fields, missing ones, wrong types, and what `cls` refuses: all of
+    them at once.
     """
     if not isinstance(table, Mapping):
         raise ConfigError(f"{where}: expected a table")
-    types, known = get_type_hints(cls), fields(cls)  # type: ignore[arg-type]
+    types, known, faults = get_type_hints(cls), fields(cls), Faults()  # type: ignore[arg-type]
     names = [field.name for field in known]
-    for name in table:
-        if name not in names:
-            raise ConfigError(f"{where}: unknown field {name!r}; known are {', '.join(names)}")
-    for field in known:
-        if field.name not in table and field.default is MISSING and field.default_factory is MISSING:
-            raise ConfigError(f"{where}: field {field.name!r} is missing")
-    values = {name: _convert(types[name], value, f"{where}.{name}") for name, value in table.items()}
-    try:
-        return cls(**values)
-    except (ManifestError, ConfigError) as error:
-        raise ConfigError(f"{where}: {error}") from None
+    required = [field.name for field in known if field.default is MISSING and field.default_factory is MISSING]
+    faults.lines += [
+        f"{where}: unknown field {name!r}; known are {', '.join(names)}" for name in table if name not in names
+    ]
+    faults.lines += [f"{where}: field {name!r} is missing" for name in required if name not in table]
+    values: dict[str, Any] = {}
+    for name, value in table.items():
+        if name in names:
+            with faults.collect():
+                values[name] = _convert(types[name], value, f"{where}.{name}")
+    if set(required) <= set(values):
+        with faults.collect(where):
+            result = cls(**values)
+    faults.check()
+    return result
 
 
 def _convert(expected: Any, value: Any, where: str) -> Any:
@@ -62,7 +97,11 @@ def _convert(expected: Any, value: Any, where: str) -> Any:
     item_type = arguments[0] if container is tuple else arguments[1]
     if item_type in SCALARS and not all(_is_scalar(item_type, item) for _, item in items):
         raise ConfigError(f"{where}: expected {_describe(expected)}, found {value!r}")
-    converted = {key: _convert(item_type, item, f"{where}.{key}") for key, item in items}
+    converted, faults = {}, Faults()
+    for key, item in items:
+        with faults.collect():
+            converted[key] = _convert(item_type, item, f"{where}.{key}")
+    faults.check()
     return tuple(converted.values()) if container is tuple else converted
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..errors import ConfigError
+from .schema import Faults
 
 QUEUE_SIZE = 256  # requests, where queues are bounded but neither queue_size nor the encoder's speed is known
 MIN_QUEUE_SIZE = 32  # requests
@@ -35,14 +35,16 @@ class ServingConfig:
     calls: int = 0  # concurrent calls of the engine, one thread each, for several micro-batches; 0: calibrated
 
     def __post_init__(self) -> None:
+        faults = Faults()
         if self.instances < 1 or self.instances > MAX_INSTANCES:
-            raise ConfigError(f"serving.instances is {self.instances}; it must be from 1 to {MAX_INSTANCES}")
+            faults.lines.append(f"serving.instances is {self.instances}; it must be from 1 to {MAX_INSTANCES}")
         if not 0 <= self.calls <= MAX_INSTANCES:
-            raise ConfigError(f"serving.calls is {self.calls}; it must be from 0 (calibrated) to {MAX_INSTANCES}")
+            faults.lines.append(f"serving.calls is {self.calls}; it must be from 0 (calibrated) to {MAX_INSTANCES}")
         for name in ("slo_ms", "queue_size", "timeout_ms", "token_budget", "call_tokens", "threads"):
             minimum = -1 if name == "call_tokens" else 0
             if not minimum <= getattr(self, name) < 10**7:
-                raise ConfigError(f"serving.{name} is {getattr(self, name)}; it must be at least {minimum}")
+                faults.lines.append(f"serving.{name} is {getattr(self, name)}; it must be at least {minimum}")
+        faults.check()
 
     @property
     def configures_queues(self) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -18,9 +17,10 @@ from ernie_runtime.manifest import OWN_SPLITS, Label, Limits, Manifest, Variant
 from ernie_runtime.text_files import read_text
 
 from ..errors import ConfigError
-from .schema import parse_table
+from .schema import Faults, parse_table
 from .serving import ServingConfig
-from .variants import CompressConfig, check_variants
+from .train import TrainConfig
+from .variants import CALIBRATIONS, CompressConfig, check_variants
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -33,6 +33,7 @@ PROFILES = ("demo", "full")
 PIPELINES = ("steps", "fused")
 TEST = "test"  # what the task's own test set is called in figures
 PIECES, CHARACTERS = "pieces", "characters"
+Examples = tuple[tuple[str, ...], ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,54 +63,6 @@ class DataConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainConfig:
-    """Hyperparameters of fine-tuning."""
-
-    epochs: float = 3.0
-    batch_size: int = 32  # rows
-    learning_rate: float | None = None  # None: the base model's (base_models.py)
-    warmup: float = 0.1  # share of all steps
-    weight_decay: float = 0.01
-    dropout: float = 0.1
-    max_grad_norm: float = 1.0
-    accumulate: int = 1  # batches per optimizer step
-    evals_per_epoch: int = 2
-    patience: int = 4  # stop after this many evaluations without a better metric on the held-out rows
-    windows_per_text: int = 0  # train on this many windows from the start of a long text; 0: on all
-    choose_rows: int = (
-        1000  # training rows held out (at most a tenth) to choose the best checkpoint by; 0: keep the last
-    )
-    lora: int = 0  # rank of LoRA matrices beside the encoder's linear layers, trained in their place; 0: train all
-    lora_alpha: float = 16.0  # what they compute is multiplied by alpha / rank
-    lora_dropout: float = 0.0  # of their inputs
-    lora_rate: float = 5.0  # their learning rate, as a multiple of learning_rate
-    amp: bool = True  # mixed precision where the device supports it
-
-    def __post_init__(self) -> None:
-        positive = (
-            "epochs",
-            "batch_size",
-            "learning_rate",
-            "max_grad_norm",
-            "accumulate",
-            "evals_per_epoch",
-            "patience",
-            "lora_alpha",
-            "lora_rate",
-        )
-        for name in positive:
-            value = getattr(self, name)
-            if value is not None and not 0 < value < math.inf:
-                raise ConfigError(f"train.{name} is {value}; it must be above 0")
-        for name in ("windows_per_text", "choose_rows", "lora"):
-            if getattr(self, name) < 0:
-                raise ConfigError(f"train.{name} is {getattr(self, name)}; it must be 0 or above")
-        for name in ("warmup", "dropout", "weight_decay", "lora_dropout"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ConfigError(f"train.{name} is {getattr(self, name)}; it must be at least 0 and below 1")
-
-
-@dataclass(frozen=True, kw_only=True)
 class TaskConfig:
     """One task, as its table declares it."""
 
@@ -125,17 +78,19 @@ class TaskConfig:
     variants: tuple[str, ...] = ("fp32",)  # recipes (config/variants.py); the first one is the baseline
     compress: CompressConfig = field(default_factory=CompressConfig)
     serving: ServingConfig = field(default_factory=ServingConfig)
-    examples: tuple[tuple[str, ...], ...] = ()  # texts for demos and warm-up, one for each input of the kind
+    examples: Examples = ()  # texts for demos and warm-up, one for each input of the kind
     options: Json = field(default_factory=dict)  # of the kind, as in the manifest
     transfer: Mapping[str, DataConfig] = field(default_factory=dict)  # further data sets to evaluate on, by name
     pipeline: str = "steps"  # fused: publish TASK_fused too, with all three steps in one process
     tokens: str = ""  # of a SentencePiece vocabulary: "pieces" or "characters"; empty: what the kind needs
 
     def __post_init__(self) -> None:
+        faults = Faults()
         if self.pipeline not in PIPELINES:
-            raise ConfigError(f"pipeline {self.pipeline!r} is none of {', '.join(PIPELINES)}")
+            faults.lines.append(f"pipeline {self.pipeline!r} is none of {', '.join(PIPELINES)}")
         if self.tokens not in ("", PIECES, CHARACTERS):
-            raise ConfigError(f"tokens {self.tokens!r} is neither {PIECES} nor {CHARACTERS}")
+            faults.lines.append(f"tokens {self.tokens!r} is neither {PIECES} nor {CHARACTERS}")
+        faults.check()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,7 +106,7 @@ class TasksFile:
             raise fault
 
 
-def _parse_examples(raw: Any, where: str) -> tuple[tuple[str, ...], ...]:
+def _parse_examples(raw: Any, where: str) -> Examples:
     """From a list whose items are a text, or a list of texts where the kind has several inputs."""
     examples: list[tuple[str, ...]] = []
     for item in raw if isinstance(raw, list) else [None]:
@@ -180,19 +135,37 @@ def bare_manifest(task: TaskConfig) -> Manifest:
     )
 
 
-def _check_manifest(task: TaskConfig, where: str) -> None:
-    """ConfigError for what the task's manifest would be refused for once the model is trained."""
+def _check_manifest(raw: Json, name: str, labels: tuple[Label, ...], where: str) -> None:
+    """ConfigError for what the task's manifest would be refused for once the model is trained.
+
+    Only of what its fields say together: each of them is checked by itself.
+    """
     try:
-        manifest = bare_manifest(task)
-        kind = get_kind(task.kind)
-        kind.check(manifest)
+        limits = parse_table(Limits, raw["limits"], "")
+        task = TaskConfig(
+            name=name,
+            kind=raw["kind"],
+            title=name,
+            labels=labels,
+            limits=limits,
+            data=DataConfig(format="", folder=""),
+            options=dict(raw.get("options", {})),
+        )
+    except (ConfigError, TypeError, ValueError, KeyError):
+        return
+    try:
+        get_kind(task.kind).check(bare_manifest(task))
     except ManifestError as error:
         raise ConfigError(f"{where}: {error}") from None
-    for example in task.examples:
-        if len(example) != len(kind.inputs):
-            raise ConfigError(
-                f"{where}.examples: {example!r} has {len(example)} texts, the kind takes {len(kind.inputs)}"
-            )
+
+
+def _check_examples(examples: Examples, kind: str, where: str) -> None:
+    """ConfigError for examples that have not as many texts as the kind takes."""
+    inputs, faults = len(get_kind(kind).inputs), Faults()
+    for example in examples:
+        if len(example) != inputs:
+            faults.lines.append(f"{where}: {example!r} has {len(example)} texts, the kind takes {inputs}")
+    faults.check()
 
 
 def _parse_labels(raw: Any, where: str, folder: Path) -> tuple[Label, ...]:
@@ -226,36 +199,49 @@ def _with_parents(labels: tuple[Label, ...]) -> tuple[Label, ...]:
 
 
 def _parse_task(name: str, raw: Any, where: str, folder: Path) -> TaskConfig:
+    """The task of a table; ConfigError with all that is wrong with it."""
     if not isinstance(raw, Mapping):
         raise ConfigError(f"{where}: expected a table")
-    for required in ("kind", "limits", "data"):
-        if required not in raw:
-            raise ConfigError(f"{where}: field {required!r} is missing")
-    if not isinstance(raw["kind"], str) or raw["kind"] not in kind_names():
-        raise ConfigError(f"{where}: kind {raw['kind']!r} is none of {', '.join(kind_names())}")
+    faults, kind = Faults(), raw.get("kind")
+    known = isinstance(kind, str) and kind in kind_names()
+    if "kind" in raw and not known:
+        faults.lines.append(f"{where}: kind {kind!r} is none of {', '.join(kind_names())}")
     if not name.replace("_", "").isalnum() or not name.isascii():
-        raise ConfigError(f"{where}: a task's name is made of ASCII letters, digits and _")
+        faults.lines.append(f"{where}: a task's name is made of ASCII letters, digits and _")
     if "name" in raw:
-        raise ConfigError(f"{where}: unknown field 'name': the table's own name is the task's")
+        faults.lines.append(f"{where}: unknown field 'name': the table's own name is the task's")
     transfer = raw.get("transfer", {})
     for split in (*OWN_SPLITS, TEST):
         if isinstance(transfer, Mapping) and split in transfer:
-            raise ConfigError(f"{where}.transfer.{split}: is what the task's own rows are called; choose another name")
-    labels = _parse_labels(raw["labels"], f"{where}.labels", folder) if "labels" in raw else ()
-    table = {
-        "title": name,
-        **raw,
-        "name": name,
-        "labels": _with_parents(labels) if raw["kind"] == "hierarchical_classification" else labels,
-        "examples": _parse_examples(raw.get("examples", []), f"{where}.examples"),
-    }
-    task = parse_table(TaskConfig, table, where)
-    try:
-        check_variants(task.variants, task.compress.calibration)
-    except ConfigError as error:
-        raise ConfigError(f"{where}.variants: {error}") from None
-    _check_manifest(task, where)
+            faults.lines.append(
+                f"{where}.transfer.{split}: is what the task's own rows are called; choose another name"
+            )
+    table: Json = {"title": name, **raw, "name": name, "labels": (), "examples": ()}
+    if not known and "kind" in raw:
+        table["kind"] = kind_names()[0]  # its fault is known
+    with faults.collect():
+        labels = _parse_labels(raw["labels"], f"{where}.labels", folder) if "labels" in raw else ()
+        table["labels"] = labels = _with_parents(labels) if kind == "hierarchical_classification" else labels
+        if known:
+            _check_manifest(raw, name, labels, where)
+    with faults.collect():
+        table["examples"] = _parse_examples(raw.get("examples", []), f"{where}.examples")
+        if known:
+            _check_examples(table["examples"], str(kind), f"{where}.examples")
+    with faults.collect():
+        task = parse_table(TaskConfig, table, where)
+    with faults.collect(f"{where}.variants"):
+        _check_variants(raw)
+    faults.check()
     return task
+
+
+def _check_variants(raw: Json) -> None:
+    """ConfigError for variants that cannot be made; their type, and that of the calibration, is checked elsewhere."""
+    variants, compress = raw.get("variants", ["fp32"]), raw.get("compress", {})
+    calibration = compress.get("calibration", CALIBRATIONS[0]) if isinstance(compress, Mapping) else CALIBRATIONS[0]
+    if isinstance(variants, list) and all(isinstance(name, str) for name in variants):
+        check_variants(variants, str(calibration))
 
 
 def load_tasks(path: Path = TASKS_FILE) -> dict[str, TaskConfig]:
@@ -284,10 +270,15 @@ def read_tasks(path: Path = TASKS_FILE) -> TasksFile:
     tasks: dict[str, TaskConfig] = {}
     faults: dict[str, ConfigError] = {}
     for name, table in tables.items():
-        try:
+        found = Faults()
+        with found.collect():
             _check_name(name, tables, path.name)
+        with found.collect():
             tasks[name] = _parse_task(name, table, f"{path.name}: tasks.{name}", path.parent)
+        try:
+            found.check()
         except ConfigError as error:
+            tasks.pop(name, None)
             faults[name] = error
     return TasksFile(tasks=tasks, faults=faults)
 

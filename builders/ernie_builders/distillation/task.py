@@ -14,7 +14,8 @@ from ernie_runtime.manifest import Manifest
 from ernie_runtime.steps.pipeline import Pipeline
 
 from ..checkpoints.checkpoint import Checkpoint, read_checkpoint, write_options
-from ..config.tasks import ASSETS, TaskConfig, TrainConfig
+from ..config.tasks import ASSETS, TaskConfig
+from ..config.train import TrainConfig
 from ..console import bar, say
 from ..errors import CheckpointError, ConfigError, DataError
 from ..filesystem import sha256_of

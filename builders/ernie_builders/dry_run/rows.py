@@ -12,7 +12,8 @@ from pathlib import Path
 from ernie_runtime.kinds import kind_names
 
 from ..checkpoints.base_models import folder_of, is_download, is_random
-from ..config.tasks import TaskConfig, TrainConfig
+from ..config.tasks import TaskConfig
+from ..config.train import TrainConfig
 from ..errors import BuildError, DataError
 from ..kinds import get_builder_kind
 from ..presets.loading import load_presets

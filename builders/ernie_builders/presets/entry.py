@@ -10,7 +10,8 @@ from ernie_runtime.json_types import Json, JsonObject
 from ernie_runtime.kinds import kind_names
 from ernie_runtime.manifest import Label, Limits
 
-from ..config.tasks import TASKS_FILE, DataConfig, TaskConfig, TrainConfig, load_tasks
+from ..config.tasks import TASKS_FILE, DataConfig, TaskConfig, load_tasks
+from ..config.train import TrainConfig
 from .loading import load_presets
 from .presets import Choice, Entry
 

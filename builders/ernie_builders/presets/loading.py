@@ -14,7 +14,7 @@ from ernie_runtime.json_types import Json
 
 from ..checkpoints.base_models import BaseModel
 from ..config.schema import parse_table
-from ..config.tasks import TrainConfig
+from ..config.train import TrainConfig
 from ..errors import ConfigError
 from .presets import (
     FILE_NAME,

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 
 from ..config.schema import parse_table
-from ..config.tasks import TaskConfig, TrainConfig
+from ..config.tasks import TaskConfig
+from ..config.train import TrainConfig
 from ..config.variants import FULL, PICKS, CompressConfig, check_variants
 from ..errors import ConfigError
 from ..kinds import get_builder_kind

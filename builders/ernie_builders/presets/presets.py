@@ -12,7 +12,8 @@ from ..checkpoints.base_models import BaseModel, downloadable, folder_of, is_ran
 from ..checkpoints.encoders import ENCODERS
 from ..checkpoints.known_models import ALIASES, known_models, unread_fault, unread_model
 from ..config.schema import parse_table
-from ..config.tasks import TaskConfig, TrainConfig
+from ..config.tasks import TaskConfig
+from ..config.train import TrainConfig
 from ..errors import ConfigError
 
 FILE_NAME = "presets.toml"

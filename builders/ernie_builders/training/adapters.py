@@ -16,7 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ..checkpoints.weight_formats import Weights
-from ..config.tasks import TrainConfig
+from ..config.train import TrainConfig
 from ..errors import ConfigError
 from ..modeling.model import is_head, weights_of
 

@@ -19,7 +19,7 @@ from ernie_runtime.text.tokenizer import Tokenizer
 from ..checkpoints.base_models import model_of
 from ..checkpoints.checkpoint import Checkpoint, write_checkpoint
 from ..checkpoints.encoder_config import EncoderConfig
-from ..config.tasks import TrainConfig
+from ..config.train import TrainConfig
 from ..console import bar, say
 from ..errors import CheckpointError
 from ..filesystem import whole_folder

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from ernie_builders.config.tasks import TrainConfig, load_tasks, read_tasks
+from ernie_builders.config.tasks import load_tasks, read_tasks
+from ernie_builders.config.train import TrainConfig
 from ernie_builders.errors import ConfigError
 
 from ..places import TASKS
@@ -108,13 +109,42 @@ def test_faults(tmp_path: Path, old: str, new: str, expected: str) -> None:
     assert message.startswith(f"tasks.toml: {expected}")
 
 
+def test_all_faults_of_a_table_at_once(tmp_path: Path) -> None:
+    text = TASKS
+    for old, new in (
+        ('title = "Topics"', 'title = 5\nvariants = ["fp32", "w0.75-int9"]\npipline = "fused"'),
+        ('["north", "south", "west"]', '["a", "a"]'),
+        ('["的一不是", "有人了在用"]', '[["a", "b"]]'),
+        ("batch_size = 16", "batch_size = 0\naccumulate = 'x'\nwarmup = 2"),
+        ('text = "sentence"', "text = 1"),
+    ):
+        assert old in text
+        text = text.replace(old, new, 1)
+    file = tmp_path / "tasks.toml"
+    file.write_text(text, encoding="utf-8")
+    faults = read_tasks(file).faults
+    assert [line.partition(": ")[2].partition(": ")[0] for line in str(faults["topics"]).split("; tasks.toml")] == [
+        "tasks.topics",  # the labels
+        "tasks.topics.examples",
+        "tasks.topics",  # pipline
+        "tasks.topics.title",
+        "tasks.topics.data.fields",
+        "tasks.topics.train.accumulate",
+        "tasks.topics.train",  # batch_size
+        "tasks.topics.train",  # warmup
+        "tasks.topics.variants",
+    ] and list(faults) == ["topics"]
+
+
 def test_file_faults(tmp_path: Path) -> None:
     assert "tasks.toml: not TOML: " in fault(tmp_path, "[tasks.a\n")
     assert "tasks.toml: cannot be read ('utf-8' codec" in fault(tmp_path, b"\xff")
     assert fault(tmp_path, "").endswith("tasks.toml: no [tasks.NAME] table")
     assert fault(tmp_path, "tasks = 5").endswith("tasks.toml: no [tasks.NAME] table")
     assert fault(tmp_path, "[tasks]\na = 5") == "tasks.toml: tasks.a: expected a table"
-    assert fault(tmp_path, "[tasks.a]\nkind = 5") == "tasks.toml: tasks.a: field 'limits' is missing"
+    assert fault(tmp_path, "[tasks.a]\nkind = 'fill_mask'\ndata = { format = 'x', folder = 'y' }") == (
+        "tasks.toml: tasks.a: field 'limits' is missing"
+    )
     with pytest.raises(ConfigError, match=r"none\.toml: no such file \(--tasks-file\)"):
         load_tasks(tmp_path / "none.toml")
     with pytest.raises(ConfigError, match="cannot be read"):

@@ -73,7 +73,7 @@ def test_labels_count_for_their_rows_only(
     tasks_file: Path, teacher: Path, text: Path, characters: list[str], tmp_path: Path
 ) -> None:
     """In a mixed batch, the outputs' error is of all rows and the labels' loss of the labelled rows."""
-    from ernie_builders.config.tasks import TrainConfig
+    from ernie_builders.config.train import TrainConfig
     from ernie_builders.distillation.student import make_student
     from ernie_builders.readers import Example
     from ernie_builders.training.trainer import Job

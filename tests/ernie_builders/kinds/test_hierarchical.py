@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from ernie_builders.checkpoints.checkpoint import read_checkpoint
-from ernie_builders.config.tasks import ASSETS, TrainConfig, load_tasks
+from ernie_builders.config.tasks import ASSETS, load_tasks
+from ernie_builders.config.train import TrainConfig
 from ernie_builders.kinds.hierarchical_classification import KIND, expected_labels
 from ernie_builders.metrics.class_report import ClassRow, write_classes
 from ernie_builders.metrics.thresholds import SCHEMES, micro_f1

@@ -12,7 +12,8 @@ import pytest
 from ernie_builders.checkpoints.checkpoint import Checkpoint
 from ernie_builders.checkpoints.encoder_config import parse_config
 from ernie_builders.checkpoints.weight_formats import with_prefix
-from ernie_builders.config.tasks import ASSETS, TrainConfig
+from ernie_builders.config.tasks import ASSETS
+from ernie_builders.config.train import TrainConfig
 from ernie_builders.framework import import_paddle, import_paddlenlp
 from ernie_builders.metrics.cmrc import f1
 from ernie_builders.modeling.model import weights_of

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from ernie_builders.config.schema import parse_table
-from ernie_builders.config.tasks import TrainConfig, load_tasks
+from ernie_builders.config.tasks import load_tasks
+from ernie_builders.config.train import TrainConfig
 from ernie_builders.modeling.model import find_base_model
 from ernie_builders.presets.loading import load_presets, preset_for
 

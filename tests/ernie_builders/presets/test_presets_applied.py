@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from ernie_builders.config.tasks import TaskConfig, TrainConfig, load_tasks
+from ernie_builders.config.tasks import TaskConfig, load_tasks
+from ernie_builders.config.train import TrainConfig
 from ernie_builders.options import parse
 from ernie_builders.presets.loading import choice_for, preset_for, task_names
 from ernie_builders.stages.selection import requested_tasks

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from ernie_builders.checkpoints.checkpoint import read_checkpoint
-from ernie_builders.config.tasks import TrainConfig, load_tasks
+from ernie_builders.config.tasks import load_tasks
+from ernie_builders.config.train import TrainConfig
 from ernie_builders.kinds import get_builder_kind
 from ernie_builders.modeling import cpu_layers
 from ernie_builders.modeling.model import PaddleEngine, build_model, is_head, weights_of

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from ernie_builders.checkpoints.checkpoint import read_checkpoint
-from ernie_builders.config.tasks import TaskConfig, TrainConfig, load_tasks
+from ernie_builders.config.tasks import TaskConfig, load_tasks
+from ernie_builders.config.train import TrainConfig
 from ernie_builders.errors import CheckpointError
 from ernie_builders.modeling.model import weights_of
 from ernie_builders.readers import Example

@@ -7,7 +7,7 @@ from pathlib import Path
 from ernie_runtime.json_types import JsonObject
 
 from ...checkpoints.checkpoint import Checkpoint
-from ...config.tasks import TrainConfig
+from ...config.train import TrainConfig
 from ...readers.files.holdout import hold_out
 from ..context import Context
 from ..data import training_text
