@@ -11,7 +11,20 @@ from .test_pages import ROOT
 
 PAGES = [
     "README.md",
-    *(f"docs/{name}.md" for name in ("quickstart", "answers", "tasks", "commands", "data", "building", "compression")),
+    *(
+        f"docs/{name}.md"
+        for name in (
+            "quickstart",
+            "answers",
+            "tasks",
+            "commands",
+            "data",
+            "building",
+            "compression",
+            "serving",
+            "operating",
+        )
+    ),
 ]
 FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 INDENTED = re.compile(r"(?:^ {4}\S[^\n]*\n?|^ {4,}[^\n]+\n?)+", re.MULTILINE)
