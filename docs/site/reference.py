@@ -108,8 +108,9 @@ def sdk_page() -> str:
     others = [item for item in exported if item not in errors and item not in clients]
     text = HEADING.format("Python SDK", "Everything that `ernie_triton` exports, from its docstrings.")
     for title, items in (("Clients", clients), ("Answers and what is in them", others), ("Errors", errors)):
-        text += f"## {title}\n\n"
-        text += "".join(f"::: {item.__module__}.{item.__qualname__}\n\n" for item in items if isinstance(item, type))
+        options = "    options: { inherited_members: true }\n" if items is clients else ""
+        named = [f"{item.__module__}.{item.__qualname__}" for item in items if isinstance(item, type)]
+        text += f"## {title}\n\n" + "".join(f"::: {name}\n{options}\n" for name in named)
     return text
 
 
