@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import tempfile
+import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -48,6 +51,9 @@ def parser() -> CommandLine:
         help="web pages of this origin may ask; repeat it",
     )
     command.add_argument("--log-texts", action="store_true", help="log the body of each request, too")
+    command.add_argument(
+        "--while", type=_positive, dest="server_pid", help=argparse.SUPPRESS
+    )  # end when this process does
     return command
 
 
@@ -100,6 +106,8 @@ def _run(parsed: argparse.Namespace) -> int:
         server_header=False,
         timeout_graceful_shutdown=30,
     )
+    if parsed.server_pid:
+        threading.Thread(target=_end_with, args=(parsed.server_pid,), daemon=True).start()
     with tempfile.TemporaryDirectory(prefix="ernie-gateway") as folder:
         if parsed.workers > 1:
             os.environ[measures.SHARED] = folder
@@ -114,6 +122,13 @@ def _run(parsed: argparse.Namespace) -> int:
         else:
             uvicorn.Server(config).run(sockets=[socket])
     return 0
+
+
+def _end_with(pid: int) -> None:
+    """Ask this process to end once the process `pid` has."""
+    while Path(f"/proc/{pid}").exists():
+        time.sleep(0.25)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _port(text: str) -> int:

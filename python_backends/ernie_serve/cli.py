@@ -6,6 +6,7 @@ import argparse
 import logging
 import math
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ from pathlib import Path
 from types import FrameType
 
 from ernie_runtime.command_line import CommandLine
-from ernie_serve import cache, detached, problems, tracing
+from ernie_serve import cache, detached, gateway, problems, tracing
 from ernie_serve.problems import ServeError
 from ernie_serve.server import ServerOptions, TritonServer
 
@@ -79,6 +80,14 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--trace-every", type=_count, metavar="N", help="with --trace: one request of N (default: all)"
     )
+    command.add_argument("--gateway", action="store_true", help="start the REST gateway and its page, too")
+    command.add_argument("--gateway-port", type=_port, default=8080, help="with --gateway: its port")
+    command.add_argument(
+        "--gateway-keys",
+        type=Path,
+        metavar="FILE",
+        help="with --gateway: its API keys (default: none)",
+    )
     command.add_argument(
         "--auto-complete", action="store_true", help="let Triton complete configurations; starting takes longer"
     )
@@ -108,6 +117,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         parsed = command.parse_args(words[:cut])
         if parsed.trace_every and not parsed.trace:
             command.error("--trace-every goes with --trace")
+        if not parsed.gateway and (parsed.gateway_keys or parsed.gateway_port != command.get_default("gateway_port")):
+            command.error("--gateway-port and --gateway-keys go with --gateway")
+        if parsed.gateway and not parsed.gateway_port:
+            command.error("--gateway-port must be above 0")
     except SystemExit as stop:
         return int(stop.code or 0)
     if parsed.trace and not tracing.answers(parsed.trace):
@@ -135,8 +148,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     handlers = [(number, signal.getsignal(number)) for number in STOP_SIGNALS]
     signals = Signals(server)
     keep_running = False
+    beside: subprocess.Popen[bytes] | None = None
     try:
+        if parsed.gateway:
+            gateway.check()
         _start(server)
+        if parsed.gateway:
+            beside = gateway.start(_gateway_options(parsed), server.grpc_address, server.pid, server.log_file)
+            _say(f"  gateway  http://{parsed.host}:{parsed.gateway_port}")
         if parsed.detach:
             _record(server).write()
             keep_running = True
@@ -159,6 +178,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     finally:
         if not keep_running:
             server.kill()
+            if beside is not None:
+                beside.terminate()
+                beside.wait()
         for number, handler in handlers:
             signal.signal(number, handler)
 
@@ -206,6 +228,10 @@ def _watch(server: TritonServer, verbose: bool) -> None:
                 sys.stderr.write(text.decode("utf-8", "replace"))
                 sys.stderr.flush()
             time.sleep(0.2)
+
+
+def _gateway_options(parsed: argparse.Namespace) -> gateway.GatewayOptions:
+    return gateway.GatewayOptions(host=parsed.host, port=parsed.gateway_port, keys=parsed.gateway_keys)
 
 
 def _record(server: TritonServer) -> detached.Record:
