@@ -10,18 +10,22 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Match
 from starlette.types import ASGIApp
 
 from ernie_runtime.command_line import did_you_mean
+from ernie_triton import AsyncClient
+from ernie_triton.connection import Retry
 
 from . import gateway, openapi
+from .answers import dumps
 from .edge import Edge
 from .gateway import Gateway
 from .problems import Problem
 from .routes import embeddings, health, page, rerank, tasks
 from .settings import Settings
-from .upstream import AsyncClient
 
+NO_RETRY = Retry(attempts=1)  # load is shed at once: the caller is told when to come back
 ROUTERS = (tasks.router, embeddings.router, rerank.router, health.router, page.router)
 
 
@@ -30,7 +34,7 @@ def create(settings: Settings) -> ASGIApp:
 
     @asynccontextmanager
     async def connected(app: FastAPI) -> AsyncIterator[None]:
-        async with AsyncClient(settings.url, timeout=settings.timeout) as client:
+        async with AsyncClient(settings.url, timeout=settings.timeout, retry=NO_RETRY) as client:
             app.state.gateway = Gateway(settings=settings, client=client)
             yield
 
@@ -46,6 +50,7 @@ def create(settings: Settings) -> ASGIApp:
     for router in ROUTERS:
         app.include_router(router)
     app.add_exception_handler(HTTPException, _unknown_address)
+    app.add_exception_handler(Problem, _problem)
     wrapped: ASGIApp = Edge(app, settings)
     if settings.origins:
         wrapped = CORSMiddleware(
@@ -72,15 +77,24 @@ async def _openapi(request: Request) -> Response:
     return tasks.json_response(openapi.document(served))
 
 
+async def _problem(request: Request, problem: Exception) -> Response:
+    """A problem as a response; the edge sees it, too."""
+    assert isinstance(problem, Problem)
+    request.state.problem = problem
+    body = dumps(problem.to_json(request.state.request_id))
+    return Response(body, problem.status, dict(problem.headers), "application/json")
+
+
 async def _unknown_address(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     path = request.url.path
     known = [getattr(route, "path", "") for route in request.app.routes]
     if error.status_code == 405:
-        allowed = (error.headers or {}).get("allow", "")
-        raise Problem(
-            405, "wrong_method", f"{request.method} is not for {path}; {allowed} is", headers=error.headers or {}
-        )
+        fitting = [route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE]
+        allowed = ", ".join(sorted({method for route in fitting for method in route.methods}))
+        message = f"{request.method} is not for {path}; {allowed} is"
+        return await _problem(request, Problem(405, "wrong_method", message, headers={"allow": allowed}))
     if error.status_code == 404:
-        raise Problem(404, "unknown_address", f"there is no {path}{did_you_mean(path, known)}; /openapi.json has all")
-    raise Problem(error.status_code, "refused", str(error.detail))
+        message = f"there is no {path}{did_you_mean(path, known)}; /openapi.json has all"
+        return await _problem(request, Problem(404, "unknown_address", message))
+    return await _problem(request, Problem(error.status_code, "refused", str(error.detail)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Iterable
-from typing import Any
+from typing import Any, Literal
 
 from starlette.requests import ClientDisconnect, Request
 
@@ -104,6 +104,15 @@ def optional_int(body: Json, name: str, example: str) -> int | None:
         shown = value if isinstance(value, int | float) and not isinstance(value, bool) else json_type(value)
         raise wrong(f"{name} must be a whole number of at least 1, not {shown}", example)
     return value
+
+
+def offsets(value: object, example: str) -> Literal["characters", "utf16"]:
+    """What positions count: characters as Python does, or UTF-16 units as JavaScript does."""
+    if value in (None, "characters"):
+        return "characters"
+    if value == "utf16":
+        return "utf16"
+    raise wrong('offsets is "characters" or "utf16"', example)
 
 
 def json_type(value: object) -> str:

@@ -6,10 +6,11 @@ import asyncio
 import time
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from starlette.requests import Request
 
+from ernie_triton import AsyncClient
 from ernie_triton.errors import ErnieTritonError
 from ernie_triton.items import Item
 from ernie_triton.results import Result, TextError
@@ -20,7 +21,6 @@ from .bodies import gone, too_large
 from .problems import Problem
 from .rows import items_of
 from .settings import Settings
-from .upstream import AsyncClient
 
 Answer = Result | TextError
 LIST_SECONDS = 2.0  # for which a list of tasks is good; a task that is new in it is asked for all the same
@@ -35,6 +35,7 @@ class Options:
     variant: str | None = None
     prefix: str | None = None
     dimensions: int | None = None
+    offsets: Literal["characters", "utf16"] = "characters"
 
 
 @dataclass(kw_only=True)
@@ -83,9 +84,12 @@ class Gateway:
                 answers = await self.client.predict(
                     task.name,
                     items,
+                    on_error="return",
                     variant=options.variant,
                     prefix=options.prefix,
                     dimensions=options.dimensions,
+                    offsets=options.offsets,
+                    headers=_trace(request),
                 )
             except ErnieTritonError as error:
                 raise problems.from_client(error, self.settings.url) from None
@@ -114,6 +118,12 @@ async def unless_gone(request: Request, work: Awaitable[_T]) -> _T:
 async def _disconnect(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
+
+
+def _trace(request: Request) -> dict[str, str]:
+    """The caller's trace, for Triton's spans (`serve --trace`)."""
+    parent = request.headers.get("traceparent")
+    return {"traceparent": parent} if parent else {}
 
 
 def of(request: Request) -> Gateway:

@@ -68,6 +68,7 @@ def _schemas(tasks: Sequence[Task]) -> JsonObject:
                 "inputs": {"oneOf": [text, {"type": "array", "items": item}, {"type": "object"}]},
                 **options,
                 "prefix": _nullable("string"),
+                "offsets": {"enum": ["characters", "utf16", None]},
             },
             "inputs",
         ),

@@ -6,10 +6,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ernie_runtime.json_types import Json, JsonObject
-from ernie_triton.errors import ErnieTritonError, InvalidText, ServerError, ServerUnavailable, UnknownTask
+from ernie_triton.errors import (
+    AccessDenied,
+    ErnieTritonError,
+    InvalidText,
+    ServerError,
+    ServerOverloaded,
+    ServerTimeout,
+    ServerUnavailable,
+    UnknownTask,
+)
 
 RETRY_SECONDS = 1
-_OVERLOAD = ("queue", "timeout expired", "too many", "busy", "overload")
 
 
 @dataclass(eq=False)
@@ -46,12 +54,12 @@ def from_client(error: ErnieTritonError, url: str) -> Problem:
     if isinstance(error, InvalidText):
         items = [{"item": index, "message": reason} for index, reason in error.items]
         return Problem(422, "invalid_text", message, items)
+    if isinstance(error, ServerTimeout):
+        return Problem(504, "deadline", message)
+    if isinstance(error, ServerOverloaded):
+        return overloaded(message)
     if isinstance(error, ServerUnavailable):
-        if "did not answer within" in message:
-            return Problem(504, "deadline", message)
-        if any(word in message.lower() for word in _OVERLOAD):
-            return overloaded(message)
         return Problem(503, "no_server", message, headers={"retry-after": str(RETRY_SECONDS)})
-    if isinstance(error, ServerError):
+    if isinstance(error, ServerError | AccessDenied):
         return Problem(502, "server_failed", message)
     return Problem(422, "invalid_request", message)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from ernie_triton.errors import ErnieTritonError
 from ernie_triton.tasks import Task
@@ -19,8 +21,31 @@ from ..problems import Problem, from_client
 from ..rows import items_of
 
 TYPES = ("application/x-ndjson", "application/jsonl", "application/json-lines")
+PARAMETERS = ("variant", "prefix", "offsets")
 LINES = 64  # that are asked together
 AHEAD = 4  # such groups in flight
+
+
+class Lines(Response):
+    """Sends lines as they come. Not Starlette's StreamingResponse: that reads on, to see whether the caller is gone,
+    and so would take parts of the body from those who parse it.
+    """
+
+    media_type = TYPES[0]
+
+    def __init__(self, lines: AsyncGenerator[bytes, None]) -> None:
+        self._lines = lines
+        self.status_code, self.background = 200, None
+        self.body = b""
+        self.raw_headers = [(b"content-type", TYPES[0].encode())]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send all lines."""
+        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+        async with aclosing(self._lines) as lines:
+            async for part in lines:
+                await send({"type": "http.response.body", "body": part, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
 
 
 def is_ndjson(request: Request) -> bool:
@@ -30,19 +55,24 @@ def is_ndjson(request: Request) -> bool:
 
 async def answer(request: Request, here: Gateway, task: Task) -> Response:
     """Lines come back while others are still being sent; a failure midway is a last line with `"fatal": true`."""
-    for name in request.query_params:
-        if name not in ("variant", "prefix"):
-            raise bodies.wrong(f"unknown parameter {name!r}", "?variant= or ?prefix=, and a JSON value a line")
-    options = Options(variant=request.query_params.get("variant"), prefix=request.query_params.get("prefix"))
+    query = request.query_params
+    for name in query:
+        if name not in PARAMETERS:
+            raise bodies.wrong(f"unknown parameter {name!r}", f"a JSON value a line, and ?{'=, ?'.join(PARAMETERS)}=")
+    options = Options(
+        variant=query.get("variant"),
+        prefix=query.get("prefix"),
+        offsets=bodies.offsets(query.get("offsets"), "?offsets=utf16"),
+    )
     try:
         task.model(options.variant)
         task.with_prefix(options.prefix)
     except ErnieTritonError as error:
         raise from_client(error, here.settings.url) from None
-    return StreamingResponse(_answers(request, here, task, options), media_type=TYPES[0])
+    return Lines(_answers(request, here, task, options))
 
 
-async def _answers(request: Request, here: Gateway, task: Task, options: Options) -> AsyncIterator[bytes]:
+async def _answers(request: Request, here: Gateway, task: Task, options: Options) -> AsyncGenerator[bytes, None]:
     in_flight: deque[asyncio.Task[bytes]] = deque()
     number = 1
     try:

@@ -18,7 +18,7 @@ from ..rows import example_value, values_of, wanted_body
 from . import stream
 
 router = APIRouter()
-FIELDS = ("inputs", "variant", "prefix", "dimensions")
+FIELDS = ("inputs", "variant", "prefix", "dimensions", "offsets")
 
 
 @router.get("/v1/tasks")
@@ -51,6 +51,7 @@ async def ask_task(request: Request, task: str) -> Response:
         variant=bodies.optional_str(body, "variant", example),
         prefix=bodies.optional_str(body, "prefix", example),
         dimensions=bodies.optional_int(body, "dimensions", example),
+        offsets=bodies.offsets(body.get("offsets"), example),
     )
     answers = await here.ask(request, served, values_of(body["inputs"]), options)
     if problem := gateway.none_answered(answers):
