@@ -5,20 +5,24 @@ from __future__ import annotations
 import argparse
 import logging
 import math
+import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import FrameType
 
 from ernie_runtime.command_line import CommandLine
-from ernie_serve import cache, detached, gateway, problems, tracing
+from ernie_serve import background, cache, detached, gateway, problems, readiness, tracing
 from ernie_serve.problems import ServeError
 from ernie_serve.server import ServerOptions, TritonServer
+from ernie_serve.supervisor import Supervisor
 
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT)
 
 
 class Stopped(BaseException):
@@ -26,7 +30,7 @@ class Stopped(BaseException):
 
 
 class Signals:
-    """The first SIGINT or SIGTERM raises Stopped in the main thread, the next one kills the server."""
+    """The first SIGINT or SIGTERM raises Stopped in the main thread; the next one, or SIGQUIT, kills the server."""
 
     def __init__(self, server: TritonServer) -> None:
         self.count = 0
@@ -35,10 +39,11 @@ class Signals:
             signal.signal(number, self._handle)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        self.count += 1
-        if self.count == 1:
+        self.count += 1 if number != signal.SIGQUIT else 2
+        if self.count > 1:
+            self._server.kill()
+        if self.count == 1 or number == signal.SIGQUIT:
             raise Stopped
-        self._server.kill()
 
 
 def parser() -> argparse.ArgumentParser:
@@ -59,6 +64,9 @@ def parser() -> argparse.ArgumentParser:
         command.add_argument(
             f"--{use}-port", type=_port, default=port, help="0 picks a free port (default: %(default)s)"
         )
+    command.add_argument(
+        "--health-port", type=_port, help="also say there which tasks answer, at /readyz; 0 picks a free port"
+    )
     command.add_argument(
         "--config-name",
         default=problems.STAND_INS,
@@ -121,8 +129,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             command.error("--gateway-port and --gateway-keys go with --gateway")
         if parsed.gateway and not parsed.gateway_port:
             command.error("--gateway-port must be above 0")
+        if any("poll" in word for word in words[cut + 1 :]):
+            command.error("--model-control-mode=poll hangs tritonserver 2.51 when a version is replaced: leave it out")
     except SystemExit as stop:
         return int(stop.code or 0)
+    if parsed.detach and not background.is_here():
+        return background.start(words)
     if parsed.trace and not tracing.answers(parsed.trace):
         sys.stderr.write(f"nothing answers at {parsed.trace}: spans are dropped until a collector does\n")
     logging.basicConfig(level=logging.INFO if parsed.verbose else logging.WARNING, format="%(message)s")
@@ -139,33 +151,17 @@ def main(argv: Sequence[str] | None = None) -> int:
             timeout=parsed.timeout,
             drain_seconds=parsed.drain,
             auto_complete=parsed.auto_complete,
-            detached=parsed.detach,
             cache=parsed.cache,
             trace=parsed.trace or "",
             trace_every=parsed.trace_every or 1,
+            supervised=True,
         )
     )
     handlers = [(number, signal.getsignal(number)) for number in STOP_SIGNALS]
     signals = Signals(server)
-    keep_running = False
-    beside: subprocess.Popen[bytes] | None = None
     try:
-        if parsed.gateway:
-            gateway.check()
-        _start(server)
-        if parsed.gateway:
-            beside = gateway.start(_gateway_options(parsed), server.grpc_address, server.pid, server.log_file)
-            _say(f"  gateway  http://{parsed.host}:{parsed.gateway_port}")
-        if parsed.detach:
-            _record(server).write()
-            keep_running = True
-            _say(
-                f"in the background as process {server.pid}; stop it: ernie-triton stop --http-port "
-                f"{server.options.http_port}"
-            )
-            return 0
-        _watch(server, parsed.verbose)
-        raise ServeError(server.explain_exit())
+        with ExitStack() as resources:
+            _serve(server, parsed, resources)
     except Stopped:
         _say("stopping: requests in flight may finish; once more to end at once")
         server.stop()
@@ -176,13 +172,57 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"ernie-triton serve: {error}\n")
         return 1
     finally:
-        if not keep_running:
-            server.kill()
-            if beside is not None:
-                beside.terminate()
-                beside.wait()
+        server.kill()
         for number, handler in handlers:
             signal.signal(number, handler)
+    return 0
+
+
+def _serve(server: TritonServer, parsed: argparse.Namespace, resources: ExitStack) -> None:
+    """Start the server and keep it answering until a signal (Stopped) or a fault (ServeError) ends it."""
+    supervisor = Supervisor(server, _say)
+    if parsed.gateway:
+        gateway.check()
+    if parsed.health_port is not None:
+        health = resources.enter_context(readiness.endpoint(supervisor.state, server.options.host, parsed.health_port))
+    _start(server)
+    supervisor.begin()
+    if parsed.gateway:
+        beside = gateway.start(_gateway_options(parsed), server.grpc_address, os.getpid(), server.log_file)
+        resources.callback(_end, beside)
+        _say(f"  gateway  http://{parsed.host}:{parsed.gateway_port}")
+    if parsed.health_port is not None:
+        _say(f"  health   http://{server.health.host}:{health}/readyz")
+    if background.is_here():
+        record = _record(server)
+        record.write()
+        resources.callback(record.path.unlink, missing_ok=True)
+        port = server.options.http_port
+        _say(f"in the background as process {os.getpid()}; stop it: ernie-triton stop --http-port {port}")
+        background.let_go(server.events_file)
+    elif parsed.verbose:
+        threading.Thread(target=_repeat_log, args=(server,), daemon=True).start()
+    supervisor.run()
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    process.wait()
+
+
+def _repeat_log(server: TritonServer) -> None:
+    """What tritonserver writes from now on, on stderr too; a server that is started again has a new log."""
+    inode, log = 0, None
+    while True:
+        with suppress(FileNotFoundError):
+            if log is None or server.log_file.stat().st_ino != inode:
+                log = server.log_file.open("rb")
+                inode = server.log_file.stat().st_ino
+        text = log.read() if log else b""
+        if text:
+            sys.stderr.write(text.decode("utf-8", "replace"))
+            sys.stderr.flush()
+        time.sleep(0.2)
 
 
 def stop_main(argv: Sequence[str] | None = None) -> int:
@@ -219,17 +259,6 @@ def _start(server: TritonServer) -> None:
     _say("  tasks    " + (" ".join(tasks) if tasks else "none (no ensemble in this repository)"))
 
 
-def _watch(server: TritonServer, verbose: bool) -> None:
-    """Wait until the server ends by itself."""
-    with server.log_file.open("rb") as log:
-        while server.poll() is None:
-            text = log.read() if verbose else b""
-            if text:
-                sys.stderr.write(text.decode("utf-8", "replace"))
-                sys.stderr.flush()
-            time.sleep(0.2)
-
-
 def _gateway_options(parsed: argparse.Namespace) -> gateway.GatewayOptions:
     return gateway.GatewayOptions(host=parsed.host, port=parsed.gateway_port, keys=parsed.gateway_keys)
 
@@ -237,8 +266,8 @@ def _gateway_options(parsed: argparse.Namespace) -> gateway.GatewayOptions:
 def _record(server: TritonServer) -> detached.Record:
     options = server.options
     return detached.Record(
-        pid=server.pid,
-        started=detached.start_time(server.pid),
+        pid=os.getpid(),
+        started=detached.start_time(os.getpid()),
         host=options.host,
         http_port=options.http_port,
         grpc_port=options.grpc_port,

@@ -23,14 +23,16 @@ class ModelState:
 class Health:
     """The health and repository endpoints of one server.
 
-    Each call opens its own connection. Errors: OSError or http.client.HTTPException when the server does not answer,
-    except for ready, live and is_named, which are then False.
+    Each call opens its own connection. key: header and value that open its restricted endpoints. Errors: OSError or
+    http.client.HTTPException when the server does not answer, except for ready, live and is_named, which are then
+    False.
     """
 
-    def __init__(self, host: str, port: int, timeout: float = 5.0) -> None:
+    def __init__(self, host: str, port: int, timeout: float = 5.0, key: tuple[str, str] | None = None) -> None:
         self.host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
         self.port = port
         self.timeout = timeout
+        self._headers = dict([key] if key else [])
 
     @property
     def address(self) -> str:
@@ -70,17 +72,41 @@ class Health:
 
     def ensembles(self) -> list[str]:
         """The models that clients send text to: ready ensembles, and fused models (they have a manifest)."""
-        ready = sorted({row.name for row in self.models() if row.state == "READY"})
-        configs = ((name, self._config(name)) for name in ready)
+        configs = ((name, self.config(name)) for name in self.ready_models())
         return [
             name
             for name, config in configs
             if config.get("platform") == "ensemble" or MANIFEST_PARAMETER in config.get("parameters", {})
         ]
 
-    def _config(self, model: str) -> JsonObject:
+    def ready_models(self) -> list[str]:
+        """Names of the models of which a version is loaded."""
+        return sorted({row.name for row in self.models() if row.state == "READY"})
+
+    def config(self, model: str) -> JsonObject:
+        """The configuration of a model; empty where it is not loaded."""
         status, body = self._request("GET", f"/v2/models/{model}/config")
         return dict(json.loads(body)) if status == 200 else {}
+
+    def answered(self, model: str) -> int:
+        """How many requests a model has answered since it was loaded; -1 where the server does not say."""
+        status, body = self._request("GET", f"/v2/models/{model}/stats")
+        if status != 200:
+            return -1
+        return sum(int(row["inference_stats"]["success"]["count"]) for row in json.loads(body)["model_stats"])
+
+    def infer(self, model: str, body: JsonObject) -> tuple[int, bytes]:
+        """Status and body of the answer to one inference request."""
+        return self._request("POST", f"/v2/models/{model}/infer", json.dumps(body).encode())
+
+    def reload(self, model: str) -> str:
+        """Unload a model and load it again; returns the server's reason where it could not, else nothing."""
+        for verb in ("unload", "load"):
+            body = json.dumps({"parameters": {"unload_dependents": False}} if verb == "unload" else {}).encode()
+            status, reply = self._request("POST", f"/v2/repository/models/{model}/{verb}", body)
+            if status != 200:
+                return reply.decode(errors="replace")
+        return ""
 
     def _ok(self, path: str) -> bool:
         try:
@@ -88,10 +114,10 @@ class Health:
         except (OSError, http.client.HTTPException):
             return False
 
-    def _request(self, method: str, path: str) -> tuple[int, bytes]:
+    def _request(self, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:
         connection = http.client.HTTPConnection(self.host, self.port, timeout=self.timeout)
         try:
-            connection.request(method, path)
+            connection.request(method, path, body, self._headers)
             response = connection.getresponse()
             return response.status, response.read()
         finally:

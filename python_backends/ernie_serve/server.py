@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -20,6 +21,10 @@ from ernie_serve.problems import ServeError
 
 logger = logging.getLogger(__name__)
 
+KEPT_LOGS = 3
+KEY_HEADER = "ernie-key"
+RESTRICTED = ("shared-memory", "trace", "logging")
+"""Groups of Triton's APIs that no caller needs, and that can take its memory or its files."""
 GUARD = Path(__file__).with_name("guard.py")
 POLL_SECONDS = 0.05
 STARTS = 3  # at most, where tritonserver meets a race of its own (problems.is_loading_race)
@@ -51,20 +56,29 @@ class ServerOptions:
     """Seconds that requests in flight may take once the server is told to stop."""
     auto_complete: bool = False
     """Let Triton complete configurations: it starts one more interpreter per model, which takes some 2 s."""
-    detached: bool = False
-    """Whether the server outlives this process."""
     cache: int = 0
     """Size of the response cache in bytes; 0 for none."""
     trace: str = ""
     """Where spans are posted (`tracing.collector`); empty: nowhere."""
     trace_every: int = 1
     """One request of so many is traced."""
+    supervised: bool = False
+    """Whether models may be replaced while the server runs; this process alone may do so, by a random key."""
+
+
+def keep_old(log: Path) -> None:
+    """Rename a log that exists: .1 is the youngest, and what would be older than .3 is removed."""
+    for number in range(KEPT_LOGS, 0, -1):
+        older = log.with_name(f"{log.name}.{number}")
+        younger = log.with_name(f"{log.name}.{number - 1}") if number > 1 else log
+        if younger.exists():
+            younger.replace(older)
 
 
 class TritonServer:
     """One tritonserver; a context manager that starts it, waits until it is ready, and stops it.
 
-    It ends with this process (unless detached), together with its stubs, and leaves no shared memory.
+    It ends with this process, together with its stubs, and leaves no shared memory.
     """
 
     def __init__(self, options: ServerOptions) -> None:
@@ -72,8 +86,10 @@ class TritonServer:
         self._process: subprocess.Popen[bytes] | None = None
         self._models: list[str] = []
         self._name = f"ernie-triton-{uuid.uuid4().hex[:12]}"
+        self._key = (KEY_HEADER, secrets.token_hex(16))
         self._started = 0.0
         self._starts = 0
+        self._was_ready = False
 
     def __enter__(self) -> TritonServer:
         self.start()
@@ -99,7 +115,12 @@ class TritonServer:
     @property
     def health(self) -> Health:
         """The server's health and repository endpoints."""
-        return Health(self.options.host, self.options.http_port)
+        return Health(self.options.host, self.options.http_port, key=self._key)
+
+    @property
+    def shared_memory_prefix(self) -> str:
+        """What the names of its shared memory begin with."""
+        return f"{self._name}-"
 
     @property
     def http_address(self) -> str:
@@ -121,12 +142,17 @@ class TritonServer:
         """Where tritonserver and its models write."""
         return self.options.log_file or backends.cache_root() / "logs" / f"serve-{self.options.http_port}.log"
 
+    @property
+    def events_file(self) -> Path:
+        """Where the command in the background writes what happened to the server."""
+        return self.log_file.with_suffix(".events.log")
+
     def start(self) -> None:
         """Check what can be checked, then start the process; returns before the server is ready.
 
         Errors: ServeError for whatever is wrong before the start, see `problems`.
         """
-        explicit = any("explicit" in part or "poll" in part for part in self.options.extra)
+        explicit = self._is_explicit()
         self._models = problems.check_repository(self.options.repository, may_be_empty=explicit)
         if explicit:
             self._models = []
@@ -144,10 +170,11 @@ class TritonServer:
         ports.check_ports(self.options.host, picked)
         try:
             self.log_file.parent.mkdir(parents=True, exist_ok=True)
-            log = self.log_file.open("wb")
+            keep_old(self.log_file)
+            log = os.fdopen(os.open(self.log_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb")
         except OSError as error:
             raise ServeError(f"cannot write the log file {self.log_file}: {error.strerror}") from None
-        guard = [sys.executable, "-I", "-S", str(GUARD), str(0 if self.options.detached else os.getpid())]
+        guard = [sys.executable, "-I", "-S", str(GUARD), str(os.getpid())]
         guard += [f"{self._name}-", str(self.options.drain_seconds + 5)]
         with log:
             self._process = subprocess.Popen(
@@ -160,6 +187,7 @@ class TritonServer:
             )
         self._started = time.monotonic()
         self._starts += 1
+        self._was_ready = False
         logger.info("tritonserver of pid %d writes to %s", self.pid, self.log_file)
 
     def wait_ready(self, progress: Callable[[int, int], None] | None = None) -> float:
@@ -198,6 +226,7 @@ class TritonServer:
                 self.kill()
                 raise ServeError(problems.timed_out(self.options.timeout, loaded, total, self.log_file))
             time.sleep(POLL_SECONDS)
+        self._was_ready, self._starts = True, 0
         return time.monotonic() - self._started
 
     def poll(self) -> int | None:
@@ -233,9 +262,35 @@ class TritonServer:
             self._process.kill()
             self._process.wait()
 
+    def reload(self, model: str, seconds: float = 60.0) -> None:
+        """Unload one model and load it again, so that its processes are new. ServeError where it does not load."""
+        health = Health(self.options.host, self.options.http_port, seconds, self._key)
+        if reason := health.reload(model):
+            raise ServeError(problems.one_line(reason))
+
     def explain_exit(self) -> str:
         """Why the server ended, in one line."""
-        return problems.explain_exit(self._log(), self.poll() or 0, self.log_file)
+        code = self.poll() or 0
+        # Once it was ready, models that could not be loaded are no reason for a crash.
+        return problems.explain_exit("" if self._was_ready and code > 128 else self._log(), code, self.log_file)
+
+    def _is_explicit(self) -> bool:
+        """Whether the caller decides which models are loaded, and when."""
+        return any("explicit" in part or "poll" in part for part in self.options.extra)
+
+    def _restrictions(self) -> list[str]:
+        """Options that keep all but this process from what no caller needs, and let it replace models."""
+        closed, options = list(RESTRICTED), []
+        if not self._is_explicit():
+            closed.append("model-repository")
+            options = ["--model-control-mode=explicit", "--load-model=*"]
+        header, value = self._key
+        groups = ",".join(closed)
+        return [
+            *options,
+            f"--http-restricted-api={groups}:{header}={value}",
+            f"--grpc-restricted-protocol={groups}:{header}={value}",
+        ]
 
     def _ports(self) -> dict[str, int]:
         options = self.options
@@ -259,6 +314,8 @@ class TritonServer:
         command += [f"--exit-timeout-secs={options.drain_seconds}"]
         if options.cache:
             command.append(cache.argument(options.cache))
+        if options.supervised:
+            command += self._restrictions()
         if options.trace:
             command += tracing.arguments(options.trace, options.trace_every)
         if options.config_name:

@@ -1,0 +1,75 @@
+"""The processes in which Triton's Python backend runs models, and what state they are in."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+PROGRAM = "triton_python_backend_stub"
+STOPPED = frozenset("Tt")
+ENDED = frozenset("ZX")
+"""States in /proc/PID/stat."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stub:
+    """One instance of a model. server: pid of its tritonserver."""
+
+    pid: int
+    model: str
+    server: int
+    state: str
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether a signal holds it."""
+        return self.state in STOPPED
+
+
+def stubs_of(prefix: str) -> list[Stub]:
+    """The stubs that run for the server whose shared memory begins with `prefix`."""
+    found = []
+    for name in os.listdir("/proc"):
+        stub = _read(int(name), prefix) if name.isdigit() else None
+        if stub is not None:
+            found.append(stub)
+    return found
+
+
+def instances(stubs: list[Stub]) -> Counter[str]:
+    """How many stubs each model has."""
+    return Counter(stub.model for stub in stubs)
+
+
+def is_running(pid: int) -> bool:
+    """Whether there is such a process that has not ended."""
+    return _state(pid) not in ENDED
+
+
+def _state(pid: int) -> str:
+    """The letter in /proc/PID/stat; X where there is no such process."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[0]
+    except (OSError, IndexError):
+        return "X"
+
+
+def _read(pid: int, prefix: str) -> Stub | None:
+    """Stub of this process; None where it is none of the server's, or has ended.
+
+    Its words: program, file of the model (REPOSITORY/MODEL/VERSION/FILE), name of the shared memory, two sizes, pid of
+    tritonserver, ...
+    """
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        if len(words) < 6 or not words[0].endswith(PROGRAM.encode()) or not words[2].startswith(prefix.encode()):
+            return None
+    except OSError:
+        return None
+    state = _state(pid)
+    if state in ENDED:
+        return None
+    model = os.fsdecode(words[1]).split("/")[-3]
+    return Stub(pid=pid, model=model, server=int(words[5]), state=state)
