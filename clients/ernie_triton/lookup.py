@@ -15,7 +15,11 @@ from .tasks import Ensemble, Task, by_title, group_tasks
 
 @dataclass(frozen=True)
 class ReadyModels:
-    """Get the names of the models that are ready: list[str]."""
+    """Get the names of the models that are ready: list[str].
+
+    Read from the statistics, which list the models that are loaded. So does the repository's index, but
+    `ernie-triton serve` keeps that to itself: who may read it may unload models.
+    """
 
 
 @dataclass(frozen=True)

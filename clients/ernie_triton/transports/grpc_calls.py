@@ -21,7 +21,7 @@ from ..wire import ModelRequest, Tensor, read_replies
 LARGEST_MESSAGE = 2**31 - 1  # bytes
 RETRY_BUFFER = 4 << 20  # bytes of a request that gRPC keeps to send it again
 SERVICE = "inference.GRPCInferenceService"
-RETRIED = ("ModelInfer", "ModelConfig", "RepositoryIndex")  # not what asks about the server's health
+RETRIED = ("ModelInfer", "ModelConfig", "ModelStatistics")  # not what asks about the server's health
 
 
 def channel_options(connection: Connection) -> list[tuple[str, Any]]:
@@ -97,7 +97,7 @@ def infer_replies(request: ModelRequest, response: Any) -> list[Reply]:
 def query_message(query: Query) -> tuple[str, Any]:
     """The method of a query and its message."""
     if isinstance(query, ReadyModels):
-        return "RepositoryIndex", service_pb2.RepositoryIndexRequest(ready=True)
+        return "ModelStatistics", service_pb2.ModelStatisticsRequest()
     if isinstance(query, Configuration):
         return "ModelConfig", service_pb2.ModelConfigRequest(name=query.model)
     if isinstance(query, IsLive):
@@ -110,7 +110,7 @@ def query_message(query: Query) -> tuple[str, Any]:
 def query_answer(query: Query, response: Any) -> Any:
     """What a query asks for, from the method's response."""
     if isinstance(query, ReadyModels):
-        return sorted({model.name for model in response.models if model.state == "READY"})
+        return sorted({model.name for model in response.model_stats})
     if isinstance(query, Configuration):
         return _ensemble(query.model, response.config)
     return response.live if isinstance(query, IsLive) else response.ready

@@ -124,7 +124,7 @@ def infer_replies(request: ModelRequest, response: httpx.Response) -> list[Reply
 def query_call(query: Query, timeout: float) -> HttpCall:
     """The request of a query."""
     if isinstance(query, ReadyModels):
-        return HttpCall(method="POST", path="/v2/repository/index", content=b'{"ready": true}', timeout=timeout)
+        return HttpCall(method="GET", path="/v2/models/stats", timeout=timeout)
     if isinstance(query, Configuration):
         return HttpCall(method="GET", path=f"/v2/models/{quote(query.model, safe='')}/config", timeout=timeout)
     path = "/v2/health/live" if isinstance(query, IsLive) else "/v2/health/ready"
@@ -140,7 +140,7 @@ def query_answer(query: Query, response: httpx.Response) -> Any:
     try:
         answer = response.json()
         if isinstance(query, ReadyModels):
-            return sorted({model["name"] for model in answer if model.get("state") == "READY"})
+            return sorted({model["name"] for model in answer["model_stats"]})
         return _ensemble(query.model, answer)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ServerError(f"the answer of {response.url} is not Triton's ({error!r})") from None
