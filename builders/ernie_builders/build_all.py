@@ -5,7 +5,11 @@ from __future__ import annotations
 import importlib
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+
+from ernie_runtime.command_line import json_output
+from ernie_runtime.json_types import JsonObject
+from ernie_runtime.repository import task_manifest
 
 from .compat.choice import Choice, choose
 from .config.tasks import TaskConfig, read_tasks
@@ -32,10 +36,13 @@ OTHERS = {
 }
 
 
-def build(request: BuildRequest) -> None:
-    """Build the requested tasks one after the other; with --dry-run, print what would be done."""
+def build(request: BuildRequest, report: Callable[[object], None] = lambda document: None) -> None:
+    """Build the requested tasks one after the other; with --dry-run, print what would be done.
+
+    report: prints what was published, or the plan, as JSON.
+    """
     if request.dry_run:
-        show(dry_run(request))
+        show(dry_run(request), report)
         return
     file = read_tasks(request.tasks_file)
     faults = check_requested(request, file)
@@ -48,7 +55,7 @@ def build(request: BuildRequest) -> None:
     compat = choose(request.compat, tasks, request.until)
     for line in compat.lines():
         say(f"[compat] {line}")
-    refused, failed = list[str](), list[str]()
+    refused, failed, built = list[str](), list[str](), list[str]()
     for number, task in enumerate(tasks, 1):
         say(f"[{task.name}] {task.title} ({number} of {len(tasks)})")
         try:
@@ -59,11 +66,20 @@ def build(request: BuildRequest) -> None:
             failed.append(f"[{task.name}] {error}")
             say(f"{failed[-1]} (going on with the other tasks)", sys.stderr)
             continue
+        built.append(task.name)
         if request.overrides.picks_candidates(file.tasks[task.name]):  # none of them was requested by name
             for line in lines:
                 say(f"[{task.name}] not taken: {line}")
         else:
             refused += [f"{task.name} {line}" for line in lines]
+    report(
+        {
+            "repository": str(request.output),
+            "tasks": [outcome(request, name) for name in built],
+            "faults": [*failed, *map(str, faults)],
+            "refused": refused,
+        }
+    )
     problems = []
     if failed:
         problems.append(f"failed: {'; '.join(failed)}")
@@ -93,6 +109,32 @@ def _build_task(request: BuildRequest, task: TaskConfig, compat: Choice) -> Sequ
     return published.result.refused if published else ()
 
 
+def outcome(request: BuildRequest, name: str) -> JsonObject:
+    """What a build made of a task: its published version, with the figures that its variants are compared by."""
+    if request.until != "publish":
+        return {"task": name, "until": request.until}
+    manifest = task_manifest(request.output, name)
+    figures = manifest.compared()
+    return {
+        "task": name,
+        "kind": manifest.kind,
+        "title": manifest.title,
+        "version": manifest.version,
+        "recommended": manifest.recommended,
+        "metric": manifest.main_metric,
+        "measured_on": manifest.compared_on(),
+        "variants": {
+            variant.name: {
+                "figure": figures[variant.name].metrics[manifest.main_metric] if variant.name in figures else None,
+                "error": figures[variant.name].errors.get(manifest.main_metric) if variant.name in figures else None,
+                "bytes": variant.bytes,
+                "engine": variant.engine,
+            }
+            for variant in manifest.variants
+        },
+    }
+
+
 def _ready_made(request: BuildRequest, tasks: list[TaskConfig]) -> list[TaskConfig]:
     """The tasks that can be published without hours of training; says which ones are left out."""
     left_out = without_checkpoint(request, tasks)
@@ -109,7 +151,10 @@ def main(argv: list[str] | None = None) -> int:
         return code
     args = parser().parse_args(words)
     try:
-        return run_command(NAME, lambda: build(request_from(args)), lambda error: disk_error(error, args.cache))
+        with json_output(args.json) as report:
+            return run_command(
+                NAME, lambda: build(request_from(args), report), lambda error: disk_error(error, args.cache)
+            )
     except KeyboardInterrupt:
         sys.stderr.write(f"\n{NAME}: interrupted; finished stages are kept, the same command goes on from here\n")
         return 130

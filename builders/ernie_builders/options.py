@@ -114,6 +114,9 @@ def parser() -> argparse.ArgumentParser:
         '(in a tasks file: pipeline = "fused")',
     )
     add_compat(p)
+    p.add_argument(
+        "--json", action="store_true", help="print one object: what was published, or with --dry-run the plan"
+    )
     p.add_argument("--dry-run", action="store_true", help="print the plan; download, train and write nothing")
     p.add_argument("--until", choices=STAGES, default=STAGES[-1], help="stop after this stage (default: %(default)s)")
     return p

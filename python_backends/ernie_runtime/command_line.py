@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import json
 import os
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from typing import Any, NoReturn
 
 SHARED = "url http-url metrics-url repository data-dir tasks-file http-port grpc-port metrics-port"
@@ -103,6 +105,23 @@ class CommandLine(argparse.ArgumentParser):
 
         CommandLine.is_completing = True  # argcomplete parses, too
         argcomplete.autocomplete(self)
+
+
+@contextmanager
+def json_output(wanted: bool) -> Iterator[Callable[[object], None]]:
+    """Of a command with --json: what it prints in the block goes to standard error.
+
+    Yields a function that prints an object as a line of JSON on standard output, or does nothing without --json.
+    """
+    output = sys.stdout
+
+    def write(document: object) -> None:
+        if wanted:
+            output.write(json.dumps(document, ensure_ascii=False, default=str) + "\n")
+            output.flush()
+
+    with redirect_stdout(sys.stderr) if wanted else nullcontext():
+        yield write
 
 
 def twin_of(action: argparse.Action) -> str | None:

@@ -53,6 +53,6 @@ def let_go(events: Path) -> None:
     sys.stderr.flush()
     events.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(events, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    for stream in (sys.stdout, sys.stderr):
-        os.dup2(descriptor, stream.fileno())
+    for stream in (1, 2):  # with --json sys.stdout stands for standard error
+        os.dup2(descriptor, stream)
     os.close(descriptor)

@@ -11,12 +11,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import FrameType
 
-from ernie_runtime.command_line import CommandLine
+from ernie_runtime.command_line import CommandLine, json_output
+from ernie_runtime.json_types import JsonObject
 from ernie_serve import background, cache, detached, gateway, problems, readiness, tracing
 from ernie_serve.problems import ServeError
 from ernie_serve.server import ServerOptions, TritonServer
@@ -112,6 +113,7 @@ def parser() -> argparse.ArgumentParser:
         help="seconds for requests in flight when the server stops (default: %(default)s)",
     )
     command.add_argument("--detach", action="store_true", help="run in the background; ernie-triton stop ends it")
+    command.add_argument("--json", action="store_true", help="print one object once the server is ready")
     command.add_argument("--verbose", action="store_true", help="repeat the server's log on stderr")
     return command
 
@@ -159,9 +161,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     handlers = [(number, signal.getsignal(number)) for number in STOP_SIGNALS]
     signals = Signals(server)
+    output = ExitStack()
     try:
+        report = output.enter_context(json_output(parsed.json))
         with ExitStack() as resources:
-            _serve(server, parsed, resources)
+            _serve(server, parsed, resources, report)
     except Stopped:
         _say("stopping: requests in flight may finish; once more to end at once")
         server.stop()
@@ -172,27 +176,36 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"ernie-triton serve: {error}\n")
         return 1
     finally:
+        output.close()
         server.kill()
         for number, handler in handlers:
             signal.signal(number, handler)
     return 0
 
 
-def _serve(server: TritonServer, parsed: argparse.Namespace, resources: ExitStack) -> None:
-    """Start the server and keep it answering until a signal (Stopped) or a fault (ServeError) ends it."""
+def _serve(
+    server: TritonServer, parsed: argparse.Namespace, resources: ExitStack, report: Callable[[object], None]
+) -> None:
+    """Start the server and keep it answering until a signal (Stopped) or a fault (ServeError) ends it.
+
+    report: prints where it is, once it is ready, as JSON.
+    """
     supervisor = Supervisor(server, _say)
     if parsed.gateway:
         gateway.check()
     if parsed.health_port is not None:
         health = resources.enter_context(readiness.endpoint(supervisor.state, server.options.host, parsed.health_port))
-    _start(server)
+    ready = _start(server)
     supervisor.begin()
     if parsed.gateway:
         beside = gateway.start(_gateway_options(parsed), server.grpc_address, os.getpid(), server.log_file)
         resources.callback(_end, beside)
-        _say(f"  gateway  http://{parsed.host}:{parsed.gateway_port}")
+        ready["gateway"] = f"{parsed.host}:{parsed.gateway_port}"
+        _say(f"  gateway  http://{ready['gateway']}")
     if parsed.health_port is not None:
-        _say(f"  health   http://{server.health.host}:{health}/readyz")
+        ready["health"] = f"{server.health.host}:{health}"
+        _say(f"  health   http://{ready['health']}/readyz")
+    report(ready)
     if background.is_here():
         record = _record(server)
         record.write()
@@ -229,21 +242,26 @@ def stop_main(argv: Sequence[str] | None = None) -> int:
     """``ernie-triton stop``: 0 when the server has ended, 1 when there is none, 2 for wrong usage."""
     command = CommandLine(prog="ernie-triton stop", description="Stop a server started with serve --detach.")
     command.add_argument("--http-port", type=_port, help="of the server; needed only when several run")
+    command.add_argument("--json", action="store_true", help="print one object: which server, and whether it drained")
     try:
-        http_port: int | None = command.parse_args(argv).http_port
+        parsed = command.parse_args(argv)
     except SystemExit as stop:
         return int(stop.code or 0)
     try:
-        record = detached.find(http_port)
+        record = detached.find(parsed.http_port)
         drained = record.stop()
     except ServeError as error:
         sys.stderr.write(f"ernie-triton stop: {error}\n")
         return 1
-    _say(f"stopped the server on HTTP port {record.http_port}" + ("" if drained else "; requests in flight were lost"))
+    with json_output(parsed.json) as report:
+        lost = "" if drained else "; requests in flight were lost"
+        _say(f"stopped the server on HTTP port {record.http_port}{lost}")
+        report({"http_port": record.http_port, "pid": record.pid, "drained": drained})
     return 0
 
 
-def _start(server: TritonServer) -> None:
+def _start(server: TritonServer) -> JsonObject:
+    """Start the server and say where it is once it is ready; returns the same."""
     running = {record.http_port: record for record in detached.running()}
     if server.options.http_port in running:
         port = server.options.http_port
@@ -257,6 +275,15 @@ def _start(server: TritonServer) -> None:
     _say(f"  log      {server.log_file}")
     tasks = server.health.ensembles()
     _say("  tasks    " + (" ".join(tasks) if tasks else "none (no ensemble in this repository)"))
+    return {
+        "http": server.http_address,
+        "grpc": server.grpc_address,
+        "metrics": server.metrics_address,
+        "log": str(server.log_file),
+        "pid": os.getpid() if background.is_here() else server.pid,
+        "seconds": round(seconds, 1),
+        "tasks": list(tasks),
+    }
 
 
 def _gateway_options(parsed: argparse.Namespace) -> gateway.GatewayOptions:

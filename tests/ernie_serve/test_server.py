@@ -256,10 +256,12 @@ def test_the_server_dies_with_a_killed_parent(tmp_path: Path) -> None:
 def test_detach_and_stop(tmp_path: Path) -> None:
     write_model(tmp_path / "models", "echo")
     cache = tmp_path / "cache"
-    process = command("main", str(tmp_path / "models"), *FREE, "--detach", cache=cache)
-    port = started(process).rsplit(":", 1)[1]
-    process.communicate(timeout=10)
-    assert process.returncode == 0
+    process = command("main", str(tmp_path / "models"), *FREE, "--detach", "--json", cache=cache)
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+    ready = json.loads(output)
+    assert ready["tasks"] == [] and "in the background" in errors
+    port = ready["http"].rsplit(":", 1)[1]
     assert infer(f"127.0.0.1:{port}", "echo", 3) == 3
     assert json.loads((cache / f"serve-{port}.json").read_text())["http_port"] == int(port)
 
@@ -268,8 +270,9 @@ def test_detach_and_stop(tmp_path: Path) -> None:
     assert (second.returncode, errors.count("\n")) == (1, 1)
     assert f"ernie-triton stop --http-port {port}" in errors
 
-    stop = command("stop_main", cache=cache)
-    assert stop.communicate(timeout=30) == (f"stopped the server on HTTP port {port}\n", "")
+    stop = command("stop_main", "--json", cache=cache)
+    output, errors = stop.communicate(timeout=30)
+    assert (json.loads(output)["drained"], errors) == (True, f"stopped the server on HTTP port {port}\n")
     assert not (cache / f"serve-{port}.json").exists()
     stop = command("stop_main", cache=cache)
     stop.communicate(timeout=30)

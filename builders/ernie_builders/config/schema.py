@@ -22,10 +22,10 @@ T = TypeVar("T")
 
 
 class SeveralFaultsError(ConfigError):
-    """Faults that were found together."""
+    """Faults that were found together; message: in place of the lines."""
 
-    def __init__(self, lines: Sequence[str]) -> None:
-        super().__init__("; ".join(lines))
+    def __init__(self, lines: Sequence[str], message: str = "") -> None:
+        super().__init__(message or "; ".join(lines))
         self.lines = lines
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import ernie_assets
 from ernie_runtime.errors import ManifestError, TextFileError
-from ernie_runtime.json_types import Json
+from ernie_runtime.json_types import Json, JsonObject
 from ernie_runtime.kinds import get_kind, kind_names
 from ernie_runtime.kinds.hierarchical_classification import parents_of
 from ernie_runtime.manifest import OWN_SPLITS, Label, Limits, Manifest, Variant
@@ -216,7 +216,7 @@ def _parse_task(name: str, raw: Any, where: str, folder: Path) -> TaskConfig:
             faults.lines.append(
                 f"{where}.transfer.{split}: is what the task's own rows are called; choose another name"
             )
-    table: Json = {"title": name, **raw, "name": name, "labels": (), "examples": ()}
+    table: JsonObject = {"title": name, **raw, "name": name, "labels": (), "examples": ()}
     if not known and "kind" in raw:
         table["kind"] = kind_names()[0]  # its fault is known
     with faults.collect():

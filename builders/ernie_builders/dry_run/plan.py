@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,9 +14,10 @@ from ernie_runtime.repository import versions
 
 from ..checkpoints.encoders import EMBEDDED
 from ..compat.choice import choose
+from ..config.schema import SeveralFaultsError
 from ..config.tasks import ASSETS, DataConfig, TaskConfig, read_tasks
 from ..console import say
-from ..errors import ConfigError
+from ..errors import BuildError, ConfigError
 from ..presets.entry import draft_task, how_to_add
 from ..presets.loading import load_presets, task_names
 from ..presets.presets import ALL, PUBLISHED, Choice
@@ -73,16 +74,27 @@ def dry_run(request: BuildRequest) -> Iterator[str]:
         yield from ("", "[compat]", *(f"  {line}" for line in compat.lines()))
     if faults or stops:
         refused = [f"not planned: {'; '.join(map(str, faults))}"] * bool(faults)
-        raise ConfigError("; ".join([*refused, *(["the build would stop: " + "; ".join(stops)] if stops else [])]))
+        message = "; ".join([*refused, *(["the build would stop: " + "; ".join(stops)] if stops else [])])
+        raise SeveralFaultsError([*map(str, faults), *stops], message)
 
 
-def show(lines: Iterable[str]) -> None:
-    """Print them; a reader that closes the pipe early (`| head`) has seen enough."""
+def show(lines: Iterable[str], report: Callable[[object], None]) -> None:
+    """Print them; a reader that closes the pipe early (`| head`) has seen enough.
+
+    report: prints the plan and its faults as JSON.
+    """
+    shown, faults = list[str](), list[str]()
     try:
         for line in lines:
+            shown.append(line)
             say(line)
+    except BuildError as error:
+        faults += error.lines if isinstance(error, SeveralFaultsError) else [str(error)]
+        raise
     except BrokenPipeError:  # what is still in the buffer must not be written at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    finally:
+        report({"plan": shown, "faults": faults})
 
 
 def _task_names(request: BuildRequest, in_file: Collection[str]) -> list[str]:

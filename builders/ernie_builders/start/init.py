@@ -5,11 +5,14 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import shlex
 import sys
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
-from ernie_runtime.command_line import CommandLine
+from ernie_runtime.command_line import CommandLine, json_output
+from ernie_runtime.json_types import JsonObject
 
 from ..checkpoints.encoders import EMBEDDED
 from ..config.tasks import read_tasks
@@ -33,11 +36,15 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--base-model", default=EMBEDDED, help="as in `ernie-triton build` (default: %(default)s)")
     p.add_argument("--output", type=Path, help="the tasks file (default: NAME.toml)")
     p.add_argument("--force", action="store_true", help="replace a tasks file that is there")
+    p.add_argument("--json", action="store_true", help="print what was found as one object")
     return p
 
 
-def init(data: Path, name: str, base_model: str, output: Path | None, force: bool) -> None:
-    """Say what the data is and write the tasks file; DataError or ConfigError where that cannot be done."""
+def init(data: Path, name: str, base_model: str, output: Path | None, force: bool) -> JsonObject:
+    """Say what the data is and write the tasks file; DataError or ConfigError where that cannot be done.
+
+    Returns the same, as JSON.
+    """
     name = task_name(name, data)
     path = output or Path(f"{name}.toml")
     if path.exists() and not force:
@@ -52,7 +59,8 @@ def init(data: Path, name: str, base_model: str, output: Path | None, force: boo
         new.write_text(text, encoding="utf-8")
     read_tasks(path).check()
     say(f"wrote {path}")
-    say(f"next: ernie-triton build --tasks-file {path}")
+    say(f"next: ernie-triton build --tasks-file {shlex.quote(str(path))}")
+    return {"task": name, "tasks_file": str(path), **asdict(sniffed)}
 
 
 def task_name(name: str, data: Path) -> str:
@@ -91,4 +99,5 @@ def _short(text: str) -> str:
 def main(argv: list[str] | None = None) -> int:
     """Exit codes: 0 done, 1 a fault (one line), 2 usage."""
     a = parser().parse_args(sys.argv[1:] if argv is None else argv)
-    return run_command(NAME, lambda: init(a.data, a.name, a.base_model, a.output, a.force))
+    with json_output(a.json) as report:
+        return run_command(NAME, lambda: report(init(a.data, a.name, a.base_model, a.output, a.force)))

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from ernie_runtime.command_line import CommandLine
+from ernie_runtime.command_line import CommandLine, json_output
 
 from .. import build_all
 from ..checkpoints.encoder_config import stored_config
@@ -48,6 +48,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--labels", type=Path, help="file with a label a line, in the order of the outputs")
     p.add_argument("--data", type=Path, help="labelled text to evaluate the checkpoint on")
     p.add_argument("--cache", type=Path, default=Path("build"), help="of finished stages (default: %(default)s)")
+    p.add_argument("--json", action="store_true", help="print one object: what was published")
     return p
 
 
@@ -97,7 +98,7 @@ def prepare(args: argparse.Namespace, more: list[str]) -> list[str]:
     say(f"[{name}] {found.folder}: {found.kind}{labels}" + (f" ({'; '.join(found.origins)})" if found.origins else ""))
     return [
         *("--tasks-file", str(path), "--tasks", name, "--checkpoint", f"{name}={found.folder}"),
-        *("--cache", str(args.cache), *more),
+        *("--cache", str(args.cache), *(["--json"] if args.json else []), *more),
     ]
 
 
@@ -105,5 +106,6 @@ def main(argv: list[str] | None = None) -> int:
     """Exit codes: those of a build."""
     args, more = parser().parse_known_args(sys.argv[1:] if argv is None else argv)
     words: list[str] = []
-    code = run_command(NAME, lambda: words.extend(prepare(args, more)))
+    with json_output(args.json):
+        code = run_command(NAME, lambda: words.extend(prepare(args, more)))
     return code or build_all.main(words)

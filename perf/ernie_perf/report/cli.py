@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ernie_runtime.command_line import CommandLine
+from ernie_runtime.command_line import CommandLine, json_output
 
 from ..command import positive_floats, run_command
 from ..sweep.run import Run
 from .document import P99_LIMITS_MS, report_page
+from .figures import run_figures
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +23,7 @@ class ReportOptions:
     run: Path
     output: Path
     p99_limits_ms: Sequence[float]
+    json: bool
 
 
 def parse(argv: Sequence[str] | None = None) -> ReportOptions:
@@ -36,8 +38,9 @@ def parse(argv: Sequence[str] | None = None) -> ReportOptions:
         metavar="MS,MS",
         help="limits in ms for the largest rate (default: 10,20,50,100,200)",
     )
+    p.add_argument("--json", action="store_true", help="print the figures and the files as one object")
     args = p.parse_args(argv)
-    return ReportOptions(run=args.run, output=args.output or args.run, p99_limits_ms=args.p99)
+    return ReportOptions(run=args.run, output=args.output or args.run, p99_limits_ms=args.p99, json=args.json)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -45,12 +48,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parse(argv)
 
     def write() -> int:
-        for path in report_page(Run.load(options.run), options.p99_limits_ms).write(options.output):
+        run = Run.load(options.run)
+        files = report_page(run, options.p99_limits_ms).write(options.output)
+        for path in files:
             if path.suffix != ".svg":
                 sys.stdout.write(f"{path}\n")
+        report({"run": options.run, "files": files, "tasks": run_figures(run, options.p99_limits_ms)})
         return 0
 
-    return run_command("ernie-triton perf report", write)
+    with json_output(options.json) as report:
+        return run_command("ernie-triton perf report", write)
 
 
 def _limits(text: str) -> tuple[float, ...]:

@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ernie_runtime.command_line import CommandLine
+from ernie_runtime.command_line import CommandLine, json_output
+from ernie_runtime.json_types import JsonObject
 from ernie_runtime.names import variant_ensemble
 
 from ..command import run_command
@@ -76,13 +77,32 @@ class Change:
     margin: float  # a relative loss below it may be chance
     is_loss: bool
 
+    @property
+    def word(self) -> str:
+        """The verdict."""
+        return "LOSS" if self.is_loss else "gain" if self.measured.change > self.margin else "same"
+
+    def to_json(self) -> JsonObject:
+        """The medians of the rounds; change and noise are relative."""
+        measured = self.measured
+        return {
+            "verdict": self.word.lower(),
+            "task": measured.task,
+            "variant": measured.variant,
+            "load": measured.load,
+            "figure": measured.figure.name,
+            "before": statistics.median(measured.before),
+            "after": statistics.median(measured.after),
+            "change": measured.change,
+            "noise": self.margin,
+        }
+
     def line(self) -> str:
         """For people."""
         measured, change = self.measured, self.measured.change
-        word = "LOSS" if self.is_loss else "gain" if change > self.margin else "same"
         before, after = statistics.median(measured.before), statistics.median(measured.after)
         return (
-            f"{word}  {measured.place}: {before:.1f} -> {after:.1f} {measured.figure.unit} "
+            f"{self.word}  {measured.place}: {before:.1f} -> {after:.1f} {measured.figure.unit} "
             f"({100 * change:+.1f}%, noise {100 * self.margin:.1f}%)"
         )
 
@@ -118,6 +138,7 @@ class CompareOptions:
     before: Path
     after: Path
     least: float  # a smaller relative loss does not matter
+    json: bool
 
 
 def parse(argv: Sequence[str] | None = None) -> CompareOptions:
@@ -128,8 +149,9 @@ def parse(argv: Sequence[str] | None = None) -> CompareOptions:
     p.add_argument(
         "--least", type=float, default=3.0, metavar="PERCENT", help="ignore losses below this percentage (default: 3)"
     )
+    p.add_argument("--json", action="store_true", help="print the comparison as one object")
     args = p.parse_args(argv)
-    return CompareOptions(before=args.before, after=args.after, least=args.least / 100)
+    return CompareOptions(before=args.before, after=args.after, least=args.least / 100, json=args.json)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -139,9 +161,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     def work() -> int:
         comparison = compare(Run.load(options.before), Run.load(options.after), options.least)
         sys.stdout.write("\n".join(comparison.lines()) + "\n")
+        report(
+            {
+                "losses": comparison.losses,
+                "changes": [change.to_json() for change in comparison.changes],
+                "broken": comparison.broken,
+                "remarks": comparison.remarks,
+            }
+        )
         return 1 if comparison.losses else 0
 
-    return run_command("ernie-triton perf compare", work, error_code=2)
+    with json_output(options.json) as report:
+        return run_command("ernie-triton perf compare", work, error_code=2)
 
 
 def compare(before: Run, after: Run, least: float) -> Comparison:

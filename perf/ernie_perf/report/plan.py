@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from itertools import dropwhile, takewhile
 from pathlib import Path
 
-from ernie_runtime.command_line import CommandLine, did_you_mean
+from ernie_runtime.command_line import CommandLine, did_you_mean, json_output
+from ernie_runtime.json_types import JsonObject
 from ernie_runtime.names import variant_ensemble
 
 from ..command import milliseconds, positive_float, run_command
@@ -32,6 +33,7 @@ class PlanOptions:
     p99_ms: float
     headroom: float  # share of each machine's capacity that is kept free
     max_drop: float | None  # points that a variant may lose against fp32; None: any
+    json: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +62,7 @@ def parse(argv: Sequence[str] | None = None) -> PlanOptions:
     )
     p.add_argument("--headroom", type=_share, default=0.2, help="share of the capacity kept free (default: 0.2)")
     p.add_argument("--max-drop", type=float, help="only variants that lose at most so many points against fp32")
+    p.add_argument("--json", action="store_true", help="print the plan as one object")
     args = p.parse_args(argv)
     return PlanOptions(
         run=args.run,
@@ -68,6 +71,7 @@ def parse(argv: Sequence[str] | None = None) -> PlanOptions:
         p99_ms=args.p99,
         headroom=args.headroom,
         max_drop=args.max_drop,
+        json=args.json,
     )
 
 
@@ -76,16 +80,33 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parse(argv)
 
     def work() -> int:
-        sys.stdout.write("\n".join(plan(Run.load(options.run), options)) + "\n")
+        run = Run.load(options.run)
+        possible = capacities_of(run, options)
+        sys.stdout.write("\n".join(plan(run, options, possible)) + "\n")
+        report({"task": options.task, "variants": [as_json(capacity, options) for capacity in possible]})
         return 0
 
-    return run_command("ernie-triton perf plan", work)
+    with json_output(options.json) as report:
+        return run_command("ernie-triton perf plan", work)
 
 
-def plan(run: Run, options: PlanOptions) -> list[str]:
-    """The answer and its assumptions, in words. Errors: RunError where no measured variant keeps the limit."""
-    task, rate, p99_ms, headroom = options.task, options.rate, options.p99_ms, options.headroom
-    tasks = run.description.tasks
+def as_json(capacity: Capacity, options: PlanOptions) -> JsonObject:
+    """How many instances of a variant, and what each of them answers, in texts/s."""
+    return {
+        "variant": capacity.curve.variant,
+        "instances": capacity.instances(options.rate, options.headroom),
+        "texts_per_second": capacity.rate,
+        "figure": capacity.curve.description.figure,
+        "mode": capacity.mode,
+    }
+
+
+def capacities_of(run: Run, options: PlanOptions) -> list[Capacity]:
+    """What the variants that keep the limit can do, the one that needs the fewest instances first.
+
+    Errors: RunError where no measured variant keeps it.
+    """
+    task, p99_ms, tasks = options.task, options.p99_ms, run.description.tasks
     if task not in tasks:
         raise RunError(f"{run.folder} has no task {task!r}; it has {', '.join(tasks)}{did_you_mean(task, tasks)}")
     curves = [curve for curve in curves_of(run) if curve.task == task and curve.served()]
@@ -95,8 +116,17 @@ def plan(run: Run, options: PlanOptions) -> list[str]:
         lowest = min((p.p99_ms for c in accurate for p in c.served() if p.sustained), default=None)
         why = f"the lowest measured p99 is {lowest:.1f} ms" if lowest is not None else "nothing was measured"
         raise RunError(f"no variant of {task} keeps p99 within {p99_ms:g} ms: {why}; sweep at smaller loads too")
-    capacities.sort(key=lambda c: (c.instances(rate, headroom), -(c.curve.description.figure or 0.0)))
-    best, metric = capacities[0], tasks[task].metric
+    return sorted(
+        capacities,
+        key=lambda c: (c.instances(options.rate, options.headroom), -(c.curve.description.figure or 0.0)),
+    )
+
+
+def plan(run: Run, options: PlanOptions, capacities: Sequence[Capacity]) -> list[str]:
+    """The answer and its assumptions, in words."""
+    task, rate, p99_ms, headroom = options.task, options.rate, options.p99_ms, options.headroom
+    curves = [curve for curve in curves_of(run) if curve.task == task and curve.served()]
+    best, metric = capacities[0], run.description.tasks[task].metric
     count = best.instances(rate, headroom)
     lines = [
         f"{count} {'instance' if count == 1 else 'instances'} of {variant_ensemble(task, best.curve.variant)} for "

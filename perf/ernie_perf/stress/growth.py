@@ -46,6 +46,7 @@ class GrowthOptions:
     seconds: float  # per served measurement
     texts: int  # of each length
     output: Path | None  # a JSON file
+    json: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +85,7 @@ def parse(argv: Sequence[str] | None = None) -> GrowthOptions:
     p.add_argument("--tasks-file", type=Path, default=TASKS_FILE, help="(default: the one that ships)")
     p.add_argument("--limit", type=int, default=64, help="texts of each length (default: 64)")
     p.add_argument("--output", type=Path, help="write the figures and the machine to this JSON file")
+    p.add_argument("--json", action="store_true", help="print the figures as one object")
     args = p.parse_args(argv)
     if args.rounds <= 0 or args.seconds <= 0 or args.limit <= 0:
         p.error("--rounds, --seconds and --limit must be above 0")
@@ -105,6 +107,7 @@ def parse(argv: Sequence[str] | None = None) -> GrowthOptions:
         seconds=args.seconds,
         texts=args.limit,
         output=args.output,
+        json=args.json,
     )
 
 
@@ -114,7 +117,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def work() -> int:
         figures = growth(options)
-        print_figures(table(figures), {"lengths": [asdict(length) for length in figures]}, options.output)
+        print_figures(table(figures), {"lengths": [asdict(length) for length in figures]}, options.output, options.json)
         return 0
 
     return run_command("ernie-triton perf growth", work)

@@ -42,6 +42,7 @@ class OverloadOptions:
     factor: float  # of the sustained rate, while overloaded
     seconds: float  # of the overload
     output: Path | None  # a JSON file
+    json: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +94,7 @@ def parse(argv: Sequence[str] | None = None) -> OverloadOptions:
     p.add_argument("--tasks-file", type=Path, default=TASKS_FILE, help="(default: the one that ships)")
     p.add_argument("--limit", type=int, default=2000, help="texts (default: 2000)")
     p.add_argument("--output", type=Path, help="write the figures and the machine to this JSON file")
+    p.add_argument("--json", action="store_true", help="print the figures as one object")
     args = p.parse_args(argv)
     if args.factor <= 0 or args.seconds <= 0 or args.limit <= 0:
         p.error("--factor, --seconds and --limit must be above 0")
@@ -105,7 +107,12 @@ def parse(argv: Sequence[str] | None = None) -> OverloadOptions:
         limit=args.limit,
     )
     return OverloadOptions(
-        selection=selection, slo_ms=args.slo, factor=args.factor, seconds=args.seconds, output=args.output
+        selection=selection,
+        slo_ms=args.slo,
+        factor=args.factor,
+        seconds=args.seconds,
+        output=args.output,
+        json=args.json,
     )
 
 
@@ -115,7 +122,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def work() -> int:
         figures = overload(options)
-        print_figures("".join(f"{line}\n" for line in figures.lines()), asdict(figures), options.output)
+        print_figures("".join(f"{line}\n" for line in figures.lines()), asdict(figures), options.output, options.json)
         return 0
 
     return run_command("ernie-triton perf overload", work)

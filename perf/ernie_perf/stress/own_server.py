@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from ernie_runtime.command_line import json_output
 from ernie_runtime.json_types import Json
 from ernie_serve import ServerOptions, TritonServer
 
@@ -17,9 +18,11 @@ from ..sweep.expected import ExpectedAnswers
 from .load_client import RequestOutcome
 
 
-def print_figures(text: str, figures: Json, output: Path | None) -> None:
-    """Print the text; write the machine and the figures as JSON to `output`. Errors: OSError."""
-    sys.stdout.write(text)
+def print_figures(text: str, figures: Json, output: Path | None, as_json: bool) -> None:
+    """Print the text, or the figures as JSON; write these and the machine as JSON to `output`. Errors: OSError."""
+    with json_output(as_json) as report:
+        sys.stdout.write(text)
+        report(figures)
     if output is not None:
         document = {"machine": asdict(describe_machine()), **figures}
         output.write_text(json.dumps(document, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")

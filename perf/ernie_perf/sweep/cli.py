@@ -6,7 +6,7 @@ import hashlib
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +22,7 @@ from ernie_perf.sweep.run import Recorder
 from ernie_perf.sweep.settings import SweepRequest
 from ernie_perf.sweep.target import Target
 from ernie_perf.sweep.tasks import MeasuredTask, select_tasks
+from ernie_runtime.command_line import json_output
 from ernie_runtime.names import variant_ensemble
 from ernie_serve import ServerOptions, TritonServer, perf_analyzer
 
@@ -31,15 +32,19 @@ RUNS = Path("build", "perf")
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit codes: 0 all measured, 1 an error or a measurement that failed, 2 usage, 130 interrupted."""
     request = parse(argv)
-    return run_command(
-        "ernie-triton perf sweep",
-        lambda: sweep(request),
-        when_interrupted="interrupted; all finished measurements are kept, run the same command to resume",
-    )
+    with json_output(request.json) as report:
+        return run_command(
+            "ernie-triton perf sweep",
+            lambda: sweep(request, report),
+            when_interrupted="interrupted; all finished measurements are kept, run the same command to resume",
+        )
 
 
-def sweep(request: SweepRequest) -> int:
-    """Measure what is not measured yet; 1 where a measurement failed. Errors: PerfError, ErnieError, ServeError."""
+def sweep(request: SweepRequest, report: Callable[[object], None] = lambda document: None) -> int:
+    """Measure what is not measured yet; 1 where a measurement failed. Errors: PerfError, ErnieError, ServeError.
+
+    report: prints where the run is, and what failed, as JSON.
+    """
     started_at, settings, repository = time.monotonic(), request.settings, request.selection.repository
     analyzer = Analyzer(*perf_analyzer.locate()) if settings.loads else None
     tasks = select_tasks(request.selection)
@@ -69,6 +74,7 @@ def sweep(request: SweepRequest) -> int:
         )
         work.run()
     say(work.summary())
+    report(work.to_json())
     return 1 if work.failures else 0
 
 

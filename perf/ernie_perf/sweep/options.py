@@ -36,6 +36,7 @@ def parse(argv: Sequence[str] | None = None) -> SweepRequest:
         settings=settings,
         server=ServerAddresses(grpc=args.url, http=args.http_url, metrics=args.metrics_url) if args.url else None,
         output=args.output,
+        json=args.json,
     )
 
 
@@ -120,6 +121,7 @@ def _parser() -> argparse.ArgumentParser:
         help="as for serve: configs/NAME.pbtxt; '' for config.pbtxt (default: ragged)",
     )
     p.add_argument("--device", choices=("cpu", "gpu"), default="cpu", help="what the server runs on, for the record")
+    p.add_argument("--json", action="store_true", help="print one object at the end: the run's folder and failures")
     return p
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ernie_builders.console import say
+from ernie_runtime.json_types import JsonObject
 from ernie_runtime.names import variant_ensemble
 from ernie_runtime.steps.pipeline import Pipeline
 
@@ -149,6 +150,15 @@ class Sweep:
             )
         lines += [f"failed: {failure}" for failure in self.failures]
         return "\n".join(lines)
+
+    def to_json(self) -> JsonObject:
+        """The summary as JSON."""
+        return {
+            "run": str(self.recorder.folder),
+            "measurements": len(self.recorder.records),
+            "left_out": self.left_out,
+            "failed": list(self.failures),
+        }
 
     def _measure(self, cell: Cell, variant: PreparedVariant) -> Record:
         if cell.mode == ENGINE:

@@ -115,3 +115,4 @@ class SweepRequest:
     settings: SweepSettings
     server: ServerAddresses | None = None  # None: a server is started for the sweep
     output: Path | None = None  # None: a folder under build/perf, named by the settings and tasks
+    json: bool = False  # print the summary as JSON

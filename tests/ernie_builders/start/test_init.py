@@ -40,6 +40,9 @@ def test_a_table_of_texts_and_labels(tmp_path: Path, characters: list[str], caps
     assert task.data.fields == {"text": "内容", "label": "类别"}
     assert task.limits.max_length == 32
     out = capsys.readouterr().out
+    written(tmp_path / "工单 (1).csv", "--force", "--json")
+    as_json = capsys.readouterr()
+    assert as_json.err == out and sum(json.loads(as_json.out)["labels"].values()) == 120
     assert "120 rows" in out
     for label in ("north", "south", "west"):
         assert f"  {label}: " in out
@@ -61,8 +64,14 @@ def test_what_is_written_builds_and_is_evaluated_on_rows_that_were_not_trained_o
     local = replace(place, root=tmp_path)
     arguments = ["--tasks-file", str(tmp_path / "tickets.toml"), "--base-model", str(place.base_model)]
     arguments += ["--cache", str(local.cache), "--output", str(local.output), "--set", "epochs=1"]
-    assert build_all.main(arguments) == 0, capfd.readouterr().err
-    assert "12 of 120 rows are held out" in capfd.readouterr().out
+    capfd.readouterr()
+    code = build_all.main([*arguments, "--json"])
+    shown = capfd.readouterr()
+    assert code == 0, shown.err
+    assert "12 of 120 rows are held out" in shown.err
+    (built,) = json.loads(shown.out)["tasks"]
+    assert (built["task"], built["version"], built["measured_on"]) == ("tickets", 1, "dev, 12 rows")
+    assert built["variants"]["fp32"]["figure"] > 0 and built["variants"]["fp32"]["error"] > 0
     data = local.stage("data", "tickets")
     train, dev = ((data / f"{split}.jsonl").read_text(encoding="utf-8").splitlines() for split in ("train", "dev"))
     assert (len(train), len(dev)) == (108, 12)

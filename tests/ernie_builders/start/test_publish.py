@@ -94,8 +94,10 @@ def test_a_dry_run_says_what_cannot_be_published(
     arguments = [str(shards), "--dry-run", "--cache", str(tmp_path / "cache"), "--repository", str(tmp_path / "models")]
     assert publish.main(arguments) == 0, capfd.readouterr().err
     (tmp_path / "dev.csv").write_text("text,label\n的一不是,north\n有人了在,east\n", encoding="utf-8")
-    assert publish.main([*arguments, "--data", str(tmp_path / "dev.csv")]) == 1
-    assert "dev.csv:3: " in capfd.readouterr().err
+    capfd.readouterr()
+    assert publish.main([*arguments, "--data", str(tmp_path / "dev.csv"), "--json"]) == 1
+    shown = capfd.readouterr()
+    assert "dev.csv:3: " in shown.err and "dev.csv:3: " in json.loads(shown.out)["faults"][0]
     (tmp_path / "two.txt").write_text("north\nsouth\n", encoding="utf-8")
     assert publish.main([*arguments, "--labels", str(tmp_path / "two.txt")]) == 1
     assert "its head has 3 outputs, tasks.sentiment has 2 labels" in capfd.readouterr().err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Sequence
 from pathlib import Path
@@ -40,6 +41,11 @@ def test_a_real_loss_fails_and_says_where_how_much_and_the_noise(
     loss = next(line for line in lines if line.startswith("LOSS") and "concurrency 8" in line and "texts/s" in line)
     assert "news_fp32" in loss and "noise" in loss
     assert -25 < float(loss.split("(")[1].split("%")[0]) < -15
+    assert compare.main([str(tmp_path / "a"), str(tmp_path / "b"), "--json"]) == 1
+    document = json.loads(capsys.readouterr().out)
+    assert document["losses"] == len([line for line in lines if line.startswith("LOSS")])
+    changes = {(c["load"], c["figure"]): c for c in document["changes"]}
+    assert -0.25 < changes["concurrency 8", "throughput"]["change"] < -0.15
 
 
 def test_equal_runs_pass_and_so_does_a_loss_that_noise_hides(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,12 @@ def test_the_fewest_instances_win(run: Path, capsys: pytest.CaptureFixture[str])
     """400 texts/s an instance of int8, a fifth kept free: 5,000 need 16."""
     assert plan.main([str(run), "--task", "news", "--rate", "5000", "--p99", "50ms"]) == 0
     lines = capsys.readouterr().out.splitlines()
+    assert plan.main([str(run), "--task", "news", "--rate", "5000", "--p99", "50ms", "--json"]) == 0
+    as_json = capsys.readouterr()
+    assert as_json.err.splitlines() == lines and [v["instances"] for v in json.loads(as_json.out)["variants"]] == [
+        16,
+        63,
+    ]
     assert lines[0].startswith("16 instances of news_int8 for 5000 texts/s with p99 within 50 ms")
     assert "  fp32: 100, 63, accuracy 52.50" in lines and "  int8: 400, 16, accuracy 52.10" in lines
     text = "\n".join(lines)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -90,6 +91,11 @@ def test_the_page_needs_nothing_else(tmp_path: Path, capsys: pytest.CaptureFixtu
     run = write(tmp_path / "run", both_variants())
     assert report.main([str(run), "--output", str(tmp_path / "out")]) == 0
     assert capsys.readouterr().out.splitlines() == [str(tmp_path / "out" / f"report.{end}") for end in ("html", "md")]
+    assert report.main([str(run), "--output", str(tmp_path / "out"), "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["files"][0] == str(tmp_path / "out" / "report.html")
+    int8 = document["tasks"]["news"]["variants"]["int8"]
+    assert int8["loads"][0]["throughput"] > 0 and int8["largest_rate"]["50"] == 400
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert page.count("<svg") == 3 and "News &lt;titles&gt;" in page
     assert not re.search(r"""(src|href)\s*=\s*["'](?!#)""", page)
