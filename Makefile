@@ -11,6 +11,7 @@ COMPILE := UV_CUSTOM_COMPILE_COMMAND="$(LOCK_NOTE)" $(UV) pip compile --quiet --
 unexport PYTHONDONTWRITEBYTECODE
 
 WORKERS := $(shell expr $$(nproc) + 1) # one more than cores: tests wait for servers
+BY_FILE := --dist loadfile --no-loadscope-reorder # a file's fixtures are made once; tests/conftest.py has the order
 SHARED := ERNIE_TEST_SHARED=$(CURDIR)/.cache/tests # what takes long to make is made once for both runs
 
 .DEFAULT_GOAL := help
@@ -29,8 +30,8 @@ test: setup ## lint, then every test (the end-to-end ones start the real server)
 	@rm -rf .cache/tests
 	@mkdir -p .cache/tests
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target lint collect
-	@$(SHARED) $(PY) -m pytest -q -n $(WORKERS) --dist worksteal -m "not timing" --durations=15 $(FIRST)
-	@$(SHARED) $(PY) -m pytest -q -m timing --durations=5 $(THEN)
+	@$(SHARED) $(PY) -m pytest -q -n $(WORKERS) $(BY_FILE) -m "not timing" --durations=15 $(FIRST)
+	@$(SHARED) $(PY) -m pytest -q -m timing --durations=5 $(THEN) $$(grep -rlw mark.timing tests --include='*.py')
 
 coverage: ## as test, with the share of lines and branches that tests reach; it must not fall below the floor
 	@rm -rf .cache/coverage

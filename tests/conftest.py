@@ -1,12 +1,33 @@
-"""For every test: a process that Ctrl-C reaches, no waiting for the disk, one thread where several processes test."""
+"""For every test: a process that Ctrl-C reaches, no waiting for the disk, one thread where several processes test.
+
+What takes longest comes first: several processes test file by file, and none should be left alone with a long one.
+"""
 
 from __future__ import annotations
 
 import os
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+
+LONGEST = (
+    "e2e/test_every_kind.py",
+    "ernie_builders/stages/test_variants.py",
+    "ernie_builders/training/test_trainer.py",
+    "packaging/test_installs.py",
+    "ernie_builders/pretraining/test_runs.py",
+    "e2e/test_predict_file.py",
+    "e2e/test_perf.py",
+    "ernie_builders/checkpoints/test_delta.py",
+    "ernie_builders/stages/test_trained_variants.py",
+    "ernie_builders/repository/test_compare.py",
+    "e2e/test_peers.py",
+    "ernie_builders/registry/test_train.py",
+    "ernie_builders/stages/test_interrupted.py",
+    "ernie_builders/distillation/test_task.py",
+)
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # before numpy and Paddle are imported: they would take all cores each
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -21,6 +42,12 @@ def _no_waiting_for_the_disk() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda descriptor: None)
         yield
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The files of `LONGEST` in front, in that order; all others stay as they are."""
+    rank = {Path(__file__).parent / name: position for position, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get(item.path, len(rank)))
 
 
 def pytest_configure() -> None:

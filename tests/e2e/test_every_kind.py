@@ -28,6 +28,7 @@ from ernie_triton import Client
 from ernie_triton.results import CLASSES
 
 from ..docs.test_answers import ANSWERS, KINDS, SHOWN, task_of
+from ..shared import made_once
 from .conftest import write_base_model
 from .wire import close, results, same_bytes, text_input
 
@@ -176,10 +177,8 @@ def items_of(kind: str) -> list[tuple[str, ...]]:
     return [(text,) for text in texts]
 
 
-@pytest.fixture(scope="module")
-def everything(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("kinds")
-    write_base_model(root / "base")
+def build_all_kinds(root: Path) -> None:
+    write_base_model(root / "base", layers=1)
     write_data(root / "data")
     (root / "data" / "none").mkdir()
     (root / "tasks.toml").write_text(TASKS, encoding="utf-8")
@@ -190,9 +189,13 @@ def everything(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert build_all.main([*common, *data, "--tasks", trained]) == 0
     (alike,) = (path for path in (root / "build" / "alike" / "fine-tune").iterdir() if (path / "best").is_dir())
     checkpoints = [word for name in UNTRAINED for word in ("--checkpoint", f"{name}={alike / 'best'}")]
-    assert build_all.main([*common, "--tasks", ",".join(UNTRAINED), *checkpoints]) == 0
-    assert build_all.main([*common, "--tasks", "blank"]) == 0
-    return root / "repository"
+    assert build_all.main([*common, "--tasks", ",".join((*UNTRAINED, "blank")), *checkpoints]) == 0
+
+
+@pytest.fixture(scope="module")
+def everything(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The repository of all kinds; nobody changes it."""
+    return made_once("kinds", build_all_kinds, tmp_path_factory) / "repository"
 
 
 @pytest.fixture(scope="module")

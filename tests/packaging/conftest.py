@@ -50,9 +50,8 @@ class Installed:
         )
 
 
-def pip(*arguments: str, **environment: str) -> None:
-    """Run pip without a network."""
-    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet", *arguments]
+def run(*command: str, **environment: str) -> None:
+    """A command in the checkout; it must succeed."""
     done = subprocess.run(
         command, cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True, check=False
     )
@@ -66,7 +65,8 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     def build(folder: Path) -> None:
         source = [".", "builders/assets_wheel"]
         options = ["--no-deps", "--no-index", "--no-build-isolation", "--wheel-dir", str(folder)]
-        pip("wheel", *options, *source, ERNIE_TRITON_RELEASE="1")
+        pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
+        run(*pip, "wheel", *options, *source, ERNIE_TRITON_RELEASE="1")
 
     return made_once("wheels", build, tmp_path_factory)
 
@@ -126,7 +126,8 @@ def install(wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[
         if weights and extra in ("build", "perf"):
             needed.append("ernie_triton_assets-*.whl")
         files = [str(next(wheels.glob(pattern))) for pattern in needed]
-        pip("--python", str(root / "bin" / "python"), "install", "--no-deps", "--no-index", *files)
+        uv = [str(Path(sys.executable).with_name("uv")), "pip", "install", "--quiet", "--offline", "--no-cache"]
+        run(*uv, "--no-index", "--no-deps", "--python", str(root / "bin" / "python"), *files)
         for distribution in closure(PROJECT, extra).values():
             link(distribution, installed)
         return installed

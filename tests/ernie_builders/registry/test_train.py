@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,11 +31,12 @@ from ..command_line import fault_line
 from ..places import TASKS, Place
 
 WORSE = ("--set", "learning_rate=1e-7", "--set", "epochs=0.2")
-Evaluate = Any
+FULL = ("--set", "lora=0", "--set", "epochs=0.2")
+Command = Callable[..., int]
 
 
-@pytest.fixture
-def command(place: Place, monkeypatch: pytest.MonkeyPatch) -> Any:
+@contextmanager
+def assets(place: Place) -> Iterator[Command]:
     """Runs `assets train topics` on assets where the tiny encoder ships; two tasks have the checkpoint of topics."""
     entry = TASKS.split("[tasks.names]")[0]
     entry = entry.replace(
@@ -42,8 +46,6 @@ def command(place: Place, monkeypatch: pytest.MonkeyPatch) -> Any:
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(entry + entry.replace("tasks.topics", "tasks.again"), encoding="utf-8")
     assert tasks_with(load_tasks(file)["topics"], file) == ["topics", "again"]
-    monkeypatch.setattr(weights, "BASES", {str(place.base_model): place.base_model})
-    monkeypatch.setattr(module, "BASES", {str(place.base_model): place.base_model})
     (place.root / "assets").mkdir()
 
     def run(*more: str, task: str = "topics") -> int:
@@ -51,7 +53,27 @@ def command(place: Place, monkeypatch: pytest.MonkeyPatch) -> Any:
         arguments = ["--assets", str(place.root / "assets"), "train", task, *options, "--set", "lora=4"]
         return cli.main([*arguments, *more])
 
-    return run
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(weights, "BASES", {str(place.base_model): place.base_model})
+        patch.setattr(module, "BASES", {str(place.base_model): place.base_model})
+        yield run
+
+
+@pytest.fixture(scope="module")
+def trained(tasks_file: Path, data_dir: Path, base_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The finished stages of three trainings: tests are about what is stored of them."""
+    place = Place(tasks_file, data_dir, base_model, tmp_path_factory.mktemp("trained"))
+    with assets(place) as run:
+        assert [run(*options) for options in (FULL, WORSE, ())] == [0, 0, 0]
+    return place.cache
+
+
+@pytest.fixture
+def command(place: Place, trained: Path) -> Iterator[Command]:
+    """`assets train topics` with no assets yet."""
+    shutil.copytree(trained, place.cache)
+    with assets(place) as run:
+        yield run
 
 
 def state(folder: Path) -> dict[str, bytes]:
@@ -59,7 +81,7 @@ def state(folder: Path) -> dict[str, bytes]:
 
 
 def test_an_adapter_that_is_published_as_measured(
-    place: Place, command: Any, capsys: pytest.CaptureFixture[str]
+    place: Place, command: Command, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = place.root / "assets" / "checkpoints" / "topics"
     assert command() == 0
@@ -82,7 +104,7 @@ def test_an_adapter_that_is_published_as_measured(
 
 
 def test_better_replaces_worse_but_worse_never_better(
-    place: Place, command: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    place: Place, command: Command, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = place.root / "assets" / "checkpoints" / "topics"
     assert command(*WORSE) == 0
@@ -111,10 +133,10 @@ def test_better_replaces_worse_but_worse_never_better(
 
 
 def test_what_does_not_fit_the_task_any_more_is_replaced(
-    place: Place, command: Any, capsys: pytest.CaptureFixture[str]
+    place: Place, command: Command, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = place.root / "assets" / "checkpoints" / "topics"
-    assert command("--set", "lora=0", "--set", "epochs=0.2") == 0
+    assert command(*FULL) == 0
     old = read_checkpoint(folder)
     head = {name: np.concatenate([old.weights[name]] * 2, axis=-1) for name in ("classifier.weight", "classifier.bias")}
     labels = {str(number): str(number) for number in range(len(head["classifier.bias"]))}
@@ -126,14 +148,14 @@ def test_what_does_not_fit_the_task_any_more_is_replaced(
     assert (folder / CONFIG).is_file()
 
 
-def test_training_in_full_is_stored_in_eight_bits(place: Place, command: Any) -> None:
+def test_training_in_full_is_stored_in_eight_bits(place: Place, command: Command) -> None:
     folder = place.root / "assets" / "checkpoints" / "topics"
-    assert command("--set", "lora=0", "--set", "epochs=0.2") == 0
+    assert command(*FULL) == 0
     assert sorted(state(folder)) == ["card.json", "config.json", "model.safetensors", "vocab.txt"]
     assert read_checkpoint(folder).has_head
 
 
-def test_what_cannot_be_trained(place: Place, command: Any, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_cannot_be_trained(place: Place, command: Command, capsys: pytest.CaptureFixture[str]) -> None:
     def refused(*more: str, task: str = "topics") -> str:
         return fault_line(command(*more, task=task), program="ernie-triton assets", capsys=capsys)
 

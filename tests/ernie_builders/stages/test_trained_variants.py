@@ -15,6 +15,7 @@ from ernie_builders.compression.qat import insert_ranges, scale_and_zero
 from ernie_builders.repository.compare import remarks
 from ernie_runtime.repository import newest_version, task_manifest
 
+from ...shared import made_once
 from ..command_line import OneLine
 from ..places import Place, copied
 from ..tiny import CONFIG
@@ -24,9 +25,12 @@ VARIANTS = "fp32,w0.5,d1-v60,qat8-ort,w0.5-qat8-ort"
 
 @pytest.fixture(scope="module")
 def built(finished: Place, tmp_path_factory: pytest.TempPathFactory) -> Place:
-    place = copied(finished, tmp_path_factory.mktemp("trained"))
-    assert place.build("--variants", VARIANTS, "--max-drop", "30") == 0
-    return place
+    """The variants that train; copy it before changing it."""
+
+    def build(root: Path) -> None:
+        assert copied(finished, root).build("--variants", VARIANTS, "--max-drop", "30") == 0
+
+    return replace(finished, root=made_once("trained", build, tmp_path_factory))
 
 
 def graph(place: Place, variant: str) -> onnx.GraphProto:

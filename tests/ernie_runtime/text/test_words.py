@@ -170,7 +170,7 @@ def test_the_costs_against_brute_force() -> None:
     rng = np.random.default_rng(11)
     tags = TagSet(("B-X", "I-Y", "O", "B-Y", "I-X", "B-Z"))  # Z has no I-: its spans are single tokens
     changed = 0
-    for _ in range(150):
+    for _ in range(60):
         scores = np.log(rng.dirichlet(np.full(6, 0.3), 4) + 1e-4)
         joined = np.array([0, *(rng.random(3) < 0.6) * rng.integers(1, 3, 3)])
         apart = np.array([0, *rng.choice([0.0, 2.0], 3)])
@@ -179,7 +179,7 @@ def test_the_costs_against_brute_force() -> None:
         assert total(tags, scores, joined, apart, path.tolist()) == pytest.approx(best, abs=1e-9)
         assert tags.path_score(path, scores, joined, apart) == pytest.approx(best, abs=1e-9)
         changed += path.tolist() != tags.best_path(scores).tolist()
-    assert changed > 40
+    assert changed > 16
 
 
 def total(tags: TagSet, scores: np.ndarray, joined: np.ndarray, apart: np.ndarray, path: Sequence[int]) -> float:
