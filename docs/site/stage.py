@@ -13,6 +13,7 @@ import re
 import shutil
 from pathlib import Path
 
+from notebooks import page, read  # beside this file, as hooks.py imports this one
 from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexer import Lexer
@@ -62,6 +63,10 @@ def stage(folder: Path) -> None:
     for place, path in pages.items():
         target = folder / place
         target.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix == ".ipynb":
+            for suffix, language in ((".md", "en"), (ZH, "zh")):
+                target.with_suffix(suffix).write_text(page(read(path), language), encoding="utf-8")
+            continue
         if path.suffix != ".md":
             shutil.copyfile(path, target)
             continue
@@ -83,8 +88,8 @@ def place_of(path: Path, sources: set[Path]) -> str:
     name = str(path.relative_to(ROOT))
     if name in MOVED:
         return MOVED[name]
-    if path.is_file() and path.is_relative_to(ROOT / "docs") and path.suffix in (".md", ".svg", ".png"):
-        return str(path.relative_to(ROOT / "docs"))
+    if path.is_file() and path.is_relative_to(ROOT / "docs") and path.suffix in (".md", ".svg", ".png", ".ipynb"):
+        return str(path.relative_to(ROOT / "docs")).replace(".ipynb", ".md")
     sources.add(path)
     return source_page(path)
 
