@@ -23,7 +23,14 @@ from .repository.staging import check_all_free
 from .stages.order import run_task
 from .stages.request import BuildRequest
 from .stages.results import Published
-from .stages.selection import check_checkpoints, check_requested, make_context, requested_tasks, without_checkpoint
+from .stages.selection import (
+    by_name,
+    check_checkpoints,
+    check_requested,
+    make_context,
+    requested_tasks,
+    without_checkpoint,
+)
 
 NAME = "ernie-triton build"
 TASK_ERRORS = (ConfigError, DataError, CheckpointError, ExportError, PublishError)  # a full disk fails all tasks
@@ -45,6 +52,7 @@ def build(request: BuildRequest, report: Callable[[object], None] = lambda docum
         show(dry_run(request), report)
         return
     file = read_tasks(request.tasks_file)
+    request = by_name(request, file)
     faults = check_requested(request, file)
     tasks = requested_tasks(request, file.tasks)
     if request.until == "publish":

@@ -17,6 +17,7 @@ from ernie_runtime.manifest import OWN_SPLITS, Label, Limits, Manifest, Variant
 from ernie_runtime.text_files import read_text
 
 from ..errors import ConfigError
+from .names import model_name
 from .schema import Faults, parse_table
 from .serving import ServingConfig
 from .train import TrainConfig
@@ -99,6 +100,13 @@ class TasksFile:
 
     tasks: Mapping[str, TaskConfig]  # by name, in the order of the file
     faults: Mapping[str, ConfigError]  # of the other tasks, by name
+
+    def name_of(self, given: str) -> str:
+        """The name of the task that a person means: by its name, or its title; as given where there is none."""
+        if given in self.tasks or given in self.faults:
+            return given
+        titled = [task.name for task in self.tasks.values() if task.title.casefold() == given.casefold()]
+        return titled[0] if len(titled) == 1 else model_name(given) if model_name(given) in self.faults else given
 
     def check(self) -> None:
         """ConfigError of the first faulty task, if any is."""
@@ -206,8 +214,10 @@ def _parse_task(name: str, raw: Any, where: str, folder: Path) -> TaskConfig:
     known = isinstance(kind, str) and kind in kind_names()
     if "kind" in raw and not known:
         faults.lines.append(f"{where}: kind {kind!r} is none of {', '.join(kind_names())}")
-    if not name.replace("_", "").isalnum() or not name.isascii():
-        faults.lines.append(f"{where}: a task's name is made of ASCII letters, digits and _")
+    if not name.replace("_", "").isalnum():
+        faults.lines.append(f"{where}: a task's name is made of letters, digits and _")
+    if not name.isascii() and raw.get("title", name) != name:
+        faults.lines.append(f"{where}: a task with this name is found by it as its title: leave `title` out")
     if "name" in raw:
         faults.lines.append(f"{where}: unknown field 'name': the table's own name is the task's")
     transfer = raw.get("transfer", {})
@@ -216,14 +226,14 @@ def _parse_task(name: str, raw: Any, where: str, folder: Path) -> TaskConfig:
             faults.lines.append(
                 f"{where}.transfer.{split}: is what the task's own rows are called; choose another name"
             )
-    table: JsonObject = {"title": name, **raw, "name": name, "labels": (), "examples": ()}
+    table: JsonObject = {"title": name, **raw, "name": model_name(name), "labels": (), "examples": ()}
     if not known and "kind" in raw:
         table["kind"] = kind_names()[0]  # its fault is known
     with faults.collect():
         labels = _parse_labels(raw["labels"], f"{where}.labels", folder) if "labels" in raw else ()
         table["labels"] = labels = _with_parents(labels) if kind == "hierarchical_classification" else labels
         if known:
-            _check_manifest(raw, name, labels, where)
+            _check_manifest(raw, model_name(name), labels, where)
     with faults.collect():
         table["examples"] = _parse_examples(raw.get("examples", []), f"{where}.examples")
         if known:
@@ -274,12 +284,12 @@ def read_tasks(path: Path = TASKS_FILE) -> TasksFile:
         with found.collect():
             _check_name(name, tables, path.name)
         with found.collect():
-            tasks[name] = _parse_task(name, table, f"{path.name}: tasks.{name}", path.parent)
+            tasks[model_name(name)] = _parse_task(name, table, f"{path.name}: tasks.{name}", path.parent)
         try:
             found.check()
         except ConfigError as error:
-            tasks.pop(name, None)
-            faults[name] = error
+            tasks.pop(model_name(name), None)
+            faults[model_name(name)] = error
     return TasksFile(tasks=tasks, faults=faults)
 
 

@@ -23,7 +23,7 @@ from ..presets.loading import load_presets, task_names
 from ..presets.presets import ALL, PUBLISHED, Choice
 from ..stages.order import steps
 from ..stages.request import BuildRequest
-from ..stages.selection import check_checkpoints, check_requested, make_context, requested_tasks, takes_shipped
+from ..stages.selection import by_name, check_checkpoints, check_requested, make_context, requested_tasks, takes_shipped
 from .faults import STOPS, repository_faults, task_faults
 from .lookup import DataFile, data_files, stage_label, stage_states, why_not_looked_up
 from .rows import Rows, Source, data_rows, task_rows
@@ -40,6 +40,7 @@ def dry_run(request: BuildRequest) -> Iterator[str]:
         yield from preset_table(overrides.base_model)
         return
     file = read_tasks(request.tasks_file)
+    request = by_name(request, file)
     faults = check_requested(request, file)
     names = _task_names(request, file.tasks)
     in_file = tuple(name for name in names if name in file.tasks)

@@ -125,13 +125,21 @@ def published_task(options: Options) -> Manifest:
 
 
 def served_manifest(url: str, task: str) -> Manifest:
-    """The manifest of a task that a server has; PublishError where there is no server or no such task."""
+    """The manifest of a task that a server has, by its name or title; PublishError where there is no such one."""
     import tritonclient.grpc as triton
+
+    def manifest_of(model: str) -> str:
+        parameters = client.get_model_config(model).config.parameters
+        return parameters[MANIFEST_PARAMETER].string_value if MANIFEST_PARAMETER in parameters else ""
 
     try:
         with triton.InferenceServerClient(url) as client:
-            parameters = client.get_model_config(task).config.parameters
-            text = parameters[MANIFEST_PARAMETER].string_value if MANIFEST_PARAMETER in parameters else ""
+            if task.isascii():
+                text = manifest_of(task)
+            else:  # Triton has no such names
+                ready = [model.name for model in client.get_model_repository_index().models if model.state == "READY"]
+                texts = [text for model in ready if (text := manifest_of(model))]
+                text = next((text for text in texts if json.loads(text)["title"].casefold() == task.casefold()), "")
     except triton.InferenceServerException as error:
         raise PublishError(f"the server at {url}, task {task!r}: {error.message() or error}") from None
     if not text:
@@ -146,7 +154,7 @@ def _answers(options: Options, manifest: Manifest, variant: str, labelled: Label
             model = variant_ensemble(manifest.task, variant)
             answers = ask_answers(options.url, model, manifest, items, shown.update)
             return [_message(answer) for answer in answers]
-        return Pipeline.load(options.repository, options.task, variant).predict(items, progress=shown.update)
+        return Pipeline.load(options.repository, manifest.task, variant).predict(items, progress=shown.update)
 
 
 def _message(answer: Answer | str) -> Answer | str:

@@ -102,9 +102,13 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def published_manifest(repository: Path, task: str) -> Manifest:
-    """The newest manifest of a task; PublishError if the repository has no such task."""
+    """The newest manifest of a task, by its name or title; PublishError if the repository has no such task."""
     if not (repository / task).is_dir():
-        near = did_you_mean(task, sorted(path.parent.parent.name for path in repository.glob(f"*/*/{MANIFEST_FILE}")))
+        names = sorted({path.parent.parent.name for path in repository.glob(f"*/*/{MANIFEST_FILE}")})
+        near = did_you_mean(task, names)
+        for name in names:
+            if (manifest := task_manifest(repository, name)).title.casefold() == task.casefold():
+                return manifest
         raise PublishError(f"{repository} has no task {task!r}{near or ': build it first, or give --repository'}")
     return task_manifest(repository, task)
 

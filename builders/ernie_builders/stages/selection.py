@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from ernie_runtime.command_line import did_you_mean
@@ -22,6 +23,13 @@ from ..presets.loading import task_names
 from .context import Card, Context
 from .locate import data_folder
 from .request import BuildRequest
+
+
+def by_name(request: BuildRequest, file: TasksFile) -> BuildRequest:
+    """The request with the names of tasks where it has titles, which may be Chinese."""
+    tasks = None if request.tasks is None else tuple(dict.fromkeys(map(file.name_of, request.tasks)))
+    checkpoints = {file.name_of(name): folder for name, folder in request.checkpoints.items()}
+    return replace(request, tasks=tasks, checkpoints=checkpoints)
 
 
 def requested_tasks(request: BuildRequest, tasks: Mapping[str, TaskConfig]) -> list[TaskConfig]:

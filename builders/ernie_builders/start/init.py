@@ -65,9 +65,9 @@ def init(data: Path, name: str, base_model: str, output: Path | None, force: boo
 
 def task_name(name: str, data: Path) -> str:
     """The name of the task: as given, or from the file's; ConfigError where it is none."""
-    given = name or re.sub(r"[^A-Za-z0-9]+", "_", data.resolve().name.split(".")[0]).strip("_").lower()
-    if not re.fullmatch(r"[A-Za-z0-9_]+", given):
-        raise ConfigError(f"{data}: give the task a --name of ASCII letters, digits and _")
+    given = name or re.sub(r"\W+", "_", data.resolve().name.split(".")[0]).strip("_").lower()
+    if not given.replace("_", "").isalnum():
+        raise ConfigError(f"{data}: give the task a --name of letters, digits and _")
     return given
 
 

@@ -18,7 +18,7 @@ from ..filesystem import whole_file
 from ..readers.sniff import sniff
 from .checkpoints import Described, describe, weights_folder
 from .init import task_name
-from .tables import quoted
+from .tables import key, quoted
 
 NAME = "ernie-triton publish"
 KINDS = (
@@ -57,14 +57,14 @@ def table(name: str, found: Described, data: Path | None) -> str:
     example = EXAMPLES.get(found.kind, TEXT)
     share = 8 if found.kind in ("question_answering", "pair_classification") else 4
     lines = [
-        f"[tasks.{name}]",
+        f"[tasks.{key(name)}]",
         f"kind = {quoted(found.kind)}",
         *([f"labels = {quoted(list(found.labels))}"] if found.labels else []),
         f"examples = [{quoted(example)}]",
-        f"[tasks.{name}.limits]",
+        f"[tasks.{key(name)}.limits]",
         f"max_length = {found.max_length}",
         f"doc_stride = {found.max_length * 3 // share}",
-        f"[tasks.{name}.data]",
+        f"[tasks.{key(name)}.data]",
         *(_data(data) if data else ('format = "table"', 'folder = "."')),
     ]
     return "\n".join(lines) + "\n"

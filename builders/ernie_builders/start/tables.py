@@ -26,6 +26,11 @@ def quoted(value: object) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
+def key(name: str) -> str:
+    """A name as a key of TOML, which needs quotes where it is not ASCII."""
+    return name if name.isascii() else quoted(name)
+
+
 def task_table(name: str, sniffed: Sniffed, folder: str, base_model: BaseModel) -> str:
     """The text of a tasks file with one task.
 
@@ -33,7 +38,7 @@ def task_table(name: str, sniffed: Sniffed, folder: str, base_model: BaseModel) 
     """
     lines = [
         f"# {sniffed.container}; {'; '.join(sniffed.reasons)}.",
-        f"[tasks.{name}]",
+        f"[tasks.{key(name)}]",
         f"kind = {quoted(sniffed.kind)}",
         f"title = {quoted(name)}",
         f"base_model = {quoted(base_model.name)}",
@@ -41,13 +46,13 @@ def task_table(name: str, sniffed: Sniffed, folder: str, base_model: BaseModel) 
         *_examples(sniffed),
         *_options(name, sniffed, base_model.encoder.hidden),
         "",
-        f"[tasks.{name}.limits]",
+        f"[tasks.{key(name)}.limits]",
         *_limits(sniffed),
         "",
-        f"[tasks.{name}.data]",
+        f"[tasks.{key(name)}.data]",
         *_data(sniffed, folder),
         "",
-        f"[tasks.{name}.train]",
+        f"[tasks.{key(name)}.train]",
         *_train(sniffed.files["train"].rows, base_model),
     ]
     return "\n".join(lines) + "\n"
@@ -82,7 +87,7 @@ def _options(name: str, sniffed: Sniffed, hidden: int) -> Iterator[str]:
     elif sniffed.kind == "question_answering":
         options = {"max_answer_tokens": ANSWER, "max_question_tokens": QUESTION}
     if options:
-        yield from ("", f"[tasks.{name}.options]", *(f"{key} = {quoted(value)}" for key, value in options.items()))
+        yield from ("", f"[tasks.{key(name)}.options]", *(f"{key} = {quoted(value)}" for key, value in options.items()))
 
 
 def _limits(sniffed: Sniffed) -> Iterator[str]:

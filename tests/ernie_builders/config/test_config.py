@@ -136,6 +136,19 @@ def test_all_faults_of_a_table_at_once(tmp_path: Path) -> None:
     ] and list(faults) == ["topics"]
 
 
+def test_a_chinese_name(tmp_path: Path) -> None:
+    """It is the title; its models have a name that Triton's Python backend can use, always the same."""
+    file = tmp_path / "tasks.toml"
+    file.write_text(TASKS.replace("[tasks.topics", '[tasks."工单1"'), encoding="utf-8")
+    (fault,) = read_tasks(file).faults.values()
+    assert str(fault).endswith("is found by it as its title: leave `title` out")
+    file.write_text(file.read_text(encoding="utf-8").replace('title = "Topics"\n', "", 1), encoding="utf-8")
+    tasks = read_tasks(file)
+    task = tasks.tasks[tasks.name_of("工单1")]
+    assert (task.name, task.title) == ("1_26582259", "工单1")
+    assert tasks.name_of("names") == "names" and tasks.name_of("工单2") == "工单2"
+
+
 def test_file_faults(tmp_path: Path) -> None:
     assert "tasks.toml: not TOML: " in fault(tmp_path, "[tasks.a\n")
     assert "tasks.toml: cannot be read ('utf-8' codec" in fault(tmp_path, b"\xff")

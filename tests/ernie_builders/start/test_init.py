@@ -11,7 +11,9 @@ import pytest
 
 from ernie_builders import build_all
 from ernie_builders.config.tasks import TaskConfig, load_tasks
+from ernie_builders.repository.compare import published_manifest
 from ernie_builders.start import init
+from ernie_triton.local import LocalTasks
 
 from ..command_line import OneLine
 from ..places import Place, topic_rows
@@ -40,6 +42,7 @@ def test_a_table_of_texts_and_labels(tmp_path: Path, characters: list[str], caps
     assert task.data.fields == {"text": "内容", "label": "类别"}
     assert task.limits.max_length == 32
     out = capsys.readouterr().out
+    assert "next: ernie-triton build" in out
     written(tmp_path / "工单 (1).csv", "--force", "--json")
     as_json = capsys.readouterr()
     assert as_json.err == out and sum(json.loads(as_json.out)["labels"].values()) == 120
@@ -60,9 +63,10 @@ def test_spans_of_doccano_become_tags(tmp_path: Path) -> None:
 def test_what_is_written_builds_and_is_evaluated_on_rows_that_were_not_trained_on(
     tmp_path: Path, characters: list[str], place: Place, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    written(table(tmp_path / "tickets.csv", characters))
+    path = table(tmp_path / "工单.csv", characters)
+    assert init.main([str(path), "--output", str(tmp_path / "工单.toml")]) == 0
     local = replace(place, root=tmp_path)
-    arguments = ["--tasks-file", str(tmp_path / "tickets.toml"), "--base-model", str(place.base_model)]
+    arguments = ["--tasks-file", str(tmp_path / "工单.toml"), "--base-model", str(place.base_model), "--tasks", "工单"]
     arguments += ["--cache", str(local.cache), "--output", str(local.output), "--set", "epochs=1"]
     capfd.readouterr()
     code = build_all.main([*arguments, "--json"])
@@ -70,13 +74,16 @@ def test_what_is_written_builds_and_is_evaluated_on_rows_that_were_not_trained_o
     assert code == 0, shown.err
     assert "12 of 120 rows are held out" in shown.err
     (built,) = json.loads(shown.out)["tasks"]
-    assert (built["task"], built["version"], built["measured_on"]) == ("tickets", 1, "dev, 12 rows")
+    assert (built["title"], built["version"], built["measured_on"]) == ("工单", 1, "dev, 12 rows")
     assert built["variants"]["fp32"]["figure"] > 0 and built["variants"]["fp32"]["error"] > 0
-    data = local.stage("data", "tickets")
+    name = built["task"]
+    data = local.stage("data", name)
     train, dev = ((data / f"{split}.jsonl").read_text(encoding="utf-8").splitlines() for split in ("train", "dev"))
     assert (len(train), len(dev)) == (108, 12)
     assert {json.loads(row)[0][0] for row in train}.isdisjoint({json.loads(row)[0][0] for row in dev})
-    assert (local.output / "tickets" / "config.pbtxt").is_file()
+    assert name.isascii() and (local.output / name / "config.pbtxt").is_file()
+    assert published_manifest(local.output, "工单").task == name
+    assert LocalTasks(local.output).task("工单").name == name
 
 
 def test_too_few_rows_to_evaluate_on_are_refused(
