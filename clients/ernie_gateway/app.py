@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
@@ -88,13 +89,13 @@ async def _problem(request: Request, problem: Exception) -> Response:
 async def _unknown_address(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     path = request.url.path
-    known = [getattr(route, "path", "") for route in request.app.routes]
+    routes = [route for router in ROUTERS for route in router.routes if isinstance(route, APIRoute)]
     if error.status_code == 405:
-        fitting = [route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE]
-        allowed = ", ".join(sorted({method for route in fitting for method in route.methods}))
+        fitting = [route for route in routes if route.matches(request.scope)[0] is not Match.NONE]
+        allowed = ", ".join(sorted({method for route in fitting for method in route.methods or ()}))
         message = f"{request.method} is not for {path}; {allowed} is"
         return await _problem(request, Problem(405, "wrong_method", message, headers={"allow": allowed}))
     if error.status_code == 404:
-        message = f"there is no {path}{did_you_mean(path, known)}; /openapi.json has all"
+        message = f"there is no {path}{did_you_mean(path, [route.path for route in routes])}; /openapi.json has all"
         return await _problem(request, Problem(404, "unknown_address", message))
     return await _problem(request, Problem(error.status_code, "refused", str(error.detail)))

@@ -17,6 +17,7 @@ from ernie_runtime.command_line import CommandLine
 from . import keys, measures
 from .settings import Settings
 
+BACKLOG = 2048  # connections that wait to be taken
 DEFAULTS = Settings()
 
 
@@ -104,6 +105,7 @@ def _run(parsed: argparse.Namespace) -> int:
         access_log=False,
         log_level="warning",
         server_header=False,
+        backlog=BACKLOG,
         timeout_graceful_shutdown=30,
     )
     if parsed.server_pid:
@@ -112,6 +114,7 @@ def _run(parsed: argparse.Namespace) -> int:
         if parsed.workers > 1:
             os.environ[measures.SHARED] = folder
         socket = config.bind_socket()
+        socket.listen(BACKLOG)  # from now on callers wait, where they would be refused
         port = socket.getsockname()[1]
         sys.stdout.write(f"listening on http://{parsed.host}:{port} for Triton at {parsed.url}\n")
         sys.stdout.flush()
@@ -120,6 +123,8 @@ def _run(parsed: argparse.Namespace) -> int:
 
             Multiprocess(config, [socket]).run()
         else:
+            for number in (signal.SIGINT, signal.SIGTERM):  # uvicorn repeats what ended it, once it has
+                signal.signal(number, lambda *_: None)
             uvicorn.Server(config).run(sockets=[socket])
     return 0
 

@@ -19,6 +19,7 @@ from ernie_runtime.text.tokenization import ErnieTokenizer
 from ernie_serve.server import ServerOptions, TritonServer
 
 from ..shared import made_once
+from . import kinds
 
 TOPICS = {
     "sport": ["球队", "比赛", "冠军", "进球", "联赛", "教练"],
@@ -187,3 +188,25 @@ def server(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 def pipelines(repository: Path) -> dict[str, Pipeline]:
     """The same tasks in this process: what the server must answer."""
     return {task: Pipeline.load(repository, task) for task in ("topic", "ner")}
+
+
+def build_kinds(root: Path) -> None:
+    """The encoder and the tasks of kinds.py."""
+    write_base_model(root / "base", layers=1)
+    kinds.build(root)
+
+
+@pytest.fixture(scope="session")
+def kinds_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A task of every kind besides those of `repository`."""
+    return made_once("kinds", build_kinds, tmp_path_factory) / "repository"
+
+
+@pytest.fixture(scope="session")
+def every_kind(kinds_repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TritonServer]:
+    """The real tritonserver on them."""
+    log = tmp_path_factory.mktemp("kinds-server") / "triton.log"
+    with TritonServer(
+        ServerOptions(repository=kinds_repository, http_port=0, grpc_port=0, metrics_port=0, log_file=log)
+    ) as running:
+        yield running

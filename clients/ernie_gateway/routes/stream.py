@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 
@@ -73,22 +72,35 @@ async def answer(request: Request, here: Gateway, task: Task) -> Response:
 
 
 async def _answers(request: Request, here: Gateway, task: Task, options: Options) -> AsyncGenerator[bytes, None]:
-    in_flight: deque[asyncio.Task[bytes]] = deque()
-    number = 1
+    """The answers of each group of lines, in order, while the next groups are read and asked."""
+    ahead: asyncio.Queue[asyncio.Task[bytes] | None] = asyncio.Queue(AHEAD)
+    reader = asyncio.create_task(_read(request, here, task, options, ahead))
+    asked: asyncio.Task[bytes] | None = None
     try:
-        async for lines in _groups(request, here):
-            in_flight.append(asyncio.create_task(_ask(request, here, task, lines, number, options)))
-            number += len(lines)
-            while len(in_flight) >= AHEAD or (in_flight and in_flight[0].done()):
-                yield await in_flight.popleft()
-        while in_flight:
-            yield await in_flight.popleft()
+        while (asked := await ahead.get()) is not None:
+            yield await asked
+        await reader
     except Problem as problem:  # the status has been sent
         request.state.problem = problem
         yield dumps({**problem.to_json(request.state.request_id), "fatal": True}, line=True)
     finally:
-        for waiting in in_flight:
-            waiting.cancel()
+        reader.cancel()
+        while asked is not None:
+            asked.cancel()
+            asked = None if ahead.empty() else ahead.get_nowait()
+
+
+async def _read(
+    request: Request, here: Gateway, task: Task, options: Options, ahead: asyncio.Queue[asyncio.Task[bytes] | None]
+) -> None:
+    """Ask about each group as it arrives, as far as there is room; None is the end, or a problem of the body."""
+    number = 1
+    try:
+        async for lines in _groups(request, here):
+            await ahead.put(asyncio.create_task(_ask(request, here, task, lines, number, options)))
+            number += len(lines)
+    finally:
+        await ahead.put(None)
 
 
 async def _groups(request: Request, here: Gateway) -> AsyncIterator[list[bytes]]:

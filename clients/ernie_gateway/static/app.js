@@ -1,6 +1,6 @@
 // The page: which task, what was asked, what came back.
 import { html, render, useCallback, useEffect, useRef, useState } from "./vendor/preact-htm.js";
-import { language, setLanguage, t } from "./i18n.js";
+import { language, setLanguage, t, titleOf } from "./i18n.js";
 import { ask, key, listTasks } from "./api.js";
 import { Composer, firstFields, toItems } from "./ask.js";
 import { Drawing, Json } from "./answers.js";
@@ -39,7 +39,7 @@ function Picker({ tasks, active }) {
       <a href=${`#/${task.name}`} aria-current=${task === active ? "page" : undefined} title=${task.title}>${task.name}</a></li>`)}</ul></section>`)}</nav>`;
 }
 
-const title = (task) => task.title.replace(/\s*\([^()]*\)\s*$/, "");
+const title = (task) => titleOf(task.name) || task.title.replace(/\s*\([^()]*\)\s*$/, "");
 const source = (task) => task.title.match(/\(([^()]*)\)\s*$/)?.[1];
 
 function About({ task }) {
@@ -59,8 +59,8 @@ const Timing = ({ result }) => {
     <span>${result.variant}</span>${first.truncated && html`<span class="warn">${t("truncated")}</span>`}</footer>`;
 };
 
-function Workbench({ task, onDown }) {
-  const [fields, setFields] = useState(() => firstFields(task));
+function Workbench({ task, tasks, onDown }) {
+  const [fields, setFields] = useState(() => firstFields(task, tasks));
   const [options, setOptions] = useState({ variant: task.variant });
   const [state, setState] = useState({}); // {result, inputs, compared, error, busy}
   const [tab, setTab] = useState("drawn");
@@ -145,7 +145,7 @@ function App() {
   let main = html`<div class="skeleton page"><i></i><i></i><i></i></div>`;
   if (error) main = html`<${Notice} error=${error} onRetry=${load} />`;
   else if (tasks && !tasks.length) main = html`<${NoTasks} />`;
-  else if (active) main = html`<${Workbench} key=${active.name} task=${active} onDown=${setError} />`;
+  else if (active) main = html`<${Workbench} key=${active.name} task=${active} tasks=${tasks} onDown=${setError} />`;
   return html`<${Header} onLanguage=${turn} />
     <div class="frame">${!error && tasks?.length > 0 && html`<${Picker} tasks=${tasks} active=${active} />`}<main>${main}</main></div>`;
 }

@@ -19,9 +19,21 @@ export function toItems(task, fields) {
   return [Object.fromEntries(task.inputs.map((name) => [name, name === "candidates" ? lines(fields[name]) : fields[name] || ""]))];
 }
 
-export function firstFields(task) {
-  if (isList(task)) return toFields(task, task.examples.slice(0, 8));
-  return task.examples.length ? toFields(task, task.examples[0]) : {};
+const MAPPED = 8, SHORT = 40; // texts on the first map, characters of each
+
+// What the fields hold at first. A map needs several texts: other tasks lend theirs. Candidates of one query go together.
+export function firstFields(task, tasks) {
+  if (!task.examples.length) return {};
+  if (isList(task)) {
+    const lent = tasks.filter((one) => one !== task && !/mask|ranking|question/.test(one.kind))
+      .flatMap((one) => one.examples.slice(0, 2).flatMap((example) => (typeof example === "string" ? [example] : [example.text, example.text_pair])));
+    const texts = [...new Set([...task.examples, ...lent])].filter((text) => text && Array.from(text).length <= SHORT);
+    return toFields(task, texts.slice(0, MAPPED));
+  }
+  const [first] = task.examples;
+  if (!first.candidates) return toFields(task, first);
+  const same = task.examples.filter((example) => example.query === first.query);
+  return toFields(task, { ...first, candidates: [...new Set(same.flatMap((example) => example.candidates))] });
 }
 
 const shown = (example) => (typeof example === "string" ? example : Object.values(example).flat().join(" | "));
@@ -47,9 +59,9 @@ export function Composer({ task, fields, onFields, options, onOptions, onAsk, bu
     ${task.inputs.map((name, i) => html`<label class="field" for=${`in-${name}`}>
       <span>${t(isList(task) ? "texts" : name)}</span>
       <textarea id=${`in-${name}`} ref=${i === 0 ? first : null} onKeyDown=${onKey} spellcheck=${false}
-        rows=${isList(task) ? 7 : LONG.includes(name) ? 5 : task.inputs.length > 1 ? 2 : 3} value=${fields[name] || ""}
+        rows=${isList(task) ? 8 : LONG.includes(name) ? 5 : task.inputs.length > 1 ? 2 : 3} value=${fields[name] || ""}
         onInput=${(event) => onFields({ ...fields, [name]: event.target.value })}></textarea></label>`)}
-    ${!isList(task) && task.examples.length > 1 && html`<div class="examples"><span class="eyebrow">${t("examples")}</span>
+    ${!isList(task) && new Set(task.examples.map((example) => example.query ?? example)).size > 1 && html`<div class="examples"><span class="eyebrow">${t("examples")}</span>
       ${task.examples.slice(0, 6).map((example) => html`<button type="button" class="example" title=${shown(example)}
         onClick=${() => onAsk(toFields(task, example))}>${shown(example)}</button>`)}</div>`}
     <div class="actions">

@@ -12,11 +12,11 @@ const words = {
   text: ["Text", "文本"], text_pair: ["Second text", "第二段文本"], question: ["Question", "问题"], context: ["Context", "上下文"],
   query: ["Query", "查询"], candidates: ["Candidates, one a line", "候选，每行一条"], texts: ["Texts, one a line", "文本，每行一条"],
   empty: ["Write something, or take an example. The answer appears here.", "输入文本，或选一个示例，结果会显示在这里。"],
-  tokens: ["tokens", "词元"], window: ["window", "窗口"], windows: ["overlapping windows", "个重叠窗口"], inModel: ["in the gateway", "网关内"], roundTrip: ["round trip", "往返"],
+  tokens: ["tokens", "词元"], window: ["window", "窗口"], windows: ["windows", "个窗口"], inModel: ["in the gateway", "网关内"], roundTrip: ["round trip", "往返"],
   truncated: ["The end of the text was cut off.", "文本末尾被截断。"], version: ["version", "版本"],
   noEntities: ["No entities in this text.", "文本中没有实体。"], noSlots: ["no slots", "没有槽位"], noAnswer: ["no answer", "无答案"],
   noLabels: ["No label of the tree fits.", "没有匹配的标签。"], same: ["same answer", "结果相同"], differs: ["another answer", "结果不同"],
-  largest: ["largest difference of a score", "分数最大差异"], span: ["Span", "片段"], label: ["Label", "标签"], score: ["Score", "分数"], place: ["Characters", "位置"],
+  reference: ["the others are compared with this one", "其他变体与此对比"], largest: ["largest difference of a score", "分数最大差异"], span: ["Span", "片段"], label: ["Label", "标签"], score: ["Score", "分数"], place: ["Characters", "位置"],
   value: ["Value", "值"], nearest: ["Nearest pairs", "最相近的句对"], map: ["Map of the vectors (the first two principal components)", "向量分布图（前两个主成分）"],
   dims: ["numbers", "维"], one: ["One text has no map: write a second line.", "至少两行文本才能画图。"], similar: ["alike", "相似"], unlike: ["unlike", "不相似"], opposite: ["opposite", "相反"],
   drop: ["Drop a .csv, .txt or .jsonl file here, or", "将 .csv、.txt 或 .jsonl 文件拖到这里，或"], choose: ["choose one", "选择文件"], column: ["column", "列"],
@@ -32,6 +32,16 @@ const words = {
 const languages = ["en", "zh"];
 let current = localStorage.getItem("language") || (navigator.language.startsWith("zh") ? "zh" : "en");
 
+// What the tasks that ship are called in Chinese; others have one title, in the language of whoever named them.
+const titles = {
+  tnews: "新闻标题分类，15 类", iflytek: "应用描述分类，119 类", chnsenticorp: "评论情感：酒店、书籍、电脑", cluewsc2020: "代词指的是谁？", sst2: "英文影评情感",
+  afqmc: "两个问题意思相同吗？", ocnli: "第二句能由第一句推出吗？", csl: "这些词是摘要的关键词吗？", msra_ner: "命名实体：人名、地名、机构名",
+  cmrc2018: "阅读理解：从文中截取答案", drcd: "繁体阅读理解：从文中截取答案", nlpcc2018_slu: "车载语音指令：11 种意图，15 种槽位",
+  event_hierarchy: "新闻事件，9 大类 65 小类，可多选", stsb_zh: "两个句子有多相似？", sentence_embedding: "句子的向量", faq_ranking: "哪个问题意思相同？",
+  fill_mask: "每个 [MASK] 最可能的词：编码器的预训练任务",
+};
+
+export const titleOf = (name) => (current === "zh" ? titles[name] : undefined);
 export const language = () => current;
 export const t = (name) => words[name]?.[languages.indexOf(current)] ?? name;
 

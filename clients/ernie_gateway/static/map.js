@@ -37,6 +37,21 @@ function place([xs, ys]) {
   return xs.map((x, i) => [WIDTH / 2 + (x / wide) * (WIDTH / 2 - EDGE - 40), HEIGHT / 2 - (ys[i] / high) * (HEIGHT / 2 - EDGE)]);
 }
 
+// Where each point's label goes: above, below or beside it, wherever it meets the fewest others.
+function labels(points, texts) {
+  const taken = points.map(([x, y]) => [x - 9, y - 9, x + 9, y + 9]);
+  return points.map(([x, y], i) => {
+    const wide = Array.from(cut(texts[i])).reduce((sum, c) => sum + (c > "\u2e80" ? 13 : 7.5), 0);
+    const boxes = [[x - wide / 2, y - 28], [x - wide / 2, y + 12], [x + 13, y - 8], [x - 13 - wide, y - 8]]
+      .map(([left, top]) => [left, top, left + wide, top + 16]);
+    const cost = ([left, top, right, bottom]) => taken.filter((b) => left < b[2] && right > b[0] && top < b[3] && bottom > b[1]).length
+      + 3 * (left < 4 || right > WIDTH - 4 || top < 4 || bottom > HEIGHT - 4);
+    const best = boxes.reduce((a, b) => (cost(b) < cost(a) ? b : a));
+    taken.push(best);
+    return [(best[0] + best[2]) / 2, best[3] - 3];
+  });
+}
+
 const cut = (text, length = 14) => (Array.from(text).length > length ? `${Array.from(text).slice(0, length).join("")}…` : text);
 
 export function Vectors({ answers, inputs }) {
@@ -46,6 +61,7 @@ export function Vectors({ answers, inputs }) {
   const pairs = useMemo(() => vectors.flatMap((a, i) => vectors.slice(i + 1).map((b, j) => ({ i, j: i + 1 + j, score: cosine(a, b) })))
     .sort((a, b) => b.score - a.score), [answers]);
   const points = useMemo(() => (vectors.length > 1 ? place(project(vectors)) : []), [answers]);
+  const names = useMemo(() => labels(points, texts), [answers]);
   if (vectors.length < 2) return html`<${Strip} vector=${vectors[0]} /><p class="note">${t("one")}</p>`;
   const near = active === null ? [] : pairs.filter((pair) => pair.i === active || pair.j === active).slice(0, 2);
   return html`<figure class="map"><figcaption>${t("map")}</figcaption>
@@ -53,7 +69,7 @@ export function Vectors({ answers, inputs }) {
       <path class="axis" d=${`M ${EDGE / 2} ${HEIGHT / 2} H ${WIDTH - EDGE / 2} M ${WIDTH / 2} ${EDGE / 3} V ${HEIGHT - EDGE / 3}`} />
       ${near.map(({ i, j, score }) => html`<line x1=${points[i][0]} y1=${points[i][1]} x2=${points[j][0]} y2=${points[j][1]} stroke-width=${1 + 3 * Math.max(score, 0)} />`)}
       ${points.map(([x, y], i) => html`<g class=${active === i ? "active" : ""} onMouseEnter=${() => setActive(i)} onMouseLeave=${() => setActive(null)}>
-        <circle cx=${x} cy=${y} r="7" /><text x=${x} y=${y - 14} text-anchor="middle">${cut(texts[i])}</text></g>`)}
+        <circle cx=${x} cy=${y} r="7" /><text x=${names[i][0]} y=${names[i][1]} text-anchor="middle">${cut(texts[i])}</text></g>`)}
     </svg></figure>
     <h3>${t("nearest")}</h3>
     <ul class="pairs">${pairs.slice(0, 5).map(({ i, j, score }) => html`<li onMouseEnter=${() => setActive(i)} onMouseLeave=${() => setActive(null)}>

@@ -34,6 +34,7 @@ export function difference(a, b) {
 export const Compared = ({ task, results, inputs }) => html`<div class="columns">${results.map((result, i) => {
   const apart = i > 0 && !result.answers[0].error && !results[0].answers[0].error && difference(results[0].answers[0], result.answers[0]);
   return html`<section><h3>${result.variant} <span class="figure faint">${result.ms.toFixed(1)} ms</span></h3>
+    ${i === 0 && html`<p class="verdict base">${t("reference")}</p>`}
     ${apart && html`<p class=${`verdict ${apart.same ? "same" : "other"}`}>${"cosine" in apart ? `cosine ${apart.cosine.toFixed(4)}`
       : `${t(apart.same ? "same" : "differs")} · ${t("largest")} ${apart.largest.toFixed(3)}`}</p>`}
     <${Drawing} task=${task} result=${result} inputs=${inputs} /></section>`;
