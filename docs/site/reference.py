@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from unittest import mock
 
+from rest import rest_page  # beside this file
+
 import ernie_triton
 from ernie_runtime import manifest
 from ernie_runtime.command_line import TWINS, CommandLine
@@ -21,7 +23,8 @@ def write_reference(folder: Path) -> None:
     """Write the pages of `reference/`."""
     target = folder / "reference"
     target.mkdir(parents=True)
-    for name, text in (("cli", cli_page()), ("sdk", sdk_page()), ("manifest", manifest_page())):
+    pages = {"cli": cli_page(), "sdk": sdk_page(), "rest": rest_page(), "manifest": manifest_page()}
+    for name, text in pages.items():
         (target / f"{name}.md").write_text(text, encoding="utf-8")
 
 

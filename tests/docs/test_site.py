@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from ernie_gateway.openapi import document
 from ernie_triton import AsyncClient, Client, cli
 
 from .test_pages import ROOT
@@ -37,7 +38,7 @@ def test_nothing_is_loaded_from_elsewhere(site: Path) -> None:
             assert "//" not in (loaded[1] or loaded[2]) or OF_THE_PAGE.search(loaded[0]), f"{page.name}: {loaded[0]}"
 
 
-def test_the_reference_has_every_command_and_method(site: Path) -> None:
+def test_the_reference_has_every_command_method_and_address(site: Path) -> None:
     commands = (site / "reference" / "cli.html").read_text(encoding="utf-8")
     assert [verb for verb in cli.VERBS if f'id="{verb}' not in commands] == []
     sdk = (site / "reference" / "sdk.html").read_text(encoding="utf-8")
@@ -45,6 +46,8 @@ def test_the_reference_has_every_command_and_method(site: Path) -> None:
         methods = [f".{client.__name__}.{name}" for name in dir(client) if not name.startswith("_")]
         assert len(methods) > 10
         assert [name for name in methods if name not in sdk] == []
+    rest = (site / "reference" / "rest.html").read_text(encoding="utf-8")
+    assert [path for path in document([])["paths"] if f" {path}<" not in rest] == []
 
 
 def test_the_search_knows_words_of_both_languages(site: Path) -> None:
