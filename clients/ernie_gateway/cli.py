@@ -100,7 +100,7 @@ def _run(parsed: argparse.Namespace) -> int:
         port=parsed.port,
         workers=parsed.workers,
         loop="uvloop",
-        http="httptools",
+        http="ernie_gateway.protocol:Protocol",
         ws="none",
         access_log=False,
         log_level="warning",
