@@ -29,7 +29,7 @@ def environment(server: TritonServer) -> Iterator[dict[str, str]]:
         yield {**os.environ, "ERNIE_TRITON_GATEWAY": address, "ERNIE_TRITON_URL": server.grpc_address}
     finally:
         gateway.terminate()
-        gateway.wait()
+        gateway.communicate()
 
 
 def run(environment: dict[str, str], *words: str, folder: Path = EXAMPLES) -> subprocess.CompletedProcess[str]:
