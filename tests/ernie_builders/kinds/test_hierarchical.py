@@ -46,7 +46,7 @@ folder = "events"
 train = "train.txt"
 dev = "dev.txt"
 [tasks.events.train]
-epochs = 6
+epochs = 2
 batch_size = 16
 learning_rate = 5e-3
 dropout = 0.0
@@ -249,7 +249,7 @@ def test_training_beats_the_best_fixed_answer(tmp_path: Path) -> None:
     tokenizer = base.tokenizer
     manifest = draft_manifest(load_tasks(tmp_path / "tasks.toml")["events"], tokenizer)
     train, dev = entity_rows("train.txt"), entity_rows("dev.txt")
-    config = TrainConfig(epochs=7, batch_size=16, learning_rate=3e-3, evals_per_epoch=1, patience=9)
+    config = TrainConfig(epochs=5, batch_size=16, learning_rate=3e-3, evals_per_epoch=1, patience=9)
     job = Job(
         manifest=manifest, config=config, base=base, tokenizer=tokenizer, train=train, held_out=dev, folder=tmp_path
     )
