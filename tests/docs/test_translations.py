@@ -23,6 +23,7 @@ PAGES = [
             "compression",
             "serving",
             "operating",
+            "contract",
         )
     ),
 ]
