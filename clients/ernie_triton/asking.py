@@ -18,6 +18,7 @@ from .results import (
     IntentResult,
     MasksResult,
     RankingResult,
+    Results,
     SimilarityResult,
     TokenEmbeddingsResult,
 )
@@ -38,38 +39,38 @@ class TypedMethods(ABC):
     """
 
     @abstractmethod
-    def _typed(self, result: type[R], task: str, texts: Texts, **options: Unpack[VectorOptions]) -> list[R]:
+    def _typed(self, result: type[R], task: str, texts: Texts, **options: Unpack[VectorOptions]) -> Results[R]:
         """The answers, which are of this class."""
 
-    def classify(self, task: str, texts: Texts, **options: Unpack[AskOptions]) -> list[ClassificationResult]:
+    def classify(self, task: str, texts: Texts, **options: Unpack[AskOptions]) -> Results[ClassificationResult]:
         """The label of each text, or of each pair of texts."""
         return self._typed(ClassificationResult, task, texts, **options)
 
-    def entities(self, task: str, texts: Texts, **options: Unpack[AskOptions]) -> list[EntitiesResult]:
+    def entities(self, task: str, texts: Texts, **options: Unpack[AskOptions]) -> Results[EntitiesResult]:
         """The entities in each text."""
         return self._typed(EntitiesResult, task, texts, **options)
 
-    def answer(self, task: str, texts: Texts, **options: Unpack[AskOptions]) -> list[AnswersResult]:
+    def answer(self, task: str, texts: Texts, **options: Unpack[AskOptions]) -> Results[AnswersResult]:
         """The answers to each question in its context: items are (question, context)."""
         return self._typed(AnswersResult, task, texts, **options)
 
-    def understand(self, task: str, texts: Texts, **options: Unpack[AskOptions]) -> list[IntentResult]:
+    def understand(self, task: str, texts: Texts, **options: Unpack[AskOptions]) -> Results[IntentResult]:
         """The intent and the slots of each utterance."""
         return self._typed(IntentResult, task, texts, **options)
 
-    def label_hierarchy(self, task: str, texts: Texts, **options: Unpack[AskOptions]) -> list[HierarchyResult]:
+    def label_hierarchy(self, task: str, texts: Texts, **options: Unpack[AskOptions]) -> Results[HierarchyResult]:
         """The labels of each text in a tree of labels."""
         return self._typed(HierarchyResult, task, texts, **options)
 
-    def similarity(self, task: str, texts: Texts, **options: Unpack[VectorOptions]) -> list[SimilarityResult]:
+    def similarity(self, task: str, texts: Texts, **options: Unpack[VectorOptions]) -> Results[SimilarityResult]:
         """How alike the two texts of each item are."""
         return self._typed(SimilarityResult, task, texts, **options)
 
-    def rank(self, task: str, texts: Texts, **options: Unpack[AskOptions]) -> list[RankingResult]:
+    def rank(self, task: str, texts: Texts, **options: Unpack[AskOptions]) -> Results[RankingResult]:
         """The candidates for each query, best first: items are (query, [candidate, ...])."""
         return self._typed(RankingResult, task, texts, **options)
 
-    def fill(self, task: str, texts: Texts, **options: Unpack[AskOptions]) -> list[MasksResult]:
+    def fill(self, task: str, texts: Texts, **options: Unpack[AskOptions]) -> Results[MasksResult]:
         """The likeliest tokens for each [MASK] of each text."""
         return self._typed(MasksResult, task, texts, **options)
 
@@ -77,6 +78,6 @@ class TypedMethods(ABC):
         """The vectors of texts, or of pairs of texts: float32 [texts, dimension]."""
         return stacked(self._typed(EmbeddingResult, task, texts, **options))
 
-    def embed_tokens(self, task: str, texts: Texts, **options: Unpack[VectorOptions]) -> list[TokenEmbeddingsResult]:
+    def embed_tokens(self, task: str, texts: Texts, **options: Unpack[VectorOptions]) -> Results[TokenEmbeddingsResult]:
         """The vectors of the tokens of each text, and where in the text they are."""
         return self._typed(TokenEmbeddingsResult, task, texts, **options)

@@ -17,6 +17,7 @@ from .results import (
     IntentResult,
     MasksResult,
     RankingResult,
+    Results,
     SimilarityResult,
     TokenEmbeddingsResult,
 )
@@ -34,38 +35,38 @@ class AsyncTypedMethods(ABC):
     """
 
     @abstractmethod
-    async def _typed(self, result: type[R], task: str, texts: Texts, **options: Unpack[VectorOptions]) -> list[R]:
+    async def _typed(self, result: type[R], task: str, texts: Texts, **options: Unpack[VectorOptions]) -> Results[R]:
         """The answers, which are of this class."""
 
-    async def classify(self, task: str, texts: Texts, **options: Unpack[AskOptions]) -> list[ClassificationResult]:
+    async def classify(self, task: str, texts: Texts, **options: Unpack[AskOptions]) -> Results[ClassificationResult]:
         """The label of each text, or of each pair of texts."""
         return await self._typed(ClassificationResult, task, texts, **options)
 
-    async def entities(self, task: str, texts: Texts, **options: Unpack[AskOptions]) -> list[EntitiesResult]:
+    async def entities(self, task: str, texts: Texts, **options: Unpack[AskOptions]) -> Results[EntitiesResult]:
         """The entities in each text."""
         return await self._typed(EntitiesResult, task, texts, **options)
 
-    async def answer(self, task: str, texts: Texts, **options: Unpack[AskOptions]) -> list[AnswersResult]:
+    async def answer(self, task: str, texts: Texts, **options: Unpack[AskOptions]) -> Results[AnswersResult]:
         """The answers to each question in its context: items are (question, context)."""
         return await self._typed(AnswersResult, task, texts, **options)
 
-    async def understand(self, task: str, texts: Texts, **options: Unpack[AskOptions]) -> list[IntentResult]:
+    async def understand(self, task: str, texts: Texts, **options: Unpack[AskOptions]) -> Results[IntentResult]:
         """The intent and the slots of each utterance."""
         return await self._typed(IntentResult, task, texts, **options)
 
-    async def label_hierarchy(self, task: str, texts: Texts, **options: Unpack[AskOptions]) -> list[HierarchyResult]:
+    async def label_hierarchy(self, task: str, texts: Texts, **options: Unpack[AskOptions]) -> Results[HierarchyResult]:
         """The labels of each text in a tree of labels."""
         return await self._typed(HierarchyResult, task, texts, **options)
 
-    async def similarity(self, task: str, texts: Texts, **options: Unpack[VectorOptions]) -> list[SimilarityResult]:
+    async def similarity(self, task: str, texts: Texts, **options: Unpack[VectorOptions]) -> Results[SimilarityResult]:
         """How alike the two texts of each item are."""
         return await self._typed(SimilarityResult, task, texts, **options)
 
-    async def rank(self, task: str, texts: Texts, **options: Unpack[AskOptions]) -> list[RankingResult]:
+    async def rank(self, task: str, texts: Texts, **options: Unpack[AskOptions]) -> Results[RankingResult]:
         """The candidates for each query, best first: items are (query, [candidate, ...])."""
         return await self._typed(RankingResult, task, texts, **options)
 
-    async def fill(self, task: str, texts: Texts, **options: Unpack[AskOptions]) -> list[MasksResult]:
+    async def fill(self, task: str, texts: Texts, **options: Unpack[AskOptions]) -> Results[MasksResult]:
         """The likeliest tokens for each [MASK] of each text."""
         return await self._typed(MasksResult, task, texts, **options)
 
@@ -75,6 +76,6 @@ class AsyncTypedMethods(ABC):
 
     async def embed_tokens(
         self, task: str, texts: Texts, **options: Unpack[VectorOptions]
-    ) -> list[TokenEmbeddingsResult]:
+    ) -> Results[TokenEmbeddingsResult]:
         """The vectors of the tokens of each text, and where in the text they are."""
         return await self._typed(TokenEmbeddingsResult, task, texts, **options)

@@ -18,7 +18,7 @@ from .lookup import Catalog, IsLive, IsReady, Query
 from .options import VectorOptions
 from .replies import NotFound, Reply
 from .requests import Outcome, exchange
-from .results import Result, TextError
+from .results import Result, Results, TextError
 from .tasks import Task, example_row
 from .transports import AsyncTransport, connect_async
 
@@ -95,7 +95,7 @@ class AsyncClient(AsyncTypedMethods):
         result: type[R],
         on_error: Literal["raise"] = "raise",
         **options: Unpack[VectorOptions],
-    ) -> list[R]: ...
+    ) -> Results[R]: ...
 
     @overload
     async def predict(
@@ -106,7 +106,7 @@ class AsyncClient(AsyncTypedMethods):
         result: type[R],
         on_error: Literal["return"],
         **options: Unpack[VectorOptions],
-    ) -> list[R | TextError]: ...
+    ) -> Results[R | TextError]: ...
 
     @overload
     async def predict(
@@ -117,7 +117,7 @@ class AsyncClient(AsyncTypedMethods):
         result: None = None,
         on_error: Literal["raise"] = "raise",
         **options: Unpack[VectorOptions],
-    ) -> list[Result]: ...
+    ) -> Results[Result]: ...
 
     @overload
     async def predict(
@@ -128,7 +128,7 @@ class AsyncClient(AsyncTypedMethods):
         result: None = None,
         on_error: Literal["return"],
         **options: Unpack[VectorOptions],
-    ) -> list[Result | TextError]: ...
+    ) -> Results[Result | TextError]: ...
 
     async def predict(
         self,
@@ -157,7 +157,7 @@ class AsyncClient(AsyncTypedMethods):
         check_options(options, on_error)
         items = as_items(texts)
         if not items:
-            return []
+            return Results()
         served = await self.task(task)
         check_kind(served, result)
         job = Job(served, options, self._connection)
@@ -188,7 +188,7 @@ class AsyncClient(AsyncTypedMethods):
                 yield job.reply(index, outcome)
                 index += 1
 
-    async def _typed(self, result: type[R], task: str, texts: Texts, **options: Unpack[VectorOptions]) -> list[R]:
+    async def _typed(self, result: type[R], task: str, texts: Texts, **options: Unpack[VectorOptions]) -> Results[R]:
         return await self.predict(task, texts, result=result, **options)
 
     async def _outcomes(

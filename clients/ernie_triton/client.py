@@ -16,7 +16,7 @@ from .options import BATCH as BATCH
 from .options import VectorOptions
 from .replies import NotFound, Reply
 from .requests import Outcome, drive, exchange
-from .results import Result, TextError
+from .results import Result, Results, TextError
 from .tasks import Task, example_row
 from .transports import connect
 
@@ -96,7 +96,7 @@ class Client(TypedMethods):
         result: type[R],
         on_error: Literal["raise"] = "raise",
         **options: Unpack[VectorOptions],
-    ) -> list[R]: ...
+    ) -> Results[R]: ...
 
     @overload
     def predict(
@@ -107,7 +107,7 @@ class Client(TypedMethods):
         result: type[R],
         on_error: Literal["return"],
         **options: Unpack[VectorOptions],
-    ) -> list[R | TextError]: ...
+    ) -> Results[R | TextError]: ...
 
     @overload
     def predict(
@@ -118,7 +118,7 @@ class Client(TypedMethods):
         result: None = None,
         on_error: Literal["raise"] = "raise",
         **options: Unpack[VectorOptions],
-    ) -> list[Result]: ...
+    ) -> Results[Result]: ...
 
     @overload
     def predict(
@@ -129,7 +129,7 @@ class Client(TypedMethods):
         result: None = None,
         on_error: Literal["return"],
         **options: Unpack[VectorOptions],
-    ) -> list[Result | TextError]: ...
+    ) -> Results[Result | TextError]: ...
 
     def predict(
         self,
@@ -158,7 +158,7 @@ class Client(TypedMethods):
         check_options(options, on_error)
         items = as_items(texts)
         if not items:
-            return []
+            return Results()
         served = self.task(task)
         check_kind(served, result)
         job = Job(served, options, self._connection)
@@ -179,7 +179,7 @@ class Client(TypedMethods):
         outcomes = self._outcomes(job, texts, example=True)
         return (job.reply(i, outcome) for i, outcome in enumerate(outcomes))
 
-    def _typed(self, result: type[R], task: str, texts: Texts, **options: Unpack[VectorOptions]) -> list[R]:
+    def _typed(self, result: type[R], task: str, texts: Texts, **options: Unpack[VectorOptions]) -> Results[R]:
         return self.predict(task, texts, result=result, **options)
 
     def _outcomes(self, job: Job, items: Iterable[Item], example: bool = False) -> Iterator[Outcome]:

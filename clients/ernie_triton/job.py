@@ -13,7 +13,7 @@ from .items import Item, Row, encode_item, item_parts
 from .options import BATCH, VectorOptions
 from .replies import Reply
 from .requests import Outcome
-from .results import CLASSES, Result, TextError, numeric_outputs, parse_result
+from .results import CLASSES, Result, Results, TextError, numeric_outputs, parse_result
 from .tasks import Task
 from .text_result import TextResult
 from .vectors import shortener
@@ -75,12 +75,13 @@ class Job:
         sent = item_parts(self._put_prefix(item), self.task.inputs)
         return parse_result(self.task.kind, reply.raw, reply.numeric, () if isinstance(sent, str) else sent)
 
-    def results(self, items: Sequence[Item], outcomes: Sequence[Outcome], on_error: str) -> list[Result | TextError]:
+    def results(self, items: Sequence[Item], outcomes: Sequence[Outcome], on_error: str) -> Results[Result | TextError]:
         """The typed answers; InvalidText, with all reasons, where there are some and `on_error` is raise."""
         reasons = [(i, outcome) for i, outcome in enumerate(outcomes) if isinstance(outcome, str)]
         if reasons and on_error == "raise":
             raise InvalidText(reasons)
-        return [self.result(i, item, outcome) for i, (item, outcome) in enumerate(zip(items, outcomes, strict=True))]
+        pairs = zip(items, outcomes, strict=True)
+        return Results(self.result(i, item, outcome) for i, (item, outcome) in enumerate(pairs))
 
 
 def check_options(options: Mapping[str, object], on_error: str = "raise") -> None:

@@ -73,7 +73,7 @@ def translate(status: str, message: str, url: str, timeout: float) -> ErnieTrito
         cause = line.rpartition(": ")[2].rpartition(":")[2].strip(" ]")
         return no_server(url, cause)
     if status == "UNAVAILABLE" and any(words in line.lower() for words in _OVERLOAD):
-        return ServerOverloaded(f"the server at {url} has more requests than it can answer: try again later")
+        return ServerOverloaded(f"the server at {url} is overloaded: try again later")
     if status == "UNAVAILABLE":
         return ServerUnavailable(f"the server at {url} is unavailable: {line}")
     if status == "UNIMPLEMENTED" and not line:

@@ -7,16 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ernie_runtime.names import EMBEDDING, EMBEDDINGS
 from ernie_runtime.results import INVALID_ARG
 
 from .errors import ServerError
-from .text_result import Raw, TextResult, each, made_by, output
+from .notebook import error_html, list_html, result_html
+from .text_result import Answer, Raw, TextResult, each, made_by, output
 
 if TYPE_CHECKING:
     import numpy as np  # not at run time: importing this package needs no numpy
+
+_Answer = TypeVar("_Answer", bound=Answer)
 
 
 @dataclass(frozen=True)
@@ -165,14 +168,21 @@ class RankingResult(TextResult):
 
 
 @dataclass(frozen=True)
-class RawResult:
+class RawResult(Answer):
     """The RESULT object of a task kind that this client has no class for."""
 
     raw: Raw
 
+    def to_dict(self) -> dict[str, Any]:
+        """RESULT as the server sent it."""
+        return dict(self.raw)
+
+    def _repr_html_(self) -> str:
+        return result_html(self.raw)
+
 
 @dataclass(frozen=True)
-class TextError:
+class TextError(Answer):
     """Takes the place of an answer: the text at index `item` of the caller's list cannot be answered."""
 
     item: int
@@ -182,6 +192,24 @@ class TextError:
     def raw(self) -> Raw:
         """The same as a RESULT object."""
         return {"error": {"code": INVALID_ARG, "message": self.reason}}
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same as a RESULT object."""
+        return dict(self.raw)
+
+    def _repr_html_(self) -> str:
+        return error_html(f"item {self.item}: {self.reason}")
+
+
+class Results(list[_Answer]):
+    """Answers in the order of their texts: a list, which notebooks show as HTML."""
+
+    def to_json(self) -> str:
+        """The answers as JSON, one per line."""
+        return "".join(f"{answer.to_json()}\n" for answer in self)
+
+    def _repr_html_(self) -> str:
+        return list_html((answer._repr_html_() for answer in self), len(self))
 
 
 Result = TextResult | RawResult

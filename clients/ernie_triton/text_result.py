@@ -1,10 +1,14 @@
-"""The base class of typed answers: how the text was read, the RESULT object, and how that is parsed."""
+"""The base classes of answers: as JSON and HTML; how the text was read, the RESULT object, and how that is parsed."""
 
 from __future__ import annotations
 
+import json
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from .notebook import result_html
 
 if TYPE_CHECKING:
     import numpy as np  # not at run time: importing this package needs no numpy
@@ -15,8 +19,24 @@ Raw = Mapping[str, Any]
 _Result = TypeVar("_Result", bound="TextResult")
 
 
+class Answer(ABC):
+    """Whatever stands in the place of a text: JSON, and HTML in notebooks."""
+
+    @abstractmethod
+    def to_dict(self) -> dict[str, Any]:
+        """All of the answer, ready for JSON."""
+
+    def to_json(self) -> str:
+        """`to_dict` as JSON, on one line."""
+        return json.dumps(self.to_dict(), ensure_ascii=False)
+
+    @abstractmethod
+    def _repr_html_(self) -> str:
+        """For notebooks."""
+
+
 @dataclass(frozen=True, kw_only=True)
-class TextResult:
+class TextResult(Answer):
     """Base of the answers. A subclass declares the fields of its kind, and `parse` fills them.
 
     A field holds the value of its name in RESULT; with the metadata of `made_by` or `each` it holds what these make of
@@ -33,6 +53,17 @@ class TextResult:
     def __repr__(self) -> str:
         shown = sorted((f for f in fields(self) if f.repr), key=lambda f: f.kw_only is True)
         return f"{type(self).__name__}({', '.join(f'{f.name}={getattr(self, f.name)!r}' for f in shown)})"
+
+    def to_dict(self) -> dict[str, Any]:
+        """RESULT as the server sent it, and the vector or the vectors as lists."""
+        return {**self.raw, **{name: vector.tolist() for name, vector in self._vectors().items()}}
+
+    def _repr_html_(self) -> str:
+        shown = [f"{name}: {' × '.join(map(str, vector.shape))} numbers" for name, vector in self._vectors().items()]
+        return result_html(self.raw, self.sent, ", ".join(shown))
+
+    def _vectors(self) -> dict[str, np.ndarray]:
+        return {f.name: getattr(self, f.name) for f in fields(self) if "output" in f.metadata}
 
     @classmethod
     def numeric(cls) -> tuple[str, ...]:

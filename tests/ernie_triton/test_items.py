@@ -12,11 +12,13 @@ from ernie_triton.replies import NotFound, Refused, translate
 from ernie_triton.requests import retry_batches
 
 SINGLE_TEXT, TEXT_AND_PAIR = ("TEXT",), ("TEXT", "TEXT_PAIR")
+QUERY_AND_CANDIDATES = ("QUERY", "CANDIDATES")
 
 
 def test_one_text_is_a_list_of_one() -> None:
     assert as_items("好") == ["好"]
     assert as_items(text for text in "ab") == ["a", "b"]
+    assert as_items({"text": "好"}) == [{"text": "好"}]
     for wrong, kind in ((b"ab", "bytes"), (3, "int"), (None, "NoneType")):
         assert [encode_item(item, ["TEXT"]) for item in as_items(wrong)] == [f"expected a str, got {kind}"]  # type: ignore[arg-type]
 
@@ -29,6 +31,11 @@ def test_one_text_is_a_list_of_one() -> None:
         (("好",), SINGLE_TEXT, ("好".encode(),)),
         (("a", "b"), TEXT_AND_PAIR, (b"a", b"b")),
         (["a", "b"], TEXT_AND_PAIR, (b"a", b"b")),
+        ({"text": "好"}, SINGLE_TEXT, ("好".encode(),)),
+        ({"text_pair": "b", "Text": "a"}, TEXT_AND_PAIR, (b"a", b"b")),
+        (("a", ["b", "好"]), QUERY_AND_CANDIDATES, (b"a", '["b", "好"]'.encode())),
+        ({"query": "a", "candidates": ("b",)}, QUERY_AND_CANDIDATES, (b"a", b'["b"]')),
+        (("a", '["b"]'), QUERY_AND_CANDIDATES, (b"a", b'["b"]')),
     ],
 )
 def test_rows(item: object, inputs: tuple[str, ...], row: tuple[bytes, ...]) -> None:
@@ -44,6 +51,11 @@ def test_rows(item: object, inputs: tuple[str, ...], row: tuple[bytes, ...]) -> 
         (("a", "b"), SINGLE_TEXT, "expected a str, got tuple of (str, str)"),
         ("a", TEXT_AND_PAIR, "expected a tuple of 2 str (TEXT, TEXT_PAIR), got str"),
         (("a", 1), TEXT_AND_PAIR, "expected a tuple of 2 str (TEXT, TEXT_PAIR), got tuple of (str, int)"),
+        (("a", ["b"]), TEXT_AND_PAIR, "expected a tuple of 2 str (TEXT, TEXT_PAIR), got tuple of (str, list)"),
+        ("a", QUERY_AND_CANDIDATES, "expected a tuple of 2 (QUERY, CANDIDATES), a str and a list of str, got str"),
+        ({"text": "a"}, TEXT_AND_PAIR, "expected a dict with text, text_pair, got one with no text_pair"),
+        ({"text": "a", "label": "b"}, SINGLE_TEXT, "expected a dict with text, got one with unknown label"),
+        ({"text": 3}, SINGLE_TEXT, "expected a str, got tuple of (int)"),
         ("好\ud83d", SINGLE_TEXT, "not UTF-8: a lone surrogate (U+D83D) at character 1"),
     ],
 )
@@ -105,7 +117,7 @@ def test_texts_asked_again_after_a_refusal() -> None:
             ServerUnavailable,
             r"no Triton server answers at host:1, .*gRPC port \(Connection refused\)",
         ),
-        ("UNAVAILABLE", "Exceeds maximum queue size", ServerOverloaded, "more requests than it can answer"),
+        ("UNAVAILABLE", "Exceeds maximum queue size", ServerOverloaded, "overloaded: try again later"),
         ("INTERNAL", "broken\npipe", ServerError, r"broken pipe \(INTERNAL\)"),
     ],
 )

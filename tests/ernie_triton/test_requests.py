@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Sequence
+from contextlib import aclosing
 from typing import Any
 
 import pytest
 
+from ernie_triton.async_requests import as_async, drive_async
 from ernie_triton.errors import ServerError, ServerUnavailable
 from ernie_triton.items import Row
 from ernie_triton.replies import Refused, Reply
-from ernie_triton.requests import IN_FLIGHT, IN_FLIGHT_BYTES, Outcome, resolve, send_bounded
+from ernie_triton.requests import IN_FLIGHT, IN_FLIGHT_BYTES, Outcome, exchange, resolve, send_bounded
 
 
 class Server:
@@ -136,4 +139,38 @@ def test_a_caller_that_stops_reading_cancels_its_requests() -> None:
     outcomes = send_bounded(server.send, rows(*"abcdefghij"), 1)
     next(outcomes)
     outcomes.close()  # type: ignore[attr-defined]
+    assert server.cancelled == IN_FLIGHT
+
+
+class AsyncRequest(Request):
+    async def result(self) -> list[Reply]:  # type: ignore[override]
+        await asyncio.sleep(0)
+        return super().result()
+
+
+class AsyncServer(Server):
+    def send(self, rows: Sequence[Row]) -> Any:
+        super().send(rows)
+        return AsyncRequest(self, [row[0] for row in rows])
+
+
+def test_asyncio_takes_the_same_steps() -> None:
+    """Order, reasons, the guilty text alone; what is closed early is cancelled."""
+
+    async def ask(server: AsyncServer, entries: list[Row | str], known_good: Row | None) -> list[Outcome]:
+        return [o async for o in drive_async(exchange(2, known_good), server.send, as_async(entries))]
+
+    entries = [*rows("a", "b"), "no str", *rows("c", "d", "empty", "e", "crash", "f")]
+    outcomes = asyncio.run(ask(AsyncServer(), entries, VALID_ROW))
+    assert texts_or_reasons(outcomes) == ["a", "b", "no str", "c", "d", "bad", "e", "internal error", "f"]
+    with pytest.raises(ServerError, match="internal error"):
+        asyncio.run(ask(AsyncServer(), entries, None))
+
+    async def leave(server: AsyncServer) -> None:
+        outcomes = drive_async(exchange(1), server.send, as_async(rows(*"abcdefghij")))
+        async with aclosing(outcomes):
+            await anext(outcomes)
+
+    server = AsyncServer()
+    asyncio.run(leave(server))
     assert server.cancelled == IN_FLIGHT
