@@ -7,7 +7,6 @@ import logging
 import math
 import os
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -198,8 +197,8 @@ def _serve(
     ready = _start(server)
     supervisor.begin()
     if parsed.gateway:
-        beside = gateway.start(_gateway_options(parsed), server.grpc_address, os.getpid(), server.log_file)
-        resources.callback(_end, beside)
+        beside = gateway.Gateway(_gateway_options(parsed), server.grpc_address, os.getpid(), server.log_file)
+        supervisor.also.append(resources.enter_context(beside).repair)
         ready["gateway"] = f"{parsed.host}:{parsed.gateway_port}"
         _say(f"  gateway  http://{ready['gateway']}")
     if parsed.health_port is not None:
@@ -216,11 +215,6 @@ def _serve(
     elif parsed.verbose:
         threading.Thread(target=_repeat_log, args=(server,), daemon=True).start()
     supervisor.run()
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    process.wait()
 
 
 def _repeat_log(server: TritonServer) -> None:

@@ -66,6 +66,8 @@ class Supervisor:
 
     def __init__(self, server: TritonServer, say: Callable[[str], None]) -> None:
         self.server, self.state = server, State()
+        self.also = list[Callable[[], str]]()
+        """What is looked at besides: each repairs something if it must, and then says so."""
         self._say = say
         self._expected: Counter[str] = Counter()
         self._triton = 0
@@ -103,6 +105,9 @@ class Supervisor:
         self._closing.set()
 
     def _check(self) -> None:
+        for look in self.also:
+            if news := look():
+                self._say(news)
         if self.server.poll() is not None:
             with self._repair():
                 self._restart(self.server.explain_exit())

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -251,6 +252,29 @@ def test_the_server_dies_with_a_killed_parent(tmp_path: Path) -> None:
     deadline = time.monotonic() + 15
     while processes_of(tmp_path) and time.monotonic() < deadline:
         time.sleep(0.1)
+
+
+def test_the_gateway_beside_it_is_started_again_and_ends_with_it(tmp_path: Path) -> None:
+    write_model(tmp_path / "models", "echo")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    log = tmp_path / "server.log"
+    words = ("main", str(tmp_path / "models"), *FREE, "--gateway", "--gateway-port", str(port), f"--log-file={log}")
+    process = command(*words, cache=tmp_path / "cache")
+    assert process.stdout is not None
+    with process:
+        while not process.stdout.readline().startswith("  gateway"):
+            assert process.poll() is None
+        gateway = int(subprocess.check_output(["pgrep", "-f", f"ernie_gateway .*--port {port} "], text=True))
+        os.kill(gateway, signal.SIGKILL)
+        assert process.stdout.readline() == "the gateway ended with signal 9: started again\n"
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz") as reply:
+            assert json.load(reply) == {"status": "ok"}
+        process.terminate()
+        process.communicate(timeout=60)
+    assert process.returncode == 0
+    with pytest.raises(urllib.error.URLError, match="refused"):
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz")
 
 
 def test_detach_and_stop(tmp_path: Path) -> None:
