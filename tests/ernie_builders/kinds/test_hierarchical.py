@@ -249,7 +249,7 @@ def test_training_beats_the_best_fixed_answer(tmp_path: Path) -> None:
     tokenizer = base.tokenizer
     manifest = draft_manifest(load_tasks(tmp_path / "tasks.toml")["events"], tokenizer)
     train, dev = entity_rows("train.txt"), entity_rows("dev.txt")
-    config = TrainConfig(epochs=5, batch_size=16, learning_rate=3e-3, evals_per_epoch=1, patience=9)
+    config = TrainConfig(epochs=6, batch_size=16, learning_rate=3e-3, evals_per_epoch=1, patience=9)
     job = Job(
         manifest=manifest, config=config, base=base, tokenizer=tokenizer, train=train, held_out=dev, folder=tmp_path
     )
