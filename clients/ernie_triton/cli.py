@@ -19,7 +19,7 @@ from .version import commit, version
 
 INNER = {  # commands of commands
     "build": ("pretrain", "distill", "convert-encoder", "unpack-text"),
-    "perf": ("sweep", "report", "compare", "plan", "overload", "growth"),
+    "perf": ("sweep", "report", "compare", "plan", "overload", "growth", "gateway"),
 }
 
 

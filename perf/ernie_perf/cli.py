@@ -1,4 +1,4 @@
-"""The command `ernie-triton perf`: sweep, report, compare, plan, overload, growth."""
+"""The command `ernie-triton perf`: sweep, report, compare, plan, overload, growth, gateway."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ VERBS = {  # name: (module of this package, help)
     "plan": ("report.plan", "how many machines for a rate and a latency"),
     "overload": ("stress.overload", "send more requests than the server can take: who is answered, who is refused"),
     "growth": ("stress.growth", "cost per token as texts grow longer and callers more, with and without the server"),
+    "gateway": ("stress.gateway", "what the REST gateway costs beside gRPC, for one caller and for many"),
 }
 
 

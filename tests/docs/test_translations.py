@@ -24,6 +24,7 @@ PAGES = [
             "serving",
             "operating",
             "contract",
+            "gateway",
         )
     ),
 ]

@@ -1,22 +1,27 @@
-"""The gateway's page in a real Chromium before the real server: each kind once, errors, narrow, dark, in Chinese."""
+"""The gateway before a server with every kind: its page in a real Chromium, the shapes of other clients, OpenAPI."""
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import httpx
+import numpy as np
 import pytest
 
 from ernie_serve.server import TritonServer
+from ernie_triton import Client
 
 from .browser import chromium, faults_of
 from .gateways import gateway
 from .kinds import TASK_OF, items_of
 
 pytestmark = pytest.mark.e2e
+TEXTS = ["今天天气很好", "股市大涨", "球队赢了"]
 DRAWN = {  # what an answer of the kind is drawn with
     "pair_classification": ".row.best",
     "question_answering": "mark, .headline",
@@ -38,7 +43,7 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module")
-def address(browser: Any, every_kind: TritonServer) -> Iterator[str]:
+def address(every_kind: TritonServer) -> Iterator[str]:
     with gateway(every_kind.grpc_address) as url:
         yield url
 
@@ -57,7 +62,8 @@ def ask(page: Any, kind: str) -> None:
     """Type an item of the kind and ask."""
     *_, item = items_of(kind)[:3]
     texts = ["\n".join(json.loads(part)) if part.startswith("[") else part for part in item]
-    texts = ["今天天气很好\n股市大涨\n球队赢了"] if kind == "embedding" else texts
+    texts = ["\n".join(TEXTS)] if kind == "embedding" else texts
+    page.locator("textarea").first.wait_for()
     for field, text in zip(page.locator("textarea").all(), texts, strict=True):
         field.fill(text)
     page.locator("textarea").first.press("Control+Enter")
@@ -105,21 +111,19 @@ def test_a_file_becomes_a_table_to_download(page: Any, address: str, tmp_path: P
     assert "1 could not be answered" in page.locator(".panel").inner_text()
 
 
-def test_errors_and_a_server_that_is_down_are_said(browser: Any, page: Any, address: str) -> None:
+def test_errors_and_a_server_that_is_down_are_said(browser: Any, address: str) -> None:
+    page = browser.new_page(locale="en-US")  # the console tells each refusal, so no check of that here
     page.goto(f"{address}/#/alike")
     page.locator("textarea").first.fill("")
     page.locator("textarea").last.fill("b")
     page.locator(".primary").click()
     assert "text is empty" in page.locator(".alert").inner_text()
-    other = browser.new_page()
     with gateway("127.0.0.1:1") as url:
-        other.goto(url)
-        other.get_by_text("No Triton server answers yet.").wait_for()
-        assert other.get_by_role("button", name="Try again").is_visible()
-    other.get_by_role("button", name="Try again").click()
-    other.get_by_text("The gateway does not answer.").wait_for()
-    other.close()
-    page.evaluate("console.clear()")
+        page.goto(url)
+        page.get_by_text("No Triton server answers yet.").wait_for()
+    page.get_by_role("button", name="Try again").click()
+    page.get_by_text("The gateway does not answer.").wait_for()
+    page.close()
 
 
 @pytest.mark.parametrize(("width", "scheme", "locale"), [(390, "light", "zh-CN"), (1240, "dark", "en-US")])
@@ -159,3 +163,85 @@ def test_the_keyboard_is_enough(page: Any, address: str) -> None:
     page.keyboard.press("ArrowRight")
     assert page.locator("#tab-details").get_attribute("aria-selected") == "true"
     assert '"score"' in page.locator("pre.code").inner_text()
+
+
+@pytest.fixture(scope="module")
+def vectors(every_kind: TritonServer) -> np.ndarray:
+    with Client(every_kind.grpc_address) as client:
+        return client.embed("vector", TEXTS)
+
+
+@pytest.mark.parametrize("encoding", ["float", "base64"])
+def test_openai_s_client_gets_the_vectors(address: str, vectors: np.ndarray, encoding: Any) -> None:
+    openai = pytest.importorskip("openai", reason="the Python package openai is not installed")
+    with openai.OpenAI(base_url=f"{address}/v1", api_key="none") as client:
+        assert "vector" in [model.id for model in client.models.list()]
+        reply = client.embeddings.create(model="vector", input=TEXTS, encoding_format=encoding)
+        plain = client.embeddings.create(model="vector", input=TEXTS[0], dimensions=8)
+        with pytest.raises(openai.UnprocessableEntityError, match=r"input\[1\]: the text is empty"):
+            client.embeddings.create(model="vector", input=["a", ""])
+        with pytest.raises(openai.NotFoundError, match="no task 'text-embedding-3-small'"):
+            client.embeddings.create(model="text-embedding-3-small", input="a")
+    data = [one.embedding for one in reply.data]
+    if encoding == "base64":
+        data = [np.frombuffer(base64.b64decode(one), "<f4") for one in data]
+    assert np.allclose(data, vectors, atol=1e-6)
+    assert reply.usage.prompt_tokens > 0
+    cut = vectors[0, :8] / np.linalg.norm(vectors[0, :8])
+    assert np.allclose(plain.data[0].embedding, cut, atol=1e-6)
+
+
+def test_langchain_s_embeddings_get_the_vectors(address: str, vectors: np.ndarray) -> None:
+    langchain = pytest.importorskip("langchain_openai", reason="the Python package langchain-openai is not installed")
+    embeddings = langchain.OpenAIEmbeddings(
+        model="vector", base_url=f"{address}/v1", api_key="none", check_embedding_ctx_length=False
+    )
+    assert np.allclose(embeddings.embed_documents(TEXTS), vectors, atol=1e-6)
+
+
+@pytest.mark.parametrize("path", ["/v1/rerank", "/v2/rerank"])
+def test_documents_are_ranked(every_kind: TritonServer, address: str, path: str) -> None:
+    documents = ["怎么关闭花呗", "花呗可以提前还清吗", "今天天气很好"]
+    with Client(every_kind.grpc_address) as client:
+        (expected,) = client.rank("search", [("花呗怎么提前还款", documents)])
+    sent = [documents[0], *({"text": document} for document in documents[1:])]
+    body = {"model": "search", "query": "花呗怎么提前还款", "documents": sent}
+    reply = httpx.post(address + path, json={**body, "top_n": 2, "return_documents": True}).json()
+    assert [(one["index"], one["document"]["text"]) for one in reply["results"]] == [
+        (one.index, one.text) for one in expected.ranking[:2]
+    ]
+    assert reply["results"][0]["relevance_score"] == expected.ranking[0].score
+    assert "document" not in httpx.post(address + path, json=body).json()["results"][0]
+
+
+def test_examples_of_the_openapi_document_are_answered(address: str) -> None:
+    document = httpx.get(f"{address}/openapi.json").json()
+    content = document["paths"]["/v1/tasks/{task}"]["post"]["requestBody"]["content"]["application/json"]
+    asked = {name: example["value"] for name, example in content["examples"].items() if example["value"]["inputs"]}
+    assert {"vector", "blank"} <= set(asked)
+    for task, body in asked.items():
+        assert httpx.post(f"{address}/v1/tasks/{task}", json=body).status_code == 200
+    embed = document["paths"]["/v1/embeddings"]["post"]["requestBody"]["content"]["application/json"]["example"]
+    assert httpx.post(f"{address}/v1/embeddings", json=embed).status_code == 200
+
+
+def test_the_openapi_document_holds(address: str) -> None:
+    """Schemathesis: bodies that fit and bodies that do not; statuses, types and shapes are the documented ones."""
+    schemathesis = pytest.importorskip("schemathesis", reason="the Python package schemathesis is not installed")
+    from hypothesis import HealthCheck, given, settings
+
+    schema = schemathesis.openapi.from_url(f"{address}/openapi.json")
+    checked = 0
+    for found in schema.get_all_operations():
+        operation = found.ok()
+
+        @settings(max_examples=8, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+        @given(case=operation.as_strategy())
+        def hold(case: Any) -> None:
+            response = case.call()
+            assert response.status_code < 500
+            case.validate_response(response)
+
+        hold()
+        checked += 1
+    assert checked >= 9
