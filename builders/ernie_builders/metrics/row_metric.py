@@ -13,6 +13,8 @@ from functools import cached_property
 
 import numpy as np
 
+from ernie_runtime.manifest import Evaluation
+
 RESAMPLES = 400
 SEED = 0
 DIGITS = 3
@@ -53,6 +55,27 @@ class Loss:
     points: float
     standard_error: float
     p_value: float  # how probable a loss at least as large is, where the two are equally good
+
+
+SHARES = {
+    "sequence_classification": ("accuracy",),
+    "pair_classification": ("accuracy",),
+    "intent_slots": ("exact", "exact_value", "accuracy"),
+    "hierarchical_classification": ("exact_match",),
+    "question_answering": ("em",),
+    "ranking": ("accuracy_at_1",),
+}
+"""Kind -> metrics that are the share of the rows that are right."""
+
+
+def errors_of_shares(kind: str, evaluation: Evaluation) -> dict[str, float]:
+    """The binomial standard errors, in points, that the figures and the number of rows tell; no row is needed."""
+    shares = {name: evaluation.metrics[name] / 100 for name in SHARES.get(kind, ()) if name in evaluation.metrics}
+    return {
+        name: round(100 * math.sqrt(share * (1 - share) / evaluation.rows), DIGITS)
+        for name, share in shares.items()
+        if evaluation.rows
+    }
 
 
 def with_error(value: float, error: float | None) -> str:

@@ -17,6 +17,7 @@ from ..config.variants import FULL
 from ..console import say
 from ..errors import ConfigError, DataError
 from ..kinds import get_builder_kind
+from ..metrics.row_metric import errors_of_shares
 from ..modeling.compatibility import check_fit
 from ..modeling.model import find_base_model
 from ..presets.loading import task_names
@@ -112,7 +113,7 @@ def make_context(task: TaskConfig, request: BuildRequest, checkpoint: Path | Non
             raise ConfigError(f"--preset {preset} trains, --checkpoint {task.name}={checkpoint} does not: give one")
         source = read_checkpoint(checkpoint)
     elif takes_shipped(task, request):
-        source, card = read_checkpoint(shipped), _read_card(shipped / "card.json", task.name)
+        source, card = read_checkpoint(shipped), _read_card(shipped / "card.json", task)
     else:
         source, ready = find_base_model(request.overrides.base_model or task.base_model, request.seed), False
     source = kind.prepare(source)
@@ -143,11 +144,15 @@ def make_context(task: TaskConfig, request: BuildRequest, checkpoint: Path | Non
     )
 
 
-def _read_card(path: Path, task: str) -> Card:
-    """Figures only of the card's own task: another one with the same weights (drcd) has other texts."""
+def _read_card(path: Path, task: TaskConfig) -> Card:
+    """Figures only of the card's own task: another one with the same weights (drcd) has other texts.
+
+    A card from before there were standard errors gets those that its figures tell.
+    """
     raw = json.loads(path.read_text(encoding="utf-8"))
-    own = raw.get("evaluations", ()) if raw.get("task", task) == task else ()
-    evaluations = tuple(Evaluation(**evaluation) for evaluation in own)
+    own = raw.get("evaluations", ()) if raw.get("task", task.name) == task.name else ()
+    found = [Evaluation(**evaluation) for evaluation in own]
+    evaluations = tuple(replace(e, errors={**errors_of_shares(task.kind, e), **e.errors}) for e in found)
     return Card(base_model=raw.get("base_model", ""), evaluations=evaluations)
 
 
