@@ -22,6 +22,7 @@ from tritonclient.utils import InferenceServerException
 from ernie_builders import build_all
 from ernie_builders.lint.repository import lint
 from ernie_perf import cli
+from ernie_perf.stress import overload
 from ernie_runtime.triton.metrics import REAL
 from ernie_serve.server import ServerOptions, TritonServer
 
@@ -238,8 +239,14 @@ def test_cancelled_requests_cost_the_encoder_little(server: TritonServer, rows: 
 
 
 @pytest.mark.timing
-def test_the_command(shedding: TritonServer, build_arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command(
+    shedding: TritonServer,
+    build_arguments: list[str],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """The command starts its own server and sends twice the sustained rate."""
+    monkeypatch.setattr(overload, "RECOVERY_SECONDS", 4.0)  # instead of 10: it was overloaded for one
     flags = dict(zip(build_arguments[::2], build_arguments[1::2], strict=False))
     command = ["overload", "--repository", str(shedding.options.repository), "--task", "topic", "--slo", f"{SLO_MS}"]
     command += ["--tasks-file", flags["--tasks-file"], "--data-dir", flags["--data-dir"], "--limit", "50"]
