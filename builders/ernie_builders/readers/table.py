@@ -179,6 +179,8 @@ class _Rows:
 
 def _label(value: object, where: str) -> str:
     """A label as text: booleans as JSON writes them, blanks around it removed."""
+    if isinstance(value, dict) and "label" in value and "start_offset" not in value:  # doccano's older exports
+        value = value["label"]
     if isinstance(value, bool):
         return json.dumps(value)
     if not isinstance(value, (str, int)):

@@ -64,6 +64,8 @@ def _labels(sniffed: Sniffed) -> Iterator[str]:
     elif sniffed.names:
         pairs = ", ".join(f"{quoted(label)} = {quoted(sniffed.names.get(label, label))}" for label in sniffed.labels)
         yield f"labels = {{ {pairs} }}  # as in the data = as in the answers"
+    elif sniffed.kind == "ranking":
+        yield 'labels = ["0", "1"]  # does not fit the query, fits it'
     elif sniffed.labels:
         yield f"labels = {quoted(list(sniffed.labels))}"
 

@@ -51,6 +51,22 @@ def test_a_table_of_texts_and_labels(tmp_path: Path, characters: list[str], caps
         assert f"  {label}: " in out
 
 
+def test_classes_of_an_older_doccano(tmp_path: Path) -> None:
+    rows = [{"id": i, "text": f"第{i}条", "annotations": [{"label": 1 + i % 2, "user": 1}]} for i in range(20)]
+    path = tmp_path / "doccano.jsonl"
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    task = written(path)
+    assert (task.kind, [label.id for label in task.labels]) == ("sequence_classification", ["1", "2"])
+
+
+def test_groups_of_candidates_have_the_labels_of_a_ranking(tmp_path: Path) -> None:
+    path = tmp_path / "dbqa.tsv"
+    rows = [f"{q}\t问题{q}是什么？\t答案{c}\t{int(c == 0)}\n" for q in range(20) for c in range(3)]
+    path.write_text("qid\ttext_a\ttext_b\tlabel\n" + "".join(rows), encoding="utf-8")
+    task = written(path)
+    assert (task.kind, task.data.format) == ("ranking", "ranking_groups") and len(task.labels) == 2
+
+
 def test_spans_of_doccano_become_tags(tmp_path: Path) -> None:
     rows = [{"id": i, "text": f"王小明{i}在北京", "label": [[0, 3, "PER"], [5, 7, "LOC"]]} for i in range(10, 40)]
     path = tmp_path / "doccano.jsonl"
