@@ -42,11 +42,14 @@ def run_cell(source: str, namespace: dict[str, Any], replace: Mapping[str, str])
     for old, new in replace.items():
         source = source.replace(old, new)
     tree = ast.parse(source)
-    last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
+    expression = None
+    if tree.body and isinstance(last := tree.body[-1], ast.Expr):
+        expression = ast.Expression(last.value)
+        del tree.body[-1]
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
         exec(compile(tree, "cell", "exec"), namespace)
-        value = eval(compile(ast.Expression(last.value), "cell", "eval"), namespace) if last else None
+        value = eval(compile(expression, "cell", "eval"), namespace) if expression else None
     outputs: list[Any] = []
     if printed.getvalue():
         outputs.append({"name": "stdout", "output_type": "stream", "text": lines(printed.getvalue())})

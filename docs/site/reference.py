@@ -60,7 +60,7 @@ def cli_page() -> str:
 
 def command_section(command: str, parser: argparse.ArgumentParser, level: int = 2) -> Iterator[str]:
     """One command: usage, description, a table of options, its subcommands."""
-    formatter = parser.formatter_class(prog=parser.prog, width=100)
+    formatter = argparse.HelpFormatter(prog=parser.prog, width=100)
     formatter.add_usage(parser.usage, parser._actions, parser._mutually_exclusive_groups, prefix="")
     yield f"{'#' * level} {command}\n\n"
     if parser.description:

@@ -62,4 +62,4 @@ def type_of(shape: Any) -> str:
         kind = " or ".join(one for one in kind if one != "null")
     if kind == "array":
         return f"list of {type_of(shape['items'])}" if "items" in shape else "list"
-    return kind or shape.get("description", "anything")
+    return str(kind or shape.get("description", "anything"))
