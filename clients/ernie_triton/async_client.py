@@ -155,10 +155,11 @@ class AsyncClient(AsyncTypedMethods):
         UnknownTask, ServerUnavailable and ServerError.
         """
         check_options(options, on_error)
-        items = as_items(texts)
-        if not items:
+        given = texts if isinstance(texts, Sequence | Mapping) else as_items(texts)
+        if not given and isinstance(given, tuple | list):
             return Results()
         served = await self.task(task)
+        items = as_items(given, served.inputs)
         check_kind(served, result)
         job = Job(served, options, self._connection)
         outcomes = [outcome async for outcome in self._outcomes(job, items)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
@@ -156,10 +156,11 @@ class Client(TypedMethods):
         UnknownTask, ServerUnavailable and ServerError.
         """
         check_options(options, on_error)
-        items = as_items(texts)
-        if not items:
+        given = texts if isinstance(texts, Sequence | Mapping) else as_items(texts)
+        if not given and isinstance(given, tuple | list):
             return Results()
         served = self.task(task)
+        items = as_items(given, served.inputs)
         check_kind(served, result)
         job = Job(served, options, self._connection)
         return job.results(items, list(self._outcomes(job, items)), on_error)

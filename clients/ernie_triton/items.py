@@ -25,9 +25,14 @@ _ITEM_REASON = re.compile(r"item (\d+): (.*?)(?=; item \d+: |; and \d+ more$|$)"
 _ENSEMBLE = re.compile(r"^in ensemble '[^']*', ")
 
 
-def as_items(texts: Item | Iterable[Item]) -> list[Item]:
-    """One text or dict becomes a list of one; so does anything that is no text, which `encode_item` refuses."""
+def as_items(texts: Item | Iterable[Item], inputs: Sequence[str] = ()) -> list[Item]:
+    """One text or dict becomes a list of one; so does anything that is no text, which `encode_item` refuses.
+
+    inputs: the task's. Where it has several, a tuple that begins with a text is one item too, as a text cannot be.
+    """
     if isinstance(texts, str | bytes | Mapping) or not isinstance(texts, Iterable):
+        return [texts]
+    if len(inputs) > 1 and isinstance(texts, tuple) and texts and isinstance(texts[0], str):
         return [texts]
     return list(texts)
 

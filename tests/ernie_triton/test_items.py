@@ -19,6 +19,11 @@ def test_one_text_is_a_list_of_one() -> None:
     assert as_items("好") == ["好"]
     assert as_items(text for text in "ab") == ["a", "b"]
     assert as_items({"text": "好"}) == [{"text": "好"}]
+    assert as_items(("a", "b"), SINGLE_TEXT) == ["a", "b"]
+    assert as_items(("a", "b"), TEXT_AND_PAIR) == [("a", "b")]
+    assert as_items(("a", ["b", "c"]), QUERY_AND_CANDIDATES) == [("a", ["b", "c"])]
+    assert as_items((("a", "b"), ("c", "d")), TEXT_AND_PAIR) == [("a", "b"), ("c", "d")]
+    assert as_items(["a", "b"], TEXT_AND_PAIR) == ["a", "b"]  # refused, item by item
     for wrong, kind in ((b"ab", "bytes"), (3, "int"), (None, "NoneType")):
         assert [encode_item(item, ["TEXT"]) for item in as_items(wrong)] == [f"expected a str, got {kind}"]  # type: ignore[arg-type]
 
