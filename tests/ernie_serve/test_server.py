@@ -243,6 +243,24 @@ def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
     assert "requests in flight were lost" in errors
 
 
+def test_the_gateway_starts_and_ends_with_the_server(tmp_path: Path) -> None:
+    write_model(tmp_path / "models", "echo")
+    port = str(ports.pick_ports("127.0.0.1", {"gateway": 0})["gateway"])
+    process = command(
+        "main", str(tmp_path / "models"), *FREE, "--gateway", f"--gateway-port={port}", cache=tmp_path / "cache"
+    )
+    assert process.stdout is not None
+    assert any(line.startswith("  gateway") for line in process.stdout)
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(f"http://127.0.0.1:{port}/healthz", timeout=30) as answer:
+        assert answer.status == 200
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+    assert process.returncode == 0
+    with pytest.raises(OSError):
+        socket.create_connection(("127.0.0.1", int(port)), timeout=5)
+
+
 def test_the_server_dies_with_a_killed_parent(tmp_path: Path) -> None:
     write_model(tmp_path / "models", "echo")
     process = command("main", str(tmp_path / "models"), *FREE, cache=tmp_path / "cache")

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from ernie_builders.config.tasks import TASKS_FILE
 from ernie_runtime.command_line import CommandLine
+from ernie_runtime.names import variant_ensemble
 from ernie_runtime.steps.pipeline import Pipeline
 
 from ..command import DEFAULT_REPOSITORY, positive_ints, run_command
@@ -126,14 +127,18 @@ def measure(options: GatewayOptions) -> list[GatewayFigures]:
     if (inputs := len(task.texts.items[0])) != 1:
         raise PerfError(f"task {task.name} takes {inputs} texts; the gateway is measured with one")
     pipeline = Pipeline.load(options.selection.repository, task.name, variant.name)
+    model = variant_ensemble(task.name, variant.name)
     with (
-        server_of(options.selection.repository, task.name) as server,
+        server_of(options.selection.repository, task.name, model) as server,
         gateway_of(server.grpc_address, options.workers) as gateway,
     ):
         expected = expected_answers(server.grpc_address, pipeline, variant, task.texts.items)
-        bodies = [json.dumps({"inputs": [item[0]]}, ensure_ascii=False).encode() for item in expected.items]
+        bodies = [
+            json.dumps({"inputs": [item[0]], "variant": variant.name}, ensure_ascii=False).encode()
+            for item in expected.items
+        ]
         requests = [http_request(gateway, f"/v1/tasks/{task.name}", body) for body in bodies]
-        with LoadClient(server.grpc_address, task.name, expected.inputs, expected.items) as client:
+        with LoadClient(server.grpc_address, model, expected.inputs, expected.items) as client:
             figures = []
             for callers in options.callers:
                 rounds = []

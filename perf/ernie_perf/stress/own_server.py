@@ -28,9 +28,9 @@ def print_figures(text: str, figures: Json, output: Path | None, as_json: bool) 
         output.write_text(json.dumps(document, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 
 
-def server_of(repository: Path, model: str) -> TritonServer:
-    """A server on free ports with that model and its steps and no others; a context manager starts it."""
-    control = ("--model-control-mode=explicit", f"--load-model={model}")
+def server_of(repository: Path, *models: str) -> TritonServer:
+    """A server on free ports with those models and their steps and no others; a context manager starts it."""
+    control = ("--model-control-mode=explicit", *(f"--load-model={model}" for model in models))
     return TritonServer(
         ServerOptions(repository=repository, http_port=0, grpc_port=0, metrics_port=0, extra=control, log_file=None)
     )
