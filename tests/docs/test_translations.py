@@ -25,6 +25,7 @@ PAGES = [
             "operating",
             "contract",
             "gateway",
+            "clients",
         )
     ),
 ]
