@@ -15,7 +15,7 @@ from .items import Item, Row, encode_item, group_rows
 from .replies import Reply
 from .requests import Outcome, resolve
 from .results import TextError
-from .tasks import Ensemble, Task, by_title, example_row, group_tasks
+from .tasks import Ensemble, Task, by_title, example_row, group_tasks, names_for
 
 if TYPE_CHECKING:
     from ernie_runtime.steps.pipeline import Pipeline
@@ -74,7 +74,9 @@ class LocalTasks:
             if name not in tasks:
                 if titled := by_title(map(self.task, tasks), name):
                     return titled
-                raise UnknownTask(f"the repository {self.repository} has no task", name, tasks)
+                raise UnknownTask(
+                    f"the repository {self.repository} has no task", name, names_for(map(self.task, tasks), name)
+                )
             manifest = task_manifest(self.repository, name)
             inputs = tuple(spec.name for spec in get_kind(manifest.kind).inputs)
         text = manifest.to_json()

@@ -10,7 +10,7 @@ from ernie_runtime.names import variant_ensemble
 
 from .errors import ErnieTritonError, UnknownTask
 from .replies import NotFound, Refused
-from .tasks import Ensemble, Task, by_title, group_tasks
+from .tasks import Ensemble, Task, by_title, group_tasks, names_for
 
 
 @dataclass(frozen=True)
@@ -100,4 +100,4 @@ class Catalog:
 
     def unknown(self, name: str) -> UnknownTask:
         """The error for a name that is no task's."""
-        return UnknownTask(f"the server at {self._url} has no task", name, sorted(self._tasks))
+        return UnknownTask(f"the server at {self._url} has no task", name, names_for(self._tasks.values(), name))

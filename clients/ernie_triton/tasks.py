@@ -95,6 +95,11 @@ def by_title(tasks: Iterable[Task], title: str) -> Task | None:
     return matches[0] if len(matches) == 1 else None
 
 
+def names_for(tasks: Iterable[Task], name: str) -> list[str]:
+    """The names that exist, for a person who asked for `name`: with their titles if it is not ASCII, as titles are."""
+    return sorted(task.name if name.isascii() else f"{task.name} ({task.title})" for task in tasks)
+
+
 def example_row(task: Task) -> Row | None:
     """The task's first example, which it can surely answer; None where it has none."""
     row = encode_item(task.examples[0], task.inputs) if task.examples else None

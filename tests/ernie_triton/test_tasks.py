@@ -10,7 +10,7 @@ import pytest
 
 from ernie_triton import ServerError, Task, UnknownTask
 from ernie_triton.formatting import task_lines
-from ernie_triton.tasks import Ensemble, by_title, group_tasks
+from ernie_triton.tasks import Ensemble, by_title, group_tasks, names_for
 
 from .echo import TASK
 
@@ -82,6 +82,11 @@ def test_the_list_of_tasks() -> None:
     assert "fp32,int8*" in first and "accuracy 56.50 (dev, 10,000 rows)" in first
     assert "not measured" in second and second.endswith("标题")
     assert first.index("News") == second.index("标题") == header.index("title")
+
+
+def test_whoever_asks_for_a_title_is_shown_titles() -> None:
+    tasks = group_tasks([ensemble("task_1a", "fp32", task="task_1a", title="工单", labels=[])])
+    assert names_for(tasks, "工但") == ["task_1a (工单)"] and names_for(tasks, "tsk") == ["task_1a"]
 
 
 def test_a_task_by_its_title() -> None:

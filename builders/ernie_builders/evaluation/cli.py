@@ -136,9 +136,9 @@ def served_manifest(url: str, task: str) -> Manifest:
         with triton.InferenceServerClient(url) as client:
             if task.isascii():
                 text = manifest_of(task)
-            else:  # Triton has no such names
-                ready = [model.name for model in client.get_model_repository_index().models if model.state == "READY"]
-                texts = [text for model in ready if (text := manifest_of(model))]
+            else:  # Triton has no such names; the statistics list what is loaded, the index may be restricted
+                loaded = {model.name for model in client.get_inference_statistics().model_stats}
+                texts = [text for model in sorted(loaded) if (text := manifest_of(model))]
                 text = next((text for text in texts if json.loads(text)["title"].casefold() == task.casefold()), "")
     except triton.InferenceServerException as error:
         raise PublishError(f"the server at {url}, task {task!r}: {error.message() or error}") from None
