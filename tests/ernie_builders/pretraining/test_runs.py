@@ -107,7 +107,7 @@ def test_a_killed_run_resumes_to_the_same_loss(text_run: Make, capsys: pytest.Ca
     whole, killed = (text_run(name, *options) for name in ("whole", "killed"))
     assert whole() == 0
     with start_slow_run(killed) as child:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 240
         while (state := find_state(killed.output)) is None or step_of(state) < 12:
             assert child.poll() is None and time.monotonic() < deadline, child.communicate()
             time.sleep(0.01)
