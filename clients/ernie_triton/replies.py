@@ -74,6 +74,8 @@ def translate(status: str, message: str, url: str, timeout: float) -> ErnieTrito
         return no_server(url, cause)
     if status == "UNAVAILABLE" and any(words in line.lower() for words in _OVERLOAD):
         return ServerOverloaded(f"the server at {url} is overloaded: try again later")
+    if status == "UNAVAILABLE" and "not ready" in line.lower():
+        return ServerUnavailable(f"the server at {url} is starting or stopping: try again later")
     if status == "UNAVAILABLE":
         return ServerUnavailable(f"the server at {url} is unavailable: {line}")
     if status == "UNIMPLEMENTED" and not line:

@@ -123,6 +123,7 @@ def test_texts_asked_again_after_a_refusal() -> None:
             r"no Triton server answers at host:1, .*gRPC port \(Connection refused\)",
         ),
         ("UNAVAILABLE", "Exceeds maximum queue size", ServerOverloaded, "overloaded: try again later"),
+        ("UNAVAILABLE", "Server not ready", ServerUnavailable, "host:1 is starting or stopping"),
         ("INTERNAL", "broken\npipe", ServerError, r"broken pipe \(INTERNAL\)"),
     ],
 )
