@@ -23,7 +23,12 @@ class AsyncHttpPending:
 
     async def result(self) -> list[Reply]:
         """Wait for the request; one reply a row. If the waiting task is cancelled, so is the request."""
-        return await self._task
+        try:  # `await self._task` could lose a cancellation that comes together with the answer
+            await asyncio.wait({self._task})
+        except asyncio.CancelledError:
+            self._task.cancel()
+            raise
+        return self._task.result()
 
     def cancel(self) -> None:
         """Stop waiting for it; the connection is closed, and so the server hears of it."""
@@ -70,14 +75,13 @@ class AsyncHttpTransport:
             return response
 
     async def _attempt(self, call: calls.HttpCall, seconds: float) -> httpx.Response | Exception:
-        try:
-            return await asyncio.wait_for(
-                self._client.request(
-                    call.method, call.path, content=call.content, headers=call.headers, timeout=seconds
-                ),
-                seconds,
-            )
-        except asyncio.TimeoutError:
-            return httpx.ReadTimeout("")
+        request = asyncio.ensure_future(
+            self._client.request(call.method, call.path, content=call.content, headers=call.headers, timeout=seconds)
+        )
+        try:  # not wait_for, which loses cancellations before Python 3.12
+            await asyncio.wait({request}, timeout=seconds)
+            return request.result() if request.done() else httpx.ReadTimeout("")
         except (httpx.TransportError, RuntimeError) as error:  # RuntimeError: the client is closed
             return error
+        finally:
+            request.cancel()

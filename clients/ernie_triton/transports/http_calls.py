@@ -154,7 +154,7 @@ def attempts(call: HttpCall, connection: Connection) -> Generator[float, httpx.R
     deadline = time.monotonic() + call.timeout
     waits = connection.retry.waits() if call.retried else iter(())
     while True:
-        outcome = yield max(deadline - time.monotonic(), 1e-3)
+        outcome = yield max(deadline - time.monotonic(), 1e-6)
         error = _error(outcome, connection, call.timeout)
         if error is None and isinstance(outcome, httpx.Response):
             return outcome
