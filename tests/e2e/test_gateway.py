@@ -96,7 +96,7 @@ def test_a_bad_item_fails_alone(http: httpx.Client) -> None:
         ("/v1/tasks/topic", "[" * 5000, 400, "not JSON"),
         ("/v1/tasks/topik", "{}", 404, "did you mean topic?"),
         ("/v1/tasks", "{}", 405, "POST is not for /v1/tasks; GET is"),
-        ("/v1/task", "{}", 404, "there is no /v1/task; did you mean /v1/tasks?"),
+        ("/v1/task", "{}", 404, "there is no /v1/task; did you mean /v1/tasks"),
         ("/v1/tasks/topic", "[]", 422, 'send {"inputs": ["球队赢得比赛"]}'),
         ("/v1/tasks/topic", "{}", 422, "'inputs' is missing"),
         ("/v1/tasks/topic", '{"input": "a"}', 422, "unknown field 'input'; did you mean inputs?"),
