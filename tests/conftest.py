@@ -12,8 +12,11 @@ from pathlib import Path
 
 import pytest
 
+EVERY_KIND = ("test_every_kind.py", "test_gateway_kinds.py", "test_notebooks.py", "test_snippets.py")
+"""Files of tests/e2e that share one server of all kinds, which takes half a minute to start: one process runs them."""
+
 LONGEST = (
-    "e2e/test_every_kind.py",
+    *(f"e2e/{name}" for name in EVERY_KIND),
     "ernie_builders/stages/test_variants.py",
     "ernie_builders/training/test_trainer.py",
     "packaging/test_installs.py",
@@ -48,6 +51,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The files of `LONGEST` in front, in that order; all others stay as they are."""
     rank = {Path(__file__).parent / name: position for position, name in enumerate(LONGEST)}
     items.sort(key=lambda item: rank.get(item.path, len(rank)))
+
+
+@pytest.hookimpl(optionalhook=True)  # of pytest-xdist
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object | None:
+    """`--dist loadfile`, with the files of EVERY_KIND as one."""
+    if config.getvalue("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByFile(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = super()._split_scope(nodeid)
+            return EVERY_KIND[0] if Path(file).name in EVERY_KIND else file
+
+    return ByFile(config, log)
 
 
 def pytest_configure() -> None:
