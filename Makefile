@@ -10,7 +10,7 @@ COMPILE := UV_CUSTOM_COMPILE_COMMAND="$(LOCK_NOTE)" $(UV) pip compile --quiet --
 # Tests start many processes: without compiled files each compiles the whole project, and pytest every test, again.
 unexport PYTHONDONTWRITEBYTECODE
 
-WORKERS := $(shell expr $$(nproc) + 1) # one more than cores: tests wait for servers
+WORKERS := $(shell expr $$(nproc) + 2) # two more than cores: tests wait for servers
 BY_FILE := --dist loadfile --no-loadscope-reorder # a file's fixtures are made once; tests/conftest.py has the order
 SHARED := ERNIE_TEST_SHARED=$(CURDIR)/.cache/tests # what takes long to make is made once for both runs
 
