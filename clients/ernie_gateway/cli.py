@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ernie_runtime.command_line import CommandLine
+from ernie_triton import ErnieTritonError
+from ernie_triton.connection import connection
 
 from . import keys, measures
 from .settings import Settings
@@ -73,8 +75,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 0
         if parsed.keys:
             keys.read(parsed.keys)
+        connection(parsed.url, timeout=parsed.timeout)  # an address that is none is refused here, not by each worker
         return _run(parsed)
-    except (keys.KeysError, OSError) as error:
+    except (keys.KeysError, ErnieTritonError, OSError) as error:
         sys.stderr.write(f"ernie-triton gateway: {error}\n")
         return 1
 
