@@ -41,6 +41,15 @@ def prose(text: str) -> Iterator[tuple[int, str]]:
             yield number, line
 
 
+def table_lines(text: str) -> Iterator[tuple[int, str]]:
+    fenced = False
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.startswith("```"):
+            fenced = not fenced
+        elif not fenced and not line.startswith("    ") and line.lstrip().startswith("|"):
+            yield number, line
+
+
 def anchors(page: Path) -> set[str]:
     """Of its headings, as GitHub writes them."""
     headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
@@ -52,6 +61,14 @@ def test_lines_fit(page: str) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")
     long = [f"{page}:{number}: {len(line)} columns" for number, line in prose(text) if len(line) > WIDTH]
     assert not long
+
+
+@pytest.mark.parametrize("page", pages())
+def test_a_table_has_a_row_per_line(page: str) -> None:
+    """A table that an editor wrapped like prose is shown as prose."""
+    lines = table_lines((ROOT / page).read_text(encoding="utf-8"))
+    wrapped = [f"{page}:{number}" for number, line in lines if not line.rstrip().endswith("|") or "| |--" in line]
+    assert not wrapped
 
 
 @pytest.mark.parametrize("page", pages())
