@@ -21,6 +21,8 @@ PAGES = [
             "data",
             "building",
             "compression",
+            "distillation",
+            "peers",
             "serving",
             "operating",
             "contract",
