@@ -23,6 +23,7 @@ PAGES = [
             "compression",
             "distillation",
             "peers",
+            "pretraining",
             "serving",
             "operating",
             "contract",
