@@ -29,8 +29,9 @@ PACKAGES = ("ernie_runtime", "numpy", "onnxruntime", "openvino", "tokenizers")
 class LocalTasks:
     """Answers from the files of a model repository; `task` and `stream` behave as those of `Client`."""
 
-    def __init__(self, repository: str | Path) -> None:
+    def __init__(self, repository: str | Path, threads: int = 0) -> None:
         self.repository = Path(repository)
+        self.threads = threads  # of the engine; 0 for the cores that this process may use
         self._tasks: dict[str, Task] = {}
         self._pipelines: dict[tuple[str, str | None], Pipeline] = {}
 
@@ -96,23 +97,27 @@ class LocalTasks:
     def _stream(
         self, task: Task, texts: Iterable[Item], variant: str | None, batch_size: int, numeric: bool
     ) -> Generator[Reply | TextError, None, None]:
+        entries = (encode_item(item, task.inputs) for item in texts)
+        number = 0
+        for group in group_rows(entries, batch_size, BATCH_BYTES):
+            for outcome in self.outcomes(task, group, variant, numeric):
+                yield TextError(number, outcome) if isinstance(outcome, str) else outcome
+                number += 1
+
+    def outcomes(self, task: Task, entries: Sequence[Row | str], variant: str | None, numeric: bool) -> list[Outcome]:
+        """The outcome of each entry, run together; a row that breaks the task costs no other row its answer."""
+
         def ask(rows: Sequence[Row]) -> list[Outcome]:
             return _answer(self._pipeline(task.name, variant), rows, numeric)
 
-        entries = (encode_item(item, task.inputs) for item in texts)
-        known_good = example_row(task)
-        number = 0
-        for group in group_rows(entries, batch_size, BATCH_BYTES):
-            for outcome in resolve(group, ask, known_good=known_good):
-                yield TextError(number, outcome) if isinstance(outcome, str) else outcome
-                number += 1
+        return list(resolve(entries, ask, known_good=example_row(task)))
 
     def _pipeline(self, task: str, variant: str | None) -> Pipeline:
         if (task, variant) not in self._pipelines:
             with _as_local_errors():
                 from ernie_runtime.steps.pipeline import Pipeline
 
-                self._pipelines[task, variant] = Pipeline.load(self.repository, task, variant)
+                self._pipelines[task, variant] = Pipeline.load(self.repository, task, variant, self.threads)
         return self._pipelines[task, variant]
 
 

@@ -52,14 +52,21 @@ def texts(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.parametrize("how", ["--local", "--engine=local"])
 @pytest.mark.parametrize("task", ["topic", "ner"])
 def test_without_a_server_the_answers_are_the_same(
-    server: TritonServer, repository: Path, pipelines: dict[str, Pipeline], texts: Path, tmp_path: Path, task: str
+    server: TritonServer,
+    repository: Path,
+    pipelines: dict[str, Pipeline],
+    texts: Path,
+    tmp_path: Path,
+    task: str,
+    how: str,
 ) -> None:
     served, local = tmp_path / "served.jsonl", tmp_path / "local.jsonl"
     for output, words in (
         (served, ["--url", server.grpc_address]),
-        (local, ["--local", "--repository", repository]),
+        (local, [how, "--repository", repository]),
     ):
         completed = predict(task, "--input", texts, "--output", output, "--numeric", *words)
         assert completed.returncode == 0, completed.stderr
@@ -186,18 +193,20 @@ def same_answers(output: Path, expected: list[dict[str, Any]]) -> bool:
     return all(close(left, right) for left, right in zip(read_rows(output), expected, strict=True))
 
 
-@pytest.mark.parametrize("local", [False, True], ids=["server", "local"])
+@pytest.mark.parametrize("how", ["server", "local", "engine"])
 def test_a_kill_and_an_interruption(
-    server: TritonServer, repository: Path, many: Path, undisturbed: Any, tmp_path: Path, local: bool
+    server: TritonServer, repository: Path, many: Path, undisturbed: Any, tmp_path: Path, how: str
 ) -> None:
     output = tmp_path / "out.jsonl"
-    source = ["--local", "--repository", repository] if local else ["--url", server.grpc_address]
-    words = command("topic", "--input", many, "--output", output, *source)
+    engine = ["--engine", "local", "--workers", 2, "--batch-size", 8]
+    source = {"server": ["--url", server.grpc_address], "local": ["--local"], "engine": engine}[how]
+    where = [] if how == "server" else ["--repository", repository]
+    words = command("topic", "--input", many, "--output", output, *source, *where)
     for lines, number, code in ((500, signal.SIGKILL, -9), (1500, signal.SIGINT, 130), (2500, signal.SIGTERM, -15)):
         with running(words) as process:
             meet(process, output, lines)
             os.kill(process.pid, number)
-            stderr = process.communicate(timeout=60)[1]
+            stderr = process.communicate(timeout=60)[1]  # its workers have that stream, too: no orphan is left
         assert process.returncode == code, stderr
         if number == signal.SIGINT:
             assert (

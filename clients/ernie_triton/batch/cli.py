@@ -20,6 +20,7 @@ from ..local import LocalTasks
 from ..results import TextError
 from ..tasks import Task
 from ..vectors import shortener
+from ..workers import WorkerTasks
 from .output_lines import plain
 from .plan import STANDARD, Plan
 from .records import FORMATS, as_parts, read_lines, typed_items, wrong_parts
@@ -27,6 +28,7 @@ from .run import AnswerSource, FileRun
 
 URL = "127.0.0.1:8001"
 REPOSITORY = "model_repository"
+ENGINES = ("local",)
 CHUNK = 1024  # lines of standard input that are asked about together
 EXAMPLES = """\
 examples:
@@ -38,6 +40,7 @@ examples:
   ernie-triton predict sentence_embedding --input passages.txt --prefix passage --output vectors.npy
   zcat big.jsonl.gz | ernie-triton predict msra_ner --input - --format jsonl --output entities.jsonl
   ernie-triton predict tnews --local --repository model_repository --input titles.txt --output answers.jsonl
+  ernie-triton predict tnews --engine local --workers 4 --input titles.jsonl --output answers.jsonl
 
 input files, plain or packed (.gz, .xz), UTF-8, UTF-16 or GB18030; empty lines are skipped:
   .jsonl  on each line an object whose keys are the task's inputs (text, text_pair, question, context, ...), a string,
@@ -69,6 +72,8 @@ class PredictArguments:
     texts: tuple[str, ...]
     url: str | None
     local: bool
+    engine: str | None
+    workers: int | None
     repository: str | None
     variant: str | None
     prefix: str | None
@@ -88,7 +93,12 @@ class PredictArguments:
     @property
     def texts_per_request(self) -> int:
         """As given, else the default of a server's client or of the local mode."""
-        return self.batch_size or (local.BATCH if self.local else client.BATCH)
+        return self.batch_size or (local.BATCH if self.without_server else client.BATCH)
+
+    @property
+    def without_server(self) -> bool:
+        """Whether the task runs on this machine, or on a cluster, from the files of a repository."""
+        return self.local or self.engine is not None
 
     @property
     def usage_error(self) -> str | None:
@@ -96,10 +106,14 @@ class PredictArguments:
         for name in ("url", "repository", "input", "output"):
             if getattr(self, name) == "":  # most likely a shell variable that is not set
                 return f"--{name} is empty"
-        if self.repository is not None and not self.local:
-            return "--repository goes with --local"
-        if self.local and self.url is not None:
-            return "--url names a server, and --local does without one"
+        if self.repository is not None and not self.without_server:
+            return "--repository goes with --local and --engine"
+        if self.without_server and self.url is not None:
+            return f"--url names a server, and {'--local' if self.local else '--engine'} does without one"
+        if self.workers is not None and self.engine is None:
+            return "--workers goes with --engine"
+        if self.workers is not None and self.workers < 1:
+            return "--workers must be at least 1"
         if self.batch_size is not None and self.batch_size < 1:
             return "--batch-size must be at least 1"
         if self.input is None:
@@ -130,7 +144,7 @@ def predict_parser() -> CommandLine:
     parser.add_argument("--url", help=f"host:port of the server's gRPC port (default: {URL})")
     parser.add_argument("--local", action="store_true", help="run the task in this process, without a server")
     parser.add_argument(
-        "--repository", metavar="DIR", help=f"with --local: the model repository (default: {REPOSITORY})"
+        "--repository", metavar="DIR", help=f"with --local and --engine: the model repository (default: {REPOSITORY})"
     )
     parser.add_argument("--variant", help="a precision other than the recommended one")
     parser.add_argument(
@@ -167,7 +181,15 @@ def predict_parser() -> CommandLine:
         "--batch-size",
         type=int,
         metavar="N",
-        help=f"the maximum of texts in a request (default: {client.BATCH}, with --local {local.BATCH})",
+        help=f"the maximum of texts in a request (default: {client.BATCH}, without a server {local.BATCH})",
+    )
+    files.add_argument(
+        "--engine",
+        choices=ENGINES,
+        help="run the task without a server in several processes: local, those of this machine",
+    )
+    files.add_argument(
+        "--workers", type=int, metavar="N", help="with --engine: how many processes (default: one for each core)"
     )
     return parser
 
@@ -178,7 +200,7 @@ def predict_main(argv: Sequence[str] | None = None) -> int:
     try:
         parsed = vars(parser.parse_intermixed_args(argv))
         for dest in parser.from_environment:  # it must not stand against what is typed
-            if dest == ("url" if parsed["local"] else "repository"):
+            if dest == ("url" if parsed["local"] or parsed["engine"] else "repository"):
                 parsed[dest] = None
         arguments = PredictArguments(**{**parsed, "texts": tuple(parsed["texts"]), "field": tuple(parsed["field"])})
         if arguments.usage_error:
@@ -187,11 +209,7 @@ def predict_main(argv: Sequence[str] | None = None) -> int:
         return int(stop.code or 0)
     try:
         with ExitStack() as stack:
-            source: AnswerSource = (
-                LocalTasks(arguments.repository or REPOSITORY)
-                if arguments.local
-                else stack.enter_context(Client(arguments.url or URL))
-            )
+            source = _source(arguments, stack)
             task = source.task(arguments.task)
             task.model(arguments.variant)
             task.with_prefix(arguments.prefix)  # what is wrong is refused now, not at the first text
@@ -201,6 +219,16 @@ def predict_main(argv: Sequence[str] | None = None) -> int:
             return FileRun(source, task, _plan(arguments.input, arguments, task)).run()
     except ErnieTritonError as error:
         return _complain("predict", str(error))
+
+
+def _source(arguments: PredictArguments, stack: ExitStack) -> AnswerSource:
+    """What answers; texts of the command line are few, so an engine's processes are for files."""
+    if not arguments.without_server:
+        return stack.enter_context(Client(arguments.url or URL))
+    repository = arguments.repository or REPOSITORY
+    if arguments.engine is None or arguments.input is None:
+        return LocalTasks(repository)
+    return stack.enter_context(WorkerTasks(repository, arguments.workers or 0))
 
 
 def tasks_main(argv: Sequence[str] | None = None) -> int:

@@ -64,10 +64,10 @@ class Pipeline:
         self.batching = batching
 
     @classmethod
-    def load(cls, repository: str | Path, task: str, variant: str | None = None) -> Pipeline:
+    def load(cls, repository: str | Path, task: str, variant: str | None = None, threads: int = 0) -> Pipeline:
         """The newest version of a task in a model repository, run by the engine of the variant.
 
-        variant: its name; None for the recommended one.
+        variant: its name; None for the recommended one. threads: of the engine, 0 for the cores this process may use.
         """
         from ..engines import load_engine
         from ..repository import newest_version, task_manifest, task_tokenizer
@@ -76,7 +76,7 @@ class Pipeline:
         manifest = task_manifest(Path(repository), task)
         served = manifest.variant(variant or manifest.recommended)
         encoder = newest_version(Path(repository, encoder_model(task, served.name)))
-        engine = load_engine(served.engine, encoder / served.file, served.settings)
+        engine = load_engine(served.engine, encoder / served.file, served.settings, threads)
         return cls(manifest, task_tokenizer(version, manifest), engine)
 
     def predict(
