@@ -32,16 +32,19 @@ class ServingConfig:
     call_tokens: int = -1  # fixed cost of a call, in tokens; -1: calibrated
     threads: int = 0  # of the engine, divided among the instances; 0: calibrated, otherwise all cores
     instances: int = 1  # processes of each encoder
+    portable_instances: int = 2  # of each encoder in the portable configuration, one thread each
+    portable_tokens: int = 32_768  # rows times max_length in one execution of the portable configuration
     calls: int = 0  # concurrent calls of the engine, one thread each, for several micro-batches; 0: calibrated
 
     def __post_init__(self) -> None:
         faults = Faults()
-        if self.instances < 1 or self.instances > MAX_INSTANCES:
-            faults.lines.append(f"serving.instances is {self.instances}; it must be from 1 to {MAX_INSTANCES}")
+        for name in ("instances", "portable_instances"):
+            if not 1 <= getattr(self, name) <= MAX_INSTANCES:
+                faults.lines.append(f"serving.{name} is {getattr(self, name)}; it must be from 1 to {MAX_INSTANCES}")
         if not 0 <= self.calls <= MAX_INSTANCES:
             faults.lines.append(f"serving.calls is {self.calls}; it must be from 0 (calibrated) to {MAX_INSTANCES}")
-        for name in ("slo_ms", "queue_size", "timeout_ms", "token_budget", "call_tokens", "threads"):
-            minimum = -1 if name == "call_tokens" else 0
+        for name in ("slo_ms", "queue_size", "timeout_ms", "token_budget", "call_tokens", "threads", "portable_tokens"):
+            minimum = {"call_tokens": -1, "portable_tokens": 1}.get(name, 0)
             if not minimum <= getattr(self, name) < 10**7:
                 faults.lines.append(f"serving.{name} is {getattr(self, name)}; it must be at least {minimum}")
         faults.check()

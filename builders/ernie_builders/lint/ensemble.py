@@ -8,6 +8,10 @@ from graphlib import CycleError, TopologicalSorter
 
 from tritonclient.grpc import model_config_pb2 as pb
 
+from ernie_runtime.steps.tokenizer import MAX_WINDOWS_PARAMETER
+from ernie_runtime.text.windows import MAX_WINDOWS
+
+from ..config.serving import TOKENIZER
 from .model import Finding, Model
 from .tensors import Side, Tensor, config_tensors, dims_text, shapes_agree
 
@@ -67,6 +71,7 @@ def ensemble_rules(model: Model, models: Mapping[str, Model], flavour: str) -> I
                 else:
                     links.makers[name], links.made_in[name] = port, number
     yield from _padding_rules(model, models, flavour, steps)
+    yield from _window_rules(model, models, flavour, steps)
     yield from _link_rules(file, links, model.republish)
     inputs = {n: {links.made_in[t] for t in s.input_map.values() if t in links.made_in} for n, s in enumerate(steps)}
     try:
@@ -117,6 +122,25 @@ def _padding_rules(
         if "buckets" in config.parameters and config.parameters["buckets"].string_value:
             problem = f"parameter buckets pads requests, but {ragged[0]} takes ragged ones in this flavour"
             yield Finding(file, problem, f"remove the parameter or {model.republish}")
+
+
+def _window_rules(
+    model: Model, models: Mapping[str, Model], flavour: str, steps: Sequence[pb.ModelEnsembling.Step]
+) -> Iterator[Finding]:
+    """The tokenizer makes no more windows of a request than the other steps take rows."""
+    configs = [models[step.model_name].served(flavour) for step in steps if step.model_name in models]
+    served = [config for config in configs if config is not None]
+    for file, config in served:
+        if config.backend != TOKENIZER:
+            continue
+        text = config.parameters[MAX_WINDOWS_PARAMETER].string_value or str(MAX_WINDOWS)
+        if not text.isdecimal() or int(text) < 1:
+            yield Finding(file, f"parameter {MAX_WINDOWS_PARAMETER} is {text!r}, not a number from 1", model.republish)
+            continue
+        for _, other in served:
+            if other.backend != TOKENIZER and other.max_batch_size < int(text):
+                problem = f"{MAX_WINDOWS_PARAMETER} is {text}, but {other.name} takes {other.max_batch_size} rows"
+                yield Finding(file, problem, model.republish)
 
 
 def _link_rules(file: str, links: Links, fix: str) -> Iterator[Finding]:

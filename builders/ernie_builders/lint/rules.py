@@ -11,6 +11,7 @@ from tritonclient.grpc import model_config_pb2 as pb
 from ernie_runtime.engines import ENGINES
 from ernie_runtime.names import TOKENIZER_FILE
 
+from ..repository import portable
 from ..repository.model_config import PORTABLE
 from ..repository.origin import read_origin
 from .model import Finding, Model
@@ -43,8 +44,22 @@ def config_rules(model: Model, file: str, config: pb.ModelConfig) -> Iterator[Fi
         yield Finding(where, problem, f"set backend to one of {backends}")
     if config.max_batch_size < 1:
         yield Finding(where, f"max_batch_size is {config.max_batch_size}, so nothing is batched", fix)
+    if file == PORTABLE and config.backend == portable.ONNX_RUNTIME:
+        yield from memory_rules(where, config, fix)
     if read_origin(model.folder) is None:  # a compat model has the names that another project's clients ask for
         yield from name_rules(where, config_tensors(config), fix)
+
+
+def memory_rules(where: str, config: pb.ModelConfig, fix: str) -> Iterator[Finding]:
+    """The C++ backend of ONNX Runtime gives memory back, and its instances do not spin against each other."""
+    value = config.parameters["enable_mem_arena"].string_value
+    if value not in ("0", "false"):
+        yield Finding(where, "enable_mem_arena is not 0, so the memory of the largest batch is kept for good", fix)
+    threads = config.parameters["intra_op_thread_count"].string_value
+    instances = sum(group.count for group in config.instance_group)
+    if threads != "1" and instances != 1:
+        problem = f"intra_op_thread_count is {threads or 'all cores'} in each of {instances or 'several'} instances"
+        yield Finding(where, f"{problem}, whose threads spin against each other", f"set one of them to 1 or {fix}")
 
 
 def file_rules(model: Model) -> Iterator[Finding]:

@@ -118,7 +118,7 @@ def _member_rules(model: Model, manifest: Manifest, variant: Variant | None) -> 
                 if value != wanted_value:
                     yield Finding(where, f"{field} is {value!r}, the manifest says {wanted_value!r}", fix)
         else:
-            wanted = model_config.ensemble_config(manifest, model.name, variant)
+            wanted = model_config.ensemble_config(manifest, model.name, variant, file == model_config.RAGGED)
             if encoder not in {step.model_name for step in config.ensemble_scheduling.step}:
                 yield Finding(where, f"has no step {encoder}, the manifest's variant {variant.name}", fix)
             if model.newest in model.manifests:

@@ -1,7 +1,8 @@
 """Length buckets of the portable configuration, chosen so that the data's lengths make little padding.
 
-The tokenizer pads a request to the smallest bucket that holds it, so that requests of equal shape meet in an engine's
-dynamic batcher. More buckets mean less padding and smaller batches, so there are only as many as keep padding small.
+The tokenizer pads a request to the smallest bucket that holds it. An engine's dynamic batcher merges consecutive
+requests of equal shape only: more buckets mean less padding and even fewer batches, so there are only as many as keep
+padding small.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """config.pbtxt of every model of a task, as typed ModelConfig messages (tritonclient's own protobuf classes).
 
 Three flavours, chosen with `tritonserver --model-config-name`: the portable one pads each request to a length bucket,
-so that requests of equal shape meet in any engine's dynamic batcher; the ragged one lets requests of different lengths
-meet in the Python stand-ins for engines; the TensorRT one is for NVIDIA's image on a GPU.
+because an engine's dynamic batcher merges consecutive requests of equal shape only; the ragged one lets requests of
+different lengths meet in the Python stand-ins for engines; the TensorRT one is for NVIDIA's image on a GPU.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from ernie_runtime.names import (
 from ernie_runtime.steps.batching import ON_CPU
 from ernie_runtime.text.windows import MAX_WINDOWS
 
+from . import portable
 from .buckets import length_buckets, median
 
 if TYPE_CHECKING:
@@ -92,6 +93,7 @@ def tokenizer_config(manifest: Manifest, ragged: bool) -> pb.ModelConfig:
     add_tensors(config.output, (*ENCODER_INPUTS, *side_tensors(manifest)))
     if not ragged:
         config.parameters["buckets"].string_value = ",".join(map(str, buckets(manifest)))
+        portable.bound_tokenizer(config, manifest)
     _cpu(config)
     return config
 
@@ -106,6 +108,8 @@ def encoder_config(manifest: Manifest, variant: Variant, ragged: bool) -> pb.Mod
         config.parameters[name].string_value = value
     if ragged:
         _micro_batches(config, variant)
+    else:
+        portable.bound_encoder(config, manifest)
     return config
 
 
@@ -137,13 +141,25 @@ def postprocess_config(manifest: Manifest, ragged: bool) -> pb.ModelConfig:
     return config
 
 
-def ensemble_config(manifest: Manifest, name: str, variant: Variant) -> pb.ModelConfig:
+def ensemble_configs(manifest: Manifest, name: str, variant: Variant) -> dict[str, pb.ModelConfig]:
+    """Flavour -> configuration of the ensemble T or T_V.
+
+    Triton refuses an ensemble that takes more texts than its encoder takes rows, so the portable one may need a bound
+    of its own; where it does not, it is the only one.
+    """
+    portable_config, ragged = (ensemble_config(manifest, name, variant, flavour) for flavour in (False, True))
+    same = portable_config.max_batch_size == ragged.max_batch_size
+    return {PORTABLE: portable_config} if same else {PORTABLE: portable_config, RAGGED: ragged}
+
+
+def ensemble_config(manifest: Manifest, name: str, variant: Variant, ragged: bool) -> pb.ModelConfig:
     """Configuration of the ensemble T or T_V: tokenizer, encoder, postprocessor; the manifest in a parameter.
 
     Answers may be cached; the server does so only if it is started with a response cache.
     """
     kind = get_kind(manifest.kind)
-    config = pb.ModelConfig(name=name, platform="ensemble", max_batch_size=MAX_TEXTS)
+    texts = MAX_TEXTS if ragged else min(MAX_TEXTS, portable.max_rows(manifest))
+    config = pb.ModelConfig(name=name, platform="ensemble", max_batch_size=texts)
     config.response_cache.enable = True
     add_tensors(config.input, kind.inputs)
     add_tensors(config.output, (*kind.numeric_outputs(manifest), RESULT))

@@ -19,17 +19,17 @@ from ..config.serving import (
 )
 
 
-def set_instances(config: pb.ModelConfig, serving: ServingConfig) -> None:
+def set_instances(config: pb.ModelConfig, serving: ServingConfig, portable: bool = False) -> None:
     """Write the number of instances of an encoder or of T_fused.
 
-    Without it Triton starts two of `onnxruntime` on a CPU, which share the cores, double the memory and halve the
-    batches.
+    Without it Triton starts two of `onnxruntime` on a CPU, with a pool of threads for all cores each. portable: the
+    configuration is for a C++ engine, of which each instance has one thread; a stand-in is a process, and has all.
     """
     if config.platform == "ensemble" or config.backend in CHEAP:
         return
     if not config.instance_group:
         config.instance_group.add()  # without a kind: on a GPU if there is one
-    config.instance_group[0].count = serving.instances
+    config.instance_group[0].count = serving.portable_instances if portable else serving.instances
 
 
 def bound_queues(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,8 +26,8 @@ def recommend(repository: Path, manifest: Manifest, name: str) -> Manifest:
     variant = changed.variant(name)
     if model_config.is_fused(manifest):
         fused = _with_serving(repository, model_config.fused_config(changed, variant))
-        _change(repository, changed, fused.name, model_config.to_text(fused))
-    _change(repository, changed, task, model_config.to_text(model_config.ensemble_config(changed, task, variant)))
+        _change(repository, changed, fused.name, {model_config.PORTABLE: fused})
+    _change(repository, changed, task, model_config.ensemble_configs(changed, task, variant))
     return changed
 
 
@@ -41,13 +42,15 @@ def _with_serving(repository: Path, config: pb.ModelConfig) -> pb.ModelConfig:
     return config
 
 
-def _change(repository: Path, manifest: Manifest, model: str, config: str) -> None:
-    """Replace one model's directory by a copy with another configuration and manifest."""
+def _change(repository: Path, manifest: Manifest, model: str, configs: Mapping[str, pb.ModelConfig]) -> None:
+    """Replace one model's directory by a copy with other configurations and another manifest."""
     with whole_folder(repository / model) as new:
         shutil.copytree(repository / model, new, dirs_exist_ok=True)
         version = new / str(manifest.version)
         for folder in (new, version / PUBLISHED):
-            (folder / model_config.PORTABLE).write_text(config, encoding="utf-8")
+            for file, config in configs.items():
+                (folder / file).parent.mkdir(exist_ok=True)
+                (folder / file).write_text(model_config.to_text(config), encoding="utf-8")
         (version / MANIFEST_FILE).write_text(manifest.to_json(), encoding="utf-8")
 
 

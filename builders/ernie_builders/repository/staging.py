@@ -35,7 +35,7 @@ from .model_config import (
     RAGGED,
     TENSORRT,
     encoder_config,
-    ensemble_config,
+    ensemble_configs,
     fused_config,
     is_fused,
     postprocess_config,
@@ -81,8 +81,8 @@ def stage_models(
     requests = _warmup(manifest, tokenizer, exported, examples)
     for model, configs in _configs(manifest).items():
         for file, config in configs.items():
-            set_instances(config, serving)
             stand_in = file == RAGGED or model == fused_model(task)
+            set_instances(config, serving, file == PORTABLE and not stand_in)
             speed = speeds.get(model, max(speeds.values()))
             bound_queues(config, serving, speed, stand_in, tokenizer_model(task))
         _write_model(staging / model, manifest, configs, requests.get(model, []))
@@ -101,11 +101,11 @@ def _configs(manifest: Manifest) -> dict[str, dict[str, pb.ModelConfig]]:
     configs = {
         tokenizer_model(task): {file: tokenizer_config(manifest, file == RAGGED) for file in (PORTABLE, RAGGED)},
         postprocess_model(task): {file: postprocess_config(manifest, file == RAGGED) for file in (PORTABLE, RAGGED)},
-        task: {PORTABLE: ensemble_config(manifest, task, recommended)},
+        task: ensemble_configs(manifest, task, recommended),
     }
     for variant in manifest.variants:
         ensemble, encoder = variant_ensemble(task, variant.name), encoder_model(task, variant.name)
-        configs[ensemble] = {PORTABLE: ensemble_config(manifest, ensemble, variant)}
+        configs[ensemble] = ensemble_configs(manifest, ensemble, variant)
         configs[encoder] = {file: encoder_config(manifest, variant, file == RAGGED) for file in (PORTABLE, RAGGED)}
         if ENGINES[variant.engine].reads_onnx:
             configs[encoder][TENSORRT] = tensorrt_config(manifest, variant)

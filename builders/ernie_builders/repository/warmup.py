@@ -20,7 +20,7 @@ from ernie_runtime.steps.step import Step, strings
 from ernie_runtime.steps.tokenizer import TokenizerStep
 from ernie_runtime.text.tokenizer import Tokenizer
 
-from .model_config import add_warmup
+from .model_config import add_warmup, buckets
 
 Arrays = Mapping[str, np.ndarray]
 FALLBACK = "今天天气很好"  # if no example of the task fits in one window
@@ -38,11 +38,12 @@ def warmup_requests(
 ) -> dict[str, list[Arrays]]:
     """Model name -> the inputs of its warm-up requests, one row each (Triton adds the batch dimension itself).
 
-    ValueError if an example is invalid.
+    They are padded to length buckets as requests are in the portable configuration: a TensorRT engine refuses what is
+    shorter than its profile. ValueError if an example is invalid.
     """
     postprocess = PostprocessStep(manifest)
     encoder = EncoderStep(engine, [spec.name for spec in postprocess.specs if spec.per_token], ON_CPU)
-    steps: tuple[Step, ...] = (TokenizerStep(manifest, tokenizer), encoder, postprocess)
+    steps: tuple[Step, ...] = (TokenizerStep(manifest, tokenizer, buckets(manifest)), encoder, postprocess)
     names = (tokenizer_model(manifest.task), encoder_model(manifest.task, variant), postprocess_model(manifest.task))
     requests: dict[str, list[Arrays]] = {name: [] for name in names}
     for example in [*examples, (FALLBACK,) * len(steps[0].inputs)]:

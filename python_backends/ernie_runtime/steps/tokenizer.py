@@ -29,31 +29,36 @@ from ..text.windows import MAX_WINDOWS, Document, Window
 from .batching import pad_rows
 from .step import Arrays, dumps, strings
 
+MAX_WINDOWS_PARAMETER = "max_windows"
 NAMED_FAULTS = 20  # the maximum of reasons in one message: gRPC carries a few kilobytes
 
 
 class TokenizerStep:
     """TEXT... BYTES [N, 1] -> input_ids, token_type_ids, WINDOW, ITEM (and OFFSETS) with W >= N rows.
 
-    buckets: lengths to pad the rows of a request to, ascending; empty to pad to the longest row of the request. A
-    request without an item that can be answered fails with all the reasons; else a bad item travels on as its error.
+    buckets: lengths to pad the rows of a request to, ascending; empty to pad to the longest row of the request.
+    max_windows: of a request, as the encoder takes no larger batch. A request without an item that can be answered
+    fails with all the reasons; else a bad item travels on as its error.
     The unit of the answers' positions, where a request has that parameter, travels on in ITEM.
     """
 
     parameters = (OFFSETS_PARAMETER,)
 
-    def __init__(self, manifest: Manifest, tokenizer: Tokenizer, buckets: Sequence[int] = ()) -> None:
-        self.manifest, self.tokenizer, self.buckets = manifest, tokenizer, tuple(buckets)
+    def __init__(
+        self, manifest: Manifest, tokenizer: Tokenizer, buckets: Sequence[int] = (), max_windows: int = MAX_WINDOWS
+    ) -> None:
+        self.manifest, self.tokenizer, self.buckets, self.max_windows = manifest, tokenizer, tuple(buckets), max_windows
         self.kind: Kind = get_kind(manifest.kind)
         self.kind.check(manifest)
         self.inputs = tuple(spec.name for spec in self.kind.inputs)
 
     @classmethod
     def load(cls, folder: Path, parameters: Mapping[str, str]) -> TokenizerStep:
-        """From a version directory; parameter `buckets` is a comma-separated list of lengths."""
+        """From a version directory; parameter `buckets` lists lengths, joined by commas; `max_windows` is a number."""
         buckets = [int(b) for b in parameters.get("buckets", "").split(",") if b]
         manifest = Manifest.load(folder / MANIFEST_FILE)
-        return cls(manifest, task_tokenizer(folder, manifest), buckets)
+        max_windows = int(parameters.get(MAX_WINDOWS_PARAMETER, MAX_WINDOWS))
+        return cls(manifest, task_tokenizer(folder, manifest), buckets, max_windows)
 
     def run(self, requests: Sequence[Arrays]) -> list[dict[str, np.ndarray] | InvalidItem]:
         """The outputs of each request; one Rust call tokenizes the texts of all of them."""
@@ -87,10 +92,9 @@ class TokenizerStep:
         if len(faults) == len(documents):
             rest = len(faults) - NAMED_FAULTS
             return InvalidItem("; ".join(faults[:NAMED_FAULTS]) + (f"; and {rest} more" if rest > 0 else ""))
-        if len(windows) > MAX_WINDOWS:
-            return InvalidItem(
-                f"the request needs {len(windows):,} windows, at most {MAX_WINDOWS:,}: send fewer texts at once"
-            )
+        if len(windows) > self.max_windows:
+            advice = "send fewer texts at once" if len(documents) > 1 else "send a shorter text"
+            return InvalidItem(f"the request needs {len(windows):,} windows, at most {self.max_windows:,}: {advice}")
         lengths = [len(w.input_ids) for w in windows]
         longest = max(lengths)
         length = next((b for b in self.buckets if b >= longest), longest)

@@ -29,6 +29,18 @@ CASES: dict[str, Case] = {
     ),
     "no ensemble": Case(config(ENSEMBLE, lambda c: c.ClearField("platform")), ENSEMBLE, "ensemble_scheduling", AGAIN),
     "no batch": Case(edit(RAGGED, "max_batch_size: 1024", ""), RAGGED, "max_batch_size is 0", AGAIN),
+    "arena": Case(
+        config(CONFIG, lambda c: c.parameters.pop("enable_mem_arena")),
+        CONFIG,
+        "enable_mem_arena is not 0, so the memory of the largest batch is kept for good",
+        AGAIN,
+    ),
+    "spinning": Case(
+        config(CONFIG, lambda c: c.parameters.pop("intra_op_thread_count")),
+        CONFIG,
+        "intra_op_thread_count is all cores in each of several instances, whose threads spin against each other",
+        "set one of them to 1",
+    ),
     # files
     "no version": Case(remove("news_postprocess/1"), "news_postprocess", "no version directory", AGAIN),
     "version no number": Case(move("news/1", "news/v1"), "news", "no version directory whose name is a number", AGAIN),

@@ -26,6 +26,12 @@ CASES: dict[str, Case] = {
         "max_batch_size 257 is above its step news_tokenizer's 256",
         AGAIN,
     ),
+    "windows": Case(
+        edit("news_encoder_fp32/config.pbtxt", "max_batch_size: 1024", "max_batch_size: 512"),
+        "news_tokenizer/config.pbtxt",
+        "max_windows is 1024, but news_encoder_fp32 takes 512 rows",
+        AGAIN,
+    ),
     "no such input": Case(
         config(ENSEMBLE, lambda c: step(1)(c).input_map.update({"mask": "input_ids"})),
         ENSEMBLE,

@@ -76,8 +76,8 @@ def publish(root: Path, manifest: Manifest, tokenizer: ErnieTokenizer, graph: by
         tokenizer_model(task): [model_config.tokenizer_config(manifest, ragged) for ragged in (False, True)],
         f"{task}_encoder_fp32": [model_config.encoder_config(manifest, variant, ragged) for ragged in (False, True)],
         postprocess_model(task): [model_config.postprocess_config(manifest, ragged) for ragged in (False, True)],
-        task: [model_config.ensemble_config(manifest, task, variant)],
-        f"{task}_fp32": [model_config.ensemble_config(manifest, f"{task}_fp32", variant)],
+        task: [*model_config.ensemble_configs(manifest, task, variant).values()],
+        f"{task}_fp32": [*model_config.ensemble_configs(manifest, f"{task}_fp32", variant).values()],
     }
     for name, flavours in configs.items():
         folder = root / name / str(manifest.version)

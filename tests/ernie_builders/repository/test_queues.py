@@ -9,6 +9,7 @@ from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as pb
 
 from ernie_builders.config.serving import QUEUE_SIZE, REPORTS_TO, SLO, ServingConfig
+from ernie_builders.lint.repository import lint
 from ernie_builders.repository.queues import bound_queues, set_instances
 
 from ..places import Place, copied
@@ -99,6 +100,13 @@ def test_instances_of_models_that_compute(model: dict[str, str], counts: list[in
     assert [group.count for group in config.instance_group] == counts
 
 
+def test_instances_of_the_portable_configuration() -> None:
+    """Each has one thread, so there are two by default."""
+    config = pb.ModelConfig(backend="onnxruntime")
+    set_instances(config, ServingConfig(instances=3), portable=True)
+    assert [group.count for group in config.instance_group] == [2]
+
+
 def test_priorities() -> None:
     batching = bounded(ServingConfig(slo_ms=400, priorities=True))
     assert (batching.priority_levels, batching.default_priority_level) == (2, 1)
@@ -122,7 +130,10 @@ def test_published(finished: Place, tmp_path: Any) -> None:
     place = copied(finished, tmp_path)
     text = place.tasks_file.read_text(encoding="utf-8")
     tasks = tmp_path / "tasks.toml"
-    serving = "\n[tasks.topics.serving]\nslo_ms = 600\nqueue_size = 40\npriorities = true\ncall_tokens = 11\n"
+    serving = (
+        "\n[tasks.topics.serving]\nslo_ms = 600\nqueue_size = 40\npriorities = true\ncall_tokens = 11\n"
+        "portable_instances = 3\nportable_tokens = 2000\n"
+    )
     tasks.write_text(text + serving, encoding="utf-8")
     assert place.build("--tasks-file", str(tasks)) == 0
     for file in ("config.pbtxt", "configs/ragged.pbtxt", "configs/tensorrt.pbtxt"):
@@ -130,8 +141,16 @@ def test_published(finished: Place, tmp_path: Any) -> None:
         config = text_format.Parse(config_text, pb.ModelConfig())
         assert config.dynamic_batching.default_queue_policy.max_queue_size == 40
         assert config.dynamic_batching.priority_queue_policy[2].max_queue_size == 40
-        assert [group.count for group in config.instance_group] == [1]
+        assert [group.count for group in config.instance_group] == [3 if file == "config.pbtxt" else 1]
         if "ragged" in file:
             assert config.parameters["call_tokens"].string_value == "11"
+    rows = {}
+    for model in ("topics", "topics_fp32", "topics_encoder_fp32"):
+        for file in ("config.pbtxt", "configs/ragged.pbtxt"):
+            text = (place.output / model / file).read_text(encoding="utf-8")
+            rows[model, file] = text_format.Parse(text, pb.ModelConfig()).max_batch_size
+    assert set(rows.values()) == {62, 256, 1024}  # 2000 tokens are 62 rows of 32
+    assert rows["topics", "config.pbtxt"] == rows["topics_encoder_fp32", "config.pbtxt"] == 62
+    assert not lint(place.output)[0]
     assert place.build("--tasks-file", str(tasks)) == 0  # nothing changed, nothing published
     assert [p.name for p in (place.output / "topics_encoder_fp32").iterdir() if p.name.isdigit()] == ["1"]

@@ -111,6 +111,10 @@ def test_too_many_windows(make_manifest: MakeManifest, tokenizer: ErnieTokenizer
     half = "中" * (MAX_WINDOWS // 2 + 2)
     (outcome,) = TokenizerStep(manifest, tokenizer).run([request_of(half, half)])
     assert "needs 1,026 windows, at most 1,024: send fewer texts" in str(outcome)
+    step = TokenizerStep(manifest, tokenizer, max_windows=8)
+    fits, fails = step.run([request_of("中" * 9), request_of("中" * 10)])
+    assert not isinstance(fits, InvalidItem) and len(fits["input_ids"]) == 8
+    assert str(fails) == "the request needs 9 windows, at most 8: send a shorter text"
 
 
 def test_of_many_faults_the_first_are_named(manifest: Manifest, tokenizer: ErnieTokenizer) -> None:
@@ -131,6 +135,8 @@ def test_the_tokenizer_reads_its_version_directory(
         step = TokenizerStep.load(tmp_path, {"buckets": buckets} if buckets else {})
         outcome: Any = step.run([request_of("好")])[0]
         assert step.inputs == ("TEXT",) and outcome["input_ids"].shape == (1, length)
+        assert step.max_windows == MAX_WINDOWS
+    assert TokenizerStep.load(tmp_path, {"max_windows": "8"}).max_windows == 8
     assert PostprocessStep.load(tmp_path, {}).manifest == manifest
 
 
