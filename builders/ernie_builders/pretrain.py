@@ -6,6 +6,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from ernie_runtime.command_line import json_output
+
 from .console import run_command
 from .filesystem import disk_error
 from .pretraining.options import parser, request_of
@@ -28,9 +30,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else list(argv)
     args = parser().parse_args(words)
     try:
-        return run_command(
-            NAME, lambda: pretrain(request_of(args, words)), lambda error: disk_error(error, args.output)
-        )
+        with json_output(args.json) as report:
+            return run_command(
+                NAME, lambda: report(pretrain(request_of(args, words))), lambda error: disk_error(error, args.output)
+            )
     except KeyboardInterrupt:
         sys.stderr.write(f"\n{NAME}: {interrupted(args.output)}\n")
         return 130

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ernie_runtime.command_line import CommandLine
+from ernie_runtime.command_line import CommandLine, json_output
+from ernie_runtime.json_types import JsonObject
 from ernie_runtime.text.tokenization import ErnieTokenizer
 
 from .console import bar, run_command, say
@@ -44,8 +45,8 @@ def documents(path: Path, vocabulary: Path) -> Iterator[str]:
             yield text
 
 
-def unpack(path: Path, vocabulary: Path, output: Path) -> None:
-    """Write the documents to `output`, UTF-8."""
+def unpack(path: Path, vocabulary: Path, output: Path) -> JsonObject:
+    """Write the documents to `output`, UTF-8; where, and how many."""
     count = 0
     with whole_file(output) as new, new.open("w", encoding="utf-8") as out, bar(0, output.name, "document") as shown:
         for text in documents(path, vocabulary):
@@ -53,6 +54,7 @@ def unpack(path: Path, vocabulary: Path, output: Path) -> None:
             count += 1
             shown.update()
     say(f"{output}: {count:,} documents")
+    return {"output": str(output), "documents": count}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -61,10 +63,14 @@ def main(argv: list[str] | None = None) -> int:
     p.add_argument("packed", type=Path, help="tokens.u16 or tokens.u16.xz")
     p.add_argument("--vocab", type=Path, required=True, help="the vocab.txt that it was packed with")
     p.add_argument("--output", type=Path, required=True, help="text file to write")
+    p.add_argument("--json", action="store_true", help="print one object: the file, and its number of documents")
     args = p.parse_args(argv)
-    return run_command(
-        NAME, lambda: unpack(args.packed, args.vocab, args.output), lambda error: disk_error(error, args.output)
-    )
+    with json_output(args.json) as report:
+        return run_command(
+            NAME,
+            lambda: report(unpack(args.packed, args.vocab, args.output)),
+            lambda error: disk_error(error, args.output),
+        )
 
 
 if __name__ == "__main__":

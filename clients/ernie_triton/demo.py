@@ -7,11 +7,12 @@ import json
 import shlex
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ernie_runtime.command_line import CommandLine
+from ernie_runtime.command_line import CommandLine, json_output
+from ernie_runtime.json_types import JsonObject
 from ernie_runtime.names import MANIFEST_FILE, fused_model, tokenizer_model, tokenizer_task
 
 from . import cli
@@ -29,6 +30,7 @@ class DemoArguments:
     grpc_port: int
     metrics_port: int
     repository: Path
+    json: bool = False
 
     @property
     def url(self) -> str:
@@ -45,6 +47,9 @@ def parser() -> argparse.ArgumentParser:
     command_line.add_argument(
         "--repository", type=Path, default=Path("model_repository"), help="the model repository to write"
     )
+    command_line.add_argument(
+        "--json", action="store_true", help="print one object: the server, and what each task answers"
+    )
     return command_line
 
 
@@ -54,6 +59,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments = DemoArguments(**vars(parser().parse_args(argv)))
     except SystemExit as stop:
         return int(stop.code or 0)
+    with json_output(arguments.json) as report:
+        return _demo(arguments, report)
+
+
+def _demo(arguments: DemoArguments, report: Callable[[object], None]) -> int:
     started = time.monotonic()
     _say("1 of 3: build the tasks that ship")
     code = cli.main(["build", "--profile", "demo", "--repository", str(arguments.repository)])
@@ -68,14 +78,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with Client(arguments.url) as client:
             tasks = client.tasks()
-            for task in tasks:
-                _ask(client, task)
+            answers = {task.name: _ask(client, task) for task in tasks}
     except ErnieTritonError as error:
         sys.stderr.write(f"ernie-triton demo: {error}\n")
         return 1
     done = time.monotonic()
     _say(f"build {built - started:.0f} s, server {ready - built:.0f} s, answers {done - ready:.1f} s", "")
     _say("The server is left running. Next, try:", *_next_commands(tasks, arguments))
+    report(
+        {
+            "url": arguments.url,
+            "repository": str(arguments.repository),
+            "seconds": {"build": built - started, "serve": ready - built, "ask": done - ready},
+            "answers": answers,
+        }
+    )
     return 0
 
 
@@ -111,11 +128,14 @@ def _published_builds(repository: Path) -> dict[str, str]:
     return builds
 
 
-def _ask(client: Client, task: Task) -> None:
+def _ask(client: Client, task: Task) -> list[JsonObject]:
+    """Ask the task its examples and show the answers; the RESULT of each."""
     _say("", f"{task.name}: {task.title}")
     items = [texts[0] if len(texts) == 1 else texts for texts in task.examples]
-    for item, result in zip(items, client.predict(task.name, items), strict=True):
+    results = client.predict(task.name, items)
+    for item, result in zip(items, results, strict=True):
         _say(*(f"  {line}" for line in result_lines(item, result, task)))
+    return [{"texts": texts, "result": result.raw} for texts, result in zip(task.examples, results, strict=True)]
 
 
 def _next_commands(tasks: Sequence[Task], arguments: DemoArguments) -> list[str]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -29,6 +31,13 @@ def row(text: str, label: str) -> str:
     """The text behind a label."""
     (value,) = re.findall(rf"^  {label} +(.*)$", text, re.M)
     return str(value)
+
+
+def one_object(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    """What a command printed with --json: one line on standard output, an object."""
+    (line,) = capsys.readouterr().out.splitlines()
+    document: dict[str, Any] = json.loads(line)
+    return document
 
 
 def fault_line(code: int, *messages: str, program: str, capsys: pytest.CaptureFixture[str]) -> str:

@@ -18,7 +18,7 @@ from ernie_builders.checkpoints.weight_formats import Weights
 from ernie_builders.framework import import_paddle
 from ernie_builders.pretraining.model import pretraining_model, with_own_head
 
-from .command_line import fault_line
+from .command_line import fault_line, one_object
 from .numpy_encoder import hugging_face_forward
 from .places import small_files
 from .tiny import CONFIG, ENTRIES, HIDDEN, assert_same_weights, random_hugging_face, write_hugging_face
@@ -113,8 +113,10 @@ def test_converting_there_and_back_keeps_every_weight(base_model: Path, tmp_path
     assert_same_weights(after.weights, before.weights)
 
 
-def test_the_embedded_encoder_keeps_its_head(tmp_path: Path) -> None:
-    assert run("embedded", tmp_path / "h", "--to", "huggingface", "--bits", "16") == 0
+def test_the_embedded_encoder_keeps_its_head(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("embedded", tmp_path / "h", "--to", "huggingface", "--bits", "16", "--json") == 0
+    written = one_object(capsys)
+    assert (written["output"], written["format"], written["bits"]) == (str(tmp_path / "h"), "huggingface", 16)
     before, after = (with_own_head(read_checkpoint(path)) for path in (ENCODERS[EMBEDDED], tmp_path / "h"))
     assert all((after.weights[name] == value).all() for name, value in before.weights.items())
     assert after.weights[WORDS].shape == (8000, 312)

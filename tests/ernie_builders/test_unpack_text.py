@@ -9,7 +9,7 @@ import pytest
 
 from ernie_builders import build_all
 
-from .command_line import fault_line
+from .command_line import fault_line, one_object
 
 TOKENS = ["[PAD]", "[CLS]", "[SEP]", "[MASK]", "[UNK]", "中", "国", "win", "##dows", "10", "##", "。"]
 
@@ -26,7 +26,7 @@ def pack(path: Path, *words: str) -> Path:
     return path
 
 
-def test_documents_come_back(tmp_path: Path, vocabulary: Path) -> None:
+def test_documents_come_back(tmp_path: Path, vocabulary: Path, capsys: pytest.CaptureFixture[str]) -> None:
     packed = pack(
         tmp_path / "tokens.u16",
         "中",
@@ -44,7 +44,9 @@ def test_documents_come_back(tmp_path: Path, vocabulary: Path) -> None:
         "[SEP]",
     )
     output = tmp_path / "text.txt"
-    assert build_all.main(["unpack-text", str(packed), "--vocab", str(vocabulary), "--output", str(output)]) == 0
+    words = ["unpack-text", str(packed), "--vocab", str(vocabulary), "--output", str(output), "--json"]
+    assert build_all.main(words) == 0
+    assert one_object(capsys) == {"output": str(output), "documents": 2}
     assert output.read_text(encoding="utf-8") == "中国windows 10。\n\nwin中##\n\n"
 
 

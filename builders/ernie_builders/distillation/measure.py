@@ -50,8 +50,16 @@ class Measurement:
     device: str = "cpu"
 
 
-def measure(m: Measurement) -> str:
-    """Run what is not finished yet; the table in Markdown with its conditions, also written to `output`/table.md."""
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """What the runs gave."""
+
+    table: str  # in Markdown, with its conditions
+    cards: Mapping[str, Mapping[str, TaskCard]]  # task -> column -> its run
+
+
+def measure(m: Measurement) -> Measured:
+    """Run what is not finished yet; the table is also written to `output`/table.md."""
     if parse_shape(m.student) is None:
         raise ConfigError(f"--student {m.student}: give a shape, such as 2x156x6")
     if len(m.tasks) < 1:
@@ -91,7 +99,7 @@ def measure(m: Measurement) -> str:
             cards[task.name][column] = distil_task(run)
     table = "\n".join([*_table(cards), "", *_conditions(m, cards, agnostic), ""])
     (m.output / "table.md").write_text(table, encoding="utf-8")
-    return table
+    return Measured(table=table, cards=cards)
 
 
 def _texts(m: Measurement, task: TaskConfig) -> Path:

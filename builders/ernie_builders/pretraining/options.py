@@ -79,6 +79,7 @@ def parser() -> argparse.ArgumentParser:
     card = p.add_argument_group("card")
     card.add_argument("--text", default=NOT_STATED, help="what the text is, for the card")
     card.add_argument("--licence", default=NOT_STATED, help="the text's licences, for the card")
+    p.add_argument("--json", action="store_true", help="print one object: the encoder, and how far the run is")
     return p
 
 

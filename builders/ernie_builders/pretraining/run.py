@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ernie_runtime.errors import ErnieError
+from ernie_runtime.json_types import JsonObject
 
 from ..checkpoints.checkpoint import Checkpoint
 from ..console import say
 from ..errors import ConfigError
 from ..framework import import_paddle
 from ..training.launch import Devices, launch
+from ..training.log import LOG
 from .config import PretrainRequest
 from .corpus.prepare import FOLDER, Prepared, find_vocabulary, prepare
 from .encoder import save_encoder
@@ -21,8 +23,11 @@ from .trainer import Pretrainer, PretrainingJob
 from .warm_start import warm_start
 
 
-def pretrain(request: PretrainRequest) -> None:
-    """Run it to the end, or for its `stop_after`; BuildError, or ErnieError of a vocabulary."""
+def pretrain(request: PretrainRequest) -> JsonObject:
+    """Run it to the end, or for its `stop_after`; BuildError, or ErnieError of a vocabulary.
+
+    Returns where the encoder is, and how far the run is.
+    """
     import_paddle(request.device)
     request.output.mkdir(parents=True, exist_ok=True)
     config, pace = request.config, request.pace
@@ -38,13 +43,21 @@ def pretrain(request: PretrainRequest) -> None:
         progress = launch(train, replace(request, devices=""), devices)
     else:
         progress = train(request)
-    if progress.step < config.steps:
+    is_done = progress.step >= config.steps
+    if not is_done:
         say(
             f"    stopped after {pace.stop_after:g} minutes at step {progress.step:,} of {config.steps:,}; "
             "the same command goes on"
         )
     else:
         say(f"    done: {config.steps:,} steps, {progress.tokens:,} tokens; the encoder is {request.output / ENCODER}")
+    return {
+        "encoder": str(request.output / ENCODER) if is_done else None,
+        "log": str(request.output / LOG),
+        "step": progress.step,
+        "steps": config.steps,
+        "tokens": progress.tokens,
+    }
 
 
 def find_text_and_start(request: PretrainRequest) -> tuple[Prepared, Checkpoint]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
-from ernie_runtime.command_line import CommandLine
+from ernie_runtime.command_line import CommandLine, json_output
 
 from ..checkpoints.checksums import CARDS, SUMS, card_of, digest, refresh, shipped_files, verify
 from ..config.tasks import ASSETS, TASKS_FILE
@@ -27,10 +28,9 @@ def parser() -> argparse.ArgumentParser:
     p = CommandLine(prog=NAME, description="Weights and vocabularies that ship: cards and checksums.")
     p.add_argument("--assets", type=Path, default=ASSETS, help=argparse.SUPPRESS)
     verbs = p.add_subparsers(dest="verb", required=True, metavar="verify | list | refresh | train | figures")
-    verbs.add_parser("verify", help=f"check every file against {SUMS}, and that each weight file has a card")
+    checking = verbs.add_parser("verify", help=f"check every file against {SUMS}, and that each weight file has a card")
     listing = verbs.add_parser("list", help="every file: size, checksum, card")
-    listing.add_argument("--json", action="store_true", help="an object for each file, one a line")
-    verbs.add_parser("refresh", help=f"write {SUMS} again, after a change on purpose")
+    refreshing = verbs.add_parser("refresh", help=f"write {SUMS} again, after a change on purpose")
     training = verbs.add_parser(
         "train", help="train the checkpoints that ship, store them, and keep the better of the old and the new"
     )
@@ -47,42 +47,53 @@ def parser() -> argparse.ArgumentParser:
     showing = verbs.add_parser("figures", help="a table of dev figures: of a model repository, and from the cards")
     showing.add_argument("--repository", type=Path, default=Path("model_repository"), help="built with --data-dir")
     showing.add_argument("place", type=Path, nargs="?", metavar="REPOSITORY", help=argparse.SUPPRESS)
+    for verb, printed in (
+        (checking, "one object: files, bytes and faults"),
+        (listing, "an object for each file, one a line"),
+        (refreshing, "one object: the list, and its number of entries"),
+        (training, "an object for each task, one a line: its figures, and whether it was stored"),
+        (showing, "an object for each task, one a line"),
+    ):
+        verb.add_argument("--json", action="store_true", help=f"print {printed}")
     return p
 
 
+Report = Callable[[object], None]
+"""Prints an object as a line of JSON where --json asks for it."""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit codes: 0 all is well, 1 something is not (one line each), 2 usage."""
+    """Exit codes: 0 all is well, 1 something is not (one line each), 2 usage, 130 interrupted."""
     args = parser().parse_args(argv)
     if not args.assets.is_dir():
         sys.stderr.write(f"{NAME}: {args.assets}: no such directory\n")
         return 1
-    if args.verb == "verify":
-        return _verify(args.assets)
-    if args.verb == "train":
-        return _train(args)
-    lines: list[str] = []
-    work: dict[str, Callable[[], Iterable[str]]] = {
-        "list": lambda: _list(args.assets, args.json),
-        "refresh": lambda: _refresh(args.assets),
-        "figures": lambda: _figures(args.place or args.repository),
-    }
-    code = run_command(NAME, lambda: lines.extend(work[args.verb]()))
-    sys.stdout.write("".join(f"{line}\n" for line in lines))
-    return code
+    with json_output(args.json) as report:
+        if args.verb == "verify":
+            return _verify(args.assets, report)
+        if args.verb == "train":
+            return _train(args, report)
+        work: dict[str, Callable[[], None]] = {
+            "list": lambda: _list(args.assets, report),
+            "refresh": lambda: _refresh(args.assets, report),
+            "figures": lambda: _figures(args.place or args.repository, report),
+        }
+        return run_command(NAME, work[args.verb])
 
 
-def _verify(root: Path) -> int:
+def _verify(root: Path, report: Report) -> int:
     faults = verify(root)
     for fault in faults:
         sys.stderr.write(f"{NAME}: {fault}\n")
+    files = shipped_files(root)
+    size = sum(path.stat().st_size for path in files.values())
     if not faults:
-        files = shipped_files(root)
-        size = sum(path.stat().st_size for path in files.values())
         say(f"{len(files)} files, {size / 1e6:.1f} MB: every checksum is right, every weight file has its card")
+    report({"files": len(files), "bytes": size, "faults": faults})
     return 1 if faults else 0
 
 
-def _list(root: Path, as_json: bool) -> Iterator[str]:
+def _list(root: Path, report: Report) -> None:
     for name, path in shipped_files(root).items():
         card = card_of(path)
         title = card.name if card else ""
@@ -91,14 +102,12 @@ def _list(root: Path, as_json: bool) -> Iterator[str]:
                 title = str(json.loads(card.read_text(encoding="utf-8"))["title"])
             except (ValueError, KeyError, TypeError):
                 raise CheckpointError(f"{card}: not a card") from None
-        if as_json:
-            about = {"file": name, "bytes": path.stat().st_size, "sha256": digest(path), "card": title}
-            yield json.dumps(about, ensure_ascii=False)
-            continue
-        yield f"{path.stat().st_size:>11,}  {digest(path)[:12]}  {name}  {title}".rstrip()
+        size, checksum = path.stat().st_size, digest(path)
+        say(f"{size:>11,}  {checksum[:12]}  {name}  {title}".rstrip())
+        report({"file": name, "bytes": size, "sha256": checksum, "card": title})
 
 
-def _train(args: argparse.Namespace) -> int:
+def _train(args: argparse.Namespace, report: Report) -> int:
     from .train import train
 
     def work() -> None:
@@ -114,7 +123,8 @@ def _train(args: argparse.Namespace) -> int:
             seed=args.seed,
             until="evaluate",
         )
-        train(request, args.assets / "checkpoints")
+        for outcome in train(request, args.assets / "checkpoints"):
+            report({name: value for name, value in asdict(outcome).items() if name != "line"})
 
     try:
         return run_command(NAME, work, lambda error: disk_error(error, args.cache))
@@ -123,14 +133,20 @@ def _train(args: argparse.Namespace) -> int:
         return 130
 
 
-def _figures(repository: Path) -> Iterator[str]:
-    from .figures import figures_table
+def _figures(repository: Path, report: Report) -> None:
+    from .figures import HEAD, figures_rows
 
-    return figures_table(repository)
+    rows = list(figures_rows(repository))
+    say("\n".join(HEAD))
+    for row in rows:
+        say(row.line())
+        report(row.to_json())
 
 
-def _refresh(root: Path) -> Iterator[str]:
-    yield f"{root / SUMS}: {refresh(root)} entries"
+def _refresh(root: Path, report: Report) -> None:
+    entries = refresh(root)
+    say(f"{root / SUMS}: {entries} entries")
+    report({"file": str(root / SUMS), "entries": entries})
 
 
 if __name__ == "__main__":

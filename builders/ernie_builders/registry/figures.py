@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from ernie_runtime.json_types import JsonObject
 from ernie_runtime.manifest import Evaluation, Manifest
 from ernie_runtime.repository import newest_version
 
@@ -31,23 +33,49 @@ HEAD = (
 )
 
 
-def figures_table(repository: Path) -> Iterator[str]:
-    """The lines of the table, in Markdown: a row for each task that the repository has."""
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """A task's row of the table."""
+
+    task: str
+    kind: str
+    evaluations: tuple[Evaluation, ...]  # on whole sets
+    shown: str  # their figures, for a person
+    published: str  # of ERNIE 3.0 Nano; empty: none
+    parameters: int
+    training: str
+
+    def line(self) -> str:
+        """In Markdown."""
+        rows = " + ".join(f"{e.rows:,}" for e in self.evaluations) or "none"
+        size = f"{self.parameters / 1e6:.1f} M"
+        cells = (self.task, self.kind, rows, self.shown or "not evaluated", self.published, size, self.training)
+        return f"| {' | '.join(cells)} |"
+
+    def to_json(self) -> JsonObject:
+        """The same as JSON data."""
+        return {name: value for name, value in asdict(self).items() if name != "shown"}
+
+
+def figures_rows(repository: Path) -> Iterator[Row]:
+    """The rows of the table: one for each task that the repository has."""
     if not repository.is_dir():
         raise ConfigError(f"{repository}: no such directory")
-    yield from HEAD
-    yield from (row(repository, task) for task in load_tasks().values() if (repository / task.name).is_dir())
+    yield from (_row(repository, task) for task in load_tasks().values() if (repository / task.name).is_dir())
 
 
-def row(repository: Path, task: TaskConfig) -> str:
-    """One task's line."""
+def _row(repository: Path, task: TaskConfig) -> Row:
     manifest = Manifest.load(newest_version(repository / task.name) / "manifest.json")
     own = whole(manifest.variants[0].evaluations)
-    rows = " + ".join(f"{e.rows:,}" for e in own) or "none"
-    shown = "; ".join(_metrics(manifest, e) for e in own) or "not evaluated"
-    card = _card(task)
-    cells = (task.name, task.kind, rows, shown, _published(task), f"{_parameters(task) / 1e6:.1f} M", _training(card))
-    return f"| {' | '.join(cells)} |"
+    return Row(
+        task=task.name,
+        kind=task.kind,
+        evaluations=tuple(own),
+        shown="; ".join(_metrics(manifest, e) for e in own),
+        published=_published(task),
+        parameters=_parameters(task),
+        training=_training(_card(task)),
+    )
 
 
 def whole(found: Sequence[Evaluation]) -> list[Evaluation]:

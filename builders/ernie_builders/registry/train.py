@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -39,7 +39,18 @@ from ..stages.stage import Finished
 BY = "the builder, on the weights as they are stored, through the serving code, when they were made"
 
 
-def train(request: BuildRequest, place: Path) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What became of a task's training; figures: the main metric of each task that has the checkpoint."""
+
+    task: str
+    line: str  # for a person
+    stored: bool
+    figures: Mapping[str, float] = field(default_factory=dict)
+    before: Mapping[str, float] = field(default_factory=dict)
+
+
+def train(request: BuildRequest, place: Path) -> list[Outcome]:
     """Train the requested tasks in turn; `place` has a folder for each task's checkpoint.
 
     ConfigError and DataError come before the first training where a task has no checkpoint of its own, or no data.
@@ -52,17 +63,20 @@ def train(request: BuildRequest, place: Path) -> None:
     cards = [_card(place / task.name) for task in tasks]
     hours = sum(card.get("training_seconds", 0) for card in cards) / 3600
     say(f"{len(tasks)} to train; their cards tell of {hours:.1f} hours of training in all")
+    outcomes = []
     for number, task in enumerate(tasks, 1):
         say(f"[{task.name}] {task.title} ({number} of {len(tasks)})")
-        say(f"[{task.name}] {_train(task, request, place / task.name)}")
+        outcomes.append(_train(task, request, place / task.name))
+        say(f"[{task.name}] {outcomes[-1].line}")
+    return outcomes
 
 
-def _train(task: TaskConfig, request: BuildRequest, folder: Path) -> str:
-    """Train one task and exchange its checkpoint if no task gets worse; one line about it."""
+def _train(task: TaskConfig, request: BuildRequest, folder: Path) -> Outcome:
+    """Train one task and exchange its checkpoint if no task gets worse."""
     context = make_context(task, request, None)
     finished = run_plain(context, "evaluate")
     if _card(folder).get("training") == finished.fine_tuned.key:
-        return "its checkpoint is of this training already"
+        return Outcome(task=task.name, line="its checkpoint is of this training already", stored=False)
     with TemporaryDirectory(prefix=f"{task.name}-", dir=context.cache) as scratch:
         new = Path(scratch, task.name)
         stored = store(new, context, finished)
@@ -77,14 +91,22 @@ def _train(task: TaskConfig, request: BuildRequest, folder: Path) -> str:
             f"{name} {now.main} {now.value:.2f}" + (f" (before: {before[name].value:.2f})" if name in before else "")
             for name, now in after.items()
         )
-        if any(after[name].value < was.value for name, was in before.items()):
-            return f"{figures}: the old checkpoint stays"
+        is_worse = any(after[name].value < was.value for name, was in before.items())
+        outcome = Outcome(
+            task=task.name,
+            line=f"{figures}: " + ("the old checkpoint stays" if is_worse else f"stored as {stored}"),
+            stored=not is_worse,
+            figures={name: now.value for name, now in after.items()},
+            before={name: was.value for name, was in before.items()},
+        )
+        if is_worse:
+            return outcome
         write_json(new / CARDS[0], make_card(context, finished, stored, after[task.name], command(request, task)))
         with whole_folder(folder) as copy:
             shutil.copytree(new, copy, dirs_exist_ok=True)
     if ships(folder):
         refresh(folder=folder)
-    return f"{figures}: stored as {stored}"
+    return outcome
 
 
 def store(folder: Path, context: Context, finished: Finished) -> str:

@@ -48,8 +48,10 @@ def test_a_flipped_bit_is_reported(assets: Path, name: str, capsys: pytest.Captu
     assert shipped.main(["--assets", str(assets), "verify"]) == 0
     assert "every checksum is right" in capsys.readouterr().out
     flip(assets / name)
-    assert shipped.main(["--assets", str(assets), "verify"]) == 1
-    (line,) = capsys.readouterr().err.splitlines()
+    assert shipped.main(["--assets", str(assets), "verify", "--json"]) == 1
+    output = capsys.readouterr()
+    (line,) = output.err.splitlines()
+    assert [f"ernie-triton assets: {fault}" for fault in json.loads(output.out)["faults"]] == [line]
     assert f"{assets / name}: damaged or exchanged" in line
     assert "ernie-triton assets refresh" in line
     assert shipped.main(["--assets", str(assets), "refresh"]) == 0
@@ -102,6 +104,9 @@ def test_list(assets: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert len(lines) == len(read_sums(assets))
     title = json.loads((assets / "checkpoints/tnews/card.json").read_text(encoding="utf-8"))["title"]
     assert any("checkpoints/tnews/delta.xz" in line and line.endswith(title) for line in lines)
+    assert shipped.main(["--assets", str(assets), "list", "--json"]) == 0
+    listed = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert {file["file"]: file["sha256"] for file in listed} == read_sums(assets)
     assert shipped.main(["--assets", str(assets / "nowhere"), "verify"]) == 1
 
 

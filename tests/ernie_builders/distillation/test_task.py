@@ -20,7 +20,7 @@ from ernie_builders.distillation.soft import SoftTrainer, unlabelled_rows
 from ernie_builders.stages.draft import draft_manifest
 from ernie_builders.training.trainer import Trainer
 
-from ..command_line import OneLine
+from ..command_line import OneLine, one_object
 from ..places import Place, topic_rows
 from ..tiny import assert_same_weights
 from .conftest import Command
@@ -35,11 +35,18 @@ def card_in(folder: Path) -> dict[str, Any]:
 
 
 def test_unlabelled_text_teaches(
-    distil: Command, tmp_path: Path, tasks_file: Path, data_dir: Path, base_model: Path
+    distil: Command,
+    tmp_path: Path,
+    tasks_file: Path,
+    data_dir: Path,
+    base_model: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Half the teacher's width, one layer, no labels: far above the majority class, and it can be published."""
-    assert distil("--student", "1x16x2", *LONG) == 0
+    assert distil("--student", "1x16x2", *LONG, "--json") == 0
+    printed = one_object(capsys)
     card, log = card_in(tmp_path / "small"), (tmp_path / "small" / "log.jsonl").read_text().splitlines()
+    assert printed == {"output": str(tmp_path / "small"), **card}
     majority = 100 * Counter(label for _, label in topic_rows(list("的" * 40), 60, 1)).most_common(1)[0][1] / 60
     assert card["teacher"]["accuracy"] >= majority + 20
     assert card["metrics"]["accuracy"] >= majority + 15
@@ -243,5 +250,9 @@ def test_measure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest
     teacher_figure = float(row.split("|")[-2])
     assert teacher_figure > 50
     capsys.readouterr()
-    assert build_all.main(arguments) == 0
-    assert capsys.readouterr().out.count("finished already") == 3
+    assert build_all.main([*arguments, "--json"]) == 0
+    output = capsys.readouterr()
+    assert output.err.count("finished already") == 3
+    cards = json.loads(output.out)["tasks"]["msra_ner"]
+    card = cards[next(iter(columns))]
+    assert list(cards) == list(columns) and f"{card['metrics'][card['main_metric']]:.2f}" in row

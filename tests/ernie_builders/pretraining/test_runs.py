@@ -24,7 +24,7 @@ from ernie_builders.pretraining.trainer import Pretrainer
 from ernie_builders.training import launch
 from ernie_builders.training.state import find_state
 
-from ..command_line import OneLine
+from ..command_line import OneLine, one_object
 from ..places import Place
 from ..tiny import assert_same_weights, largest_difference
 from .texts import Run
@@ -58,7 +58,9 @@ def test_text_is_learnt_and_the_encoder_is_a_base_model(
     assert "goes on" not in capsys.readouterr().out
     files = {path.name: path.read_bytes() for path in (run.output / "encoder").iterdir()}
     shutil.rmtree(run.output / "encoder")  # as where the disk was full just then
-    assert run("--licence", "none") == 0  # finished: nothing is trained again
+    assert run("--licence", "none", "--json") == 0  # finished: nothing is trained again
+    printed = one_object(capsys)
+    assert (printed["encoder"], printed["step"]) == (str(run.output / "encoder"), 100)
     assert run.log() == rows
     assert files == {path.name: path.read_bytes() for path in (run.output / "encoder").iterdir()}
 

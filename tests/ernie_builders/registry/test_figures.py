@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ernie_builders.registry import cli
-from ernie_builders.registry.figures import HEAD, whole
+from ernie_builders.registry.figures import HEAD, Row, whole
 from ernie_runtime.manifest import Evaluation
 
 CARD = Evaluation(
@@ -31,6 +31,15 @@ SAMPLE = replace(OWN, split="sample", rows=12)
 )
 def test_whole_sets_only(evaluations: list[Evaluation], shown: list[Evaluation]) -> None:
     assert whole(evaluations) == shown
+
+
+def test_a_row_is_a_line_or_an_object() -> None:
+    row = Row(
+        task="tnews", kind="sequence_classification", evaluations=(OWN, TRANSFER), shown="accuracy 52.50", published="",
+        parameters=7_400_000, training="none",
+    )  # fmt: skip
+    assert row.line() == "| tnews | sequence_classification | 5,061 + 8,802 | accuracy 52.50 |  | 7.4 M | none |"
+    assert row.to_json()["evaluations"][0]["metrics"] == {"accuracy": 52.5} and "shown" not in row.to_json()
 
 
 def test_needs_a_repository(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -27,7 +27,7 @@ from ernie_builders.registry.train import tasks_with
 from ernie_builders.stages.request import BuildRequest
 from ernie_builders.stages.results import Evaluated
 
-from ..command_line import fault_line
+from ..command_line import fault_line, one_object
 from ..places import TASKS, Place
 
 WORSE = ("--set", "learning_rate=1e-7", "--set", "epochs=0.2")
@@ -123,9 +123,12 @@ def test_better_replaces_worse_but_worse_never_better(
         assert command() == 0
     assert "the old checkpoint stays" in capsys.readouterr().out
     assert state(folder) == worse
-    assert command() == 0
+    capsys.readouterr()
+    assert command("--json") == 0
+    printed = one_object(capsys)
     better = state(folder)
     assert better != worse
+    assert printed["stored"] and printed["figures"]["topics"] > printed["before"]["topics"]
     assert command(*WORSE) == 0
     assert "the old checkpoint stays" in capsys.readouterr().out
     assert state(folder) == better, "the old one stays, byte for byte"
