@@ -8,6 +8,11 @@ ErnieError
 └── EngineError       a model file cannot be loaded or run
 """
 
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class ErnieError(Exception):
     """Base of this package's errors; each message is one line for a person."""
@@ -18,7 +23,33 @@ class InvalidItem(ErnieError):
 
 
 class ManifestError(ErnieError):
-    """manifest.json is missing, malformed or contradicts itself."""
+    """manifest.json is missing, malformed or contradicts itself; several faults at once have a line each."""
+
+    def __init__(self, *lines: str) -> None:
+        super().__init__("; ".join(lines))
+        self.lines = lines
+
+
+class Faults:
+    """Collects what is wrong with a manifest, so that all of it is reported at once."""
+
+    caught: tuple[type[Exception], ...] = (ManifestError,)
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    @contextmanager
+    def collect(self, where: str = "") -> Iterator[None]:
+        """Keep the faults that the block raises; `where` is put before each."""
+        try:
+            yield
+        except self.caught as error:
+            self.lines += [f"{where}: {line}" if where else line for line in getattr(error, "lines", (str(error),))]
+
+    def check(self) -> None:
+        """ManifestError with everything that was collected, if anything was."""
+        if self.lines:
+            raise ManifestError(*self.lines)
 
 
 class VocabularyError(ErnieError):

@@ -7,11 +7,13 @@ ensembles; clients get it from the parameter `manifest` of the ensemble's config
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
-from .errors import ManifestError
+from .errors import Faults, ManifestError
 from .json_types import Json
 
 SCHEMA = 1
@@ -36,19 +38,23 @@ class Limits:
     max_chars: int = 20_000  # a longer text is refused with INVALID_ARG
 
     def __post_init__(self) -> None:
+        faults = Faults()
+        whole = {name for name in ("max_length", "doc_stride", "max_chars") if type(getattr(self, name)) is int}
         for name in ("max_length", "doc_stride", "max_chars"):
-            if type(value := getattr(self, name)) is not int:
-                raise ManifestError(f"{name} {value!r} is not a whole number")
-        if not 4 <= self.max_length <= 4096:
-            raise ManifestError(f"max_length {self.max_length} is outside 4..4096")
-        if not 1 <= self.doc_stride <= self.max_length - 2:
-            raise ManifestError(
-                f"doc_stride {self.doc_stride} is outside 1..{self.max_length - 2} (max_length less [CLS] and [SEP])"
-            )
+            if name not in whole:
+                faults.lines.append(f"{name} {getattr(self, name)!r} is not a whole number")
+        fits = "max_length" in whole and 4 <= self.max_length <= 4096
+        if "max_length" in whole and not fits:
+            faults.lines.append(f"max_length {self.max_length} is outside 4..4096")
+        longest = self.max_length - 2 if fits else 4094  # of a stride
+        if "doc_stride" in whole and not 1 <= self.doc_stride <= longest:
+            why = " (max_length less [CLS] and [SEP])" if fits else ""
+            faults.lines.append(f"doc_stride {self.doc_stride} is outside 1..{longest}{why}")
         if self.overflow not in OVERFLOW:
-            raise ManifestError(f"overflow {self.overflow!r} is none of {', '.join(OVERFLOW)}")
-        if self.max_chars < 1:
-            raise ManifestError(f"max_chars {self.max_chars} is below 1")
+            faults.lines.append(f"overflow {self.overflow!r} is none of {', '.join(OVERFLOW)}")
+        if "max_chars" in whole and self.max_chars < 1:
+            faults.lines.append(f"max_chars {self.max_chars} is below 1")
+        faults.check()
 
 
 OWN_SPLITS = ("dev", "sample")
@@ -112,14 +118,16 @@ class Manifest:
     def __post_init__(self) -> None:
         if self.schema != SCHEMA:
             raise ManifestError(f"manifest schema {self.schema} is not {SCHEMA}: rebuild the task with this version")
+        faults = Faults()
         names = [v.name for v in self.variants]
         if self.recommended not in names:
-            raise ManifestError(
+            faults.lines.append(
                 f"recommended variant {self.recommended!r} is none of {', '.join(names) or 'no variants'}"
             )
         ids = [label.id for label in self.labels]
         if len(set(ids)) != len(ids) or len({label.name for label in self.labels}) != len(ids):
-            raise ManifestError("two labels have the same id or the same name")
+            faults.lines.append("two labels have the same id or the same name")
+        faults.check()
 
     def variant(self, name: str) -> Variant:
         """The variant called `name`; ManifestError where there is none."""
@@ -166,22 +174,16 @@ class Manifest:
             raise ManifestError(f"{where}: expected a JSON object")
         if (schema := raw.get("schema")) != SCHEMA:  # checked first: another schema may have other fields
             raise ManifestError(f"{where}: schema {schema} is not {SCHEMA}: publish the task again with this version")
-        try:
-            raw["labels"] = tuple(Label(**label) for label in raw["labels"])
-            raw["limits"] = Limits(**raw["limits"])
-            for name in ("variants", "refused"):
-                raw[name] = tuple(
-                    Variant(**{**v, "evaluations": tuple(Evaluation(**e) for e in v["evaluations"])})
-                    for v in (raw[name] if name == "variants" else raw.get(name, ()))
-                )
-            raw["examples"] = tuple(tuple(texts) for texts in raw.get("examples", ()))
-            return cls(**raw)
-        except KeyError as error:
-            raise ManifestError(f"{where}: field {error} is missing") from None
-        except TypeError as error:
-            raise ManifestError(f"{where}: {str(error).replace('.__init__()', '')}") from None
-        except ManifestError as error:
-            raise ManifestError(f"{where}: {error}") from None
+        faults, parts = Faults(), dict[str, Any]()
+        for name, parse in _PARTS.items():
+            if name not in raw and name in _OPTIONAL:
+                continue
+            with faults.collect(where), _readable():
+                parts[name] = parse(raw[name])
+        faults.check()
+        with faults.collect(where), _readable():
+            return cls(**{**raw, **parts})
+        raise ManifestError(*faults.lines)
 
     @classmethod
     def load(cls, path: str | Path) -> Manifest:
@@ -194,3 +196,33 @@ class Manifest:
         except (OSError, UnicodeDecodeError) as error:
             raise ManifestError(f"{path}: cannot be read ({error})") from None
         return cls.from_json(text, str(path))
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    """Turns what Python says of a missing, unknown or misplaced field into a ManifestError."""
+    try:
+        yield
+    except KeyError as error:
+        raise ManifestError(f"field {error} is missing") from None
+    except TypeError as error:
+        raise ManifestError(str(error).replace(".__init__()", "")) from None
+
+
+def _evaluations(raw: Json) -> tuple[Evaluation, ...]:
+    return tuple(Evaluation(**evaluation) for evaluation in raw["evaluations"])
+
+
+def _variants(raw: Sequence[Json]) -> tuple[Variant, ...]:
+    return tuple(Variant(**{**variant, "evaluations": _evaluations(variant)}) for variant in raw)
+
+
+_PARTS: Mapping[str, Callable[[Any], object]] = {
+    "labels": lambda raw: tuple(Label(**label) for label in raw),
+    "limits": lambda raw: Limits(**raw),
+    "variants": _variants,
+    "refused": _variants,
+    "examples": lambda raw: tuple(tuple(texts) for texts in raw),
+}
+"""The fields of manifest.json that are more than JSON: how each is read."""
+_OPTIONAL = {"refused", "examples"}

@@ -87,6 +87,27 @@ def test_faults(
     assert "__init__" not in str(caught.value)
 
 
+def test_all_faults_at_once(make_manifest: MakeManifest) -> None:
+    raw = json.loads(make_manifest().to_json())
+    raw["limits"] = {"max_length": 2, "doc_stride": 0, "overflow": "cut", "max_chars": 0}
+    raw["labels"], raw["examples"] = 7, None
+    del raw["variants"]
+    with pytest.raises(ManifestError) as caught:
+        Manifest.from_json(json.dumps(raw))
+    found = (
+        "not iterable",
+        "max_length 2",
+        "doc_stride 0",
+        "overflow 'cut'",
+        "max_chars 0",
+        "'variants'",
+        "not iterable",
+    )
+    assert len(caught.value.lines) == len(found)
+    assert all(message in line for message, line in zip(found, caught.value.lines, strict=True))
+    assert all(line.startswith("manifest.json: ") for line in caught.value.lines)
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

@@ -1,6 +1,6 @@
 """Families of encoders that are ERNIE by other names: their configuration and weights as ERNIE's.
 
-BERT, RoBERTa and XLM-R, SKEP, TinyBERT, ERNIE-M and ERNIE-Gram compute what ERNIE computes. They differ in
+BERT, RoBERTa and XLM-R, SKEP, TinyBERT, PP-MiniLM, ERNIE-M and ERNIE-Gram compute what ERNIE computes. They differ in
 the names of weights, in the position of the first token, in token types, and in the epsilon of layer normalization.
 """
 
@@ -23,7 +23,14 @@ from .weight_formats import HEAD, Weights
 POSITIONS = "ernie.embeddings.position_embeddings.weight"
 TOKEN_TYPES = "ernie.embeddings.token_type_embeddings.weight"
 WORDS = "ernie.embeddings.word_embeddings.weight"
-PREFIXES = ("roberta", "ernie_m", "ernie_gram", "skep", "tinybert")  # of weights whose family config.json must name
+PREFIXES = (
+    "roberta",
+    "ernie_m",
+    "ernie_gram",
+    "skep",
+    "tinybert",
+    "ppminilm",
+)  # of weights whose family config.json must name
 TOKEN_TYPE_ROWS = 2  # a window of two texts has two
 
 
@@ -92,6 +99,7 @@ BY_MODEL_TYPE = {
     "ernie_gram": Architecture(name="ernie_gram", layer_norm_eps=1e-5),
     "skep": Architecture(name="skep", layer_norm_eps=1e-5),
     "tinybert": Architecture(name="tinybert"),
+    "ppminilm": Architecture(name="ppminilm"),
 }
 # Names of classes, as `architectures` and PaddleNLP's older `init_class` give them -> model_type.
 CLASSES = (
@@ -100,6 +108,7 @@ CLASSES = (
     (r"Bert(Model|For\w+)", "bert"),
     (r"Skep(Model|For\w+)", "skep"),
     (r"TinyBert(Model|For\w+)", "tinybert"),
+    (r"PPMiniLM(Model|For\w+)", "ppminilm"),
     (r"ErnieGram(Model|For\w+)", "ernie_gram"),
     (r"ErnieM(Model|For\w+)|UIEM", "ernie_m"),
     (r"Ernie(Model|For\w+)|UIE|UTC", "ernie"),

@@ -17,6 +17,7 @@ CLASSES: Mapping[str, tuple[str, str]] = {
     "roberta": ("RobertaModel", "RobertaChineseTokenizer"),
     "skep": ("SkepModel", "SkepTokenizer"),
     "tinybert": ("TinyBertModel", "TinyBertTokenizer"),
+    "ppminilm": ("PPMiniLMModel", "PPMiniLMTokenizer"),
     "ernie-tiny": ("ErnieModel", "ErnieTinyTokenizer"),
 }
 """Family, or a name that differs from its family -> PaddleNLP's classes of model and tokenizer."""
@@ -81,8 +82,9 @@ tinybert en 4x312x12 1200 30522 512 2 0: tinybert-4l-312d tinybert-4l-312d-v2
 tinybert en 6x768x12 3072 30522 512 2 0: tinybert-6l-768d tinybert-6l-768d-v2
 tinybert zh 4x312x12 1200 21128 512 2 0: tinybert-4l-312d-zh
 tinybert zh 6x768x12 3072 21128 512 2 0: tinybert-6l-768d-zh
+ppminilm zh 6x768x12 3072 21128 512 2 0: ppminilm-6l-768h
 """
-READ = "ERNIE, ERNIE-M, ERNIE-Gram, BERT, Chinese RoBERTa, SKEP and TinyBERT"
+READ = "ERNIE, ERNIE-M, ERNIE-Gram, BERT, Chinese RoBERTa, SKEP, TinyBERT and PP-MiniLM"
 UNREAD = (
     (r"ernie-doc-", "ERNIE-Doc"),
     (r"ernie-gen-", "ERNIE-Gen"),
@@ -101,7 +103,7 @@ UNREAD = (
     (r"dalle-", "DALL-E"),
     (r"(facebook|microsoft|deepset|sshleifer|EleutherAI|THUDM|funnel-transformer)[/-]", "another model"),
     (r"(albert|bart|bigbird|blenderbot|convbert|deberta|distilbert|fnet|gpt|layoutlm|layoutxlm|luke|mbart)", "\\1"),
-    (r"(megatronbert|mobilebert|mpnet|nezha|nystromformer|opt|ppminilm|prophetnet|reformer|rembert)", "\\1"),
+    (r"(megatronbert|mobilebert|mpnet|nezha|nystromformer|opt|prophetnet|reformer|rembert)", "\\1"),
     (r"(ChineseBERT|ctrl$|roformer|squeezebert|t5|vi-layout|xlm|llama)", "\\1"),
 )
 """Beginnings of the names of models that PaddleNLP has and that are not read here, and what they are."""

@@ -53,6 +53,8 @@ HARMLESS = frozenset(
         "rel_pos_size",
         # of TinyBERT's layers that learn from a teacher
         "fit_size",
+        # of PP-MiniLM with its tokenizer in the graph, which is another class
+        *("do_lower_case", "is_split_into_words", "max_seq_len", "pad_to_max_seq_len"),
         # of decoders and of text generation
         *("bad_words_ids", "begin_suppress_tokens", "cross_attention_hidden_size", "decoder_start_token_id"),
         *("diversity_penalty", "do_sample", "early_stopping", "encoder_no_repeat_ngram_size"),

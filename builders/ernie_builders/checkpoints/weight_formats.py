@@ -72,6 +72,7 @@ MODELS = (
     "ernie_gram",
     "skep",
     "tinybert",
+    "ppminilm",
 )  # names of the encoder in a task model
 ENCODER = ("embeddings", "encoder", "pooler")  # modules of ErnieModel; all others are heads
 

@@ -6,12 +6,12 @@ path to errors that `__post_init__` raises.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from types import NoneType, UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from ernie_runtime.errors import Faults as ManifestFaults
 from ernie_runtime.errors import ManifestError
 
 from ..errors import ConfigError
@@ -29,20 +29,10 @@ class SeveralFaultsError(ConfigError):
         self.lines = lines
 
 
-class Faults:
+class Faults(ManifestFaults):
     """Collects what is wrong, so that all of it is reported at once."""
 
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    @contextmanager
-    def collect(self, where: str = "") -> Iterator[None]:
-        """Keep the ConfigError or ManifestError of the block; `where` is put before its message."""
-        try:
-            yield
-        except (ConfigError, ManifestError) as error:
-            lines = error.lines if isinstance(error, SeveralFaultsError) else [str(error)]
-            self.lines += [f"{where}: {line}" if where else line for line in lines]
+    caught = (ConfigError, ManifestError)
 
     def check(self) -> None:
         """ConfigError with everything that was collected, if anything was."""

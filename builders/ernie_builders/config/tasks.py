@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import ernie_assets
-from ernie_runtime.errors import ManifestError, TextFileError
+from ernie_runtime.errors import TextFileError
 from ernie_runtime.json_types import Json, JsonObject
 from ernie_runtime.kinds import get_kind, kind_names
 from ernie_runtime.kinds.hierarchical_classification import parents_of
@@ -161,10 +161,10 @@ def _check_manifest(raw: Json, name: str, labels: tuple[Label, ...], where: str)
         )
     except (ConfigError, TypeError, ValueError, KeyError):
         return
-    try:
+    faults = Faults()
+    with faults.collect(where):
         get_kind(task.kind).check(bare_manifest(task))
-    except ManifestError as error:
-        raise ConfigError(f"{where}: {error}") from None
+    faults.check()
 
 
 def _check_examples(examples: Examples, kind: str, where: str) -> None:

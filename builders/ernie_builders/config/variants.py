@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from ernie_runtime.engines import ENGINES, engines_for
 
 from ..errors import ConfigError
+from .schema import Faults
 
 SHORT_NAMES = {spec.short_name: spec for spec in ENGINES.values()}
 PRECISIONS = (
@@ -55,13 +56,15 @@ class CompressConfig:
     importance_rows: int = 2000  # training texts (all windows) that the importance of heads and neurons is measured on
 
     def __post_init__(self) -> None:
+        faults = Faults()
         if not 0 <= self.max_drop < 100:
-            raise ConfigError(f"compress.max_drop is {self.max_drop}; it must be at least 0 and below 100 points")
+            faults.lines.append(f"compress.max_drop is {self.max_drop}; it must be at least 0 and below 100 points")
         for name in ("epochs", "learning_rate", "batch_size", "min_count", "importance_rows"):
             if not 0 < getattr(self, name) < 1e9:
-                raise ConfigError(f"compress.{name} is {getattr(self, name)}; it must be above 0")
+                faults.lines.append(f"compress.{name} is {getattr(self, name)}; it must be above 0")
         if self.calibration not in CALIBRATIONS:
-            raise ConfigError(f"compress.calibration {self.calibration!r} is none of {', '.join(CALIBRATIONS)}")
+            faults.lines.append(f"compress.calibration {self.calibration!r} is none of {', '.join(CALIBRATIONS)}")
+        faults.check()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -166,9 +166,11 @@ def request_of(args: argparse.Namespace, words: Sequence[str]) -> PretrainReques
 
 
 def shown_command(words: Sequence[str]) -> str:
-    """The command for the card: files by their last name, never a path of this machine."""
+    """The command for the card: files by their last name, never a path of this machine; not how it prints."""
     shown, is_path = [], False
     for word in words:
+        if word == "--json":
+            continue
         if word.startswith("--"):
             name, sign, value = word.partition("=")
             is_path = name in PATHS

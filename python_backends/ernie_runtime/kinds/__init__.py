@@ -98,10 +98,9 @@ POOLING = "pooling"
 
 def check_option_names(manifest: Manifest, names: Sequence[str] = ()) -> None:
     """ManifestError where the manifest has an option that is not in `names`: a misspelt one would have no effect."""
-    for name in manifest.options:
-        if name not in names:
-            fault = f"is none of {', '.join(names)}" if names else f"is unknown; {manifest.kind} has none"
-            raise ManifestError(f"task {manifest.task}: options.{name} {fault}")
+    fault = f"is none of {', '.join(names)}" if names else f"is unknown; {manifest.kind} has none"
+    if unknown := [name for name in manifest.options if name not in names]:
+        raise ManifestError(*(f"task {manifest.task}: options.{name} {fault}" for name in unknown))
 
 
 def check_pooling(manifest: Manifest) -> None:

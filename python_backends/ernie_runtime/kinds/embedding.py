@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..errors import ManifestError
+from ..errors import Faults
 from ..manifest import Manifest
 from ..names import EMBEDDING, ENCODER_EMBEDDING
 from ..numeric import check_finite
@@ -30,34 +30,39 @@ def prefixes_of(manifest: Manifest) -> Prefixes:
 
 def check_prefixes(manifest: Manifest) -> None:
     """ManifestError where the options `prefixes` and `prefix` are wrong."""
-    options, where = manifest.options, f"task {manifest.task}: options"
+    options, where, faults = manifest.options, f"task {manifest.task}: options", Faults()
     by_name = options.get("prefixes", {})
     if not isinstance(by_name, dict) or not all(isinstance(text, str) and text for text in by_name.values()):
-        raise ManifestError(
+        faults.lines.append(
             f"{where}.prefixes is {by_name!r}; it must name texts, such as "
             '{ query = "query: ", passage = "passage: " }'
         )
-    if "prefix" in options and (not isinstance(options["prefix"], str) or options["prefix"] not in by_name):
-        raise ManifestError(
+    elif "prefix" in options and (not isinstance(options["prefix"], str) or options["prefix"] not in by_name):
+        faults.lines.append(
             f"{where}.prefix is {options['prefix']!r}; options.prefixes has {', '.join(by_name) or 'none'}"
         )
+    faults.check()
 
 
 def check_options(manifest: Manifest, names: Sequence[str]) -> None:
     """ManifestError where the options on embeddings are wrong, or an option is not in `names`."""
-    check_option_names(manifest, names)
+    faults = Faults()
+    with faults.collect():
+        check_option_names(manifest, names)
     options, where = manifest.options, f"task {manifest.task}: options"
     dimension = options.get("dimension")
     if type(dimension) is not int or dimension < 1:
-        raise ManifestError(
+        faults.lines.append(
             f"{where}.dimension is {dimension!r}; it must be the length of an embedding, a whole number above 0 "
             "(312 is the hidden size of the embedded encoder)"
         )
     if options.get("pooling", "mean") not in POOLINGS:
-        raise ManifestError(f"{where}.pooling {options['pooling']!r} is none of {', '.join(POOLINGS)}")
+        faults.lines.append(f"{where}.pooling {options['pooling']!r} is none of {', '.join(POOLINGS)}")
     if type(options.get("normalize", True)) is not bool:
-        raise ManifestError(f"{where}.normalize is {options['normalize']!r}; it must be true or false")
-    check_prefixes(manifest)
+        faults.lines.append(f"{where}.normalize is {options['normalize']!r}; it must be true or false")
+    with faults.collect():
+        check_prefixes(manifest)
+    faults.check()
 
 
 def text_vectors(texts: Sequence[Sequence[WindowOutput]]) -> np.ndarray:
@@ -92,10 +97,12 @@ class Embedding(OneText):
 
     def check(self, manifest: Manifest) -> None:
         """options: dimension; pooling and normalize have defaults; reduce; prefixes and prefix, the default one."""
-        check_options(manifest, ("dimension", "pooling", "normalize", "reduce", *PREFIX_OPTIONS))
-        reduce = manifest.options.get("reduce", PCA)
+        faults, reduce = Faults(), manifest.options.get("reduce", PCA)
+        with faults.collect():
+            check_options(manifest, ("dimension", "pooling", "normalize", "reduce", *PREFIX_OPTIONS))
         if reduce != PCA:
-            raise ManifestError(f"task {manifest.task}: options.reduce is {reduce!r}; it may be {PCA!r}")
+            faults.lines.append(f"task {manifest.task}: options.reduce is {reduce!r}; it may be {PCA!r}")
+        faults.check()
 
     def numeric_outputs(self, manifest: Manifest) -> tuple[TensorSpec, ...]:
         """EMBEDDING FP32 [dimension]."""

@@ -11,7 +11,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from ..errors import ManifestError
+from ..errors import Faults
 from ..json_types import JsonObject
 from ..manifest import Limits, Manifest
 from ..names import TEXT, TOP_IDS, TOP_SCORES
@@ -21,7 +21,7 @@ from ..text.sentencepiece_text import BLANK
 from ..text.tokenization import SPECIAL_TOKENS
 from ..text.tokenizer import TokenizedText, Tokenizer
 from ..text.windows import Document, DocumentBuilder, Window, empty_fault, make_windows, read_texts, window_starts
-from . import Answer, TensorSpec, WindowOutput
+from . import Answer, TensorSpec, WindowOutput, check_option_names
 
 MASK = "[MASK]"
 OPTIONS = ("top_k", "tokens")
@@ -92,23 +92,23 @@ class FillMask:
 
     def check(self, manifest: Manifest) -> None:
         """Options are known, top_k is in range, no mask can be cut off, and a published manifest has all tokens."""
-        unknown = [name for name in manifest.options if name not in OPTIONS]
-        if unknown:
-            raise ManifestError(f"task {manifest.task}: option {unknown[0]!r} is none of {', '.join(OPTIONS)}")
+        faults = Faults()
+        with faults.collect():
+            check_option_names(manifest, OPTIONS)
         top_k = manifest.options.get("top_k", TOP_K)
         if type(top_k) is not int or not 1 <= top_k <= MAX_TOP_K:
-            raise ManifestError(f"task {manifest.task}: option top_k is {top_k!r}, expected 1 to {MAX_TOP_K}")
+            faults.lines.append(f"task {manifest.task}: option top_k is {top_k!r}, expected 1 to {MAX_TOP_K}")
         if manifest.limits.overflow != "window":
-            raise ManifestError(f'task {manifest.task}: {self.name} needs overflow "window": a mask may come late')
+            faults.lines.append(f'task {manifest.task}: {self.name} needs overflow "window": a mask may come late')
         tokens = manifest.options.get("tokens")
-        if tokens is None and manifest.version == 0:
-            return  # not built yet
         count = len(readable(tokens)) if isinstance(tokens, str) else 0
-        if count != manifest.vocabulary_size:
-            raise ManifestError(
+        is_built = tokens is not None or manifest.version > 0
+        if is_built and count != manifest.vocabulary_size:
+            faults.lines.append(
                 f"task {manifest.task}: option tokens has {count:,} lines, "
                 f"the vocabulary {manifest.vocabulary_size:,}: publish the task again"
             )
+        faults.check()
 
     def numeric_outputs(self, manifest: Manifest) -> tuple[TensorSpec, ...]:
         """None."""

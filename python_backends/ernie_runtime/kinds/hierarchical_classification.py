@@ -8,7 +8,7 @@ from functools import cached_property, lru_cache
 
 import numpy as np
 
-from ..errors import ManifestError
+from ..errors import Faults, ManifestError
 from ..json_types import Json
 from ..manifest import Manifest
 from ..names import LOGITS, SCORES
@@ -114,13 +114,14 @@ class HierarchicalClassification(OneText):
 
     def check(self, manifest: Manifest) -> None:
         """At least two labels whose names make a tree; thresholds of known labels in 0..1."""
-        try:
-            if len(manifest.labels) < 2:
-                raise ManifestError(f"{self.name} needs at least two labels")
+        faults, where = Faults(), f"task {manifest.task}"
+        if len(manifest.labels) < 2:
+            faults.lines.append(f"{where}: {self.name} needs at least two labels")
+        with faults.collect(where):
             _check_options(manifest.options, set(tree_of(manifest).names))
-        except ManifestError as error:
-            raise ManifestError(f"task {manifest.task}: {error}") from None
-        check_pooling(manifest)
+        with faults.collect():
+            check_pooling(manifest)
+        faults.check()
 
     def numeric_outputs(self, manifest: Manifest) -> tuple[TensorSpec, ...]:
         """SCORES FP32 [labels]."""
@@ -149,17 +150,19 @@ class HierarchicalClassification(OneText):
 
 
 def _check_options(options: Json, labels: set[str]) -> None:
-    unknown = [name for name in options if name not in (*OPTIONS, POOLING)]
+    faults, unknown = Faults(), [name for name in options if name not in (*OPTIONS, POOLING)]
     if unknown:
-        raise ManifestError(f"options {', '.join(map(repr, unknown))} are none of {', '.join((*OPTIONS, POOLING))}")
+        faults.lines.append(f"options {', '.join(map(repr, unknown))} are none of {', '.join((*OPTIONS, POOLING))}")
     thresholds = options.get("thresholds", {})
     if not isinstance(thresholds, Mapping):
-        raise ManifestError("thresholds must be a table label = number")
+        faults.lines.append("thresholds must be a table label = number")
+        thresholds = {}
     for name, value in thresholds.items():
         if name not in labels:
-            raise ManifestError(f"thresholds: {name!r} is none of the {len(labels)} labels")
+            faults.lines.append(f"thresholds: {name!r} is none of the {len(labels)} labels")
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
-            raise ManifestError(f"thresholds: {name!r} is {value!r}; a threshold is a number from 0 to 1")
+            faults.lines.append(f"thresholds: {name!r} is {value!r}; a threshold is a number from 0 to 1")
+    faults.check()
 
 
 def _result(tree: LabelTree, scores: np.ndarray, selected: np.ndarray) -> HierarchyResult:

@@ -6,11 +6,11 @@ are chosen together: the likeliest pair of an intent and slots that it can have.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from ..errors import ManifestError
+from ..errors import Faults
 from ..manifest import Manifest
 from ..names import INTENT_LOGITS, LABEL_ID, SCORE, SLOT_LOGITS
 from ..numeric import softmax
@@ -64,6 +64,28 @@ def choose_intent(
     return best, path
 
 
+def _values_faults(values: object, slots: Sequence[str], where: str) -> Iterator[str]:
+    """What is wrong with options.values."""
+    if not isinstance(values, Mapping) or not all(isinstance(v, Mapping) for v in values.values()):
+        yield f"{where}: options.values must be a table {{slot: {{text: value}}}}"
+        return
+    for slot, normal_forms in values.items():
+        if slot not in slots:
+            yield f"{where}: options.values has {slot!r}, which options.slots has not"
+        elif not all(isinstance(value, str) for value in normal_forms.values()):
+            yield f"{where}: options.values.{slot} has a value that is not a string"
+
+
+def _slots_of_faults(slots_of: object, slots: Sequence[str], intents: Sequence[str], where: str) -> Iterator[str]:
+    """What is wrong with options.slots_of."""
+    if not isinstance(slots_of, Mapping) or not all(isinstance(s, (list, tuple)) for s in slots_of.values()):
+        yield f"{where}: options.slots_of must be a table {{intent: [slots]}}"
+        return
+    for intent, intent_slots in slots_of.items():
+        unknown = [slot for slot in intent_slots if slot not in slots] + ([] if intent in intents else [intent])
+        yield from (f"{where}: options.slots_of has {name!r}, which the task has not" for name in unknown)
+
+
 class IntentSlots(OneText):
     """TEXT -> LABEL_ID and SCORE of the intent, RESULT with `intent` and `slots`.
 
@@ -76,32 +98,21 @@ class IntentSlots(OneText):
 
     def check(self, manifest: Manifest) -> None:
         """At least two intents; slot types are distinct names; the learnt options name only these."""
-        where = f"task {manifest.task}: {self.name}"
-        check_option_names(manifest, OPTIONS)
+        where, faults, options = f"task {manifest.task}: {self.name}", Faults(), manifest.options
+        with faults.collect():
+            check_option_names(manifest, OPTIONS)
         if len(manifest.labels) < 2:
-            raise ManifestError(f"{where} needs at least two labels, its intents")
-        slots = manifest.options.get("slots")
+            faults.lines.append(f"{where} needs at least two labels, its intents")
+        slots = options.get("slots")
         if not isinstance(slots, (list, tuple)) or not slots or not all(isinstance(s, str) and s for s in slots):
-            raise ManifestError(f"{where} needs options.slots, a list of the slot types")
-        if len(set(slots)) != len(slots):
-            raise ManifestError(f"{where}: options.slots names a slot type twice")
-        values = manifest.options.get("values", {})
-        if not isinstance(values, Mapping) or not all(isinstance(v, Mapping) for v in values.values()):
-            raise ManifestError(f"{where}: options.values must be a table {{slot: {{text: value}}}}")
-        for slot, normal_forms in values.items():
-            if slot not in slots:
-                raise ManifestError(f"{where}: options.values has {slot!r}, which options.slots has not")
-            if not all(isinstance(value, str) for value in normal_forms.values()):
-                raise ManifestError(f"{where}: options.values.{slot} has a value that is not a string")
-
-        slots_of = manifest.options.get("slots_of", {})
-        if not isinstance(slots_of, Mapping) or not all(isinstance(s, (list, tuple)) for s in slots_of.values()):
-            raise ManifestError(f"{where}: options.slots_of must be a table {{intent: [slots]}}")
-        ids = [label.id for label in manifest.labels]
-        for intent, intent_slots in slots_of.items():
-            unknown = [slot for slot in intent_slots if slot not in slots] + ([] if intent in ids else [intent])
-            if unknown:
-                raise ManifestError(f"{where}: options.slots_of has {unknown[0]!r}, which the task has not")
+            faults.lines.append(f"{where} needs options.slots, a list of the slot types")
+        else:
+            if len(set(slots)) != len(slots):
+                faults.lines.append(f"{where}: options.slots names a slot type twice")
+            faults.lines += _values_faults(options.get("values", {}), slots, where)
+            ids = [label.id for label in manifest.labels]
+            faults.lines += _slots_of_faults(options.get("slots_of", {}), slots, ids, where)
+        faults.check()
 
     def numeric_outputs(self, manifest: Manifest) -> tuple[TensorSpec, ...]:
         """The intent's LABEL_ID INT64 [1], SCORE FP32 [1]."""

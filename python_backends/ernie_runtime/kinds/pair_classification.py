@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..errors import Faults
 from ..manifest import Manifest
 from ..names import TEXT, TEXT_PAIR
 from ..text.pairs import check_pair_limits, pair_documents
@@ -21,8 +22,12 @@ class PairClassification(SequenceClassification):
 
     def check(self, manifest: Manifest) -> None:
         """At least two labels, and room for both texts; options: pooling."""
-        super().check(manifest)
-        check_pair_limits(manifest)
+        faults = Faults()
+        with faults.collect():
+            super().check(manifest)
+        with faults.collect():
+            check_pair_limits(manifest)
+        faults.check()
 
     def documents(
         self, items: Sequence[tuple[bytes | str, ...]], tokenizer: Tokenizer, manifest: Manifest

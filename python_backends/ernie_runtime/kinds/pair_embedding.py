@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..errors import Faults
 from ..manifest import Manifest
 from ..names import TEXT, TEXT_PAIR
 from ..text.pairs import check_pair_limits, pair_documents
@@ -21,8 +22,12 @@ class PairEmbedding(Embedding):
 
     def check(self, manifest: Manifest) -> None:
         """options: dimension; pooling and normalize have defaults. There must be room for both texts."""
-        check_options(manifest, ("dimension", "pooling", "normalize"))
-        check_pair_limits(manifest)
+        faults = Faults()
+        with faults.collect():
+            check_options(manifest, ("dimension", "pooling", "normalize"))
+        with faults.collect():
+            check_pair_limits(manifest)
+        faults.check()
 
     def documents(
         self, items: Sequence[tuple[bytes | str, ...]], tokenizer: Tokenizer, manifest: Manifest

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-from ..errors import ManifestError
+from ..errors import Faults, ManifestError
 from ..manifest import Manifest
 from ..names import CONTEXT, END_LOGITS, QUESTION, START_LOGITS
 from ..numeric import check_finite
@@ -38,20 +38,21 @@ class Options:
     @classmethod
     def of(cls, manifest: Manifest) -> Options:
         """From the manifest; ManifestError names the task and the option."""
-        where, names = f"task {manifest.task}: options", [f.name for f in fields(cls)]
+        where, names, faults = f"task {manifest.task}: options", [f.name for f in fields(cls)], Faults()
         for name in manifest.options:
             if name not in names:
-                raise ManifestError(f"{where}: unknown option {name!r}; known are {', '.join(names)}")
-        options = cls(**manifest.options)
+                faults.lines.append(f"{where}: unknown option {name!r}; known are {', '.join(names)}")
+        options = cls(**{name: value for name, value in manifest.options.items() if name in names})
         for name in ("n_best", "max_answer_tokens", "max_question_tokens"):
             value = getattr(options, name)
             if type(value) is not int or value < 1:
-                raise ManifestError(f"{where}.{name} is {value!r}; it must be a whole number from 1")
+                faults.lines.append(f"{where}.{name} is {value!r}; it must be a whole number from 1")
         if options.script not in ("", *SCRIPTS):
-            raise ManifestError(f"{where}.script {options.script!r} is none of {', '.join(SCRIPTS)}, or empty")
+            faults.lines.append(f"{where}.script {options.script!r} is none of {', '.join(SCRIPTS)}, or empty")
         limit = options.no_answer_threshold
         if limit is not None and (type(limit) not in (int, float) or not 0 <= limit <= 1):
-            raise ManifestError(f"{where}.no_answer_threshold is {limit!r}; it must be a probability from 0 to 1")
+            faults.lines.append(f"{where}.no_answer_threshold is {limit!r}; it must be a probability from 0 to 1")
+        faults.check()
         return options
 
 

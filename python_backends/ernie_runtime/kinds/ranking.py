@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..errors import InvalidItem, ManifestError
+from ..errors import Faults, InvalidItem
 from ..manifest import Limits, Manifest
 from ..names import CANDIDATES, LOGITS, QUERY
 from ..numeric import softmax
@@ -51,23 +51,27 @@ class Ranking:
 
     def check(self, manifest: Manifest) -> None:
         """Two labels, the second for a candidate that fits; one window for both; options max_candidates, pooling."""
-        where = f"task {manifest.task}"
-        check_pair_limits(manifest)
+        where, faults = f"task {manifest.task}", Faults()
+        with faults.collect():
+            check_pair_limits(manifest)
         if len(manifest.labels) != 2:
-            raise ManifestError(
+            faults.lines.append(
                 f"{where}: {self.name} needs two labels, the second for a candidate that fits the query"
             )
         if manifest.limits.overflow != "truncate":
-            raise ManifestError(
+            faults.lines.append(
                 f'{where}: {self.name} reads a candidate as one window: set limits.overflow = "truncate"'
             )
-        check_option_names(manifest, ("max_candidates", POOLING))
-        check_pooling(manifest)
+        with faults.collect():
+            check_option_names(manifest, ("max_candidates", POOLING))
+        with faults.collect():
+            check_pooling(manifest)
         max_candidates = manifest.options.get("max_candidates", MAX_CANDIDATES)
         if type(max_candidates) is not int or not 1 <= max_candidates <= MAX_WINDOWS:
-            raise ManifestError(
+            faults.lines.append(
                 f"{where}: options.max_candidates is {max_candidates!r}; it must be from 1 to {MAX_WINDOWS:,}"
             )
+        faults.check()
 
     def numeric_outputs(self, manifest: Manifest) -> tuple[TensorSpec, ...]:
         """None."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..errors import ManifestError
+from ..errors import Faults
 from ..manifest import Manifest
 from ..names import LABEL_ID, LOGITS, SCORE
 from ..numeric import softmax, stack
@@ -44,10 +44,14 @@ class SequenceClassification(OneText):
 
     def check(self, manifest: Manifest) -> None:
         """At least two labels; options: pooling."""
-        check_option_names(manifest, (POOLING,))
-        check_pooling(manifest)
+        faults = Faults()
+        with faults.collect():
+            check_option_names(manifest, (POOLING,))
+        with faults.collect():
+            check_pooling(manifest)
         if len(manifest.labels) < 2:
-            raise ManifestError(f"task {manifest.task}: {self.name} needs at least two labels")
+            faults.lines.append(f"task {manifest.task}: {self.name} needs at least two labels")
+        faults.check()
 
     def numeric_outputs(self, manifest: Manifest) -> tuple[TensorSpec, ...]:
         """LABEL_ID INT64 [1], SCORE FP32 [1]."""

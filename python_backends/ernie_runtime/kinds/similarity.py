@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..errors import ManifestError
+from ..errors import Faults
 from ..manifest import Manifest
 from ..names import ENCODER_EMBEDDING, SCORE, TEXT, TEXT_PAIR
 from ..results import SimilarityResult
@@ -29,13 +29,16 @@ class Similarity:
 
     def check(self, manifest: Manifest) -> None:
         """options: dimension; pooling and max_score have defaults; prefixes and prefix, the default one."""
-        check_options(manifest, ("dimension", "pooling", "max_score", *PREFIX_OPTIONS))
+        faults = Faults()
+        with faults.collect():
+            check_options(manifest, ("dimension", "pooling", "max_score", *PREFIX_OPTIONS))
         max_score = manifest.options.get("max_score", 1)
         if type(max_score) not in (int, float) or not 0 < max_score < float("inf"):
-            raise ManifestError(
+            faults.lines.append(
                 f"task {manifest.task}: options.max_score is {max_score!r}; it must be the score that the data gives "
                 "to texts of the same meaning, a number above 0"
             )
+        faults.check()
 
     def numeric_outputs(self, manifest: Manifest) -> tuple[TensorSpec, ...]:
         """SCORE FP32 [1]."""

@@ -7,6 +7,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from ..errors import Faults
 from ..manifest import Limits, Manifest
 from ..names import LOGITS
 from ..numeric import softmax
@@ -57,8 +58,12 @@ class TokenClassification(OneText):
 
     def check(self, manifest: Manifest) -> None:
         """The labels are a BIO tag set; there are no options."""
-        check_option_names(manifest)
-        tag_set(tuple(label.id for label in manifest.labels))
+        faults = Faults()
+        with faults.collect():
+            check_option_names(manifest)
+        with faults.collect():
+            tag_set(tuple(label.id for label in manifest.labels))
+        faults.check()
 
     def numeric_outputs(self, manifest: Manifest) -> tuple[TensorSpec, ...]:
         """None."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..errors import ManifestError
+from ..errors import Faults
 from ..manifest import Manifest
 from ..names import EMBEDDINGS, ENCODER_EMBEDDINGS
 from ..numeric import check_finite
@@ -28,11 +28,14 @@ class TokenEmbedding(OneText):
 
     def check(self, manifest: Manifest) -> None:
         """options: dimension, the encoder's hidden size; normalize has a default; prefixes and prefix. One window."""
-        check_options(manifest, ("dimension", "normalize", *PREFIX_OPTIONS))
+        faults = Faults()
+        with faults.collect():
+            check_options(manifest, ("dimension", "normalize", *PREFIX_OPTIONS))
         if manifest.limits.overflow != "truncate":
-            raise ManifestError(
+            faults.lines.append(
                 f'task {manifest.task}: {self.name} reads one window of a text: set limits.overflow = "truncate"'
             )
+        faults.check()
 
     def numeric_outputs(self, manifest: Manifest) -> tuple[TensorSpec, ...]:
         """EMBEDDINGS FP32 [tokens, dimension]; a text with fewer tokens than others of its request has rows of 0."""

@@ -80,6 +80,7 @@ def largest(actual: list[np.ndarray], expected: list[np.ndarray], real: np.ndarr
 PREFIXES = {
     **{"Bert": "bert", "ErnieGram": "ernie_gram", "ErnieM": "ernie_m"},
     **{"Roberta": "roberta", "Skep": "skep", "TinyBert": "tinybert"},
+    "PPMiniLM": "ppminilm",
 }
 
 
@@ -91,6 +92,8 @@ def test_as_paddlenlp_computes(tmp_path: Path, name: str) -> None:
     arguments = {**SHAPE, "vocab_size": entries, "pad_token_id": pad_id}
     if name == "ErnieGram":
         arguments |= {"embedding_size": HIDDEN, "rel_pos_size": 7}
+    if name == "PPMiniLM":
+        arguments |= {"hidden_act": "relu"}  # as the published one
     config_class = getattr(transformers, f"{name}Model").config_class
     config = config_class(**arguments)
     task_model = getattr(transformers, f"{name}ForSequenceClassification")(config_class(**arguments, num_labels=LABELS))

@@ -40,7 +40,7 @@ def test_every_name_of_paddlenlp_has_the_shape_that_paddlenlp_gives_it(family: s
     transformers, presets = import_paddlenlp(), load_presets()
     module = importlib.import_module(f"paddlenlp.transformers.{family}.configuration")
     (table,) = (vars(module)[name] for name in vars(module) if name.endswith("PRETRAINED_INIT_CONFIGURATION"))
-    config_class = getattr(transformers, CLASSES[family][0].replace("Model", "Config"))
+    config_class = getattr(transformers, CLASSES[family][0]).config_class
     for name, settings in table.items():
         if unread_model(name):  # RoBERTa's English vocabulary
             continue

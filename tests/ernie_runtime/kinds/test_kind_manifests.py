@@ -79,7 +79,7 @@ FAULTS: dict[str, list[tuple[dict[str, Any], str]]] = {
         ({"options": {"top_k": 0}}, "option top_k is 0, expected 1 to 100"),
         ({"options": {"top_k": 101}}, "option top_k is 101"),
         ({"options": {"top_k": True}}, "option top_k is True"),
-        ({"options": {"topk": 5}}, "option 'topk' is none of top_k, tokens"),
+        ({"options": {"topk": 5}}, "options.topk is none of top_k, tokens"),
         ({"options": {}}, "option tokens has 0 lines, the vocabulary 12: publish the task again"),
         ({"options": options_of(WORDS[1:])}, "option tokens has 11 lines, the vocabulary 12"),
         ({"options": {"tokens": WORDS}}, "option tokens has 0 lines"),
@@ -148,3 +148,23 @@ def test_a_manifest_that_does_not_fit_its_kind_is_refused(
         get_kind(kind).check(make_manifest(kind, **{**VALID_FIELDS[kind], **fields}))
     message = str(raised.value)
     assert message.startswith("task toy: ") and says in message and "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "found"),
+    [
+        ("similarity", {"dimension": 0, "pooling": "x", "colour": 1, "max_score": -1}, 4),
+        (
+            "intent_slots",
+            {"slots": ["song"], "values": {"a": {}, "b": {}}, "slots_of": {"x": ["song"]}, "colour": 1},
+            4,
+        ),
+        ("question_answering", {"n_best": 0, "max_answer_tokens": 0, "script": "s2t", "colour": 1}, 4),
+    ],
+)
+def test_all_faults_at_once(
+    make_manifest: Callable[..., Manifest], kind: str, options: dict[str, Any], found: int
+) -> None:
+    with pytest.raises(ManifestError) as raised:
+        get_kind(kind).check(make_manifest(kind, **{**VALID_FIELDS[kind], "options": options}))
+    assert len(raised.value.lines) == found
