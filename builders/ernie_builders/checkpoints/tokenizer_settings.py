@@ -20,6 +20,7 @@ CLASSES = (
     "ErnieMTokenizer",
     "ErnieTinyTokenizer",
     "ErnieTokenizer",
+    "PPMiniLMTokenizer",
     "PreTrainedTokenizerFast",
     "RobertaChineseTokenizer",
     "SkepTokenizer",

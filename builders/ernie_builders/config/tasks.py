@@ -267,11 +267,18 @@ def read_tasks(path: Path = TASKS_FILE) -> TasksFile:
     ConfigError where the file itself cannot be read.
     """
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file (--tasks-file)") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read ({error})") from None
+    return parse_tasks(text, path)
+
+
+def parse_tasks(text: str, path: Path) -> TasksFile:
+    """As `read_tasks`; text: what the file holds, or will hold."""
+    try:
+        raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: not TOML: {error}") from None
     tables = raw.get("tasks")

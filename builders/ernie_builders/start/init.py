@@ -15,7 +15,7 @@ from ernie_runtime.command_line import CommandLine, json_output
 from ernie_runtime.json_types import JsonObject
 
 from ..checkpoints.encoders import EMBEDDED
-from ..config.tasks import read_tasks
+from ..config.tasks import parse_tasks
 from ..console import run_command, say
 from ..errors import ConfigError
 from ..filesystem import whole_file
@@ -55,9 +55,9 @@ def init(data: Path, name: str, base_model: str, output: Path | None, force: boo
         say(line)
     folder = os.path.relpath(sniffed.files["train"].path.parent, path.parent)
     text = task_table(name, sniffed, folder, model)
+    parse_tasks(text, path).check()  # before it is written: a file that cannot be built is no start
     with whole_file(path) as new:
         new.write_text(text, encoding="utf-8")
-    read_tasks(path).check()
     say(f"wrote {path}")
     say(f"next: ernie-triton build --tasks-file {shlex.quote(str(path))}")
     return {"task": name, "tasks_file": str(path), **asdict(sniffed)}

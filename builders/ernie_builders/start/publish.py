@@ -11,7 +11,7 @@ from ernie_runtime.command_line import CommandLine, json_output
 
 from .. import build_all
 from ..checkpoints.encoder_config import stored_config
-from ..config.tasks import read_tasks
+from ..config.tasks import parse_tasks
 from ..console import run_command, say
 from ..errors import ConfigError
 from ..filesystem import whole_file
@@ -90,10 +90,11 @@ def prepare(args: argparse.Namespace, more: list[str]) -> list[str]:
     found = describe(args.checkpoint, args.kind, args.labels)
     name = task_name(args.name, args.checkpoint)
     path: Path = args.cache / "publish" / f"{name}.toml"
+    text = table(name, found, args.data)
+    parse_tasks(text, path).check()
     path.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(path) as new:
-        new.write_text(table(name, found, args.data), encoding="utf-8")
-    read_tasks(path).check()
+        new.write_text(text, encoding="utf-8")
     labels = f", {len(found.labels)} labels" if found.labels else ""
     say(f"[{name}] {found.folder}: {found.kind}{labels}" + (f" ({'; '.join(found.origins)})" if found.origins else ""))
     return [

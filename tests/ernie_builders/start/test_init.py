@@ -123,3 +123,12 @@ def test_what_is_no_labelled_text_is_refused(tmp_path: Path, one_line: OneLine) 
     (tmp_path / "page.html").write_text("<html>\n<body>\n", encoding="utf-8")
     one_line(init.main([str(tmp_path / "page.html")]), "markup", program="ernie-triton init")
     one_line(init.main([str(tmp_path / "absent.csv")]), "no such file", program="ernie-triton init")
+
+
+def test_what_cannot_be_built_is_not_written(tmp_path: Path, one_line: OneLine) -> None:
+    path, output = tmp_path / "one.csv", tmp_path / "one.toml"
+    path.write_text("text,label\n" + "".join(f"第{i}条工单,a\n" for i in range(30)), encoding="utf-8")
+    output.write_text("# kept\n", encoding="utf-8")
+    code = init.main([str(path), "--output", str(output), "--force"])
+    one_line(code, "tasks.one", "at least two labels", program="ernie-triton init")
+    assert output.read_text(encoding="utf-8") == "# kept\n" and len(list(tmp_path.iterdir())) == 2
