@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
@@ -23,6 +23,7 @@ from .answers import dumps
 from .edge import Edge
 from .gateway import Gateway
 from .problems import Problem
+from .proxy.listener import listening
 from .routes import embeddings, health, page, rerank, tasks
 from .settings import Settings
 
@@ -35,9 +36,11 @@ def create(settings: Settings) -> ASGIApp:
 
     @asynccontextmanager
     async def connected(app: FastAPI) -> AsyncIterator[None]:
-        async with AsyncClient(settings.url, timeout=settings.timeout, retry=NO_RETRY) as client:
+        headers = dict(settings.triton_headers)
+        async with AsyncClient(settings.url, timeout=settings.timeout, retry=NO_RETRY, headers=headers) as client:
             app.state.gateway = Gateway(settings=settings, client=client)
-            yield
+            async with nullcontext() if settings.grpc_port is None else listening(settings):
+                yield
 
     app = FastAPI(
         title="ERNIE on Triton",

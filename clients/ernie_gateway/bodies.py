@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
+from collections import Counter
 from collections.abc import AsyncIterator, Iterable
 from typing import Any, Literal
 
@@ -17,12 +19,15 @@ from .settings import Settings
 
 
 async def read(request: Request, settings: Settings) -> bytes:
-    """The whole body; Problem 413 where it is too large, 408 where it does not arrive."""
+    """The whole body; Problem 413 where it is too large, 408 where it does not arrive in time."""
     announced = request.headers.get("content-length", "")
     if announced.isdecimal() and int(announced) > settings.max_body:
         raise too_large(f"the body has {int(announced):,} bytes", settings)
     parts, length = [], 0
+    deadline = time.monotonic() + settings.body_timeout
     async for part in chunks(request, settings):
+        if time.monotonic() > deadline:  # it comes, but in drops
+            raise late(settings)
         parts.append(part)
         length += len(part)
         if length > settings.max_body:
@@ -41,8 +46,13 @@ async def chunks(request: Request, settings: Settings) -> AsyncIterator[bytes]:
         except ClientDisconnect:
             raise gone() from None
         except (asyncio.TimeoutError, TimeoutError):
-            message = f"the body did not arrive within {settings.body_timeout:g} s (is Content-Length right?)"
-            raise Problem(408, "body_timeout", message, headers={"connection": "close"}) from None
+            raise late(settings) from None
+
+
+def late(settings: Settings) -> Problem:
+    """408; the connection is of no use any more."""
+    message = f"the body did not arrive within {settings.body_timeout:g} s (is Content-Length right?)"
+    return Problem(408, "body_timeout", message, headers={"connection": "close"})
 
 
 def too_large(what: str, settings: Settings, *, items: bool = False) -> Problem:
@@ -124,8 +134,8 @@ def json_type(value: object) -> str:
 def _object(pairs: list[tuple[str, Any]]) -> JsonObject:
     members = dict(pairs)
     if len(members) < len(pairs):
-        keys = [key for key, _ in pairs]
-        raise ValueError(f"several values under the key {next(key for key in keys if keys.count(key) > 1)!r}")
+        name, _ = Counter(key for key, _ in pairs).most_common(1)[0]
+        raise ValueError(f"several values under the key {name!r}")
     return members
 
 

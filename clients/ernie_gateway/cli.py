@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import ipaddress
+import math
 import os
+import resource
 import signal
+import socket
+import ssl
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from ernie_runtime.command_line import CommandLine
@@ -17,7 +23,7 @@ from ernie_triton import ErnieTritonError
 from ernie_triton.connection import connection
 
 from . import keys, measures
-from .settings import Settings
+from .settings import Settings, triton_headers
 
 BACKLOG = 2048  # connections that wait to be taken
 DEFAULTS = Settings()
@@ -46,6 +52,19 @@ def parser() -> CommandLine:
     )
     command.add_argument("--keys", type=Path, metavar="FILE", help="API keys, hashed; a change counts within a second")
     command.add_argument("--new-key", metavar="NAME", help="add a key to the file of --keys, print it once, and exit")
+    command.add_argument("--rate", type=_rate, metavar="N", help="with --new-key: texts a second that it may ask")
+    command.add_argument("--tls-certificate", type=Path, metavar="PEM", help="speak TLS, with this certificate")
+    command.add_argument("--tls-key", type=Path, metavar="PEM", help="its private key")
+    command.add_argument(
+        "--behind-proxy",
+        type=_addresses,
+        metavar="ADDRESSES",
+        help="believe X-Forwarded-For of these proxies: addresses or networks such as 10.0.0.0/8, with commas between",
+    )
+    command.add_argument("--grpc-port", type=_port, help="also take gRPC there, of tasks alone; not with port 0")
+    command.add_argument(
+        "--private-metrics", action="store_true", help="with --keys: /metrics and /openapi.json need a key, too"
+    )
     command.add_argument(
         "--cors-origin",
         action="append",
@@ -67,15 +86,25 @@ def main(argv: Sequence[str] | None = None) -> int:
         parsed = command.parse_args(argv)
         if parsed.new_key and not parsed.keys:
             command.error("--new-key goes with --keys FILE")
+        if parsed.rate and not parsed.new_key:
+            command.error("--rate goes with --new-key NAME")
+        if (parsed.tls_certificate is None) != (parsed.tls_key is None):
+            command.error("--tls-certificate and --tls-key go together")
+        if parsed.private_metrics and not parsed.keys:
+            command.error("--private-metrics goes with --keys FILE")
     except SystemExit as stop:
         return int(stop.code or 0)
     try:
         if parsed.new_key:
-            sys.stdout.write(keys.add(parsed.keys, parsed.new_key) + "\n")
+            sys.stdout.write(keys.add(parsed.keys, parsed.new_key, parsed.rate or 0.0) + "\n")
             return 0
         if parsed.keys:
             keys.read(parsed.keys)
         connection(parsed.url, timeout=parsed.timeout)  # an address that is none is refused here, not by each worker
+        if parsed.tls_key:
+            _check_pair(parsed.tls_certificate, parsed.tls_key)
+        if parsed.grpc_port is not None:
+            _check_free(parsed.host, parsed.grpc_port)
         return _run(parsed)
     except (keys.KeysError, ErnieTritonError, OSError) as error:
         sys.stderr.write(f"ernie-triton gateway: {error}\n")
@@ -85,7 +114,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(parsed: argparse.Namespace) -> int:
     import uvicorn
 
-    Settings(
+    settings = Settings(
         url=parsed.url,
         timeout=parsed.timeout,
         max_body=parsed.max_body,
@@ -93,9 +122,15 @@ def _run(parsed: argparse.Namespace) -> int:
         max_requests=parsed.max_requests,
         body_timeout=parsed.body_timeout,
         keys_file=str(parsed.keys.absolute()) if parsed.keys else None,
+        grpc_host=parsed.host,
+        grpc_port=parsed.grpc_port,
+        tls_certificate=str(parsed.tls_certificate.absolute()) if parsed.tls_certificate else None,
+        tls_key=str(parsed.tls_key.absolute()) if parsed.tls_key else None,
+        private_metrics=parsed.private_metrics,
+        triton_headers=triton_headers(),
         origins=tuple(parsed.cors_origin),
         log_texts=parsed.log_texts,
-    ).to_environment()
+    )
     config = uvicorn.Config(
         "ernie_gateway.app:from_environment",
         factory=True,
@@ -110,26 +145,60 @@ def _run(parsed: argparse.Namespace) -> int:
         server_header=False,
         backlog=BACKLOG,
         timeout_graceful_shutdown=30,
+        ssl_certfile=settings.tls_certificate,
+        ssl_keyfile=settings.tls_key,
+        proxy_headers=parsed.behind_proxy is not None,
+        forwarded_allow_ips=parsed.behind_proxy,
     )
+    _allow_files()
     if parsed.server_pid:
         threading.Thread(target=_end_with, args=(parsed.server_pid,), daemon=True).start()
     with tempfile.TemporaryDirectory(prefix="ernie-gateway") as folder:
+        replace(settings, rates_folder=folder).to_environment()
         if parsed.workers > 1:
             os.environ[measures.SHARED] = folder
-        socket = config.bind_socket()
-        socket.listen(BACKLOG)  # from now on callers wait, where they would be refused
-        port = socket.getsockname()[1]
-        sys.stdout.write(f"listening on http://{parsed.host}:{port} for Triton at {parsed.url}\n")
+        listener = config.bind_socket()
+        listener.listen(BACKLOG)  # from now on callers wait, where they would be refused
+        port = listener.getsockname()[1]
+        sys.stdout.write(
+            f"listening on {'https' if parsed.tls_key else 'http'}://{parsed.host}:{port} for Triton at {parsed.url}\n"
+        )
         sys.stdout.flush()
         if parsed.workers > 1:
             from uvicorn.supervisors import Multiprocess
 
-            Multiprocess(config, [socket]).run()
+            Multiprocess(config, [listener]).run()
         else:
             for number in (signal.SIGINT, signal.SIGTERM):  # uvicorn repeats what ended it, once it has
                 signal.signal(number, lambda *_: None)
-            uvicorn.Server(config).run(sockets=[socket])
+            uvicorn.Server(config).run(sockets=[listener])
     return 0
+
+
+def _check_pair(certificate: Path, key: Path) -> None:
+    """OSError where the two are no certificate and its key."""
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password="")
+    except ssl.SSLError as error:
+        raise OSError(f"{certificate} and {key} are no certificate and its key in PEM form ({error.reason})") from None
+    except OSError as error:
+        missing = certificate if not certificate.is_file() else key
+        raise OSError(f"{missing} cannot be read: {error.strerror}") from None
+
+
+def _check_free(host: str, port: int) -> None:
+    """OSError where another process listens on a port, which gRPC would share with it."""
+    try:
+        with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET):
+            return
+    except OSError as error:
+        raise OSError(f"port {port} of --grpc-port is taken: {error.strerror}") from None
+
+
+def _allow_files() -> None:
+    """As many open files as this process may have: a connection is one, and the usual limit is 1,024."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _end_with(pid: int) -> None:
@@ -159,3 +228,22 @@ def _seconds(text: str) -> float:
     if not 0 < seconds < 1e6:
         raise argparse.ArgumentTypeError(f"{text} is not a number of seconds above 0")
     return seconds
+
+
+def _rate(text: str) -> float:
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = math.nan
+    if not 0 < rate < 1e9:
+        raise argparse.ArgumentTypeError(f"{text} is not a number of texts a second above 0")
+    return rate
+
+
+def _addresses(text: str) -> str:
+    for part in text.split(","):
+        try:
+            ipaddress.ip_network(part.strip())
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{part.strip()!r} is no address and no network (10.0.0.0/8)") from None
+    return text

@@ -14,12 +14,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from . import measures
 from .answers import dumps
-from .keys import Keys
+from .keys import NOBODY, Keys
 from .log import event
 from .problems import Problem, overloaded
+from .rates import Rates
 from .settings import Settings
 
 GUARDED = ("/v1/", "/v2/")
+PRIVATE = ("/metrics", "/openapi.json")
 _GOOD_ID = re.compile(r"[\w.:-]{1,128}")
 
 
@@ -29,6 +31,8 @@ class Edge:
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._app, self._settings = app, settings
         self._keys = Keys(Path(settings.keys_file)) if settings.keys_file else None
+        self._rates = Rates(settings.rates_folder)
+        self._guarded = GUARDED + (PRIVATE if settings.private_metrics else ())
         self._in_hand = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -37,7 +41,7 @@ class Edge:
             await self._app(scope, receive, send)
             return
         call = _Call(scope, receive, send, self._settings.log_texts)
-        is_guarded = scope["path"].startswith(GUARDED)
+        is_guarded = scope["path"].startswith(self._guarded)
         try:
             if is_guarded:
                 self._admit(call)
@@ -54,9 +58,15 @@ class Edge:
             call.record(is_guarded)
 
     def _admit(self, call: _Call) -> None:
-        """Count the request in; Problem 401 or 429 where it may not."""
+        """Count the request in; Problem 401, 415 or 429 where it may not."""
+        key = NOBODY
         if self._keys is not None and call.scope["method"] != "OPTIONS":
-            call.key = self._keys.name_of(call.headers.get("authorization"))
+            key = self._keys.of(call.headers.get("authorization"))
+            call.key = key.name
+        if (coding := call.headers.get("content-encoding", "identity").lower()) != "identity":
+            message = f"a body may not be compressed (Content-Encoding: {coding[:40]}): send it as it is"
+            raise Problem(415, "compressed", message)
+        call.state["allowance"] = self._rates.admit(key)
         limit = self._settings.max_requests
         if self._in_hand >= limit:
             raise overloaded(f"the gateway has {limit:,} requests in hand, as many as it takes: try again")
@@ -135,6 +145,7 @@ class _Call:
                 items=items,
                 item_errors=self.state.get("faults", 0),
                 key=self.key,
+                client=(self.scope.get("client") or ("",))[0],
                 code=problem.code if isinstance(problem, Problem) else None,
                 texts=b"".join(self._texts).decode("utf-8", "replace") if self._texts else None,
             )

@@ -79,6 +79,7 @@ class Gateway:
     ) -> list[Answer]:
         """Answers of `items`, with the values that are none (reasons by index) in between."""
         answers: Sequence[Answer] = ()
+        request.state.allowance.ask(len(items) + len(reasons))
         if items:
             try:
                 answers = await self.client.predict(

@@ -18,6 +18,7 @@ from ernie_triton.errors import (
 )
 
 RETRY_SECONDS = 1
+SHOWN = 400  # characters of a message: it may quote what the caller sent
 
 
 @dataclass(eq=False)
@@ -33,10 +34,15 @@ class Problem(Exception):
     def to_json(self, request_id: str) -> JsonObject:
         """The body, in the shape that OpenAI's clients read too."""
         kind = "invalid_request_error" if self.status < 500 and self.status != 429 else "server_error"
-        error: JsonObject = {"message": self.message, "type": kind, "code": self.code, "request_id": request_id}
+        error: JsonObject = {"message": cut(self.message), "type": kind, "code": self.code, "request_id": request_id}
         if self.items:
             error["items"] = list(self.items)
         return {"error": error}
+
+
+def cut(message: str) -> str:
+    """A message of bounded length."""
+    return message if len(message) <= SHOWN else message[: SHOWN - 1] + "…"
 
 
 def overloaded(message: str) -> Problem:

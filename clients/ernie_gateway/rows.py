@@ -11,7 +11,7 @@ from ernie_triton.batch.records import BadLine, from_value
 from ernie_triton.items import LISTS, Item
 from ernie_triton.tasks import Task
 
-from .problems import Problem
+from .problems import Problem, cut
 
 SHOWN = 24  # characters of an example that a message shows
 
@@ -27,10 +27,10 @@ def items_of(values: Sequence[object], task: Task) -> tuple[list[Item], dict[int
         try:
             parts, rest = from_value(value, task.inputs)
         except BadLine as fault:
-            reasons[index] = f"{fault}; {wants(task)}"
+            reasons[index] = f"{cut(str(fault))}; {wants(task)}"
             continue
         if rest:
-            reasons[index] = f"unknown key {next(iter(rest))!r}; {wants(task)}"
+            reasons[index] = f"unknown key {cut(repr(next(iter(rest))))}; {wants(task)}"
             continue
         items.append(parts[0] if len(parts) == 1 else parts)
     return items, reasons

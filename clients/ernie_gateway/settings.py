@@ -7,6 +7,8 @@ import os
 from dataclasses import asdict, dataclass
 
 VARIABLE = "ERNIE_GATEWAY_SETTINGS"
+TRITON_KEY = "ERNIE_GATEWAY_TRITON_KEY"
+"""HEADER=VALUE that opens Triton's restricted protocols: not an option, since everybody sees a process's arguments."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +29,18 @@ class Settings:
     """Seconds in which a body, or the next part of a streamed one, must arrive; then 408."""
     keys_file: str | None = None
     """File of API keys; None: anybody may ask."""
+    rates_folder: str | None = None
+    """Where workers share how much each key has asked; None: this one is alone."""
+    grpc_host: str = "127.0.0.1"
+    grpc_port: int | None = None
+    """Where the gRPC proxy listens; None: nowhere."""
+    tls_certificate: str | None = None
+    """PEM file of the proxy's certificate, and of its key; the gateway itself gets them from its command."""
+    tls_key: str | None = None
+    private_metrics: bool = False
+    """/metrics and /openapi.json need a key, too."""
+    triton_headers: tuple[tuple[str, str], ...] = ()
+    """Sent with each request to Triton, whose APIs may be restricted by a key."""
     origins: tuple[str, ...] = ()
     """Origins whose pages may ask from a browser (CORS)."""
     log_texts: bool = False
@@ -40,4 +54,11 @@ class Settings:
     def from_environment(cls) -> Settings:
         """What `to_environment` wrote."""
         values = json.loads(os.environ[VARIABLE])
-        return cls(**{**values, "origins": tuple(values["origins"])})
+        headers = tuple((name, value) for name, value in values["triton_headers"])
+        return cls(**{**values, "origins": tuple(values["origins"]), "triton_headers": headers})
+
+
+def triton_headers() -> tuple[tuple[str, str], ...]:
+    """The header for Triton's restricted protocols, from the environment."""
+    name, separator, value = os.environ.get(TRITON_KEY, "").partition("=")
+    return ((f"triton-grpc-protocol-{name.lower()}", value),) if separator else ()

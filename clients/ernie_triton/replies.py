@@ -27,6 +27,9 @@ _NO_SERVER = (
 _OVERLOAD = ("maximum queue size", "timeout expired", "more requests than")
 """What Triton's queues and the admission of this project's backends say, in lower case."""
 
+_LIMITS = ("concurrent rpc limit", "texts a second")
+"""What the gateway's gRPC proxy says."""
+
 
 @dataclass(frozen=True)
 class Reply:
@@ -74,6 +77,8 @@ def translate(status: str, message: str, url: str, timeout: float) -> ErnieTrito
         return no_server(url, cause)
     if status == "UNAVAILABLE" and any(words in line.lower() for words in _OVERLOAD):
         return ServerOverloaded(f"the server at {url} is overloaded: try again later")
+    if status == "RESOURCE_EXHAUSTED" and any(words in line.lower() for words in _LIMITS):
+        return ServerOverloaded(f"the server at {url} takes no more now: {line}")
     if status == "UNAVAILABLE" and "not ready" in line.lower():
         return ServerUnavailable(f"the server at {url} is starting or stopping: try again later")
     if status == "UNAVAILABLE":

@@ -17,7 +17,7 @@ from types import FrameType
 
 from ernie_runtime.command_line import CommandLine, json_output
 from ernie_runtime.json_types import JsonObject
-from ernie_serve import background, cache, detached, gateway, problems, readiness, tracing
+from ernie_serve import background, cache, detached, gateway, problems, production, readiness, tracing
 from ernie_serve.problems import ServeError
 from ernie_serve.server import ServerOptions, TritonServer
 from ernie_serve.supervisor import Supervisor
@@ -96,6 +96,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="with --gateway: its API keys (default: none)",
     )
+    production.add_options(command)
     command.add_argument(
         "--auto-complete", action="store_true", help="let Triton complete configurations; starting takes longer"
     )
@@ -126,6 +127,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         parsed = command.parse_args(words[:cut])
         if parsed.trace_every and not parsed.trace:
             command.error("--trace-every goes with --trace")
+        parsed.gateway = parsed.gateway or parsed.production
+        if fault := production.check_usage(parsed, words[cut + 1 :]):
+            command.error(fault)
         if not parsed.gateway and (parsed.gateway_keys or parsed.gateway_port != command.get_default("gateway_port")):
             command.error("--gateway-port and --gateway-keys go with --gateway")
         if parsed.gateway and not parsed.gateway_port:
@@ -142,7 +146,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     server = TritonServer(
         ServerOptions(
             repository=parsed.place or parsed.repository,
-            host=parsed.host,
+            host=production.TRITON_HOST if parsed.production else parsed.host,
             http_port=parsed.http_port,
             grpc_port=parsed.grpc_port,
             metrics_port=parsed.metrics_port,
@@ -156,6 +160,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             trace=parsed.trace or "",
             trace_every=parsed.trace_every or 1,
             supervised=True,
+            private=parsed.production,
         )
     )
     handlers = [(number, signal.getsignal(number)) for number in STOP_SIGNALS]
@@ -190,6 +195,8 @@ def _serve(
     report: prints where it is, once it is ready, as JSON.
     """
     supervisor = Supervisor(server, _say)
+    if parsed.production:
+        production.check(parsed)
     if parsed.gateway:
         gateway.check()
     if parsed.health_port is not None:
@@ -197,10 +204,13 @@ def _serve(
     ready = _start(server)
     supervisor.begin()
     if parsed.gateway:
-        beside = gateway.Gateway(_gateway_options(parsed), server.grpc_address, os.getpid(), server.log_file)
+        beside = gateway.Gateway(_gateway_options(parsed, server), server.grpc_address, os.getpid(), server.log_file)
         supervisor.also.append(resources.enter_context(beside).repair)
         ready["gateway"] = f"{parsed.host}:{parsed.gateway_port}"
-        _say(f"  gateway  http://{ready['gateway']}")
+        _say(f"  gateway  {'https' if parsed.tls_key else 'http'}://{ready['gateway']}")
+        if parsed.gateway_grpc_port is not None:
+            ready["gateway_grpc"] = f"{parsed.host}:{parsed.gateway_grpc_port}"
+            _say(f"  its gRPC {ready['gateway_grpc']}")
     if parsed.health_port is not None:
         ready["health"] = f"{server.health.host}:{health}"
         _say(f"  health   http://{ready['health']}/readyz")
@@ -280,8 +290,18 @@ def _start(server: TritonServer) -> JsonObject:
     }
 
 
-def _gateway_options(parsed: argparse.Namespace) -> gateway.GatewayOptions:
-    return gateway.GatewayOptions(host=parsed.host, port=parsed.gateway_port, keys=parsed.gateway_keys)
+def _gateway_options(parsed: argparse.Namespace, server: TritonServer) -> gateway.GatewayOptions:
+    return gateway.GatewayOptions(
+        host=parsed.host,
+        port=parsed.gateway_port,
+        keys=parsed.gateway_keys,
+        grpc_port=parsed.gateway_grpc_port,
+        tls_certificate=parsed.tls_certificate,
+        tls_key=parsed.tls_key,
+        behind_proxy=parsed.behind_proxy,
+        private_metrics=parsed.production,
+        triton_key=server.key if parsed.production else None,
+    )
 
 
 def _record(server: TritonServer) -> detached.Record:

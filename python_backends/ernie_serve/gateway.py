@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import importlib.util
 import os
+import ssl
 import subprocess
 import sys
 import time
@@ -17,15 +18,42 @@ from ernie_serve.problems import ServeError
 
 PACKAGES = ("ernie_gateway", "fastapi", "httptools", "orjson", "prometheus_client", "tritonclient", "uvicorn", "uvloop")
 START_SECONDS = 30.0
+TRITON_KEY = "ERNIE_GATEWAY_TRITON_KEY"  # ernie_gateway.settings.TRITON_KEY
 
 
 @dataclass(frozen=True, kw_only=True)
 class GatewayOptions:
-    """Where it listens, and the file of its API keys."""
+    """Where it listens, and how; see the options of `ernie-triton gateway`."""
 
     host: str
     port: int
     keys: Path | None
+    grpc_port: int | None = None
+    tls_certificate: str | None = None
+    tls_key: str | None = None
+    behind_proxy: str | None = None
+    private_metrics: bool = False
+    triton_key: tuple[str, str] | None = None
+    """Header and value that open Triton's restricted APIs."""
+
+    def arguments(self) -> list[str]:
+        """Of the command."""
+        given = {
+            "--host": self.host,
+            "--port": self.port,
+            "--keys": self.keys.absolute() if self.keys else None,
+            "--grpc-port": self.grpc_port,
+            "--tls-certificate": self.tls_certificate,
+            "--tls-key": self.tls_key,
+            "--behind-proxy": self.behind_proxy,
+        }
+        words = [word for name, value in given.items() if value is not None for word in (name, str(value))]
+        return [*words, "--private-metrics"] if self.private_metrics else words
+
+    def environment(self) -> dict[str, str]:
+        """Of the process: arguments can be seen by everybody on the machine."""
+        key = {TRITON_KEY: "=".join(self.triton_key)} if self.triton_key else {}
+        return {**os.environ, **key}
 
 
 def check() -> None:
@@ -44,9 +72,8 @@ class Gateway:
     def __init__(self, options: GatewayOptions, grpc_address: str, server_pid: int, log_file: Path) -> None:
         self._options = options
         self._log = log_file.with_suffix(".gateway.log")
-        self._command = [sys.executable, "-m", "ernie_gateway", "--url", grpc_address, "--host", options.host]
-        self._command += ["--port", str(options.port), "--while", str(server_pid)]
-        self._command += ["--keys", str(options.keys.absolute())] if options.keys else []
+        self._command = [sys.executable, "-m", "ernie_gateway", "--url", grpc_address, *options.arguments()]
+        self._command += ["--while", str(server_pid)]
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Gateway:
@@ -62,9 +89,14 @@ class Gateway:
 
     def start(self) -> None:
         """Start the process and wait until it answers."""
-        with self._log.open("ab") as log:
+        with os.fdopen(os.open(self._log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as log:
             self._process = subprocess.Popen(
-                self._command, env=os.environ, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+                self._command,
+                env=self._options.environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
             )
         deadline = time.monotonic() + START_SECONDS
         while not _answers(self._options):
@@ -85,8 +117,12 @@ class Gateway:
 
 
 def _answers(options: GatewayOptions) -> bool:
-    host = "127.0.0.1" if options.host == "0.0.0.0" else options.host
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(options.host, options.host)
     connection = http.client.HTTPConnection(host, options.port, timeout=2)
+    if options.tls_key:  # whoever answers: the certificate is for the name that callers use
+        connection = http.client.HTTPSConnection(
+            host, options.port, timeout=2, context=ssl._create_unverified_context()
+        )
     try:
         connection.request("GET", "/healthz")
         return connection.getresponse().status == 200

@@ -25,6 +25,7 @@ KEPT_LOGS = 3
 KEY_HEADER = "ernie-key"
 RESTRICTED = ("shared-memory", "trace", "logging")
 """Groups of Triton's APIs that no caller needs, and that can take its memory or its files."""
+ALL_APIS = (*RESTRICTED, "health", "metadata", "inference", "model-config", "statistics", "model-repository")
 GUARD = Path(__file__).with_name("guard.py")
 POLL_SECONDS = 0.05
 STARTS = 3  # at most, where tritonserver meets a race of its own (problems.is_loading_race)
@@ -64,6 +65,8 @@ class ServerOptions:
     """One request of so many is traced."""
     supervised: bool = False
     """Whether models may be replaced while the server runs; this process alone may do so, by a random key."""
+    private: bool = False
+    """With `supervised`: every API wants that key, so only this process and whom it tells may ask at all."""
 
 
 def keep_old(log: Path) -> None:
@@ -116,6 +119,11 @@ class TritonServer:
     def health(self) -> Health:
         """The server's health and repository endpoints."""
         return Health(self.options.host, self.options.http_port, key=self._key)
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Header and value that open the restricted APIs (over gRPC the header has a prefix, triton-grpc-protocol-)."""
+        return self._key
 
     @property
     def shared_memory_prefix(self) -> str:
@@ -280,9 +288,9 @@ class TritonServer:
 
     def _restrictions(self) -> list[str]:
         """Options that keep all but this process from what no caller needs, and let it replace models."""
-        closed, options = list(RESTRICTED), []
+        closed, options = list(ALL_APIS if self.options.private else RESTRICTED), []
         if not self._is_explicit():
-            closed.append("model-repository")
+            closed = [*(name for name in closed if name != "model-repository"), "model-repository"]
             options = ["--model-control-mode=explicit", "--load-model=*"]
         header, value = self._key
         groups = ",".join(closed)

@@ -11,6 +11,7 @@ from .test_pages import ROOT
 
 PAGES = [
     "README.md",
+    "SECURITY.md",
     *(
         f"docs/{name}.md"
         for name in (

@@ -25,10 +25,11 @@ def gateway(grpc_address: str, **settings: object) -> Iterator[str]:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         config = uvicorn.Config(
             create(Settings(url=grpc_address, **settings)),  # type: ignore[arg-type]
-            http="httptools",
+            http="ernie_gateway.protocol:Protocol",
             ws="none",
             log_level="error",
             access_log=False,
+            proxy_headers=False,
             timeout_graceful_shutdown=5,
         )
         server = uvicorn.Server(config)

@@ -18,7 +18,7 @@ def test_a_new_key_is_found_by_its_hash_alone(tmp_path: Path, capsys: pytest.Cap
     key = capsys.readouterr().out.strip()
     assert key not in path.read_text()
     assert path.stat().st_mode & 0o077 == 0
-    assert Keys(path).name_of(f"Bearer {key}") == "web"
+    assert Keys(path).of(f"Bearer {key}").name == "web"
 
 
 def test_unknown_and_missing_keys_are_refused(tmp_path: Path) -> None:
@@ -26,7 +26,7 @@ def test_unknown_and_missing_keys_are_refused(tmp_path: Path) -> None:
     known = Keys(tmp_path / "keys")
     for header in (None, "", key, f"Basic {key}", "Bearer other", f"Bearer {key}x"):
         with pytest.raises(Problem) as refusal:
-            known.name_of(header)
+            known.of(header)
         assert refusal.value.status == 401
         assert key not in refusal.value.message
 
@@ -39,13 +39,13 @@ def test_a_changed_file_counts_and_a_broken_one_does_not(
     first = keys.add(path, "first")
     known = Keys(path)
     second = keys.add(path, "second")
-    assert known.name_of(f"Bearer {second}") == "second"
+    assert known.of(f"Bearer {second}").name == "second"
     path.write_text("garbage\n")
-    assert known.name_of(f"Bearer {first}") == "first"
+    assert known.of(f"Bearer {first}").name == "first"
     assert "keys_unreadable" in capsys.readouterr().err
     path.write_text(f"# only this one\nsecond sha256:{keys.digest(second)}\n")
     with pytest.raises(Problem):
-        known.name_of(f"Bearer {first}")
+        known.of(f"Bearer {first}")
 
 
 @pytest.mark.parametrize(

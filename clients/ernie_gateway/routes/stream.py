@@ -99,6 +99,8 @@ async def _read(
         async for lines in _groups(request, here):
             await ahead.put(asyncio.create_task(_ask(request, here, task, lines, number, options)))
             number += len(lines)
+            if (pause := request.state.allowance.wait()) > 0:
+                await asyncio.sleep(pause)
     finally:
         await ahead.put(None)
 

@@ -1,0 +1,1 @@
+"""What an attacker would send: to the listeners, and in files. All on loopback, against one small server."""
