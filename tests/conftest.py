@@ -15,6 +15,9 @@ import pytest
 EVERY_KIND = ("test_every_kind.py", "test_gateway_kinds.py", "test_notebooks.py", "test_snippets.py")
 """Files of tests/e2e that share one server of all kinds, which takes half a minute to start: one process runs them."""
 
+ATTACKS = ("test_http.py", "test_grpc.py")
+"""Files of tests/attacks that share one server."""
+
 LONGEST = (
     *(f"e2e/{name}" for name in EVERY_KIND),
     "ernie_builders/stages/test_variants.py",
@@ -55,7 +58,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(optionalhook=True)  # of pytest-xdist
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object | None:
-    """`--dist loadfile`, with the files of EVERY_KIND as one."""
+    """`--dist loadfile`, with the files of EVERY_KIND as one, and those of ATTACKS."""
     if config.getvalue("dist") != "loadfile":
         return None
     from xdist.scheduler import LoadFileScheduling
@@ -63,6 +66,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object | 
     class ByFile(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
             file = super()._split_scope(nodeid)
+            if file.endswith(tuple(f"attacks/{name}" for name in ATTACKS)):
+                return ATTACKS[0]
             return EVERY_KIND[0] if Path(file).name in EVERY_KIND else file
 
     return ByFile(config, log)

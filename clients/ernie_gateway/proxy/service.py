@@ -74,6 +74,7 @@ class Service(grpc.GenericRpcHandler):  # type: ignore[misc]
 
     async def _answer(self, call: _Call, messages: AsyncIterator[bytes], context: Any) -> bytes:
         measures.IN_HAND.inc()
+        peer = context.peer()  # later it may not be known
         try:
             return await self._pass(call, messages, context)
         except Problem as problem:
@@ -89,7 +90,7 @@ class Service(grpc.GenericRpcHandler):  # type: ignore[misc]
             event("failure", request_id=call.request_id, path=call.method, error=repr(error))
         finally:
             measures.IN_HAND.dec()
-            call.record(context.peer())
+            call.record(peer)
         await context.abort(call.status, details)
         raise AssertionError("abort raises")
 
