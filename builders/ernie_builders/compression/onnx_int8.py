@@ -36,11 +36,17 @@ def quantize_dynamic(source: Path, target: Path, ignored: Iterable[str] = ()) ->
 
 
 def quantize_static(
-    source: Path, target: Path, feeds: Sequence[Feed], method: str = "moving-average", ignored: Iterable[str] = ()
+    source: Path,
+    target: Path,
+    feeds: Sequence[Feed],
+    method: str = "moving-average",
+    ignored: Iterable[str] = (),
+    symmetric: bool = False,
 ) -> None:
     """Weights in int8 (one scale per channel), activations in uint8 with ranges from the calibration feeds.
 
     Only products with a constant matrix are quantized; their outputs stay in float, in which they are used next.
+    symmetric: activations in int8 with zero point 0, the only ones that TensorRT takes.
     """
     import onnxruntime.quantization as q
 
@@ -53,7 +59,7 @@ def quantize_static(
             quant_format=q.QuantFormat.QDQ,
             op_types_to_quantize=["MatMul"],
             per_channel=True,
-            activation_type=q.QuantType.QUInt8,
+            activation_type=q.QuantType.QInt8 if symmetric else q.QuantType.QUInt8,
             weight_type=q.QuantType.QInt8,
             nodes_to_exclude=sorted(ignored),
             calibrate_method=calibrate.get(method, q.CalibrationMethod.MinMax),
@@ -61,6 +67,7 @@ def quantize_static(
                 "MatMulConstBOnly": True,
                 "CalibMovingAverage": method == "moving-average",
                 "OpTypesToExcludeOutputQuantization": ["MatMul"],
+                "ActivationSymmetric": symmetric,
             },
         )
 

@@ -1,8 +1,9 @@
 """Quantization-aware training: linear layers that round as 8-bit kernels do while they are trained.
 
-Weights are int8, symmetric, with one scale per column; inputs are uint8, with a range that is a moving average over the
-batches. The rounding has gradient 1 (straight-through estimator, Bengio et al. 2013). Source: Jacob et al. 2018,
-"Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference".
+Weights are int8, symmetric, with one scale per column. Inputs are uint8, with a range that is a moving average over the
+batches, or int8 with that range made symmetric, the only one that TensorRT takes. The rounding has gradient 1
+(straight-through estimator, Bengio et al. 2013). Source: Jacob et al. 2018, "Quantization and Training of Neural
+Networks for Efficient Integer-Arithmetic-Only Inference".
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ WEIGHT_LEVELS = 127  # of int8, symmetric
 Range = tuple[float, float]
 
 
-def make_quantized(model: Layer) -> int:
+def make_quantized(model: Layer, symmetric: bool = False) -> int:
     """Make the encoder's Linear layers round as in 8 bits (heads stay in float); returns their number.
 
     model: a Paddle layer with the encoder as `.ernie`. Parameters and their names stay; each Linear gets a buffer
@@ -40,7 +41,7 @@ def make_quantized(model: Layer) -> int:
     linears = [layer for layer in model.ernie.encoder.sublayers() if isinstance(layer, paddle.nn.Linear)]
     for layer in linears:
         layer.register_buffer(BUFFER, paddle.zeros([3]))
-        layer.forward = partial(_forward, layer)
+        layer.forward = partial(_forward, layer, symmetric)
     return len(linears)
 
 
@@ -54,7 +55,7 @@ def learnt_ranges(weights: Mapping[str, np.ndarray]) -> list[Range]:
     return ranges
 
 
-def _forward(layer: Layer, inputs: Tensor) -> Tensor:
+def _forward(layer: Layer, symmetric: bool, inputs: Tensor) -> Tensor:
     """A Linear layer's output with inputs and weights rounded to 8 bits."""
     import paddle
 
@@ -67,8 +68,12 @@ def _forward(layer: Layer, inputs: Tensor) -> Tensor:
     rounded = paddle.round(weight.detach() / step) * step
     weight = weight + (rounded - weight).detach()
     if seen:
-        step, zero = scale_and_zero((min(low, 0.0), max(high, 0.0)))
-        inputs = inputs.clip(-zero * step, (LEVELS - zero) * step)  # values outside the range have no gradient
+        if symmetric:
+            step = symmetric_scale((low, high))
+            inputs = inputs.clip(-WEIGHT_LEVELS * step, WEIGHT_LEVELS * step)
+        else:
+            step, zero = scale_and_zero((min(low, 0.0), max(high, 0.0)))
+            inputs = inputs.clip(-zero * step, (LEVELS - zero) * step)  # values outside the range have no gradient
         inputs = inputs + (paddle.round(inputs.detach() / step) * step - inputs).detach()
     return paddle.nn.functional.linear(inputs, weight, layer.bias)
 
@@ -87,7 +92,12 @@ def scale_and_zero(value_range: Range) -> tuple[float, int]:
     return step, int(np.clip(round(-low / step), 0, LEVELS))
 
 
-def insert_ranges(model: ModelProto, ranges: dict[str, Range]) -> int:
+def symmetric_scale(value_range: Range) -> float:
+    """Step of int8 with zero point 0."""
+    return max(abs(value_range[0]), abs(value_range[1]), 1e-8) / WEIGHT_LEVELS
+
+
+def insert_ranges(model: ModelProto, ranges: dict[str, Range], symmetric: bool = False) -> int:
     """Insert QuantizeLinear and DequantizeLinear with learnt ranges at the products of an exported graph; their number.
 
     model: changed in place. ranges: by the name of the product's node. Weights become int8, one scale
@@ -105,10 +115,12 @@ def insert_ranges(model: ModelProto, ranges: dict[str, Range]) -> int:
         key = (source, input_range)
         new_nodes = []
         if key not in quantized_inputs:
-            step, zero = scale_and_zero(input_range)
+            step, zero = (symmetric_scale(input_range), 0) if symmetric else scale_and_zero(input_range)
             base = f"{node.name}_input"
             graph.initializer.append(numpy_helper.from_array(np.float32(step), f"{base}_scale"))
-            graph.initializer.append(numpy_helper.from_array(np.uint8(zero), f"{base}_zero"))
+            graph.initializer.append(
+                numpy_helper.from_array((np.int8 if symmetric else np.uint8)(zero), f"{base}_zero")
+            )
             quantization = [f"{base}_scale", f"{base}_zero"]
             new_nodes += [
                 helper.make_node("QuantizeLinear", [source, *quantization], [f"{base}_8"], f"{base}_quantize"),

@@ -3,9 +3,10 @@
     wF     width: this share of the attention heads and FFN neurons in every layer (w0.75, w0.5)
     dN     depth: this many layers, evenly spread
     vN     vocabulary: the N entries most frequent in the training text (more than there are: padded, to compare with)
-    fp32 | bf16 | int8 | qat8 | dynamic8     precision of the encoder (default: fp32)
+    fp32 | fp16 | bf16 | int8 | qat8 | dynamic8     precision of the encoder (default: fp32)
     fN     with int8: the N most sensitive parts of the encoder stay in float (compression/sensitivity.py)
     e8     the word embeddings in 8 bits
+    trt    with int8 or qat8: as TensorRT takes it, activations signed and symmetric; runs in ONNX Runtime too
     ort | ov | paddle     ONNX Runtime, OpenVINO or Paddle Inference, where several can run the precision
 
 PaddleNLP's names of compression strategies are accepted too: `dynabert+ptq` is `w0.75-int8`, and
@@ -26,16 +27,18 @@ from .schema import Faults
 SHORT_NAMES = {spec.short_name: spec for spec in ENGINES.values()}
 PRECISIONS = (
     "fp32",
+    "fp16",
     "bf16",
     "int8",  # ranges from calibration texts
     "qat8",  # ranges learnt in training
     "dynamic8",
 )
+TENSORRT = "trt"
 STRATEGIES = {"dynabert": "w0.75", "ptq": "int8", "qat": "qat8", "embeddings": "e8"}
 PARTS = re.compile(
     r"(?P<width>w0?\.\d+)|(?P<depth>d[1-9]\d*)|(?P<vocabulary>v[1-9]\d*)"
     rf"|(?P<precision>{'|'.join(PRECISIONS)})|(?P<engine>{'|'.join(SHORT_NAMES)})"
-    r"|(?P<embeddings>e8)|(?P<floats>f[1-9]\d*)"
+    rf"|(?P<embeddings>e8)|(?P<floats>f[1-9]\d*)|(?P<symmetric>{TENSORRT})"
 )
 
 
@@ -78,6 +81,7 @@ class Recipe:
     precision: str = "fp32"
     embeddings: bool = False  # the word embeddings in 8 bits
     floats: int = 0  # how many parts of the encoder stay in float, the most sensitive first
+    symmetric: bool = False  # activations in int8 with zero point 0, not in uint8
     engine: str = "onnxruntime"  # Triton backend
 
     @property
@@ -113,13 +117,20 @@ def parse_variant(name: str) -> Recipe:
         if match is None or match.lastgroup is None:
             raise ConfigError(
                 f"variant {name!r}: {part!r} is none of w0.75 (width), d3 (layers), v6000 (vocabulary), "
-                f"{', '.join(PRECISIONS)}, e8, {', '.join(SHORT_NAMES)}, {', '.join(STRATEGIES)} (joined by +)"
+                f"{', '.join(PRECISIONS)}, e8, {TENSORRT}, {', '.join(SHORT_NAMES)}, "
+                f"{', '.join(STRATEGIES)} (joined by +)"
             )
         if match.lastgroup in parts:
             raise ConfigError(f"variant {name!r}: names its {match.lastgroup} twice")
         parts[match.lastgroup] = part
     precision = parts.get("precision", "fp32")
     engines = [spec.short_name for spec in engines_for(precision)]
+    if "symmetric" in parts:
+        if precision not in ("int8", "qat8"):
+            raise ConfigError(f"variant {name!r}: {TENSORRT} goes with int8 or qat8")
+        engines = [ENGINES[FULL.engine].short_name]
+    if "embeddings" in parts and ("symmetric" in parts or precision == "fp16"):
+        raise ConfigError(f"variant {name!r}: e8 does not go with fp16 or {TENSORRT}, whose graphs are for GPUs")
     engine = parts.get("engine", engines[0])
     if engine not in engines:
         raise ConfigError(f"variant {name!r}: {precision} runs in {' or '.join(engines)}, not in {engine}")
@@ -137,6 +148,7 @@ def parse_variant(name: str) -> Recipe:
         precision=precision,
         embeddings="embeddings" in parts,
         floats=floats,
+        symmetric="symmetric" in parts,
         engine=SHORT_NAMES[engine].backend,
     )
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 from google.protobuf.message import DecodeError
 
@@ -27,8 +28,13 @@ from ernie_runtime.text.tokenizer_file import load_tokenizer
 
 from ..filesystem import sha256_of
 from ..repository import model_config
+from ..repository.tensorrt_config import tensorrt_precision
 from .model import Finding, Model
+from .tensorrt import quantization_rules, tensorrt_rules
 from .tensors import Side, Tensor, Tensors, config_tensors, contract_rules, name_rules
+
+if TYPE_CHECKING:
+    from onnx import GraphProto
 
 ONNX_TYPES = {"FLOAT": "FP32", "FLOAT16": "FP16", "DOUBLE": "FP64", "BFLOAT16": "BF16"}  # Triton's names
 
@@ -90,7 +96,10 @@ def task_rules(
         if name == fused_model(manifest.task):
             yield from _fused_rules(model, models, manifest)
         else:
-            yield from _member_rules(model, manifest, task_models(manifest)[name])
+            variant = task_models(manifest)[name]
+            yield from _member_rules(model, manifest, variant)
+            if variant is not None and name == encoder_model(manifest.task, variant.name):
+                yield from tensorrt_rules(model, models, manifest, variant)
 
 
 def _shared_text(model: Model, version: int) -> str:
@@ -199,18 +208,20 @@ def _graph_rules(
     """Inputs and outputs of an encoder's ONNX graph."""
     file = f"{where}/{variant.file}"
     try:
-        tensors = onnx_tensors(onnx, folder / variant.file)
+        graph = onnx.load(str(folder / variant.file), load_external_data=False).graph
     except DecodeError:
         yield Finding(file, "no ONNX graph", fix)
         return
+    if tensorrt_precision(variant):
+        yield from quantization_rules(file, onnx, graph, fix)
+    tensors = graph_tensors(onnx, graph)
     yield from name_rules(file, tensors, fix)
     wanted = config_tensors(model_config.encoder_config(manifest, variant, False))
     yield from contract_rules(file, tensors, wanted, _by(manifest), fix)
 
 
-def onnx_tensors(onnx: ModuleType, path: Path) -> Tensors:
-    """Inputs and outputs of a graph, symbolic dimensions as -1; DecodeError if it is none."""
-    graph = onnx.load(str(path), load_external_data=False).graph
+def graph_tensors(onnx: ModuleType, graph: GraphProto) -> Tensors:
+    """Inputs and outputs of a graph, symbolic dimensions as -1."""
     initializers = {tensor.name for tensor in graph.initializer}
     tensors: dict[tuple[Side, str], Tensor] = {}
     sides: tuple[Side, Side] = ("input", "output")

@@ -184,7 +184,7 @@ def remarks(manifest: Manifest) -> list[str]:
         )
         lines += doubts(manifest)
     if not_run := manifest.made_by.get("not_run"):
-        lines.append(f"written by this build, never run by it: {', '.join(not_run)} (FP16 on a GPU)")
+        lines.append(f"written by this build, never run by it: {', '.join(not_run)} (for a GPU)")
     lines += [f"{v.name} was forced: {v.gate['reason']}" for v in manifest.variants if not v.gate.get("passed", True)]
     lines += [f"{v.name} was refused: {v.gate['reason']}" for v in manifest.refused]
     lines += [

@@ -2,7 +2,7 @@
 
 Three flavours, chosen with `tritonserver --model-config-name`: the portable one pads each request to a length bucket,
 because an engine's dynamic batcher merges consecutive requests of equal shape only; the ragged one lets requests of
-different lengths meet in the Python stand-ins for engines; the TensorRT one is for NVIDIA's image on a GPU.
+different lengths meet in the Python stand-ins for engines; the TensorRT one (tensorrt_config.py) is for a GPU.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from ernie_runtime.steps.batching import ON_CPU
 from ernie_runtime.text.windows import MAX_WINDOWS
 
 from . import portable
-from .buckets import length_buckets, median
+from .buckets import length_buckets
 
 if TYPE_CHECKING:
     from tritonclient.grpc.model_config_pb2 import RepeatedMessage
@@ -43,7 +43,6 @@ THREADS = "intra_op_thread_count"  # parameter; left out if 0, which means all c
 STAND_IN_PARAMETERS = (*asdict(ON_CPU), THREADS)
 MAX_TEXTS = 256  # in one request
 PIPELINE, STEPS, FUSED = "pipeline", "steps", "fused"  # key of made_by and its values: whether T_fused is published too
-QUANTIZED = ("int8", "qat8")  # precisions whose graph has QuantizeLinear nodes
 
 ENCODER_INPUTS = (TensorSpec(INPUT_IDS, "INT64", (-1,)), TensorSpec(TOKEN_TYPE_IDS, "INT64", (-1,)))
 WINDOW, ITEM = TensorSpec(names.WINDOW, "INT32", (2,)), TensorSpec(names.ITEM, "BYTES", (1,))
@@ -71,20 +70,6 @@ def buckets(manifest: Manifest) -> list[int]:
     return length_buckets(manifest.made_by.get(WINDOW_LENGTHS, {}), manifest.limits.max_length)
 
 
-def profile(manifest: Manifest) -> dict[str, tuple[int, int]]:
-    """TensorRT's min, opt and max shapes (rows, tokens): any window fits; opt is the bucket of the median length."""
-    lengths = buckets(manifest)
-    counts = manifest.made_by.get(WINDOW_LENGTHS)
-    middle = median(counts) if counts else lengths[len(lengths) // 2]
-    typical = next(length for length in lengths if length >= min(middle, lengths[-1]))
-    return {"min": (1, lengths[0]), "opt": (8, typical), "max": (MAX_WINDOWS, lengths[-1])}
-
-
-def trt_shapes(rows: int, length: int) -> str:
-    """The encoder's input shapes as TensorRT's options write them: input_ids:8x64,token_type_ids:8x64."""
-    return ",".join(f"{tensor.name}:{rows}x{length}" for tensor in ENCODER_INPUTS)
-
-
 def tokenizer_config(manifest: Manifest, ragged: bool) -> pb.ModelConfig:
     """Configuration of T_tokenizer."""
     kind = get_kind(manifest.kind)
@@ -110,24 +95,6 @@ def encoder_config(manifest: Manifest, variant: Variant, ragged: bool) -> pb.Mod
         _micro_batches(config, variant)
     else:
         portable.bound_encoder(config, manifest)
-    return config
-
-
-def tensorrt_config(manifest: Manifest, variant: Variant) -> pb.ModelConfig:
-    """T_encoder_V on a GPU: ONNX Runtime's TensorRT provider in FP16 (INT8 for a quantized graph), engines cached.
-
-    For NVIDIA's image only: the pip server has no C++ engines. Requests are padded to length buckets as in the portable
-    configuration; the engine's one profile spans them all. Not run by this project (no GPU at hand).
-    """
-    config = encoder_config(manifest, variant, False)
-    config.instance_group.add(kind=pb.ModelInstanceGroup.KIND_GPU, count=1)
-    accelerator = config.optimization.execution_accelerators.gpu_execution_accelerator.add(name="tensorrt")
-    accelerator.parameters["precision_mode"] = "INT8" if variant.made.get("precision") in QUANTIZED else "FP16"
-    accelerator.parameters["max_workspace_size_bytes"] = str(1 << 30)
-    accelerator.parameters["trt_engine_cache_enable"] = "1"
-    accelerator.parameters["trt_engine_cache_path"] = f"/tmp/tensorrt/{config.name}/{manifest.version}"
-    for name, (rows, length) in profile(manifest).items():
-        accelerator.parameters[f"trt_profile_{name}_shapes"] = trt_shapes(rows, length)
     return config
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tritonclient.grpc import model_config_pb2 as pb
 
-from ernie_runtime.engines import ENGINES, load_engine
+from ernie_runtime.engines import load_engine
 from ernie_runtime.errors import ManifestError
 from ernie_runtime.manifest import Manifest
 from ernie_runtime.names import (
@@ -39,11 +39,11 @@ from .model_config import (
     fused_config,
     is_fused,
     postprocess_config,
-    tensorrt_config,
     to_text,
     tokenizer_config,
 )
 from .queues import bound_queues, set_instances
+from .tensorrt_config import tensorrt_config, tensorrt_precision
 from .warmup import Arrays, warmup_requests, write_warmup
 
 PUBLISHED = "published"  # folder in a version: the model's configuration as it was published with that version
@@ -107,7 +107,7 @@ def _configs(manifest: Manifest) -> dict[str, dict[str, pb.ModelConfig]]:
         ensemble, encoder = variant_ensemble(task, variant.name), encoder_model(task, variant.name)
         configs[ensemble] = ensemble_configs(manifest, ensemble, variant)
         configs[encoder] = {file: encoder_config(manifest, variant, file == RAGGED) for file in (PORTABLE, RAGGED)}
-        if ENGINES[variant.engine].reads_onnx:
+        if tensorrt_precision(variant):
             configs[encoder][TENSORRT] = tensorrt_config(manifest, variant)
     if is_fused(manifest):
         configs[fused_model(task)] = {PORTABLE: fused_config(manifest, recommended)}

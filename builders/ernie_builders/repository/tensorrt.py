@@ -1,11 +1,12 @@
 """Build TensorRT plans for a published task, on a machine with the GPU they are for.
 
     python -m ernie_builders.repository.tensorrt model_repository tnews --compute 7.5 \
-        [--variant fp32] [--precision fp16] [--dry-run]
+        [--variant fp16] [--dry-run]
 
 Writes T_encoder_V/N/model_cc75.plan with `trtexec` (from NVIDIA's TensorRT image) and T_encoder_V/configs/plan.pbtxt,
 which names a plan for each compute capability (`cc_model_filenames`); `tritonserver --model-config-name=plan` serves
-them. Run it on each kind of GPU. This project has not run it (no GPU at hand): the command and the configuration are
+them. The plan computes in the variant's own precision, which the gate has judged: --variant fp32, fp16 or int8-trt. Run
+it on each kind of GPU. This project has not run it (no GPU at hand): the command and the configuration are
 tested, the plan is not.
 """
 
@@ -25,7 +26,6 @@ from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as pb
 
 from ernie_runtime.command_line import CommandLine
-from ernie_runtime.engines import engine_spec
 from ernie_runtime.manifest import Manifest, Variant
 from ernie_runtime.names import encoder_model
 from ernie_runtime.repository import newest_version, task_manifest
@@ -34,6 +34,7 @@ from ..console import run_command
 from ..errors import PublishError
 from ..filesystem import write_file
 from . import model_config
+from .tensorrt_config import profile, tensorrt_precision
 
 PLAN = "configs/plan.pbtxt"
 
@@ -45,7 +46,6 @@ class Options:
     repository: Path
     task: str
     variant: str
-    precision: str  # fp32, fp16 or int8
     compute: str  # the GPU's compute capability, "7.5"
     trtexec: str
     dry_run: bool
@@ -58,8 +58,7 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("repository", type=Path)
     p.add_argument("task")
-    p.add_argument("--variant", default="fp32")
-    p.add_argument("--precision", choices=("fp32", "fp16", "int8"), default="fp16", help="int8: for 8-bit graphs")
+    p.add_argument("--variant", default="fp32", help="fp32, fp16, int8-trt or qat8-trt (default: %(default)s)")
     p.add_argument(
         "--compute", required=True, metavar="X.Y", help="the GPU's compute capability: T4 7.5, A10 8.6, L4 8.9"
     )
@@ -80,12 +79,15 @@ def run(options: Options) -> None:
         raise PublishError(f"--compute {options.compute}: expected a number such as 7.5")
     manifest = task_manifest(options.repository, options.task)
     variant = manifest.variant(options.variant)
-    if not engine_spec(variant.engine).reads_onnx:
-        raise PublishError(f"task {options.task}, variant {variant.name}: runs in {variant.engine}, a plan needs ONNX")
+    precision = tensorrt_precision(variant)
+    if not precision:
+        raise PublishError(
+            f"task {options.task}, variant {variant.name}: no graph for TensorRT; build fp32, fp16, int8-trt, qat8-trt"
+        )
     model = options.repository / encoder_model(options.task, variant.name)
     version = newest_version(model)
     plan = version / f"model_cc{options.compute.replace('.', '')}.plan"
-    command = [options.trtexec, *arguments(manifest, version / variant.file, plan, options.precision)]
+    command = [options.trtexec, *arguments(manifest, version / variant.file, plan, precision)]
     plans = {**published_plans(model), options.compute: plan.name}
     if options.dry_run:
         sys.stdout.write(f"{shlex.join(command)}\n{plan_config(manifest, variant, plans)}")
@@ -99,11 +101,10 @@ def run(options: Options) -> None:
 
 
 def arguments(manifest: Manifest, onnx: Path, plan: Path, precision: str) -> list[str]:
-    """The arguments of trtexec, with one optimization profile (see `model_config.profile`)."""
+    """The arguments of trtexec, with one optimization profile (see `tensorrt_config.profile`)."""
     words = [f"--onnx={onnx}", f"--saveEngine={plan}"]
-    for name, shape in model_config.profile(manifest).items():
-        words.append(f"--{name}Shapes={model_config.trt_shapes(*shape)}")
-    return words + {"fp32": [], "fp16": ["--fp16"], "int8": ["--int8", "--fp16"]}[precision]
+    words += [f"--{name}Shapes={shape}" for name, shape in profile(manifest).items()]
+    return words + {"FP32": [], "FP16": ["--fp16"], "INT8": ["--int8"]}[precision]
 
 
 def plan_config(manifest: Manifest, variant: Variant, plans: Mapping[str, str]) -> str:

@@ -28,15 +28,15 @@ HARD, SOFT, HIDDEN = 0.5, 1.0, 0.1  # weights: labels' loss, outputs' squared er
 class Distiller(Trainer):
     """Fine-tunes a student with a teacher of the same task and hidden size; its layers may be fewer or narrower.
 
-    eight_bits: the student rounds as 8-bit kernels do.
+    eight_bits: the student rounds as 8-bit kernels do; symmetric: as those of TensorRT.
     """
 
     all_tokens = True
 
-    def __init__(self, teacher: Checkpoint, job: Job, eight_bits: bool = False) -> None:
+    def __init__(self, teacher: Checkpoint, job: Job, eight_bits: bool = False, symmetric: bool = False) -> None:
         super().__init__(job)
         if eight_bits:
-            make_quantized(self.model)
+            make_quantized(self.model, symmetric)
         with self.paddle.utils.unique_name.guard("teacher_"):
             self.teacher = build_model(self.kind, teacher, job.manifest, ready=True)
         self.teacher.eval()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
+
+from ernie_runtime.names import variant_ensemble
 
 from ..sweep.description import VariantDescription
 from ..sweep.records import EngineRecord, LoadFigures, Record, ServedRecord, Stage, is_sustained
@@ -186,6 +188,7 @@ def curves_of(run: Run) -> list[Curve]:
     curves = []
     for task, description in run.description.tasks.items():
         for name, variant in description.variants.items():
+            precision = run.description.computed_in.get(variant_ensemble(task, name), variant.precision)
             records = [r for r in run.records if (r.cell.task, r.cell.variant) == (task, name)]
             curves.append(
                 Curve(
@@ -193,7 +196,7 @@ def curves_of(run: Run) -> list[Curve]:
                     variant=name,
                     points=tuple(_points(records)),
                     engine=_engine(records),
-                    description=variant,
+                    description=replace(variant, precision=precision),
                 )
             )
     return curves

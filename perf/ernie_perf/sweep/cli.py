@@ -62,6 +62,7 @@ def sweep(request: SweepRequest, report: Callable[[object], None] = lambda docum
         description = replace(
             description,
             server=target.describe() if target is not None else None,
+            computed_in={v.model: v.served.precision for v in variants if v.served is not None and v.served.precision},
             checked={v.model: v.served.expected.describe() for v in variants if v.served is not None},
         )
         work = Sweep(

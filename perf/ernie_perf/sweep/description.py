@@ -107,6 +107,7 @@ class RunDescription:
     versions: Mapping[str, str]
     server: ServerDescription | None = None  # None: only the bare encoder was measured
     checked: Mapping[str, CheckedAnswers] = field(default_factory=dict)  # by ensemble
+    computed_in: Mapping[str, str] = field(default_factory=dict)  # by ensemble: the server's precision, if not its own
 
     def to_json(self) -> JsonObject:
         """Keys in a fixed order, parts that are not known left out."""
@@ -116,6 +117,8 @@ class RunDescription:
         if self.server is not None:
             document["server"] = asdict(self.server)
         document["checked"] = {model: asdict(checked) for model, checked in self.checked.items()}
+        if self.computed_in:
+            document["computed_in"] = dict(self.computed_in)
         return document
 
     @classmethod
@@ -129,4 +132,5 @@ class RunDescription:
             versions=document["versions"],
             server=from_fields(ServerDescription, server) if server is not None else None,
             checked={m: from_fields(CheckedAnswers, c) for m, c in document.get("checked", {}).items()},
+            computed_in=document.get("computed_in", {}),
         )

@@ -48,6 +48,7 @@ class Served:
     checked_data: Path  # perf_analyzer's input with what it is to compare, for closed loops
     plain_data: Path  # the same without, for open loops and several texts per request
     step_models: tuple[str, ...]
+    precision: str  # that the server computes in, where its configuration says so
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +89,8 @@ def prepare(
                     expected=expected,
                     checked_data=folder / f"{model}.json",
                     plain_data=folder / f"{model}-plain.json",
-                    step_models=target.step_models(model),
+                    step_models=(steps := target.step_models(model)),
+                    precision=target.precision(steps),
                 )
                 write_input_data(expected, served.checked_data)
                 write_input_data(expected, served.plain_data, validate=False)

@@ -64,6 +64,17 @@ class Target:
         text: str = parameter["string_value"]
         return text
 
+    def precision(self, models: Sequence[str]) -> str:
+        """What TensorRT computes one of the models in, as its configuration says; empty where TensorRT runs none."""
+        for config in map(self.model_config, models):
+            if config.get("platform") == "tensorrt_plan":
+                return "TensorRT plan"
+            accelerators = config.get("optimization", {}).get("execution_accelerators", {})
+            for accelerator in accelerators.get("gpu_execution_accelerator", []):
+                if accelerator["name"] == "tensorrt":
+                    return f"TensorRT {accelerator.get('parameters', {}).get('precision_mode', 'FP32')}"
+        return ""
+
     def describe(self) -> ServerDescription:
         """Name, version and extensions."""
         return from_fields(ServerDescription, self._json("v2"))

@@ -72,8 +72,8 @@ ENGINES: Mapping[str, EngineSpec] = {
             module="ort",
             package="onnxruntime",
             files=("model.onnx",),
-            precisions=("fp32", "int8", "qat8", "dynamic8"),
-            default_for=("fp32", "dynamic8"),
+            precisions=("fp32", "fp16", "int8", "qat8", "dynamic8"),
+            default_for=("fp32", "fp16", "dynamic8"),
             concurrent=True,
         ),
         EngineSpec(

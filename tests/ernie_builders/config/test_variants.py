@@ -18,11 +18,15 @@ from ernie_builders.errors import ConfigError
         ("e8-int8-ort", "onnxruntime", "int8", True),
         ("dynamic8-e8", "onnxruntime", "dynamic8", True),
         ("bf16", "openvino", "bf16", False),
+        ("fp16", "onnxruntime", "fp16", False),
+        ("int8-trt", "onnxruntime", "int8", False),
+        ("w0.5-qat8-trt", "onnxruntime", "qat8", False),
     ],
 )
 def test_names(name: str, engine: str, precision: str, embeddings: bool) -> None:
     recipe = parse_variant(name)
     assert (recipe.name, recipe.engine, recipe.precision, recipe.embeddings) == (name, engine, precision, embeddings)
+    assert recipe.symmetric == name.endswith("-trt")
     assert recipe.converted == (name != "fp32")
     assert recipe.settings == ({"HINT_BF16": "YES"} if name == "bf16" else {})
 
@@ -45,6 +49,11 @@ def test_strategies_as_paddlenlp_calls_them() -> None:
         ("int8-bf16", "names its precision twice"),
         ("dynamic8-ov", "dynamic8 runs in ort, not in ov"),
         ("bf16-ort", "bf16 runs in ov, not in ort"),
+        ("fp16-ov", "fp16 runs in ort, not in ov"),
+        ("int8-trt-ov", "int8 runs in ort, not in ov"),
+        ("fp32-trt", "trt goes with int8 or qat8"),
+        ("int8-trt-e8", "e8 does not go with fp16 or trt"),
+        ("fp16-e8", "e8 does not go with fp16 or trt"),
     ],
 )
 def test_faulty_recipes(name: str, message: str) -> None:

@@ -61,9 +61,9 @@ CASES: dict[str, Case] = {
         AGAIN,
     ),
     "warm-up size": Case(
-        write("news_encoder_fp32/warmup/input_ids_0", bytes(39)),
+        write("news_encoder_fp32/warmup/input_ids_0", bytes(127)),
         "news_encoder_fp32/warmup/input_ids_0",
-        "39 bytes, TYPE_INT64 [5] takes 40",
+        "127 bytes, TYPE_INT64 [16] takes 128",
         AGAIN,
     ),
     "warm-up strings": Case(
@@ -89,7 +89,7 @@ CASES: dict[str, Case] = {
             CONFIG, lambda c: setattr(c.model_warmup[0].inputs["input_ids"], "data_type", model_config.pb.TYPE_INT32)
         ),
         CONFIG,
-        "model_warmup gives input input_ids TYPE_INT32 [5]",
+        "model_warmup gives input input_ids TYPE_INT32 [16]",
         AGAIN,
     ),
     "warm-up unused": Case(write("news/warmup/TEXT_9"), "news/warmup/TEXT_9", "no model_warmup names it", "delete it"),

@@ -10,6 +10,7 @@ import numpy as np
 from onnx import TensorProto, helper
 
 from ernie_builders.repository import model_config
+from ernie_builders.repository.tensorrt_config import tensorrt_config
 from ernie_builders.repository.warmup import write_warmup
 from ernie_runtime.manifest import Label, Limits, Manifest, Variant
 from ernie_runtime.names import postprocess_model, tokenizer_model
@@ -62,7 +63,7 @@ def publish(root: Path, manifest: Manifest, tokenizer: ErnieTokenizer, graph: by
     """The models of one task."""
     variant, task = manifest.variants[0], manifest.task
     per_token = manifest.kind == "token_classification"
-    ids, text = np.ones((1, 5), np.int64), strings(["新闻".encode()])
+    ids, text = np.ones((1, 16), np.int64), strings(["新闻".encode()])
     logits = np.zeros((1, 5, 3) if per_token else (1, 3), np.float32)
     postprocess_inputs = {"WINDOW": np.array([[0, 5]], np.int32), "ITEM": strings([b"{}"]), "logits": logits}
     if per_token:
@@ -74,7 +75,10 @@ def publish(root: Path, manifest: Manifest, tokenizer: ErnieTokenizer, graph: by
     }
     configs = {
         tokenizer_model(task): [model_config.tokenizer_config(manifest, ragged) for ragged in (False, True)],
-        f"{task}_encoder_fp32": [model_config.encoder_config(manifest, variant, ragged) for ragged in (False, True)],
+        f"{task}_encoder_fp32": [
+            *(model_config.encoder_config(manifest, variant, ragged) for ragged in (False, True)),
+            tensorrt_config(manifest, variant),
+        ],
         postprocess_model(task): [model_config.postprocess_config(manifest, ragged) for ragged in (False, True)],
         task: [*model_config.ensemble_configs(manifest, task, variant).values()],
         f"{task}_fp32": [*model_config.ensemble_configs(manifest, f"{task}_fp32", variant).values()],
@@ -83,7 +87,8 @@ def publish(root: Path, manifest: Manifest, tokenizer: ErnieTokenizer, graph: by
         folder = root / name / str(manifest.version)
         folder.mkdir(parents=True)
         (folder / "manifest.json").write_text(manifest.to_json(), encoding="utf-8")
-        for config, file in zip(flavours, (model_config.PORTABLE, model_config.RAGGED), strict=False):
+        files = (model_config.PORTABLE, model_config.RAGGED, model_config.TENSORRT)
+        for config, file in zip(flavours, files, strict=False):
             write_warmup(config, root / name, [warmup_inputs[name]] if name in warmup_inputs else [])
             (root / name / file).parent.mkdir(exist_ok=True)
             (root / name / file).write_text(model_config.to_text(config), encoding="utf-8")

@@ -20,7 +20,7 @@ from ..command_line import OneLine
 from ..places import Place, copied
 from ..tiny import CONFIG
 
-VARIANTS = "fp32,w0.5,d1-v60,qat8-ort,w0.5-qat8-ort"
+VARIANTS = "fp32,w0.5,d1-v60,qat8-ort,w0.5-qat8-trt"
 
 
 @pytest.fixture(scope="module")
@@ -70,12 +70,14 @@ def test_depth_and_vocabulary(built: Place) -> None:
 
 
 def test_products_are_in_8_bits(built: Place) -> None:
-    for variant in ("qat8-ort", "w0.5-qat8-ort"):
+    for variant, unsigned in (("qat8-ort", True), ("w0.5-qat8-trt", False)):
         nodes = [node.op_type for node in graph(built, variant).node]
         assert nodes.count("QuantizeLinear") >= 4 * CONFIG["num_hidden_layers"]
         int8_matrices = [
             t for t in graph(built, variant).initializer if t.data_type == onnx.TensorProto.INT8 and len(t.dims) == 2
         ]
+        points = {t.name: t.data_type for t in graph(built, variant).initializer if t.name.endswith("_input_zero")}
+        assert set(points.values()) == {onnx.TensorProto.UINT8 if unsigned else onnx.TensorProto.INT8}
         assert len(int8_matrices) == 6 * CONFIG["num_hidden_layers"]
 
 

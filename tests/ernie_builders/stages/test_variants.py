@@ -16,6 +16,7 @@ from ernie_builders.compression.measure import may_be_chosen
 from ernie_builders.lint.repository import lint
 from ernie_builders.presets.overrides import CANDIDATES, TRAINED
 from ernie_builders.repository import compare
+from ernie_builders.repository.model_config import TENSORRT, from_text
 from ernie_runtime.manifest import Manifest
 from ernie_runtime.repository import newest_version
 from ernie_runtime.steps.pipeline import Pipeline
@@ -24,7 +25,7 @@ from ...shared import made_once
 from ..command_line import OneLine
 from ..places import Place, copied
 
-VARIANTS = ("fp32", "int8", "int8-ort", "dynamic8-e8", "fp32-ov-e8", "fp32-paddle")
+VARIANTS = ("fp32", "int8", "int8-ort", "dynamic8-e8", "fp32-ov-e8", "fp32-paddle", "fp16", "int8-trt")
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +66,19 @@ def test_the_manifest_s_figures_of_each_variant(built: Place) -> None:
     for variant in others:
         assert variant.gate["passed"] is True
         assert variant.gate["served_texts"] == 60
+
+
+def test_those_for_a_gpu_stand_side_by_side(built: Place) -> None:
+    """Each with a TensorRT configuration of its own precision; the other variants have none."""
+    precisions = {}
+    for variant in VARIANTS:
+        file = built.output / f"topics_encoder_{variant}" / TENSORRT
+        if file.is_file():
+            config = from_text(file.read_text(encoding="utf-8"))
+            (provider,) = config.optimization.execution_accelerators.gpu_execution_accelerator
+            precisions[variant] = provider.parameters["precision_mode"]
+    assert precisions == {"fp32": "FP32", "fp16": "FP16", "int8-trt": "INT8"}
+    assert manifest_in(built).variant("int8-trt").made["symmetric"] is True
 
 
 def test_the_smallest_is_recommended(built: Place) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ from ernie_perf.report.curves import Curve, curves_of
 from ernie_perf.report.page import Table
 from ernie_perf.sweep.run import Run
 
-from ..sample_run import both_variants, engine, served, write
+from ..sample_run import both_variants, description, engine, served, write
 
 
 def curves(folder: Path, records: list[dict[str, Any]]) -> list[Curve]:
@@ -32,6 +34,15 @@ def test_variants_side_by_side(tmp_path: Path) -> None:
     assert (fp32["p50 alone, ms"], fp32["p99 alone, ms"]) == ("6.0", "12.0")
     assert (fp32["best texts/s"], fp32["at"], fp32["x fp32"]) == ("250", "concurrency 32", "1.00")
     assert (int8["best texts/s"], int8["x fp32"], int8["encoder MB"]) == ("500", "2.00", "150")
+
+
+def test_the_precision_that_ran(tmp_path: Path) -> None:
+    """What the server says it computed in, kept in run.json, stands in place of the variant's own."""
+    folder = write(tmp_path, both_variants())
+    described = replace(description(), computed_in={"news_fp32": "TensorRT FP32"})
+    (folder / "run.json").write_text(json.dumps(described.to_json()), encoding="utf-8")
+    fp32, int8 = by_column(tables.side_by_side(curves_of(Run.load(folder)), "accuracy"))
+    assert (fp32["precision"], int8["precision"]) == ("TensorRT FP32", "int8")
 
 
 def test_largest_rates(tmp_path: Path) -> None:

@@ -53,6 +53,9 @@ class Triton(BaseHTTPRequestHandler):
         """Silence."""
 
 
+PROVIDER = {"name": "tensorrt", "parameters": {"precision_mode": "FP16"}}
+
+
 @pytest.fixture
 def pages() -> dict[str, Any]:
     manifest = {"string_value": '{"task": "news"}'}
@@ -63,6 +66,11 @@ def pages() -> dict[str, Any]:
             "parameters": {"manifest": manifest},
         },
         "/v2/models/news_fused/config": {"backend": "python"},
+        "/v2/models/news_encoder_fp16/config": {
+            "backend": "onnxruntime",
+            "optimization": {"execution_accelerators": {"gpu_execution_accelerator": [{"name": "cuda"}, PROVIDER]}},
+        },
+        "/v2/models/news_encoder_plan/config": {"platform": "tensorrt_plan"},
         "/v2/models/news_tokenizer/stats": {"model_stats": [statistics(10, 5, fail=1), statistics(20, 5)]},
         "/metrics": METRICS,
     }
@@ -88,6 +96,12 @@ def test_the_server_and_its_models(target: Target) -> None:
     assert target.manifest("news_fp32") == '{"task": "news"}'
     with pytest.raises(TargetError, match="news_fused: carries no manifest"):
         target.manifest("news_fused")
+
+
+def test_the_precision_that_tensorrt_computes_in(target: Target) -> None:
+    assert target.precision(("news_fused", "news_encoder_fp16")) == "TensorRT FP16"
+    assert target.precision(("news_encoder_plan",)) == "TensorRT plan"
+    assert target.precision(("news_fused",)) == ""
 
 
 def test_counters_are_sums_over_versions(target: Target) -> None:

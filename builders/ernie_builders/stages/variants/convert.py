@@ -18,7 +18,7 @@ from ernie_runtime.text.tokenizer import Tokenizer
 from ernie_runtime.text.tokenizer_file import load_tokenizer
 from ernie_runtime.text.windows import Window
 
-from ...compression import onnx_int8, openvino_ir, vocabulary
+from ...compression import onnx_fp16, onnx_int8, openvino_ir, vocabulary
 from ...compression.calibration import WINDOWS as CALIBRATION_WINDOWS
 from ...compression.calibration import Feed, calibration_feeds
 from ...compression.qat import insert_ranges, learnt_ranges
@@ -66,7 +66,7 @@ def run(context: Context, finished: Finished, folder: Path) -> Exported:
     exported, recipe = finished.exported, context.recipe
     tokenizer = load_tokenizer(exported.folder / "tokenizer.json")
     tokenizer.save(folder / "tokenizer.json")
-    made: JsonObject = {"precision": recipe.precision}
+    made: JsonObject = {"precision": recipe.precision, **({"symmetric": True} if recipe.symmetric else {})}
     source = exported.folder / MODEL
     if recipe.vocabulary:
         source, vocabulary_made = _with_vocabulary(context, finished, tokenizer, folder)
@@ -86,7 +86,7 @@ def run(context: Context, finished: Finished, folder: Path) -> Exported:
             made |= sensitivity_made
             conversion = replace(conversion, float_nodes=float_nodes)
     if recipe.precision == "qat8":
-        conversion = replace(conversion, source=_with_ranges(finished, source, folder))
+        conversion = replace(conversion, source=_with_ranges(finished, source, folder, recipe.symmetric))
     file = WRITERS[recipe.engine](conversion, folder)
     (folder / RANGES).unlink(missing_ok=True)
     (folder / PRUNED).unlink(missing_ok=True)
@@ -163,11 +163,12 @@ def cut(manifest: Manifest, tokenizer: Tokenizer, examples: Sequence[Example]) -
     return windows
 
 
-def _with_ranges(finished: Finished, source: Path, folder: Path) -> Path:
+def _with_ranges(finished: Finished, source: Path, folder: Path, symmetric: bool) -> Path:
     """The graph with rounding around the encoder's products, to the ranges that training learnt."""
     model = onnx.load(str(source))
     learnt = learnt_ranges(fine_tuned(finished.fine_tuned).weights)
-    insert_ranges(model, dict(zip(onnx_int8.products(source), learnt, strict=False)))  # heads stay in float
+    ranges = dict(zip(onnx_int8.products(source), learnt, strict=False))  # heads stay in float
+    insert_ranges(model, ranges, symmetric)
     onnx.checker.check_model(model)
     onnx.save(model, str(folder / RANGES))
     return folder / RANGES
@@ -213,7 +214,11 @@ def _onnx(conversion: Conversion, folder: Path) -> Path:
     if recipe.precision == "dynamic8":
         onnx_int8.quantize_dynamic(source, target)
     elif recipe.precision == "int8":
-        onnx_int8.quantize_static(source, target, conversion.feeds, conversion.calibration, conversion.float_nodes)
+        onnx_int8.quantize_static(
+            source, target, conversion.feeds, conversion.calibration, conversion.float_nodes, recipe.symmetric
+        )
+    elif recipe.precision == "fp16":
+        onnx_fp16.convert(source, target)
     else:
         shutil.copyfile(source, target)
     if recipe.embeddings:

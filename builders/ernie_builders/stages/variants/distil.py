@@ -33,10 +33,11 @@ def distil(
     teacher: Checkpoint,
     student: Checkpoint,
     eight_bits: bool = False,
+    symmetric: bool = False,
 ) -> FineTuned:
     """Train the student and leave its best checkpoint in `folder`/best.
 
-    eight_bits: it rounds as 8-bit kernels do.
+    eight_bits: it rounds as 8-bit kernels do; symmetric: as those of TensorRT.
     """
     from ...training.distiller import Distiller
     from ...training.trainer import Job
@@ -64,7 +65,7 @@ def distil(
         device=context.device,
         seed=context.seed,
     )
-    result = Distiller(teacher, job, eight_bits).run()
+    result = Distiller(teacher, job, eight_bits, symmetric).run()
     learn(context, finished.data, folder / BEST)
     drop_state(folder)
     weights = sum(value.size for value in student.weights.values())

@@ -25,6 +25,7 @@ def inputs(context: Context, finished: Finished) -> JsonObject:
         "settings": settings_of(context),
         "seed": context.seed,
         "quantizing": FORMAT,
+        **({"symmetric": True} if context.recipe.symmetric else {}),
     }
 
 
@@ -32,7 +33,7 @@ def run(context: Context, finished: Finished, folder: Path) -> FineTuned:
     """Leave a checkpoint in `folder`/best; the ranges of the products' inputs are among its weights."""
     import_paddle(context.device)
     model = fine_tuned(finished.fine_tuned)
-    return distil(context, finished, folder, model, model, eight_bits=True)
+    return distil(context, finished, folder, model, model, eight_bits=True, symmetric=context.recipe.symmetric)
 
 
 STAGE = Stage(name="quantize-train", result_type=FineTuned, inputs=inputs, run=run, line=line)
