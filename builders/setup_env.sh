@@ -95,8 +95,9 @@ make_venv() {
     venv_works || die ".venv has no working pip: sudo apt-get install python3-venv, then run this again"
 }
 
-# uv unpacks while it downloads, and compiles as pip does. It reads none of pip's settings, so it is told the index;
-# where it cannot install (a proxy that wants more than that), pip does.
+# uv unpacks while it downloads, and compiles as pip does, unless UV_COMPILE_BYTECODE=0 says that Python shall compile
+# each module when it is first imported. It reads none of pip's settings, so it is told the index; where it cannot
+# install (a proxy that wants more than that), pip does.
 install_lock() {
     local index cache
     index=${UV_DEFAULT_INDEX:-${PIP_INDEX_URL:-$(.venv/bin/python -m pip config get global.index-url 2>/dev/null || true)}}
@@ -106,7 +107,7 @@ install_lock() {
         export UV_CACHE_DIR="$PWD/.cache/uv-packages"
     fi
     env UV_NO_CONFIG=1 ${index:+UV_DEFAULT_INDEX="$index"} UV_HTTP_TIMEOUT="${UV_HTTP_TIMEOUT:-180}" \
-        .venv/bin/uv pip install --python .venv/bin/python --compile-bytecode "$@" ||
+        UV_COMPILE_BYTECODE="${UV_COMPILE_BYTECODE:-1}" .venv/bin/uv pip install --python .venv/bin/python "$@" ||
         { say "uv could not install that, pip tries" && "${PIP[@]}" "$@"; }
 }
 
