@@ -52,7 +52,8 @@ class UnknownTask(ErnieTritonError):
         from ernie_runtime.command_line import did_you_mean  # only here: it loads argparse
 
         known = ", ".join(self.known) or "none"
-        return f"{self.subject} {self.name!r}; it has {known}{did_you_mean(self.name, self.known)}"
+        words = [word for name in self.known for word in name.removesuffix(")").split(" (")]  # names, and titles
+        return f"{self.subject} {self.name!r}; it has {known}{did_you_mean(self.name, words)}"
 
 
 class WrongKind(ErnieTritonError):

@@ -24,6 +24,24 @@ from .errors import TextFileError
 
 SAMPLE = 1 << 20  # bytes from the start that an encoding is guessed from
 GZIP, XZ = b"\x1f\x8b", b"\xfd7zXZ\x00"
+FOREIGN = {
+    b"PK\x03\x04": "a zip archive or an Office document",
+    b"Rar!\x1a\x07": "a RAR archive",
+    b"7z\xbc\xaf\x27\x1c": "a 7z archive",
+    b"\x28\xb5\x2f\xfd": "a zstd file",
+    b"\xd0\xcf\x11\xe0": "an Office document of before 2007, or one with a password",
+    b"%PDF-": "a PDF",
+    b"{\\rtf": "an RTF document",
+    b"SQLite format 3\x00": "a database",
+    b"\x89PNG": "a picture",
+    b"\xff\xd8\xff": "a picture",
+    b"GIF89a": "a picture",
+    b"\x93NUMPY": "an array of NumPy",
+    b"\x80\x04\x95": "a pickle",
+    b"\x7fELF": "a program",
+}
+"""What files that are often taken for text begin with, and what they are."""
+TAR, BZIP2, PARQUET = b"ustar", b"1AY&SY", b"PAR1"  # at byte 257, at byte 4, at both ends
 UTF8, UTF16, GB18030 = "UTF-8", "UTF-16", "GB18030"
 MIN_SENSE = 0.7  # share of common characters in the right decoding of a text, among those beyond ASCII
 MAX_FAULTS = 1 / 20  # share of the characters beyond ASCII that may be undecodable in a file of that encoding
@@ -88,6 +106,8 @@ def read_text(path: Path) -> Decoded:
 
 def decode(raw: bytes, name: str) -> Decoded:
     """The text of a file's bytes; name: of the file, for messages."""
+    if no_text := foreign_fault(raw, name):
+        raise TextFileError(no_text)
     encoding = encoding_of(raw[:SAMPLE])
     try:
         if encoding != UTF8 or b"\x00" not in raw[:SAMPLE]:
@@ -95,6 +115,22 @@ def decode(raw: bytes, name: str) -> Decoded:
     except UnicodeDecodeError:
         pass
     raise TextFileError(fault(raw, name, encoding))
+
+
+def foreign_fault(raw: bytes, name: str) -> str:
+    """One line about a file that is no text, from its bytes; empty for what may be text. name: for the message."""
+    kind = _foreign(raw)
+    return f"{name}: {kind}, no text: unpack it, or save what it holds as CSV UTF-8" if kind else ""
+
+
+def _foreign(raw: bytes) -> str:
+    if raw[257:262] == TAR:
+        return "a tar archive"
+    if raw[4:10] == BZIP2:
+        return "a bzip2 file"
+    if raw.startswith(PARQUET) and raw.endswith(PARQUET):
+        return "a parquet file"
+    return next((kind for magic, kind in FOREIGN.items() if raw.startswith(magic)), "")
 
 
 def encoding_of(sample: bytes) -> str:
@@ -123,6 +159,8 @@ def fault(raw: bytes, name: str, encoding: str) -> str:
         return f"{where}, and the file is otherwise: correct the line"
     if likely := guess_encoding(sample):
         return f"{where}; it looks like {likely}: convert it with `iconv -f {likely} -t UTF-8`"
+    if not raw[start]:
+        return f"{where}, but a byte that no text has: correct the line, if the file is one of text"
     return f"{where}; convert the file with `iconv -f ITS_ENCODING -t UTF-8`"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import lzma
 from pathlib import Path
@@ -25,6 +26,32 @@ def test_encodings_that_are_read(text: str, encoding: str, read_as: str) -> None
     decoded = decode(text.encode(encoding), "file")
     assert (decoded.text, decoded.encoding) == (text, read_as)
     assert decoded.note == ("" if read_as == "UTF-8" else f"read as {read_as}")
+
+
+@pytest.mark.parametrize(
+    ("raw", "what"),
+    [
+        (b"PK\x03\x04....", "a zip archive or an Office document"),
+        (b"Rar!\x1a\x07\x01\x00", "a RAR archive"),
+        (b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
+        (bz2.compress(b"text"), "a bzip2 file"),
+        (b"\x00" * 257 + b"ustar", "a tar archive"),
+        (gzip.compress(b"\x00" * 257 + b"ustar"), "a tar archive"),
+        (b"%PDF-1.5\n", "a PDF"),
+        (b"\x89PNG\r\n\x1a\n", "a picture"),
+        (b"PAR1....PAR1", "a parquet file"),
+    ],
+)
+def test_what_is_no_text_is_named(tmp_path: Path, raw: bytes, what: str) -> None:
+    (tmp_path / "a").write_bytes(raw)
+    with pytest.raises(TextFileError) as raised:
+        read_text(tmp_path / "a")
+    assert str(raised.value) == f"{tmp_path / 'a'}: {what}, no text: unpack it, or save what it holds as CSV UTF-8"
+
+
+@pytest.mark.parametrize("text", ["BZhang, 你好", "PAR1,标签\n", "PK 赛", "7z 是什么", "%PDF 怎么打开"])
+def test_text_that_begins_like_them_is_text(text: str) -> None:
+    assert decode(text.encode(), "f").text == text
 
 
 @pytest.mark.parametrize(

@@ -138,6 +138,8 @@ def test_invalid_text_names_the_first_items_and_counts_the_others() -> None:
 def test_unknown_task_lists_and_suggests() -> None:
     error = UnknownTask("the server has no task", "tnew", ["msra_ner", "tnews"])
     assert str(error) == "the server has no task 'tnew'; it has msra_ner, tnews; did you mean tnews?"
+    titled = UnknownTask("the server has no task", "工单分", ["task_1 (工单)", "task_2 (工单分类)"])
+    assert str(titled).endswith("; did you mean 工单分类 or 工单?")
     assert str(UnknownTask("the server has no task", "zzz", ["tnews"])).endswith("it has tnews")
     assert str(UnknownTask("the server has no task", "zzz", [])).endswith("it has none")
 

@@ -55,6 +55,9 @@ def read(path: Path, columns: Mapping[str, str], split: str = "", report: Report
         yield from row_reader.with_spans(targets[0], report)
         return
     for line, row in row_reader:
+        if targets[0] == "label" and row_reader.is_unlabelled(row):
+            report.add("rows without a label, left out", line)
+            continue
         target = row_reader.target(line, row, targets[0])
         if target == columns.get("drop"):
             report.add(f"rows labelled {target!r}, left out as data.fields.drop says", line)
@@ -99,6 +102,13 @@ class _Rows:
             raise DataError(f"{self.path}:{line}: field {name!r} must be a string, found {value!r}")
         check_text(value, f"{self.path}:{line}: field {name!r}")
         return value
+
+    def is_unlabelled(self, row: Json) -> bool:
+        """Whether the cell of the label is empty, or a list without one, as of rows that nobody has labelled yet."""
+        value = row.get(self.columns["label"])
+        if isinstance(value, dict) and set(value) == {"choices"}:
+            value = value["choices"]
+        return value is None or value == [] or (isinstance(value, str) and not value.strip())
 
     def target(self, line: int, row: Json, role: str) -> str | float | list[str]:
         """What the row is labelled with: `label`, `labels` or `score`."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO
 
 from ernie_runtime.names import EMBEDDING
+from ernie_runtime.text_files import foreign_fault
 
 from ..errors import FileError
 from ..replies import Reply
@@ -54,7 +55,17 @@ class Plan:
                 raise FileError(f"{self.input} cannot be read: No such file or directory")
             if Path(self.input).is_dir():
                 raise FileError(f"{self.input} cannot be read: Is a directory")
+            if no_text := self._no_text():
+                raise FileError(no_text)
             raise FileError(f"{self.name}: --format says what it holds, one of {', '.join(FORMATS)}")
+
+    def _no_text(self) -> str:
+        """What an input is that no format fits, such as a workbook; empty for what may be text."""
+        if not Path(self.input).is_file():
+            return ""
+        with suppress(OSError), Path(self.input).open("rb") as file:
+            return foreign_fault(file.read(PEEK), self.name)
+        return ""
 
     @property
     def format(self) -> str:

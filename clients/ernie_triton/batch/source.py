@@ -14,7 +14,7 @@ from typing import IO, Any
 
 from ernie_runtime.delimited import TAB, Dialect, find_dialect
 from ernie_runtime.errors import TextFileError
-from ernie_runtime.text_files import GB18030, GZIP, UTF8, UTF16, XZ, decode, encoding_of, fault
+from ernie_runtime.text_files import GB18030, GZIP, UTF8, UTF16, XZ, decode, encoding_of, fault, foreign_fault
 
 from ..errors import FileError
 
@@ -42,6 +42,8 @@ def readable(stream: IO[bytes], name: str, file_format: str) -> Source:
     if start.startswith((GZIP, XZ)):
         peekable = _converted(peekable, _unpacked(peekable, start.startswith(XZ), name))
     sample = peekable.peek(PEEK)
+    if no_text := foreign_fault(sample, name):
+        raise FileError(no_text)
     encoding = encoding_of(sample)
     if encoding == UTF8 and b"\x00" in sample:
         raise FileError(fault(sample, name, UTF8))

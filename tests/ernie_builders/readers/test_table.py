@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import pytest
 
 from ernie_builders.errors import BuildError, DataError
 from ernie_builders.readers import Example, get_reader
 from ernie_builders.readers.files.report import Report
+from ernie_builders.readers.sniff import sniff
 
 from .samples import COLUMNS, ENTITIES, ROWS, SPANS, TABLES, TEXT, datasets_folder, file, json_file, studio, studio_span
 
@@ -176,6 +178,7 @@ def test_faults(tmp_path: Path, row: dict[str, Any], fields: dict[str, str], mes
         ("a.xls", "\xd0\xcf\x11\xe0", "save it as .xlsx or as CSV"),
         ("a.parquet", "PAR1nothing", "no parquet file that can be read"),
         ("a.xlsx", "PK\x03\x04nothing", "no workbook that can be read"),
+        ("a.csv", "Rar!\x1a\x07", "a RAR archive, no text"),
     ],
 )
 def test_faults_of_files(tmp_path: Path, name: str, content: str, message: str) -> None:
@@ -212,3 +215,33 @@ def test_queries_with_a_candidate_per_row(tmp_path: Path) -> None:
     assert report == ["1 queries without a candidate labelled 1, left out (line 4)"]
     with pytest.raises(DataError, match="the query '异' has the same id as '问' at line 2"):
         read(file("dbqa.tsv", rows + "1\t异\t甲\t0\n")(tmp_path), {}, "ranking_groups")
+
+
+def test_a_workbook_by_any_name_and_a_table_by_that_of_a_workbook(tmp_path: Path) -> None:
+    import openpyxl
+
+    fields = {"text": "text", "label": "label"}
+    book = openpyxl.Workbook()
+    for row in (("text", "label"), ("好", "a")):
+        book.active.append(row)
+    book.save(tmp_path / "book.xlsx")
+    (tmp_path / "book.xlsx").rename(tmp_path / "book.csv")
+    assert read(tmp_path / "book.csv", fields)[0][0].target == "a"
+    (tmp_path / "table.xls").write_text("text,label\n好,a\n", encoding="utf-8")
+    assert read(tmp_path / "table.xls", fields)[0][0].target == "a"
+    with ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("rows.csv", "text,label\n")
+    with pytest.raises(DataError, match=r"a zip archive, no .xlsx \(rows.csv\): unpack it"):
+        read(tmp_path / "a.zip", fields)
+
+
+@pytest.mark.parametrize("label", ["", "  ", None, [], {"choices": []}])
+def test_rows_without_a_label_are_left_out_and_counted(tmp_path: Path, label: object) -> None:
+    rows = [{"text": "好", "label": "a"}, {"text": "坏", "label": label}, {"text": "差", "label": "b"}]
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    examples, report = read(path, {"text": "text", "label": "label"})
+    assert [example.target for example in examples] == ["a", "b"]
+    assert list(report) == ["1 rows without a label, left out (line 2)"]
+    found = sniff(path)
+    assert (found.kind, list(found.labels)) == ("sequence_classification", ["a", "b"])

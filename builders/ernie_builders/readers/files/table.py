@@ -19,6 +19,7 @@ from .lines import read_file
 from .report import Report
 
 SEPARATED = (".csv", ".tsv")  # suffixes of delimited text, whatever its first characters
+EXCEL = (".xls", ".xlsx")  # what programs call tables for Excel that are no workbooks
 OLD_EXCEL = b"\xd0\xcf\x11\xe0"
 
 
@@ -49,7 +50,10 @@ def open_table(path: Path, report: Report, *, header: bool = True, sheet: str = 
         container, cells = workbook.read_sheet(path, report, sheet)
         return _with_header(path, container, cells, header)
     if start.startswith(OLD_EXCEL):
-        raise DataError(f"{path}: an Excel file of before 2007 is not read: save it as .xlsx or as CSV UTF-8")
+        raise DataError(
+            f"{path}: an Excel file of before 2007, or one with a password, is not read: save it as .xlsx or as CSV "
+            "UTF-8"
+        )
     decoded = read_file(path, report)
     if is_json(path, decoded):
         return _json_table(path, decoded, report)
@@ -67,6 +71,7 @@ def is_json(path: Path, decoded: Decoded) -> bool:
 def dialect_of(path: Path, decoded: Decoded) -> Dialect:
     """How a file of delimited text is written."""
     suffix = next((s for s in reversed(path.suffixes) if s.lower() in SEPARATED), path.suffix)
+    suffix = ".csv" if suffix.lower() in EXCEL else suffix
     return find_dialect("".join(whole_lines(decoded.text)), suffix)
 
 

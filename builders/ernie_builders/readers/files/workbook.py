@@ -6,12 +6,12 @@ import datetime
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from zipfile import BadZipFile
+from zipfile import BadZipFile, ZipFile, is_zipfile
 
 from ...errors import ConfigError, DataError
 from .report import Report
 
-ZIP = b"PK\x03\x04"
+ZIP, PARTS = b"PK\x03\x04", "xl/workbook.xml"
 
 
 def read_sheet(path: Path, report: Report, sheet: str = "") -> tuple[str, Iterator[tuple[int, list[object]]]]:
@@ -19,6 +19,10 @@ def read_sheet(path: Path, report: Report, sheet: str = "") -> tuple[str, Iterat
 
     sheet: its name; empty for the first one that has rows, and the others are reported.
     """
+    if is_zipfile(path) and PARTS not in (names := ZipFile(path).namelist()):
+        raise DataError(
+            f"{path}: a zip archive, no .xlsx ({', '.join(names[:3]) or 'empty'}): unpack it, and name a file in it"
+        )
     try:
         import openpyxl
     except ImportError:
@@ -26,7 +30,8 @@ def read_sheet(path: Path, report: Report, sheet: str = "") -> tuple[str, Iterat
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of styles and extensions, which have no part in the text
-            book = openpyxl.load_workbook(path, data_only=True)
+            with path.open("rb") as file:  # not the path: its suffix may say something else
+                book = openpyxl.load_workbook(file, data_only=True)
     except (OSError, KeyError, ValueError, BadZipFile) as error:
         raise DataError(f"{path}: no workbook that can be read ({error})") from None
     tables = {found.title: [[_text(cell) for cell in row] for row in found.values] for found in book.worksheets}

@@ -219,11 +219,10 @@ class _Columns:
         scores = [column for column in named(self.columns, names.SCORE) if self._are_numbers(column)]
         label = next(iter(scores or self._labels()), "")
         if not label:
-            has = ", ".join(self.columns[:10])
-            raise DataError(f"{self.path}: no column looks like labels; it has {has}")
+            raise DataError(f"{self.path}: no column looks like labels; it has {self._has()}")
         texts = [column for column in self._texts() if column != label and self._is_prose(column)]
         if not texts:
-            raise DataError(f"{self.path}: no column looks like texts; it has {', '.join(self.columns[:10])}")
+            raise DataError(f"{self.path}: no column looks like texts; it has {self._has()}")
         pair = next(iter(named(texts, names.PAIR)), "")
         if not self.header and len(self.columns) == 3 and len(texts) == 2:
             texts, pair = sorted(texts, key=self.columns.index), ""
@@ -241,6 +240,12 @@ class _Columns:
         kind = "pair_classification" if "text_pair" in fields else "sequence_classification"
         count = len({json.dumps(value, ensure_ascii=False) for value in self._values(label)})
         return self._as(kind, {**fields, "label": label}, f"{label!r} has {count} different values: classes")
+
+    def _has(self) -> str:
+        if self.header:
+            return ", ".join(self.columns[:10])
+        count = len(self.columns)
+        return f"{count} column{'s' * (count != 1)} without a header"
 
     def _labels(self) -> list[str]:
         """Columns that may be labels, the likeliest first."""
@@ -273,7 +278,7 @@ class _Columns:
     def _several(self, column: str) -> str:
         """Why the values are several labels each; empty where they are one."""
         values = self._values(column)
-        if any(isinstance(value, list) and len(value) != 1 for value in values):
+        if any(isinstance(value, list) and len(value) > 1 for value in values):
             return f"{column!r} has lists of labels"
         texts = [value for value in values if isinstance(value, str)]
         if any("##" in text for text in texts):

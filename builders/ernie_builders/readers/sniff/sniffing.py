@@ -146,6 +146,7 @@ def _examples(
     for example in examples:
         for label in labels_of(example, kind) or [""]:
             items = found.get(label)
-            if items is not None and len(items) < EXAMPLES and example.texts not in items:
+            is_new = items is not None and len(items) < EXAMPLES and example.texts not in items
+            if items is not None and is_new and all(text.strip() for text in example.texts):
                 items.append(example.texts)
-    return {label: tuple(items) for label, items in found.items() if items}
+    return {label: tuple(items) for label, items in found.items() if items or label}
