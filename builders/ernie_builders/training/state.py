@@ -5,13 +5,16 @@ from __future__ import annotations
 import errno
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from ernie_runtime.json_types import Json, JsonObject
 
+from ..checkpoints.pickled_weights import read_paddle
 from ..errors import BuildError, CheckpointError
 from ..filesystem import find_whole, whole_folder
 from ..framework import import_paddle
@@ -75,10 +78,19 @@ def load_parts(state: Path, parts: Parts) -> None:
     paddle = import_paddle()
     for name, part in parts.items():
         try:
-            value = paddle.load(str(state / name))
+            value = _tensors(read_paddle(state / name), paddle.to_tensor)
         except Exception as error:  # whatever Paddle's reader met
             raise unreadable(state / name, error) from None
         (part.set_state_dict if hasattr(part, "set_state_dict") else part.load_state_dict)(value)
+
+
+def _tensors(value: Any, to_tensor: Callable[[np.ndarray], Any]) -> Any:
+    """With tensors for arrays."""
+    if isinstance(value, dict):
+        return {name: _tensors(each, to_tensor) for name, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(_tensors(each, to_tensor) for each in value)
+    return to_tensor(value) if isinstance(value, np.ndarray) else value
 
 
 def unreadable(path: Path, error: Exception) -> CheckpointError:

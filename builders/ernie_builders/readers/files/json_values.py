@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from json.decoder import WHITESPACE  # type: ignore[attr-defined]
 from pathlib import Path
@@ -81,8 +82,8 @@ def _decode(decoder: json.JSONDecoder, path: Path, text: str, position: int, lin
 def _object(pairs: list[tuple[str, object]]) -> JsonObject:
     members = dict(pairs)
     if len(members) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise _Twice(repr(next(name for name in names if names.count(name) > 1)))
+        name, _ = Counter(name for name, _ in pairs).most_common(1)[0]
+        raise _Twice(repr(name))
     return members
 
 

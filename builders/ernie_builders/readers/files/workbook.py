@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from zipfile import BadZipFile, ZipFile, is_zipfile
 
+from ...archives import UnsafeArchive, check_zip
 from ...errors import ConfigError, DataError
 from .report import Report
 
@@ -30,9 +31,10 @@ def read_sheet(path: Path, report: Report, sheet: str = "") -> tuple[str, Iterat
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of styles and extensions, which have no part in the text
+            check_zip(path)
             with path.open("rb") as file:  # not the path: its suffix may say something else
                 book = openpyxl.load_workbook(file, data_only=True)
-    except (OSError, KeyError, ValueError, BadZipFile) as error:
+    except (OSError, KeyError, ValueError, BadZipFile, UnsafeArchive) as error:
         raise DataError(f"{path}: no workbook that can be read ({error})") from None
     tables = {found.title: [[_text(cell) for cell in row] for row in found.values] for found in book.worksheets}
     filled = [name for name, rows in tables.items() if any(map(any, rows))]
