@@ -280,7 +280,8 @@ def parse_tasks(text: str, path: Path) -> TasksFile:
     try:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path}: not TOML: {error}") from None
+        hint = "" if path.suffix == ".toml" else f"; `ernie-triton init {path}` writes a tasks file for labelled text"
+        raise ConfigError(f"{path}: not TOML: {error}{hint}") from None
     tables = raw.get("tasks")
     if not isinstance(tables, Mapping) or not tables:
         raise ConfigError(f"{path}: no [tasks.NAME] table")

@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 
+from ernie_runtime.command_line import did_you_mean
+
 from ..config.schema import parse_table
 from ..config.tasks import TaskConfig
 from ..config.train import TrainConfig
@@ -78,7 +80,8 @@ def parse_set(items: Iterable[str]) -> dict[str, str]:
     for item in items:
         name, sign, value = item.partition("=")
         if not sign or name not in names:
-            raise ConfigError(f"--set {item}: expected NAME=VALUE with NAME one of {', '.join(names)}")
+            known = f"NAME one of {', '.join(names)}{did_you_mean(name, names)}"
+            raise ConfigError(f"--set {item}: expected NAME=VALUE with {known}")
         try:
             json.loads(value)
         except ValueError:

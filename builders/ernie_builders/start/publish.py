@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ernie_runtime.command_line import CommandLine, json_output
+from ernie_runtime.kinds.question_answering import Options
 
 from .. import build_all
 from ..checkpoints.encoder_config import stored_config
@@ -61,6 +62,7 @@ def table(name: str, found: Described, data: Path | None) -> str:
         f"kind = {quoted(found.kind)}",
         *([f"labels = {quoted(list(found.labels))}"] if found.labels else []),
         f"examples = [{quoted(example)}]",
+        *(_answer_options(name, found.max_length) if found.kind == "question_answering" else ()),
         f"[tasks.{key(name)}.limits]",
         f"max_length = {found.max_length}",
         f"doc_stride = {found.max_length * 3 // share}",
@@ -68,6 +70,17 @@ def table(name: str, found: Described, data: Path | None) -> str:
         *(_data(data) if data else ('format = "table"', 'folder = "."')),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _answer_options(name: str, max_length: int) -> Iterator[str]:
+    """Lengths of questions and answers that a short window has room for; none where the defaults fit."""
+    options, special = Options(), 4  # at most, of two texts
+    question = min(options.max_question_tokens, max_length // 4)
+    answer = min(options.max_answer_tokens, max_length - special - question - max_length * 3 // 8)
+    if question < options.max_question_tokens or answer < options.max_answer_tokens:
+        yield f"[tasks.{key(name)}.options]"
+        yield f"max_question_tokens = {question}"
+        yield f"max_answer_tokens = {max(1, answer)}"
 
 
 def _data(path: Path) -> Iterator[str]:

@@ -10,6 +10,7 @@ import pytest
 from tokenizers import BertWordPieceTokenizer
 
 from ernie_builders.checkpoints.shards import write_shards
+from ernie_builders.config.tasks import parse_tasks
 from ernie_builders.errors import BuildError
 from ernie_builders.framework import import_paddle, import_paddlenlp
 from ernie_builders.start import publish
@@ -107,6 +108,14 @@ def test_the_best_checkpoint_of_a_trainer_where_it_is_named(trainer_folder: Path
     state = {"best_model_checkpoint": "/somewhere/else/my run/checkpoint-90"}
     (trainer_folder / "checkpoint-500" / "trainer_state.json").write_text(json.dumps(state), encoding="utf-8")
     assert describe(trainer_folder, "", None).folder.name == "checkpoint-90"
+
+
+@pytest.mark.parametrize("positions", [32, 64, 128, 512])
+def test_answers_fit_a_short_window(tmp_path: Path, positions: int) -> None:
+    folder = configured(tmp_path / "qa", architectures=["ErnieForQuestionAnswering"], max_position_embeddings=positions)
+    text = publish.table("qa", describe(folder, "", None), None)
+    task = parse_tasks(text, tmp_path / "qa.toml").tasks["qa"]
+    assert task.limits.max_length == positions and ("max_answer_tokens" in task.options) == (positions < 512)
 
 
 def test_a_regression_is_refused(tmp_path: Path) -> None:
