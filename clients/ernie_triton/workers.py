@@ -111,8 +111,8 @@ class WorkerTasks:
                 "--batch-size"
             ) from None
         finally:
-            for window in in_flight:
-                window.cancel()
+            for sent in in_flight:
+                sent.cancel()
 
     def _send(
         self, task: Task, entries: Sequence[Row | str], variant: str | None, batch_size: int, numeric: bool

@@ -23,6 +23,7 @@ from ernie_serve.server import ServerOptions, TritonServer
 from ernie_serve.supervisor import Supervisor
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT)
+PROGRESS_SECONDS = 20  # between lines of progress where they go to a file
 
 
 class Stopped(BaseException):
@@ -271,7 +272,7 @@ def _start(server: TritonServer) -> JsonObject:
         port = server.options.http_port
         raise ServeError(f"a server runs in the background on HTTP port {port}: ernie-triton stop --http-port {port}")
     server.start()
-    seconds = server.wait_ready(lambda ready, total: _say(f"{ready} of {total} models ready"))
+    seconds = server.wait_ready(_progress())
     _say(f"ready after {seconds:.1f} s")
     _say(f"  HTTP     http://{server.http_address}")
     _say(f"  gRPC     {server.grpc_address}")
@@ -345,6 +346,20 @@ def _count(text: str) -> int:
     if not text.isdecimal() or not int(text):
         raise argparse.ArgumentTypeError(f"{text} is not a whole number, 1 or above")
     return int(text)
+
+
+def _progress() -> Callable[[int, int], None]:
+    """Says on standard error how many models are ready; where that is a file, every 20 seconds at most."""
+    last = time.monotonic()
+
+    def show(ready: int, total: int) -> None:
+        nonlocal last
+        if sys.stderr.isatty() or time.monotonic() - last >= PROGRESS_SECONDS:
+            last = time.monotonic()
+            sys.stderr.write(f"{ready} of {total} models ready\n")
+            sys.stderr.flush()
+
+    return show
 
 
 def _say(text: str) -> None:

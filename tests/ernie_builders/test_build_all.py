@@ -192,3 +192,11 @@ def test_all_healthy_tasks_are_built(faulty: Place, one_line: OneLine) -> None:
     one_line(faulty.build("--until", "data", task="all"), f"not built: {ODD}")
     assert faulty.stage("data", "topics").is_dir() and faulty.stage("data", "names").is_dir()
     one_line(faulty.build("--dry-run", task="all"), f"not planned: {ODD}")
+
+
+def test_classes_that_a_kind_without_labels_cannot_name_are_refused() -> None:
+    task, source = load_tasks()["cmrc2018"], find_base_model("random:1x32x2")
+    named = replace(source, config=replace(source.config, id2label={"0": "a", "1": "b"}))
+    with pytest.raises(ConfigError, match=r"id2label names classes \(a, b\), which a question_answering has not"):
+        check_fit(task, named, ready=True)
+    check_fit(task, replace(source, config=replace(source.config, id2label={"0": "LABEL_0"})), ready=True)

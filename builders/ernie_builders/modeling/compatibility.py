@@ -43,6 +43,11 @@ def check_fit(task: TaskConfig, source: Checkpoint, ready: bool) -> None:
     names = [str(labels[index]) for index in sorted(labels, key=int)]
     if not ready or all(re.fullmatch(r"LABEL_\d+", name) for name in names):
         return  # the checkpoint does not name its labels: they are the task's, in this order
+    if not task.labels:
+        raise ConfigError(
+            f"{source.where}: its id2label names classes ({', '.join(names[:20])}), which a {task.kind} has not: take "
+            "id2label out of config.json, or give the task another kind"
+        )
     if names not in ([label.id for label in task.labels], [label.name for label in task.labels]):
         raise ConfigError(
             f"{source.where}: its labels are {', '.join(names[:20])}; "

@@ -58,7 +58,8 @@ def describe(folder: Path, kind: str, labels: Path | None) -> Described:
         names, reason = _labels_of(folder, labels, config.id2label or {}, path)
         origins.append(reason)
         if len(names) == 1:
-            raise CheckpointError(f"{path}: has one label ({names[0]}): a regression, which is not served")
+            fault = "has one label" if "id2label" in reason else f"{reason}: one line"
+            raise CheckpointError(f"{path}: {fault} ({names[0]}): a regression is not served")
     elif labels is not None:
         raise ConfigError(f"--labels {labels}: the kind {kind} has no labels")
     length = int(min(config.max_position_embeddings or POSITIONS, _stated_length(folder)))
