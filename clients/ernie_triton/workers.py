@@ -30,36 +30,24 @@ WINDOW = 16  # batches of texts that are sorted by length together
 WINDOW_BYTES = WINDOW * BATCH_BYTES  # of text in them
 
 
+DIED = "a worker process has died, most likely for want of memory: give fewer --workers, or a smaller --batch-size"
+
+
 def cores() -> int:
     """How many this process may use."""
     return len(os.sched_getaffinity(0))
 
 
-class WorkerTasks:
-    """Answers from the files of a model repository; `task` and `stream` behave as those of `LocalTasks`.
+class SortedTasks:
+    """Answers from the files of a model repository in this process, the texts of 16 batches sorted by length.
 
-    workers: processes, each with its own copy of the model and its share of the cores; 0 for one a core. They start at
-    the first text and end with this object, or with this process, whatever ends it.
+    `task` and `stream` behave as those of `LocalTasks`; `stream` reads further ahead.
     """
 
-    def __init__(self, repository: str | Path, workers: int = 0) -> None:
-        self.workers = workers or cores()
-        self._local = LocalTasks(repository)
-        self._pool: ProcessPoolExecutor | None = None
+    workers = 1
 
-    def __enter__(self) -> WorkerTasks:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """End the processes; each finishes the batch that it works on."""
-        if self._pool is not None:
-            self._pool.shutdown(wait=False, cancel_futures=True)
-        self._pool = None
+    def __init__(self, local: LocalTasks) -> None:
+        self._local = local
 
     def task(self, name: str) -> Task:
         """One task by its name, or its title; UnknownTask where the repository has none."""
@@ -99,34 +87,70 @@ class WorkerTasks:
 
         try:
             for window in group_rows(entries, WINDOW * batch_size, WINDOW_BYTES):
-                in_flight.append(self._send(task, window, variant, batch_size, numeric))
-                if len(in_flight) > 1:  # so the workers have the next window while this one is written
+                groups = by_length(window, min(batch_size, -(-len(window) // self.workers)))
+                futures = [self.submit(task, [window[i] for i in group], variant, numeric) for group in groups]
+                in_flight.append(_Window(entries=window, groups=groups, futures=futures))
+                if len(in_flight) > 1:  # so workers have the next window while this one is written
                     yield from oldest()
             while in_flight:
                 yield from oldest()
-        except BrokenProcessPool:
-            self._pool = None
-            raise LocalError(
-                "a worker process has died, most likely for want of memory: give fewer --workers, or a smaller "
-                "--batch-size"
-            ) from None
         finally:
             for sent in in_flight:
                 sent.cancel()
 
-    def _send(
-        self, task: Task, entries: Sequence[Row | str], variant: str | None, batch_size: int, numeric: bool
-    ) -> _Window:
+    def submit(
+        self, task: Task, rows: Sequence[Row | str], variant: str | None, numeric: bool
+    ) -> Future[list[Outcome]]:
+        """Begin to answer rows of similar length; here, in this process, they are answered at once."""
+        answered: Future[list[Outcome]] = Future()
+        answered.set_result(self._local.outcomes(task, rows, variant, numeric))
+        return answered
+
+
+class WorkerTasks(SortedTasks):
+    """As SortedTasks, in several processes of this machine.
+
+    workers: processes, each with its own copy of the model and its share of the cores; 0 for one a core. They start at
+    the first text and end with this object, or with this process, whatever ends it.
+    """
+
+    def __init__(self, repository: str | Path, workers: int = 0) -> None:
+        super().__init__(LocalTasks(repository))
+        self.workers = workers or cores()
+        self._pool: ProcessPoolExecutor | None = None
+
+    def __enter__(self) -> WorkerTasks:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the processes; each finishes the batch that it works on."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+        self._pool = None
+
+    def _stream(
+        self, task: Task, texts: Iterable[Item], variant: str | None, batch_size: int, numeric: bool
+    ) -> Generator[Reply | TextError, None, None]:
+        try:
+            yield from super()._stream(task, texts, variant, batch_size, numeric)
+        except BrokenProcessPool:
+            self._pool = None
+            raise LocalError(DIED) from None
+
+    def submit(
+        self, task: Task, rows: Sequence[Row | str], variant: str | None, numeric: bool
+    ) -> Future[list[Outcome]]:
+        """Hand rows of similar length to a worker."""
         if self._pool is None:
-            self._pool = ProcessPoolExecutor(
-                self.workers,
-                multiprocessing.get_context("spawn"),
-                _begin,
-                (str(self._local.repository), max(1, cores() // self.workers)),
-            )
-        groups = by_length(entries, min(batch_size, -(-len(entries) // self.workers)))
-        futures = [self._pool.submit(_answer, task.name, [entries[i] for i in g], variant, numeric) for g in groups]
-        return _Window(entries=entries, groups=groups, futures=futures)
+            context = multiprocessing.get_context("spawn")
+            share = max(1, cores() // self.workers)
+            self._pool = ProcessPoolExecutor(self.workers, context, _begin, (str(self._local.repository), share))
+        return self._pool.submit(_answer, task.name, rows, variant, numeric)
 
 
 def by_length(entries: Sequence[Row | str], size: int) -> list[list[int]]:
@@ -168,11 +192,15 @@ class _Window:
 _tasks: LocalTasks | None = None  # of a worker process
 
 
-def _begin(repository: str, threads: int) -> None:
+def begin_worker() -> None:
     """In a worker: a Ctrl-C is the parent's to handle, and without the parent there is nothing left to do."""
-    global _tasks
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _begin(repository: str, threads: int) -> None:
+    global _tasks
+    begin_worker()
     _tasks = LocalTasks(repository, threads)
 
 
@@ -183,6 +211,6 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _answer(task: str, entries: list[Row | str], variant: str | None, numeric: bool) -> list[Outcome]:
+def _answer(task: str, entries: Sequence[Row | str], variant: str | None, numeric: bool) -> list[Outcome]:
     assert _tasks is not None
     return _tasks.outcomes(_tasks.task(task), entries, variant, numeric)

@@ -18,6 +18,7 @@ PAGES = [
             "quickstart",
             "answers",
             "tasks",
+            "bulk",
             "commands",
             "data",
             "building",

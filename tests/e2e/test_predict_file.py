@@ -221,6 +221,27 @@ def test_a_kill_and_an_interruption(
     assert completed.returncode == 0 and "is finished already" in completed.stderr
 
 
+@pytest.mark.parametrize("engine", ["local", "ray"])
+def test_a_folder_survives_a_kill(repository: Path, many: Path, undisturbed: Any, tmp_path: Path, engine: str) -> None:
+    if engine == "ray":
+        pytest.importorskip("ray", reason="--engine ray is tried where the extra bulk is installed")
+    output = tmp_path / "out"
+    words = command("topic", "--repository", repository, "--engine", engine, "--workers", 2, "--part-lines", 500)
+    words += ["--input", str(many.with_name("many.*")), "--output", f"{output}/"]
+    with running(words) as process:
+        deadline = time.monotonic() + 60
+        while not list(output.glob("many-*.jsonl")):
+            assert process.poll() is None and time.monotonic() < deadline, process.communicate()
+            time.sleep(0.01)
+        process.kill()
+    completed = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)
+    assert completed.returncode == 0 and "going on: " in completed.stderr, completed.stderr
+    parts = sorted(output.glob("many-*.jsonl"))
+    assert [len(read_rows(part)) for part in parts] == [500] * 12
+    answered = [row for part in parts for row in read_rows(part)]
+    assert all(close(left, right) for left, right in zip(answered, undisturbed, strict=True))
+
+
 def test_a_server_that_goes_away(repository: Path, many: Path, undisturbed: Any, tmp_path: Path) -> None:
     output = tmp_path / "out.jsonl"
     options = ServerOptions(repository=repository, http_port=0, grpc_port=0, metrics_port=0, log_file=tmp_path / "log")

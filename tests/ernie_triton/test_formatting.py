@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ernie_triton import RawResult, Task
-from ernie_triton.batch.cli import predict_parser
+from ernie_triton.batch.arguments import predict_parser
 from ernie_triton.columns import clip, pad, table, visible, width
 from ernie_triton.formatting import inline, numeric_lines, result_lines
 from ernie_triton.results import parse_result

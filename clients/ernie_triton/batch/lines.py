@@ -53,20 +53,21 @@ class Lines:
 
     name: of the file, for messages. expected: length in bytes and SHA-256 of what the file must begin with; OtherInput
     where it does not. If that beginning ended within a line, only a line end may follow it now.
+    before: lines of the file ahead of the stream, where that is a part of it.
     `position` is how far the stream has been read, `empty` the number of empty lines up to there.
     """
 
-    def __init__(self, stream: IO[bytes], name: str, expected: tuple[int, str] | None = None) -> None:
-        self._stream, self._name = stream, name
+    def __init__(self, stream: IO[bytes], name: str, expected: tuple[int, str] | None = None, before: int = 0) -> None:
+        self._stream, self._name, self._before = stream, name, before
         self._expected = expected if expected is not None and expected[0] else None
         self._hash = hashlib.sha256()
         self._beginning = ""
-        self.position = Position()
+        self.position = Position(before)
         self.empty = 0
         self.inside_cell = False  # an empty line is part of a quoted cell
 
     def __iter__(self) -> Iterator[Line]:
-        lines = bytes_read = 0
+        lines, bytes_read = self._before, 0
         while piece := self._stream.readline(LARGEST_LINE):
             fault, start = None, piece
             while True:

@@ -22,12 +22,14 @@ from ..tasks import Task
 from .lines import Position
 from .output_file import OutputFile, Resumed
 from .output_lines import answer_line
+from .parquet import need_pyarrow
+from .parquet_file import ParquetFile
 from .records import FORMATS, Record
 from .source import PEEK, Source, readable
 from .table_file import TableFile
 
 ARRAYS = (".npy", ".npz")
-TABLES = (".csv", ".tsv")
+TABLES = (".csv", ".tsv", ".parquet")
 PACKED = (".gz", ".xz")
 STANDARD = "-"  # standard input or output
 
@@ -48,9 +50,10 @@ class Plan:
     keep: bool = False  # carry the inputs to the output too
     overwrite: bool = False
     strict: bool = False
+    many: bool = False  # the input is more than one file, each with its own format
 
     def __post_init__(self) -> None:
-        if self.given_format is None and self._extension not in FORMATS:
+        if self.given_format is None and not self.many and self._extension not in FORMATS:
             if self.input != STANDARD and not Path(self.input).exists():  # most likely a mistyped name
                 raise FileError(f"{self.input} cannot be read: No such file or directory")
             if Path(self.input).is_dir():
@@ -69,8 +72,8 @@ class Plan:
 
     @property
     def format(self) -> str:
-        """One of FORMATS."""
-        return self.given_format or self._extension
+        """One of FORMATS; of many files, what their names say."""
+        return self.given_format or ("by extension" if self.many else self._extension)
 
     @property
     def name(self) -> str:
@@ -148,6 +151,8 @@ class StreamOutput:
 def reading(plan: Plan) -> Iterator[Source]:
     """The input, open for reading lines of UTF-8; FileError where it cannot be."""
     if plan.input == STANDARD:
+        if plan.format == "parquet":
+            raise FileError("parquet is read from its end, which standard input cannot be: give --input a file")
         if sys.stdin.isatty():
             sys.stderr.write("Ctrl-D ends\n")
         yield readable(sys.stdin.buffer, plan.name, plan.format)
@@ -175,12 +180,20 @@ def open_output(plan: Plan, task: Task, stream: IO[bytes]) -> OutputFile | Strea
         if plan.writes_table:
             if path.exists() and not path.is_file():
                 raise FileError(f"{path} is no regular file, which a table must be")
-            return TableFile(path, plan.run_of(task), plan.overwrite)
+            return table_file(path)(path, plan.run_of(task), plan.overwrite)
         if path.exists() and not path.is_file():
             return StreamOutput(path.open("wb"))
         return OutputFile(path, plan.run_of(task), plan.overwrite)
     except OSError as error:
         raise FileError(f"{path} cannot be written: {error.strerror}") from None
+
+
+def table_file(path: Path) -> type[TableFile]:
+    """The class for its extension; FileError where it takes a package that is not installed."""
+    if path.suffix.lower() != ".parquet":
+        return TableFile
+    need_pyarrow(str(path))
+    return ParquetFile
 
 
 def _open_array(path: Path, plan: Plan, task: Task) -> OutputFile:

@@ -18,7 +18,7 @@ from ..tasks import Task
 from .lines import Line
 from .source import PLAIN_TSV
 
-FORMATS = ("jsonl", "json", "csv", "tsv", "txt")
+FORMATS = ("jsonl", "json", "csv", "tsv", "txt", "parquet")
 GUESSES: Mapping[str, Sequence[str]] = {
     "TEXT": (
         *("text", "text_a", "text1", "sentence", "sentence1", "content", "query", "question", "title", "review"),
@@ -89,7 +89,7 @@ def parser(
     file_format: one of FORMATS. fields: by input, its key or column where that has another name. name: of the file.
     dialect: of CSV and TSV. keep: carry the inputs too, by their key or column, or by their name where they have none.
     """
-    if file_format in ("jsonl", "json"):
+    if file_format in ("jsonl", "json", "parquet"):
         return lambda text: _from_json(text, inputs, fields, keep)
     if file_format in ("csv", "tsv"):
         return _Columns(inputs, fields, name, dialect, keep)

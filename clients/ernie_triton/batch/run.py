@@ -42,13 +42,13 @@ class AnswerSource(Protocol):
 
 
 class FileRun:
-    """One run with the settings of a plan."""
+    """One run with the settings of a plan; quiet: it says nothing, as one of many."""
 
-    def __init__(self, source: AnswerSource, task: Task, plan: Plan) -> None:
-        self._source, self._task, self._plan = source, task, plan
+    def __init__(self, source: AnswerSource, task: Task, plan: Plan, quiet: bool = False) -> None:
+        self._source, self._task, self._plan, self._quiet = source, task, plan, quiet
         self._out: OutputFile | StreamOutput | None = None
         self._progress = FileProgress(task.name)
-        self._answered = self._bad = 0  # lines of this run
+        self.answered = self.bad = 0  # lines of this run
 
     def run(self) -> int:
         """The exit code: 0 when all of the input has been processed, 1 when not, 130 when interrupted.
@@ -58,7 +58,7 @@ class FileRun:
         try:
             with reading(self._plan) as source:
                 self._out = open_output(self._plan, self._task, source.stream)
-                return self._work(source, self._out)
+                return self.work(source, self._out)
         except KeyboardInterrupt:
             self._leave("interrupted")
             return 130
@@ -72,7 +72,9 @@ class FileRun:
             self._leave(f"{self._plan.name} cannot be read: {error.strerror}")
             return 1
 
-    def _work(self, source: Source, out: OutputFile | StreamOutput) -> int:
+    def work(self, source: Source, out: OutputFile | StreamOutput, before: int = 0) -> int:
+        """The exit code of a run from one open file to another; before: lines ahead of a source that is a part."""
+        self._out = out
         plan, resumed, stream = self._plan, out.resumed, source.stream
         if source.note:
             self._say(source.note)
@@ -81,7 +83,7 @@ class FileRun:
             start = stream.tell()
             deque(Lines(stream, plan.name, expected), maxlen=0)
             stream.seek(start)
-        lines = Lines(stream, plan.name, expected)
+        lines = Lines(stream, plan.name, expected, before)
         inputs = self._task.inputs
         parse = parser(plan.format, inputs, plan.fields, plan.name, source.dialect, plan.keeps_inputs)
         remaining = records(rows(lines, source.dialect) if source.dialect.quoted else lines, parse, resumed.lines)
@@ -89,13 +91,15 @@ class FileRun:
         out.begin()
         if first is not None:
             size = os.fstat(stream.fileno()).st_size if stream.seekable() else None
-            self._progress = FileProgress(self._task.name, size, first.line.position.bytes, shown=not _on_screen(out))
+            self._progress = FileProgress(
+                self._task.name, size, first.line.position.bytes, shown=not (self._quiet or _on_screen(out))
+            )
             if resumed.lines:
                 self._say(f"going on behind line {resumed.lines:,} of {plan.name}; so far {_counts(resumed, 0, 0)}")
             self._answer_all(chain([first], remaining), out)
         out.close(lines.position)
         self._say(self._summary(resumed, first is None, lines.empty))
-        answered, bad = resumed.answered + self._answered, resumed.bad + self._bad
+        answered, bad = resumed.answered + self.answered, resumed.bad + self.bad
         return 1 if bad and (plan.strict or not answered) else 0
 
     def _answer_all(self, remaining: Iterator[Record], out: OutputFile | StreamOutput) -> None:
@@ -122,15 +126,15 @@ class FileRun:
                     self._report(record, record.fault or reply.reason, out)
                 else:
                     out.answer(record, shorten(reply))
-                    self._answered += 1
-                self._progress.update(record.line.position.bytes, self._answered + self._bad, self._bad)
+                    self.answered += 1
+                self._progress.update(record.line.position.bytes, self.answered + self.bad, self.bad)
 
     def _report(self, record: Record, reason: str, out: OutputFile | StreamOutput) -> None:
         out.bad(bad_line(record, reason), record.line.position)
-        self._bad += 1
-        if self._bad <= SHOWN_BAD_LINES or isinstance(out, StreamOutput):
+        self.bad += 1
+        if self.bad <= SHOWN_BAD_LINES or isinstance(out, StreamOutput):
             self._say(f"line {record.line.number}: {reason}")
-        elif self._bad == SHOWN_BAD_LINES + 1:
+        elif self.bad == SHOWN_BAD_LINES + 1:
             self._say(f"more bad lines: see {self._plan.output}.bad")
 
     def _leave(self, reason: str | None, may_resume: bool = True) -> None:
@@ -144,25 +148,26 @@ class FileRun:
                 reason = reason or str(error)
         if reason is None:
             return
-        if may_resume and isinstance(out, OutputFile) and out.resumed.lines + self._answered + self._bad:
-            counts = _counts(out.resumed, self._answered, self._bad)
+        if may_resume and isinstance(out, OutputFile) and out.resumed.lines + self.answered + self.bad:
+            counts = _counts(out.resumed, self.answered, self.bad)
             reason += f"; {counts} so far are kept, the same command goes on from there"
         self._say(reason)
 
     def _summary(self, resumed: Resumed, nothing_left: bool, empty: int) -> str:
         plan = self._plan
-        counts = _counts(resumed, self._answered, self._bad)
-        if resumed.bad + self._bad and isinstance(self._out, OutputFile):
+        counts = _counts(resumed, self.answered, self.bad)
+        if resumed.bad + self.bad and isinstance(self._out, OutputFile):
             counts += f" ({plan.output}.bad)"
         counts += f", {empty:,} empty" if empty else ""
         if nothing_left and resumed.lines:
             return f"{plan.output} is finished already: {counts}; --overwrite starts again"
-        seconds, lines = self._progress.seconds, self._answered + self._bad
+        seconds, lines = self._progress.seconds, self.answered + self.bad
         speed = f", {lines / seconds:,.0f} lines/s" if lines and seconds > 0 else ""
         return f"{plan.name}: {counts}; {duration(seconds)}{speed}"
 
     def _say(self, message: str) -> None:
-        self._progress.say(f"ernie-triton predict: {message}")
+        if not self._quiet:
+            self._progress.say(f"ernie-triton predict: {message}")
 
 
 def _counts(resumed: Resumed, answered: int, bad: int) -> str:

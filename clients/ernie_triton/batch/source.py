@@ -17,6 +17,7 @@ from ernie_runtime.errors import TextFileError
 from ernie_runtime.text_files import GB18030, GZIP, UTF8, UTF16, XZ, decode, encoding_of, fault, foreign_fault
 
 from ..errors import FileError
+from .parquet import json_lines
 
 PEEK = 1 << 16  # bytes from the start that the encoding and the dialect are guessed from
 CHUNK = 1 << 16  # bytes, or characters, that are converted at once
@@ -37,10 +38,12 @@ def readable(stream: IO[bytes], name: str, file_format: str) -> Source:
 
     file_format: one of `records.FORMATS`. A stream of UTF-8 lines is left as it is.
     """
+    if file_format == "parquet":
+        return Source(stream=as_stream(stream, json_lines(stream, name)))
     peekable = stream if isinstance(stream, io.BufferedReader) else io.BufferedReader(_Raw(stream), PEEK)
     start = peekable.peek(len(XZ))
     if start.startswith((GZIP, XZ)):
-        peekable = _converted(peekable, _unpacked(peekable, start.startswith(XZ), name))
+        peekable = as_stream(peekable, _unpacked(peekable, start.startswith(XZ), name))
     sample = peekable.peek(PEEK)
     if no_text := foreign_fault(sample, name):
         raise FileError(no_text)
@@ -49,11 +52,11 @@ def readable(stream: IO[bytes], name: str, file_format: str) -> Source:
         raise FileError(fault(sample, name, UTF8))
     old_ends = encoding == UTF8 and b"\r" in sample and b"\n" not in sample
     if encoding != UTF8 or old_ends:
-        peekable = _converted(peekable, _decoded(peekable, encoding, old_ends, name))
+        peekable = as_stream(peekable, _decoded(peekable, encoding, old_ends, name))
         sample = peekable.peek(PEEK)
     note = "" if encoding == UTF8 else f"{name}: read as {encoding}"
     if file_format == "json":
-        peekable = _converted(peekable, _json_lines(peekable, name))
+        peekable = as_stream(peekable, _json_lines(peekable, name))
     if file_format not in ("csv", "tsv"):
         return Source(stream=peekable, note=note)
     text = sample.decode("utf-8", "replace").removeprefix("\ufeff").replace("\r\n", "\n")
@@ -86,7 +89,8 @@ class _Raw(io.RawIOBase):
         return len(part)
 
 
-def _converted(stream: IO[bytes], chunks: Iterator[bytes]) -> io.BufferedReader:
+def as_stream(stream: IO[bytes], chunks: Iterator[bytes]) -> io.BufferedReader:
+    """What the chunks, which were made of another stream, have in them; it cannot be sought in."""
     return io.BufferedReader(_Raw(stream, chunks), PEEK)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ernie_runtime.json_types import Json
@@ -24,6 +24,19 @@ class TableFile(ConvertedFile):
 
     def convert(self, path: Path, lines: int) -> None:
         """Two passes over the answers: the names of the columns, then the rows. Memory does not grow with the input."""
+        names, rows = self.columns()
+        is_csv = self.path.suffix.lower() == ".csv"
+        encoding = "utf-8-sig" if is_csv else "utf-8"
+        with path.open("w", encoding=encoding, errors="backslashreplace", newline="") as out:
+            writer = csv.writer(out, delimiter="," if is_csv else "\t", lineterminator="\n")
+            writer.writerow([LINE, *names])
+            for row in rows():
+                writer.writerow([row[LINE], *(_cell(row[name]) for name in names)])
+            out.flush()
+            os.fsync(out.fileno())
+
+    def columns(self) -> tuple[list[str], Callable[[], Iterator[dict[str, object]]]]:
+        """The names of the columns behind `line`, and what reads the rows, with a value or None for each of them."""
         carried: dict[str, None] = {}
         results: dict[str, None] = {}
         for answer in self.answered():
@@ -31,18 +44,15 @@ class TableFile(ConvertedFile):
             carried |= dict.fromkeys(row.carried)
             results |= dict.fromkeys(row.results)
         reserved = {LINE, *results}
-        names = [free_key(key, reserved, carried) for key in carried]
-        is_csv = self.path.suffix.lower() == ".csv"
-        encoding = "utf-8-sig" if is_csv else "utf-8"
-        with path.open("w", encoding=encoding, errors="backslashreplace", newline="") as out:
-            writer = csv.writer(out, delimiter="," if is_csv else "\t", lineterminator="\n")
-            writer.writerow([LINE, *names, *results])
+        names = {key: free_key(key, reserved, carried) for key in carried}
+
+        def rows() -> Iterator[dict[str, object]]:
             for answer in self.answered():
                 row = _Row(answer)
-                cells = [*map(row.carried.get, carried), *map(row.results.get, results)]
-                writer.writerow([answer[LINE], *map(_cell, cells)])
-            out.flush()
-            os.fsync(out.fileno())
+                inputs = {name: row.carried.get(key) for key, name in names.items()}
+                yield {LINE: answer[LINE], **inputs, **{key: row.results.get(key) for key in results}}
+
+        return [*names.values(), *results], rows
 
 
 class _Row:
