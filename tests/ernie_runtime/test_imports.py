@@ -42,6 +42,8 @@ ROOMS = {
     },
     "clients/ernie_gateway/proxy": {"ernie_gateway", "ernie_runtime", "ernie_triton", "google", "grpc", "tritonclient"},
     "clients/ernie_triton": {"ernie_triton", "ernie_runtime", "numpy", "typing_extensions"},  # the last for types only
+    "clients/ernie_triton/batch": {"ernie_triton", "ernie_runtime", "numpy", "pyarrow"},
+    "clients/ernie_triton/batch/bulk": {"ernie_triton", "ernie_runtime", "pyarrow", "ray"},
     "clients/ernie_triton/transports": {"ernie_triton", "ernie_runtime", "grpc", "httpx", "tritonclient"},
     "clients/ernie_triton/monitor": {"ernie_triton", "ernie_runtime", "prometheus_client", "rich"},
 }
