@@ -23,6 +23,7 @@ from .rows import items_of
 from .settings import Settings
 
 Answer = Result | TextError
+LONGEST_NAME = 256
 LIST_SECONDS = 2.0  # for which a list of tasks is good; a task that is new in it is asked for all the same
 
 _T = TypeVar("_T")
@@ -59,6 +60,8 @@ class Gateway:
 
     async def task(self, name: str) -> Task:
         """One task; Problem 404 where there is none."""
+        if len(name) > LONGEST_NAME:  # Triton would put it into the headers of its answer, which have a limit
+            raise Problem(404, "unknown_task", f"there is no task {name[:40]!r}…")
         try:
             return await self.client.task(name)
         except ErnieTritonError as error:

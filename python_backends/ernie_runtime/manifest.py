@@ -170,6 +170,8 @@ class Manifest:
             raw = json.loads(text)
         except ValueError as error:
             raise ManifestError(f"{where}: not JSON ({error})") from None
+        except RecursionError:
+            raise ManifestError(f"{where}: nested too deep") from None
         if not isinstance(raw, dict):
             raise ManifestError(f"{where}: expected a JSON object")
         if (schema := raw.get("schema")) != SCHEMA:  # checked first: another schema may have other fields

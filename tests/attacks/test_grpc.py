@@ -100,7 +100,7 @@ def test_health_needs_no_key_and_nothing_else_does_without(channel: grpc.Channel
 
 
 @pytest.mark.parametrize(
-    "model", ["topic_tokenizer", "topic_encoder_fp32", "topic_postprocess", "", "../topic", "a" * 10_000]
+    "model", ["topic_tokenizer", "topic_encoder_fp32", "topic_postprocess", "", "../topic", "a" * 40_000]
 )
 @pytest.mark.parametrize("method", ["ModelInfer", "ModelConfig", "ModelMetadata", "ModelReady"])
 def test_no_model_but_tasks(channel: grpc.Channel, metadata: Any, method: str, model: str) -> None:

@@ -123,6 +123,14 @@ def test_json_that_is_slow_to_refuse(http: httpx.Client) -> None:
         assert time.monotonic() - began < 2
 
 
+def test_names_that_triton_would_repeat_in_its_headers(http: httpx.Client) -> None:
+    """Found by tests.chaos.fuzz: 502 for a name of 30,000 letters."""
+    name = "a" * 30_000
+    assert http.post(f"/v1/tasks/{name}", json={"inputs": "a"}).status_code == 404
+    assert http.post("/v1/embeddings", json={"input": "a", "model": name}).status_code == 404
+    assert http.post("/v1/tasks/topic", json={"inputs": "a", "variant": name}).status_code == 422
+
+
 def test_more_items_and_bytes_than_may_be(http: httpx.Client) -> None:
     assert http.post("/v1/tasks/topic", json={"inputs": ["a"] * (MAX_ITEMS + 1)}).status_code == 413
     assert http.post("/v1/tasks/topic", json={"inputs": "a" * MAX_BODY}).status_code == 413

@@ -182,6 +182,8 @@ def _parse_labels(raw: Any, where: str, folder: Path) -> tuple[Label, ...]:
     The file is in the folder of the tasks file, or in ernie_assets.
     """
     if isinstance(raw, str):
+        if Path(raw).is_absolute() or ".." in Path(raw).parts:
+            raise ConfigError(f"{where}: {raw!r} is no file beside the tasks file, or below it")
         path = next((path for path in (folder / raw, ASSETS / raw) if path.is_file()), folder / raw)
         try:
             lines = read_text(path).lines()
@@ -282,6 +284,8 @@ def parse_tasks(text: str, path: Path) -> TasksFile:
     except tomllib.TOMLDecodeError as error:
         hint = "" if path.suffix == ".toml" else f"; `ernie-triton init {path}` writes a tasks file for labelled text"
         raise ConfigError(f"{path}: not TOML: {error}{hint}") from None
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, tables nested too deep
+        raise ConfigError(f"{path}: cannot be read ({str(error).splitlines()[0]})") from None
     tables = raw.get("tasks")
     if not isinstance(tables, Mapping) or not tables:
         raise ConfigError(f"{path}: no [tasks.NAME] table")
@@ -292,7 +296,8 @@ def parse_tasks(text: str, path: Path) -> TasksFile:
         with found.collect():
             _check_name(name, tables, path.name)
         with found.collect():
-            tasks[model_name(name)] = _parse_task(name, table, f"{path.name}: tasks.{name}", path.parent)
+            shown = name if name.isprintable() else repr(name)  # a name must not write to the terminal
+            tasks[model_name(name)] = _parse_task(name, table, f"{path.name}: tasks.{shown}", path.parent)
         try:
             found.check()
         except ConfigError as error:

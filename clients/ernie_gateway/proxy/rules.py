@@ -13,9 +13,9 @@ from typing import Any
 from ..bodies import too_large
 from ..problems import Problem
 from ..settings import Settings
+from .upstream import LONGEST_NAME
 
 PARAMETERS = ("offsets", "priority", "timeout")
-LONGEST_NAME = 256
 TENSORS = 16
 CONTENTS = ("bool", "int", "int64", "uint", "uint64", "fp32", "fp64")
 _VERSION = re.compile(r"[1-9][0-9]{0,17}|")

@@ -16,6 +16,7 @@ from ernie_triton.transports.grpc_calls import SERVICE, channel_options, credent
 from ..problems import Problem
 from ..settings import Settings
 
+LONGEST_NAME = 256
 KNOWN_SECONDS = 30.0  # for which a model that was a task is taken for one
 NO_RETRY = Retry(attempts=1)
 
@@ -47,7 +48,7 @@ class Upstream:
         """Problem 404 where a model is none that callers may ask: an ensemble, or a task in one process."""
         if time.monotonic() < self._tasks.get(name, 0.0):
             return
-        if not await self._is_task(name):
+        if len(name) > LONGEST_NAME or not await self._is_task(name):
             raise Problem(404, "unknown_task", f"there is no task {name[:80]!r}")
         self._tasks[name] = time.monotonic() + KNOWN_SECONDS
 

@@ -39,8 +39,8 @@ async def ask_task(request: Request, task: str) -> Response:
     """Ask a task about one item or several, in order; a bad item has an `error` in its place."""
     began = time.perf_counter()
     here = gateway.of(request)
-    request.state.task = task
     served = await here.task(task)
+    request.state.task = served.name  # a label of the counters: never a name that no task has
     if stream.is_ndjson(request):
         return await stream.answer(request, here, served)
     example = wanted_body(served)

@@ -1,6 +1,7 @@
 """`ernie-triton perf gateway --task T`: what the REST gateway costs beside gRPC, for one caller and for many.
 
-One text per request, kept connections. gRPC's side is tritonclient, the gateway's a plain socket.
+One text per request, kept connections. gRPC's side is tritonclient, the gateway's a plain socket. With --grpc-proxy the
+gateway's gRPC proxy stands in the place of REST.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from ernie_builders.config.tasks import TASKS_FILE
 from ernie_runtime.command_line import CommandLine
 from ernie_runtime.names import variant_ensemble
 from ernie_runtime.steps.pipeline import Pipeline
+from ernie_serve.ports import pick_ports
 
 from ..command import DEFAULT_REPOSITORY, positive_ints, run_command
 from ..errors import PerfError
@@ -42,6 +44,7 @@ class GatewayOptions:
     selection: TaskSelection
     callers: Sequence[int]
     workers: int
+    grpc_proxy: bool
     rounds: int
     seconds: float  # per measurement
     output: Path | None  # a JSON file
@@ -74,6 +77,7 @@ def parse(argv: Sequence[str] | None = None) -> GatewayOptions:
     p.add_argument("--variant", default="recommended", help="(default: %(default)s)")
     p.add_argument("--concurrency", type=positive_ints, default=(1, 32), help="callers (default: 1,32)")
     p.add_argument("--workers", type=int, default=1, help="processes of the gateway")
+    p.add_argument("--grpc-proxy", action="store_true", help="measure the gateway's gRPC proxy in the place of REST")
     p.add_argument("--rounds", type=int, default=3, help="gRPC and gateway in turn; medians are shown")
     p.add_argument("--seconds", type=float, default=3.0, help="per measurement")
     p.add_argument("--limit", type=int, default=500, help="texts")
@@ -95,6 +99,7 @@ def parse(argv: Sequence[str] | None = None) -> GatewayOptions:
         selection=selection,
         callers=args.concurrency,
         workers=args.workers,
+        grpc_proxy=args.grpc_proxy,
         rounds=args.rounds,
         seconds=args.seconds,
         output=args.output,
@@ -130,7 +135,7 @@ def measure(options: GatewayOptions) -> list[GatewayFigures]:
     model = variant_ensemble(task.name, variant.name)
     with (
         server_of(options.selection.repository, task.name, model) as server,
-        gateway_of(server.grpc_address, options.workers) as gateway,
+        gateway_of(server.grpc_address, options.workers) as (gateway, proxy),
     ):
         expected = expected_answers(server.grpc_address, pipeline, variant, task.texts.items)
         bodies = [
@@ -138,12 +143,19 @@ def measure(options: GatewayOptions) -> list[GatewayFigures]:
             for item in expected.items
         ]
         requests = [http_request(gateway, f"/v1/tasks/{task.name}", body) for body in bodies]
-        with LoadClient(server.grpc_address, model, expected.inputs, expected.items) as client:
+        with (
+            LoadClient(server.grpc_address, model, expected.inputs, expected.items) as client,
+            LoadClient(proxy, model, expected.inputs, expected.items) as proxied,
+        ):
             figures = []
             for callers in options.callers:
                 rounds = []
                 for _ in range(options.rounds):
                     rate, p50 = measure_closed_loop(client, expected, callers, options.seconds)
+                    if options.grpc_proxy:
+                        other = measure_closed_loop(proxied, expected, callers, options.seconds)
+                        rounds.append((rate, other[0], p50, other[1]))
+                        continue
                     count = max(WARM_UP, int(rate * options.seconds))
                     closed_loop(gateway, _repeat(requests, WARM_UP), callers)
                     loop = closed_loop(gateway, _repeat(requests, count), callers)
@@ -170,9 +182,11 @@ def _repeat(requests: Sequence[bytes], count: int) -> list[bytes]:
 
 
 @contextmanager
-def gateway_of(grpc_address: str, workers: int) -> Iterator[str]:
-    """host:port of a gateway in processes of its own. Errors: PerfError where it does not answer."""
+def gateway_of(grpc_address: str, workers: int) -> Iterator[tuple[str, str]]:
+    """host:port of a gateway in processes of its own, and of its gRPC proxy. PerfError where it does not answer."""
+    proxy = pick_ports("127.0.0.1", {"grpc": 0})["grpc"]
     command = [sys.executable, "-m", "ernie_gateway", "--url", grpc_address, "--port", "0", "--workers", str(workers)]
+    command += ["--grpc-port", str(proxy)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     assert process.stdout is not None
     try:
@@ -181,7 +195,7 @@ def gateway_of(grpc_address: str, workers: int) -> Iterator[str]:
             raise PerfError("the gateway does not start; `ernie-triton gateway` says why")
         address = words[2].removeprefix("http://")
         _wait(address)
-        yield address
+        yield address, f"127.0.0.1:{proxy}"
     finally:
         process.terminate()
         process.wait()
