@@ -5,6 +5,7 @@ What takes longest comes first: several processes test file by file, and none sh
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from collections.abc import Iterator
@@ -39,6 +40,8 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # before numpy and Paddle are imported:
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(variable, "1")
 
+gc.disable()  # until the tests are collected: half a million objects are made, and all stay
+
 os.environ["TQDM_DISABLE"] = "1"  # on a busy machine a bar would put a line beside the one that a test expects
 
 
@@ -54,6 +57,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The files of `LONGEST` in front, in that order; all others stay as they are."""
     rank = {Path(__file__).parent / name: position for position, name in enumerate(LONGEST)}
     items.sort(key=lambda item: rank.get(item.path, len(rank)))
+
+
+def pytest_collection_finish() -> None:
+    """The garbage collector need not walk the collected tests, and what they imported, again and again."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.hookimpl(optionalhook=True)  # of pytest-xdist

@@ -6,8 +6,12 @@ In memory, weights are float32 arrays under PaddleNLP's names (`ernie.encoder.la
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
+
+import numpy as np
 
 from ernie_runtime.json_types import Json
 from ernie_runtime.text.tokenizer import Tokenizer
@@ -97,16 +101,35 @@ def find_base(name: str, sha256: str, folder: Path) -> tuple[Path, Weights]:
     for encoder in (BASES[other] for other in (name, *whole) if other in BASES):
         if encoder.is_dir():
             check_shipped(encoder)
-            weights = _read_weights(encoder)
-            if fingerprint(weights) == sha256:
-                return encoder, weights
+            weights, its_fingerprint = _shipped(encoder)
+            if its_fingerprint == sha256:
+                return encoder, dict(weights)
     raise CheckpointError(
         f"{folder}: holds what training changed in the encoder {name} {sha256[:12]}, which is none of those that ship "
         f"({', '.join(BASES)}): put that encoder back, or train again"
     )
 
 
+def _shipped(encoder: Path) -> tuple[Mapping[str, np.ndarray], str]:
+    """Weights and fingerprint of an encoder of BASES."""
+    files = [(path, path.stat()) for path in sorted(encoder.glob("*"))]  # none: an error below says so
+    return _unpacked(encoder, *((path.name, stat.st_size, stat.st_mtime_ns) for path, stat in files))
+
+
+@lru_cache(maxsize=1)
+def _unpacked(encoder: Path, *_state: tuple[str, int, int]) -> tuple[Mapping[str, np.ndarray], str]:
+    """Kept, as unpacking takes a second and a build reads its encoder many times; so nobody may change the arrays."""
+    weights = _read_files(encoder)
+    for value in weights.values():
+        value.flags.writeable = False
+    return weights, fingerprint(weights)
+
+
 def _read_weights(folder: Path) -> Weights:
+    return dict(_shipped(folder)[0]) if folder in BASES.values() else _read_files(folder)
+
+
+def _read_files(folder: Path) -> Weights:
     if (folder / HEADER).is_file():
         source, weights = folder / PACKED, _read_delta(folder)
     else:

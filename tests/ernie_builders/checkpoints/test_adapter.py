@@ -72,6 +72,16 @@ def test_it_is_read_as_what_was_trained(folder: Path, base: Path, trained: Weigh
     assert sorted(path.name for path in folder.iterdir()) == [CONFIG, ARRAYS, "config.json"]
 
 
+def test_an_encoder_is_unpacked_once_but_again_when_it_changes(folder: Path, base: Path, vocabulary: Path) -> None:
+    first, second = (read_checkpoint(base).weights for _ in range(2))
+    assert first is not second and first[NORM] is second[NORM]
+    with pytest.raises(ValueError, match="read-only"):
+        first[NORM][:] = 0
+    write_hugging_face(base, random_hugging_face(seed=7), SHAPE, vocabulary)
+    assert (read_checkpoint(base).weights[f"{LAYER}.weight"] != first[f"{LAYER}.weight"]).any()
+    assert "which is none of those that ship" in refusal(folder)
+
+
 def test_what_a_stranger_reads(folder: Path, base: Path, trained: Weights) -> None:
     """8-bit matrices of the rank that was trained, a scale for each column of A and row of B; only what changed."""
     stored, config = load_file(folder / ARRAYS), json.loads((folder / CONFIG).read_text(encoding="utf-8"))
