@@ -106,6 +106,24 @@ def test_what_is_no_data(tmp_path: Path, name: str, text: str, message: str) -> 
         sniff(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("labels", "listed", "several"),
+    [
+        (("食品,水果", "水果"), "", True),  # one of them stands alone, too
+        (("食品,水果", "水果,酒"), "食品\n水果\n酒\n", True),
+        (("价格高,质量差", "价格低,质量好"), "", False),
+        (("价格高,质量差", "价格高"), "价格高,质量差\n价格高\n", False),
+    ],
+)
+def test_labels_with_commas(tmp_path: Path, labels: tuple[str, str], listed: str, several: bool) -> None:
+    """PaddleNLP's files: several labels, or names that have a comma."""
+    file("train.txt", "".join(f"第{i}条茶\t{labels[i % 2]}\n" for i in range(24)))(tmp_path)
+    if listed:
+        file("label.txt", listed)(tmp_path)
+    expected = "hierarchical_classification" if several else "sequence_classification"
+    assert sniff(tmp_path).kind == expected
+
+
 def test_folders_in_the_place_of_files(tmp_path: Path) -> None:
     """ERNIE's own data: xnli/train/1, xnli/dev/1, names without a suffix."""
     for split, numbers in (("train", (1, 2, 10)), ("dev", (1,))):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -45,18 +45,21 @@ class Guess:
     other_columns: tuple[str, ...] = field(default=())
 
 
-def guess(path: Path) -> Guess:
-    """How to read a file; DataError where nothing fits, or no label can be seen."""
+def guess(path: Path, listed: Collection[str] = ()) -> Guess:
+    """How to read a file; DataError where nothing fits, or no label can be seen.
+
+    listed: labels that a file of labels beside it names.
+    """
     path = parts_of(path)[0]
     if path.is_dir() or _is_binary(path):
-        return _table(path)
+        return _table(path, listed)
     decoded = read_file(path, Report())
     if is_json(path, decoded):
-        return _json(path, decoded)
+        return _json(path, decoded, listed)
     lines = [line for _, line in islice(decoded.lines(), ROWS)]
     if all(line.startswith("<") or not line.strip() for line in lines):
         raise DataError(f"{path}: markup or an empty file; expected rows of text with labels")
-    return _tagged_lines(path, lines) or _spoken(lines) or _table(path)
+    return _tagged_lines(path, lines) or _spoken(lines) or _table(path, listed)
 
 
 def _is_binary(path: Path) -> bool:
@@ -64,7 +67,7 @@ def _is_binary(path: Path) -> bool:
         return file.read(8).startswith(BINARY)
 
 
-def _json(path: Path, decoded: Decoded) -> Guess:
+def _json(path: Path, decoded: Decoded, listed: Collection[str]) -> Guess:
     is_array, values = json_values(path, decoded)
     _, first = next(values, (0, None))
     container = "a JSON array" if is_array else "JSON lines"
@@ -84,7 +87,7 @@ def _json(path: Path, decoded: Decoded) -> Guess:
     if isinstance(first, dict) and isinstance(first.get("target"), dict) and "span1_text" in first["target"]:
         reason = "rows with two spans, as CLUEWSC2020 has them"
         return _of(container=container, format="cluewsc_json", kind="sequence_classification", reasons=(reason,))
-    return _table(path)
+    return _table(path, listed)
 
 
 def _is_task(value: Json) -> bool:
@@ -122,7 +125,7 @@ def _spoken(lines: Sequence[str]) -> Guess | None:
     return None
 
 
-def _table(path: Path) -> Guess:
+def _table(path: Path, listed: Collection[str]) -> Guess:
     try:
         table, may_have_header = open_table(path, Report()), True
     except DataError:  # such as two equal cells in the first row
@@ -137,7 +140,7 @@ def _table(path: Path) -> Guess:
         rows = [row for _, row in islice(table.rows, ROWS)]
     if not rows:
         raise DataError(f"{path}: no rows")
-    return _Columns(path, table, rows, header).guess()
+    return _Columns(path, table, rows, header, listed).guess()
 
 
 def _has_header(table: Table, rows: Sequence[Json]) -> bool:
@@ -154,7 +157,10 @@ def _has_header(table: Table, rows: Sequence[Json]) -> bool:
 class _Columns:
     """The columns of a table and what they may be."""
 
-    def __init__(self, path: Path, table: Table, rows: Sequence[Json], header: bool) -> None:
+    def __init__(
+        self, path: Path, table: Table, rows: Sequence[Json], header: bool, listed: Collection[str] = ()
+    ) -> None:
+        self.listed = listed
         self.path, self.table, self.rows, self.header = path, table, rows, header
         self.columns = list(table.columns)
         self.reasons = [] if header else ["the first row is no header: columns are 1, 2, ..."]
@@ -168,7 +174,7 @@ class _Columns:
         return self._tags() or self._entities() or self._labelled()
 
     def _values(self, column: str) -> list[object]:
-        return [row[column] for row in self.rows if row.get(column) not in (None, "")]
+        return [row[column] for row in self.rows if row.get(column) not in (None, "", [])]
 
     def _texts(self) -> list[str]:
         """Columns of texts, those with a known name first, then the longest."""
@@ -283,8 +289,14 @@ class _Columns:
         texts = [value for value in values if isinstance(value, str)]
         if any("##" in text for text in texts):
             return f"{column!r} has labels with parents (parent##child)"
+        joined = {text for text in texts if "," in text}
         parts = {part.strip() for text in texts for part in text.split(",")}
-        if any("," in text for text in texts) and len(parts) < len(set(texts)):
+        alone = {part.strip() for text in joined for part in text.split(",")} & set(texts)
+        if (
+            joined
+            and not joined & set(self.listed)
+            and (len(parts) < len(set(texts)) or alone or parts <= set(self.listed))
+        ):
             return f"{column!r} has labels with commas between"
         return ""
 

@@ -32,7 +32,8 @@ def sniff(path: Path) -> Sniffed:
     """
     files = data_set(path)
     train = files.files["train"]
-    found = guess(train)
+    named = label_lines(files.label_file) if files.label_file else []
+    found = guess(train, [label for label, _ in named])
     sniffed, examples = {}, dict[str, list[Example]]()
     for split, file in files.files.items():
         report = Report()
@@ -46,7 +47,6 @@ def sniff(path: Path) -> Sniffed:
     if not examples["train"]:
         raise DataError(f"{train}: no rows")
     counts = Counter(label for rows in examples.values() for row in rows for label in labels_of(row, found.kind))
-    named = label_lines(files.label_file) if files.label_file else []
     labels, names, label_file = _ordered(counts, named, found, train)
     slots = Counter(
         slot for row in examples["train"] if found.kind == "intent_slots" for _, _, slot, _ in row.target["slots"]
