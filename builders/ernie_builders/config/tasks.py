@@ -13,7 +13,7 @@ from ernie_runtime.errors import TextFileError
 from ernie_runtime.json_types import Json, JsonObject
 from ernie_runtime.kinds import get_kind, kind_names
 from ernie_runtime.kinds.hierarchical_classification import parents_of
-from ernie_runtime.manifest import OWN_SPLITS, Label, Limits, Manifest, Variant
+from ernie_runtime.manifest import OVERFLOW, OWN_SPLITS, Label, Limits, Manifest, Variant
 from ernie_runtime.text_files import read_text
 
 from ..errors import ConfigError
@@ -146,10 +146,21 @@ def bare_manifest(task: TaskConfig) -> Manifest:
 def _check_manifest(raw: Json, name: str, labels: tuple[Label, ...], where: str) -> None:
     """ConfigError for what the task's manifest would be refused for once the model is trained.
 
-    Only of what its fields say together: each of them is checked by itself.
+    Only of what its fields say together: each of them is checked by itself. Of a task whose limits are faulty, what is
+    wrong whatever they are.
     """
     try:
-        limits = parse_table(Limits, raw["limits"], "")
+        choices = [parse_table(Limits, raw["limits"], "")]
+    except (ConfigError, KeyError):
+        choices = [Limits(max_length=4096, doc_stride=1, overflow=overflow) for overflow in OVERFLOW]
+    found = [_manifest_faults(raw, name, labels, limits, where) for limits in choices]
+    faults = Faults()
+    faults.lines += [line for line in found[0] if all(line in lines for lines in found)]
+    faults.check()
+
+
+def _manifest_faults(raw: Json, name: str, labels: tuple[Label, ...], limits: Limits, where: str) -> list[str]:
+    try:
         task = TaskConfig(
             name=name,
             kind=raw["kind"],
@@ -160,11 +171,11 @@ def _check_manifest(raw: Json, name: str, labels: tuple[Label, ...], where: str)
             options=dict(raw.get("options", {})),
         )
     except (ConfigError, TypeError, ValueError, KeyError):
-        return
+        return []
     faults = Faults()
     with faults.collect(where):
         get_kind(task.kind).check(bare_manifest(task))
-    faults.check()
+    return faults.lines
 
 
 def _check_examples(examples: Examples, kind: str, where: str) -> None:

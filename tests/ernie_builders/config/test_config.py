@@ -193,3 +193,29 @@ def test_the_other_tasks_of_a_file_with_a_faulty_one(tmp_path: Path) -> None:
     file = read_tasks()
     file.check()
     assert not file.faults and file.tasks == load_tasks()
+
+
+def test_options_are_checked_beside_faulty_limits(tmp_path: Path) -> None:
+    path = tmp_path / "tasks.toml"
+    path.write_text(
+        """
+[tasks.a]
+kind = "sequence_classification"
+labels = ["x"]
+limits = { max_length = 2, doc_stride = 0, overflow = "cut" }
+options = { pooling = "no", colour = 1 }
+data = { format = "table", folder = "." }
+[tasks.b]
+kind = "ranking"
+labels = ["0", "1"]
+limits = { max_length = 2, doc_stride = 1, overflow = "truncate" }
+data = { format = "table", folder = "." }
+""",
+        encoding="utf-8",
+    )
+    faults = {name: str(fault) for name, fault in read_tasks(path).faults.items()}
+    for found in ("options.colour", "options.pooling", "at least two labels", "max_length 2", "doc_stride 0", "'cut'"):
+        assert found in faults["a"]
+    assert "overflow" not in faults["b"] and "max_length 2 is outside" in faults["b"], (
+        "nothing that its limits do not say"
+    )
