@@ -1,5 +1,5 @@
-"""`ernie-triton perf plan RUN --task T --rate 5000 --p99 50ms`: how many machines like the measured one, of which
-variant, and what that assumes."""
+"""`ernie-triton perf plan RUN --task T --rate 5000 --p99 50ms`, or `--texts 1e9 --within 24h`: how many machines like
+the measured one, of which variant, and what that assumes."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from ..sweep.run import Run
 from ..sweep.settings import CONCURRENCY, RATE
 from .curves import Curve, Point, curves_of
 from .document import machine_sentences
+from .plan_texts import Pile, plan_lines, work_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,10 +30,11 @@ class PlanOptions:
 
     run: Path
     task: str
-    rate: float  # texts/s to be answered
-    p99_ms: float
-    headroom: float  # share of each machine's capacity that is kept free
-    max_drop: float | None  # points that a variant may lose against fp32; None: any
+    rate: float = 0.0  # texts/s to be answered
+    p99_ms: float = 0.0
+    pile: Pile | None = None  # texts without a caller that waits, instead of a rate
+    headroom: float = 0.2  # share of each machine's capacity that is kept free
+    max_drop: float | None = None  # points that a variant may lose against fp32; None: any
     json: bool = False
 
 
@@ -56,19 +58,26 @@ def parse(argv: Sequence[str] | None = None) -> PlanOptions:
     p = CommandLine(prog="ernie-triton perf plan", description=__doc__)
     p.add_argument("run", type=Path, help="folder of a sweep")
     p.add_argument("--task", required=True)
-    p.add_argument("--rate", type=positive_float, required=True, help="texts/s to be answered")
-    p.add_argument(
-        "--p99", type=milliseconds, required=True, help="latency that 99%% of requests keep: 50ms, 0.05s, 50"
-    )
+    p.add_argument("--rate", type=positive_float, help="texts/s to be answered")
+    p.add_argument("--p99", type=milliseconds, help="latency that 99%% of requests keep: 50ms, 0.05s, 50")
+    p.add_argument("--texts", type=positive_float, help="so many texts, such as 1e9, instead of --rate and --p99")
+    p.add_argument("--within", type=_seconds, default="24h", help="with --texts: 90m, 24h, 7d (default: 24h)")
+    p.add_argument("--price", type=positive_float, help="with --texts: of a machine-hour, for the cost of a million")
     p.add_argument("--headroom", type=_share, default=0.2, help="share of the capacity kept free (default: 0.2)")
     p.add_argument("--max-drop", type=float, help="only variants that lose at most so many points against fp32")
     p.add_argument("--json", action="store_true", help="print the plan as one object")
     args = p.parse_args(argv)
+    if (args.texts is None) == (args.rate is None) or (args.rate is None) != (args.p99 is None):
+        p.error("give --rate and --p99, or --texts")
+    pile = None
+    if args.texts is not None:
+        pile = Pile(texts=args.texts, within_s=args.within, headroom=args.headroom, price=args.price)
     return PlanOptions(
         run=args.run,
         task=args.task,
-        rate=args.rate,
-        p99_ms=args.p99,
+        rate=args.rate or 0.0,
+        p99_ms=args.p99 or 0.0,
+        pile=pile,
         headroom=args.headroom,
         max_drop=args.max_drop,
         json=args.json,
@@ -81,6 +90,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def work() -> int:
         run = Run.load(options.run)
+        if options.pile is not None:
+            work = work_of(run, options.task, options.pile, options.max_drop)
+            sys.stdout.write("\n".join(plan_lines(run, options.task, work)) + "\n")
+            report({"task": options.task, "variants": [one.to_json() for one in work]})
+            return 0
         possible = capacities_of(run, options)
         sys.stdout.write("\n".join(plan(run, options, possible)) + "\n")
         report({"task": options.task, "variants": [as_json(capacity, options) for capacity in possible]})
@@ -197,6 +211,13 @@ def assumptions(run: Run, task: str, best: Capacity, headroom: float) -> list[st
     lines.append(f"{100 * headroom:.0f}% of each instance's capacity is kept free (--headroom); no machine has failed")
     lines.append("no network in between: perf_analyzer ran beside the server and took its share of the CPU")
     return lines
+
+
+def _seconds(text: str) -> float:
+    units = {"m": 60, "h": 3600, "d": 86400}
+    if text[-1:] not in units:
+        raise argparse.ArgumentTypeError(f"{text}: expected a time such as 24h")
+    return positive_float(text[:-1]) * units[text[-1]]
 
 
 def _share(text: str) -> float:

@@ -62,6 +62,24 @@ def test_accuracy_may_rule_out_the_fastest(run: Path, capsys: pytest.CaptureFixt
     assert out.startswith("63 instances of news_fp32") and "without: int8" in out
 
 
+def test_machines_and_cost_of_a_pile_of_texts(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """int8 answers 500 texts/s, of which 400 are planned with: 2.5 s for 1,000; a million take 2,500 s."""
+    words = [str(run), "--task", "news", "--texts", "1e9", "--within", "24h", "--price", "0.36"]
+    assert plan.main(words) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "29 machines with news_int8 for 1,000,000,000 texts within 24 h: 694 machine-hours."
+    assert lines[3:5] == ["  int8: 400, 29, 694, 0.25", "  fp32: 200, 58, 1,389, 0.5"]
+    assert plan.main([*words, "--json", "--max-drop", "0.1", "--headroom", "0"]) == 0
+    (only,) = json.loads(capsys.readouterr().out)["variants"]
+    assert (only["variant"], only["machines"], only["price_per_million_texts"]) == ("fp32", 47, pytest.approx(0.4))
+    assert plan.main([*words, "--max-drop", "-1"]) == 1
+    assert "no variant of news that loses at most -1 points was measured" in capsys.readouterr().err
+    for wrong in (["--rate", "5"], ["--within", "soon"], ["--within", "5"]):
+        with pytest.raises(SystemExit) as leaving:
+            plan.main([*words, *wrong])
+        assert leaving.value.code == 2
+
+
 def test_a_closed_loop_is_called_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """It is smoother than users are."""
     run = write(tmp_path, [row for row in both_variants() if row["mode"] == "concurrency"])
