@@ -24,6 +24,7 @@ from ernie_triton.results import CLASSES
 
 from ..docs.test_answers import ANSWERS, KINDS, SHOWN, task_of
 from .kinds import TASK_OF, items_of
+from .packed import check_packed
 from .wire import close, results, same_bytes, text_input
 
 pytestmark = pytest.mark.e2e
@@ -62,6 +63,11 @@ def test_served_answers_equal_the_runtime(every_kind: TritonServer, kinds_reposi
     for spec in pipeline.kind.numeric_outputs(pipeline.manifest):
         rows = [np.reshape(a.numeric[spec.name], spec.dims) for a in answers if not isinstance(a, str)]
         assert np.allclose(reply.as_numpy(spec.name), pad_rows(rows) if spec.per_token else np.stack(rows), atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", TASK_OF)
+def test_packed_graphs_answer_the_same(kinds_repository: Path, kind: str) -> None:
+    check_packed(kinds_repository, TASK_OF[kind], items_of(kind))
 
 
 @pytest.mark.parametrize("kind", TASK_OF)

@@ -19,6 +19,7 @@ from ernie_runtime.steps.pipeline import Pipeline
 from ernie_serve.server import ServerOptions, TritonServer
 
 from .conftest import topic_rows
+from .packed import check_packed
 from .wire import close, results, text_input
 
 pytestmark = pytest.mark.e2e
@@ -224,3 +225,8 @@ def test_the_portable_configuration_gives_the_same_answers(
             expected_answers = expected(pipelines[task], texts)
             for text, answer in zip(texts, expected_answers, strict=True):
                 assert close(results(client.infer(task, [text_input([text])]))[0], answer), text
+
+
+@pytest.mark.parametrize("task", ["topic", "ner"])
+def test_packed_graphs_answer_the_same(repository: Path, task: str) -> None:
+    check_packed(repository, task, [(text,) for text in real_sentences(12)])

@@ -34,6 +34,7 @@ class ServingConfig:
     instances: int = 1  # processes of each encoder
     portable_instances: int = 2  # of each encoder in the portable configuration, one thread each
     portable_tokens: int = 32_768  # rows times max_length in one execution of the portable configuration
+    packed: bool = False  # also publish graphs that take requests of different lengths in one batch, for C++ engines
     calls: int = 0  # concurrent calls of the engine, one thread each, for several micro-batches; 0: calibrated
 
     def __post_init__(self) -> None:

@@ -14,6 +14,7 @@ from ernie_runtime.names import TOKENIZER_FILE
 from ..repository import portable
 from ..repository.model_config import PORTABLE
 from ..repository.origin import read_origin
+from ..repository.packed_config import PACKED
 from .model import Finding, Model
 from .tensors import config_tensors, name_rules, shapes_agree
 
@@ -44,7 +45,7 @@ def config_rules(model: Model, file: str, config: pb.ModelConfig) -> Iterator[Fi
         yield Finding(where, problem, f"set backend to one of {backends}")
     if config.max_batch_size < 1:
         yield Finding(where, f"max_batch_size is {config.max_batch_size}, so nothing is batched", fix)
-    if file == PORTABLE and config.backend == portable.ONNX_RUNTIME:
+    if file in (PORTABLE, PACKED) and config.backend == portable.ONNX_RUNTIME:
         yield from memory_rules(where, config, fix)
     if read_origin(model.folder) is None:  # a compat model has the names that another project's clients ask for
         yield from name_rules(where, config_tensors(config), fix)

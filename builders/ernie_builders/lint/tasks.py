@@ -28,6 +28,7 @@ from ernie_runtime.text.tokenizer_file import load_tokenizer
 
 from ..filesystem import sha256_of
 from ..repository import model_config
+from ..repository.packed_config import PACKED, PACKED_FILE, packed_encoder_config
 from ..repository.tensorrt_config import tensorrt_precision
 from .model import Finding, Model
 from .tensorrt import quantization_rules, tensorrt_rules
@@ -121,7 +122,14 @@ def _member_rules(model: Model, manifest: Manifest, variant: Variant | None) -> 
     for file, config in model.configs.items():
         where = f"{model.name}/{file}"
         if model.name == encoder:
-            wanted = model_config.encoder_config(manifest, variant, False)
+            is_packed = file == PACKED
+            wanted = (
+                packed_encoder_config(manifest, variant)
+                if is_packed
+                else model_config.encoder_config(manifest, variant, False)
+            )
+            if is_packed and list(config.batch_input) != list(wanted.batch_input):
+                yield Finding(where, f"batch_input is not that of {PACKED_FILE}", fix)
             for field in ("backend", "default_model_filename"):
                 value, wanted_value = getattr(config, field), getattr(wanted, field)
                 if value != wanted_value:

@@ -2,7 +2,8 @@
 
 Three flavours, chosen with `tritonserver --model-config-name`: the portable one pads each request to a length bucket,
 because an engine's dynamic batcher merges consecutive requests of equal shape only; the ragged one lets requests of
-different lengths meet in the Python stand-ins for engines; the TensorRT one (tensorrt_config.py) is for a GPU.
+different lengths meet in the Python stand-ins for engines; the TensorRT one (tensorrt_config.py) is for a GPU. A task
+with `serving.packed` has a fourth, in which they meet in NVIDIA's backend of ONNX Runtime (packed_config.py).
 """
 
 from __future__ import annotations

@@ -42,6 +42,7 @@ from .model_config import (
     to_text,
     tokenizer_config,
 )
+from .packed_config import PACKED, packed_encoder_config, packed_tokenizer_config, packed_variants, write_packed
 from .queues import bound_queues, set_instances
 from .tensorrt_config import tensorrt_config, tensorrt_precision
 from .warmup import Arrays, warmup_requests, write_warmup
@@ -82,7 +83,7 @@ def stage_models(
     for model, configs in _configs(manifest).items():
         for file, config in configs.items():
             stand_in = file == RAGGED or model == fused_model(task)
-            set_instances(config, serving, file == PORTABLE and not stand_in)
+            set_instances(config, serving, file in (PORTABLE, PACKED) and not stand_in)
             speed = speeds.get(model, max(speeds.values()))
             bound_queues(config, serving, speed, stand_in, tokenizer_model(task))
         _write_model(staging / model, manifest, configs, requests.get(model, []))
@@ -91,6 +92,8 @@ def stage_models(
         source, folder = exported[variant.name], staging / encoder_model(task, variant.name) / version
         for file in filter(None, (variant.file, variant.weights)):
             shutil.copyfile(source / file, folder / file)
+        if variant in packed_variants(manifest):
+            write_packed(folder / variant.file)
         if (source / "paddle").is_dir():
             shutil.copytree(source / "paddle", folder / "paddle")
 
@@ -109,6 +112,10 @@ def _configs(manifest: Manifest) -> dict[str, dict[str, pb.ModelConfig]]:
         configs[encoder] = {file: encoder_config(manifest, variant, file == RAGGED) for file in (PORTABLE, RAGGED)}
         if tensorrt_precision(variant):
             configs[encoder][TENSORRT] = tensorrt_config(manifest, variant)
+    for variant in packed_variants(manifest):
+        configs[encoder_model(task, variant.name)][PACKED] = packed_encoder_config(manifest, variant)
+        configs[tokenizer_model(task)][PACKED] = packed_tokenizer_config(manifest)
+        configs[postprocess_model(task)][PACKED] = postprocess_config(manifest, True)
     if is_fused(manifest):
         configs[fused_model(task)] = {PORTABLE: fused_config(manifest, recommended)}
     return configs

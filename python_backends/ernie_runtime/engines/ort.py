@@ -18,6 +18,18 @@ def load(path: Path, settings: Mapping[str, str], threads: int, device: str) -> 
     return OrtEngine(path, threads, device)
 
 
+LENGTHS = "LENGTHS"  # input of a packed graph, which takes rows of different lengths, one behind the other
+
+
+def _packed(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The inputs of a packed graph, as a C++ engine gives them."""
+    rows, length = next(iter(tensors.values())).shape
+    return {
+        **{name: array.reshape(-1) for name, array in tensors.items()},
+        LENGTHS: np.full((rows, 1), length, np.int32),
+    }
+
+
 class OrtEngine:
     """An ONNX encoder in an ONNX Runtime session; callable on int64 [B, L] inputs.
 
@@ -41,5 +53,7 @@ class OrtEngine:
 
     def __call__(self, tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Outputs by name, float32 [B, ...]."""
+        if LENGTHS in self.inputs:
+            tensors = _packed(tensors)
         values = self.session.run(self.outputs, {name: tensors[name] for name in self.inputs})
         return dict(zip(self.outputs, values, strict=True))

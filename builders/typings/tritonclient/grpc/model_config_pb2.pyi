@@ -40,6 +40,7 @@ class MessageMap(Generic[K, M]):
     def keys(self) -> Iterable[K]: ...
     def items(self) -> Iterable[tuple[K, M]]: ...
     def values(self) -> Iterable[M]: ...
+    def pop(self, key: K) -> M: ...
 
 class DataType:
     @staticmethod
@@ -122,6 +123,13 @@ class ModelWarmup(Message):
     batch_size: int
     inputs: MessageMap[str, Input]
 
+class BatchInput(Message):
+    BATCH_ITEM_SHAPE: int
+    kind: int
+    target_name: RepeatedScalar[str]
+    data_type: int
+    source_input: RepeatedScalar[str]
+
 class ModelConfig(Message):
     def __init__(
         self, *, name: str = ..., platform: str = ..., backend: str = ..., max_batch_size: int = ...
@@ -140,4 +148,5 @@ class ModelConfig(Message):
     response_cache: ModelResponseCache
     model_warmup: RepeatedMessage[ModelWarmup]
     parameters: MessageMap[str, ModelParameter]
+    batch_input: RepeatedMessage[BatchInput]
     cc_model_filenames: MutableMapping[str, str]
