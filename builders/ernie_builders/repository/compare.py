@@ -105,10 +105,11 @@ def published_manifest(repository: Path, task: str) -> Manifest:
     """The newest manifest of a task, by its name or title; PublishError if the repository has no such task."""
     if not (repository / task).is_dir():
         names = sorted({path.parent.parent.name for path in repository.glob(f"*/*/{MANIFEST_FILE}")})
-        near = did_you_mean(task, names)
-        for name in names:
-            if (manifest := task_manifest(repository, name)).title.casefold() == task.casefold():
+        manifests = [task_manifest(repository, name) for name in names]
+        for manifest in manifests:
+            if manifest.title.casefold() == task.casefold():
                 return manifest
+        near = did_you_mean(task, dict.fromkeys([*names, *(manifest.title for manifest in manifests)]))
         raise PublishError(f"{repository} has no task {task!r}{near or ': build it first, or give --repository'}")
     return task_manifest(repository, task)
 

@@ -11,6 +11,7 @@ import pytest
 
 from ernie_builders import build_all
 from ernie_builders.config.tasks import TaskConfig, load_tasks
+from ernie_builders.errors import PublishError
 from ernie_builders.repository.compare import published_manifest
 from ernie_builders.start import init
 from ernie_triton.local import LocalTasks
@@ -99,6 +100,8 @@ def test_what_is_written_builds_and_is_evaluated_on_rows_that_were_not_trained_o
     assert {json.loads(row)[0][0] for row in train}.isdisjoint({json.loads(row)[0][0] for row in dev})
     assert name.isascii() and (local.output / name / "config.pbtxt").is_file()
     assert published_manifest(local.output, "工单").task == name
+    with pytest.raises(PublishError, match="has no task '工单分'; did you mean 工单"):
+        published_manifest(local.output, "工单分")
     assert LocalTasks(local.output).task("工单").name == name
 
 
