@@ -199,6 +199,7 @@ def _serve(
     if parsed.production:
         production.check(parsed)
     if parsed.gateway:
+        production.check_files(parsed)
         gateway.check()
     if parsed.health_port is not None:
         health = resources.enter_context(readiness.endpoint(supervisor.state, server.options.host, parsed.health_port))

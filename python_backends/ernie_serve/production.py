@@ -41,6 +41,10 @@ def add_options(command: argparse.ArgumentParser) -> None:
 
 def check_usage(parsed: argparse.Namespace, extra: Sequence[str]) -> str:
     """What is wrong with the options, in a line; empty where nothing is. extra: those for tritonserver."""
+    if (parsed.tls_certificate is None) != (parsed.tls_key is None):
+        return "--tls-certificate and --tls-key go together"
+    if parsed.gateway_grpc_port is not None and not 0 < parsed.gateway_grpc_port < 65536:
+        return f"--gateway-grpc-port {parsed.gateway_grpc_port} is not a port (1 to 65535)"
     if not parsed.production:
         if parsed.allow_root or parsed.allow_known_holes:
             return "--allow-root and --allow-known-holes go with --production"
@@ -49,6 +53,14 @@ def check_usage(parsed: argparse.Namespace, extra: Sequence[str]) -> str:
     if opening := [word for word in extra if word.startswith(OPENING)]:
         return f"--production decides itself what is open: leave out {opening[0].partition('=')[0]}"
     return ""
+
+
+def check_files(parsed: argparse.Namespace) -> None:
+    """ServeError for files of the gateway that are not there: before Triton starts, not after."""
+    for option in ("gateway_keys", "tls_certificate", "tls_key"):
+        path = getattr(parsed, option)
+        if path is not None and not os.access(path, os.R_OK):
+            raise ServeError(f"--{option.replace('_', '-')} {path} cannot be read")
 
 
 def check(parsed: argparse.Namespace) -> None:

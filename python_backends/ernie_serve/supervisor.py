@@ -90,6 +90,7 @@ class Supervisor:
 
     def run(self) -> None:
         """Watch until `close`, or until the server has to be given up: ServeError says why."""
+        self._answered = time.monotonic()  # since `begin` the gateway may have taken its time to start
         threads = [threading.Thread(target=self._probe_rounds, daemon=True)]
         threads.append(threading.Thread(target=self._liveness, daemon=True))
         for thread in threads:

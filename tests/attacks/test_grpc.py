@@ -14,8 +14,10 @@ import pytest
 from tritonclient.grpc import service_pb2
 
 from ernie_gateway.proxy.service import METHODS, OPEN, PASSED
+from ernie_serve import ports
 from ernie_triton import AccessDenied, Client, ServerOverloaded, UnknownTask
 
+from ..e2e.gateways import gateway
 from .conftest import BODY_SECONDS, MAX_BODY, MAX_ITEMS, Front
 
 pytestmark = pytest.mark.e2e
@@ -250,3 +252,16 @@ def test_junk_instead_of_http2(front: Front, metadata: Any, junk: bytes) -> None
                 pass
         except OSError:
             pass
+
+
+def test_where_triton_is_stays_unknown_when_it_is_away() -> None:
+    picked = ports.pick_ports("127.0.0.1", {"proxy": 0, "nobody": 0})
+    address = f"127.0.0.1:{picked['proxy']}"
+    with (
+        gateway(f"127.0.0.1:{picked['nobody']}", grpc_port=picked["proxy"]),
+        grpc.insecure_channel(address) as channel,
+    ):
+        grpc.channel_ready_future(channel).result(10)
+        code, details = status(channel, "ModelInfer", request("a"), ())
+        assert (code, "127.0.0.1" in details) == (Code.UNAVAILABLE, False)
+        assert channel.unary_unary("/grpc.health.v1.Health/Check")(b"") == b"\x08\x02"

@@ -65,6 +65,8 @@ def test_behind_a_proxy_or_on_loopback_needs_no_tls(key_file: str) -> None:
         ["--tls-key", "key.pem"],
         ["--behind-proxy", "10.0.0.1"],
         ["--gateway-grpc-port", "8081"],
+        ["--gateway", "--gateway-grpc-port", "0"],
+        ["--gateway", "--tls-certificate", "c.pem"],
     ],
 )
 def test_options_that_do_not_go_together(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:

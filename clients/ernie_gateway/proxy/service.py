@@ -81,7 +81,7 @@ class Service(grpc.GenericRpcHandler):  # type: ignore[misc]
             call.code, call.status = problem.code, STATUSES[problem.status]
             details = cut(problem.message)
         except grpc.aio.AioRpcError as error:  # Triton's own refusal
-            call.status, details = error.code(), cut(error.details() or "")
+            call.status, details = error.code(), _without_address(error)
         except asyncio.CancelledError:
             call.status = grpc.StatusCode.CANCELLED
             raise
@@ -169,6 +169,13 @@ class _Call:
             client=peer,
             code=self.code,
         )
+
+
+def _without_address(error: grpc.aio.AioRpcError) -> str:
+    """What Triton says; where it is not there gRPC says where it should be, which is nobody's business."""
+    details = cut(error.details() or "")
+    is_away = error.code() is grpc.StatusCode.UNAVAILABLE and ("ipv4:" in details or "ipv6:" in details)
+    return "the server is not ready: it does not answer the proxy" if is_away else details
 
 
 def _parse(method: str, message: bytes) -> Any:
