@@ -103,6 +103,12 @@ VERBS = {
         extra="serve",
         packages=_SERVE,
     ),
+    "reload": Verb(
+        target="ernie_serve.reload:main",
+        help="let a running server serve what its repository has by now",
+        extra="serve",
+        packages=_SERVE,
+    ),
     "stop": Verb(
         target="ernie_serve.cli:stop_main",
         help="stop a server in the background",

@@ -38,7 +38,8 @@ CHARACTERS, UTF16 = "characters", "utf16"
 
 MANIFEST_FILE = "manifest.json"
 TOKENIZER_FILE = "tokenizer.json"
-"""Files in the version directories."""
+ANSWERS_FILE = "answers.json"
+"""Files in the version directories. The last, of ensembles: some texts with the answers that the builder got."""
 
 _TOKENIZER, _ENCODER, _POSTPROCESS, _FUSED = "_tokenizer", "_encoder_", "_postprocess", "_fused"
 

@@ -180,3 +180,28 @@ RESULTS: Mapping[str, type] = {
     "ranking": RankingResult,
 }
 """By kind."""
+
+
+def same_answer(ours: object, theirs: object, tolerance: float) -> bool:
+    """Whether two RESULTs (or messages of refusals) say the same; scores may differ by `tolerance`.
+
+    `top` is not compared: candidates of equal scores may stand in either order.
+    """
+    return alike(_compared(ours), _compared(theirs), tolerance)
+
+
+def alike(ours: object, theirs: object, tolerance: float) -> bool:
+    """Whether two JSON values are the same; floats may differ by `tolerance`."""
+    if isinstance(ours, Mapping) and isinstance(theirs, Mapping):
+        return ours.keys() == theirs.keys() and all(alike(ours[k], theirs[k], tolerance) for k in ours)
+    if isinstance(ours, (list, tuple)) and isinstance(theirs, (list, tuple)):
+        return len(ours) == len(theirs) and all(alike(a, b, tolerance) for a, b in zip(ours, theirs, strict=True))
+    if isinstance(ours, (int, float)) and isinstance(theirs, (int, float)):
+        return bool(ours == theirs) or (isinstance(ours, float) and abs(ours - theirs) <= tolerance)
+    return bool(ours == theirs)
+
+
+def _compared(result: object) -> object:
+    if not isinstance(result, Mapping) or "error" in result:
+        return "refused"
+    return {name: value for name, value in result.items() if name != "top"}

@@ -17,10 +17,11 @@ from types import FrameType
 
 from ernie_runtime.command_line import CommandLine, json_output
 from ernie_runtime.json_types import JsonObject
-from ernie_serve import background, cache, detached, gateway, problems, production, readiness, tracing
+from ernie_serve import background, cache, control, detached, gateway, problems, production, readiness, tracing
 from ernie_serve.problems import ServeError
 from ernie_serve.server import ServerOptions, TritonServer
 from ernie_serve.supervisor import Supervisor
+from ernie_serve.updates import Updates
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT)
 PROGRESS_SECONDS = 20  # between lines of progress where they go to a file
@@ -182,7 +183,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     finally:
         output.close()
-        server.kill()
+        server.close()
         for number, handler in handlers:
             signal.signal(number, handler)
     return 0
@@ -216,6 +217,9 @@ def _serve(
     if parsed.health_port is not None:
         ready["health"] = f"{server.health.host}:{health}"
         _say(f"  health   http://{ready['health']}/readyz")
+    if server.view:
+        updates = Updates(server, supervisor)
+        resources.enter_context(control.listening(server.options.http_port, server.options.repository, updates))
     report(ready)
     if background.is_here():
         record = _record(server)

@@ -16,6 +16,7 @@ import ctypes
 import glob
 import os
 import select
+import shutil
 import signal
 import sys
 import time
@@ -106,6 +107,8 @@ def main(argv: list[str]) -> int:
     code = supervise(child, parent, grace)
     kill_group(child)
     clear(prefix)
+    if parent != 0 and os.getppid() != parent:  # else it is there for the next start
+        shutil.rmtree(os.path.join("/dev/shm", prefix.removesuffix("-") + ".view"), ignore_errors=True)
     return code
 
 

@@ -99,14 +99,25 @@ class Health:
         """Status and body of the answer to one inference request."""
         return self._request("POST", f"/v2/models/{model}/infer", json.dumps(body).encode())
 
-    def reload(self, model: str) -> str:
-        """Unload a model and load it again; returns the server's reason where it could not, else nothing."""
-        for verb in ("unload", "load"):
-            body = json.dumps({"parameters": {"unload_dependents": False}} if verb == "unload" else {}).encode()
-            status, reply = self._request("POST", f"/v2/repository/models/{model}/{verb}", body)
-            if status != 200:
-                return reply.decode(errors="replace")
-        return ""
+    def load(self, model: str) -> str:
+        """Load a model, or load it again; returns the server's reason where it could not, else nothing."""
+        return self._repository(model, "load", {})
+
+    def unload(self, model: str) -> str:
+        """Unload a model, and no step of it; returns the server's reason where it could not, else nothing."""
+        return self._repository(model, "unload", {"parameters": {"unload_dependents": False}})
+
+    def executions(self, model: str) -> tuple[int, int]:
+        """Requests that a model has answered and that have failed; (0, 0) where it is not loaded."""
+        status, body = self._request("GET", f"/v2/models/{model}/stats")
+        rows = json.loads(body)["model_stats"] if status == 200 else []
+        counts = [(int(row["inference_stats"][key]["count"]) for key in ("success", "fail")) for row in rows]
+        answered, failed = zip(*counts, strict=True) if counts else ((), ())
+        return sum(answered), sum(failed)
+
+    def _repository(self, model: str, verb: str, body: JsonObject) -> str:
+        status, reply = self._request("POST", f"/v2/repository/models/{model}/{verb}", json.dumps(body).encode())
+        return "" if status == 200 else reply.decode(errors="replace")
 
     def _ok(self, path: str) -> bool:
         try:

@@ -58,7 +58,7 @@ def model_folders(repository: Path) -> list[str]:
     )
 
 
-def _is_ensemble(model: Path) -> bool:
+def is_ensemble(model: Path) -> bool:
     """Whether no process is started for the model."""
     config = (model / "config.pbtxt").read_text(encoding="utf-8", errors="replace")
     return re.search(r"\bplatform\s*:\s*[\"']ensemble", config) is not None
@@ -85,7 +85,7 @@ def check_repository(repository: Path, *, may_be_empty: bool = False) -> list[st
     except FileNotFoundError as error:
         raise ServeError(f"{error.filename} is missing: every model needs its config.pbtxt") from None
     for name in names:
-        if not re.fullmatch(PLAIN_NAME, name) and not _is_ensemble(repository / name):
+        if not re.fullmatch(PLAIN_NAME, name) and not is_ensemble(repository / name):
             raise ServeError(
                 f"model {name} of {repository}: Triton's Python backend cannot use a name with blanks, brackets or "
                 "letters that are not ASCII: rename its folder"
@@ -112,7 +112,6 @@ def check_config_name(repository: Path, name: str | None) -> None:
 
 
 def _check_versions(repository: Path, task: str, names: list[str]) -> None:
-    """ServeError where a task's models have different newest versions: its publishing was cut short."""
     parts = (tokenizer_model(task), postprocess_model(task), fused_model(task), task)
     newest = {
         name: max(
@@ -121,6 +120,11 @@ def _check_versions(repository: Path, task: str, names: list[str]) -> None:
         for name in names
         if name in parts or name.startswith(encoder_prefix(task))
     }
+    check_same_version(task, newest)
+
+
+def check_same_version(task: str, newest: Mapping[str, int]) -> None:
+    """ServeError where a task's models, by name, have different newest versions: its publishing was cut short."""
     if len(set(newest.values())) > 1:
         versions = ", ".join(f"{name} {number}" for name, number in newest.items())
         raise ServeError(f"task {task} is half published (newest versions: {versions}): run its build again")

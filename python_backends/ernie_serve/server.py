@@ -18,6 +18,7 @@ from types import TracebackType
 from ernie_serve import aliases, backends, cache, ports, problems, tracing, wheel
 from ernie_serve.health import Health
 from ernie_serve.problems import ServeError
+from ernie_serve.view import View
 
 logger = logging.getLogger(__name__)
 
@@ -90,6 +91,10 @@ class TritonServer:
         self._models: list[str] = []
         self._name = f"ernie-triton-{uuid.uuid4().hex[:12]}"
         self._key = (KEY_HEADER, secrets.token_hex(16))
+        self.view: View | None = None
+        """What is loaded, where models may be replaced while the server runs."""
+        if options.supervised and not self._is_explicit():
+            self.view = View(aliases.FOLDER / f"{self._name}.view", options.repository)
         self._started = 0.0
         self._starts = 0
         self._was_ready = False
@@ -99,14 +104,23 @@ class TritonServer:
         try:
             self.wait_ready()
         except BaseException:
-            self.kill()
+            self.close()
             raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.stop()
+        try:
+            self.stop()
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """End the server at once if it still runs, and remove what it was served from."""
+        self.kill()
+        if self.view:
+            self.view.remove()
 
     @property
     def pid(self) -> int:
@@ -161,9 +175,11 @@ class TritonServer:
         Errors: ServeError for whatever is wrong before the start, see `problems`.
         """
         explicit = self._is_explicit()
-        self._models = problems.check_repository(self.options.repository, may_be_empty=explicit)
-        if explicit:
-            self._models = []
+        if self.view and self.view.is_kept():  # it is started again, whatever the repository has by now
+            self._models = sorted(self.view.names)
+        else:
+            models = problems.check_repository(self.options.repository, may_be_empty=explicit)
+            self._models = [] if explicit else models
         problems.check_config_name(self.options.repository, self.options.config_name)
         wheel.check_environment()
         server_wheel = wheel.find_wheel()
@@ -182,6 +198,8 @@ class TritonServer:
             log = os.fdopen(os.open(self.log_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb")
         except OSError as error:
             raise ServeError(f"cannot write the log file {self.log_file}: {error.strerror}") from None
+        if self.view:
+            self.view.prepare()
         guard = [sys.executable, "-I", "-S", str(GUARD), str(os.getpid())]
         guard += [f"{self._name}-", str(self.options.drain_seconds + 5)]
         with log:
@@ -272,9 +290,22 @@ class TritonServer:
 
     def reload(self, model: str, seconds: float = 60.0) -> None:
         """Unload one model and load it again, so that its processes are new. ServeError where it does not load."""
-        health = Health(self.options.host, self.options.http_port, seconds, self._key)
-        if reason := health.reload(model):
+        self.unload(model, seconds)
+        self.load(model, seconds)
+
+    def load(self, model: str, seconds: float = 60.0) -> None:
+        """Load one model of the view. ServeError where it does not load."""
+        if reason := self.patient(seconds).load(model):
             raise ServeError(problems.one_line(reason))
+
+    def unload(self, model: str, seconds: float = 60.0) -> None:
+        """Unload one model. ServeError where the server does not."""
+        if reason := self.patient(seconds).unload(model):
+            raise ServeError(problems.one_line(reason))
+
+    def patient(self, seconds: float) -> Health:
+        """The same endpoints for what may take longer."""
+        return Health(self.options.host, self.options.http_port, seconds, self._key)
 
     def explain_exit(self) -> str:
         """Why the server ended, in one line."""
@@ -306,12 +337,16 @@ class TritonServer:
 
     def _log(self) -> str:
         log = self.log_file.read_bytes().decode("utf-8", "replace")
-        return log.replace(str(aliases.FOLDER / f"{self._name}-repository"), str(self.options.repository.resolve()))
+        for folder in (aliases.FOLDER / f"{self._name}-repository", aliases.FOLDER / f"{self._name}.view"):
+            log = log.replace(str(folder), str(self.options.repository.resolve()))
+        return log
 
     def _command(self, server_wheel: wheel.Wheel, directory: Path) -> list[str]:
         options = self.options
         # The guard removes both links, as it does all that the server leaves in /dev/shm.
         repository = aliases.reachable(options.repository.resolve(), f"{self._name}-repository")
+        if self.view:
+            repository = self.view.folder
         directory = aliases.reachable(directory, f"{self._name}-backends")
         command = [str(server_wheel.server), f"--id={self._name}", f"--model-repository={repository}"]
         command += [f"--backend-directory={directory}", f"--cache-directory={server_wheel.caches}"]

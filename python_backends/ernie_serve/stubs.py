@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +22,7 @@ class Stub:
     model: str
     server: int
     state: str
+    parent: int
 
     @property
     def is_stopped(self) -> bool:
@@ -29,13 +31,17 @@ class Stub:
 
 
 def stubs_of(prefix: str) -> list[Stub]:
-    """The stubs that run for the server whose shared memory begins with `prefix`."""
+    """The stubs that run for the server whose shared memory begins with `prefix`.
+
+    A child that a stub has just forked, to start a program, looks the same for a moment: it is none.
+    """
     found = []
     for name in os.listdir("/proc"):
         stub = _read(int(name), prefix) if name.isdigit() else None
         if stub is not None:
             found.append(stub)
-    return found
+    pids = {stub.pid for stub in found}
+    return [stub for stub in found if stub.parent not in pids]
 
 
 def instances(stubs: list[Stub]) -> Counter[str]:
@@ -48,12 +54,29 @@ def is_running(pid: int) -> bool:
     return _state(pid) not in ENDED
 
 
+def cpu_seconds(pids: Iterable[int]) -> float:
+    """Time that processes have spent on cores; those that have ended count nothing."""
+    ticks = 0
+    for pid in pids:
+        try:
+            fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
+            ticks += int(fields[11]) + int(fields[12])
+        except (OSError, IndexError):
+            continue
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
 def _state(pid: int) -> str:
     """The letter in /proc/PID/stat; X where there is no such process."""
+    return _status(pid)[0]
+
+
+def _status(pid: int) -> list[str]:
+    """The fields of /proc/PID/stat from the letter on, then the parent; X and 0 where there is no such process."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[0]
-    except (OSError, IndexError):
-        return "X"
+        return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split() or ["X", "0"]
+    except OSError:
+        return ["X", "0"]
 
 
 def _read(pid: int, prefix: str) -> Stub | None:
@@ -68,8 +91,8 @@ def _read(pid: int, prefix: str) -> Stub | None:
             return None
     except OSError:
         return None
-    state = _state(pid)
+    state, parent = _status(pid)[:2]
     if state in ENDED:
         return None
     model = os.fsdecode(words[1]).split("/")[-3]
-    return Stub(pid=pid, model=model, server=int(words[5]), state=state)
+    return Stub(pid=pid, model=model, server=int(words[5]), state=state, parent=int(parent))

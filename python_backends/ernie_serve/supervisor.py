@@ -17,7 +17,7 @@ import signal
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -105,6 +105,26 @@ class Supervisor:
         """Let `run` return."""
         self._closing.set()
 
+    def expect(self, models: Iterable[str]) -> None:
+        """From now on these models, which have just been loaded, must have as many processes as they have now."""
+        now = stubs.instances(self._stubs())
+        with self._repair():
+            for model in models:
+                self._expected[model] = now[model] or 1
+
+    def forget(self, models: Iterable[str]) -> None:
+        """These models are about to be unloaded."""
+        with self._repair():
+            for model in models:
+                del self._expected[model]
+
+    def renew(self) -> None:
+        """The tasks have changed."""
+        with self._repair():
+            known = {(state.task.name, state.task.steps): state for state in self.state.tasks.values()}
+            tasks = served_tasks(self.server.health)
+            self.state.tasks = {t.name: known.get((t.name, t.steps)) or TaskState(task=t) for t in tasks}
+
     def _check(self) -> None:
         for look in self.also:
             if news := look():
@@ -121,7 +141,8 @@ class Supervisor:
         else:
             for model, reason in list(self._broken_models().items())[:1]:  # the rest when this one is in place
                 with self._repair():
-                    self._replace(model, reason)
+                    if model in self._expected:  # an update may have taken it out meanwhile
+                        self._replace(model, reason)
 
     @contextmanager
     def _repair(self) -> Iterator[None]:
@@ -132,7 +153,7 @@ class Supervisor:
 
     def _broken_models(self) -> dict[str, str]:
         """Models with an instance that is gone, or held by a signal for long; the latter is killed."""
-        running, now = self._stubs(), time.monotonic()
+        before, running, now = Counter(self._expected), self._stubs(), time.monotonic()
         held = {stub.pid for stub in running if stub.is_stopped}
         self._stopped_since = {pid: self._stopped_since.get(pid, now) for pid in held}
         broken = {}
@@ -140,7 +161,8 @@ class Supervisor:
             if now - self._stopped_since.get(stub.pid, now) >= STOPPED_SECONDS:
                 _kill(stub.pid)
                 broken[stub.model] = "was stopped by a signal"
-        missing = self._expected - stubs.instances(running)
+        # An update may change what is expected while the processes are looked through.
+        missing = (before & self._expected) - stubs.instances(running)
         return {**dict.fromkeys(missing, "has ended"), **broken}
 
     def _replace(self, model: str, reason: str) -> None:

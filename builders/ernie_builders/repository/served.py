@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,8 @@ import numpy as np
 from ernie_runtime.json_types import Json
 from ernie_runtime.kinds import Answer, get_kind
 from ernie_runtime.manifest import Manifest
-from ernie_runtime.names import RESULT, variant_ensemble
+from ernie_runtime.names import ANSWERS_FILE, RESULT, variant_ensemble
+from ernie_runtime.results import same_answer
 from ernie_runtime.steps.pipeline import Pipeline
 
 from ..compression.gate import Verdict
@@ -64,6 +65,26 @@ def check_served(staged: Path, manifest: Manifest, items: Items) -> dict[str, Ve
         raise PublishError(f"task {manifest.task}: the staged models cannot be served ({error})") from None
 
 
+def record_answers(staged: Path, manifest: Manifest, items: Items) -> None:
+    """Write into the version of every ensemble what the pipeline answers to some texts.
+
+    A server that replaces a version while it runs asks the new one for them first (ernie_serve/updates.py).
+    """
+    for variant in manifest.variants:
+        answers = Pipeline.load(staged, manifest.task, variant.name).predict(items)
+        pairs = [(texts, a.result) for texts, a in zip(items, answers, strict=True) if not isinstance(a, str)]
+        dynamic = variant.made.get("precision") in DYNAMIC
+        recorded = {
+            "tolerance": DYNAMIC_SCORE_TOLERANCE if dynamic else SCORE_TOLERANCE,
+            "may_differ": 1 if dynamic else 0,
+            "items": [{"texts": texts, "result": result} for texts, result in pairs],
+        }
+        text = json.dumps(recorded, ensure_ascii=False) + "\n"
+        names = [variant_ensemble(manifest.task, variant.name)]
+        for name in [*names, manifest.task] if variant.name == manifest.recommended else names:
+            (staged / name / str(manifest.version) / ANSWERS_FILE).write_text(text, encoding="utf-8")
+
+
 def ask_server(
     address: str, model: str, manifest: Manifest, items: Items, progress: Callable[[int], object] | None = None
 ) -> list[Any]:
@@ -112,7 +133,7 @@ def compare_answers(offline: Sequence[Any], served: Sequence[Any], dynamic: bool
     different = [
         i
         for i, (ours, theirs) in enumerate(zip(offline, served, strict=True))
-        if not alike(_answer(ours), _answer(theirs), tolerance)
+        if not same_answer(ours, theirs, tolerance)
     ]
     figures: Json = {"served_texts": len(offline), "served_different": len(different)}
     if len(different) > may_differ * len(offline):
@@ -123,24 +144,6 @@ def compare_answers(offline: Sequence[Any], served: Sequence[Any], dynamic: bool
             figures=figures,
         )
     return Verdict(figures=figures)
-
-
-def alike(ours: object, theirs: object, tolerance: float) -> bool:
-    """Whether two JSON values are the same; floats may differ by `tolerance`."""
-    if isinstance(ours, Mapping) and isinstance(theirs, Mapping):
-        return ours.keys() == theirs.keys() and all(alike(ours[k], theirs[k], tolerance) for k in ours)
-    if isinstance(ours, (list, tuple)) and isinstance(theirs, (list, tuple)):
-        return len(ours) == len(theirs) and all(alike(a, b, tolerance) for a, b in zip(ours, theirs, strict=True))
-    if isinstance(ours, (int, float)) and isinstance(theirs, (int, float)):
-        return bool(ours == theirs) or (isinstance(ours, float) and abs(ours - theirs) <= tolerance)
-    return bool(ours == theirs)
-
-
-def _answer(result: Any) -> Any:
-    """The part of a RESULT that is compared: not `top`, where candidates of equal scores may stand in either order."""
-    if isinstance(result, str) or "error" in result:
-        return "refused"
-    return {name: value for name, value in result.items() if name != "top"}
 
 
 def _short(value: object) -> str:

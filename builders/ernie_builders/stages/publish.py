@@ -20,7 +20,7 @@ from ..lint.repository import lint
 from ..repository import model_config
 from ..repository.buckets import expected_waste, histogram
 from ..repository.calibrate import batching_of
-from ..repository.served import MAX_TEXTS, check_served
+from ..repository.served import MAX_TEXTS, check_served, record_answers
 from ..repository.staging import check_free, model_names, models_of, move_in, stage_models, staging_folder
 from . import code
 from .context import Context
@@ -30,6 +30,7 @@ from .results import Published
 from .stage import Finished, Stage
 from .variants.verdicts import passed, variant_of, with_variants, with_verdict
 
+RECORDED_TEXTS = 32  # that a server asks a new version for before it takes its place
 MAX_TEXTS_CUT = 1000  # dev texts that are cut into windows, for the histogram of their lengths
 
 
@@ -103,6 +104,7 @@ def _publish(context: Context, finished: Finished) -> Published:
         manifest = with_variants(manifest, passing, context.pick)
         manifest = replace(manifest, refused=tuple(v for name, v in variants.items() if name not in passing))
         _stage(staging, manifest, folders, context)
+        record_answers(staging, manifest, texts[:RECORDED_TEXTS])
         models = models_of(manifest)
         for name in models:
             move_in(staging / name, context.output / name, manifest.version)

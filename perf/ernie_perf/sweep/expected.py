@@ -24,7 +24,6 @@ from ernie_builders.repository.served import (
     DYNAMIC_MAY_DIFFER,
     DYNAMIC_SCORE_TOLERANCE,
     SCORE_TOLERANCE,
-    alike,
     ask_server,
     compare_answers,
 )
@@ -32,6 +31,7 @@ from ernie_runtime.json_types import Json, JsonObject
 from ernie_runtime.kinds import TensorSpec, get_kind
 from ernie_runtime.manifest import Manifest, Variant
 from ernie_runtime.names import RESULT, variant_ensemble
+from ernie_runtime.results import alike
 from ernie_runtime.steps.pipeline import Pipeline
 
 from ..errors import AnswerError

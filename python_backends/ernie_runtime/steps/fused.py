@@ -14,7 +14,7 @@ import numpy as np
 
 from ..errors import InvalidItem, ManifestError
 from ..manifest import Manifest
-from ..names import MANIFEST_FILE, TOKENIZER_FILE, VARIANT_PARAMETER, encoder_model, tokenizer_model
+from ..names import MANIFEST_FILE, TOKENIZER_FILE, VARIANT_PARAMETER, encoder_model, fused_model, tokenizer_model
 from .batching import Observe
 from .encoder import EncoderStep
 from .postprocessor import PostprocessStep
@@ -48,8 +48,11 @@ class FusedStep:
         manifest = Manifest.load(folder / MANIFEST_FILE)
         variant = manifest.variant(parameters.get(VARIANT_PARAMETER, manifest.recommended))
         repository, task = folder.parents[1], manifest.task
-        encoder = repository / encoder_model(task, variant.name) / folder.name
-        tokenizer = repository / tokenizer_model(task) / folder.name
+        # A server that updates a task calls all models of a version T_fused.v2, T_tokenizer.v2, ...
+        mark = folder.parent.name.removeprefix(fused_model(task) + ".")
+        mark = f".{mark}" if mark != folder.parent.name else ""
+        encoder = repository / (encoder_model(task, variant.name) + mark) / folder.name
+        tokenizer = repository / (tokenizer_model(task) + mark) / folder.name
         for file in (tokenizer / TOKENIZER_FILE, encoder / variant.file):
             if not file.exists():
                 raise ManifestError(
