@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 
@@ -77,7 +77,7 @@ def _predict_folder(source: AnswerSource, task: Task, plan: Plan, arguments: Pre
     check_output(plan)
     workers = arguments.workers or 0
 
-    def answer(job: Job, parts: Sequence[Part]) -> Iterator[Done]:
+    def answer(job: Job, parts: Sequence[Part]) -> Generator[Done, None, None]:
         if arguments.engine is None:
             return engines.in_this_process(job, source, parts)
         if arguments.engine == "ray":

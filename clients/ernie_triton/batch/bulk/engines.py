@@ -6,10 +6,11 @@ import json
 import logging
 import multiprocessing
 import os
-from collections.abc import Iterator, Sequence
+import tempfile
+from collections.abc import Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from ernie_runtime.install import install_hint
@@ -23,14 +24,19 @@ from .work import Done, Job, PartWorker
 AHEAD = 2  # parts a worker that are handed out
 
 
-def in_this_process(job: Job, source: AnswerSource, parts: Sequence[Part]) -> Iterator[Done]:
+def in_this_process(job: Job, source: AnswerSource, parts: Sequence[Part]) -> Generator[Done, None, None]:
     """One part after the other, by a server or the task of this process."""
     worker = PartWorker(job, source)
     yield from map(worker.answer, parts)
 
 
-def in_processes(job: Job, workers: int, parts: Sequence[Part]) -> Iterator[Done]:
-    """In `workers` processes of this machine, as they are done."""
+def in_processes(job: Job, workers: int, parts: Sequence[Part]) -> Generator[Done, None, None]:
+    """In `workers` processes of this machine, as they are done.
+
+    Closed before its end it ends them at once: a part in progress may take minutes, and is begun again anyway.
+    """
+    scratch = tempfile.TemporaryDirectory(prefix="ernie-triton-")
+    job = replace(job, scratch=scratch.name)
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(workers, context, _begin, (job, max(1, cores() // workers)))
     waiting, running = iter(parts), set[Future[Done]]()
@@ -47,9 +53,13 @@ def in_processes(job: Job, workers: int, parts: Sequence[Part]) -> Iterator[Done
         raise LocalError(DIED) from None
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
+        for worker in multiprocessing.active_children():
+            worker.terminate()
+            worker.join()
+        scratch.cleanup()
 
 
-def on_ray(job: Job, workers: int | None, parts: Sequence[Part]) -> Iterator[Done]:
+def on_ray(job: Job, workers: int | None, parts: Sequence[Part]) -> Generator[Done, None, None]:
     """By Ray Data: actors that hold the task, on the cluster of RAY_ADDRESS, else on a Ray of this machine.
 
     A part whose actor or machine is lost is given to another one, by Ray.

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from .work import BAD, Done, Job
 FORMATS = ("jsonl", "csv", "tsv", "parquet")  # of the output
 RECORD = "_run.json"  # in the output: what it was begun with
 _PART = re.compile(r"-\d{5}\.(?:" + "|".join(FORMATS) + r")(?:\.bad)?$")
-Engine = Callable[[Job, Sequence[Part]], Iterator[Done]]
+Engine = Callable[[Job, Sequence[Part]], Generator[Done, None, None]]
 
 
 def is_many(path: str | None) -> bool:
@@ -84,14 +85,19 @@ class FolderRun:
             self._say(f"going on: {len(parts) - len(left):,} of {len(parts):,} parts are there")
         job = Job(task=self._task.name, plan=plan, extension=extension, repository=self._settings.repository)
         self._progress = FileProgress(self._task.name, len(parts), len(parts) - len(left))
-        for number, done in enumerate(self._engine(job, left) if left else (), 1):
-            self._answered += done.answered
-            self._bad += done.bad
-            self._progress.update(len(parts) - len(left) + number, self._answered + self._bad, self._bad)
+        if left:
+            self._answer(job, left, len(parts) - len(left))
         earlier = [part.name for part in parts if part.name + extension + BAD in there]
         self._say(self._summary(len(files), len(parts), len(left), len(earlier)))
         all_bad = self._bad and not self._answered and len(left) == len(parts)
         return 1 if all_bad or (plan.strict and (self._bad or earlier)) else 0
+
+    def _answer(self, job: Job, left: Sequence[Part], earlier: int) -> None:
+        with closing(self._engine(job, left)) as answered:
+            for number, done in enumerate(answered, earlier + 1):
+                self._answered += done.answered
+                self._bad += done.bad
+                self._progress.update(number, self._answered + self._bad, self._bad)
 
     def _files(self) -> list[StoredFile]:
         storage, pattern = open_storage(self._plan.input)

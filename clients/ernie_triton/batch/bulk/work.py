@@ -27,6 +27,7 @@ class Job:
     plan: Plan  # output: the folder or URL
     extension: str  # of the output's files, with the dot
     repository: str = ""  # of a task that runs in the process
+    scratch: str | None = None  # a folder for parts in progress; None for the system's
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +51,7 @@ class PartWorker:
 
     def answer(self, part: Part) -> Done:
         """Answer a part, and put its bad lines, if any, and then its answers in place: with these it is done."""
-        scratch = Path(tempfile.mkdtemp(prefix="ernie-triton-"))
+        scratch = Path(tempfile.mkdtemp(prefix="ernie-triton-", dir=self._job.scratch))
         try:
             path = scratch / f"out{self._job.extension}"
             plan = replace(self._job.plan, input=part.path, output=str(path), given_format=part.format)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,7 @@ def run(tmp_path: Path, folder: Path) -> Callable[..., int]:
     """Run in/ -> out/ of the test's folder."""
 
     def start(source: Echo | None = None, output_format: str | None = "jsonl", lines: int = LINES, **given: Any) -> int:
-        def engine(job: Job, parts: Sequence[Part]) -> Iterator[Done]:
+        def engine(job: Job, parts: Sequence[Part]) -> Generator[Done, None, None]:
             return engines.in_this_process(job, source or Echo(), parts)
 
         options = {"input": str(folder), "output": str(tmp_path / "out"), "batch_size": 2, "many": True, **given}
