@@ -11,6 +11,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -252,6 +253,7 @@ class TritonServer:
                 self.kill()
                 raise ServeError(problems.timed_out(self.options.timeout, loaded, total, self.log_file))
             time.sleep(POLL_SECONDS)
+        self._close_memory()
         self._was_ready, self._starts = True, 0
         return time.monotonic() - self._started
 
@@ -297,6 +299,14 @@ class TritonServer:
         """Load one model of the view. ServeError where it does not load."""
         if reason := self.patient(seconds).load(model):
             raise ServeError(problems.one_line(reason))
+        self._close_memory()
+
+    def _close_memory(self) -> None:
+        """Take the shared memory, through which texts and answers pass, from other users: Triton lets them read it."""
+        for file in aliases.FOLDER.glob(f"{self.shared_memory_prefix}*"):
+            with suppress(OSError):  # it has just been removed
+                if file.is_file() and not file.is_symlink():
+                    file.chmod(0o600)
 
     def unload(self, model: str, seconds: float = 60.0) -> None:
         """Unload one model. ServeError where the server does not."""

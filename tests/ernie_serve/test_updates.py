@@ -135,6 +135,13 @@ def test_a_version_is_served_when_it_answers_right(served: Served, capsys: pytes
     assert served.server.health.ready_models() == ["one", "one_step.v1"]
 
 
+def test_nobody_else_reads_its_memory_or_its_log(served: Served) -> None:
+    files = [*Path("/dev/shm").glob(f"{served.server.shared_memory_prefix}*"), served.server.log_file]
+    files.append(control.path(served.server.options.http_port))
+    assert len(files) > 2
+    assert [file.name for file in files if file.stat().st_mode & 0o077] == []
+
+
 def test_which_server_is_meant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ERNIE_TRITON_CACHE", str(tmp_path))
     with pytest.raises(ServeError, match=r"^no server runs for this user: it is started with `ernie-triton serve`$"):

@@ -10,10 +10,11 @@ import hashlib
 import os
 import socket
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 
 MESSAGE = struct.Struct("<Id")  # rows, seconds per row
+CREDENTIALS = struct.Struct("3i")  # of the sender: process, user, group
 MAX_ROW_SECONDS = 3600.0
 
 
@@ -57,6 +58,7 @@ class Inbox:
         """
         if self._socket is None:
             unbound = _datagram_socket()
+            unbound.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
             try:
                 unbound.bind(self._at)
             except OSError:
@@ -68,12 +70,12 @@ class Inbox:
             self._socket = unbound
         while True:
             try:
-                message = self._socket.recv(MESSAGE.size + 1)
+                message, ancillary, _, _ = self._socket.recvmsg(MESSAGE.size + 1, socket.CMSG_SPACE(CREDENTIALS.size))
             except BlockingIOError:
                 return
-            if len(message) == MESSAGE.size:
+            if len(message) == MESSAGE.size and _is_ours(ancillary):
                 rows, seconds = MESSAGE.unpack(message)
-                if 0 <= seconds < MAX_ROW_SECONDS:  # any process of the machine may send: refuse NaN and absurd values
+                if 0 <= seconds < MAX_ROW_SECONDS:  # refuse NaN and absurd values
                     yield rows, seconds
 
     def close(self) -> None:
@@ -81,6 +83,13 @@ class Inbox:
         if self._socket is not None:
             self._socket.close()
             self._socket = None
+
+
+def _is_ours(ancillary: Iterable[tuple[int, int, bytes]]) -> bool:
+    """Whether the kernel says that this user has sent a message: any process of the machine may send."""
+    return any(
+        kind == socket.SCM_CREDENTIALS and CREDENTIALS.unpack(data)[1] == os.getuid() for _, kind, data in ancillary
+    )
 
 
 def _datagram_socket() -> socket.socket:
