@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 
-from ernie_serve import aliases, backends, cache, ports, problems, tracing, wheel
+from ernie_serve import aliases, backends, cache, ports, problems, stubs, tracing, wheel
 from ernie_serve.health import Health
 from ernie_serve.problems import ServeError
 from ernie_serve.view import View
@@ -33,6 +33,8 @@ POLL_SECONDS = 0.05
 STARTS = 3  # at most, where tritonserver meets a race of its own (problems.is_loading_race)
 STUB_TIMEOUT_SECONDS = 120
 """Triton's own 30 s is short for a dozen models that import their libraries at once on two cores."""
+STILL_SECONDS, STILL_SHARE = 2.0, 0.05
+"""A process that has spent less than this share of the time on a core does nothing."""
 SETTLE_SECONDS = 3.0
 """The wait after a model failed. Triton ends by itself once the others are loaded, unless a stub never began."""
 
@@ -99,6 +101,8 @@ class TritonServer:
         self._started = 0.0
         self._starts = 0
         self._was_ready = False
+        self.has_lost_requests = False
+        """Whether a step has died since the start: requests in it are never answered."""
 
     def __enter__(self) -> TritonServer:
         self.start()
@@ -214,7 +218,7 @@ class TritonServer:
             )
         self._started = time.monotonic()
         self._starts += 1
-        self._was_ready = False
+        self._was_ready = self.has_lost_requests = False
         logger.info("tritonserver of pid %d writes to %s", self.pid, self.log_file)
 
     def wait_ready(self, progress: Callable[[int, int], None] | None = None) -> float:
@@ -274,10 +278,24 @@ class TritonServer:
         self._process.send_signal(signal.SIGTERM)
         limit = self.options.drain_seconds if drain_seconds is None else drain_seconds
         try:
-            self._process.wait(limit + 3.0)  # unloading takes a second or two more
+            self._process.wait(self._last_answer(limit + 3.0))  # unloading takes a second or two more
         except subprocess.TimeoutExpired:
             logger.warning("tritonserver did not end within %g s and is killed", limit)
             self.kill()
+
+    def _last_answer(self, limit: float) -> float:
+        """How long to wait still: not at all where a step has died, and no process of a model does anything any more.
+
+        Triton waits for the requests that died with a step until its time is over.
+        """
+        deadline = time.monotonic() + limit
+        while self.has_lost_requests and self.poll() is None and (left := deadline - time.monotonic()) > 0:
+            pids = [stub.pid for stub in stubs.stubs_of(self.shared_memory_prefix)]
+            before = stubs.cpu_seconds(pids)
+            time.sleep(min(STILL_SECONDS, left))
+            if stubs.cpu_seconds(pids) - before < STILL_SHARE * STILL_SECONDS:
+                return 0.0
+        return max(0.0, deadline - time.monotonic())
 
     def kill(self) -> None:
         """End the server and its stubs at once; requests in flight are lost."""

@@ -167,6 +167,7 @@ class Supervisor:
 
     def _replace(self, model: str, reason: str) -> None:
         """Load a model again. A server that cannot is started again."""
+        self.server.has_lost_requests = True
         began = time.monotonic()
         owners = [state for state in self.state.tasks.values() if model in state.task.steps]
         for owner in owners:

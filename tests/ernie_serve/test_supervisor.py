@@ -160,6 +160,21 @@ def test_a_step_that_fails_its_example_is_loaded_again(
         wait_for(lambda: watch.supervisor.state.unready() == {})
 
 
+def test_a_stop_does_not_wait_for_what_died_with_a_step(tmp_path: Path, options: Options) -> None:
+    write_task(tmp_path / "models", "one", text="time.sleep(1)")
+    with watched(options(tmp_path / "models", supervised=True)) as watch:
+        asking = threading.Thread(target=answers, args=(watch.server, "one"))
+        asking.start()
+        time.sleep(0.3)
+        os.kill(watch.stub("one_step"), signal.SIGKILL)
+        wait_for(watch.has_said("the process of one_step has ended: loaded again in"))
+        watch.supervisor.close()
+        began = time.monotonic()
+        watch.server.stop()
+        assert time.monotonic() - began < 15, "Triton would wait the 30 s that requests may take"
+        asking.join()
+
+
 @pytest.mark.usefixtures("quick")
 def test_after_too_many_starts_it_gives_up_and_says_why(
     tmp_path: Path, options: Options, monkeypatch: pytest.MonkeyPatch
