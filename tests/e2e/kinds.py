@@ -89,6 +89,7 @@ TASK_OF = {
     "pair_embedding": "both",
     "fill_mask": "blank",
 }
+QUESTIONS, ARTICLES = 40, 10  # to train and evaluate on
 UNTRAINED = ("vector", "tokens", "both")  # from the weights of `alike`
 
 
@@ -100,7 +101,7 @@ def questions() -> list[tuple[str, str]]:
 
 def write_data(root: Path) -> None:
     """Real sentences in each kind's format."""
-    question_pairs = questions()
+    question_pairs = questions()[:QUESTIONS]
     sentences = [e for e in read_entities(ASSETS / "samples" / "msra_ner" / "train.txt", {}) if e.target][:60]
 
     def write(name: str, text: str) -> None:
@@ -110,7 +111,9 @@ def write_data(root: Path) -> None:
     short = [(question, context.split("。")[0][:40].replace("\t", " ")) for question, context in question_pairs]
     rows = [f"{q}\t{c}\t1\n{q}\t{short[i - 1][1]}\t0\n" for i, (q, c) in enumerate(short)]
     write("pairs/train.tsv", "text_a\ttext_b\tlabel\n" + "".join(rows))
-    write("reading/train.json", (ASSETS / "samples" / "cmrc2018" / "train.json").read_text(encoding="utf-8"))
+    sample = json.loads((ASSETS / "samples" / "cmrc2018" / "train.json").read_text(encoding="utf-8"))
+    sample["data"] = sample["data"][:ARTICLES]
+    write("reading/train.json", json.dumps(sample, ensure_ascii=False))
     ranked = [
         {"query": q, "candidates": [c, short[i - 1][1], short[i - 2][1]], "positives": [0]}
         for i, (q, c) in enumerate(short)
