@@ -14,6 +14,7 @@ from .errors import (
     UnknownTask,
     WrongKind,
 )
+from .gathering import Gathering
 from .replies import Reply
 from .results import (
     AnswersResult,
@@ -51,6 +52,7 @@ __all__ = [
     "EntitiesResult",
     "Entity",
     "ErnieTritonError",
+    "Gathering",
     "HierarchyLabel",
     "HierarchyResult",
     "IntentResult",

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from .asking import Texts
 from .async_asking import AsyncTypedMethods
-from .async_requests import AsyncPending, as_async, drive_async
+from .async_requests import as_async, drive_async
 from .connection import Certificates, Retry, connection
 from .errors import ServerUnavailable
+from .gathering import Gathering
 from .items import Item, Row, as_items
 from .job import Job, R, check_kind, check_options
 from .lookup import Catalog, IsLive, IsReady, Query
@@ -32,7 +33,7 @@ class AsyncClient(AsyncTypedMethods):
     """A connection of one event loop to one Triton server; use it in an `async with` statement, or close it.
 
     Tasks may share it. Whoever is cancelled while waiting cancels the requests of its call. The arguments are those of
-    `Client`.
+    `Client`, and `gather`: texts of calls that wait at the same time go to the server in one request (`Gathering`).
     """
 
     def __init__(
@@ -45,7 +46,9 @@ class AsyncClient(AsyncTypedMethods):
         api_key: str | None = None,
         headers: Mapping[str, str] | None = None,
         wait_for_ready: bool = False,
+        gather: Gathering | bool = False,
     ) -> None:
+        self._gathering = gather if isinstance(gather, Gathering) else Gathering() if gather else None
         self._connection = connection(
             url,
             timeout=timeout,
@@ -197,9 +200,6 @@ class AsyncClient(AsyncTypedMethods):
     ) -> AsyncGenerator[Outcome, None]:
         steps = exchange(job.size, example_row(job.task) if example else None)
 
-        def send(rows: Sequence[Row]) -> AsyncPending:
-            return self._transport.send(job.request(rows))
-
         try:
             async with aclosing(
                 drive_async(steps, lambda rows: self._transport.send(job.request(rows)), _entries(job, items))
@@ -212,7 +212,7 @@ class AsyncClient(AsyncTypedMethods):
     @property
     def _transport(self) -> AsyncTransport:
         if self._opened is None:  # now, as it belongs to the loop that runs
-            self._opened = connect_async(self._connection)
+            self._opened = connect_async(self._connection, self._gathering)
         return self._opened
 
     async def _look_up(self, steps: Generator[Query, Any, _T]) -> _T:

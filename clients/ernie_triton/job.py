@@ -57,6 +57,7 @@ class Job:
             model=self.model,
             inputs=self.task.inputs,
             rows=rows,
+            most_rows=self.size,
             numeric=self._numeric,
             parameters=self._parameters,
             headers=self._headers,

@@ -35,6 +35,7 @@ class ModelRequest:
     model: str
     inputs: Sequence[str]
     rows: Sequence[Row]
+    most_rows: int = 1  # with which it may go to the server, others' included
     numeric: Sequence[str] = ()
     parameters: Mapping[str, str | int] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)

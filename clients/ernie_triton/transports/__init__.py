@@ -13,6 +13,7 @@ from ..errors import ErnieTritonError
 
 if TYPE_CHECKING:
     from ..async_requests import AsyncPending
+    from ..gathering import Gathering
     from ..lookup import Query
     from ..replies import Pending
     from ..wire import ModelRequest
@@ -55,8 +56,17 @@ def connect(connection: Connection) -> Transport:
     return _http(lambda: _blocking_http(connection))
 
 
-def connect_async(connection: Connection) -> AsyncTransport:
-    """A connection for the running event loop; nothing is sent yet."""
+def connect_async(connection: Connection, gathering: Gathering | None = None) -> AsyncTransport:
+    """A connection for the running event loop, which gathers requests where it is told how; nothing is sent yet."""
+    transport = _asyncio(connection)
+    if gathering is None:
+        return transport
+    from .gathered import GatheringTransport
+
+    return GatheringTransport(transport, connection, gathering)
+
+
+def _asyncio(connection: Connection) -> AsyncTransport:
     if connection.protocol == "grpc":
         from .grpc_asyncio import AsyncGrpcTransport
 
