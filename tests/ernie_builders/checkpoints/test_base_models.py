@@ -20,14 +20,14 @@ from ernie_builders.presets.loading import load_presets
 
 
 def test_the_encoder_without_head_and_labels() -> None:
-    encoder = find_base_model("shipped:tnews")
-    checkpoint = read_checkpoint(ASSETS / "checkpoints" / "tnews")
+    encoder = find_base_model("shipped:iflytek")
+    checkpoint = read_checkpoint(ASSETS / "checkpoints" / "iflytek")
     assert not encoder.has_head
-    assert encoder.name == "shipped:tnews"
+    assert encoder.name == "shipped:iflytek"
     assert checkpoint.config.id2label is not None and encoder.config == checkpoint.config.without_task()
     assert {name for name in checkpoint.weights if name.startswith("ernie.")} == set(encoder.weights)
-    assert folder_of("shipped:tnews") == ASSETS / "checkpoints" / "tnews"
-    assert not is_download("shipped:tnews")
+    assert folder_of("shipped:iflytek") == ASSETS / "checkpoints" / "iflytek"
+    assert not is_download("shipped:iflytek")
 
 
 def test_a_checkpoint_that_does_not_ship() -> None:

@@ -28,7 +28,7 @@ def test_the_assets_are_whole() -> None:
 @pytest.fixture
 def assets(tmp_path: Path) -> Path:
     """A copy of some of the assets, with its checksums."""
-    for name in ("encoder", "vocab", "checkpoints/tnews", "checkpoints/faq_ranking"):
+    for name in ("encoder", "vocab", "checkpoints/iflytek", "checkpoints/faq_ranking"):
         shutil.copytree(ASSETS / name, tmp_path / name)
     refresh(tmp_path)
     return tmp_path
@@ -42,7 +42,7 @@ def flip(path: Path, place: int = -100) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [f"encoder/{ENCODER}", "checkpoints/tnews/delta.xz", "vocab/ernie_2.0_en.txt", "encoder/vocab.txt"]
+    "name", [f"encoder/{ENCODER}", "checkpoints/iflytek/delta.xz", "vocab/ernie_2.0_en.txt", "encoder/vocab.txt"]
 )
 def test_a_flipped_bit_is_reported(assets: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert shipped.main(["--assets", str(assets), "verify"]) == 0
@@ -59,7 +59,7 @@ def test_a_flipped_bit_is_reported(assets: Path, name: str, capsys: pytest.Captu
 
 
 def test_each_fault_has_its_line(assets: Path) -> None:
-    (assets / "checkpoints/tnews/card.json").unlink()
+    (assets / "checkpoints/iflytek/card.json").unlink()
     (assets / "checkpoints/faq_ranking/delta.xz").unlink()
     (assets / "encoder/more.safetensors").write_bytes(bytes(16_000_001))
     (assets / "vocab/README.md").write_text("nothing named")
@@ -67,7 +67,7 @@ def test_each_fault_has_its_line(assets: Path) -> None:
     assert len(faults) == 6, faults
     for message in (
         "checkpoints/faq_ranking/delta.xz: missing, but SHA256SUMS lists it",
-        "checkpoints/tnews/delta.xz: has no card",
+        "checkpoints/iflytek/delta.xz: has no card",
         "encoder/more.safetensors: has no entry in SHA256SUMS",
         "encoder/more.safetensors: has no card",
         "encoder/more.safetensors: is larger than 16 MB",
@@ -102,8 +102,8 @@ def test_list(assets: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert shipped.main(["--assets", str(assets), "list"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == len(read_sums(assets))
-    title = json.loads((assets / "checkpoints/tnews/card.json").read_text(encoding="utf-8"))["title"]
-    assert any("checkpoints/tnews/delta.xz" in line and line.endswith(title) for line in lines)
+    title = json.loads((assets / "checkpoints/iflytek/card.json").read_text(encoding="utf-8"))["title"]
+    assert any("checkpoints/iflytek/delta.xz" in line and line.endswith(title) for line in lines)
     assert shipped.main(["--assets", str(assets), "list", "--json"]) == 0
     listed = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert {file["file"]: file["sha256"] for file in listed} == read_sums(assets)
