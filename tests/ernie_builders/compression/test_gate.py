@@ -8,7 +8,7 @@ import pytest
 
 from ernie_builders.compression.gate import judge
 from ernie_builders.metrics.row_metric import Loss
-from ernie_builders.repository.served import alike, compare_answers
+from ernie_builders.repository.served import compare_answers
 from ernie_runtime.manifest import Evaluation
 
 
