@@ -10,6 +10,7 @@ from ernie_builders.compression.gate import judge
 from ernie_builders.metrics.row_metric import Loss
 from ernie_builders.repository.served import compare_answers
 from ernie_runtime.manifest import Evaluation
+from ernie_runtime.results import alike
 
 
 def measured(accuracy: float) -> Evaluation:
