@@ -116,10 +116,10 @@ def test_a_damaged_asset_is_not_loaded(assets: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(checksums.ships, "__defaults__", (assets,))
     monkeypatch.setattr(weights, "BASES", {"embedded": assets / "encoder"})
     check_shipped(assets / "encoder")
-    config = assets / "checkpoints/tnews/config.json"
+    config = assets / "checkpoints/iflytek/config.json"
     config.write_bytes(config.read_bytes().replace(b'"vocab_size"', b'"vocab_size" '))
-    with pytest.raises(CheckpointError, match=r"tnews/config\.json: damaged or exchanged"):
-        read_checkpoint(assets / "checkpoints/tnews")
+    with pytest.raises(CheckpointError, match=r"iflytek/config\.json: damaged or exchanged"):
+        read_checkpoint(assets / "checkpoints/iflytek")
     flip(assets / "encoder" / ENCODER)
     with pytest.raises(CheckpointError, match=r"encoder\.safetensors\.xz: damaged or exchanged"):
         read_checkpoint(assets / "encoder")
