@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .errors import ManifestError
 from .manifest import Manifest
 from .names import MANIFEST_FILE, TOKENIZER_FILE
-from .text.tokenizer import Tokenizer
-from .text.tokenizer_file import load_tokenizer
+
+if TYPE_CHECKING:
+    from .text.tokenizer import Tokenizer
 
 
 def versions(model: Path) -> list[int]:
@@ -34,6 +36,8 @@ def task_manifest(repository: Path, task: str) -> Manifest:
 
 def task_tokenizer(folder: Path, manifest: Manifest) -> Tokenizer:
     """The tokenizer of a version directory; ManifestError where its vocabulary is not the manifest's."""
+    from .text.tokenizer_file import load_tokenizer  # brings packages that who looks for versions need not have
+
     tokenizer = load_tokenizer(folder / TOKENIZER_FILE)
     if tokenizer.fingerprint != manifest.vocabulary_sha256:
         raise ManifestError(

@@ -33,6 +33,7 @@ POLL_SECONDS = 0.05
 STARTS = 3  # at most, where tritonserver meets a race of its own (problems.is_loading_race)
 STUB_TIMEOUT_SECONDS = 120
 """Triton's own 30 s is short for a dozen models that import their libraries at once on two cores."""
+PAUSE_SECONDS, TICK_SECONDS = 0.2, 0.01  # between two looks at the models' processes; what the kernel counts time in
 STILL_SECONDS, STILL_SHARE = 2.0, 0.05
 """A process that has spent less than this share of the time on a core does nothing."""
 SETTLE_SECONDS = 3.0
@@ -275,13 +276,27 @@ class TritonServer:
         """
         if self._process is None or self.poll() is not None:
             return
-        self._process.send_signal(signal.SIGTERM)
         limit = self.options.drain_seconds if drain_seconds is None else drain_seconds
+        if self.options.supervised:
+            self._finish_answers(limit / 2)
+        self._process.send_signal(signal.SIGTERM)
         try:
             self._process.wait(self._last_answer(limit + 3.0))  # unloading takes a second or two more
         except subprocess.TimeoutExpired:
             logger.warning("tritonserver did not end within %g s and is killed", limit)
             self.kill()
+
+    def _finish_answers(self, limit: float) -> None:
+        """Wait until the models' processes do nothing, `limit` seconds at most.
+
+        Once Triton stops, it refuses the next step of an ensemble's request, too: what it had accepted would fail.
+        """
+        deadline, still = time.monotonic() + limit, 0
+        while still < 2 and not self.has_lost_requests and self.poll() is None and time.monotonic() < deadline:
+            pids = [stub.pid for stub in stubs.stubs_of(self.shared_memory_prefix)]
+            before = stubs.cpu_seconds(pids)
+            time.sleep(PAUSE_SECONDS)
+            still = still + 1 if stubs.cpu_seconds(pids) - before <= TICK_SECONDS else 0
 
     def _last_answer(self, limit: float) -> float:
         """How long to wait still: not at all where a step has died, and no process of a model does anything any more.

@@ -25,7 +25,7 @@ RETRIED = ("ModelInfer", "ModelConfig", "ModelStatistics")  # not what asks abou
 
 
 def channel_options(connection: Connection) -> list[tuple[str, Any]]:
-    """Sizes, retries, and quick reconnection to a server that was restarted."""
+    """Sizes, retries, quick reconnection to a server that was restarted, and all servers of a name in turn."""
     retry = connection.retry
     options: list[tuple[str, Any]] = [
         ("grpc.max_send_message_length", LARGEST_MESSAGE),
@@ -33,6 +33,7 @@ def channel_options(connection: Connection) -> list[tuple[str, Any]]:
         ("grpc.per_rpc_retry_buffer_size", RETRY_BUFFER),
         ("grpc.initial_reconnect_backoff_ms", 100),
         ("grpc.max_reconnect_backoff_ms", 2000),
+        ("grpc.lb_policy_name", "round_robin"),  # of a name with one address it is no different
     ]
     if retry.attempts > 1:
         policy = {

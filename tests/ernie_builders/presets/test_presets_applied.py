@@ -73,8 +73,11 @@ def test_on_the_command_line() -> None:
     assert (tnews.train.batch_size, tnews.train.learning_rate, tnews.train.epochs) == (32, 3e-5, 3)
     (default_task,) = chosen("--base-model", "ernie-3.0-base-zh", "--preset", "tnews")
     assert default_task == tnews, "a preset without --tasks is for its own task"
-    (changed,) = chosen("--preset", "tnews", "--set", "epochs=1", "--set", "learning_rate=1e-3")
-    assert (changed.train.epochs, changed.train.learning_rate, changed.train.batch_size) == (1, 1e-3, 16), "--set wins"
+    (changed,) = chosen(
+        "--preset", "tnews", "--base-model", "embedded", "--set", "epochs=1", "--set", "learning_rate=1e-3"
+    )
+    train = changed.train
+    assert (train.epochs, train.learning_rate, train.batch_size) == (1, 1e-3, 16), "--set wins"
     published = chosen("--tasks", "tnews,csl", "--preset", "published", "--base-model", "ernie-3.0-micro-zh")
     assert [(t.train.batch_size, t.limits.max_length) for t in published] == [(32, 128), (64, 256)]
     (chnsenticorp,) = chosen("--tasks", "chnsenticorp", "--preset", "tnews")
