@@ -25,6 +25,7 @@ PAGES = [
             "compression",
             "distillation",
             "peers",
+            "perf",
             "pretraining",
             "serving",
             "operating",
