@@ -99,18 +99,22 @@ say answers "$result"
 REFERENCE=
 
 # The server ends: the command starts it again. The command ends: Docker starts the container again.
-pid_of() { docker exec "$NAME" sh -c "for d in /proc/[0-9]*; do grep -qs -- '$1' \$d/cmdline && echo \${d#/proc/} && break; done"; }
-docker exec "$NAME" sh -c "kill -KILL $(pid_of bin/tritonserver)"
+restarts() { docker inspect --format '{{.RestartCount}}' "$NAME"; }
+# By the file that runs: the command lines of its guard and of a shell that looks for it have the name in them, too.
+server=$(docker exec "$NAME" sh -c \
+    'for d in /proc/[0-9]*; do case $(readlink $d/exe) in */bin/tritonserver) echo ${d#/proc/} ;; esac; done')
+docker exec "$NAME" sh -c "kill -KILL $server"
 began=$(date +%s.%N)
 sleep 0.5
 wait_answers "$NAME"
+[ "$(restarts)" -eq 0 ] || die "the command ended with tritonserver"
 say kill "tritonserver: every task answers again after $(seconds_since "$began")"
 docker exec "$NAME" sh -c 'kill -KILL $(cat /proc/1/task/1/children)' || true
 began=$(date +%s.%N)
 sleep 0.5
 wait_answers "$NAME"
-say kill "the command: every task answers again after $(seconds_since "$began"), \
-restarts: $(docker inspect --format '{{.RestartCount}}' "$NAME")"
+[ "$(restarts)" -eq 1 ] || die "Docker started the container $(restarts) times again, not once"
+say kill "the command: every task answers again after $(seconds_since "$began"), restarts: $(restarts)"
 
 result=$("$PY" docker/check.py drain "$(address 8001)" "$NAME")
 say SIGTERM "$result"
