@@ -277,11 +277,14 @@ class TritonServer:
         if self._process is None or self.poll() is not None:
             return
         limit = self.options.drain_seconds if drain_seconds is None else drain_seconds
+        deadline = time.monotonic() + limit
         if self.options.supervised:
-            self._finish_answers(limit / 2)
+            self._finish_answers(limit)
         self._process.send_signal(signal.SIGTERM)
         try:
-            self._process.wait(self._last_answer(limit + 3.0))  # unloading takes a second or two more
+            self._process.wait(
+                self._last_answer(max(0.0, deadline - time.monotonic()) + 3.0)
+            )  # unloading takes a second or two more
         except subprocess.TimeoutExpired:
             logger.warning("tritonserver did not end within %g s and is killed", limit)
             self.kill()

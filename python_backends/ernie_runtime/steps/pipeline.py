@@ -71,6 +71,7 @@ class Pipeline:
         """
         from ..engines import load_engine
         from ..repository import newest_version, task_manifest, task_tokenizer
+        from ..text import tokenizer_file  # noqa: F401 - a package that it lacks is told before a file that is missing
 
         version = newest_version(Path(repository, tokenizer_model(task)))
         manifest = task_manifest(Path(repository), task)
