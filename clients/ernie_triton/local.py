@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,8 +27,41 @@ PACKAGES = ("ernie_runtime", "numpy", "onnxruntime", "openvino", "tokenizers")
 """Packages that running a task needs."""
 
 
-class LocalTasks:
+class RepositoryTasks(ABC):
     """Answers from the files of a model repository; `task` and `stream` behave as those of `Client`."""
+
+    @abstractmethod
+    def task(self, name: str) -> Task:
+        """One task by its name, or its title, in its newest version; UnknownTask where the repository has none."""
+
+    def stream(
+        self,
+        task: str,
+        texts: Iterable[Item],
+        *,
+        variant: str | None = None,
+        batch_size: int = BATCH,
+        numeric: bool = False,
+    ) -> Generator[Reply | TextError, None, None]:
+        """The replies to texts one by one, in their order; reads no more texts than are answered together.
+
+        A text that cannot be answered gives a TextError in its place. Raises UnknownTask and LocalError.
+        """
+        if batch_size < 1:
+            raise ValueError(f"batch_size is {batch_size}; it must be at least 1")
+        published = self.task(task)
+        published.model(variant)
+        return self._stream(published, texts, variant, batch_size, numeric)
+
+    @abstractmethod
+    def _stream(
+        self, task: Task, texts: Iterable[Item], variant: str | None, batch_size: int, numeric: bool
+    ) -> Generator[Reply | TextError, None, None]:
+        """`stream`, once its arguments are checked."""
+
+
+class LocalTasks(RepositoryTasks):
+    """Answers in this process, one batch of texts after the other."""
 
     def __init__(self, repository: str | Path, threads: int = 0) -> None:
         self.repository = Path(repository)
@@ -40,25 +74,6 @@ class LocalTasks:
         if name not in self._tasks:
             self._tasks[name] = self._read(name)
         return self._tasks[name]
-
-    def stream(
-        self,
-        task: str,
-        texts: Iterable[Item],
-        *,
-        variant: str | None = None,
-        batch_size: int = BATCH,
-        numeric: bool = False,
-    ) -> Generator[Reply | TextError, None, None]:
-        """The replies to texts one by one, in their order; reads one batch of texts at a time.
-
-        A text that cannot be answered gives a TextError in its place. Raises UnknownTask and LocalError.
-        """
-        if batch_size < 1:
-            raise ValueError(f"batch_size is {batch_size}; it must be at least 1")
-        published = self.task(task)
-        published.model(variant)
-        return self._stream(published, texts, variant, batch_size, numeric)
 
     def _read(self, name: str) -> Task:
         with _as_local_errors():

@@ -20,7 +20,7 @@ from types import TracebackType
 
 from .errors import LocalError
 from .items import Item, Row, encode_item, group_rows
-from .local import BATCH, BATCH_BYTES, LocalTasks
+from .local import BATCH_BYTES, LocalTasks, RepositoryTasks
 from .replies import Reply
 from .requests import Outcome
 from .results import TextError
@@ -38,10 +38,10 @@ def cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-class SortedTasks:
+class SortedTasks(RepositoryTasks):
     """Answers from the files of a model repository in this process, the texts of 16 batches sorted by length.
 
-    `task` and `stream` behave as those of `LocalTasks`; `stream` reads further ahead.
+    `stream` reads up to two windows of texts ahead.
     """
 
     workers = 1
@@ -52,25 +52,6 @@ class SortedTasks:
     def task(self, name: str) -> Task:
         """One task by its name, or its title; UnknownTask where the repository has none."""
         return self._local.task(name)
-
-    def stream(
-        self,
-        task: str,
-        texts: Iterable[Item],
-        *,
-        variant: str | None = None,
-        batch_size: int = BATCH,
-        numeric: bool = False,
-    ) -> Generator[Reply | TextError, None, None]:
-        """The replies to texts one by one, in their order; reads up to two windows of texts ahead.
-
-        A text that cannot be answered gives a TextError in its place. Raises UnknownTask and LocalError.
-        """
-        if batch_size < 1:
-            raise ValueError(f"batch_size is {batch_size}; it must be at least 1")
-        published = self.task(task)
-        published.model(variant)
-        return self._stream(published, texts, variant, batch_size, numeric)
 
     def _stream(
         self, task: Task, texts: Iterable[Item], variant: str | None, batch_size: int, numeric: bool

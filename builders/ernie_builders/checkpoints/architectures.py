@@ -18,19 +18,12 @@ from ernie_runtime.json_types import JsonObject
 
 from ..errors import CheckpointError
 from .model_settings import check_settings
-from .weight_formats import HEAD, Weights
+from .weight_formats import HEAD, MODELS, Weights
 
 POSITIONS = "ernie.embeddings.position_embeddings.weight"
 TOKEN_TYPES = "ernie.embeddings.token_type_embeddings.weight"
 WORDS = "ernie.embeddings.word_embeddings.weight"
-PREFIXES = (
-    "roberta",
-    "ernie_m",
-    "ernie_gram",
-    "skep",
-    "tinybert",
-    "ppminilm",
-)  # of weights whose family config.json must name
+PREFIXES = tuple(name for name in MODELS if name not in ("ernie", "bert"))  # whose family config.json must name
 TOKEN_TYPE_ROWS = 2  # a window of two texts has two
 
 
