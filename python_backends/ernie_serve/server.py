@@ -326,6 +326,10 @@ class TritonServer:
             self._process.kill()
             self._process.wait()
 
+    def end_leftovers(self) -> None:
+        """End what its guard, when killed, has left running."""
+        stubs.end_leftovers(self._name, self.shared_memory_prefix)
+
     def reload(self, model: str, seconds: float = 60.0) -> None:
         """Unload one model and load it again, so that its processes are new. ServeError where it does not load."""
         self.unload(model, seconds)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
+import time
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,6 +47,22 @@ def stubs_of(prefix: str) -> list[Stub]:
     return [stub for stub in found if stub.parent not in pids]
 
 
+def end_leftovers(name: str, prefix: str, seconds: float = 5.0) -> None:
+    """Kill what is left of a server whose guard was killed: a tritonserver that still drains holds its ports.
+
+    name: the server's --id. prefix: of its shared memory.
+    """
+    left = stubs_of(prefix)
+    servers = {stub.server for stub in left if name.encode() in _command_line(stub.server)}
+    pids = servers | {stub.pid for stub in left}
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    deadline = time.monotonic() + seconds
+    while any(map(is_running, pids)) and time.monotonic() < deadline:
+        time.sleep(0.02)
+
+
 def instances(stubs: list[Stub]) -> Counter[str]:
     """How many stubs each model has."""
     return Counter(stub.model for stub in stubs)
@@ -77,6 +96,13 @@ def _status(pid: int) -> list[str]:
         return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split() or ["X", "0"]
     except OSError:
         return ["X", "0"]
+
+
+def _command_line(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
 
 
 def _read(pid: int, prefix: str) -> Stub | None:

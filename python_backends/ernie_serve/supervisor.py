@@ -195,6 +195,7 @@ class Supervisor:
         self._say(f"{reason}: started again" + (f" in {pause:g} s" if pause else ""))
         time.sleep(pause)
         self._starts.append(time.monotonic())
+        self.server.end_leftovers()
         self.server.start()
         seconds = self.server.wait_ready()
         self.begin()

@@ -138,6 +138,11 @@ def test_what_dies_or_hangs_is_replaced(tmp_path: Path, options: Options) -> Non
         assert answers(server, "one")
         assert answers(server, "two")
 
+        ready = sum("ready again after" in line for line in watch.said)
+        os.kill(server.pid, signal.SIGKILL)  # its guard; tritonserver would drain, and hold its ports
+        wait_for(lambda: sum("ready again after" in line for line in watch.said) > ready, 30)
+        assert answers(server, "one")
+
         tritonserver = watch.tritonserver()
         os.kill(tritonserver, signal.SIGSTOP)
         wait_for(watch.has_said("tritonserver gave no answer for 3 s: started again"), 30)
