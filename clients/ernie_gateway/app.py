@@ -15,10 +15,10 @@ from starlette.routing import Match
 from starlette.types import ASGIApp
 
 from ernie_runtime.command_line import did_you_mean
-from ernie_triton import AsyncClient
+from ernie_triton import AsyncClient, Gathering
 from ernie_triton.connection import Retry
 
-from . import gateway, openapi
+from . import gateway, measures, openapi
 from .answers import dumps
 from .edge import Edge
 from .gateway import Gateway
@@ -37,7 +37,10 @@ def create(settings: Settings) -> ASGIApp:
     @asynccontextmanager
     async def connected(app: FastAPI) -> AsyncIterator[None]:
         headers = dict(settings.triton_headers)
-        async with AsyncClient(settings.url, timeout=settings.timeout, retry=NO_RETRY, headers=headers) as client:
+        gather = Gathering(in_flight=settings.gather, observe=measures.sent) if settings.gather else False
+        async with AsyncClient(
+            settings.url, timeout=settings.timeout, retry=NO_RETRY, headers=headers, gather=gather
+        ) as client:
             app.state.gateway = Gateway(settings=settings, client=client)
             async with nullcontext() if settings.grpc_port is None else listening(settings):
                 yield

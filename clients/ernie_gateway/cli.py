@@ -50,6 +50,13 @@ def parser() -> CommandLine:
     command.add_argument(
         "--body-timeout", type=_seconds, default=DEFAULTS.body_timeout, help="seconds for a body to arrive; then 408"
     )
+    command.add_argument(
+        "--gather",
+        type=_count,
+        default=DEFAULTS.gather,
+        metavar="N",
+        help="requests at Triton before others for the same model wait and go together; 0: none wait",
+    )
     command.add_argument("--keys", type=Path, metavar="FILE", help="API keys, hashed; a change counts within a second")
     command.add_argument("--new-key", metavar="NAME", help="add a key to the file of --keys, print it once, and exit")
     command.add_argument("--rate", type=_rate, metavar="N", help="with --new-key: texts a second that it may ask")
@@ -121,6 +128,7 @@ def _run(parsed: argparse.Namespace) -> int:
         max_items=parsed.max_items,
         max_requests=parsed.max_requests,
         body_timeout=parsed.body_timeout,
+        gather=parsed.gather,
         keys_file=str(parsed.keys.absolute()) if parsed.keys else None,
         grpc_host=parsed.host,
         grpc_port=parsed.grpc_port,
@@ -217,6 +225,12 @@ def _port(text: str) -> int:
 def _positive(text: str) -> int:
     if not text.isdecimal() or not int(text):
         raise argparse.ArgumentTypeError(f"{text} is not a whole number, 1 or above")
+    return int(text)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number, 0 or above")
     return int(text)
 
 

@@ -26,7 +26,18 @@ SECONDS = Histogram(
     ("route",),
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
 )
+ROWS = Histogram(
+    "ernie_gateway_triton_request_rows",
+    "Texts in a request to Triton, which may be of several callers.",
+    ("model",),
+    buckets=(1, 2, 4, 8, 16, 32, 64),
+)
 IN_HAND = Gauge("ernie_gateway_requests_in_hand", "Requests being answered.", multiprocess_mode="livesum")
+
+
+def sent(model: str, rows: int) -> None:
+    """Count a request to Triton."""
+    ROWS.labels(model).observe(rows)
 
 
 def render() -> bytes:

@@ -6,6 +6,8 @@ import json
 import os
 from dataclasses import asdict, dataclass
 
+from ernie_triton.gathering import Gathering
+
 VARIABLE = "ERNIE_GATEWAY_SETTINGS"
 TRITON_KEY = "ERNIE_GATEWAY_TRITON_KEY"
 """HEADER=VALUE that opens Triton's restricted protocols: not an option, since everybody sees a process's arguments."""
@@ -27,6 +29,8 @@ class Settings:
     """Requests that one worker has in hand; more get 429."""
     body_timeout: float = 30.0
     """Seconds in which a body, or the next part of a streamed one, must arrive; then 408."""
+    gather: int = Gathering.in_flight
+    """Requests for a model that are at Triton before others wait and go together; 0: each goes alone, at once."""
     keys_file: str | None = None
     """File of API keys; None: anybody may ask."""
     rates_folder: str | None = None

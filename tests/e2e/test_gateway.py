@@ -15,8 +15,9 @@ import httpx
 import pytest
 
 from ernie_gateway import keys
+from ernie_perf.peers.closed_loop import closed_loop, http_request
 from ernie_serve.server import TritonServer
-from ernie_triton import Client
+from ernie_triton import Client, TextError
 
 from .conftest import topic_rows
 from .gateways import gateway, gateway_process
@@ -170,6 +171,38 @@ def test_ten_thousand_texts_keep_their_order(server: TritonServer, http: httpx.C
     with Client(server.grpc_address) as client:
         some = client.predict("topic", rows[::50])
     assert [answer["label"] for answer in answers[::50]] == [result.raw["label"] for result in some]
+
+
+def test_callers_at_the_same_time_share_requests_and_nothing_else(server: TritonServer, address: str) -> None:
+    long, texts = "长" * 2001, [f"第{n}场😀比赛" for n in range(12)]
+    bodies: list[dict[str, Any]] = []
+    for text in texts:  # of other options, and with an item that Triton refuses
+        bodies += [{"inputs": text}, {"inputs": text, "offsets": "utf16"}, {"inputs": [long, text]}]
+    with Client(server.grpc_address) as client:
+        plain, wide = (client.predict("ner", texts, offsets=offsets) for offsets in ("characters", "utf16"))
+        refused = client.predict("ner", [long], on_error="return")[0]
+    host = address.removeprefix("http://")
+    before = sent_to_triton(address, "ner")
+    sent = [http_request(host, "/v1/tasks/ner", json.dumps(body).encode()) for body in bodies]
+    answers = [json.loads(answer)["answers"] for answer in closed_loop(host, sent, len(sent)).answers]
+    assert isinstance(refused, TextError)
+    for number in range(len(texts)):
+        assert answers[3 * number] == [dict(plain[number].raw)]
+        assert answers[3 * number + 1] == [dict(wide[number].raw)]
+        error, answer = answers[3 * number + 2]
+        assert error["error"]["message"] == refused.reason
+        assert answer == dict(plain[number].raw)
+    requests, rows = (now - then for now, then in zip(sent_to_triton(address, "ner"), before, strict=True))
+    assert rows == 4 * len(texts)
+    assert requests < len(bodies) / 2
+    assert 'model="topic"' in httpx.get(f"{address}/metrics").text  # by model
+
+
+def sent_to_triton(address: str, model: str) -> tuple[float, float]:
+    """Requests to Triton so far, and the texts in them."""
+    lines = dict(line.rsplit(" ", 1) for line in httpx.get(f"{address}/metrics").text.splitlines())
+    name = "ernie_gateway_triton_request_rows"
+    return tuple(float(lines.get(f'{name}_{figure}{{model="{model}"}}', 0)) for figure in ("count", "sum"))  # type: ignore[return-value]
 
 
 def test_the_page_and_the_probes_need_no_key(server: TritonServer, tmp_path: Path) -> None:

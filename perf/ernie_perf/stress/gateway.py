@@ -44,6 +44,7 @@ class GatewayOptions:
     selection: TaskSelection
     callers: Sequence[int]
     workers: int
+    gather: int | None  # None: the gateway's own default
     grpc_proxy: bool
     rounds: int
     seconds: float  # per measurement
@@ -77,6 +78,7 @@ def parse(argv: Sequence[str] | None = None) -> GatewayOptions:
     p.add_argument("--variant", default="recommended", help="(default: %(default)s)")
     p.add_argument("--concurrency", type=positive_ints, default=(1, 32), help="callers (default: 1,32)")
     p.add_argument("--workers", type=int, default=1, help="processes of the gateway")
+    p.add_argument("--gather", type=int, metavar="N", help="as of `ernie-triton gateway`")
     p.add_argument("--grpc-proxy", action="store_true", help="measure the gateway's gRPC proxy in the place of REST")
     p.add_argument("--rounds", type=int, default=3, help="gRPC and gateway in turn; medians are shown")
     p.add_argument("--seconds", type=float, default=3.0, help="per measurement")
@@ -99,6 +101,7 @@ def parse(argv: Sequence[str] | None = None) -> GatewayOptions:
         selection=selection,
         callers=args.concurrency,
         workers=args.workers,
+        gather=args.gather,
         grpc_proxy=args.grpc_proxy,
         rounds=args.rounds,
         seconds=args.seconds,
@@ -135,7 +138,7 @@ def measure(options: GatewayOptions) -> list[GatewayFigures]:
     model = variant_ensemble(task.name, variant.name)
     with (
         server_of(options.selection.repository, task.name, model) as server,
-        gateway_of(server.grpc_address, options.workers) as (gateway, proxy),
+        gateway_of(server.grpc_address, options.workers, options.gather) as (gateway, proxy),
     ):
         expected = expected_answers(server.grpc_address, pipeline, variant, task.texts.items)
         bodies = [
@@ -182,11 +185,13 @@ def _repeat(requests: Sequence[bytes], count: int) -> list[bytes]:
 
 
 @contextmanager
-def gateway_of(grpc_address: str, workers: int) -> Iterator[tuple[str, str]]:
+def gateway_of(grpc_address: str, workers: int, gather: int | None) -> Iterator[tuple[str, str]]:
     """host:port of a gateway in processes of its own, and of its gRPC proxy. PerfError where it does not answer."""
     proxy = pick_ports("127.0.0.1", {"grpc": 0})["grpc"]
     command = [sys.executable, "-m", "ernie_gateway", "--url", grpc_address, "--port", "0", "--workers", str(workers)]
     command += ["--grpc-port", str(proxy)]
+    if gather is not None:
+        command += ["--gather", str(gather)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     assert process.stdout is not None
     try:
