@@ -29,6 +29,7 @@ PAGES = [
             "pretraining",
             "serving",
             "operating",
+            "kubernetes",
             "contract",
             "gateway",
             "clients",
