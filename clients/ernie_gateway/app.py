@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
 
-from fastapi import FastAPI
-from fastapi.routing import APIRoute
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
@@ -25,17 +24,18 @@ from .gateway import Gateway
 from .problems import Problem
 from .proxy.listener import listening
 from .routes import embeddings, health, page, rerank, tasks
+from .routes.route import get
 from .settings import Settings
 
 NO_RETRY = Retry(attempts=1)  # load is shed at once: the caller is told when to come back
-ROUTERS = (tasks.router, embeddings.router, rerank.router, health.router, page.router)
+ROUTES = [*tasks.ROUTES, *embeddings.ROUTES, *rerank.ROUTES, *health.ROUTES, *page.ROUTES]
 
 
 def create(settings: Settings) -> ASGIApp:
     """The application of one worker."""
 
     @asynccontextmanager
-    async def connected(app: FastAPI) -> AsyncIterator[None]:
+    async def connected(app: Starlette) -> AsyncIterator[None]:
         headers = dict(settings.triton_headers)
         gather = Gathering(in_flight=settings.gather, observe=measures.sent) if settings.gather else False
         async with AsyncClient(
@@ -45,19 +45,12 @@ def create(settings: Settings) -> ASGIApp:
             async with nullcontext() if settings.grpc_port is None else listening(settings):
                 yield
 
-    app = FastAPI(
-        title="ERNIE on Triton",
+    app = Starlette(
+        routes=[*ROUTES, get("/openapi.json", _openapi)],
         lifespan=connected,
-        docs_url=None,
-        redoc_url=None,
-        redirect_slashes=False,
-        openapi_url=None,
+        exception_handlers={HTTPException: _unknown_address, Problem: _problem},
     )
-    app.add_route("/openapi.json", _openapi, ["GET"])
-    for router in ROUTERS:
-        app.include_router(router)
-    app.add_exception_handler(HTTPException, _unknown_address)
-    app.add_exception_handler(Problem, _problem)
+    app.router.redirect_slashes = False
     wrapped: ASGIApp = Edge(app, settings)
     if settings.origins:
         wrapped = CORSMiddleware(
@@ -95,13 +88,12 @@ async def _problem(request: Request, problem: Exception) -> Response:
 async def _unknown_address(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     path = request.url.path
-    routes = [route for router in ROUTERS for route in router.routes if isinstance(route, APIRoute)]
     if error.status_code == 405:
-        fitting = [route for route in routes if route.matches(request.scope)[0] is not Match.NONE]
-        allowed = ", ".join(sorted({method for route in fitting for method in route.methods or ()}))
+        fitting = [route for route in ROUTES if route.matches(request.scope)[0] is not Match.NONE]
+        allowed = ", ".join(sorted({method for route in fitting for method in route.methods or ()} - {"HEAD"}))
         message = f"{request.method} is not for {path}; {allowed} is"
         return await _problem(request, Problem(405, "wrong_method", message, headers={"allow": allowed}))
     if error.status_code == 404:
-        message = f"there is no {path}{did_you_mean(path, [route.path for route in routes])}; /openapi.json has all"
+        message = f"there is no {path}{did_you_mean(path, [route.path for route in ROUTES])}; /openapi.json has all"
         return await _problem(request, Problem(404, "unknown_address", message))
     return await _problem(request, Problem(error.status_code, "refused", str(error.detail)))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, Literal
 
 from starlette.requests import ClientDisconnect, Request
@@ -24,14 +24,15 @@ async def read(request: Request, settings: Settings) -> bytes:
     if announced.isdecimal() and int(announced) > settings.max_body:
         raise too_large(f"the body has {int(announced):,} bytes", settings)
     parts, length = [], 0
-    deadline = time.monotonic() + settings.body_timeout
-    async for part in chunks(request, settings):
-        if time.monotonic() > deadline:  # it comes, but in drops
-            raise late(settings)
-        parts.append(part)
-        length += len(part)
-        if length > settings.max_body:
-            raise too_large(f"the body has more than {settings.max_body:,} bytes", settings)
+    with _in_time(settings):  # all of it: it may come in drops
+        try:
+            async for part in request.stream():
+                parts.append(part)
+                length += len(part)
+                if length > settings.max_body:
+                    raise too_large(f"the body has more than {settings.max_body:,} bytes", settings)
+        except ClientDisconnect:
+            raise gone() from None
     return b"".join(parts)
 
 
@@ -40,13 +41,35 @@ async def chunks(request: Request, settings: Settings) -> AsyncIterator[bytes]:
     stream = request.stream().__aiter__()
     while True:
         try:
-            yield await asyncio.wait_for(stream.__anext__(), settings.body_timeout)
+            with _in_time(settings):
+                part = await anext(stream)
         except StopAsyncIteration:
             return
         except ClientDisconnect:
             raise gone() from None
-        except (asyncio.TimeoutError, TimeoutError):
+        yield part
+
+
+@contextmanager
+def _in_time(settings: Settings) -> Iterator[None]:
+    """Problem 408 where what is done takes too long. asyncio.wait_for would take a task each time."""
+    task, is_late = asyncio.current_task(), False
+    assert task is not None
+
+    def expire() -> None:
+        nonlocal is_late
+        is_late = True
+        task.cancel()
+
+    timer = asyncio.get_running_loop().call_later(settings.body_timeout, expire)
+    try:
+        yield
+    except asyncio.CancelledError:
+        if is_late:
             raise late(settings) from None
+        raise
+    finally:
+        timer.cancel()
 
 
 def late(settings: Settings) -> Problem:

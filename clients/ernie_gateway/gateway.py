@@ -107,16 +107,23 @@ class Gateway:
 
 async def unless_gone(request: Request, work: Awaitable[_T]) -> _T:
     """The result of `work`, which is cancelled where the caller closes the connection; the body must be read."""
-    task = asyncio.ensure_future(work)
-    leaving = asyncio.ensure_future(_disconnect(request))
-    try:
-        await asyncio.wait({task, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        if not task.done():
-            raise gone()
-        return task.result()
-    finally:
-        leaving.cancel()
+    task = asyncio.current_task()
+    assert task is not None
+
+    def cancel(_: asyncio.Task[None]) -> None:
         task.cancel()
+
+    leaving = asyncio.ensure_future(_disconnect(request))
+    leaving.add_done_callback(cancel)
+    try:
+        return await work
+    except asyncio.CancelledError:
+        if leaving.done():
+            raise gone() from None
+        raise
+    finally:
+        leaving.remove_done_callback(cancel)
+        leaving.cancel()
 
 
 async def _disconnect(request: Request) -> None:

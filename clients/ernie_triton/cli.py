@@ -122,10 +122,10 @@ VERBS = {
         packages=(
             *_CLIENT,
             "ernie_gateway",
-            "fastapi",
             "httptools",
             "orjson",
             "prometheus_client",
+            "starlette",
             "uvicorn",
             "uvloop",
         ),

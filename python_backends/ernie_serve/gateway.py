@@ -16,7 +16,16 @@ from types import TracebackType
 from ernie_runtime.install import install_hint
 from ernie_serve.problems import ServeError
 
-PACKAGES = ("ernie_gateway", "fastapi", "httptools", "orjson", "prometheus_client", "tritonclient", "uvicorn", "uvloop")
+PACKAGES = (
+    "ernie_gateway",
+    "httptools",
+    "orjson",
+    "prometheus_client",
+    "starlette",
+    "tritonclient",
+    "uvicorn",
+    "uvloop",
+)
 START_SECONDS = 30.0
 TRITON_KEY = "ERNIE_GATEWAY_TRITON_KEY"  # ernie_gateway.settings.TRITON_KEY
 

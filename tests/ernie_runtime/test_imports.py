@@ -37,7 +37,7 @@ ROOMS = {
     "python_backends/paddle": {"ernie_runtime", "triton_python_backend_utils"},
     "python_backends/ernie_serve": {"ernie_serve", "ernie_runtime"},
     "clients/ernie_gateway": {
-        *("ernie_gateway", "ernie_runtime", "ernie_triton", "fastapi", "numpy", "orjson"),
+        *("ernie_gateway", "ernie_runtime", "ernie_triton", "numpy", "orjson"),
         *("prometheus_client", "starlette", "uvicorn"),
     },
     "clients/ernie_gateway/proxy": {"ernie_gateway", "ernie_runtime", "ernie_triton", "google", "grpc", "tritonclient"},

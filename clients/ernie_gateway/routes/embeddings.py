@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 
 import numpy as np
-from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -16,15 +15,14 @@ from .. import bodies, gateway
 from ..gateway import Gateway, Options
 from ..problems import Problem
 from .choose import choose
+from .route import get, post
 from .tasks import json_response
 
-router = APIRouter()
 FIELDS = ("input", "model", "encoding_format", "dimensions", "user", "prefix", "variant")
 KIND = "embedding"
 EXAMPLE = '{"model": "sentence_embedding", "input": ["今天股市大涨"]}'
 
 
-@router.get("/v1/models")
 async def list_models(request: Request) -> Response:
     """The tasks, as OpenAI's clients list models."""
     tasks = await gateway.of(request).tasks()
@@ -32,7 +30,6 @@ async def list_models(request: Request) -> Response:
     return json_response({"object": "list", "data": models})
 
 
-@router.post("/v1/embeddings")
 async def embed(request: Request) -> Response:
     """Vectors of texts, as numbers or base64 (float32, little endian). `model` is an embedding task."""
     here = gateway.of(request)
@@ -86,3 +83,6 @@ def _texts(value: object) -> list[str]:
 
 def _described(value: object) -> str:
     return "an empty list" if value == [] else bodies.json_type(value)
+
+
+ROUTES = [get("/v1/models", list_models), post("/v1/embeddings", embed)]

@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import asyncio
 
-from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
 from .. import gateway, measures
 from ..problems import Problem
+from .route import get
 from .tasks import json_response
 
-router = APIRouter()
 READY_SECONDS = 5.0
 
 
-@router.get("/healthz")
-async def healthz() -> Response:
+async def healthz(_: Request) -> Response:
     """200 while the process answers; says nothing of Triton."""
     return json_response({"status": "ok"})
 
 
-@router.get("/readyz")
 async def readyz(request: Request) -> Response:
     """200 where Triton answers and has a task ready, else 503."""
     try:
@@ -34,7 +31,9 @@ async def readyz(request: Request) -> Response:
     return json_response({"status": "ready", "tasks": len(tasks)})
 
 
-@router.get("/metrics")
-async def metrics() -> Response:
+async def metrics(_: Request) -> Response:
     """Counters of all workers, as Prometheus reads them."""
     return Response(measures.render(), media_type=measures.TYPE)
+
+
+ROUTES = [get("/healthz", healthz), get("/readyz", readyz), get("/metrics", metrics)]

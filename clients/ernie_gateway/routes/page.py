@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fastapi import APIRouter
+from starlette.requests import Request
 from starlette.responses import Response
 
 from ..problems import Problem
+from .route import get
 
-router = APIRouter()
 STATIC = Path(__file__).resolve().parents[1] / "static"
 TYPES = {
     ".html": "text/html; charset=utf-8",
@@ -39,16 +39,21 @@ def _files() -> dict[str, tuple[bytes, str]]:
 FILES = _files()
 
 
-@router.get("/", include_in_schema=False)
-async def index() -> Response:
+async def index(_: Request) -> Response:
     """The page."""
-    return await file("index.html")
+    return _response("index.html")
 
 
-@router.get("/static/{name:path}", include_in_schema=False)
-async def file(name: str) -> Response:
+async def file(request: Request) -> Response:
     """A file of the page."""
+    return _response(request.path_params["name"])
+
+
+def _response(name: str) -> Response:
     if name not in FILES:
         raise Problem(404, "not_found", f"there is no /static/{name}")
     content, media_type = FILES[name]
     return Response(content, media_type=media_type, headers=HEADERS)
+
+
+ROUTES = [get("/", index), get("/static/{name:path}", file)]

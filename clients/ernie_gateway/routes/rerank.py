@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -15,17 +14,15 @@ from .. import bodies, gateway
 from ..gateway import Options
 from ..problems import Problem
 from .choose import choose
+from .route import post
 from .tasks import json_response
 
-router = APIRouter()
 KIND = "ranking"
 WITHOUT_EFFECT = ("max_tokens_per_doc", "max_chunks_per_doc", "priority")
 FIELDS = ("model", "query", "documents", "top_n", "return_documents", "variant", *WITHOUT_EFFECT)
 EXAMPLE = '{"model": "faq_ranking", "query": "花呗怎么提前还款", "documents": ["怎么关闭花呗", "..."]}'
 
 
-@router.post("/v1/rerank")
-@router.post("/v2/rerank")
 async def rerank(request: Request) -> Response:
     """The documents that fit a query best, best first. `model` is a ranking task."""
     here = gateway.of(request)
@@ -75,3 +72,6 @@ def _text(document: object, index: int) -> str:
     if not isinstance(text, str):
         raise bodies.wrong(f'documents[{index}] must be a text or {{"text": ...}}', EXAMPLE)
     return text
+
+
+ROUTES = [post("/v1/rerank", rerank), post("/v2/rerank", rerank)]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 
-from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -16,30 +15,27 @@ from ..answers import dumps, to_json
 from ..gateway import Options
 from ..rows import example_value, values_of, wanted_body
 from . import stream
+from .route import get, post
 
-router = APIRouter()
 FIELDS = ("inputs", "variant", "prefix", "dimensions", "offsets")
 
 
-@router.get("/v1/tasks")
 async def list_tasks(request: Request) -> Response:
     """The tasks that the server has ready."""
     tasks = await gateway.of(request).tasks()
     return json_response({"tasks": [about(task) for task in tasks]})
 
 
-@router.get("/v1/tasks/{task}")
-async def show_task(request: Request, task: str) -> Response:
+async def show_task(request: Request) -> Response:
     """One task: inputs, labels, variants, figures, examples."""
-    return json_response(about(await gateway.of(request).task(task)))
+    return json_response(about(await gateway.of(request).task(request.path_params["task"])))
 
 
-@router.post("/v1/tasks/{task}")
-async def ask_task(request: Request, task: str) -> Response:
+async def ask_task(request: Request) -> Response:
     """Ask a task about one item or several, in order; a bad item has an `error` in its place."""
     began = time.perf_counter()
     here = gateway.of(request)
-    served = await here.task(task)
+    served = await here.task(request.path_params["task"])
     request.state.task = served.name  # a label of the counters: never a name that no task has
     if stream.is_ndjson(request):
         return await stream.answer(request, here, served)
@@ -91,3 +87,6 @@ def about(task: Task) -> JsonObject:
 def json_response(value: object) -> Response:
     """200 with JSON."""
     return Response(dumps(value), media_type="application/json")
+
+
+ROUTES = [get("/v1/tasks", list_tasks), get("/v1/tasks/{task}", show_task), post("/v1/tasks/{task}", ask_task)]
