@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ernie_runtime.text.tokenization import ErnieTokenizer
+from ernie_runtime.text.tokenization import ErnieTokenizer, _categories
 
 from ..hard_texts import HARD, SPECIAL, SPECIAL_INSIDE, VOCAB, code_points, fuzz, ids_of
 
@@ -162,3 +162,8 @@ def test_the_last_of_repeated_lines_counts(tmp_path: Path, reference: Callable[[
     assert (
         loaded.fingerprint == ours.fingerprint == hashlib.sha256(path.read_bytes().replace(b"\r\n", b"\n")).hexdigest()
     )
+
+
+def test_the_categories_that_are_not_asked_for() -> None:
+    """Planes that Unicode has not assigned, or leaves to private use, hold what is deleted: C."""
+    assert _categories()[::2] == "".join(unicodedata.category(chr(code))[0] for code in range(0x110000))
