@@ -26,6 +26,7 @@ from .proxy.listener import listening
 from .routes import embeddings, health, page, rerank, tasks
 from .routes.route import get
 from .settings import Settings
+from .spans import Spans
 
 NO_RETRY = Retry(attempts=1)  # load is shed at once: the caller is told when to come back
 ROUTES = [*tasks.ROUTES, *embeddings.ROUTES, *rerank.ROUTES, *health.ROUTES, *page.ROUTES]
@@ -33,6 +34,7 @@ ROUTES = [*tasks.ROUTES, *embeddings.ROUTES, *rerank.ROUTES, *health.ROUTES, *pa
 
 def create(settings: Settings) -> ASGIApp:
     """The application of one worker."""
+    spans = Spans(settings.trace, settings.trace_every) if settings.trace else None
 
     @asynccontextmanager
     async def connected(app: Starlette) -> AsyncIterator[None]:
@@ -42,8 +44,9 @@ def create(settings: Settings) -> ASGIApp:
             settings.url, timeout=settings.timeout, retry=NO_RETRY, headers=headers, gather=gather
         ) as client:
             app.state.gateway = Gateway(settings=settings, client=client)
-            async with nullcontext() if settings.grpc_port is None else listening(settings):
-                yield
+            with nullcontext() if spans is None else spans.posting():
+                async with nullcontext() if settings.grpc_port is None else listening(settings):
+                    yield
 
     app = Starlette(
         routes=[*ROUTES, get("/openapi.json", _openapi)],
@@ -51,7 +54,7 @@ def create(settings: Settings) -> ASGIApp:
         exception_handlers={HTTPException: _unknown_address, Problem: _problem},
     )
     app.router.redirect_slashes = False
-    wrapped: ASGIApp = Edge(app, settings)
+    wrapped: ASGIApp = Edge(app, settings, spans)
     if settings.origins:
         wrapped = CORSMiddleware(
             wrapped,

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from ernie_runtime.collector import collector
 from ernie_runtime.command_line import CommandLine
 from ernie_triton import ErnieTritonError
 from ernie_triton.connection import connection
@@ -79,6 +80,13 @@ def parser() -> CommandLine:
         metavar="ORIGIN",
         help="web pages of this origin may ask; repeat it",
     )
+    command.add_argument(
+        "--trace",
+        type=collector,
+        metavar="otlp://HOST",
+        help="send OpenTelemetry spans to this collector (OTLP over HTTP, port 4318), as `serve --trace` does",
+    )
+    command.add_argument("--trace-every", type=_positive, metavar="N", help="with --trace: one request of N")
     command.add_argument("--log-texts", action="store_true", help="log the body of each request, too")
     command.add_argument(
         "--while", type=_positive, dest="server_pid", help=argparse.SUPPRESS
@@ -99,6 +107,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             command.error("--tls-certificate and --tls-key go together")
         if parsed.private_metrics and not parsed.keys:
             command.error("--private-metrics goes with --keys FILE")
+        if parsed.trace_every and not parsed.trace:
+            command.error("--trace-every goes with --trace")
     except SystemExit as stop:
         return int(stop.code or 0)
     try:
@@ -137,6 +147,8 @@ def _run(parsed: argparse.Namespace) -> int:
         private_metrics=parsed.private_metrics,
         triton_headers=triton_headers(),
         origins=tuple(parsed.cors_origin),
+        trace=parsed.trace or "",
+        trace_every=parsed.trace_every or 1,
         log_texts=parsed.log_texts,
     )
     config = uvicorn.Config(

@@ -19,6 +19,7 @@ from .log import event
 from .problems import Problem, overloaded
 from .rates import Rates
 from .settings import Settings
+from .spans import Spans
 
 GUARDED = ("/v1/", "/v2/")
 PRIVATE = ("/metrics", "/openapi.json")
@@ -28,8 +29,8 @@ _GOOD_ID = re.compile(r"[\w.:-]{1,128}")
 class Edge:
     """ASGI middleware, outermost but for CORS."""
 
-    def __init__(self, app: ASGIApp, settings: Settings) -> None:
-        self._app, self._settings = app, settings
+    def __init__(self, app: ASGIApp, settings: Settings, spans: Spans | None) -> None:
+        self._app, self._settings, self._spans = app, settings, spans
         self._keys = Keys(Path(settings.keys_file)) if settings.keys_file else None
         self._rates = Rates(settings.rates_folder)
         self._guarded = GUARDED + (PRIVATE if settings.private_metrics else ())
@@ -42,6 +43,10 @@ class Edge:
             return
         call = _Call(scope, receive, send, self._settings.log_texts)
         is_guarded = scope["path"].startswith(self._guarded)
+        parent = call.headers.get("traceparent", "")
+        span = self._spans.begin(parent) if self._spans and scope["path"].startswith(GUARDED) else None
+        # Triton traces whatever has a traceparent, whether it is marked as sampled or not.
+        call.state["traceparent"] = span.traceparent if span else "" if self._spans else parent
         try:
             if is_guarded:
                 self._admit(call)
@@ -56,6 +61,8 @@ class Edge:
                 self._in_hand -= 1
                 measures.IN_HAND.dec()
             call.record(is_guarded)
+            if self._spans and span:
+                self._spans.end(span, *call.about(), has_failed=call.status >= 500)
 
     def _admit(self, call: _Call) -> None:
         """Count the request in; Problem 401, 415 or 429 where it may not."""
@@ -121,10 +128,27 @@ class _Call:
         await self.send({"type": "http.response.start", "status": problem.status, "headers": encoded})
         await self.send({"type": "http.response.body", "body": body})
 
+    @property
+    def route(self) -> str:
+        """The address, without what differs between requests."""
+        return getattr(self.scope.get("route"), "path", "other")
+
+    def about(self) -> tuple[str, dict[str, str | int]]:
+        """The name of its span, and what that says."""
+        method = self.scope["method"]
+        return f"{method} {self.route}", {
+            "http.request.method": method,
+            "http.route": self.route,
+            "http.response.status_code": self.status,
+            "ernie.task": self.state.get("task", ""),
+            "ernie.items": self.state.get("items", 0),
+            "ernie.request_id": self.request_id,
+        }
+
     def record(self, is_guarded: bool) -> None:
         """Count and log it."""
         seconds = time.perf_counter() - self._began
-        route = getattr(self.scope.get("route"), "path", "other")
+        route = self.route
         problem = self.state.get("problem")
         # A name that no task has must not become a label: there is no end to them.
         task = self.state.get("task", "") if self.status not in (401, 404) else ""

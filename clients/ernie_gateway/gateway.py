@@ -132,8 +132,8 @@ async def _disconnect(request: Request) -> None:
 
 
 def _trace(request: Request) -> dict[str, str]:
-    """The caller's trace, for Triton's spans (`serve --trace`)."""
-    parent = request.headers.get("traceparent")
+    """For Triton's spans (`serve --trace`): the gateway's own span, or the caller's."""
+    parent = request.state.traceparent
     return {"traceparent": parent} if parent else {}
 
 

@@ -47,6 +47,10 @@ class Settings:
     """Sent with each request to Triton, whose APIs may be restricted by a key."""
     origins: tuple[str, ...] = ()
     """Origins whose pages may ask from a browser (CORS)."""
+    trace: str = ""
+    """Where spans are posted (ernie_runtime.collector); empty: nowhere."""
+    trace_every: int = 1
+    """One request of so many is traced; besides those whose caller asks for it."""
     log_texts: bool = False
     """Log the body of each request."""
 

@@ -15,9 +15,10 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import FrameType
 
+from ernie_runtime.collector import answers, collector
 from ernie_runtime.command_line import CommandLine, json_output
 from ernie_runtime.json_types import JsonObject
-from ernie_serve import background, cache, control, detached, gateway, problems, production, readiness, tracing
+from ernie_serve import background, cache, control, detached, gateway, problems, production, readiness
 from ernie_serve.problems import ServeError
 from ernie_serve.server import ServerOptions, TritonServer
 from ernie_serve.supervisor import Supervisor
@@ -83,7 +84,7 @@ def parser() -> argparse.ArgumentParser:
     )
     command.add_argument(
         "--trace",
-        type=tracing.collector,
+        type=collector,
         metavar="otlp://HOST",
         help="send OpenTelemetry spans of requests and steps to this collector (OTLP over HTTP, port 4318)",
     )
@@ -142,7 +143,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(stop.code or 0)
     if parsed.detach and not background.is_here():
         return background.start(words)
-    if parsed.trace and not tracing.answers(parsed.trace):
+    if parsed.trace and not answers(parsed.trace):
         sys.stderr.write(f"nothing answers at {parsed.trace}: spans are dropped until a collector does\n")
     logging.basicConfig(level=logging.INFO if parsed.verbose else logging.WARNING, format="%(message)s")
     server = TritonServer(
@@ -306,6 +307,8 @@ def _gateway_options(parsed: argparse.Namespace, server: TritonServer) -> gatewa
         tls_key=parsed.tls_key,
         behind_proxy=parsed.behind_proxy,
         private_metrics=parsed.production,
+        trace=parsed.trace or "",
+        trace_every=parsed.trace_every or 1,
         triton_key=server.key if parsed.production else None,
     )
 

@@ -42,6 +42,9 @@ class GatewayOptions:
     tls_key: str | None = None
     behind_proxy: str | None = None
     private_metrics: bool = False
+    trace: str = ""
+    """Address of a collector of spans; empty: there are none."""
+    trace_every: int = 1
     triton_key: tuple[str, str] | None = None
     """Header and value that open Triton's restricted APIs."""
 
@@ -55,6 +58,8 @@ class GatewayOptions:
             "--tls-certificate": self.tls_certificate,
             "--tls-key": self.tls_key,
             "--behind-proxy": self.behind_proxy,
+            "--trace": self.trace or None,
+            "--trace-every": self.trace_every if self.trace else None,
         }
         words = [word for name, value in given.items() if value is not None for word in (name, str(value))]
         return [*words, "--private-metrics"] if self.private_metrics else words

@@ -1,41 +1,10 @@
-"""Where spans go, and what is refused."""
+"""Options of `serve` for traces."""
 
 from __future__ import annotations
 
-import argparse
-import socket
-
 import pytest
 
-from ernie_serve import cli, tracing
-
-
-@pytest.mark.parametrize(
-    ("text", "url"),
-    [
-        ("otlp://collector", "http://collector:4318/v1/traces"),
-        ("otlp://127.0.0.1:9999", "http://127.0.0.1:9999/v1/traces"),
-        ("otlp://[::1]:9999/", "http://[::1]:9999/v1/traces"),
-        ("http://tempo:4318/otlp/v1/traces", "http://tempo:4318/otlp/v1/traces"),
-    ],
-)
-def test_addresses_of_collectors(text: str, url: str) -> None:
-    assert tracing.collector(text) == url
-
-
-@pytest.mark.parametrize(
-    "text", ["collector:4318", "grpc://collector", "otlp://", "otlp://a:b", "https://collector", "otlp://me:pw@host"]
-)
-def test_other_addresses_are_refused(text: str) -> None:
-    with pytest.raises(argparse.ArgumentTypeError, match="is no collector: give otlp://HOST"):
-        tracing.collector(text)
-
-
-def test_whether_a_collector_listens() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        url = tracing.collector(f"otlp://127.0.0.1:{listening.getsockname()[1]}")
-        assert tracing.answers(url)
-    assert not tracing.answers(url)
+from ernie_serve import cli
 
 
 @pytest.mark.parametrize(
