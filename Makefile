@@ -12,13 +12,14 @@ unexport PYTHONDONTWRITEBYTECODE
 
 WORKERS := $(shell expr $$(nproc) + 2) # two more than cores: tests wait for servers
 BY_FILE := --dist loadfile --no-loadscope-reorder # a file's fixtures are made once; tests/conftest.py has the order
+LESS := and not slow
 SHARED := ERNIE_TEST_SHARED=$(CURDIR)/.cache/tests # what takes long to make is made once for both runs
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test coverage collect lint docs wheels clean lock
+.PHONY: help setup demo test test-all coverage collect lint docs wheels clean lock
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## install everything into .venv (again only when the lock file or pyproject.toml changes)
 	@bash builders/setup_env.sh
@@ -26,17 +27,20 @@ setup: ## install everything into .venv (again only when the lock file or pyproj
 demo: setup ## build the tasks that ship, serve them, ask them real texts; PORTS="--http-port 9000 ..."
 	@$(PY) -m ernie_triton demo $(PORTS)
 
-test: setup ## lint, then every test (the end-to-end ones start the real server); what measures time runs last, alone
+test: setup ## lint, then the tests (the end-to-end ones start the real server); what measures time runs last, alone
 	@rm -rf .cache/tests
 	@mkdir -p .cache/tests
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target lint collect
-	@$(SHARED) $(PY) -m pytest -q -n $(WORKERS) $(BY_FILE) -m "not timing" --durations=15 $(FIRST)
-	@$(SHARED) $(PY) -m pytest -q -m timing --durations=5 $(THEN) $$(grep -rlw mark.timing tests --include='*.py')
+	@$(SHARED) $(PY) -m pytest -q -n $(WORKERS) $(BY_FILE) -m "not timing $(LESS)" --durations=15 $(FIRST)
+	@$(SHARED) $(PY) -m pytest -q -m "timing $(LESS)" --durations=5 $(THEN) $$(grep -rlw mark.timing tests --include='*.py')
+
+test-all: ## as test, with the slow ones: before a release
+	@$(MAKE) --no-print-directory test LESS=
 
 coverage: ## as test, with the share of lines and branches that tests reach; it must not fall below the floor
 	@rm -rf .cache/coverage
 	@mkdir -p .cache/coverage
-	@$(MAKE) --no-print-directory test FIRST="--cov --cov-report= --cov-fail-under=0" \
+	@$(MAKE) --no-print-directory test LESS= FIRST="--cov --cov-report= --cov-fail-under=0" \
 		THEN="--cov --cov-append --cov-report=term:skip-covered"
 
 collect: setup # compiles every test once: each process of `make test` would else do so, at the same time

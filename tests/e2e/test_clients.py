@@ -192,6 +192,7 @@ def test_no_server(url: str) -> None:
             client.classify("topic", "球队")
 
 
+@pytest.mark.slow
 def test_a_server_killed_and_started_again_mid_run(repository: Path, tmp_path: Path) -> None:
     """Streams over both protocols wait for it; no answer is lost, none comes twice, all stay in order."""
     options = ServerOptions(

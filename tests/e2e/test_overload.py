@@ -150,7 +150,7 @@ def test_bounds_pass_lint(repositories: Path, bounds: str) -> None:
 
 
 @pytest.mark.timing
-@pytest.mark.parametrize("bounds", ["slow", "shedding"])
+@pytest.mark.parametrize("bounds", [pytest.param("slow", marks=pytest.mark.slow), "shedding"])
 def test_more_than_it_can_take(bounds: str, request: pytest.FixtureRequest) -> None:
     server: TritonServer = request.getfixturevalue(bounds)
     outcomes = send_poisson(server, 3 * sustainable(server), 5, [0])
@@ -186,6 +186,7 @@ def test_a_request_may_bring_a_shorter_timeout(slow: TritonServer) -> None:
         assert all(completed.acquire(timeout=30) for _ in range(3))
 
 
+@pytest.mark.slow
 @pytest.mark.timing
 def test_interactive_requests_overtake_bulk(slow: TritonServer) -> None:
     outcomes = send_poisson(slow, 2 * sustainable(slow), 5, [2, 2, 2, 1])
@@ -238,6 +239,7 @@ def test_cancelled_requests_cost_the_encoder_little(server: TritonServer, rows: 
     assert worked < 11 * rows / 2, f"{worked:.0f} of {11 * rows} rows were worked on"
 
 
+@pytest.mark.slow
 @pytest.mark.timing
 def test_the_command(
     shedding: TritonServer,

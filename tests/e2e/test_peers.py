@@ -63,6 +63,7 @@ def vectors(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return root / "repository", root / "weights"
 
 
+@pytest.mark.slow
 def test_vectors_are_compared_like_labels(
     vectors: tuple[Path, Path], texts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

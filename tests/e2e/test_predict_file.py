@@ -193,7 +193,7 @@ def same_answers(output: Path, expected: list[dict[str, Any]]) -> bool:
     return all(close(left, right) for left, right in zip(read_rows(output), expected, strict=True))
 
 
-@pytest.mark.parametrize("how", ["server", "local", "engine"])
+@pytest.mark.parametrize("how", ["server", "local", pytest.param("engine", marks=pytest.mark.slow)])
 def test_a_kill_and_an_interruption(
     server: TritonServer, repository: Path, many: Path, undisturbed: Any, tmp_path: Path, how: str
 ) -> None:

@@ -194,6 +194,7 @@ def build(folder: Path, data: Path, tasks: str, *more: str) -> int:
     return build_all.main([str(part) for part in arguments])
 
 
+@pytest.mark.slow
 def test_a_random_encoder_learns_english(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Forty sentences are enough to beat the majority class, through the exported graph."""
     rows = [(text, "1") for text in GOOD] + [(text, "0") for text in BAD]

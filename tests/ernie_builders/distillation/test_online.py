@@ -40,6 +40,7 @@ def without_clock(log: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{name: value for name, value in row.items() if name != "seconds"} for row in log]
 
 
+@pytest.mark.slow
 def test_several_students_in_one_pass(
     distil_encoder: Command, tmp_path: Path, encoder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -221,6 +221,7 @@ def test_rows_of_a_long_text(tasks_file: Path, teacher: Path, characters: list[s
     assert [row.windows[0].owner for row in unlabelled_rows(manifest, tokenizer, texts, 2)] == [0, 0, 2]
 
 
+@pytest.mark.slow
 def test_measure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """On a task whose checkpoint ships, with its sample."""
     columns = {name: measure.COLUMNS[name] for name in list(measure.COLUMNS)[-3::2]}

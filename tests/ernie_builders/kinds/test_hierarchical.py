@@ -237,6 +237,7 @@ def entity_rows(name: str) -> list[Example]:
     return rows
 
 
+@pytest.mark.slow
 def test_training_beats_the_best_fixed_answer(tmp_path: Path) -> None:
     labels = '["person", "person##PER", "place", "place##LOC", "place##ORG"]'
     tasks = re.sub(r"labels = .*", f"labels = {labels}", TASK).replace("max_length = 32", "max_length = 64")

@@ -52,6 +52,7 @@ def tiny_base(hidden: int = 64) -> Checkpoint:
     )
 
 
+@pytest.mark.slow
 def test_training_on_real_questions_beats_the_best_guess(embedded_tokenizer: ErnieTokenizer, tmp_path: Path) -> None:
     """A tiny model learns 20 questions by heart; the best guess gives all five questions of a text one answer."""
     texts = [example.texts[1] for example in sample("train")]

@@ -97,6 +97,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, base_model: Path) -> Place
     return place
 
 
+@pytest.mark.slow
 def test_training_beats_the_untrained_head(trained: Place, tmp_path: Path) -> None:
     untrained = replace(trained, root=tmp_path)
     assert untrained.build("--set", "learning_rate=1e-12", "--until", "evaluate", task="search") == 0

@@ -101,6 +101,7 @@ def vectors(trained: Place) -> Place:
     return trained
 
 
+@pytest.mark.slow
 def test_training_beats_the_untrained_encoder(trained: Place, tmp_path: Path) -> None:
     """The base model serves as a fine-tuned checkpoint: pooling needs no weights of its own."""
     untrained = replace(trained, root=tmp_path)

@@ -84,7 +84,7 @@ def test_a_task_is_fine_tuned_from_the_encoder(text_run: Make, place: Place) -> 
     assert largest_difference({name: tuned[name] for name in start}, start) < 0.2, "it started from other weights"
 
 
-@pytest.mark.parametrize("form", ["text", "ids"])
+@pytest.mark.parametrize("form", ["text", pytest.param("ids", marks=pytest.mark.slow)])
 def test_a_run_in_pieces_equals_an_uninterrupted_run(form: str, text_run: Make, id_run: Make) -> None:
     make = text_run if form == "text" else id_run
     tasks = "sop,reorder,distance" if form == "text" else "nsp"
@@ -104,6 +104,7 @@ def test_a_run_in_pieces_equals_an_uninterrupted_run(form: str, text_run: Make, 
     assert_same_weights(pieces.encoder_weights(), whole.encoder_weights())
 
 
+@pytest.mark.slow
 def test_a_killed_run_resumes_to_the_same_loss(text_run: Make, capsys: pytest.CaptureFixture[str]) -> None:
     options = ["--steps", "30", "--lengths", "32", "--log-every", "4", "--eval-every", "30", "--save-every", "12"]
     whole, killed = (text_run(name, *options) for name in ("whole", "killed"))
@@ -160,6 +161,7 @@ def start_slow_run(run: Run) -> subprocess.Popen[str]:
     return subprocess.Popen(command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
+@pytest.mark.slow
 def test_two_processes_equal_one_with_accumulation(text_run: Make, capsys: pytest.CaptureFixture[str]) -> None:
     """paddle.distributed.launch for real, on CPU."""
     options = ["--steps", "6", "--lengths", "32", "--bits", "32", *PACE, "--sentence-tasks", "sop"]

@@ -80,6 +80,7 @@ def state(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
+@pytest.mark.slow
 def test_an_adapter_that_is_published_as_measured(
     place: Place, command: Command, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -103,6 +104,7 @@ def test_an_adapter_that_is_published_as_measured(
     assert state(folder) == before
 
 
+@pytest.mark.slow
 def test_better_replaces_worse_but_worse_never_better(
     place: Place, command: Command, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -135,6 +137,7 @@ def test_better_replaces_worse_but_worse_never_better(
     assert [path.name for path in folder.parent.iterdir()] == ["topics"]
 
 
+@pytest.mark.slow
 def test_what_does_not_fit_the_task_any_more_is_replaced(
     place: Place, command: Command, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -151,6 +154,7 @@ def test_what_does_not_fit_the_task_any_more_is_replaced(
     assert (folder / CONFIG).is_file()
 
 
+@pytest.mark.slow
 def test_training_in_full_is_stored_in_eight_bits(place: Place, command: Command) -> None:
     folder = place.root / "assets" / "checkpoints" / "topics"
     assert command(*FULL) == 0

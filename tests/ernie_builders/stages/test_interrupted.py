@@ -52,6 +52,7 @@ def start_slow_build(place: Place) -> subprocess.Popen[str]:
     return subprocess.Popen(command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
+@pytest.mark.slow
 def test_an_interrupted_and_killed_build_resumes_to_the_same_result(
     place: Place, finished: Place, capsys: pytest.CaptureFixture[str]
 ) -> None:

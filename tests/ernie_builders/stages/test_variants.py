@@ -17,6 +17,7 @@ from ernie_builders.lint.repository import lint
 from ernie_builders.presets.overrides import CANDIDATES, TRAINED
 from ernie_builders.repository import compare
 from ernie_builders.repository.model_config import TENSORRT, from_text
+from ernie_builders.stages.variants import measure
 from ernie_runtime.manifest import Manifest
 from ernie_runtime.repository import newest_version
 from ernie_runtime.steps.pipeline import Pipeline
@@ -34,7 +35,9 @@ def built(finished: Place, tmp_path_factory: pytest.TempPathFactory) -> Place:
 
     def build(root: Path) -> None:
         place = copied(finished, root)
-        assert place.build("--variants", ",".join(VARIANTS), "--max-drop", "5", "--pick", "smallest") == 0
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(measure, "ROUNDS", 2)  # nobody looks at how fast they are
+            assert place.build("--variants", ",".join(VARIANTS), "--max-drop", "5", "--pick", "smallest") == 0
 
     return replace(finished, root=made_once("variants", build, tmp_path_factory))
 
@@ -140,6 +143,7 @@ def test_force_publishes_a_broken_variant_with_its_reason(broken: Place) -> None
     assert "points lost" in variant.gate["reason"]
 
 
+@pytest.mark.slow
 def test_pick_builds_its_own_candidates(broken: Place, capsys: pytest.CaptureFixture[str]) -> None:
     """Nobody named them, so a refused one does not fail the build; the manifest has its figures and the reason."""
     assert broken.build("--pick", "smallest") == 0

@@ -207,7 +207,7 @@ def test_a_loss_that_is_no_number_ends_the_run(tiny: Tiny, characters: list[str]
         tiny.trainer([("", "north")], rows)
 
 
-@pytest.mark.parametrize("lora", ["0", "4"])
+@pytest.mark.parametrize("lora", ["0", pytest.param("4", marks=pytest.mark.slow)])
 def test_two_processes_equal_one_with_accumulation(
     place: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str], lora: str
 ) -> None:

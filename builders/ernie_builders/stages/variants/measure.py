@@ -41,7 +41,7 @@ def run(context: Context, finished: Finished, folder: Path) -> Measured:
         )
         for name, output in exported.items()
     }
-    measured = measure(built, windows, folder)
+    measured = measure(built, windows, folder, ROUNDS)
     speeds = {name: asdict(figures) for name, figures in measured.variants.items()}
     (folder / "windows.npz").unlink()
     about = {**machine(), "other_load": measured.other_load}
