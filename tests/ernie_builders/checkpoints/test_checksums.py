@@ -28,7 +28,7 @@ def test_the_assets_are_whole() -> None:
 @pytest.fixture
 def assets(tmp_path: Path) -> Path:
     """A copy of some of the assets, with its checksums."""
-    for name in ("encoder", "vocab", "checkpoints/iflytek", "checkpoints/faq_ranking"):
+    for name in ("encoder", "vocab", "checkpoints/iflytek", "checkpoints/chnsenticorp"):
         shutil.copytree(ASSETS / name, tmp_path / name)
     refresh(tmp_path)
     return tmp_path
@@ -60,13 +60,13 @@ def test_a_flipped_bit_is_reported(assets: Path, name: str, capsys: pytest.Captu
 
 def test_each_fault_has_its_line(assets: Path) -> None:
     (assets / "checkpoints/iflytek/card.json").unlink()
-    (assets / "checkpoints/faq_ranking/delta.xz").unlink()
+    (assets / "checkpoints/chnsenticorp/delta.xz").unlink()
     (assets / "encoder/more.safetensors").write_bytes(bytes(16_000_001))
     (assets / "vocab/README.md").write_text("nothing named")
     faults = verify(assets)
     assert len(faults) == 6, faults
     for message in (
-        "checkpoints/faq_ranking/delta.xz: missing, but SHA256SUMS lists it",
+        "checkpoints/chnsenticorp/delta.xz: missing, but SHA256SUMS lists it",
         "checkpoints/iflytek/delta.xz: has no card",
         "encoder/more.safetensors: has no entry in SHA256SUMS",
         "encoder/more.safetensors: has no card",
@@ -77,7 +77,7 @@ def test_each_fault_has_its_line(assets: Path) -> None:
 
 
 def test_faulty_cards(assets: Path) -> None:
-    card = assets / "checkpoints/faq_ranking/card.json"
+    card = assets / "checkpoints/chnsenticorp/card.json"
     for text, message in (("[]", "has no title: not a card"), ("{", "not JSON")):
         card.write_text(text)
         (fault,) = verify(assets)

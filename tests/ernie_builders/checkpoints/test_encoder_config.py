@@ -41,7 +41,7 @@ def no_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Path, "open", lambda path, *args, **options: check(path) or opened(path, *args, **options))
 
 
-@pytest.mark.parametrize("name", ["encoder", "checkpoints/iflytek", "checkpoints/faq_ranking"])
+@pytest.mark.parametrize("name", ["encoder", "checkpoints/iflytek", "checkpoints/chnsenticorp"])
 def test_no_shipped_weight_file_is_opened(name: str, no_weights: None) -> None:
     folder = ASSETS / name
     config, tokenizer = read_config(folder), tokenizer_of(folder)
