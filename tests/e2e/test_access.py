@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
+import ssl
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -72,3 +75,55 @@ def test_what_is_missing_is_said_in_one_line(guarded: TritonServer, certificates
             with pytest.raises(ServerUnavailable) as unavailable:
                 client.classify("topic", "球队赢得比赛")
             assert "\n" not in str(unavailable.value)
+
+
+async def pipe(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(OSError):
+        while data := await source.read(65536):
+            target.write(data)
+            await target.drain()
+    target.close()
+
+
+@contextlib.contextmanager
+def https_before(address: str, certificates: Path) -> Iterator[int]:
+    """The port of a proxy that speaks TLS, as there is one before Triton's HTTP wherever it leaves a machine."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificates / "ca.pem", certificates / "key.pem")
+    host, _, port = address.rpartition(":")
+
+    async def connected(caller: asyncio.StreamReader, answer: asyncio.StreamWriter) -> None:
+        received, sending = await asyncio.open_connection(host, int(port))
+        await asyncio.gather(pipe(caller, sending), pipe(received, answer))
+
+    loop = asyncio.new_event_loop()
+    proxy = loop.run_until_complete(asyncio.start_server(connected, "127.0.0.1", 0, ssl=context))
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    try:
+        yield proxy.sockets[0].getsockname()[1]
+    finally:
+        loop.call_soon_threadsafe(proxy.close)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        for task in asyncio.all_tasks(loop):
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                loop.run_until_complete(task)
+        loop.close()
+
+
+def test_https(guarded: TritonServer, certificates: Path) -> None:
+    own = Certificates(ca=certificates / "ca.pem")
+    with https_before(guarded.http_address, certificates) as port:
+        with Client(f"https://localhost:{port}", tls=own) as client:
+            assert client.classify("topic", "球队赢得比赛")[0].label == "sport"
+
+        async def ask() -> str:
+            async with AsyncClient(f"https://127.0.0.1:{port}", tls=own) as client:
+                return (await client.classify("topic", "球队赢得比赛"))[0].label
+
+        assert asyncio.run(ask()) == "sport"
+        with Client(f"https://localhost:{port}", retry=ONCE) as client, pytest.raises(ServerUnavailable) as stranger:
+            client.classify("topic", "球队赢得比赛")  # nobody whom this machine trusts has signed the certificate
+        assert "certificate" in str(stranger.value) and "\n" not in str(stranger.value)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 import tritonclient.grpc as grpc
@@ -28,6 +29,7 @@ from ernie_serve.server import ServerOptions, TritonServer
 
 from ..shared import made_once
 from .conftest import topic_rows, write_base_model
+from .gateways import gateway
 from .test_metrics import tokens
 from .wire import results, text_input
 
@@ -147,6 +149,31 @@ def percentile(outcomes: Sequence[Outcome], percent: float) -> float:
 def test_bounds_pass_lint(repositories: Path, bounds: str) -> None:
     """Not a matter of time, so that the repositories are built beside other tests."""
     assert lint(repositories / bounds).findings == []
+
+
+@pytest.mark.timing
+@pytest.mark.slow
+def test_a_full_queue_is_429_at_the_gateway(slow: TritonServer) -> None:
+    """Of requests that fill Triton's queue some are answered, and the others are told when to come back."""
+    replies: list[httpx.Response] = []
+    with (
+        gateway(slow.grpc_address) as url,
+        httpx.Client(base_url=url, limits=httpx.Limits(max_connections=150)) as http,
+    ):
+
+        def ask(seed: int) -> None:
+            replies.append(http.post("/v1/tasks/topic", json={"inputs": texts_of(32, seed)}, timeout=60))
+
+        threads = [threading.Thread(target=ask, args=(seed,)) for seed in range(150)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    refused = [reply for reply in replies if reply.status_code != 200]
+    assert len(replies) == 150 and 0 < len(refused) < 150
+    assert {reply.status_code for reply in refused} == {429}
+    assert {reply.headers["retry-after"] for reply in refused} == {"1"}
+    assert {reply.json()["error"]["code"] for reply in refused} == {"overloaded"}
 
 
 @pytest.mark.timing
