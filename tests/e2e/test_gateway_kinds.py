@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
@@ -197,6 +200,16 @@ def test_langchain_s_embeddings_get_the_vectors(address: str, vectors: np.ndarra
         model="vector", base_url=f"{address}/v1", api_key="none", check_embedding_ctx_length=False
     )
     assert np.allclose(embeddings.embed_documents(TEXTS), vectors, atol=1e-6)
+
+
+def test_the_example_for_langchain(every_kind: TritonServer) -> None:
+    pytest.importorskip("langchain_core", reason="the Python package langchain-core is not installed")
+    example = Path(__file__).parents[2] / "clients" / "examples" / "langchain_embeddings.py"
+    environment = {**os.environ, "ERNIE_TRITON_URL": every_kind.grpc_address}
+    command = [sys.executable, str(example), "借呗的利息怎么算", "vector"]
+    lines = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert len(lines) == 3
+    assert lines[0] == "1.000  借呗的利息怎么算"
 
 
 @pytest.mark.parametrize("path", ["/v1/rerank", "/v2/rerank"])
