@@ -107,12 +107,6 @@ def parser() -> argparse.ArgumentParser:
         help="points of the main metric that a variant may lose (default: the task's)",
     )
     p.add_argument("--force", action="store_true", help="also publish what the gate refuses; the manifest says so")
-    p.add_argument(
-        "--fused",
-        action="store_true",
-        help="publish each task as TASK_fused too: tokenizer, encoder and postprocessor in one process "
-        '(in a tasks file: pipeline = "fused")',
-    )
     add_compat(p)
     p.add_argument(
         "--json", action="store_true", help="print one object: what was published, or with --dry-run the plan"
@@ -141,7 +135,6 @@ def request_from(args: argparse.Namespace) -> BuildRequest:
             variants=tuple(name.strip() for name in args.variants.split(",")) if args.variants else (),
             pick=args.pick,
             max_drop=args.max_drop,
-            fused=args.fused,
         ),
         checkpoints=dict(map(_task_and_folder, args.checkpoint)),
         output=args.repository,

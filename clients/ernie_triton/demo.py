@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ernie_runtime.command_line import CommandLine, json_output
 from ernie_runtime.json_types import JsonObject
-from ernie_runtime.names import MANIFEST_FILE, fused_model, tokenizer_model, tokenizer_task
+from ernie_runtime.names import MANIFEST_FILE, tokenizer_model, tokenizer_task
 
 from . import cli
 from .client import Client
@@ -119,7 +119,7 @@ def _served_builds(url: str) -> dict[str, str]:
 def _published_builds(repository: Path) -> dict[str, str]:
     """The build of each task's newest version in the repository; Triton's versions are folders named by a number."""
     builds = {}
-    for model in (*repository.glob(tokenizer_model("*")), *repository.glob(fused_model("*"))):
+    for model in repository.glob(tokenizer_model("*")):
         versions = [int(path.name) for path in model.glob("[1-9]*") if path.name.isdigit()]
         manifest = model / str(max(versions, default=0)) / MANIFEST_FILE
         if manifest.is_file():

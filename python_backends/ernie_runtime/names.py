@@ -30,7 +30,7 @@ ENCODER_EMBEDDINGS and EMBEDDINGS have a row per token."""
 
 MANIFEST_PARAMETER = "manifest"
 VARIANT_PARAMETER = "variant"
-"""Parameters of the ensembles' and the fused model's configurations."""
+"""Parameters of the ensembles' configurations; the second also of the encoders that are the whole task."""
 
 OFFSETS_PARAMETER = "offsets"
 CHARACTERS, UTF16 = "characters", "utf16"
@@ -41,7 +41,7 @@ TOKENIZER_FILE = "tokenizer.json"
 ANSWERS_FILE = "answers.json"
 """Files in the version directories. The last, of ensembles: some texts with the answers that the builder got."""
 
-_TOKENIZER, _ENCODER, _POSTPROCESS, _FUSED = "_tokenizer", "_encoder_", "_postprocess", "_fused"
+_TOKENIZER, _ENCODER, _POSTPROCESS = "_tokenizer", "_encoder_", "_postprocess"
 
 
 def tokenizer_model(task: str) -> str:
@@ -62,11 +62,6 @@ def postprocess_model(task: str) -> str:
 def variant_ensemble(task: str, variant: str) -> str:
     """Name of the ensemble that answers with one variant; the recommended one answers under the task's own name."""
     return f"{task}_{variant}"
-
-
-def fused_model(task: str) -> str:
-    """Name of the model that is the whole task in one process."""
-    return task + _FUSED
 
 
 def tokenizer_task(model: str) -> str | None:

@@ -71,7 +71,7 @@ class Health:
         return sorted(rows, key=lambda row: (row.name, row.version))
 
     def ensembles(self) -> list[str]:
-        """The models that clients send text to: ready ensembles, and fused models (they have a manifest)."""
+        """The models that clients send text to: ready ensembles, and others that have a manifest."""
         configs = ((name, self.config(name)) for name in self.ready_models())
         return [
             name

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ernie_runtime.names import encoder_prefix, fused_model, postprocess_model, tokenizer_model, tokenizer_task
+from ernie_runtime.names import encoder_prefix, postprocess_model, tokenizer_model, tokenizer_task
 
 MIN_GLIBC = (2, 35)
 """The pip server was built on Ubuntu 22.04."""
@@ -112,7 +112,7 @@ def check_config_name(repository: Path, name: str | None) -> None:
 
 
 def _check_versions(repository: Path, task: str, names: list[str]) -> None:
-    parts = (tokenizer_model(task), postprocess_model(task), fused_model(task), task)
+    parts = (tokenizer_model(task), postprocess_model(task), task)
     newest = {
         name: max(
             (int(p.name) for p in (repository / name).iterdir() if re.fullmatch("[1-9][0-9]*", p.name)), default=0

@@ -18,6 +18,7 @@ from types import TracebackType
 
 from ernie_serve import aliases, backends, cache, ports, problems, stubs, tracing, wheel
 from ernie_serve.health import Health
+from ernie_serve.loading import loaded_models
 from ernie_serve.problems import ServeError
 from ernie_serve.view import View
 
@@ -98,7 +99,7 @@ class TritonServer:
         self.view: View | None = None
         """What is loaded, where models may be replaced while the server runs."""
         if options.supervised and not self._is_explicit():
-            self.view = View(aliases.FOLDER / f"{self._name}.view", options.repository)
+            self.view = View(aliases.FOLDER / f"{self._name}.view", options.repository, options.config_name)
         self._started = 0.0
         self._starts = 0
         self._was_ready = False
@@ -184,8 +185,8 @@ class TritonServer:
         if self.view and self.view.is_kept():  # it is started again, whatever the repository has by now
             self._models = sorted(self.view.names)
         else:
-            models = problems.check_repository(self.options.repository, may_be_empty=explicit)
-            self._models = [] if explicit else models
+            problems.check_repository(self.options.repository, may_be_empty=explicit)
+            self._models = [] if explicit else loaded_models(self.options.repository, self.options.config_name)
         problems.check_config_name(self.options.repository, self.options.config_name)
         wheel.check_environment()
         server_wheel = wheel.find_wheel()
@@ -368,11 +369,15 @@ class TritonServer:
         return any("explicit" in part or "poll" in part for part in self.options.extra)
 
     def _restrictions(self) -> list[str]:
-        """Options that keep all but this process from what no caller needs, and let it replace models."""
-        closed, options = list(ALL_APIS if self.options.private else RESTRICTED), []
+        """Options that say which models are loaded, and keep all but this process from what no caller needs."""
+        closed, options = list[str](), list[str]()
+        if self.options.supervised:
+            closed += ALL_APIS if self.options.private else RESTRICTED
         if not self._is_explicit():
             closed = [*(name for name in closed if name != "model-repository"), "model-repository"]
-            options = ["--model-control-mode=explicit", "--load-model=*"]
+            options = ["--model-control-mode=explicit", *(f"--load-model={name}" for name in self._models)]
+        if not closed:
+            return options
         header, value = self._key
         groups = ",".join(closed)
         return [
@@ -407,8 +412,7 @@ class TritonServer:
         command += [f"--exit-timeout-secs={options.drain_seconds}"]
         if options.cache:
             command.append(cache.argument(options.cache))
-        if options.supervised:
-            command += self._restrictions()
+        command += self._restrictions()
         if options.trace:
             command += tracing.arguments(options.trace, options.trace_every)
         if options.config_name:

@@ -20,7 +20,7 @@ class ServedTask:
 
     name: str
     steps: frozenset[str]
-    """Models whose processes answer it; itself where it is fused."""
+    """Models whose processes answer it; itself where it is no ensemble."""
     inputs: tuple[str, ...]
     example: tuple[str, ...]
     """One text per input; empty where the manifest has no example."""

@@ -23,11 +23,11 @@ from pathlib import Path
 from ernie_runtime.json_types import JsonObject
 from ernie_runtime.names import ANSWERS_FILE, MANIFEST_FILE, RESULT
 from ernie_runtime.results import same_answer
-from ernie_serve import problems, stubs, view
+from ernie_serve import problems, stubs
 from ernie_serve.problems import ServeError
 from ernie_serve.server import TritonServer
 from ernie_serve.supervisor import Supervisor
-from ernie_serve.view import TaskModels
+from ernie_serve.view import TaskModels, View
 
 LOAD_SECONDS = 120.0
 QUIET_SECONDS = 1.0
@@ -75,7 +75,7 @@ class Updates:
 
     def _update(self, task: str, say: Callable[[str], None]) -> Update:
         began, served = time.monotonic(), self._view
-        available = view.tasks(self._server.options.repository)
+        available = served.available()
         if task not in available:
             others = ", ".join(sorted(available)) or "none"
             raise ServeError(f"no task {task} in {self._server.options.repository}; there are: {others}")
@@ -85,7 +85,7 @@ class Updates:
             return Update(task=task, before=before, version=before, compared=0, seconds=0, changed=False)
         self._check_cache(new)
         mark = self._free_mark(new)
-        names = {model: model + mark for model in (*new.steps, *new.fused)}
+        names = {model: model + mark for model in new.steps}
         candidates = {model: model + mark + CANDIDATE for model in new.ensembles}
         staged = [*names.values(), *candidates.values()]
         try:
@@ -93,10 +93,9 @@ class Updates:
                 say(f"loading {name}")
                 served.add(model, name=name, names=names, hidden=True)
                 self._server.load(name, LOAD_SECONDS)
-            if view.tasks(self._server.options.repository)[task] != new:
+            if served.available().get(task) != new:
                 raise ServeError(f"task {task} was published again meanwhile: once more")
-            asked = {**candidates, **{model: names[model] for model in new.fused}}
-            compared = sum(self._check(new, model, name) for model, name in asked.items())
+            compared = sum(self._check(new, model, name) for model, name in candidates.items())
             say(f"version {new.version} answers right")
             for name in candidates.values():
                 self._drop(name)
@@ -114,7 +113,7 @@ class Updates:
         return Update(task=task, before=before, version=new.version, compared=compared, seconds=seconds)
 
     @property
-    def _view(self) -> view.View:
+    def _view(self) -> View:
         assert self._server.view is not None
         return self._server.view
 
@@ -123,7 +122,7 @@ class Updates:
         and published again."""
         mark, number = f".v{new.version}", 1
         taken = {path.name for path in self._view.folder.iterdir()}
-        while any(model + mark in taken for model in (*new.steps, *new.fused)):
+        while any(model + mark in taken for model in new.steps):
             number += 1
             mark = f".v{new.version}-{number}"
         return mark
@@ -181,13 +180,8 @@ class Updates:
         served, changed = self._view, list[str]()
         obsolete = served.processes.get(new.task, set())
         self._supervisor.expect(names.values())
-        served.names |= {*names.values(), *new.ensembles, *new.fused}
+        served.names |= {*names.values(), *new.ensembles}
         try:
-            for model in new.fused:
-                changed.append(model)
-                self._supervisor.forget([model])  # from now on an ensemble
-                served.wrap(model, names[model])
-                self._server.load(model, LOAD_SECONDS)
             for model in new.ensembles:
                 changed.append(model)
                 served.add(model, names=names)
@@ -200,11 +194,11 @@ class Updates:
                     self._server.load(model, LOAD_SECONDS)
             raise
         served.processes[new.task], served.served[new.task] = set(names.values()), new
-        gone = {*old.ensembles, *old.fused} - {*new.ensembles, *new.fused} if old else set()
+        gone = set(old.ensembles) - set(new.ensembles) if old else set()
         for model in gone:
             self._drop(model)
         self._supervisor.renew()
-        return obsolete - gone - {*new.fused}
+        return obsolete - gone
 
     def _retire(self, models: set[str], say: Callable[[str], None]) -> None:
         """Unload models when they have finished what they had to do."""

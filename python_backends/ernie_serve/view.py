@@ -9,45 +9,45 @@ another version have names of their own, such as `tnews_encoder_fp32.v2`, which 
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from ernie_runtime.names import MANIFEST_FILE, MANIFEST_PARAMETER, VARIANT_PARAMETER
+from ernie_runtime.names import MANIFEST_FILE, MANIFEST_PARAMETER
 from ernie_runtime.repository import versions
 from ernie_serve import problems
+from ernie_serve.loading import MANIFEST_KEY, config_text, is_ensemble, loaded_models, task_of
 
-MANIFEST_KEY, HIDDEN = rf'\bkey\s*:\s*"{MANIFEST_PARAMETER}"', f"hidden_{MANIFEST_PARAMETER}"
-"""The parameter by which clients know a task, and its name where they are not to."""
-TOLD = rf'key: "({HIDDEN}|{VARIANT_PARAMETER})"'
-"""Parameters that clients read."""
+HIDDEN = f"hidden_{MANIFEST_PARAMETER}"
+"""Name of the parameter by which clients know a task, where they are not to."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TaskModels:
     """A task as the repository has it now.
 
-    steps: models that clients do not ask; fused: models with a process that they ask; ensembles: the plain one last.
+    steps: the models with a process that are loaded for it; ensembles: what clients ask, the plain one last.
     """
 
     task: str
     version: int
     steps: tuple[str, ...]
-    fused: tuple[str, ...]
     ensembles: tuple[str, ...]
     digest: str
     """Of everything that decides its answers."""
 
 
 class View:
-    """folder: where the view is, a folder of its own. names: the models in it that are served."""
+    """folder: where the view is, a folder of its own. names: the models in it, which are served.
 
-    def __init__(self, folder: Path, repository: Path) -> None:
-        self.folder, self.repository = folder, repository
+    config_name: of the configurations that are served, see `loading.loaded_models`.
+    """
+
+    def __init__(self, folder: Path, repository: Path, config_name: str | None) -> None:
+        self.folder, self.repository, self.config_name = folder, repository, config_name
         self.names = set[str]()
         self.served = dict[str, TaskModels]()
         self.processes = dict[str, set[str]]()
@@ -65,10 +65,10 @@ class View:
                     shutil.rmtree(path)
             return
         self.remove()
-        self.served = tasks(self.repository)
+        self.served = self.available()
         self.processes = {name: set(task.steps) for name, task in self.served.items()}
         self.folder.mkdir(mode=0o700)
-        for name in problems.model_folders(self.repository):
+        for name in loaded_models(self.repository, self.config_name):
             self.add(name)
             self.names.add(name)
 
@@ -91,16 +91,35 @@ class View:
             config.write_text(text, encoding="utf-8")
         self._put(name, new)
 
-    def wrap(self, name: str, step: str) -> None:
-        """Let `name` be an ensemble of the one model `step`, which the view has."""
-        new = self.folder / f".{name}.new"
-        shutil.rmtree(new, ignore_errors=True)
-        new.mkdir()
-        for version in versions(self.folder / step):
-            (new / str(version)).symlink_to((self.folder / step / str(version)).resolve())
-        config = (self.folder / step / "config.pbtxt").read_text(encoding="utf-8")
-        (new / "config.pbtxt").write_text(wrapped(config, name, step), encoding="utf-8")
-        self._put(name, new)
+    def available(self) -> dict[str, TaskModels]:
+        """The tasks that the repository has by now, by name.
+
+        ServeError where the models of one differ in their newest version.
+        """
+        repository, members = self.repository, dict[str, dict[str, int]]()
+        for model in problems.model_folders(repository):
+            if task := task_of(repository / model):
+                members.setdefault(task, {})[model] = versions(repository / model)[-1]
+        loaded = set(loaded_models(repository, self.config_name))
+        return {task: self._models(task, newest, loaded) for task, newest in members.items()}
+
+    def _models(self, task: str, newest: Mapping[str, int], loaded: Collection[str]) -> TaskModels:
+        problems.check_same_version(task, newest)
+        configs = {model: config_text(self.repository / model, self.config_name) for model in newest}
+        ensembles = {model for model, config in configs.items() if is_ensemble(config)}
+        digest = hashlib.sha256()
+        for model, version in sorted(newest.items()):
+            folder = self.repository / model
+            manifest = folder / str(version) / MANIFEST_FILE
+            for file in (folder / "config.pbtxt", *sorted(folder.glob("configs/*")), manifest):
+                digest.update(f"{model} {version} {file.name}\0".encode() + file.read_bytes() + b"\0")
+        return TaskModels(
+            task=task,
+            version=next(iter(newest.values())),
+            steps=tuple(sorted(model for model in newest if model in loaded and model not in ensembles)),
+            ensembles=tuple(sorted(ensembles, key=lambda model: (model == task, model))),
+            digest=digest.hexdigest(),
+        )
 
     def _put(self, name: str, new: Path) -> None:
         old = self._aside(name)
@@ -133,65 +152,6 @@ def renamed(config: str, names: Mapping[str, str]) -> str:
     """The text of a configuration with other names of models; the manifest in it has quotes of another kind (\\")."""
     pattern = r"""(?<!\\)(["'])(""" + "|".join(map(re.escape, names)) + r""")\1"""
     return re.sub(pattern, lambda match: f'"{names[match[2]]}"', config)
-
-
-def wrapped(config: str, name: str, step: str) -> str:
-    """The configuration of an ensemble that passes everything on to one model, whose text the builder wrote."""
-    blocks = re.findall(r"^(\w+)( \{\n.*?^\}|: ?[^\n]*)$", config, re.MULTILINE | re.DOTALL)
-    kept = [word + rest for word, rest in blocks if word in ("max_batch_size", "input", "output")]
-    told = [word + rest for word, rest in blocks if word == "parameters" and re.search(TOLD, rest)]
-    maps = "".join(
-        f'    {word}_map {{ key: "{tensor}" value: "{tensor}" }}\n'
-        for word, rest in blocks
-        if word in ("input", "output")
-        for tensor in re.findall(r'^  name: "([^"]+)"$', rest, re.MULTILINE)
-    )
-    schedule = f'ensemble_scheduling {{\n  step {{\n    model_name: "{step}"\n    model_version: -1\n{maps}  }}\n}}'
-    text = "\n".join([f'name: "{name}"', 'platform: "ensemble"', *kept, *told, schedule])
-    return text.replace(f'key: "{HIDDEN}"', f'key: "{MANIFEST_PARAMETER}"') + "\n"
-
-
-def tasks(repository: Path) -> dict[str, TaskModels]:
-    """The tasks of a repository by name. ServeError where the models of one differ in their newest version."""
-    members: dict[str, dict[str, int]] = {}
-    for model in problems.model_folders(repository):
-        numbers = versions(repository / model)
-        if numbers and (task := _task(repository / model / str(numbers[-1]) / MANIFEST_FILE)):
-            members.setdefault(task, {})[model] = numbers[-1]
-    return {task: _models(repository, task, newest) for task, newest in members.items()}
-
-
-def _task(manifest: Path) -> str:
-    """The task that a manifest names; empty where there is none."""
-    try:
-        return str(json.loads(manifest.read_text(encoding="utf-8"))["task"])
-    except (OSError, ValueError, LookupError, TypeError):
-        return ""
-
-
-def _models(repository: Path, task: str, newest: Mapping[str, int]) -> TaskModels:
-    problems.check_same_version(task, newest)
-    ensembles = {model for model in newest if problems.is_ensemble(repository / model)}
-    fused = {model for model in newest.keys() - ensembles if _is_asked(repository / model)}
-    digest = hashlib.sha256()
-    for model, version in sorted(newest.items()):
-        folder = repository / model
-        for file in (folder / "config.pbtxt", *sorted(folder.glob("configs/*")), folder / str(version) / MANIFEST_FILE):
-            digest.update(f"{model} {version} {file.name}\0".encode() + file.read_bytes() + b"\0")
-    return TaskModels(
-        task=task,
-        version=next(iter(newest.values())),
-        steps=tuple(sorted(newest.keys() - ensembles - fused)),
-        fused=tuple(sorted(fused)),
-        ensembles=tuple(sorted(ensembles, key=lambda model: (model == task, model))),
-        digest=digest.hexdigest(),
-    )
-
-
-def _is_asked(model: Path) -> bool:
-    """Whether a model's configuration has a manifest: then clients take it for a task."""
-    config = (model / "config.pbtxt").read_text(encoding="utf-8", errors="replace")
-    return re.search(MANIFEST_KEY, config) is not None
 
 
 def _not_configuration(folder: str, names: list[str]) -> set[str]:

@@ -17,8 +17,7 @@ class TritonPythonModel:
     def initialize(self, args: dict[str, str]) -> None:
         """Load the version directory; an error here is the reason Triton reports for the model."""
         self.step = TokenizerStep.load(backend.version_folder(args), backend.parameters(args))
-        self.admission = backend.tokenizer_admission(args, pb_utils)
 
     def execute(self, requests: list) -> list:
         """Answer a dynamic batch."""
-        return backend.execute(self.step, requests, pb_utils, self.admission)
+        return backend.execute(self.step, requests, pb_utils)

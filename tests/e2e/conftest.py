@@ -166,15 +166,6 @@ def repository(build_arguments: list[str]) -> Path:
 
 
 @pytest.fixture(scope="session")
-def fused(build_arguments: list[str], repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny tasks in a repository of their own, in one process too; all but publishing is in the cache."""
-    assert repository.is_dir()
-    output = tmp_path_factory.mktemp("fused") / "repository"
-    assert build_all.main([*build_arguments[:-1], str(output), "--fused"]) == 0
-    return output
-
-
-@pytest.fixture(scope="session")
 def server(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TritonServer]:
     """The real tritonserver on free ports, ragged configuration."""
     log = tmp_path_factory.mktemp("server") / "triton.log"

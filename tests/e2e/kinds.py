@@ -156,12 +156,12 @@ def items_of(kind: str) -> list[tuple[str, ...]]:
 
 
 def build(root: Path) -> None:
-    """The tasks, built over the encoder in `root / "base"` into `root / "repository"`, in one process each, too."""
+    """The tasks, built over the encoder in `root / "base"` into `root / "repository"`."""
     write_data(root / "data")
     (root / "data" / "none").mkdir()
     (root / "tasks.toml").write_text(TASKS, encoding="utf-8")
     common = ["--tasks-file", str(root / "tasks.toml"), "--cache", str(root / "build")]
-    common += ["--output", str(root / "repository"), "--fused"]
+    common += ["--output", str(root / "repository")]
     trained = ",".join(name for name in TASK_OF.values() if name not in (*UNTRAINED, "blank"))
     data = ["--profile", "full", "--data-dir", str(root / "data"), "--base-model", str(root / "base")]
     assert build_all.main([*common, *data, "--tasks", trained]) == 0

@@ -25,7 +25,7 @@ from ernie_triton.results import CLASSES
 from ..docs.test_answers import ANSWERS, KINDS, SHOWN, task_of
 from .kinds import TASK_OF, items_of
 from .packed import check_packed
-from .wire import close, results, same_bytes, text_input
+from .wire import close, results, text_input
 
 pytestmark = pytest.mark.e2e
 
@@ -80,17 +80,6 @@ def test_a_bad_item_fails_alone(every_kind: TritonServer, kinds_repository: Path
         without_bad = results(ask(client, pipeline, items, task))
     assert second["error"]["message"].startswith("item 1: ")
     assert close([first, third], without_bad)
-
-
-@pytest.mark.parametrize("kind", TASK_OF)
-def test_one_process_answers_the_same_bytes(every_kind: TritonServer, kinds_repository: Path, kind: str) -> None:
-    task, items = TASK_OF[kind], items_of(kind)
-    pipeline = Pipeline.load(kinds_repository, task)
-    blank = tuple("" for _ in pipeline.kind.inputs)
-    with grpc.InferenceServerClient(every_kind.grpc_address) as client:
-        for request in (items, [items[0], blank, *items[1:3]], *([item] for item in items)):
-            ensemble, fused = (ask(client, pipeline, list(request), name) for name in (task, f"{task}_fused"))
-            assert same_bytes(ensemble, fused), request
 
 
 @pytest.mark.parametrize("kind", TASK_OF)

@@ -39,6 +39,7 @@ SLO = f"\n[tasks.topic.serving]\nslo_ms = {SLO_MS}\n"
 BOUNDS = {"slow": f"{SLO}queue_size = 32\npriorities = true\n", "shedding": SLO}
 UNAVAILABLE = "StatusCode.UNAVAILABLE"
 TEXTS = 8  # in a request
+BLOCKERS = 12  # long requests that others wait behind
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ def slow(repositories: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 @pytest.fixture(scope="module")
 def shedding(repositories: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TritonServer]:
-    """An SLO alone: the tokenizer refuses by itself."""
+    """An SLO alone: the task refuses by itself."""
     with served(repositories / "shedding", tmp_path_factory.mktemp("shedding")) as running:
         yield running
 
@@ -184,15 +185,13 @@ def test_more_than_it_can_take(bounds: str, request: pytest.FixtureRequest) -> N
     accepted = [o for o in outcomes if not o.status]
     refused = [o for o in outcomes if o.status]
     assert {o.status for o in refused} == {UNAVAILABLE}
-    reasons = {
-        "slow": ("Exceeds maximum queue size", "timeout expired"),
-        "shedding": ("more requests than the service can answer in time",),
-    }
+    own = "more requests than the service can answer in time"
+    reasons = {"slow": ("Exceeds maximum queue size", "timeout expired", own), "shedding": (own,)}
     assert not {o.message for o in refused if not any(reason in o.message for reason in reasons[bounds])}
     assert len(refused) > len(outcomes) / 4 and len(accepted) > len(outcomes) / 20
     assert percentile(accepted, 99) < 2 * SLO_MS / 1000
-    at_once = {"slow": 1, "shedding": 0.1}[bounds]  # without Triton's queues the tokenizer refuses as they come
-    assert percentile(refused, 50) < at_once * SLO_MS / 1000
+    soon = {"slow": 1, "shedding": 0.6}[bounds]  # without Triton's queues: when an execution ends, or the next one
+    assert percentile(refused, 50) < soon * SLO_MS / 1000
     with grpc.InferenceServerClient(server.grpc_address) as client:  # and it is well again
         begun = time.monotonic()
         assert len(results(client.infer("topic", [text_input(texts_of(TEXTS, 1))]))) == TEXTS
@@ -222,15 +221,9 @@ def test_interactive_requests_overtake_bulk(slow: TritonServer) -> None:
     assert share[1] > 0.75 and share[1] > share[2] + 0.25, share  # without priorities: the same share
 
 
-def encoder_inputs(rows: int) -> list[grpc.InferInput]:
-    """What the tokenizer would hand over: rows of 32 tokens, the task's longest."""
-    ids = np.random.default_rng(rows).integers(5, 500, (rows, 32))
-    tensors = []
-    for name, values in (("input_ids", ids), ("token_type_ids", np.zeros_like(ids))):
-        tensor = grpc.InferInput(name, list(values.shape), "INT64")
-        tensor.set_data_from_numpy(values)
-        tensors.append(tensor)
-    return tensors
+def windows_of_32(rows: int) -> list[grpc.InferInput]:
+    """Texts of 32 tokens, the task's longest window."""
+    return [text_input(["球队比赛冠军进球联赛教练" * 2 + "股票基金银行"] * rows)]
 
 
 def seconds_of(client: Any, model: str, tensors: list[grpc.InferInput]) -> float:
@@ -241,11 +234,11 @@ def seconds_of(client: Any, model: str, tensors: list[grpc.InferInput]) -> float
 
 
 @pytest.mark.timing
-@pytest.mark.parametrize("rows", [1024, 90])
+@pytest.mark.parametrize("rows", [256, 90])
 def test_cancelled_requests_cost_the_encoder_little(server: TritonServer, rows: int) -> None:
     """A client sends eleven requests behind long ones and walks away: the encoder drops what it has not begun."""
     model, statuses = "topic_encoder_fp32", list[str]()
-    blocker, tensors = encoder_inputs(1024), encoder_inputs(rows)
+    blocker, tensors = windows_of_32(256), windows_of_32(rows)
     with grpc.InferenceServerClient(server.grpc_address) as client:
         blocker_seconds = min(seconds_of(client, model, blocker) for _ in range(3))
 
@@ -253,7 +246,7 @@ def test_cancelled_requests_cost_the_encoder_little(server: TritonServer, rows: 
             statuses.append("" if error is None else str(error.status()))
 
         before = tokens(server, REAL, model)
-        for _ in range(3):
+        for _ in range(BLOCKERS):
             client.async_infer(model, blocker, lambda result, error: None)
         time.sleep(blocker_seconds / 4)  # the first is being worked on
         calls = [client.async_infer(model, tensors, record_status) for _ in range(11)]
@@ -261,7 +254,7 @@ def test_cancelled_requests_cost_the_encoder_little(server: TritonServer, rows: 
         for call in calls:
             call.cancel()
         assert len(results(client.infer("topic", [text_input(["球队比赛"])]))) == 1
-        worked = (tokens(server, REAL, model) - before) / 32 - 3 * 1024
+        worked = (tokens(server, REAL, model) - before) / 32 - BLOCKERS * 256
     assert "StatusCode.CANCELLED" in statuses
     assert worked < 11 * rows / 2, f"{worked:.0f} of {11 * rows} rows were worked on"
 

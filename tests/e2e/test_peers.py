@@ -15,7 +15,7 @@ from ernie_perf.peers.servers import INFINITY, SENTENCE_TRANSFORMERS
 from .conftest import topic_rows, write_base_model
 
 pytestmark = pytest.mark.e2e
-PEERS = ("classic", "ensemble", "fused", "engine")
+PEERS = ("classic", "served", "engine")
 PYTORCH = (INFINITY, SENTENCE_TRANSFORMERS)
 VECTOR = """
 [tasks.vector]
@@ -37,9 +37,9 @@ def texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_all_answer_alike_and_are_measured(
-    fused: Path, texts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    repository: Path, texts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = ["--repository", str(fused), "--task", "topic", "--texts", str(texts), "--field", "text"]
+    arguments = ["--repository", str(repository), "--task", "topic", "--texts", str(texts), "--field", "text"]
     arguments += ["--concurrency", "8", "--rounds", "2", "--peers", ",".join(PEERS), "--output", str(tmp_path)]
     assert main(arguments) == 0
     printed = capsys.readouterr()
@@ -57,7 +57,7 @@ def vectors(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     root = tmp_path_factory.mktemp("vectors")
     write_base_model(root / "weights")
     (root / "tasks.toml").write_text(VECTOR, encoding="utf-8")
-    arguments = ["--tasks-file", str(root / "tasks.toml"), "--cache", str(root / "build"), "--fused"]
+    arguments = ["--tasks-file", str(root / "tasks.toml"), "--cache", str(root / "build")]
     arguments += ["--checkpoint", f"vector={root / 'weights'}", "--output", str(root / "repository")]
     assert build_all.main(arguments) == 0
     return root / "repository", root / "weights"
@@ -92,14 +92,3 @@ def test_other_weights_get_no_figures(
     arguments += ["--rounds", "1", "--checkpoint", str(tmp_path / "other"), "--peers", "sentence-transformers"]
     assert main(arguments) == 1
     assert "sentence-transformers: refused, 80 of 80 answers differ: a vector that is off by" in capsys.readouterr().out
-
-
-def test_what_is_not_published_is_skipped(repository: Path, texts: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    arguments = ["--repository", str(repository), "--task", "topic", "--texts", str(texts), "--field", "text"]
-    assert main([*arguments, "--concurrency", "1", "--rounds", "1", "--peers", "fused,engine"]) == 0
-    assert "- fused: skipped, topic_fused is not published: build the task with --fused" in capsys.readouterr().out
-
-
-def test_tasks_that_no_peer_serves(repository: Path, texts: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--repository", str(repository), "--task", "ner", "--texts", str(texts)]) == 1
-    assert "task ner is token_classification; the peers here serve" in capsys.readouterr().err

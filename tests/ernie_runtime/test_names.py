@@ -10,7 +10,6 @@ def test_the_models_of_a_task() -> None:
     assert names.encoder_model("tnews", "ort-fp32") == "tnews_encoder_ort-fp32"
     assert names.postprocess_model("tnews") == "tnews_postprocess"
     assert names.variant_ensemble("tnews", "ort-fp32") == "tnews_ort-fp32"
-    assert names.fused_model("tnews") == "tnews_fused"
 
 
 def test_the_task_of_a_tokenizer() -> None:

@@ -155,37 +155,3 @@ def test_names_in_configurations() -> None:
     assert view.renamed(text, {"a_step": "b"}) == (
         'name: "b" model_name: "b" value: "{\\"a_step\\": \\"a_step2\\"}" x: "a_step2"'
     )
-
-
-def test_a_fused_model_becomes_an_ensemble() -> None:
-    config = """# Written by the builder
-name: "t_fused.v2"
-max_batch_size: 256
-input {
-  name: "TEXT"
-  data_type: TYPE_STRING
-  dims: 1
-}
-output {
-  name: "RESULT"
-  data_type: TYPE_STRING
-  dims: 1
-}
-parameters {
-  key: "hidden_manifest"
-  value {
-    string_value: "{\\n}"
-  }
-}
-parameters {
-  key: "calls"
-  value {
-    string_value: "1"
-  }
-}
-"""
-    text = view.wrapped(config, "t_fused", "t_fused.v2")
-    assert text.startswith('name: "t_fused"\nplatform: "ensemble"\nmax_batch_size: 256\ninput {\n  name: "TEXT"')
-    assert 'key: "manifest"' in text
-    assert "calls" not in text
-    assert 'input_map { key: "TEXT" value: "TEXT" }\n    output_map { key: "RESULT" value: "RESULT" }' in text

@@ -14,8 +14,7 @@ INTERACTIVE, BULK = 1, 2  # `priority` of a request; the default is interactive
 MAX_INSTANCES = 256
 TOKENIZER, WHOLE_TASK = "ernie_tokenizer", "ernie_pipeline"  # backends
 UNBOUNDED = ("ernie_postprocess",)  # backends whose queues stay unbounded: a refusal would waste the encoder's work
-SLO = "slo_ms"  # parameter of Python models, which refuse requests themselves: ernie_runtime/triton/admission.py
-REPORTS_TO = "reports_to"  # parameter of an encoder: the tokenizer that refuses requests for it
+SLO = "slo_ms"  # parameter of a whole task, which refuses requests itself: ernie_runtime/triton/admission.py
 CHEAP = (TOKENIZER, *UNBOUNDED)  # backends fast enough to take any number of rows per execution
 
 

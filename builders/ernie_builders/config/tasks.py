@@ -31,7 +31,6 @@ else:
 ASSETS = Path(ernie_assets.__file__).resolve().parent
 TASKS_FILE = Path(__file__).resolve().parents[1] / "tasks.toml"
 PROFILES = ("demo", "full")
-PIPELINES = ("steps", "fused")
 TEST = "test"  # what the task's own test set is called in figures
 PIECES, CHARACTERS = "pieces", "characters"
 Examples = tuple[tuple[str, ...], ...]
@@ -82,13 +81,10 @@ class TaskConfig:
     examples: Examples = ()  # texts for demos and warm-up, one for each input of the kind
     options: Json = field(default_factory=dict)  # of the kind, as in the manifest
     transfer: Mapping[str, DataConfig] = field(default_factory=dict)  # further data sets to evaluate on, by name
-    pipeline: str = "steps"  # fused: publish TASK_fused too, with all three steps in one process
     tokens: str = ""  # of a SentencePiece vocabulary: "pieces" or "characters"; empty: what the kind needs
 
     def __post_init__(self) -> None:
         faults = Faults()
-        if self.pipeline not in PIPELINES:
-            faults.lines.append(f"pipeline {self.pipeline!r} is none of {', '.join(PIPELINES)}")
         if self.tokens not in ("", PIECES, CHARACTERS):
             faults.lines.append(f"tokens {self.tokens!r} is neither {PIECES} nor {CHARACTERS}")
         faults.check()
@@ -318,12 +314,12 @@ def parse_tasks(text: str, path: Path) -> TasksFile:
 
 
 def _check_name(name: str, tables: Json, where: str) -> None:
-    """No task may have the name of another task's model (T_tokenizer, T_encoder_V, T_fused, T_V, ...)."""
+    """No task may have the name of another task's model (T_tokenizer, T_encoder_V, T_V, ...)."""
     for other, raw in tables.items():
         if name == other or not name.startswith(f"{other}_"):
             continue
         suffix = name.removeprefix(f"{other}_")
         variants = raw.get("variants", ()) if isinstance(raw, Mapping) else ()
-        suffixes = {"tokenizer", "postprocess", "fused", "fp32", *(variants if isinstance(variants, list) else ())}
+        suffixes = {"tokenizer", "postprocess", "fp32", *(variants if isinstance(variants, list) else ())}
         if suffix in suffixes or suffix.startswith("encoder_"):
             raise ConfigError(f"{where}: tasks.{name} is the name of a model of task {other}; choose another")

@@ -20,7 +20,7 @@ from ernie_runtime.repository import versions
 
 from ..repository.model_config import PORTABLE, from_text
 
-_STEP = re.compile("_(tokenizer|postprocess|fused|encoder_.*)$")
+_STEP = re.compile("_(tokenizer|postprocess|encoder_.*)$")
 
 
 @dataclass(frozen=True, order=True)

@@ -19,13 +19,13 @@ from ernie_runtime.names import (
     TOKENIZER_FILE,
     VARIANT_PARAMETER,
     encoder_model,
-    fused_model,
     postprocess_model,
     tokenizer_model,
     variant_ensemble,
 )
 from ernie_runtime.text.tokenizer_file import load_tokenizer
 
+from ..config.serving import WHOLE_TASK
 from ..filesystem import sha256_of
 from ..repository import model_config
 from ..repository.packed_config import PACKED, PACKED_FILE, packed_encoder_config
@@ -46,8 +46,6 @@ def task_models(manifest: Manifest) -> dict[str, Variant | None]:
     models: dict[str, Variant | None] = {tokenizer_model(task): None, postprocess_model(task): None}
     for variant in manifest.variants:
         models |= {encoder_model(task, variant.name): variant, variant_ensemble(task, variant.name): variant}
-    if model_config.is_fused(manifest):
-        models[fused_model(task)] = recommended
     return {**models, task: recommended}
 
 
@@ -94,13 +92,10 @@ def task_rules(
                 yield from _version_rules(model, model.manifests[version], version, onnx)
             elif not (model.folder / str(version) / MANIFEST_FILE).exists():
                 yield Finding(file, "missing", model.republish)
-        if name == fused_model(manifest.task):
-            yield from _fused_rules(model, models, manifest)
-        else:
-            variant = task_models(manifest)[name]
-            yield from _member_rules(model, manifest, variant)
-            if variant is not None and name == encoder_model(manifest.task, variant.name):
-                yield from tensorrt_rules(model, models, manifest, variant)
+        variant = task_models(manifest)[name]
+        yield from _member_rules(model, manifest, variant)
+        if variant is not None and name == encoder_model(manifest.task, variant.name):
+            yield from tensorrt_rules(model, models, manifest, variant)
 
 
 def _shared_text(model: Model, version: int) -> str:
@@ -122,18 +117,17 @@ def _member_rules(model: Model, manifest: Manifest, variant: Variant | None) -> 
     for file, config in model.configs.items():
         where = f"{model.name}/{file}"
         if model.name == encoder:
-            is_packed = file == PACKED
-            wanted = (
-                packed_encoder_config(manifest, variant)
-                if is_packed
-                else model_config.encoder_config(manifest, variant, False)
-            )
-            if is_packed and list(config.batch_input) != list(wanted.batch_input):
+            made = {PACKED: packed_encoder_config, model_config.RAGGED: model_config.pipeline_config}
+            wanted = made.get(file, model_config.encoder_config)(manifest, variant)
+            if file == PACKED and list(config.batch_input) != list(wanted.batch_input):
                 yield Finding(where, f"batch_input is not that of {PACKED_FILE}", fix)
             for field in ("backend", "default_model_filename"):
                 value, wanted_value = getattr(config, field), getattr(wanted, field)
                 if value != wanted_value:
                     yield Finding(where, f"{field} is {value!r}, the manifest says {wanted_value!r}", fix)
+            runs = config.parameters[VARIANT_PARAMETER].string_value if file == model_config.RAGGED else variant.name
+            if runs != variant.name:
+                yield Finding(where, f"runs variant {runs!r}, not {variant.name}", fix)
         else:
             wanted = model_config.ensemble_config(manifest, model.name, variant, file == model_config.RAGGED)
             if encoder not in {step.model_name for step in config.ensemble_scheduling.step}:
@@ -145,37 +139,11 @@ def _member_rules(model: Model, manifest: Manifest, variant: Variant | None) -> 
         yield from contract_rules(where, config_tensors(config), config_tensors(wanted), _by(manifest), fix)
 
 
-def _fused_rules(model: Model, models: Mapping[str, Model], manifest: Manifest) -> Iterator[Finding]:
-    """The configurations and versions of T_fused against the task's newest manifest, which is its ensemble's."""
-    variant, fix = manifest.variant(manifest.recommended), model.republish
-    wanted = model_config.fused_config(manifest, variant)
-    for file, config in model.configs.items():
-        where = f"{model.name}/{file}"
-        if config.backend != wanted.backend:
-            yield Finding(where, f"backend is {config.backend!r}, not {wanted.backend!r}", fix)
-        runs = config.parameters[VARIANT_PARAMETER].string_value
-        if runs != variant.name:
-            pick = f"`ernie-triton compare {manifest.task} --pick {variant.name}`"
-            yield Finding(where, f"runs variant {runs!r}, the task recommends {variant.name}", pick)
-        newest = model.manifests.get(model.newest)
-        if newest:
-            text = model_config.fused_manifest(newest).to_json()
-            if config.parameters[MANIFEST_PARAMETER].string_value != text:
-                problem = f"parameter manifest is not {model.newest}/{MANIFEST_FILE} as task {model.name}"
-                yield Finding(where, problem, fix)
-        yield from contract_rules(where, config_tensors(config), config_tensors(wanted), _by(manifest), fix)
-    encoder = encoder_model(manifest.task, variant.name)
-    for name, file in {tokenizer_model(manifest.task): TOKENIZER_FILE, encoder: variant.file}.items():
-        path = f"{name}/{manifest.version}/{file}"
-        if name in models and not (models[name].folder / str(manifest.version) / file).exists():
-            yield Finding(model.name, f"reads {path}, which is missing", fix)
-
-
 def _version_rules(model: Model, manifest: Manifest, version: int, onnx: ModuleType | None) -> Iterator[Finding]:
     """Vocabulary and encoder files of one version against its manifest."""
     folder, where, fix = model.folder / str(version), f"{model.name}/{version}", model.republish
     path = folder / TOKENIZER_FILE
-    if model.name == tokenizer_model(manifest.task) and path.is_file():
+    if path.is_file():
         file = f"{where}/{TOKENIZER_FILE}"
         try:
             tokenizer = load_tokenizer(path)
@@ -187,6 +155,8 @@ def _version_rules(model: Model, manifest: Manifest, version: int, onnx: ModuleT
             yield Finding(file, problem, fix)
         if tokenizer.fingerprint != manifest.vocabulary_sha256:
             yield Finding(file, "its tokens are not those of the manifest's vocabulary_sha256", fix)
+    elif model.configs.get(model_config.RAGGED) and model.configs[model_config.RAGGED].backend == WHOLE_TASK:
+        yield Finding(f"{where}/{TOKENIZER_FILE}", "missing", fix)
     for variant in manifest.variants:
         if model.name == encoder_model(manifest.task, variant.name) and (folder / variant.file).is_file():
             yield from _weight_rules(folder, where, variant, fix)
@@ -224,7 +194,7 @@ def _graph_rules(
         yield from quantization_rules(file, onnx, graph, fix)
     tensors = graph_tensors(onnx, graph)
     yield from name_rules(file, tensors, fix)
-    wanted = config_tensors(model_config.encoder_config(manifest, variant, False))
+    wanted = config_tensors(model_config.encoder_config(manifest, variant))
     yield from contract_rules(file, tensors, wanted, _by(manifest), fix)
 
 

@@ -1,4 +1,4 @@
-"""What the command line changes in a task: --preset, --set, --base-model, --variants, --pick, --max-drop, --fused."""
+"""What the command line changes in a task: --preset, --set, --base-model, --variants, --pick, --max-drop."""
 
 from __future__ import annotations
 
@@ -31,7 +31,6 @@ class Overrides:
     variants: tuple[str, ...] = ()  # empty: the task's own
     pick: str = ""  # the variant behind the plain name: its name, fastest or smallest; empty: fp32
     max_drop: float | None = None  # points of the main metric that a variant may lose; None: as the task has it
-    fused: bool = False  # publish TASK_fused too
 
     def choice(self, task: str, base_model: str) -> Choice | None:
         """The preset's hyperparameters for a task and its base model; None if it has none."""
@@ -47,8 +46,6 @@ class Overrides:
         if self.max_drop is not None:
             compress = {**vars(task.compress), "max_drop": self.max_drop}
             task = replace(task, compress=parse_table(CompressConfig, compress, "--max-drop"))
-        if self.fused:
-            task = replace(task, pipeline="fused")
         values = {name: json.loads(value) for name, value in self.hyperparameters.items()}
         return replace(task, train=parse_table(TrainConfig, {**vars(task.train), **values}, "--set"))
 

@@ -1,15 +1,16 @@
 """config.pbtxt of every model of a task, as typed ModelConfig messages (tritonclient's own protobuf classes).
 
-Three flavours, chosen with `tritonserver --model-config-name`: the portable one pads each request to a length bucket,
-because an engine's dynamic batcher merges consecutive requests of equal shape only; the ragged one lets requests of
-different lengths meet in the Python stand-ins for engines; the TensorRT one (tensorrt_config.py) is for a GPU. A task
-with `serving.packed` has a fourth, in which they meet in NVIDIA's backend of ONNX Runtime (packed_config.py).
+Three flavours, chosen with `tritonserver --model-config-name`: in the portable one a task is an ensemble of three
+models, and each request is padded to a length bucket, because an engine's dynamic batcher merges consecutive requests
+of equal shape only; in the ragged one, for engines in Python, the encoder's process is the whole task, and requests of
+different lengths meet there; the TensorRT one (tensorrt_config.py) is for a GPU. A task with `serving.packed` has a
+fourth, in which they meet in NVIDIA's backend of ONNX Runtime (packed_config.py).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from google.protobuf import text_format
@@ -24,13 +25,13 @@ from ernie_runtime.names import (
     TOKEN_TYPE_IDS,
     VARIANT_PARAMETER,
     encoder_model,
-    fused_model,
     postprocess_model,
     tokenizer_model,
 )
 from ernie_runtime.steps.batching import ON_CPU
 from ernie_runtime.text.windows import MAX_WINDOWS
 
+from ..config.serving import WHOLE_TASK
 from . import portable
 from .buckets import length_buckets
 
@@ -41,24 +42,13 @@ PORTABLE, RAGGED, TENSORRT = "config.pbtxt", "configs/ragged.pbtxt", "configs/te
 NOT_RUN = (TENSORRT,)  # written by a build but never run by it: needs a GPU and NVIDIA's image
 WINDOW_LENGTHS = "window_lengths"  # key of made_by: length in tokens -> number of the data's windows
 THREADS = "intra_op_thread_count"  # parameter; left out if 0, which means all cores
-STAND_IN_PARAMETERS = (*asdict(ON_CPU), THREADS)
+PROCESS_PARAMETERS = (*asdict(ON_CPU), THREADS)
 MAX_TEXTS = 256  # in one request
-PIPELINE, STEPS, FUSED = "pipeline", "steps", "fused"  # key of made_by and its values: whether T_fused is published too
 
 ENCODER_INPUTS = (TensorSpec(INPUT_IDS, "INT64", (-1,)), TensorSpec(TOKEN_TYPE_IDS, "INT64", (-1,)))
 WINDOW, ITEM = TensorSpec(names.WINDOW, "INT32", (2,)), TensorSpec(names.ITEM, "BYTES", (1,))
 OFFSETS = TensorSpec(names.OFFSETS, "INT32", (-1, 2))
 RESULT = TensorSpec(names.RESULT, "BYTES", (1,))
-
-
-def is_fused(manifest: Manifest) -> bool:
-    """Whether the task is also published as T_fused, all three steps in one process."""
-    return manifest.made_by.get(PIPELINE) == FUSED
-
-
-def fused_manifest(manifest: Manifest) -> Manifest:
-    """The manifest that T_fused gives to clients: a task of that name, which they call like any other."""
-    return replace(manifest, task=fused_model(manifest.task))
 
 
 def side_tensors(manifest: Manifest) -> tuple[TensorSpec, ...]:
@@ -71,35 +61,49 @@ def buckets(manifest: Manifest) -> list[int]:
     return length_buckets(manifest.made_by.get(WINDOW_LENGTHS, {}), manifest.limits.max_length)
 
 
-def tokenizer_config(manifest: Manifest, ragged: bool) -> pb.ModelConfig:
+def tokenizer_config(manifest: Manifest) -> pb.ModelConfig:
     """Configuration of T_tokenizer."""
     kind = get_kind(manifest.kind)
     config = _model(tokenizer_model(manifest.task), "ernie_tokenizer", MAX_TEXTS)
     add_tensors(config.input, kind.inputs)
     add_tensors(config.output, (*ENCODER_INPUTS, *side_tensors(manifest)))
-    if not ragged:
-        config.parameters["buckets"].string_value = ",".join(map(str, buckets(manifest)))
-        portable.bound_tokenizer(config, manifest)
+    config.parameters["buckets"].string_value = ",".join(map(str, buckets(manifest)))
+    portable.bound_tokenizer(config, manifest)
     _cpu(config)
     return config
 
 
-def encoder_config(manifest: Manifest, variant: Variant, ragged: bool) -> pb.ModelConfig:
-    """Configuration of T_encoder_V."""
+def encoder_config(manifest: Manifest, variant: Variant) -> pb.ModelConfig:
+    """Configuration of T_encoder_V as a step: ids in, logits out."""
     config = _model(encoder_model(manifest.task, variant.name), variant.engine, MAX_WINDOWS)
     config.default_model_filename = variant.file
-    add_tensors(config.input, ENCODER_INPUTS, ragged)
+    add_tensors(config.input, ENCODER_INPUTS)
     add_tensors(config.output, get_kind(manifest.kind).encoder_outputs(manifest))
     for name, value in variant.settings.items():
         config.parameters[name].string_value = value
-    if ragged:
-        _micro_batches(config, variant)
-    else:
-        portable.bound_encoder(config, manifest)
+    portable.bound_encoder(config, manifest)
     return config
 
 
-def postprocess_config(manifest: Manifest, ragged: bool) -> pb.ModelConfig:
+def pipeline_config(manifest: Manifest, variant: Variant) -> pb.ModelConfig:
+    """Configuration of T_encoder_V as the whole task in one process: texts in, answers out.
+
+    Two thirds of the processes less than three steps take, and no texts, ids and logits between them: more texts/s at
+    less memory, with the same answers. No cache for them here, as the ensemble has it: Triton 2.51 keeps a failed
+    request of a model that is no ensemble too, as a reply without outputs.
+    """
+    kind = get_kind(manifest.kind)
+    config = _model(encoder_model(manifest.task, variant.name), WHOLE_TASK, MAX_TEXTS)
+    add_tensors(config.input, kind.inputs)
+    add_tensors(config.output, (*kind.numeric_outputs(manifest), RESULT))
+    config.parameters[VARIANT_PARAMETER].string_value = variant.name
+    for name, value in {**asdict(ON_CPU), **variant.batching}.items():
+        if name in PROCESS_PARAMETERS and (value or name != THREADS):
+            config.parameters[name].string_value = str(value)
+    return config
+
+
+def postprocess_config(manifest: Manifest, ragged: bool = False) -> pb.ModelConfig:
     """Configuration of T_postprocess."""
     kind = get_kind(manifest.kind)
     config = _model(postprocess_model(manifest.task), "ernie_postprocess", MAX_WINDOWS)
@@ -110,52 +114,34 @@ def postprocess_config(manifest: Manifest, ragged: bool) -> pb.ModelConfig:
 
 
 def ensemble_configs(manifest: Manifest, name: str, variant: Variant) -> dict[str, pb.ModelConfig]:
-    """Flavour -> configuration of the ensemble T or T_V.
-
-    Triton refuses an ensemble that takes more texts than its encoder takes rows, so the portable one may need a bound
-    of its own; where it does not, it is the only one.
-    """
-    portable_config, ragged = (ensemble_config(manifest, name, variant, flavour) for flavour in (False, True))
-    same = portable_config.max_batch_size == ragged.max_batch_size
-    return {PORTABLE: portable_config} if same else {PORTABLE: portable_config, RAGGED: ragged}
+    """Flavour -> configuration of the ensemble T or T_V."""
+    flavours = {PORTABLE: False, RAGGED: True}
+    return {file: ensemble_config(manifest, name, variant, whole) for file, whole in flavours.items()}
 
 
-def ensemble_config(manifest: Manifest, name: str, variant: Variant, ragged: bool) -> pb.ModelConfig:
-    """Configuration of the ensemble T or T_V: tokenizer, encoder, postprocessor; the manifest in a parameter.
+def ensemble_config(manifest: Manifest, name: str, variant: Variant, whole: bool) -> pb.ModelConfig:
+    """Configuration of the ensemble T or T_V, with the manifest in a parameter.
 
-    Answers may be cached; the server does so only if it is started with a response cache.
+    whole: its one step is the whole task in one process; else they are tokenizer, encoder and postprocessor, and it
+    takes no more texts than the encoder takes rows, as Triton demands. Answers may be cached; the server does so only
+    if it is started with a response cache.
     """
     kind = get_kind(manifest.kind)
-    texts = MAX_TEXTS if ragged else min(MAX_TEXTS, portable.max_rows(manifest))
+    texts = MAX_TEXTS if whole else min(MAX_TEXTS, portable.max_rows(manifest))
     config = pb.ModelConfig(name=name, platform="ensemble", max_batch_size=texts)
     config.response_cache.enable = True
     add_tensors(config.input, kind.inputs)
     add_tensors(config.output, (*kind.numeric_outputs(manifest), RESULT))
     side, logits = side_tensors(manifest), kind.encoder_outputs(manifest)
-    steps = (
+    answers, encoder = (*kind.numeric_outputs(manifest), RESULT), encoder_model(manifest.task, variant.name)
+    steps: tuple[tuple[str, Iterable[TensorSpec], Iterable[TensorSpec]], ...] = (
         (tokenizer_model(manifest.task), kind.inputs, (*ENCODER_INPUTS, *side)),
-        (encoder_model(manifest.task, variant.name), ENCODER_INPUTS, logits),
-        (postprocess_model(manifest.task), (*side, *logits), (*kind.numeric_outputs(manifest), RESULT)),
+        (encoder, ENCODER_INPUTS, logits),
+        (postprocess_model(manifest.task), (*side, *logits), answers),
     )
-    for model, inputs, outputs in steps:
+    for model, inputs, outputs in ((encoder, kind.inputs, answers),) if whole else steps:
         add_step(config, model, {spec.name: spec.name for spec in inputs}, outputs)
     config.parameters[MANIFEST_PARAMETER].string_value = manifest.to_json()
-    config.parameters[VARIANT_PARAMETER].string_value = variant.name
-    return config
-
-
-def fused_config(manifest: Manifest, variant: Variant) -> pb.ModelConfig:
-    """Configuration of T_fused: the recommended variant in one process, with the ensemble's inputs and outputs.
-
-    It holds no weights: it reads those of T_encoder_V and the vocabulary of T_tokenizer, of the same version. No cache
-    for its answers: Triton 2.51 keeps a failed request of such a model too, as a reply without outputs.
-    """
-    kind = get_kind(manifest.kind)
-    config = _model(fused_model(manifest.task), "ernie_pipeline", MAX_TEXTS)
-    add_tensors(config.input, kind.inputs)
-    add_tensors(config.output, (*kind.numeric_outputs(manifest), RESULT))
-    _micro_batches(config, variant)
-    config.parameters[MANIFEST_PARAMETER].string_value = fused_manifest(manifest).to_json()
     config.parameters[VARIANT_PARAMETER].string_value = variant.name
     return config
 
@@ -207,12 +193,6 @@ def _model(name: str, backend: str, max_batch_size: int) -> pb.ModelConfig:
     config = pb.ModelConfig(name=name, backend=backend, max_batch_size=max_batch_size)
     config.dynamic_batching.SetInParent()
     return config
-
-
-def _micro_batches(config: pb.ModelConfig, variant: Variant) -> None:
-    for name, value in {**asdict(ON_CPU), **variant.batching}.items():
-        if name in STAND_IN_PARAMETERS and (value or name != THREADS):
-            config.parameters[name].string_value = str(value)
 
 
 def _cpu(config: pb.ModelConfig) -> None:

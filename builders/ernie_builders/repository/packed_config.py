@@ -30,7 +30,7 @@ def packed_variants(manifest: Manifest) -> list[Variant]:
 
 def packed_encoder_config(manifest: Manifest, variant: Variant) -> pb.ModelConfig:
     """Configuration of T_encoder_V: flat inputs, and the length of each row beside them."""
-    config = encoder_config(manifest, variant, False)
+    config = encoder_config(manifest, variant)
     config.default_model_filename = PACKED_FILE
     for tensor in config.input:
         tensor.allow_ragged_batch = True
@@ -42,7 +42,7 @@ def packed_encoder_config(manifest: Manifest, variant: Variant) -> pb.ModelConfi
 
 def packed_tokenizer_config(manifest: Manifest) -> pb.ModelConfig:
     """Configuration of T_tokenizer: the portable one without buckets."""
-    config = tokenizer_config(manifest, False)
+    config = tokenizer_config(manifest)
     config.parameters.pop("buckets")
     return config
 

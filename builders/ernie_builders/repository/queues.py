@@ -10,9 +10,7 @@ from ..config.serving import (
     INTERACTIVE,
     MAX_ROWS,
     NO_TIMEOUT,
-    REPORTS_TO,
     SLO,
-    TOKENIZER,
     UNBOUNDED,
     WHOLE_TASK,
     ServingConfig,
@@ -20,10 +18,10 @@ from ..config.serving import (
 
 
 def set_instances(config: pb.ModelConfig, serving: ServingConfig, portable: bool = False) -> None:
-    """Write the number of instances of an encoder or of T_fused.
+    """Write the number of instances of an encoder.
 
     Without it Triton starts two of `onnxruntime` on a CPU, with a pool of threads for all cores each. portable: the
-    configuration is for a C++ engine, of which each instance has one thread; a stand-in is a process, and has all.
+    configuration is for a C++ engine, of which each instance has one thread; a process of Python has all.
     """
     if config.platform == "ensemble" or config.backend in CHEAP:
         return
@@ -32,26 +30,23 @@ def set_instances(config: pb.ModelConfig, serving: ServingConfig, portable: bool
     config.instance_group[0].count = serving.portable_instances if portable else serving.instances
 
 
-def bound_queues(
-    config: pb.ModelConfig, serving: ServingConfig, rate: float = 0.0, stand_in: bool = False, tokenizer: str = ""
-) -> None:
+def bound_queues(config: pb.ModelConfig, serving: ServingConfig, rate: float = 0.0) -> None:
     """Write the task's bounds on waiting into the configuration of a model with a dynamic batcher (not an ensemble).
 
-    rate: measured speed of the encoder in texts/s, 0 if unknown. stand_in: the configuration is for the Python
-    stand-ins. tokenizer: model name of the task's tokenizer.
+    rate: measured speed of the encoder in texts/s, 0 if unknown.
 
     Past a bound a request is refused with UNAVAILABLE, through the ensemble too: it passes the priority and timeout of
     its request on to its steps. A client may ask for a shorter timeout than the configuration's.
 
-    With only an SLO, stand-ins refuse requests themselves (`shed`) and Triton's queues are left alone: with any queue
-    policy, Triton 2.51 fetches no batch while another is running, sometimes sleeps for 0.5 s while requests wait, and
-    may stay slow after an overload (triton-inference-server/server#8870).
+    With only an SLO, a whole task in one process refuses requests itself and Triton's queues are left alone: with any
+    queue policy, Triton 2.51 fetches no batch while another is running, sometimes sleeps for 0.5 s while requests wait,
+    and may stay slow after an overload (triton-inference-server/server#8870).
     """
     if not config.HasField("dynamic_batching"):
         return
-    if stand_in and serving.slo_ms:
-        shed(config, serving, tokenizer)
-    if not serving.configures_queues and (stand_in or not serving.slo_ms):
+    if config.backend == WHOLE_TASK and serving.slo_ms:
+        config.parameters[SLO].string_value = str(serving.slo_ms)
+    if not serving.configures_queues and (config.backend == WHOLE_TASK or not serving.slo_ms):
         return
     batching = config.dynamic_batching
     if serving.priorities:
@@ -69,17 +64,3 @@ def bound_queues(
         policy.timeout_action = policy.REJECT
         policy.default_timeout_microseconds = 1000 * milliseconds
         policy.allow_timeout_override = True
-
-
-def shed(config: pb.ModelConfig, serving: ServingConfig, tokenizer: str) -> None:
-    """Write the parameters with which a Python model refuses requests that cannot be answered within `slo_ms`.
-
-    In an ensemble the tokenizer refuses, from what its encoders report to it. If Triton's queues are bounded or ordered
-    too, the encoders refuse: the tokenizer cannot tell interactive requests from bulk ones.
-    """
-    early = bool(tokenizer) and not serving.configures_queues
-    if config.backend in UNBOUNDED or (config.backend == TOKENIZER and not early):
-        return
-    config.parameters[SLO].string_value = str(serving.slo_ms)
-    if early and config.backend not in (TOKENIZER, WHOLE_TASK):
-        config.parameters[REPORTS_TO].string_value = tokenizer

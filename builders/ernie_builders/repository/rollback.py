@@ -13,7 +13,6 @@ from ernie_runtime.manifest import Manifest
 from ernie_runtime.names import MANIFEST_FILE
 from ernie_runtime.repository import versions
 
-from ..config.serving import SLO
 from ..errors import PublishError
 from ..filesystem import whole_folder
 from . import model_config
@@ -21,25 +20,11 @@ from .staging import PUBLISHED, models_of
 
 
 def recommend(repository: Path, manifest: Manifest, name: str) -> Manifest:
-    """Put the variant `name` behind the task's plain name: first T_fused changes, then the plain ensemble."""
+    """Put the variant `name` behind the task's plain name."""
     changed, task = replace(manifest, recommended=name), manifest.task
     variant = changed.variant(name)
-    if model_config.is_fused(manifest):
-        fused = _with_serving(repository, model_config.fused_config(changed, variant))
-        _change(repository, changed, fused.name, {model_config.PORTABLE: fused})
     _change(repository, changed, task, model_config.ensemble_configs(changed, task, variant))
     return changed
-
-
-def _with_serving(repository: Path, config: pb.ModelConfig) -> pb.ModelConfig:
-    """The configuration with the published one's warm-up, queues, instances and SLO, which suit any variant."""
-    published = model_config.from_text((repository / config.name / model_config.PORTABLE).read_text(encoding="utf-8"))
-    config.model_warmup.extend(published.model_warmup)
-    config.dynamic_batching.CopyFrom(published.dynamic_batching)
-    config.instance_group.extend(published.instance_group)
-    if SLO in published.parameters:
-        config.parameters[SLO].CopyFrom(published.parameters[SLO])
-    return config
 
 
 def _change(repository: Path, manifest: Manifest, model: str, configs: Mapping[str, pb.ModelConfig]) -> None:

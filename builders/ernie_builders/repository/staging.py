@@ -17,7 +17,6 @@ from ernie_runtime.names import (
     MANIFEST_FILE,
     TOKENIZER_FILE,
     encoder_model,
-    fused_model,
     postprocess_model,
     tokenizer_model,
     variant_ensemble,
@@ -26,7 +25,7 @@ from ernie_runtime.repository import newest_version, versions
 from ernie_runtime.text.tokenizer import Tokenizer
 from ernie_runtime.text.tokenizer_file import load_tokenizer
 
-from ..config.serving import ServingConfig
+from ..config.serving import WHOLE_TASK, ServingConfig
 from ..config.tasks import TaskConfig
 from ..errors import PublishError
 from ..filesystem import put_in_place
@@ -36,8 +35,7 @@ from .model_config import (
     TENSORRT,
     encoder_config,
     ensemble_configs,
-    fused_config,
-    is_fused,
+    pipeline_config,
     postprocess_config,
     to_text,
     tokenizer_config,
@@ -50,14 +48,13 @@ from .warmup import Arrays, warmup_requests, write_warmup
 PUBLISHED = "published"  # folder in a version: the model's configuration as it was published with that version
 
 
-def model_names(task: str, variants: Iterable[str], fused: bool = False) -> list[str]:
+def model_names(task: str, variants: Iterable[str]) -> list[str]:
     """A task's models in the order of publishing: first the steps, then what reads them, the plain name last."""
     variants = list(variants)
     return [
         tokenizer_model(task),
         *(encoder_model(task, variant) for variant in variants),
         postprocess_model(task),
-        *([fused_model(task)] if fused else []),
         *(variant_ensemble(task, variant) for variant in variants),
         task,
     ]
@@ -65,7 +62,7 @@ def model_names(task: str, variants: Iterable[str], fused: bool = False) -> list
 
 def models_of(manifest: Manifest) -> list[str]:
     """The models that a version was published as, in the order of publishing."""
-    return model_names(manifest.task, (variant.name for variant in manifest.variants), is_fused(manifest))
+    return model_names(manifest.task, (variant.name for variant in manifest.variants))
 
 
 def stage_models(
@@ -82,14 +79,16 @@ def stage_models(
     requests = _warmup(manifest, tokenizer, exported, examples)
     for model, configs in _configs(manifest).items():
         for file, config in configs.items():
-            stand_in = file == RAGGED or model == fused_model(task)
-            set_instances(config, serving, file in (PORTABLE, PACKED) and not stand_in)
-            speed = speeds.get(model, max(speeds.values()))
-            bound_queues(config, serving, speed, stand_in, tokenizer_model(task))
-        _write_model(staging / model, manifest, configs, requests.get(model, []))
-    tokenizer.save(staging / tokenizer_model(task) / version / TOKENIZER_FILE)
+            set_instances(config, serving, file in (PORTABLE, PACKED))
+            bound_queues(config, serving, speeds.get(model, max(speeds.values())))
+            asked = tokenizer_model(task) if config.backend == WHOLE_TASK else model
+            write_warmup(config, staging / model, requests.get(asked, []))
+        _write_model(staging / model, manifest, configs)
+    vocabulary = staging / tokenizer_model(task) / version / TOKENIZER_FILE
+    tokenizer.save(vocabulary)
     for variant in manifest.variants:
         source, folder = exported[variant.name], staging / encoder_model(task, variant.name) / version
+        os.link(vocabulary, folder / TOKENIZER_FILE)
         for file in filter(None, (variant.file, variant.weights)):
             shutil.copyfile(source / file, folder / file)
         if variant in packed_variants(manifest):
@@ -102,22 +101,20 @@ def _configs(manifest: Manifest) -> dict[str, dict[str, pb.ModelConfig]]:
     """Model name -> file name -> configuration."""
     task, recommended = manifest.task, manifest.variant(manifest.recommended)
     configs = {
-        tokenizer_model(task): {file: tokenizer_config(manifest, file == RAGGED) for file in (PORTABLE, RAGGED)},
-        postprocess_model(task): {file: postprocess_config(manifest, file == RAGGED) for file in (PORTABLE, RAGGED)},
+        tokenizer_model(task): {PORTABLE: tokenizer_config(manifest)},
+        postprocess_model(task): {PORTABLE: postprocess_config(manifest)},
         task: ensemble_configs(manifest, task, recommended),
     }
     for variant in manifest.variants:
         ensemble, encoder = variant_ensemble(task, variant.name), encoder_model(task, variant.name)
         configs[ensemble] = ensemble_configs(manifest, ensemble, variant)
-        configs[encoder] = {file: encoder_config(manifest, variant, file == RAGGED) for file in (PORTABLE, RAGGED)}
+        configs[encoder] = {PORTABLE: encoder_config(manifest, variant), RAGGED: pipeline_config(manifest, variant)}
         if tensorrt_precision(variant):
             configs[encoder][TENSORRT] = tensorrt_config(manifest, variant)
     for variant in packed_variants(manifest):
         configs[encoder_model(task, variant.name)][PACKED] = packed_encoder_config(manifest, variant)
         configs[tokenizer_model(task)][PACKED] = packed_tokenizer_config(manifest)
-        configs[postprocess_model(task)][PACKED] = postprocess_config(manifest, True)
-    if is_fused(manifest):
-        configs[fused_model(task)] = {PORTABLE: fused_config(manifest, recommended)}
+        configs[postprocess_model(task)][PACKED] = postprocess_config(manifest, ragged=True)
     return configs
 
 
@@ -129,19 +126,14 @@ def _warmup(
     for variant in manifest.variants:
         engine = load_engine(variant.engine, exported[variant.name] / variant.file, variant.settings)
         requests |= warmup_requests(manifest, tokenizer, engine, examples, variant.name)
-    if is_fused(manifest):
-        requests[fused_model(manifest.task)] = requests[tokenizer_model(manifest.task)]
     return requests
 
 
-def _write_model(
-    model: Path, manifest: Manifest, configs: Mapping[str, pb.ModelConfig], requests: Sequence[Arrays]
-) -> None:
+def _write_model(model: Path, manifest: Manifest, configs: Mapping[str, pb.ModelConfig]) -> None:
     """A model directory without the files that its backend loads."""
     version = model / str(manifest.version)
     version.mkdir(parents=True)
     for file, config in configs.items():
-        write_warmup(config, model, requests)
         (model / file).parent.mkdir(exist_ok=True)
         (model / file).write_text(to_text(config), encoding="utf-8")
     (version / MANIFEST_FILE).write_text(manifest.to_json(), encoding="utf-8")
@@ -182,7 +174,7 @@ def check_free(repository: Path, task: str, models: Iterable[str]) -> None:
 def check_all_free(repository: Path, tasks: Iterable[TaskConfig]) -> None:
     """`check_free` for all models that the tasks may be published as, before anything is built."""
     for task in tasks:
-        check_free(repository, task.name, model_names(task.name, task.variants, fused=True))
+        check_free(repository, task.name, model_names(task.name, task.variants))
 
 
 def published_task(model: Path) -> str:

@@ -109,7 +109,7 @@ def arguments(manifest: Manifest, onnx: Path, plan: Path, precision: str) -> lis
 
 def plan_config(manifest: Manifest, variant: Variant, plans: Mapping[str, str]) -> str:
     """The text of plan.pbtxt, the encoder as TensorRT plans; plans: compute capability -> file name."""
-    config = model_config.encoder_config(manifest, variant, False)
+    config = model_config.encoder_config(manifest, variant)
     config.backend, config.platform = "tensorrt", "tensorrt_plan"
     config.default_model_filename = plans[max(plans, key=float)]
     config.instance_group.add(kind=pb.ModelInstanceGroup.KIND_GPU, count=1)

@@ -66,7 +66,7 @@ def tensorrt_config(manifest: Manifest, variant: Variant) -> pb.ModelConfig:
 
     variant: one with a `tensorrt_precision`.
     """
-    config = encoder_config(manifest, variant, False)
+    config = encoder_config(manifest, variant)
     config.instance_group.add(kind=pb.ModelInstanceGroup.KIND_GPU, count=1)
     provider = config.optimization.execution_accelerators.gpu_execution_accelerator.add(name=PROVIDER)
     provider.parameters[PRECISION] = tensorrt_precision(variant)

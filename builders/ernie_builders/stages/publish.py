@@ -21,7 +21,15 @@ from ..repository import model_config
 from ..repository.buckets import expected_waste, histogram
 from ..repository.calibrate import batching_of
 from ..repository.served import MAX_TEXTS, check_served, record_answers
-from ..repository.staging import check_free, model_names, models_of, move_in, stage_models, staging_folder
+from ..repository.staging import (
+    check_free,
+    model_names,
+    models_of,
+    move_in,
+    published_task,
+    stage_models,
+    staging_folder,
+)
 from . import code
 from .context import Context
 from .data import read_split
@@ -133,7 +141,6 @@ def _made_by(context: Context, finished: Finished) -> JsonObject:
         "seed": context.seed,
         "not_run": model_config.NOT_RUN,
         "serving": vars(task.serving),
-        **({model_config.PIPELINE: model_config.FUSED} if task.pipeline == model_config.FUSED else {}),
     }
 
 
@@ -165,7 +172,9 @@ def _models_in_repository(context: Context) -> list[str]:
     except ManifestError:
         published = ()
     variants = dict.fromkeys([*(variant.name for variant in published), *context.task.variants])
-    models = model_names(context.task.name, list(variants), fused=True)
+    folders = sorted(context.output.iterdir()) if context.output.is_dir() else []
+    owned = [folder.name for folder in folders if published_task(folder) == context.task.name]
+    models = dict.fromkeys([*model_names(context.task.name, list(variants)), *owned])
     return [name for name in models if (context.output / name).is_dir()]
 
 
@@ -185,6 +194,5 @@ def _build_key(context: Context, finished: Finished) -> str:
             "serving": vars(context.task.serving),
             "force": context.force,
             "pick": context.pick,
-            "pipeline": context.task.pipeline,
         }
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ernie_runtime.names import encoder_prefix, postprocess_model, tokenizer_model, tokenizer_task
+from ernie_runtime.names import encoder_prefix, postprocess_model, tokenizer_model
 
 from .samples import (
     COMPUTE_US,
@@ -83,8 +83,13 @@ def between(before: Sample, after: Sample) -> ServerRates:
 def owner_by_model(models: Iterable[str]) -> dict[str, str]:
     """The task of each model that is one, a variant or a step of it; others (`--compat`'s) are left out."""
     names = set(models)
-    tasks = sorted({task for name in names if (task := tokenizer_task(name)) and task in names}, key=len)
+    tasks = sorted((name for name in names if any(is_step(model, name) for model in names)), key=len)
     return {name: task for task in tasks for name in names if name == task or name.startswith(f"{task}_")}
+
+
+def is_step(model: str, task: str) -> bool:
+    """Whether a model is a step of this task."""
+    return model in (tokenizer_model(task), postprocess_model(task)) or model.startswith(encoder_prefix(task))
 
 
 def _place(model: str, owners: dict[str, str]) -> tuple[int, str]:

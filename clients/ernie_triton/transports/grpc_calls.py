@@ -125,7 +125,7 @@ def translated(error: Any, connection: Connection, timeout: float) -> ErnieTrito
 
 
 def _ensemble(name: str, config: Any) -> Ensemble | None:
-    if MANIFEST_PARAMETER not in config.parameters:  # only ensembles and fused models have one
+    if MANIFEST_PARAMETER not in config.parameters:  # only tasks have one
         return None
     return Ensemble(
         name=name,

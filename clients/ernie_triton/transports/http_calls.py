@@ -183,7 +183,7 @@ def _error(outcome: httpx.Response | Exception, connection: Connection, timeout:
 
 def _ensemble(name: str, config: Json) -> Ensemble | None:
     parameters = config.get("parameters", {})
-    if MANIFEST_PARAMETER not in parameters:  # only ensembles and fused models have one
+    if MANIFEST_PARAMETER not in parameters:  # only tasks have one
         return None
     return Ensemble(
         name=name,

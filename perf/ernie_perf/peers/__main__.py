@@ -22,12 +22,11 @@ from .report import ComparisonSettings, TokenLengths, to_json, to_markdown
 from .runner import compare, reference_answers
 from .servers import SERVERS
 from .standalone import Case, Item, PlainTokenizer
-from .triton import EnsemblePeer, FusedPeer
+from .triton import ServedPeer
 
 PEERS: Mapping[str, Callable[[Path], Peer]] = {  # name -> a peer, given the model repository
     "engine": lambda repository: EnginePeer(),
-    "ensemble": EnsemblePeer,
-    "fused": FusedPeer,
+    "served": ServedPeer,
     "classic": lambda repository: ClassicPeer(),
     **{spec.name: partial(lambda spec, repository: ServerPeer(spec), spec) for spec in SERVERS},
 }

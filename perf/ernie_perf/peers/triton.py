@@ -8,9 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from ernie_runtime.errors import ManifestError
-from ernie_runtime.names import encoder_model, fused_model, postprocess_model, tokenizer_model, variant_ensemble
-from ernie_runtime.repository import task_manifest
+from ernie_runtime.names import variant_ensemble
 from ernie_serve.problems import ServeError
 from ernie_serve.server import ServerOptions, TritonServer
 
@@ -67,11 +65,11 @@ class TritonPeer(HttpPeer):
         self._stack.close()
 
 
-class EnsemblePeer(TritonPeer):
-    """This project's published TASK_VARIANT: three models, ragged micro-batches."""
+class ServedPeer(TritonPeer):
+    """This project's published TASK_VARIANT as `serve` serves it."""
 
-    name = "ensemble"
-    description = "this project's ensemble: ragged micro-batches, three processes"
+    name = "served"
+    description = "this project's TASK_VARIANT as `serve` serves it: one process, ragged micro-batches"
 
     def __init__(self, repository: Path) -> None:
         super().__init__()
@@ -81,34 +79,8 @@ class EnsemblePeer(TritonPeer):
         """Serve the published repository as it is."""
         self.answers = answers_of(case)
         self.outputs = (self.answers.published,)
-        return self.serve(self.repository, self.models(case), case, port, example)
-
-    def models(self, case: Case) -> tuple[str, ...]:
-        """Steps and ensemble."""
-        task = case.task
-        steps = (tokenizer_model(task), encoder_model(task, case.variant), postprocess_model(task))
-        return (*steps, variant_ensemble(task, case.variant))
+        return self.serve(self.repository, (variant_ensemble(case.task, case.variant),), case, port, example)
 
     def answer(self, body: bytes) -> Answer:
         """From the one output that was requested."""
         return self.answers.from_published(self.values(body)[self.answers.published])
-
-
-class FusedPeer(EnsemblePeer):
-    """This project's TASK_fused: one process."""
-
-    name = "fused"
-    description = "this project's TASK_fused: the same in one process"
-
-    def models(self, case: Case) -> tuple[str, ...]:
-        """Errors: PeerError where it is not published, or runs another variant."""
-        model = fused_model(case.task)
-        if not (self.repository / model).is_dir():
-            raise PeerError(f"{model} is not published: build the task with --fused")
-        try:
-            recommended = task_manifest(self.repository, case.task).recommended
-        except ManifestError as error:
-            raise PeerError(str(error)) from None
-        if recommended != case.variant:
-            raise PeerError(f"{model} runs variant {recommended}, the others {case.variant}")
-        return (model,)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 TOKENIZER, ENCODER, POSTPROCESS = "tokenizer", "encoder", "postprocess"
 COLORMAPS = {TOKENIZER: "Greens", ENCODER: "Blues", POSTPROCESS: "Oranges"}
-OTHER_COLORMAP = "Purples"  # a step that is none of the three: a fused pipeline
+OTHER_COLORMAP = "Purples"  # a step that is none of the three
 SHADES = {"queue": 0.25, "input": 0.45, "infer": 0.75, "output": 0.55}  # of the colormap, by part of a step's time
 WIDTH_INCHES = 8.6
 

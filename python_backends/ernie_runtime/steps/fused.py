@@ -14,7 +14,7 @@ import numpy as np
 
 from ..errors import InvalidItem, ManifestError
 from ..manifest import Manifest
-from ..names import MANIFEST_FILE, TOKENIZER_FILE, VARIANT_PARAMETER, encoder_model, fused_model, tokenizer_model
+from ..names import MANIFEST_FILE, TOKENIZER_FILE, VARIANT_PARAMETER
 from .batching import Observe
 from .encoder import EncoderStep
 from .postprocessor import PostprocessStep
@@ -39,31 +39,21 @@ class FusedStep:
     def load(
         cls, folder: Path, parameters: Mapping[str, str], device: str = "cpu", observe: Observe | None = None
     ) -> FusedStep:
-        """From a version directory of `<task>_fused`.
+        """From a version directory of an encoder, which has the task's vocabulary, too.
 
-        Vocabulary and weights are read from the same version of the task's tokenizer and of the encoder of the variant
-        that the parameter `variant` names, beside this model in the repository. Other parameters: those of
-        `EncoderStep.load`. observe: see EncoderStep. ManifestError where a file is missing or of another build.
+        Parameter `variant` names the encoder's variant; others: those of `EncoderStep.load`. observe: see EncoderStep.
+        ManifestError where a file is missing or of another build.
         """
         manifest = Manifest.load(folder / MANIFEST_FILE)
         variant = manifest.variant(parameters.get(VARIANT_PARAMETER, manifest.recommended))
-        repository, task = folder.parents[1], manifest.task
-        # A server that updates a task calls all models of a version T_fused.v2, T_tokenizer.v2, ...
-        mark = folder.parent.name.removeprefix(fused_model(task) + ".")
-        mark = f".{mark}" if mark != folder.parent.name else ""
-        encoder = repository / (encoder_model(task, variant.name) + mark) / folder.name
-        tokenizer = repository / (tokenizer_model(task) + mark) / folder.name
-        for file in (tokenizer / TOKENIZER_FILE, encoder / variant.file):
-            if not file.exists():
-                raise ManifestError(
-                    f"{file}: no such file; {folder.parent.name} reads it from there: publish {task} again, and copy "
-                    "or mount the whole model repository"
-                )
+        for file in (TOKENIZER_FILE, variant.file):
+            if not (folder / file).exists():
+                raise ManifestError(f"{folder / file}: no such file; publish {manifest.task} again")
         settings = {**variant.settings, **parameters}
         postprocess = PostprocessStep(manifest)
         per_token = [spec.name for spec in postprocess.specs if spec.per_token]
-        step = EncoderStep.load(variant.engine, encoder / variant.file, settings, per_token, device, observe)
-        return cls(TokenizerStep.load(tokenizer, {}), step, postprocess)
+        step = EncoderStep.load(variant.engine, folder / variant.file, settings, per_token, device, observe)
+        return cls(TokenizerStep.load(folder, {}), step, postprocess)
 
     def run(self, requests: Sequence[Arrays]) -> list[dict[str, np.ndarray] | InvalidItem]:
         """The outputs of each request: one call tokenizes, micro-batches run all windows, one call decodes."""

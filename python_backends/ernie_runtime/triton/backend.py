@@ -22,8 +22,7 @@ from ..manifest import Manifest
 from ..names import MANIFEST_FILE
 from ..steps.encoder import EncoderStep
 from ..steps.step import Step
-from .admission import DIRECT_SHARE, ENCODER_SHARE, UNBOUNDED, Admission, Execution, ExecutionLimit, InFlightLimit
-from .completions import Inbox, Outbox, address
+from .admission import UNBOUNDED, Admission, ExecutionLimit
 from .metrics import TokenCounters
 
 LARGE_REQUEST = 8
@@ -39,35 +38,9 @@ def parameters(args: Mapping[str, str]) -> dict[str, str]:
 
 
 def admission(args: Mapping[str, str]) -> ExecutionLimit | None:
-    """The limit of an encoder or a fused model, by its parameters; None without `slo_ms`.
-
-    Parameter `reports_to`: the tokenizer that refuses for the encoder. Then the encoder's own bound is a wide one, for
-    clients that ask the encoder directly.
-    """
-    settings = parameters(args)
-    slo_ms, tokenizer = float(settings.get("slo_ms", 0)), settings.get("reports_to")
-    if slo_ms <= 0:
-        return None
-    if not tokenizer:
-        return ExecutionLimit(slo_ms, DIRECT_SHARE)
-    config = json.loads(args["model_config"])
-    groups = config.get("instance_group", ())
-    instances = sum(int(group.get("count", 1)) * max(1, len(group.get("gpus", ()))) for group in groups) or 1
-    outbox = Outbox(address(tokenizer, args["model_version"]), instances)
-    return ExecutionLimit(slo_ms, ENCODER_SHARE, outbox)
-
-
-def tokenizer_admission(args: Mapping[str, str], pb_utils: Any) -> InFlightLimit | None:
-    """The limit of a tokenizer, by its parameter `slo_ms`; None without it."""
+    """The limit of a model by its parameter `slo_ms`; None without it."""
     slo_ms = float(parameters(args).get("slo_ms", 0))
-    if slo_ms <= 0:
-        return None
-    name = args["model_name"]
-
-    def warn(message: str) -> None:
-        pb_utils.Logger.log_warn(f"{name}: {message}")
-
-    return InFlightLimit(slo_ms, Inbox(address(name, args["model_version"]), warn))
+    return ExecutionLimit(slo_ms) if slo_ms > 0 else None
 
 
 def per_token_outputs(args: Mapping[str, str]) -> list[str]:
@@ -104,8 +77,7 @@ def execute(step: Step, requests: Sequence[Any], pb_utils: Any, admission: Admis
     costly = getattr(step, "costly", False)
     accepted: list[int] = []
     inputs: list[dict[str, np.ndarray]] = []
-    sizes: list[int] = []
-    rows, dropped, room = 0, 0, admission.room() if admission else UNBOUNDED
+    rows, room = 0, admission.room() if admission else UNBOUNDED
     for i, request in enumerate(requests):
         tensors = [pb_utils.get_input_tensor_by_name(request, name) for name in step.inputs]
         missing = [name for name, tensor in zip(step.inputs, tensors, strict=True) if tensor is None]
@@ -119,11 +91,9 @@ def execute(step: Step, requests: Sequence[Any], pb_utils: Any, admission: Admis
             continue
         if costly and shape[0] >= LARGE_REQUEST and request.is_cancelled():
             responses[i] = _failed(pb_utils, "CANCELLED", "the request was cancelled")
-            dropped += shape[0]
             continue
-        if room == 0 or (accepted and rows + shape[0] > room):
+        if accepted and rows + shape[0] > room:
             responses[i] = _failed(pb_utils, "UNAVAILABLE", "more requests than the service can answer in time")
-            dropped += shape[0]
             continue
         try:
             arrays |= _given(step, request)
@@ -131,13 +101,12 @@ def execute(step: Step, requests: Sequence[Any], pb_utils: Any, admission: Admis
             responses[i] = _failed(pb_utils, "INVALID_ARG", str(fault))
             continue
         rows += shape[0]
-        sizes.append(shape[0])
         accepted.append(i)
         inputs.append(arrays)
     began = time.monotonic()
     outcomes = _run(step, inputs, pb_utils) if accepted else []
-    if admission and (accepted or dropped):
-        admission.ended(_execution(sizes, outcomes, dropped, time.monotonic() - began))
+    if admission and accepted:
+        admission.ended(rows, time.monotonic() - began)
     for i, outcome in zip(accepted, outcomes, strict=True):
         if isinstance(outcome, InvalidItem):
             responses[i] = _failed(pb_utils, "INVALID_ARG", str(outcome))
@@ -176,19 +145,6 @@ def has_response_cache() -> bool:
     except OSError:
         return False
     return any(word.startswith((b"--cache-config", b"--response-cache-byte-size")) for word in words)
-
-
-def _execution(sizes: Sequence[int], outcomes: Sequence[Any], dropped: int, seconds: float) -> Execution:
-    """sizes: rows of each processed request."""
-    answered = [(size, outcome) for size, outcome in zip(sizes, outcomes, strict=True) if isinstance(outcome, dict)]
-    outputs = sum(len(next(iter(outcome.values()))) for _, outcome in answered)
-    return Execution(
-        processed=sum(sizes),
-        succeeded=sum(size for size, _ in answered),
-        outputs=outputs,
-        dropped=dropped,
-        seconds=seconds,
-    )
 
 
 def _run(step: Step, inputs: Sequence[dict[str, np.ndarray]], pb_utils: Any) -> list[dict[str, np.ndarray] | Exception]:

@@ -59,7 +59,6 @@ def test_the_tasks_that_ship() -> None:
         ("batch_size = 16", "batch_size = 1.5", "tasks.topics.train.batch_size: expected int, found 1.5"),
         ("batch_size = 16", "batch_size = true", "tasks.topics.train.batch_size: expected int, found True"),
         ("batch_size = 16", "amp = 1", "tasks.topics.train.amp: expected bool, found 1"),
-        ('title = "Topics"', 'pipeline = "one"', "tasks.topics: pipeline 'one' is none of steps, fused"),
         ('title = "Topics"', "title = 5", "tasks.topics.title: expected str, found 5"),
         ('kind = "sequence_classification"', 'kind = "poetry"', "tasks.topics: kind 'poetry' is none of "),
         ('kind = "sequence_classification"', "kind = []", "tasks.topics: kind [] is none of "),
@@ -112,7 +111,7 @@ def test_faults(tmp_path: Path, old: str, new: str, expected: str) -> None:
 def test_all_faults_of_a_table_at_once(tmp_path: Path) -> None:
     text = TASKS
     for old, new in (
-        ('title = "Topics"', 'title = 5\nvariants = ["fp32", "w0.75-int9"]\npipline = "fused"'),
+        ('title = "Topics"', 'title = 5\nvariants = ["fp32", "w0.75-int9"]\ntokns = "pieces"'),
         ('["north", "south", "west"]', '["a", "a"]'),
         ('["的一不是", "有人了在用"]', '[["a", "b"]]'),
         ("batch_size = 16", "batch_size = 0\naccumulate = 'x'\nwarmup = 2"),
@@ -126,7 +125,7 @@ def test_all_faults_of_a_table_at_once(tmp_path: Path) -> None:
     assert [line.partition(": ")[2].partition(": ")[0] for line in str(faults["topics"]).split("; tasks.toml")] == [
         "tasks.topics",  # the labels
         "tasks.topics.examples",
-        "tasks.topics",  # pipline
+        "tasks.topics",  # tokns
         "tasks.topics.title",
         "tasks.topics.data.fields",
         "tasks.topics.train.accumulate",

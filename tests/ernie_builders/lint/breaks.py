@@ -92,7 +92,7 @@ def graph(**changes: Any) -> Break:
     def change(root: Path) -> None:
         old, new = (root / ONNX).read_bytes(), onnx_bytes(**{"labels": 3, "per_token": False} | changes)
         (root / ONNX).write_bytes(new)
-        for path in (*root.glob("news*/1/manifest.json"), *root.glob("news*/config.pbtxt")):
+        for path in (*root.glob("news*/1/manifest.json"), *root.glob("news*/**/*.pbtxt")):
             text = path.read_text(encoding="utf-8")
             text = text.replace(f'bytes": {len(old)},', f'bytes": {len(new)},')
             text = text.replace(f'bytes\\": {len(old)},', f'bytes\\": {len(new)},')
@@ -106,8 +106,9 @@ def manifests(old: str, new: str) -> Break:
     """Change all the manifests of the task alike, the ensembles' parameter too."""
     quoted = [text.replace('"', '\\"') for text in (old, new)]
     files = [f"{name}/1/manifest.json" for name in ("news_tokenizer", "news_encoder_fp32", "news_postprocess")]
-    ensembles = [both(edit(f"{n}/1/manifest.json", old, new), edit(f"{n}/config.pbtxt", *quoted)) for n in ENSEMBLES]
-    return both(*(edit(file, old, new) for file in files), *ensembles)
+    files += [f"{name}/1/manifest.json" for name in ENSEMBLES]
+    configs = [f"{name}/{file}" for name in ENSEMBLES for file in ("config.pbtxt", "configs/ragged.pbtxt")]
+    return both(*(edit(file, old, new) for file in files), *(edit(file, *quoted) for file in configs))
 
 
 ENSEMBLES = ("news", "news_fp32")

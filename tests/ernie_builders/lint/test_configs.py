@@ -28,7 +28,7 @@ CASES: dict[str, Case] = {
         "set backend to",
     ),
     "no ensemble": Case(config(ENSEMBLE, lambda c: c.ClearField("platform")), ENSEMBLE, "ensemble_scheduling", AGAIN),
-    "no batch": Case(edit(RAGGED, "max_batch_size: 1024", ""), RAGGED, "max_batch_size is 0", AGAIN),
+    "no batch": Case(edit(RAGGED, "max_batch_size: 256", ""), RAGGED, "max_batch_size is 0", AGAIN),
     "arena": Case(
         config(CONFIG, lambda c: c.parameters.pop("enable_mem_arena")),
         CONFIG,

@@ -8,7 +8,7 @@ import pytest
 
 from ernie_builders.repository import model_config
 
-from .breaks import AGAIN, ENSEMBLE, POST, TOKENIZER, Case, both, config, edit, remove, step, tensor
+from .breaks import AGAIN, CONFIG, ENSEMBLE, POST, TOKENIZER, Case, both, config, edit, remove, step, tensor
 
 CASES: dict[str, Case] = {
     "step missing": Case(
@@ -84,9 +84,9 @@ CASES: dict[str, Case] = {
         tensor(POST, "input", "logits", dims=[2]), POST, "input logits has dims [2], news_encoder_fp32 gives [3]", AGAIN
     ),
     "dims in a flavour": Case(
-        tensor("news_postprocess/configs/ragged.pbtxt", "input", "WINDOW", dims=[3]),
-        "news_postprocess/configs/ragged.pbtxt",
-        "input WINDOW has dims [3], news_tokenizer gives [2]",
+        tensor("news_fp32/configs/ragged.pbtxt", "output", "SCORE", dims=[3]),
+        "news_fp32/configs/ragged.pbtxt",
+        "output SCORE has dims [3], news_encoder_fp32 gives [1]",
         AGAIN,
     ),
     "rank between steps": Case(
@@ -120,11 +120,8 @@ CASES: dict[str, Case] = {
         AGAIN,
     ),
     "ragged and buckets": Case(
-        config(
-            "news_tokenizer/configs/ragged.pbtxt",
-            lambda c: setattr(c.parameters["buckets"], "string_value", "16,32"),
-        ),
-        "news_tokenizer/configs/ragged.pbtxt",
+        config(CONFIG, lambda c: setattr(c.input[0], "allow_ragged_batch", True)),
+        TOKENIZER,
         "parameter buckets pads requests, but news_encoder_fp32 takes ragged ones",
         "remove the parameter",
     ),

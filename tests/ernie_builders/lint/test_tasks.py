@@ -14,7 +14,6 @@ from .breaks import (
     ENSEMBLE,
     MANIFEST,
     ONNX,
-    RAGGED,
     Case,
     both,
     config,
@@ -56,8 +55,8 @@ CASES: dict[str, Case] = {
     ),
     "no graph in the file": Case(write(ONNX, b"\xff\xff\xff\xff"), ONNX, "no ONNX graph", AGAIN),
     "labels in a config": Case(
-        tensor(RAGGED, "output", "logits", dims=[4]),
-        RAGGED,
+        tensor(CONFIG, "output", "logits", dims=[4]),
+        CONFIG,
         "output logits has dims [4], the manifest (3 labels) asks for [3]",
         AGAIN,
     ),

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from onnx import TensorProto, helper
 
+from ernie_builders.config.serving import WHOLE_TASK
 from ernie_builders.repository import model_config
 from ernie_builders.repository.tensorrt_config import tensorrt_config
 from ernie_builders.repository.warmup import write_warmup
@@ -74,12 +75,13 @@ def publish(root: Path, manifest: Manifest, tokenizer: ErnieTokenizer, graph: by
         postprocess_model(task): postprocess_inputs,
     }
     configs = {
-        tokenizer_model(task): [model_config.tokenizer_config(manifest, ragged) for ragged in (False, True)],
+        tokenizer_model(task): [model_config.tokenizer_config(manifest)],
         f"{task}_encoder_fp32": [
-            *(model_config.encoder_config(manifest, variant, ragged) for ragged in (False, True)),
+            model_config.encoder_config(manifest, variant),
+            model_config.pipeline_config(manifest, variant),
             tensorrt_config(manifest, variant),
         ],
-        postprocess_model(task): [model_config.postprocess_config(manifest, ragged) for ragged in (False, True)],
+        postprocess_model(task): [model_config.postprocess_config(manifest)],
         task: [*model_config.ensemble_configs(manifest, task, variant).values()],
         f"{task}_fp32": [*model_config.ensemble_configs(manifest, f"{task}_fp32", variant).values()],
     }
@@ -89,8 +91,10 @@ def publish(root: Path, manifest: Manifest, tokenizer: ErnieTokenizer, graph: by
         (folder / "manifest.json").write_text(manifest.to_json(), encoding="utf-8")
         files = (model_config.PORTABLE, model_config.RAGGED, model_config.TENSORRT)
         for config, file in zip(flavours, files, strict=False):
-            write_warmup(config, root / name, [warmup_inputs[name]] if name in warmup_inputs else [])
+            asked = tokenizer_model(task) if config.backend == WHOLE_TASK else name
+            write_warmup(config, root / name, [warmup_inputs[asked]] if asked in warmup_inputs else [])
             (root / name / file).parent.mkdir(exist_ok=True)
             (root / name / file).write_text(model_config.to_text(config), encoding="utf-8")
-    tokenizer.save(root / tokenizer_model(task) / str(manifest.version) / "tokenizer.json")
+    for name in (tokenizer_model(task), f"{task}_encoder_fp32"):
+        tokenizer.save(root / name / str(manifest.version) / "tokenizer.json")
     (root / f"{task}_encoder_fp32" / str(manifest.version) / "model.onnx").write_bytes(graph)

@@ -133,6 +133,7 @@ def test_a_reader_never_sees_half_a_model(place: Place, finished: Place) -> None
         "published/configs/ragged.pbtxt",
         "published/configs/tensorrt.pbtxt",
         "model.onnx",
+        "tokenizer.json",
         "paddle/model.json",
         "paddle/model.pdiparams",
     }

@@ -8,7 +8,7 @@ import pytest
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as pb
 
-from ernie_builders.config.serving import QUEUE_SIZE, REPORTS_TO, SLO, ServingConfig
+from ernie_builders.config.serving import QUEUE_SIZE, SLO, ServingConfig
 from ernie_builders.lint.repository import lint
 from ernie_builders.repository.queues import bound_queues, set_instances
 
@@ -31,33 +31,15 @@ def test_no_bounds_by_default() -> None:
 
 
 @pytest.mark.parametrize(
-    ("backend", "stand_in", "parameters", "policy"),
-    [
-        ("ernie_tokenizer", True, {SLO: "400"}, False),
-        ("onnxruntime", True, {SLO: "400", REPORTS_TO: "T_tokenizer"}, False),
-        ("ernie_postprocess", True, {}, False),
-        ("ernie_pipeline", True, {SLO: "400"}, False),
-        ("onnxruntime", False, {}, True),
-        ("ernie_tokenizer", False, {}, True),
-    ],
+    ("backend", "parameters", "policy"),
+    [("ernie_pipeline", {SLO: "400"}, False), ("onnxruntime", {}, True), ("ernie_tokenizer", {}, True)],
 )
-def test_stand_ins_refuse_requests_themselves(
-    backend: str, stand_in: bool, parameters: dict[str, str], policy: bool
-) -> None:
+def test_a_whole_task_refuses_requests_itself(backend: str, parameters: dict[str, str], policy: bool) -> None:
     config = pb.ModelConfig(backend=backend)
     config.dynamic_batching.SetInParent()
-    bound_queues(config, ServingConfig(slo_ms=400), 500, stand_in, "T_tokenizer")
+    bound_queues(config, ServingConfig(slo_ms=400), 500)
     assert {name: value.string_value for name, value in config.parameters.items()} == parameters
     assert config.dynamic_batching.HasField("default_queue_policy") == policy
-
-
-def test_with_priorities_the_encoder_refuses_requests() -> None:
-    """A tokenizer cannot tell bulk requests, which may wait, from interactive ones."""
-    for backend, parameters in (("ernie_tokenizer", []), ("onnxruntime", [SLO])):
-        config = pb.ModelConfig(backend=backend)
-        config.dynamic_batching.SetInParent()
-        bound_queues(config, ServingConfig(slo_ms=400, priorities=True), 500, True, "T_tokenizer")
-        assert list(config.parameters) == parameters
 
 
 def test_one_bound_sets_the_defaults_of_the_others() -> None:
@@ -149,7 +131,7 @@ def test_published(finished: Place, tmp_path: Any) -> None:
         for file in ("config.pbtxt", "configs/ragged.pbtxt"):
             text = (place.output / model / file).read_text(encoding="utf-8")
             rows[model, file] = text_format.Parse(text, pb.ModelConfig()).max_batch_size
-    assert set(rows.values()) == {62, 256, 1024}  # 2000 tokens are 62 rows of 32
+    assert set(rows.values()) == {62, 256}  # 2000 tokens are 62 rows of 32
     assert rows["topics", "config.pbtxt"] == rows["topics_encoder_fp32", "config.pbtxt"] == 62
     assert not lint(place.output)[0]
     assert place.build("--tasks-file", str(tasks)) == 0  # nothing changed, nothing published

@@ -119,12 +119,12 @@ def test_stages_add_up_to_the_latency(tmp_path: Path) -> None:
     assert "ms per request, on average" in texts and "fp32, 400/s, Poisson" not in texts
 
 
-def test_a_fused_task_is_one_stage(tmp_path: Path) -> None:
-    """Its single model is none of the three steps."""
+def test_another_model_is_one_stage(tmp_path: Path) -> None:
+    """It is none of the three steps."""
     record = served("fp32", "concurrency", 8, 1, 100, 10)
-    record["stages"] = [{**record["stages"][0], "model": "news_fused"}]
+    record["stages"] = [{**record["stages"][0], "model": "news_whole"}]
     picture = Picture(plots.stage_bars(sample(tmp_path, [record])))
-    assert len(picture.bars()) == 5 and "fused: infer" in picture.texts()
+    assert len(picture.bars()) == 5 and "whole: infer" in picture.texts()
 
 
 def test_accuracy_against_throughput(tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ def pages() -> dict[str, Any]:
             "ensemble_scheduling": {"step": STEPS},
             "parameters": {"manifest": manifest},
         },
-        "/v2/models/news_fused/config": {"backend": "python"},
+        "/v2/models/news_plain/config": {"backend": "python"},
         "/v2/models/news_encoder_fp16/config": {
             "backend": "onnxruntime",
             "optimization": {"execution_accelerators": {"gpu_execution_accelerator": [{"name": "cuda"}, PROVIDER]}},
@@ -92,16 +92,16 @@ def test_the_server_and_its_models(target: Target) -> None:
     """An ensemble's steps in their order; a model that is no ensemble is its own only step."""
     assert target.describe().version == "2.51.0" and target.describe().extensions == ["classification"]
     assert target.step_models("news_fp32") == ("news_tokenizer", "news_encoder_fp32", "news_postprocess")
-    assert target.step_models("news_fused") == ("news_fused",)
+    assert target.step_models("news_plain") == ("news_plain",)
     assert target.manifest("news_fp32") == '{"task": "news"}'
-    with pytest.raises(TargetError, match="news_fused: carries no manifest"):
-        target.manifest("news_fused")
+    with pytest.raises(TargetError, match="news_plain: carries no manifest"):
+        target.manifest("news_plain")
 
 
 def test_the_precision_that_tensorrt_computes_in(target: Target) -> None:
-    assert target.precision(("news_fused", "news_encoder_fp16")) == "TensorRT FP16"
+    assert target.precision(("news_plain", "news_encoder_fp16")) == "TensorRT FP16"
     assert target.precision(("news_encoder_plan",)) == "TensorRT plan"
-    assert target.precision(("news_fused",)) == ""
+    assert target.precision(("news_plain",)) == ""
 
 
 def test_counters_are_sums_over_versions(target: Target) -> None:
