@@ -81,6 +81,13 @@ def parser() -> argparse.ArgumentParser:
         "short for --set lora=RANK",
     )
     p.add_argument(
+        "--group",
+        default="",
+        metavar="COLUMN",
+        help="without a dev file: rows with the same value of this column (a session, a user) are held out together; "
+        "short for fields.group of the task's data",
+    )
+    p.add_argument(
         "--preset",
         default="",
         metavar="NAME",
@@ -135,6 +142,7 @@ def request_from(args: argparse.Namespace) -> BuildRequest:
             variants=tuple(name.strip() for name in args.variants.split(",")) if args.variants else (),
             pick=args.pick,
             max_drop=args.max_drop,
+            group=args.group,
         ),
         checkpoints=dict(map(_task_and_folder, args.checkpoint)),
         output=args.repository,

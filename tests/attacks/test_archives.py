@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from ernie_builders import archives
-from ernie_builders.archives import UnsafeArchive, check_zip, unpack_tar, unpack_xz
 from ernie_builders.checkpoints.weight_formats import read_weights
 from ernie_builders.config.tasks import DataConfig
 from ernie_builders.errors import CheckpointError, DataError
 from ernie_builders.readers.files.report import Report
 from ernie_builders.readers.files.workbook import read_sheet
 from ernie_builders.stages.locate import data_folder
+from ernie_runtime import archives
+from ernie_runtime.archives import UnsafeArchive, check_zip, unpack_tar, unpack_xz
 
 
 def member(name: str, kind: bytes = tarfile.REGTYPE, link: str = "", mode: int = 0o644) -> tarfile.TarInfo:

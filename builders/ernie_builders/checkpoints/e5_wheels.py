@@ -16,9 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
+from ernie_runtime.archives import UnsafeArchive, check_zip
 from ernie_runtime.errors import VocabularyError
 
-from ..archives import UnsafeArchive, check_zip
 from ..errors import CheckpointError
 from .checkpoint import Checkpoint
 from .encoder_config import EncoderConfig

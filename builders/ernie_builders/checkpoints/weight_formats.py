@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..archives import unpack_xz
+from ernie_runtime.archives import unpack_xz
+
 from ..errors import CheckpointError
 from .ernie_params import DYNAMIC, is_of_ernie_repository, read_variables, variables_folder, with_paddlenlp_names
 from .pickled_weights import read_paddle, read_torch

@@ -1,4 +1,4 @@
-"""What the command line changes in a task: --preset, --set, --base-model, --variants, --pick, --max-drop."""
+"""What the command line changes in a task: --preset, --set, --base-model, --variants, --pick, --group and others."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from ..config.train import TrainConfig
 from ..config.variants import FULL, PICKS, CompressConfig, check_variants
 from ..errors import ConfigError
 from ..kinds import get_builder_kind
+from ..readers import has_columns
 from .loading import choice_for, load_presets
 from .presets import SHIPPED, Choice
 
@@ -31,6 +32,7 @@ class Overrides:
     variants: tuple[str, ...] = ()  # empty: the task's own
     pick: str = ""  # the variant behind the plain name: its name, fastest or smallest; empty: fp32
     max_drop: float | None = None  # points of the main metric that a variant may lose; None: as the task has it
+    group: str = ""  # column whose rows are held out together; empty: the task's own
 
     def choice(self, task: str, base_model: str) -> Choice | None:
         """The preset's hyperparameters for a task and its base model; None if it has none."""
@@ -46,12 +48,19 @@ class Overrides:
         if self.max_drop is not None:
             compress = {**vars(task.compress), "max_drop": self.max_drop}
             task = replace(task, compress=parse_table(CompressConfig, compress, "--max-drop"))
+        if self.group:
+            task = self._with_group(task)
         values = {name: json.loads(value) for name, value in self.hyperparameters.items()}
         return replace(task, train=parse_table(TrainConfig, {**vars(task.train), **values}, "--set"))
 
     def picks_candidates(self, task: TaskConfig) -> bool:
         """Whether --pick chooses from CANDIDATES, as neither the command line nor the task names variants."""
         return self.pick in PICKS and not self.variants and task.variants == (FULL.name,)
+
+    def _with_group(self, task: TaskConfig) -> TaskConfig:
+        if not has_columns(task.data.format):
+            raise ConfigError(f"--group {self.group}: the data of task {task.name} ({task.data.format}) has no columns")
+        return replace(task, data=replace(task.data, fields={**task.data.fields, "group": self.group}))
 
     def _with_variants(self, task: TaskConfig, profile: str) -> TaskConfig:
         if self.picks_candidates(task):

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from ..errors import DataError
+from ..errors import ConfigError, DataError
 from .files.folder import parts_of
 from .files.report import Report
 
@@ -27,6 +27,7 @@ class Example:
     texts: tuple[str, ...]  # one for each input of the task's kind
     target: Any  # JSON data, as the kind defines it
     line: int  # where the item starts in its file, from 1
+    group: str = ""  # rows of one group (a session, a user) are never both trained on and evaluated on; empty: its own
 
 
 class Reader(Protocol):
@@ -39,6 +40,7 @@ class Reader(Protocol):
 
 
 TABLE = "table"
+NO_FIELDS = "is not known: this format has no columns to name"
 TABLES: Mapping[str, Mapping[str, str]] = {
     "clue_json": {},  # JSON lines of CLUE's classification tasks
     "labelled_tsv": {"text": "text_a", "label": "label"},  # ChnSentiCorp, LCQMC, SST-2
@@ -46,6 +48,18 @@ TABLES: Mapping[str, Mapping[str, str]] = {
     "hierarchy_tsv": {"header": "no", "text": "1", "labels": "2"},  # PaddleNLP's `text TAB label,label##child`
 }
 """Names of tables with columns of their own: format -> what `fields` need not say."""
+
+
+def has_columns(name: str) -> bool:
+    """Whether a format is that of a table, so that `fields.group` may name a column of it."""
+    return name == TABLE or name in TABLES
+
+
+def check_fields(columns: Mapping[str, str], known: Collection[str] = ()) -> None:
+    """ConfigError for `fields` that a format does not know."""
+    for name in columns:
+        if name not in known:
+            raise ConfigError(f"data.fields.{name} " + (f"is none of {', '.join(known)}" if known else NO_FIELDS))
 
 
 def reader_names() -> list[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from sys import intern
 
 from ..errors import DataError
-from . import Example
+from . import Example, check_fields
 from .files.lines import lines
 from .files.report import Report
 from .files.spans import Marked, in_characters
@@ -34,7 +34,8 @@ def read(path: Path, columns: Mapping[str, str], split: str = "", report: Report
     tag that continues no entity starts one, as the CoNLL evaluation script reads it. Lines of `-DOCSTART-` are skipped.
     Where no token of the file is Chinese, tokens are words, with a blank between two.
     """
-    del columns, split
+    del split
+    check_fields(columns)
     report = report or Report()
     sentences = list(_sentences(path, report))
     glue = joined(sentence.tokens for sentence in sentences)

@@ -8,7 +8,7 @@ from pathlib import Path
 from ernie_runtime.json_types import Json
 
 from ..errors import DataError
-from . import Example
+from . import Example, check_fields
 from .files.lines import check_text, json_rows
 from .files.report import Report
 
@@ -37,7 +37,8 @@ def read(path: Path, columns: Mapping[str, str], split: str = "", report: Report
 
     Each example has one text, marked by `mark_spans`; target: the label.
     """
-    del columns, split
+    del split
+    check_fields(columns)
     for number, row in json_rows(path, "text, target and label", report):
         fault = _fault(row)
         if fault is not None:

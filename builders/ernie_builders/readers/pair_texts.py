@@ -14,7 +14,7 @@ def read(path: Path, columns: Mapping[str, str], split: str = "", report: Report
     """Two examples per pair, each with the pair's target; columns: see `pairs_of`."""
     for pair in pairs_of(path, columns, split, report or Report()):
         for text in pair.texts:
-            yield Example((text,), pair.target, pair.line)
+            yield Example((text,), pair.target, pair.line, pair.group)
 
 
 def pairs_of(path: Path, columns: Mapping[str, str], split: str, report: Report) -> Iterator[Example]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from ernie_runtime.json_types import JsonObject
 
 from ..errors import DataError
-from . import Example
+from . import Example, check_fields
 from .files.questions import NOT_IN_TEXT, Answer, Question, questions
 from .files.report import Report
 from .files.spans import BYTES, CHARACTERS, UTF16, char_positions
@@ -28,7 +28,8 @@ def read(path: Path, columns: Mapping[str, str], split: str = "", report: Report
     wrong or not given (no answer_start, or -1), unless its words occur once in the context. A question without answers,
     or with `is_impossible`, is one that the context does not answer (SQuAD 2.0). Forms: see `files.questions`.
     """
-    del columns, split
+    del split
+    check_fields(columns)
     report = report or Report()
     items = list(questions(path, report))
     unit = _unit(items)

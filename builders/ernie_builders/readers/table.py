@@ -12,7 +12,7 @@ from pathlib import Path
 from ernie_runtime.json_types import Json
 
 from ..errors import ConfigError, DataError
-from . import Example
+from . import Example, check_fields
 from .files.lines import check_text
 from .files.report import Report
 from .files.spans import Marked, Span, in_characters, spans_of
@@ -20,8 +20,8 @@ from .files.table import Table, open_table
 from .files.tags import TagError, joined, split_tagged, tag_spans
 
 TEXTS, TARGETS = ("text", "text_pair"), ("label", "labels", "score", "entities", "tags")
-SETTINGS = ("intent", "drop", "header", "sheet", "separator")
-NO = "no"
+SETTINGS = ("intent", "drop", "header", "sheet", "separator", "group")
+NO, TRAIN = "no", "train"
 
 
 def read(path: Path, columns: Mapping[str, str], split: str = "", report: Report | None = None) -> Iterator[Example]:
@@ -34,15 +34,14 @@ def read(path: Path, columns: Mapping[str, str], split: str = "", report: Report
     - `tags`: the same, from one tag a token: a list, or a cell with blanks or \\x02 between, as the text has then;
     - `intent`, with `entities` or `tags`: {"intent", "slots": [[start, end, slot, value], ...]}.
 
+    `group` names a column (of a session, a user, a document) whose rows are held out together; only training rows need
+    have it.
     Settings: `header = "no"`: there is none, and columns are called 1, 2, ...; `sheet` of a workbook; `drop`: rows
     with this label are left out (OCNLI's "-": its annotators did not agree). A text that is a list of strings (CSL's
     keywords) is joined with blanks.
     """
-    del split
     report = report or Report()
-    for name in columns:
-        if name not in (*TEXTS, *TARGETS, *SETTINGS):
-            raise ConfigError(f"data.fields.{name} is none of {', '.join((*TEXTS, *TARGETS, *SETTINGS))}")
+    check_fields(columns, (*TEXTS, *TARGETS, *SETTINGS))
     targets = [name for name in TARGETS if name in columns]
     if "text" not in columns or len(targets) != 1:
         raise ConfigError(
@@ -50,7 +49,7 @@ def read(path: Path, columns: Mapping[str, str], split: str = "", report: Report
             'such as { text = "sentence", label = "label" }'
         )
     table = open_table(path, report, header=columns.get("header") != NO, sheet=columns.get("sheet", ""))
-    row_reader = _Rows(path=path, columns=columns, table=table)
+    row_reader = _Rows(path=path, columns=columns, table=table, needs_group=split == TRAIN)
     if targets[0] in ("entities", "tags"):
         yield from row_reader.with_spans(targets[0], report)
         return
@@ -62,7 +61,7 @@ def read(path: Path, columns: Mapping[str, str], split: str = "", report: Report
         if target == columns.get("drop"):
             report.add(f"rows labelled {target!r}, left out as data.fields.drop says", line)
             continue
-        yield Example(row_reader.texts(line, row), target, line)
+        yield Example(row_reader.texts(line, row), target, line, row_reader.group(line, row, report))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,10 +71,12 @@ class _Rows:
     path: Path
     columns: Mapping[str, str]
     table: Table
+    needs_group: bool
 
     def __iter__(self) -> Iterator[tuple[int, Json]]:
         """(line, row) with all the columns that are asked for."""
-        wanted = [self.columns[name] for name in (*TEXTS, *TARGETS, "intent") if name in self.columns]
+        names = (*TEXTS, *TARGETS, "intent", *(["group"] if self.needs_group else []))
+        wanted = [self.columns[name] for name in names if name in self.columns]
         if not self.table.typed and self.table.columns:
             for name in wanted:
                 if name not in self.table.columns:
@@ -91,6 +92,19 @@ class _Rows:
     def texts(self, line: int, row: Json) -> tuple[str, ...]:
         """The row's texts."""
         return tuple(self._text(line, row, self.columns[name]) for name in TEXTS if name in self.columns)
+
+    def group(self, line: int, row: Json, report: Report) -> str:
+        """The row's group; empty where it has none, or no group is asked for."""
+        name = self.columns.get("group")
+        if name is None or (not self.needs_group and name not in row):
+            return ""
+        value = row.get(name)
+        if isinstance(value, (list, dict, bool)):
+            raise DataError(f"{self.path}:{line}: field {name!r}: the group {value!r:.60} is no name and no number")
+        group = "" if value is None else str(value).strip()
+        if not group:
+            report.add(f"rows without a {name!r}, each a group of its own", line)
+        return group
 
     def _text(self, line: int, row: Json, name: str) -> str:
         value = row.get(name)
@@ -161,7 +175,8 @@ class _Rows:
             ]
         for (line, row), item, spans in zip(rows, marked, in_characters(self.path, marked, report), strict=True):
             texts = (item.text, *self.texts(line, row)[1:])
-            yield Example(texts, self._span_target(line, row, item.text, spans), line)
+            target = self._span_target(line, row, item.text, spans)
+            yield Example(texts, target, line, self.group(line, row, report))
 
     def _span_target(self, line: int, row: Json, text: str, spans: list[Span]) -> object:
         if "intent" not in self.columns:

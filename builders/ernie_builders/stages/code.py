@@ -25,11 +25,10 @@ def _rooms(package: str, names: str) -> tuple[str, ...]:
 # what the module of the stage imports.
 SERVING = _rooms(
     "ernie_runtime",
-    "delimited engines json_types kinds manifest names numeric repository results steps text text_files",
+    "archives delimited engines json_types kinds manifest names numeric repository results steps text text_files "
+    "workbook",
 )
-BUILDING = _rooms(
-    "ernie_builders", "archives checkpoints config filesystem framework kinds metrics modeling readers stages"
-)
+BUILDING = _rooms("ernie_builders", "checkpoints config filesystem framework kinds metrics modeling readers stages")
 MODEL = (*SERVING, *BUILDING)  # exporting a model and evaluating it
 VARIANTS = (*MODEL, "ernie_builders.compression")
 REPOSITORY = (*VARIANTS, "ernie_builders.repository", "ernie_runtime.triton")

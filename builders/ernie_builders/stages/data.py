@@ -24,7 +24,7 @@ from ..filesystem import hash_of, key_of
 from ..kinds import get_builder_kind
 from ..readers import Example, get_reader
 from ..readers.files.folder import parts_of
-from ..readers.files.holdout import SHARE, hold_out
+from ..readers.files.holdout import SHARE, hold_out, smallest_group
 from ..readers.files.report import Report
 from .context import Context
 from .draft import draft_manifest, tokenizer_for
@@ -64,6 +64,7 @@ def run(context: Context, finished: Finished, folder: Path) -> DataRead:
     check_examples(manifest, tokenizer)
     splits: dict[str, SplitFigures] = {}
     held_out: list[Example] = []
+    groups: set[str] = set()  # of the training rows
     for split, path in _files(context).items():
         report = Report()
         if split == "dev" and held_out:
@@ -73,10 +74,19 @@ def run(context: Context, finished: Finished, folder: Path) -> DataRead:
         if split == "train" and holds_out(context.task, context.ready):
             examples, held_out = dev_rows(examples, path, context.seed)
             rows = len(examples) + len(held_out)
-            say(f"  no dev file: {len(held_out):,} of {rows:,} rows are held out to evaluate on")
+            whole = context.task.data.fields.get("group")
+            shown = f", whole groups by {whole!r}" if whole else ""
+            say(f"  no dev file: {len(held_out):,} of {rows:,} rows are held out to evaluate on{shown}")
+        groups |= {example.group for example in examples if split == "train"} - {""}
+        shared = [example.line for example in examples if split == "dev" and example.group in groups]
+        for line in shared:
+            report.add("rows of groups that are trained on too", line)
+        if shared:
+            say(f"{path}: {len(shared):,} dev rows are of groups that are trained on too", sys.stderr)
         with (folder / f"{split}.jsonl").open("w", encoding="utf-8") as out:
             for e in examples:
-                out.write(json.dumps([e.texts, e.target, e.line], ensure_ascii=False) + "\n")
+                row = [e.texts, e.target, e.line, *([e.group] if e.group else [])]
+                out.write(json.dumps(row, ensure_ascii=False) + "\n")
         items = [e.texts for e in examples]
         chunks = [kind.documents(items[i : i + 1000], tokenizer, manifest) for i in range(0, len(items), 1000)]
         documents = [document for chunk, _ in chunks for document in chunk]
@@ -123,6 +133,12 @@ def holds_out(task: TaskConfig, ready: bool) -> bool:
 def dev_rows(examples: list[Example], path: Path, seed: int) -> tuple[list[Example], list[Example]]:
     """(training rows, dev rows): a tenth, stratified; DataError where there are too few rows."""
     train, held_out = hold_out(examples, len(examples) // SHARE, seed, fewest=1)
+    smallest = smallest_group(examples)
+    if not held_out and smallest > len(examples) // SHARE > 0:
+        raise DataError(
+            f"{path}: nothing can be held out to evaluate on: a tenth are {len(examples) // SHARE:,} rows, and the "
+            f"smallest group of rows that stay together has {smallest:,}: give a dev file ([tasks.NAME.data] dev)"
+        )
     if not held_out:
         raise DataError(
             f"{path}: {len(examples)} rows are too few to hold out a tenth to evaluate on: give more, or a dev file "
@@ -165,7 +181,7 @@ def read_split(data: Output[DataRead], split: str) -> list[Example]:
     if not path.is_file():
         return []
     with path.open(encoding="utf-8") as rows:
-        return [Example(tuple(texts), target, line) for texts, target, line in map(json.loads, rows)]
+        return [Example(tuple(texts), *others) for texts, *others in map(json.loads, rows)]
 
 
 def training_text(context: Context, finished: Finished) -> list[Example]:

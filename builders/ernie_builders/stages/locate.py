@@ -6,7 +6,8 @@ import lzma
 import tarfile
 from pathlib import Path
 
-from ..archives import UnsafeArchive, unpack_tar
+from ernie_runtime.archives import UnsafeArchive, unpack_tar
+
 from ..config.tasks import ASSETS, DataConfig
 from ..console import say
 from ..errors import DataError

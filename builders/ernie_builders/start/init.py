@@ -21,6 +21,7 @@ from ..errors import ConfigError
 from ..filesystem import whole_file
 from ..presets.loading import load_presets
 from ..readers.sniff import Sniffed, sniff
+from ..readers.sniff.names import GROUP, named
 from .tables import task_table
 
 NAME = "ernie-triton init"
@@ -34,13 +35,21 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("data", type=Path, metavar="FILE_OR_FOLDER", help="labelled text: a file, or a folder with train")
     p.add_argument("--name", default="", help="of the task and its tasks file (default: the data's name)")
     p.add_argument("--base-model", default=EMBEDDED, help="as in `ernie-triton build` (default: %(default)s)")
+    p.add_argument(
+        "--group",
+        default="",
+        metavar="COLUMN",
+        help="rows with the same value of this column (a session, a user) are held out together",
+    )
     p.add_argument("--output", type=Path, help="the tasks file (default: NAME.toml)")
     p.add_argument("--force", action="store_true", help="replace a tasks file that is there")
     p.add_argument("--json", action="store_true", help="print what was found as one object")
     return p
 
 
-def init(data: Path, name: str, base_model: str, output: Path | None, force: bool) -> JsonObject:
+def init(
+    data: Path, name: str, base_model: str, output: Path | None, force: bool = False, group: str = ""
+) -> JsonObject:
     """Say what the data is and write the tasks file; DataError or ConfigError where that cannot be done.
 
     Returns the same, as JSON.
@@ -50,7 +59,7 @@ def init(data: Path, name: str, base_model: str, output: Path | None, force: boo
     if path.exists() and not force:
         raise ConfigError(f"{path}: exists already; give --force to replace it, or another --name")
     model = load_presets().model(base_model)
-    sniffed = sniff(data)
+    sniffed = sniff(data, group)
     for line in found_lines(sniffed):
         say(line)
     folder = os.path.relpath(sniffed.files["train"].path.parent, path.parent)
@@ -81,6 +90,8 @@ def found_lines(sniffed: Sniffed) -> Iterator[str]:
         yield from (f"    {repair}" for repair in file.repairs)
     if sniffed.other_columns:
         yield f"  not used: {', '.join(sniffed.other_columns)}"
+    if "dev" not in sniffed.files and (groups := named(sniffed.other_columns, GROUP)):
+        yield f"  --group {shlex.quote(groups[0])} would hold out rows of one {groups[0]} together, to evaluate on"
     for number, (label, items) in enumerate(sniffed.examples.items()):
         if number == CLASSES:
             yield f"  ... and {len(sniffed.examples) - CLASSES} more classes"
@@ -100,4 +111,4 @@ def main(argv: list[str] | None = None) -> int:
     """Exit codes: 0 done, 1 a fault (one line), 2 usage."""
     a = parser().parse_args(sys.argv[1:] if argv is None else argv)
     with json_output(a.json) as report:
-        return run_command(NAME, lambda: report(init(a.data, a.name, a.base_model, a.output, a.force)))
+        return run_command(NAME, lambda: report(init(a.data, a.name, a.base_model, a.output, a.force, a.group)))

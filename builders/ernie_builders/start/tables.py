@@ -126,7 +126,8 @@ def _data(sniffed: Sniffed, folder: str) -> Iterator[str]:
     if "test" in sniffed.files:
         yield f"# test = {quoted(_file(sniffed.files['test'].path))}  # evaluated too, if it has true labels"
     if "dev" not in sniffed.files and "dev_percent" not in sniffed.fields:
-        yield "# no dev file: a tenth of the training rows is held out to evaluate on"
+        whole = ", whole groups of rows" if "group" in sniffed.fields else ""
+        yield f"# no dev file: a tenth of the training rows is held out to evaluate on{whole}"
     if sniffed.fields:
         pairs = ", ".join(f"{key} = {quoted(value)}" for key, value in sniffed.fields.items())
         yield f"fields = {{ {pairs} }}"

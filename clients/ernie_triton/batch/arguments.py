@@ -38,6 +38,7 @@ input files, plain or packed (.gz, .xz), UTF-8, UTF-16 or GB18030; empty lines a
           row that names the inputs, and then other columns are carried to the output
   .tsv    the same with tabs
   .txt    one text per line, for tasks with one input
+  .xlsx   the first sheet with rows, read as .csv is; "line" is the number of the row (with the extra formats)
   .parquet  rows whose columns are the inputs, as the keys of .jsonl (with the extra formats)
 output: a line {"line": 7, ...carried keys..., "result": RESULT} per text, in the order of the input; with --keep the
 input's texts are carried too. Lines without an answer go to OUTPUT.bad: {"line": 9, "reason": why, "raw": the line}.
@@ -45,7 +46,7 @@ After an interruption, a lost server or a kill the same command resumes where it
 OUTPUT belongs to. Other outputs by their extension:
   .csv    a row per answered line: line, all columns or keys of the input, and the keys of RESULT (label, score, ...);
   .tsv    lists are JSON; a column of the input that has the name of one of the answer's becomes input_label
-  .parquet  the same columns with types
+  .xlsx, .parquet  the same columns with types
   .npy    of an embedding task: float32 [lines, dimension], row i is line i + 1, NaN where a line has no answer
   .npz    the same as `vectors`, answered lines only, with their `ids`: the input's key or column id, else line numbers
 

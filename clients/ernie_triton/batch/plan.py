@@ -27,9 +27,10 @@ from .parquet_file import ParquetFile
 from .records import FORMATS, Record
 from .source import PEEK, Source, readable
 from .table_file import TableFile
+from .workbook_file import WorkbookFile, need_openpyxl
 
 ARRAYS = (".npy", ".npz")
-TABLES = (".csv", ".tsv", ".parquet")
+TABLES = (".csv", ".tsv", ".xlsx", ".parquet")
 PACKED = (".gz", ".xz")
 STANDARD = "-"  # standard input or output
 
@@ -190,10 +191,13 @@ def open_output(plan: Plan, task: Task, stream: IO[bytes]) -> OutputFile | Strea
 
 def table_file(path: Path) -> type[TableFile]:
     """The class for its extension; FileError where it takes a package that is not installed."""
-    if path.suffix.lower() != ".parquet":
-        return TableFile
-    need_pyarrow(str(path))
-    return ParquetFile
+    if path.suffix.lower() == ".parquet":
+        need_pyarrow(str(path))
+        return ParquetFile
+    if path.suffix.lower() == ".xlsx":
+        need_openpyxl(str(path))
+        return WorkbookFile
+    return TableFile
 
 
 def _open_array(path: Path, plan: Plan, task: Task) -> OutputFile:

@@ -1,4 +1,4 @@
-"""Parses lines into items of a task: lines of a file (JSON, CSV, TSV, plain text), and texts typed by a person."""
+"""Parses lines into items of a task: lines of a file (JSON, a table, plain text), and texts typed by a person."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ..tasks import Task
 from .lines import Line
 from .source import PLAIN_TSV
 
-FORMATS = ("jsonl", "json", "csv", "tsv", "txt", "parquet")
+FORMATS = ("jsonl", "json", "csv", "tsv", "txt", "xlsx", "parquet")
 GUESSES: Mapping[str, Sequence[str]] = {
     "TEXT": (
         *("text", "text_a", "text1", "sentence", "sentence1", "content", "query", "question", "title", "review"),
@@ -92,7 +92,9 @@ def parser(
     if file_format in ("jsonl", "json", "parquet"):
         return lambda text: _from_json(text, inputs, fields, keep)
     if file_format in ("csv", "tsv"):
-        return _Columns(inputs, fields, name, dialect, keep)
+        return _Columns(inputs, fields, name, lambda text: _cells(text, dialect), keep)
+    if file_format == "xlsx":
+        return _Columns(inputs, fields, name, json.loads, keep)
     if len(inputs) > 1:
         raise FileError(
             f"{name}: a line of text is one input, and the task takes {_listed(inputs)}: use .csv, .tsv or .jsonl"
@@ -190,23 +192,33 @@ def _finite(text: str) -> float:
     return value
 
 
+def _cells(text: str, dialect: Dialect) -> list[str]:
+    """The cells of a row of CSV or TSV."""
+    try:
+        _, cells = next(read_cells((f"{line}\n" for line in text.split("\n")), dialect))
+    except DelimitedError as error:
+        raise BadLine(str(error)) from None
+    return cells or text.split(dialect.delimiter)  # all of them blank
+
+
 class _Columns:
-    """Parser for the rows of CSV and TSV; the first one is a header where it names the inputs."""
+    """Parser for the rows of a table, each cut into `cells`; the first one is a header where it names the inputs."""
 
     def __init__(
-        self, inputs: Sequence[str], fields: Mapping[str, str], name: str, dialect: Dialect, keep: bool
+        self,
+        inputs: Sequence[str],
+        fields: Mapping[str, str],
+        name: str,
+        cells: Callable[[str], list[str]],
+        keep: bool,
     ) -> None:
-        self._dialect, self._keep = dialect, keep
+        self._cells, self._keep = cells, keep
         self._inputs, self._fields, self._name = inputs, fields, name
         self._first = True
         self._header: dict[str, int] | None = None
 
     def __call__(self, text: str) -> Parsed | None:
-        try:
-            _, cells = next(read_cells((f"{line}\n" for line in text.split("\n")), self._dialect))
-        except DelimitedError as error:
-            raise BadLine(str(error)) from None
-        cells = cells or text.split(self._dialect.delimiter)  # all of them blank
+        cells = self._cells(text)
         if self._first:
             self._first = False
             self._header = self._read_header(cells)

@@ -15,6 +15,7 @@ from typing import IO, Any
 from ernie_runtime.delimited import TAB, Dialect, find_dialect
 from ernie_runtime.errors import TextFileError
 from ernie_runtime.text_files import GB18030, GZIP, UTF8, UTF16, XZ, decode, encoding_of, fault, foreign_fault
+from ernie_runtime.workbook import WorkbookError, read_workbook
 
 from ..errors import FileError
 from .parquet import json_lines
@@ -40,6 +41,8 @@ def readable(stream: IO[bytes], name: str, file_format: str) -> Source:
     """
     if file_format == "parquet":
         return Source(stream=as_stream(stream, json_lines(stream, name)))
+    if file_format == "xlsx":
+        return _sheet(stream, name)
     peekable = stream if isinstance(stream, io.BufferedReader) else io.BufferedReader(_Raw(stream), PEEK)
     start = peekable.peek(len(XZ))
     if start.startswith((GZIP, XZ)):
@@ -62,6 +65,19 @@ def readable(stream: IO[bytes], name: str, file_format: str) -> Source:
     text = sample.decode("utf-8", "replace").removeprefix("\ufeff").replace("\r\n", "\n")
     whole = text[: text.rfind("\n") + 1] or text  # the last line may be cut off
     return Source(stream=peekable, dialect=find_dialect(whole, f".{file_format}"), note=note)
+
+
+def _sheet(stream: IO[bytes], name: str) -> Source:
+    """The rows of a workbook's first sheet that has some, a JSON array of cells each; a blank row is an empty line."""
+    try:
+        book = read_workbook(io.BytesIO(stream.read()))
+    except WorkbookError as error:
+        raise FileError(f"{name}: {error}") from None
+    sheet, *others = book.filled or [""]
+    rows = book.sheets.get(sheet, ())
+    lines = (json.dumps(row, ensure_ascii=False) if any(row) else "" for row in rows)
+    note = f"{name}: sheet {sheet!r} is read, {', '.join(map(repr, others))} not" if others else ""
+    return Source(stream=as_stream(stream, (f"{line}\n".encode("utf-8", "surrogatepass") for line in lines)), note=note)
 
 
 class _Raw(io.RawIOBase):

@@ -31,7 +31,7 @@ class TableFile(ConvertedFile):
             writer = csv.writer(out, delimiter="," if is_csv else "\t", lineterminator="\n")
             writer.writerow([LINE, *names])
             for row in rows():
-                writer.writerow([row[LINE], *(_cell(row[name]) for name in names)])
+                writer.writerow([row[LINE], *(cell_text(row[name]) for name in names)])
             out.flush()
             os.fsync(out.fileno())
 
@@ -77,7 +77,8 @@ def _columns(result: Json) -> Iterator[tuple[str, object]]:
             yield key, value
 
 
-def _cell(value: object) -> str:
+def cell_text(value: object) -> str:
+    """A value as text: a list or object as JSON, none as an empty cell."""
     if value is None:
         return ""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

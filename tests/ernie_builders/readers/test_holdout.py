@@ -47,3 +47,15 @@ def test_rows_with_the_same_long_text_stay_together() -> None:
     duplicates = [Example((f"text {i % 500}",), str(i % 2), i) for i in range(1000)]
     train, held_out = hold_out(duplicates, 100, seed=0)
     assert not {e.texts for e in train} & {e.texts for e in held_out}
+
+
+def test_rows_of_a_group_stay_together_also_through_a_text() -> None:
+    def row(i: int, group: str) -> Example:
+        return Example(("hello",) if i in (0, 500) else (f"text {i}",), str(i % 2), i, group)
+
+    examples = [row(i, f"session {i // 10}" if i < 900 else "") for i in range(1000)]
+    train, held_out = hold_out(examples, 100, seed=0)
+    assert len(held_out) == 100
+    assert not {e.group for e in train if e.group} & {e.group for e in held_out}
+    assert len({e.line // 10 for e in train} & {0, 50}) in (0, 2)  # the sessions that share a text
+    assert hold_out([row(i, str(i // 500)) for i in range(1000)], 100, seed=0)[1] == []

@@ -52,6 +52,34 @@ def test_a_table_of_texts_and_labels(tmp_path: Path, characters: list[str], caps
         assert f"  {label}: " in out
 
 
+def test_rows_of_a_session_are_held_out_together(
+    tmp_path: Path, characters: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, rows = tmp_path / "rows.csv", topic_rows(characters, 120, seed=1)
+    lines = [f"{text},{label},{i // 3 if i != 5 else ''}" for i, (text, label) in enumerate(rows)]
+    path.write_text("\n".join(["text,label,会话", *lines]) + "\n", encoding="utf-8")
+    written(path)
+    assert "--group '会话' would hold out" in capsys.readouterr().out
+    for column, why in (("label", "is a text or the label"), ("客户", "is not there; others are 会话")):
+        assert init.main([str(path), "--output", str(tmp_path / "b.toml"), "--group", column]) == 1
+        assert why in capsys.readouterr().err
+    task = written(path, "--force", "--group", "会话")
+    assert task.data.fields == {"text": "text", "label": "label", "group": "会话"}
+    build = ["--tasks-file", str(tmp_path / "tickets.toml"), "--cache", str(tmp_path / "cache"), "--until", "data"]
+    assert build_all.main(build) == 0
+    captured = capsys.readouterr()
+    assert "rows are held out to evaluate on, whole groups by '会话'" in captured.out
+    assert "1 rows without a '会话', each a group of its own (line 7)" in captured.err
+    folder = next((tmp_path / "cache" / "tickets" / "data").glob("*/dev.jsonl")).parent
+    groups = []
+    for split in ("train", "dev"):
+        rows_read = map(json.loads, (folder / f"{split}.jsonl").read_text(encoding="utf-8").splitlines())
+        groups.append({row[3] for row in rows_read if len(row) > 3})
+    assert groups[1] and not groups[0] & groups[1]
+    assert build_all.main([*build, "--group", "客户"]) == 1
+    assert "the header has no column '客户'" in capsys.readouterr().err
+
+
 def test_classes_of_an_older_doccano(tmp_path: Path) -> None:
     rows = [{"id": i, "text": f"第{i}条", "annotations": [{"label": 1 + i % 2, "user": 1}]} for i in range(20)]
     path = tmp_path / "doccano.jsonl"

@@ -141,11 +141,13 @@ def test_files_that_cannot_be_used(tmp_path: Path, run: Run, capsys: pytest.Capt
         assert why in stderr and stderr.count("\n") == 1
     assert not list(tmp_path.glob("out*"))
     (tmp_path / "in.xml").touch()
-    (tmp_path / "in.xlsx").write_bytes(b"PK\x03\x04" + bytes(300))
-    no_text = "in.xlsx: a zip archive or an Office document, no text: unpack it, or save what it holds as CSV UTF-8"
+    (tmp_path / "in.docx").write_bytes(b"PK\x03\x04" + bytes(300))
+    no_text = "in.docx: a zip archive or an Office document, no text: unpack it, or save what it holds as CSV UTF-8"
     with pytest.raises(FileError, match=no_text):
-        run(input=str(tmp_path / "in.xlsx"))
-    assert run(input=str(tmp_path / "in.xlsx"), given_format="csv") == 1
+        run(input=str(tmp_path / "in.docx"))
+    assert run(input=str(tmp_path / "in.docx"), given_format="xlsx") == 1
+    assert "in.docx: no workbook that can be read" in capsys.readouterr().err
+    assert run(input=str(tmp_path / "in.docx"), given_format="csv") == 1
     assert no_text in capsys.readouterr().err
     with pytest.raises(FileError, match=r"in\.xml: --format says what it holds"):
         run(input=str(tmp_path / "in.xml"))

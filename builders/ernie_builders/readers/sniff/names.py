@@ -25,6 +25,10 @@ TOKENS = ("tokens", "words", "texta", "text", "sentence", "chars")
 TAGS = ("nertags", "tags", "labels", "label", "bio")
 INTENT = ("intent", "intents", "cats", "意图")
 READABLE = ("labeldesc", "labeldes", "labelname", "categoryname", "classname", "labeltext", "标签名", "类别名")
+GROUP = (
+    *("session", "sessionid", "conversationid", "dialogid", "dialogueid", "userid", "customerid", "docid", "groupid"),
+    *("documentid", "articleid", "ticketid", "会话", "会话id", "对话id", "用户", "用户id", "客户", "客户id"),
+)
 KNOWN = frozenset((*TEXT, *PAIR, *LABEL, *SCORE, *ENTITIES, *TOKENS, *TAGS, *READABLE, "id", "qid", "编号", "序号"))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from ernie_runtime.kinds.hierarchical_classification import parents_of
 from ernie_runtime.text.bio import parse_tag
 
 from ...errors import DataError
-from .. import Example, get_reader
+from .. import Example, get_reader, has_columns
 from ..files.folder import parts_of
 from ..files.lines import lines
 from ..files.report import Report
@@ -25,15 +26,18 @@ from .sniffed import Lengths, Sniffed, SniffedFile
 EXAMPLES = 2  # for each label
 
 
-def sniff(path: Path) -> Sniffed:
+def sniff(path: Path, group: str = "") -> Sniffed:
     """What a file or folder is; DataError (what, where, what to do) where no reader can read it.
 
-    Every row is read as a build would read it, so a fault in the data is a DataError here too.
+    Every row is read as a build would read it, so a fault in the data is a DataError here too. group: a column whose
+    rows belong together, see `Example.group`.
     """
     files = data_set(path)
     train = files.files["train"]
     named = label_lines(files.label_file) if files.label_file else []
     found = guess(train, [label for label, _ in named])
+    if group:
+        found = _grouped(found, group, train)
     sniffed, examples = {}, dict[str, list[Example]]()
     for split, file in files.files.items():
         report = Report()
@@ -70,6 +74,17 @@ def sniff(path: Path) -> Sniffed:
         examples=_examples(examples["train"], found.kind, labels),
         other_columns=found.other_columns,
     )
+
+
+def _grouped(found: Guess, group: str, train: Path) -> Guess:
+    if not has_columns(found.format):
+        raise DataError(f"{train}: {found.container} has no columns to group rows by")
+    if group not in found.other_columns:
+        used = "is a text or the label" if group in found.fields.values() else "is not there"
+        others = ", ".join(found.other_columns) or "none"
+        raise DataError(f"{train}: the column {group!r} to group rows by {used}; others are {others}")
+    unused = tuple(column for column in found.other_columns if column != group)
+    return replace(found, fields={**found.fields, "group": group}, other_columns=unused)
 
 
 def labels_of(row: Example, kind: str) -> list[str]:

@@ -21,7 +21,7 @@ from .parts import Part, parts_of
 from .storage import SCHEME, WILDCARDS, Storage, StoredFile, open_storage
 from .work import BAD, Done, Job
 
-FORMATS = ("jsonl", "csv", "tsv", "parquet")  # of the output
+FORMATS = ("jsonl", "csv", "tsv", "xlsx", "parquet")  # of the output
 RECORD = "_run.json"  # in the output: what it was begun with
 _PART = re.compile(r"-\d{5}\.(?:" + "|".join(FORMATS) + r")(?:\.bad)?$")
 Engine = Callable[[Job, Sequence[Part]], Generator[Done, None, None]]

@@ -9,8 +9,9 @@ from __future__ import annotations
 import lzma
 import tarfile
 import zipfile
+from os import SEEK_END
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import IO, Any
 
 RATIO = 200  # bytes of contents for a byte of archive
 SMALL = 64 * 2**20  # bytes of contents that any archive may have
@@ -65,10 +66,11 @@ def unpack_tar(archive: Path, folder: Path) -> None:
                 raise UnsafeArchive(f"{member.name!r:.200} is no file and no folder")
 
 
-def check_zip(path: Path) -> None:
+def check_zip(file: Path | IO[bytes]) -> None:
     """UnsafeArchive where a zip file's contents are out of proportion; zipfile.BadZipFile where it is none."""
-    with zipfile.ZipFile(path) as archive:
-        members, most = archive.infolist(), _most(path)
+    size = file.stat().st_size if isinstance(file, Path) else file.seek(0, SEEK_END)
+    with zipfile.ZipFile(file) as archive:
+        members, most = archive.infolist(), max(SMALL, RATIO * size)
         if len(members) > MEMBERS or sum(member.file_size for member in members) > most:
             raise UnsafeArchive(f"more than {MEMBERS:,} members or {most:,} bytes in it")
 
