@@ -46,7 +46,9 @@ class UnknownTask(ErnieTritonError):
 
     def __init__(self, subject: str, name: str, known: Sequence[str]) -> None:
         super().__init__(subject, name, tuple(known))
-        self.subject, self.name, self.known = subject, name, tuple(known)
+        self.subject: str = subject
+        self.name: str = name
+        self.known: tuple[str, ...] = tuple(known)
 
     def __str__(self) -> str:
         from ernie_runtime.command_line import did_you_mean  # only here: it loads argparse
@@ -65,7 +67,7 @@ class InvalidText(ErnieTritonError):
 
     def __init__(self, items: Sequence[tuple[int, str]]) -> None:
         super().__init__(tuple(items))
-        self.items = tuple(items)
+        self.items: tuple[tuple[int, str], ...] = tuple(items)
 
     def __str__(self) -> str:
         shown = "; ".join(f"item {index}: {reason}" for index, reason in self.items[:SHOWN])

@@ -84,6 +84,20 @@ def test_each_kind_is_drawn(page: Any, address: str) -> None:
         assert page.locator(".alert").count() == 0, kind
 
 
+@pytest.mark.timing
+@pytest.mark.slow
+def test_the_first_paint_is_quick(browser: Any, address: str) -> None:
+    milliseconds = []
+    for _ in range(6):  # each with an empty cache; the first also waits for the browser's own start
+        context = browser.new_context()
+        page = context.new_page()
+        page.goto(address)
+        page.locator("textarea").first.wait_for()
+        milliseconds.append(page.evaluate("performance.getEntriesByName('first-paint')[0].startTime"))
+        context.close()
+    assert min(milliseconds) < 300, milliseconds
+
+
 def test_the_request_is_shown_as_code_that_works(page: Any, address: str) -> None:
     page.goto(f"{address}/#/alike")
     page.locator("textarea").first.fill("it's 今天")
