@@ -29,6 +29,7 @@ MOVED = {
     "CONTRIBUTING.md": "contributing.md",
     "CHANGELOG.md": "changelog.md",
     "docker/README.md": "docker.md",
+    "docker/README.zh.md": "docker.zh.md",
     "model_repository/README.md": "model_repository.md",
 }
 ASSETS = ("style.css", "logo.svg")

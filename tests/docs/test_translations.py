@@ -12,6 +12,7 @@ from .test_pages import ROOT
 PAGES = [
     "README.md",
     "SECURITY.md",
+    "docker/README.md",
     *(
         f"docs/{name}.md"
         for name in (
@@ -26,6 +27,9 @@ PAGES = [
             "distillation",
             "peers",
             "perf",
+            "scale",
+            "figures",
+            "assets",
             "pretraining",
             "serving",
             "operating",
