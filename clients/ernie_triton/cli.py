@@ -109,6 +109,12 @@ VERBS = {
         extra="serve",
         packages=_SERVE,
     ),
+    "models": Verb(
+        target="ernie_serve.models:main",
+        help="which models of a task must be loaded together, and whether a server has",
+        extra="serve",
+        packages=_SERVE,
+    ),
     "stop": Verb(
         target="ernie_serve.cli:stop_main",
         help="stop a server in the background",

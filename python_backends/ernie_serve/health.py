@@ -83,6 +83,11 @@ class Health:
         """Names of the models of which a version is loaded."""
         return sorted({row.name for row in self.models() if row.state == "READY"})
 
+    def has(self, model: str, version: int | None = None) -> bool:
+        """Whether a model is loaded, in this version."""
+        path = f"/v2/models/{model}" if version is None else f"/v2/models/{model}/versions/{version}"
+        return self._ok(f"{path}/ready")
+
     def config(self, model: str) -> JsonObject:
         """The configuration of a model; empty where it is not loaded."""
         status, body = self._request("GET", f"/v2/models/{model}/config")

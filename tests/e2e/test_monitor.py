@@ -1,9 +1,10 @@
-"""`ernie-triton top`, the dashboard and the alerts, against the metrics of the real server."""
+"""`ernie-triton top`, the dashboard and the alerts, against the metrics of the real server; `ernie-triton models`."""
 
 from __future__ import annotations
 
 import json
 import re
+import shutil
 import time
 import urllib.request
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ernie_serve import models
 from ernie_serve.server import TritonServer
 from ernie_triton import Client
 from ernie_triton.monitor.rates import between
@@ -75,3 +77,26 @@ def test_dashboard_and_alerts_use_metrics_that_there_are(server: TritonServer) -
     used = {name for text in expressions() for name in re.findall(r"\b(?:nv_|ernie_)\w+|\bup\b", text)}
     assert len(used) > 10
     assert used <= known
+
+
+def test_what_must_be_loaded_together_is_told_and_checked(
+    server: TritonServer, repository: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    check = ["--check", "--http-url", server.http_address, "--repository"]
+    assert models.main(["topic", "--json", *check, str(repository)]) == 0
+    told = json.loads(capsys.readouterr().out)["topic"]
+    assert told["load"] == ["topic", "topic_fp32"]
+    assert set(told["folders"]) == {path.name for path in repository.glob("topic*")}
+    for model in repository.glob("topic*"):  # a newer version, with one more variant, that the server has not loaded
+        shutil.copytree(model, tmp_path / model.name)
+        (tmp_path / model.name / "1").rename(tmp_path / model.name / "2")
+    shutil.copytree(tmp_path / "topic_fp32", tmp_path / "topic_int8")
+    assert models.main([*check, str(tmp_path)]) == 1
+    assert capsys.readouterr().err.splitlines() == [
+        *(
+            f"ernie-triton models: {model} is loaded, but not version 2, the newest: load topic again"
+            for model in ("topic", "topic_encoder_fp32")
+        ),
+        "ernie-triton models: topic_fp32 is loaded, but not version 2, the newest: load topic_fp32 again",
+        "ernie-triton models: topic_int8 is not loaded: load topic_int8",
+    ]

@@ -33,6 +33,7 @@ def channel_options(connection: Connection) -> list[tuple[str, Any]]:
         ("grpc.per_rpc_retry_buffer_size", RETRY_BUFFER),
         ("grpc.initial_reconnect_backoff_ms", 100),
         ("grpc.max_reconnect_backoff_ms", 2000),
+        ("grpc.dns_min_time_between_resolutions_ms", 2000),  # by default 30 s: servers of a name come and go
         ("grpc.lb_policy_name", "round_robin"),  # of a name with one address it is no different
     ]
     if retry.attempts > 1:
