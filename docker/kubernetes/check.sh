@@ -14,8 +14,8 @@ command -v helm >/dev/null || die "there is no helm on the PATH"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# The same as chart_digest() of tests/packaging/test_kubernetes.py.
-digest() { find chart -type f | LC_ALL=C sort | xargs cat | sha256sum | cut -d ' ' -f 1; }
+# Of all but comments. The same as chart_digest() of tests/packaging/test_kubernetes.py.
+digest() { find chart -type f | LC_ALL=C sort | xargs grep -hv '^ *#' | sha256sum | cut -d ' ' -f 1; }
 
 # render NAME OPTION...: into the work folder.
 render() {

@@ -7,8 +7,10 @@ import re
 from typing import Any
 
 import pytest
+import yaml
 
 from ernie_gateway.cli import parser as gateway_parser
+from ernie_serve import production
 from ernie_serve.cli import parser as serve_parser
 
 from ..kubernetes import FOLDER, METRIC, Rendered
@@ -17,9 +19,10 @@ NAMES = ("cpu", "gpu")
 
 
 def chart_digest() -> str:
-    """The same as digest() of docker/kubernetes/check.sh."""
+    """The same as digest() of docker/kubernetes/check.sh: of all but comments."""
     files = sorted((path for path in (FOLDER / "chart").rglob("*") if path.is_file()), key=lambda path: path.as_posix())
-    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
+    lines = [line for path in files for line in path.read_bytes().splitlines(keepends=True)]
+    return hashlib.sha256(b"".join(line for line in lines if not line.lstrip(b" ").startswith(b"#"))).hexdigest()
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -109,3 +112,14 @@ def test_the_programs_know_the_options() -> None:
 def test_nvidias_server_is_not_scaled_by_what_it_does_not_count() -> None:
     used = {metric for query in Rendered.load("gpu").queries() for metric in METRIC.findall(query)}
     assert used == {"nv_inference_queue_duration_us", "nv_inference_request_success"}
+
+
+def test_kserve_starts_a_gateway_before_a_closed_triton() -> None:
+    (container,) = yaml.safe_load((FOLDER / "kserve" / "runtime.yaml").read_text())["spec"]["containers"]
+    parsed = serve_parser().parse_args(container["args"][1:])
+    assert production.check_usage(parsed, []) == ""
+    (port,) = container["ports"]
+    assert (parsed.production, parsed.gateway_port) == (True, port["containerPort"])
+    assert container["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": parsed.gateway_port}
+    volumes = {mount["mountPath"] for mount in container["volumeMounts"]}
+    assert str(parsed.gateway_keys.parent) in volumes
