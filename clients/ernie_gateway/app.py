@@ -27,6 +27,7 @@ from .routes import embeddings, health, page, rerank, tasks
 from .routes.route import get
 from .settings import Settings
 from .spans import Spans
+from .stopping import Stopping
 
 NO_RETRY = Retry(attempts=1)  # load is shed at once: the caller is told when to come back
 ROUTES = [*tasks.ROUTES, *embeddings.ROUTES, *rerank.ROUTES, *health.ROUTES, *page.ROUTES]
@@ -34,6 +35,7 @@ ROUTES = [*tasks.ROUTES, *embeddings.ROUTES, *rerank.ROUTES, *health.ROUTES, *pa
 
 def create(settings: Settings) -> ASGIApp:
     """The application of one worker."""
+    stopping = Stopping()
     spans = Spans(settings.trace, settings.trace_every) if settings.trace else None
 
     @asynccontextmanager
@@ -45,8 +47,9 @@ def create(settings: Settings) -> ASGIApp:
         ) as client:
             app.state.gateway = Gateway(settings=settings, client=client)
             with nullcontext() if spans is None else spans.posting():
-                async with nullcontext() if settings.grpc_port is None else listening(settings):
-                    yield
+                async with nullcontext() if settings.grpc_port is None else listening(settings, stopping):
+                    with stopping.at_signals():
+                        yield
 
     app = Starlette(
         routes=[*ROUTES, get("/openapi.json", _openapi)],
@@ -54,7 +57,7 @@ def create(settings: Settings) -> ASGIApp:
         exception_handlers={HTTPException: _unknown_address, Problem: _problem},
     )
     app.router.redirect_slashes = False
-    wrapped: ASGIApp = Edge(app, settings, spans)
+    wrapped: ASGIApp = Edge(app, settings, spans, stopping)
     if settings.origins:
         wrapped = CORSMiddleware(
             wrapped,

@@ -20,8 +20,10 @@ from .problems import Problem, overloaded
 from .rates import Rates
 from .settings import Settings
 from .spans import Spans
+from .stopping import Stopping, refusal
 
 GUARDED = ("/v1/", "/v2/")
+READY = "/readyz"
 PRIVATE = ("/metrics", "/openapi.json")
 _GOOD_ID = re.compile(r"[\w.:-]{1,128}")
 
@@ -29,12 +31,12 @@ _GOOD_ID = re.compile(r"[\w.:-]{1,128}")
 class Edge:
     """ASGI middleware, outermost but for CORS."""
 
-    def __init__(self, app: ASGIApp, settings: Settings, spans: Spans | None) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings, spans: Spans | None, stopping: Stopping) -> None:
         self._app, self._settings, self._spans = app, settings, spans
         self._keys = Keys(Path(settings.keys_file)) if settings.keys_file else None
         self._rates = Rates(settings.rates_folder)
         self._guarded = GUARDED + (PRIVATE if settings.private_metrics else ())
-        self._in_hand = 0
+        self._stopping, self._in_hand = stopping, 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -48,6 +50,8 @@ class Edge:
         # Triton traces whatever has a traceparent, whether it is marked as sampled or not.
         call.state["traceparent"] = span.traceparent if span else "" if self._spans else parent
         try:
+            if self._stopping.has_begun and (is_guarded or scope["path"] == READY):
+                raise refusal()
             if is_guarded:
                 self._admit(call)
             await self._app(scope, call.receive, call.send)

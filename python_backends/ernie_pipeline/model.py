@@ -9,6 +9,7 @@ import triton_python_backend_utils as pb_utils
 
 from ernie_runtime.steps import fused
 from ernie_runtime.triton import backend
+from ernie_runtime.triton.draining import Draining
 from ernie_runtime.triton.metrics import TokenCounters
 
 
@@ -22,10 +23,11 @@ class TritonPythonModel:
         folder, parameters = backend.version_folder(args), backend.parameters(args)
         self.step = fused.FusedStep.load(folder, parameters, device, self.counters)
         self.admission = backend.admission(args)
+        self.draining = Draining.from_environment()
 
     def execute(self, requests: list) -> list:
         """Answer a dynamic batch."""
-        return backend.execute(self.step, requests, pb_utils, self.admission)
+        return backend.execute(self.step, requests, pb_utils, self.admission, self.draining)
 
     def finalize(self) -> None:
         """Called when the model is unloaded."""

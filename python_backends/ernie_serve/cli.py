@@ -231,7 +231,11 @@ def _serve(
         background.let_go(server.events_file)
     elif parsed.verbose:
         threading.Thread(target=_repeat_log, args=(server,), daemon=True).start()
-    supervisor.run()
+    try:
+        supervisor.run()
+    except Stopped:
+        supervisor.state.reason = "the server is stopping"  # readiness first: who asks it sends no more
+        raise
 
 
 def _repeat_log(server: TritonServer) -> None:

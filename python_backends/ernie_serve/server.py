@@ -25,6 +25,8 @@ from ernie_serve.view import View
 logger = logging.getLogger(__name__)
 
 KEPT_LOGS = 3
+DRAINING = "ERNIE_DRAINING"  # ernie_runtime.triton.draining.VARIABLE
+ADMISSION = "ERNIE_ADMISSION"  # ernie_runtime.triton.backend.ADMISSION
 KEY_HEADER = "ernie-key"
 RESTRICTED = ("shared-memory", "trace", "logging")
 """Groups of Triton's APIs that no caller needs, and that can take its memory or its files."""
@@ -35,6 +37,7 @@ STARTS = 3  # at most, where tritonserver meets a race of its own (problems.is_l
 STUB_TIMEOUT_SECONDS = 120
 """Triton's own 30 s is short for a dozen models that import their libraries at once on two cores."""
 PAUSE_SECONDS, TICK_SECONDS = 0.2, 0.01  # between two looks at the models' processes; what the kernel counts time in
+STILL_LOOKS = 2
 STILL_SECONDS, STILL_SHARE = 2.0, 0.05
 """A process that has spent less than this share of the time on a core does nothing."""
 SETTLE_SECONDS = 3.0
@@ -69,6 +72,8 @@ class ServerOptions:
     """Where spans are posted (`tracing.collector`); empty: nowhere."""
     trace_every: int = 1
     """One request of so many is traced."""
+    bounded: bool = True
+    """Models refuse what they cannot answer within their `slo_ms`; else everything waits, as measuring needs it."""
     supervised: bool = False
     """Whether models may be replaced while the server runs; this process alone may do so, by a random key."""
     private: bool = False
@@ -152,6 +157,11 @@ class TritonServer:
         return f"{self._name}-"
 
     @property
+    def _draining(self) -> Path:
+        """Exists once the server is about to end; the guard removes it with the shared memory."""
+        return aliases.FOLDER / f"{self._name}-draining"
+
+    @property
     def http_address(self) -> str:
         """``host:port`` for HTTP clients."""
         return self.health.address
@@ -191,6 +201,9 @@ class TritonServer:
         wheel.check_environment()
         server_wheel = wheel.find_wheel()
         environment = wheel.environment(server_wheel)
+        environment[DRAINING] = str(self._draining)
+        if not self.options.bounded:
+            environment[ADMISSION] = "off"
         if self.options.cache:
             cache.check(server_wheel, self.options.repository, self.options.config_name)
         directory = backends.assemble(server_wheel)
@@ -280,6 +293,7 @@ class TritonServer:
         limit = self.options.drain_seconds if drain_seconds is None else drain_seconds
         deadline = time.monotonic() + limit
         if self.options.supervised:
+            self._draining.touch(0o600)
             self._finish_answers(limit)
         self._process.send_signal(signal.SIGTERM)
         try:
@@ -294,13 +308,18 @@ class TritonServer:
         """Wait until the models' processes do nothing, `limit` seconds at most.
 
         Once Triton stops, it refuses the next step of an ensemble's request, too: what it had accepted would fail.
+        Processes that refuse all that comes have nothing left, though callers may keep them busy for ever.
         """
         deadline, still = time.monotonic() + limit, 0
-        while still < 2 and not self.has_lost_requests and self.poll() is None and time.monotonic() < deadline:
-            pids = [stub.pid for stub in stubs.stubs_of(self.shared_memory_prefix)]
+        while still < STILL_LOOKS:
+            if self.has_lost_requests or self.poll() is not None or time.monotonic() > deadline:
+                return
+            running = stubs.stubs_of(self.shared_memory_prefix)
+            pids = [stub.pid for stub in running if not Path(f"{self._draining}.{stub.pid}").exists()]
             before = stubs.cpu_seconds(pids)
             time.sleep(PAUSE_SECONDS)
-            still = still + 1 if stubs.cpu_seconds(pids) - before <= TICK_SECONDS else 0
+            has_worked = stubs.cpu_seconds(pids) - before > TICK_SECONDS or stubs.wants_a_core(pids)
+            still = 0 if has_worked else still + 1
 
     def _last_answer(self, limit: float) -> float:
         """How long to wait still: not at all where a step has died, and no process of a model does anything any more.

@@ -63,6 +63,16 @@ def end_leftovers(name: str, prefix: str, seconds: float = 5.0) -> None:
         time.sleep(0.02)
 
 
+def wants_a_core(pids: Iterable[int]) -> bool:
+    """Whether a thread of these processes runs, or would if a core were free: on a busy machine it may wait long."""
+    for pid in pids:
+        for stat in Path(f"/proc/{pid}/task").glob("*/stat"):
+            with suppress(OSError):
+                if stat.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[0] == "R":
+                    return True
+    return False
+
+
 def instances(stubs: list[Stub]) -> Counter[str]:
     """How many stubs each model has."""
     return Counter(stub.model for stub in stubs)

@@ -9,6 +9,7 @@ import triton_python_backend_utils as pb_utils
 
 from ernie_runtime.steps.tokenizer import TokenizerStep
 from ernie_runtime.triton import backend
+from ernie_runtime.triton.draining import Draining
 
 
 class TritonPythonModel:
@@ -17,7 +18,8 @@ class TritonPythonModel:
     def initialize(self, args: dict[str, str]) -> None:
         """Load the version directory; an error here is the reason Triton reports for the model."""
         self.step = TokenizerStep.load(backend.version_folder(args), backend.parameters(args))
+        self.draining = Draining.from_environment()
 
     def execute(self, requests: list) -> list:
         """Answer a dynamic batch."""
-        return backend.execute(self.step, requests, pb_utils)
+        return backend.execute(self.step, requests, pb_utils, draining=self.draining)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .schema import Faults
 
 QUEUE_SIZE = 256  # requests, where queues are bounded but neither queue_size nor the encoder's speed is known
 MIN_QUEUE_SIZE = 32  # requests
+SLO_TEXTS = 1024  # texts that a variant answers in the SLO that is derived from its speed
+MIN_SLO, MAX_SLO, UNMEASURED_SLO = 2_000, 10_000, 5_000  # ms, of a derived SLO
 NO_TIMEOUT = 3_600_000  # ms, an hour: Triton respects a request's own timeout only if the configuration's is longer
 MAX_ROWS = 32  # per execution while requests wait: one accepted late must not wait for a batch of all waiting ones
 INTERACTIVE, BULK = 1, 2  # `priority` of a request; the default is interactive
@@ -22,9 +24,9 @@ CHEAP = (TOKENIZER, *UNBOUNDED)  # backends fast enough to take any number of ro
 class ServingConfig:
     """Limits on waiting requests, and settings of the Python engines that are otherwise calibrated."""
 
-    slo_ms: int = 0  # 99th percentile of latency that accepted requests should meet; 0: no limit
+    slo_ms: int = -1  # 99th percentile of latency that accepted requests should meet; 0: no limit; -1: by the speed
     queue_size: int = 0  # requests that may wait for a model; 0: what it answers in slo_ms / 2, or 256
-    timeout_ms: int = 0  # a request that has waited this long is refused; 0: slo_ms / 2, or never without slo_ms
+    timeout_ms: int = 0  # a request that has waited this long is refused; 0: slo_ms / 2, or never without a set slo_ms
     priorities: bool = False  # requests with priority 1 (interactive, the default) overtake those with 2 (bulk)
     calibrate: bool = True  # measure a few calls of each variant's engine when it is published
     token_budget: int = 0  # padded tokens per micro-batch; 0: calibrated
@@ -44,7 +46,7 @@ class ServingConfig:
         if not 0 <= self.calls <= MAX_INSTANCES:
             faults.lines.append(f"serving.calls is {self.calls}; it must be from 0 (calibrated) to {MAX_INSTANCES}")
         for name in ("slo_ms", "queue_size", "timeout_ms", "token_budget", "call_tokens", "threads", "portable_tokens"):
-            minimum = {"call_tokens": -1, "portable_tokens": 1}.get(name, 0)
+            minimum = {"slo_ms": -1, "call_tokens": -1, "portable_tokens": 1}.get(name, 0)
             if not minimum <= getattr(self, name) < 10**7:
                 faults.lines.append(f"serving.{name} is {getattr(self, name)}; it must be at least {minimum}")
         faults.check()
@@ -54,11 +56,21 @@ class ServingConfig:
         """Whether Triton's own queues are bounded or ordered, in every configuration."""
         return bool(self.queue_size or self.timeout_ms or self.priorities)
 
+    def with_slo(self, rate: float) -> ServingConfig:
+        """With an SLO, where none is set: the time for SLO_TEXTS texts. Queues that are configured have no derived one.
+
+        rate: measured speed of the encoder in texts per second; 0: not measured.
+        """
+        if self.slo_ms >= 0 or self.configures_queues:
+            return self
+        slo = min(max(MIN_SLO, round(1000 * SLO_TEXTS / rate, -2)), MAX_SLO) if rate else UNMEASURED_SLO
+        return replace(self, slo_ms=int(slo))
+
     def queue_limits(self, rate: float) -> tuple[int, int]:
         """(requests that may wait for a model, milliseconds that each may wait).
 
         rate: measured speed of the encoder in texts per second; 0: not measured.
         """
-        timeout = self.timeout_ms or self.slo_ms // 2
-        answered = max(MIN_QUEUE_SIZE, int(rate * timeout / 1000)) if rate and self.slo_ms else QUEUE_SIZE
+        timeout = self.timeout_ms or max(0, self.slo_ms) // 2
+        answered = max(MIN_QUEUE_SIZE, int(rate * timeout / 1000)) if rate and self.slo_ms > 0 else QUEUE_SIZE
         return self.queue_size or min(answered, 16 * QUEUE_SIZE), timeout or NO_TIMEOUT

@@ -38,20 +38,23 @@ def bound_queues(config: pb.ModelConfig, serving: ServingConfig, rate: float = 0
     Past a bound a request is refused with UNAVAILABLE, through the ensemble too: it passes the priority and timeout of
     its request on to its steps. A client may ask for a shorter timeout than the configuration's.
 
-    With only an SLO, a whole task in one process refuses requests itself and Triton's queues are left alone: with any
-    queue policy, Triton 2.51 fetches no batch while another is running, sometimes sleeps for 0.5 s while requests wait,
-    and may stay slow after an overload (triton-inference-server/server#8870).
+    With only an SLO (set, or derived by `ServingConfig.with_slo`), a whole task in one process refuses requests itself
+    and Triton's queues are left alone: with any queue policy, Triton 2.51 fetches no batch while another is running,
+    sometimes sleeps for 0.5 s while requests wait, and may stay slow after an overload
+    (triton-inference-server/server#8870).
     """
     if not config.HasField("dynamic_batching"):
         return
-    if config.backend == WHOLE_TASK and serving.slo_ms:
-        config.parameters[SLO].string_value = str(serving.slo_ms)
-    if not serving.configures_queues and (config.backend == WHOLE_TASK or not serving.slo_ms):
+    if config.backend == WHOLE_TASK:  # a C++ engine runs elsewhere: its speed is unknown, and no SLO follows from it
+        serving = serving.with_slo(rate)
+        if serving.slo_ms > 0:
+            config.parameters[SLO].string_value = str(serving.slo_ms)
+    if not serving.configures_queues and (config.backend == WHOLE_TASK or serving.slo_ms <= 0):
         return
     batching = config.dynamic_batching
     if serving.priorities:
         batching.priority_levels, batching.default_priority_level = BULK, INTERACTIVE
-    if (serving.slo_ms or serving.timeout_ms or serving.priorities) and config.backend not in CHEAP:
+    if (serving.slo_ms > 0 or serving.timeout_ms or serving.priorities) and config.backend not in CHEAP:
         batching.preferred_batch_size.append(MAX_ROWS)
     if config.backend in UNBOUNDED:
         return

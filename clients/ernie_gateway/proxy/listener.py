@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,6 +11,7 @@ import grpc
 import grpc.aio
 
 from ..settings import Settings
+from ..stopping import Stopping
 from .service import Service
 from .upstream import Upstream
 
@@ -20,8 +22,11 @@ ONLY_UNCOMPRESSED = 1  # a set of bits: gRPC does not bound what a compressed me
 
 
 @asynccontextmanager
-async def listening(settings: Settings) -> AsyncIterator[int]:
-    """Listen on settings.grpc_port; gives the port. OSError where it is taken."""
+async def listening(settings: Settings, stopping: Stopping) -> AsyncIterator[int]:
+    """Listen on settings.grpc_port; gives the port. OSError where it is taken.
+
+    stopping: once it has begun, new calls are refused.
+    """
     server = grpc.aio.server(
         maximum_concurrent_rpcs=settings.max_requests,
         options=[
@@ -45,7 +50,17 @@ async def listening(settings: Settings) -> AsyncIterator[int]:
         else:
             port = server.add_insecure_port(address)
         await server.start()
-        yield port
+        ending = asyncio.create_task(_stop_at(stopping, server))
+        try:
+            yield port
+        finally:
+            stopping.event.set()
+            await ending  # not a second `stop` beside it, which may wait for ever
     finally:
-        await server.stop(GRACE_SECONDS)
         await upstream.close()
+
+
+async def _stop_at(stopping: Stopping, server: grpc.aio.Server) -> None:
+    """Refuse new calls (UNAVAILABLE) when the worker is told to end; uvicorn ends this block when HTTP has finished."""
+    await stopping.event.wait()
+    await server.stop(GRACE_SECONDS)

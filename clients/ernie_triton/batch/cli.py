@@ -13,6 +13,7 @@ from ernie_runtime.command_line import CommandLine
 
 from ..client import Client
 from ..columns import visible
+from ..connection import Retry
 from ..errors import ErnieTritonError, FileError
 from ..formatting import numeric_lines, result_lines, task_lines
 from ..local import LocalTasks
@@ -30,6 +31,7 @@ from .plan import STANDARD, Plan
 from .records import as_parts, read_lines, typed_items, wrong_parts
 from .run import AnswerSource, FileRun
 
+PATIENT = Retry(attempts=5, first=0.5, longest=30.0, multiplier=3.0)  # some 20 s in all: many texts have time
 CHUNK = 1024  # lines of standard input that are asked about together
 
 
@@ -66,7 +68,10 @@ def predict_main(argv: Sequence[str] | None = None) -> int:
 def _source(arguments: PredictArguments, stack: ExitStack) -> AnswerSource:
     """What answers; texts of the command line are few, so an engine's processes are for files."""
     if not arguments.without_server:
-        return stack.enter_context(Client(arguments.url or URL))
+        if not arguments.texts:
+            with Client(arguments.url or URL) as client:
+                client.task(arguments.task)  # a server that is not there is no reason for patience
+        return stack.enter_context(Client(arguments.url or URL, retry=None if arguments.texts else PATIENT))
     repository = arguments.repository or REPOSITORY
     if arguments.engine is None or arguments.input is None or arguments.many:
         return LocalTasks(repository)

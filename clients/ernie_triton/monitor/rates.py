@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -24,6 +25,9 @@ from .samples import (
     TOTAL_US,
     Sample,
 )
+
+_VERSION = re.compile(r"\.v\d+(-\d+)?$")
+"""What `ernie-triton reload` appends to the names of steps."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,17 +93,18 @@ def owner_by_model(models: Iterable[str]) -> dict[str, str]:
 
 def is_step(model: str, task: str) -> bool:
     """Whether a model is a step of this task."""
-    return model in (tokenizer_model(task), postprocess_model(task)) or model.startswith(encoder_prefix(task))
+    plain = _VERSION.sub("", model)
+    return plain in (tokenizer_model(task), postprocess_model(task)) or model.startswith(encoder_prefix(task))
 
 
 def _place(model: str, owners: dict[str, str]) -> tuple[int, str]:
     """Where a model stands among those of its task: what clients ask, then the steps in the order of a request."""
-    task = owners.get(model, model)
-    if model == tokenizer_model(task):
+    task, plain = owners.get(model, model), _VERSION.sub("", model)
+    if plain == tokenizer_model(task):
         return 1, model
     if model.startswith(encoder_prefix(task)):
         return 2, model
-    return (3 if model == postprocess_model(task) else 0), model
+    return (3 if plain == postprocess_model(task) or plain != model else 0), model
 
 
 def _model(name: str, before: dict[str, float], after: dict[str, float], seconds: float, is_step: bool) -> ModelRates:

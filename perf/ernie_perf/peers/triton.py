@@ -37,6 +37,7 @@ class TritonPeer(HttpPeer):
             metrics_port=free_port(),
             log_file=Path(folder, "triton.log"),
             extra=("--model-control-mode=explicit", *(f"--load-model={name}" for name in models)),
+            bounded=False,
         )
         try:
             server = self._stack.enter_context(TritonServer(options))

@@ -99,6 +99,7 @@ def _target(stack: ExitStack, request: SweepRequest, tasks: Sequence[MeasuredTas
         config_name=request.settings.config_name or None,
         extra=("--model-control-mode=explicit", *(f"--load-model={model}" for model in models)),
         log_file=None,
+        bounded=False,
     )
     say(f"starting the server with {len(models)} ensembles")
     started = stack.enter_context(TritonServer(options))

@@ -22,9 +22,12 @@ from ..manifest import Manifest
 from ..names import MANIFEST_FILE
 from ..steps.encoder import EncoderStep
 from ..steps.step import Step
+from . import draining as end
 from .admission import UNBOUNDED, Admission, ExecutionLimit
 from .metrics import TokenCounters
 
+ADMISSION = "ERNIE_ADMISSION"
+"""Variable of the server's environment; "off": no model refuses requests that it cannot answer in time."""
 LARGE_REQUEST = 8
 """Rows from which a request is asked whether its client has cancelled it. The question is a message to the server, some
 60 microseconds, and Triton itself drops requests that are cancelled in its queue or between the steps of an ensemble.
@@ -38,8 +41,8 @@ def parameters(args: Mapping[str, str]) -> dict[str, str]:
 
 
 def admission(args: Mapping[str, str]) -> ExecutionLimit | None:
-    """The limit of a model by its parameter `slo_ms`; None without it."""
-    slo_ms = float(parameters(args).get("slo_ms", 0))
+    """The limit of a model by its parameter `slo_ms`; None without it, or where none is to refuse."""
+    slo_ms = 0.0 if os.environ.get(ADMISSION) == "off" else float(parameters(args).get("slo_ms", 0))
     return ExecutionLimit(slo_ms) if slo_ms > 0 else None
 
 
@@ -67,12 +70,21 @@ def encoder_step(args: Mapping[str, str], engine: str, counters: TokenCounters) 
     return EncoderStep.load(engine, file, parameters(args), per_token_outputs(args), device, counters, manifest)
 
 
-def execute(step: Step, requests: Sequence[Any], pb_utils: Any, admission: Admission | None = None) -> list[Any]:
+def execute(
+    step: Step,
+    requests: Sequence[Any],
+    pb_utils: Any,
+    admission: Admission | None = None,
+    draining: end.Draining | None = None,
+) -> list[Any]:
     """The responses to requests, in order; a bad request fails alone, and no sender sees a traceback.
 
-    admission: bounds the rows that are processed; further ones are refused with UNAVAILABLE. Large requests that were
-    cancelled are not processed where the step is `costly`.
+    admission: bounds the rows that are processed; further ones are refused with UNAVAILABLE. draining: refuses all
+    that is new where the server is about to end. Large requests that were cancelled are not processed where the step is
+    `costly`.
     """
+    if draining and draining.refuses():
+        return [_failed(pb_utils, "UNAVAILABLE", end.REASON) for _ in requests]
     responses: list[Any] = [None] * len(requests)
     costly = getattr(step, "costly", False)
     accepted: list[int] = []
@@ -107,6 +119,8 @@ def execute(step: Step, requests: Sequence[Any], pb_utils: Any, admission: Admis
     outcomes = _run(step, inputs, pb_utils) if accepted else []
     if admission and accepted:
         admission.ended(rows, time.monotonic() - began)
+    if draining:
+        draining.ended()
     for i, outcome in zip(accepted, outcomes, strict=True):
         if isinstance(outcome, InvalidItem):
             responses[i] = _failed(pb_utils, "INVALID_ARG", str(outcome))

@@ -13,7 +13,7 @@ from ..places import Place, copied
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"slo_ms": -1}, {"queue_size": -5}, {"call_tokens": -2}, {"instances": 0}, {"portable_tokens": 0}]
+    "wrong", [{"slo_ms": -2}, {"queue_size": -5}, {"call_tokens": -2}, {"instances": 0}, {"portable_tokens": 0}]
 )
 def test_faulty_values_are_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(ConfigError, match=rf"serving.{next(iter(wrong))} is -?\d+"):

@@ -67,6 +67,22 @@ def test_bounds(serving: ServingConfig, rate: float, size: int, timeout: int) ->
 
 
 @pytest.mark.parametrize(
+    ("serving", "rate", "slo"),
+    [
+        (ServingConfig(), 400, 2600),
+        (ServingConfig(), 9000, 2000),
+        (ServingConfig(), 3, 10_000),
+        (ServingConfig(), 0, 5000),
+        (ServingConfig(slo_ms=0), 400, 0),
+        (ServingConfig(slo_ms=70), 400, 70),
+        (ServingConfig(queue_size=9), 400, -1),
+    ],
+)
+def test_the_slo_follows_from_the_speed(serving: ServingConfig, rate: float, slo: int) -> None:
+    assert serving.with_slo(rate).slo_ms == slo
+
+
+@pytest.mark.parametrize(
     ("model", "counts"),
     [
         ({"backend": "onnxruntime"}, [3]),

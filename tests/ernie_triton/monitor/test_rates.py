@@ -50,6 +50,16 @@ def rates(before: str = BEFORE, after: str = AFTER, seconds: float = 4.0) -> Ser
     return between(parse(before, 100.0), parse(after, 100.0 + seconds))
 
 
+def test_steps_of_a_version_that_was_taken_over_belong_to_their_task() -> None:
+    text = AFTER
+    for step in ("tokenizer", "encoder_fp32", "postprocess"):
+        text = text.replace(f'"news_{step}"', f'"news_{step}.v2-3"')
+    models = rates(text, text).models
+    assert [m.model for m in models if m.is_step] == [
+        f"news_{step}.v2-3" for step in ("tokenizer", "encoder_fp32", "postprocess")
+    ]
+
+
 def test_a_task_is_followed_by_its_steps_in_the_order_of_a_request() -> None:
     models = rates().models
     assert [(m.model, m.is_step) for m in models] == [

@@ -1,0 +1,114 @@
+"""A server and a gateway that are told to end: what they have in hand is answered, what is new is refused at once."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import tritonclient.grpc as grpc
+from tritonclient.utils import InferenceServerException
+
+from ernie_serve import ports
+from ernie_serve.server import ServerOptions, TritonServer
+
+from .conftest import topic_rows
+from .wire import results, text_input
+
+pytestmark = pytest.mark.e2e
+TEXTS = [row["text"] for row in topic_rows(250, 3)]
+REQUESTS = 8
+IN_HAND = "ernie_gateway_requests_in_hand"
+ONE = [text_input(["球队比赛"])]
+
+
+def answers(address: str, tensors: list[Any]) -> int:
+    with grpc.InferenceServerClient(address) as client:
+        return len(results(client.infer("topic", tensors)))
+
+
+def done(client: grpc.InferenceServerClient) -> int:
+    """Requests that the task has done."""
+    (model,) = client.get_inference_statistics("topic_encoder_fp32", as_json=True)["model_stats"]
+    return int(model["inference_stats"]["success"].get("count", 0))
+
+
+def refusals(address: str, until: Future[Any], before: Sequence[str] = ()) -> list[str]:
+    """What new requests get until then, one after the other; empty for an answer.
+
+    before: outcomes of those in flight. Until they are complete, new ones may be among them.
+    """
+    outcomes = []
+    while len(before) < REQUESTS and before and not until.done():
+        time.sleep(0.01)
+    with grpc.InferenceServerClient(address) as client:
+        while not until.done():
+            try:
+                client.infer("topic", ONE)
+                outcomes.append("")
+            except InferenceServerException as error:
+                outcomes.append(f"{error.status()} {error.message()}")
+            time.sleep(0.01)
+    return outcomes
+
+
+def test_a_server_drains(repository: Path) -> None:
+    options = ServerOptions(repository=repository, http_port=0, grpc_port=0, metrics_port=0, supervised=True)
+    with TritonServer(options) as server, ThreadPoolExecutor(1) as pool:
+        client = grpc.InferenceServerClient(server.grpc_address)
+        outcomes = list[str]()
+        for _ in range(REQUESTS):
+            client.async_infer("topic", [text_input(TEXTS)], lambda result, error: outcomes.append(str(error or "")))
+        while done(client) < 1:
+            time.sleep(0.01)
+        began = time.monotonic()
+        stop = pool.submit(server.stop)
+        time.sleep(0.2)  # "at once" for a request that is on its way already
+        refused = refusals(server.grpc_address, stop, outcomes)
+        assert time.monotonic() - began < options.drain_seconds / 2
+        client.close()
+    assert outcomes == [""] * REQUESTS, outcomes
+    assert refused and "server is stopping" in refused[0] and "" not in refused
+
+
+def test_a_gateway_drains(server: TritonServer) -> None:
+    port = ports.pick_ports("127.0.0.1", {"grpc": 0})["grpc"]
+    command = [sys.executable, "-m", "ernie_gateway", "--url", server.grpc_address, "--port", "0"]
+    process = subprocess.Popen([*command, "--grpc-port", str(port)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    url = process.stdout.readline().split()[2]
+
+    def ask() -> int:
+        reply = httpx.post(f"{url}/v1/tasks/topic", json={"inputs": 4 * TEXTS}, timeout=60)
+        return len(reply.json()["answers"])
+
+    with ThreadPoolExecutor(9) as pool, httpx.Client(base_url=url, timeout=60) as kept:
+
+        def wait_for(count: int) -> None:
+            while f"\n{IN_HAND} {count}.0\n" not in kept.get("/metrics").text:
+                assert not any(request.done() for request in in_flight)
+
+        assert kept.get("/readyz").status_code == 200
+        in_flight = [pool.submit(ask) for _ in range(4)]
+        wait_for(4)
+        in_flight += [pool.submit(answers, f"127.0.0.1:{port}", [text_input(TEXTS)]) for _ in range(4)]
+        wait_for(8)
+        process.terminate()
+        ended = pool.submit(process.wait, 60)
+        with contextlib.suppress(httpx.TransportError):  # a moment later nobody listens
+            assert kept.get("/readyz").status_code == 503
+        time.sleep(0.2)
+        outcomes = refusals(f"127.0.0.1:{port}", ended)
+        assert all("UNAVAILABLE" in outcome for outcome in outcomes)
+        assert [request.result() for request in in_flight] == [4 * len(TEXTS)] * 4 + [len(TEXTS)] * 4
+        assert ended.result() == 0
+        with pytest.raises(httpx.ConnectError):
+            httpx.get(f"{url}/readyz")
+    process.stdout.close()
