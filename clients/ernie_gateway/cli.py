@@ -23,7 +23,7 @@ from ernie_runtime.command_line import CommandLine
 from ernie_triton import ErnieTritonError
 from ernie_triton.connection import connection
 
-from . import keys, measures
+from . import certificates, keys, measures
 from .settings import Settings, triton_headers
 
 BACKLOG = 2048  # connections that wait to be taken
@@ -167,6 +167,7 @@ def _run(parsed: argparse.Namespace) -> int:
         timeout_graceful_shutdown=30,
         ssl_certfile=settings.tls_certificate,
         ssl_keyfile=settings.tls_key,
+        ssl_context_factory=certificates.context if settings.tls_key else None,
         proxy_headers=parsed.behind_proxy is not None,
         forwarded_allow_ips=parsed.behind_proxy,
     )

@@ -197,7 +197,11 @@ class Supervisor:
         self._starts.append(time.monotonic())
         self.server.end_leftovers()
         self.server.start()
-        seconds = self.server.wait_ready()
+        try:
+            seconds = self.server.wait_ready()
+        except ServeError as error:  # a step of the new one may have been killed, too
+            self._restart(f"it did not start ({error})")
+            return
         self.begin()
         self._say(f"ready again after {seconds:.1f} s")
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import operator
 import shutil
 import ssl
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,13 +25,17 @@ pytestmark = [
 WORDS = ("--allow-root", "--allow-known-holes", "--drain", "2")
 
 
+def make_certificate(folder: Path) -> None:
+    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost"
+    extension = ["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", "key.pem", "-out", "cert.pem"]
+    subprocess.run([*command.split(), *extension], cwd=folder, check=True, capture_output=True)
+
+
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with cert.pem, which signs itself and is good for 127.0.0.1, and its key.pem."""
     folder = tmp_path_factory.mktemp("certificate")
-    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost"
-    extension = ["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", "key.pem", "-out", "cert.pem"]
-    subprocess.run([*command.split(), *extension], cwd=folder, check=True, capture_output=True)
+    make_certificate(folder)
     return folder
 
 
@@ -52,6 +58,17 @@ def served(repository: Path, certificate: Path, tmp_path_factory: pytest.TempPat
         process.terminate()
         assert process.wait(60) == 0
         process.stdout.close()
+
+
+def test_a_renewed_certificate_counts_without_a_restart(served: dict[str, str], certificate: Path) -> None:
+    """Both listeners; the clients below trust the new one."""
+    addresses = [(host, int(port)) for host, port in (served[use].split(":") for use in ("gateway", "gateway-grpc"))]
+    before = [ssl.get_server_certificate(address) for address in addresses]
+    make_certificate(certificate)
+    deadline = time.monotonic() + 20
+    while any(map(operator.eq, before, map(ssl.get_server_certificate, addresses))):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
 
 
 def test_a_caller_with_a_key(served: dict[str, str], certificate: Path) -> None:

@@ -21,6 +21,7 @@ from ..errors import PublishError
 from ..filesystem import locked
 from ..metrics.row_metric import with_error
 from .rollback import recommend, roll_back
+from .served import reload_hint
 
 COLUMNS = (
     *("variant", "engine", "metric", "drop", "file MB", "process MB", "model MB", "b1 MB"),
@@ -86,7 +87,8 @@ def run(options: Options) -> list[str]:
     if options.json:
         return [manifest.to_json().rstrip()]
     title = f"{manifest.task}, version {manifest.version}: {manifest.title}"
-    return [title, *aligned(table(manifest)), *remarks(manifest)]
+    hint = reload_hint(options.repository, manifest.task) if options.rollback or options.pick else ""
+    return [title, *aligned(table(manifest)), *remarks(manifest), *([hint] if hint else [])]
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:

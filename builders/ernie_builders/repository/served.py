@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -63,6 +64,16 @@ def check_served(staged: Path, manifest: Manifest, items: Items) -> dict[str, Ve
             return verdicts
     except ServeError as error:
         raise PublishError(f"task {manifest.task}: the staged models cannot be served ({error})") from None
+
+
+def reload_hint(repository: Path, task: str) -> str:
+    """How a running server takes over what was published just now; empty where none serves the repository."""
+    from ernie_serve import control
+
+    place = str(repository.resolve())
+    if all(served != place for served in control.servers().values()):
+        return ""
+    return f"a running server serves what it had until: ernie-triton reload {task} --repository {shlex.quote(place)}"
 
 
 def record_answers(staged: Path, manifest: Manifest, items: Items) -> None:

@@ -20,7 +20,7 @@ from ..lint.repository import lint
 from ..repository import model_config
 from ..repository.buckets import expected_waste, histogram
 from ..repository.calibrate import batching_of
-from ..repository.served import MAX_TEXTS, check_served, record_answers
+from ..repository.served import MAX_TEXTS, check_served, record_answers, reload_hint
 from ..repository.staging import (
     check_free,
     model_names,
@@ -146,7 +146,8 @@ def _made_by(context: Context, finished: Finished) -> JsonObject:
 
 def line(result: Published) -> str:
     """The version, its models and the repository."""
-    return f"version {result.version} of {', '.join(result.models)} in {result.output}"
+    hint = reload_hint(Path(result.output), result.task)
+    return f"version {result.version} of {', '.join(result.models)} in {result.output}" + (f"; {hint}" if hint else "")
 
 
 STAGE = Stage(

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import grpc
 import grpc.aio
 
+from ..certificates import credentials
 from ..settings import Settings
 from ..stopping import Stopping
 from .service import Service
@@ -45,8 +45,7 @@ async def listening(settings: Settings, stopping: Stopping) -> AsyncIterator[int
     address = f"{host}:{settings.grpc_port}"
     try:
         if settings.tls_certificate and settings.tls_key:
-            pair = (Path(settings.tls_key).read_bytes(), Path(settings.tls_certificate).read_bytes())
-            port = server.add_secure_port(address, grpc.ssl_server_credentials([pair]))
+            port = server.add_secure_port(address, credentials(settings.tls_certificate, settings.tls_key))
         else:
             port = server.add_insecure_port(address)
         await server.start()
