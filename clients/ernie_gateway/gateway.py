@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from typing import Literal, TypeVar
 from starlette.requests import Request
 
 from ernie_triton import AsyncClient
-from ernie_triton.errors import ErnieTritonError
+from ernie_triton.errors import ErnieTritonError, ServerOverloaded
 from ernie_triton.items import Item
 from ernie_triton.results import Result, TextError
 from ernie_triton.tasks import Task
@@ -24,6 +25,7 @@ from .settings import Settings
 
 Answer = Result | TextError
 LONGEST_NAME = 256
+FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0  # seconds before a stream asks again
 LIST_SECONDS = 2.0  # for which a list of tasks is good; a task that is new in it is asked for all the same
 
 _T = TypeVar("_T")
@@ -78,12 +80,22 @@ class Gateway:
         return await unless_gone(request, self.answers(request, task, items, reasons, options))
 
     async def answers(
-        self, request: Request, task: Task, items: Sequence[Item], reasons: Mapping[int, str], options: Options
+        self,
+        request: Request,
+        task: Task,
+        items: Sequence[Item],
+        reasons: Mapping[int, str],
+        options: Options,
+        patience: float = 0.0,
     ) -> list[Answer]:
-        """Answers of `items`, with the values that are none (reasons by index) in between."""
+        """Answers of `items`, with the values that are none (reasons by index) in between.
+
+        patience: seconds for which they are asked again where Triton takes no more now.
+        """
         answers: Sequence[Answer] = ()
         request.state.allowance.ask(len(items) + len(reasons))
-        if items:
+        until, pause = time.monotonic() + patience, FIRST_PAUSE
+        while items and not answers:
             try:
                 answers = await self.client.predict(
                     task.name,
@@ -96,7 +108,10 @@ class Gateway:
                     headers=_trace(request),
                 )
             except ErnieTritonError as error:
-                raise problems.from_client(error, self.settings.url) from None
+                if not isinstance(error, ServerOverloaded) or time.monotonic() > until:
+                    raise problems.from_client(error, self.settings.url) from None
+                await asyncio.sleep(pause * random.uniform(0.5, 1.5))
+                pause = min(2 * pause, LONGEST_PAUSE)
         rest = iter(answers)
         count = len(items) + len(reasons)
         merged = [TextError(index, reasons[index]) if index in reasons else next(rest) for index in range(count)]

@@ -122,7 +122,8 @@ async def _ask(request: Request, here: Gateway, task: Task, lines: list[bytes], 
     """The answers' lines, each with the number of its line; a blank line has none."""
     numbers = [number for number, line in enumerate(lines, first) if line.strip()]
     items, reasons = items_of([_parse(line) for line in lines if line.strip()], task)
-    answers = await here.answers(request, task, items, reasons, options)
+    # Whoever sends a stream has no one line to send again: it waits, and so its body is read no faster.
+    answers = await here.answers(request, task, items, reasons, options, patience=here.settings.timeout)
     return b"".join(
         dumps({"line": number, **to_json(answer)}, line=True) for number, answer in zip(numbers, answers, strict=True)
     )
