@@ -110,7 +110,7 @@ def main(argv: list[str] | None = None) -> int:
     p = CommandLine(prog=NAME, description=__doc__)
     p.add_argument("source", help="a PaddleNLP or Hugging Face directory, `embedded`, shipped:TASK")
     p.add_argument("target", type=Path, help="folder to write; a model in it is replaced once the new one is complete")
-    p.add_argument("--to", choices=FORMATS, required=True)
+    p.add_argument("--to", choices=FORMATS, required=True, help="the format to write")
     p.add_argument(
         "--bits", type=int, choices=(4, 8, 16, 32), default=32, help="of the stored weights (default: %(default)s)"
     )

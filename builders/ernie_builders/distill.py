@@ -127,7 +127,7 @@ def _of_tasks(p: argparse.ArgumentParser) -> None:
 
 def _common(p: argparse.ArgumentParser) -> None:
     p.add_argument("--output", type=Path, required=True, help="folder for the result")
-    p.add_argument("--seed", type=seed, default=0)
+    p.add_argument("--seed", type=seed, default=0, help="of all random numbers")
     p.add_argument("--device", default="cpu", help="cpu, gpu or gpu:N (default: %(default)s)")
     p.add_argument("--json", action="store_true", help="print one object: the result's folder and figures")
 

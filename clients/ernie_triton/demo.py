@@ -41,9 +41,9 @@ class DemoArguments:
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     command_line = CommandLine(prog="ernie-triton demo", description=__doc__)
-    command_line.add_argument("--http-port", type=int, default=8000)
-    command_line.add_argument("--grpc-port", type=int, default=8001)
-    command_line.add_argument("--metrics-port", type=int, default=8002)
+    command_line.add_argument("--http-port", type=int, default=8000, help="of HTTP")
+    command_line.add_argument("--grpc-port", type=int, default=8001, help="of gRPC")
+    command_line.add_argument("--metrics-port", type=int, default=8002, help="of the metrics")
     command_line.add_argument(
         "--repository", type=Path, default=Path("model_repository"), help="the model repository to write"
     )

@@ -194,14 +194,29 @@ def fingerprint(weights: Mapping[str, np.ndarray]) -> str:
     return digest.hexdigest()
 
 
+def stored_bytes(folder: Path) -> int:
+    """How large the weight files of a directory are, 0 where it has none; CheckpointError where a shard is missing."""
+    path = _stored_file(folder)
+    if path is not None:
+        return sum(file.stat().st_size for file in (shards_of(path) if path.name in INDEXES else [path]))
+    variables = variables_folder(folder)
+    return sum(file.stat().st_size for file in variables.iterdir()) if variables else 0
+
+
+def _stored_file(folder: Path) -> Path | None:
+    return next((folder / name for name in WEIGHT_FILES if (folder / name).is_file()), None)
+
+
 def read_stored(folder: Path) -> tuple[Path, Weights]:
     """The weight file of a directory, or its folder of variables, and its weights as float32 under its own names.
 
     CheckpointError.
     """
-    path = next((folder / name for name in WEIGHT_FILES if (folder / name).is_file()), None)
+    path = _stored_file(folder)
     if path is None and (variables := variables_folder(folder)) is not None:
         return variables, {name: value.astype(np.float32) for name, value in read_variables(variables).items()}
+    if path is None and (shard := next(folder.glob("*-00001-of-*"), None)) is not None:
+        raise CheckpointError(f"{shard}: one of several files, whose index (*.index.json) is not there: copy it, too")
     if path is None:
         raise CheckpointError(f"{folder}: no weights; looked for {', '.join(WEIGHT_FILES)}")
     return path, {name: value.astype(np.float32) for name, value in read_weights(path).items()}

@@ -17,6 +17,7 @@ from ernie_runtime.manifest import OVERFLOW, OWN_SPLITS, Label, Limits, Manifest
 from ernie_runtime.text_files import read_text
 
 from ..errors import ConfigError
+from .limits import with_defaults
 from .names import model_name
 from .schema import Faults, parse_table
 from .serving import ServingConfig
@@ -40,8 +41,8 @@ Examples = tuple[tuple[str, ...], ...]
 class DataConfig:
     """Where a task's labelled text is, and how to read it."""
 
-    format: str  # name of a module in ernie_builders/readers
-    folder: str  # under --data-dir, or an archive FOLDER.tar.xz there
+    format: str = ""  # name of a module in ernie_builders/readers; empty: seen in the file, with its columns
+    folder: str = "."  # under --data-dir, or an archive FOLDER.tar.xz there
     train: str = ""  # file name; empty: the task is only evaluated and published
     dev: str = ""  # file name; empty: the reader splits `train`, or a tenth of its rows is held out
     test: str = ""  # file name of a test set, which is evaluated along with dev and takes part in no choice
@@ -163,7 +164,7 @@ def _manifest_faults(raw: Json, name: str, labels: tuple[Label, ...], limits: Li
             title=name,
             labels=labels,
             limits=limits,
-            data=DataConfig(format="", folder=""),
+            data=DataConfig(),
             options=dict(raw.get("options", {})),
         )
     except (ConfigError, TypeError, ValueError, KeyError):
@@ -215,6 +216,14 @@ def _with_parents(labels: tuple[Label, ...]) -> tuple[Label, ...]:
     return tuple(complete)
 
 
+def _named_data(file: str, where: str, folder: Path) -> JsonObject:
+    """The table `data` of a task that names only the file of its training rows."""
+    if (folder / file).is_dir():
+        raise ConfigError(f'{where}: {file!r} is a folder: name the files in it, {{ folder = "{file}", train = ... }}')
+    path = Path(file)
+    return {"folder": str(path.parent), "train": path.name}
+
+
 def _parse_task(name: str, raw: Any, where: str, folder: Path) -> TaskConfig:
     """The task of a table; ConfigError with all that is wrong with it."""
     if not isinstance(raw, Mapping):
@@ -235,6 +244,12 @@ def _parse_task(name: str, raw: Any, where: str, folder: Path) -> TaskConfig:
             faults.lines.append(
                 f"{where}.transfer.{split}: is what the task's own rows are called; choose another name"
             )
+    if known:
+        raw = {**raw, "limits": with_defaults(str(kind), raw.get("limits", {}))}
+    if isinstance(raw.get("data"), str):
+        file, raw = raw["data"], {**raw, "data": {}}  # whose fault is known, where it is one
+        with faults.collect():
+            raw["data"] = _named_data(file, f"{where}.data", folder)
     table: JsonObject = {"title": name, **raw, "name": model_name(name), "labels": (), "examples": ()}
     if not known and "kind" in raw:
         table["kind"] = kind_names()[0]  # its fault is known

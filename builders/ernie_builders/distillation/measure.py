@@ -10,11 +10,10 @@ from pathlib import Path
 
 from ernie_runtime.json_types import Json
 
-from ..config.tasks import TaskConfig
+from ..config.tasks import TaskConfig, bare_manifest
 from ..console import say
 from ..errors import ConfigError
-from ..readers import get_reader
-from ..readers.files.report import Report
+from ..stages.data import read_file
 from ..stages.locate import data_folder
 from .encoder import EncoderCard, EncoderRun, distil_encoders
 from .recipe import Recipe
@@ -108,7 +107,7 @@ def _texts(m: Measurement, task: TaskConfig) -> Path:
     folder, _ = data_folder(task.data, m.data_dir, "full", m.cache)
     if folder is None or not task.data.train:
         raise ConfigError(f"task {task.name}: has no training text")
-    rows = get_reader(task.data.format)(folder / task.data.train, task.data.fields, "train", Report())
+    rows = read_file(folder / task.data.train, "train", task.data, bare_manifest(task))
     lines = ["\t".join(" ".join(text.split()) for text in row.texts) for row in rows]
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     return path

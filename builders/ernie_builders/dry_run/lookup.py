@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -11,10 +12,10 @@ from typing import Any
 from ernie_runtime.kinds import kind_names
 
 from ..checkpoints.base_models import folder_of, is_download
-from ..checkpoints.delta_files import PACKED
+from ..checkpoints.weight_formats import stored_bytes
 from ..config.tasks import ASSETS, TEST, DataConfig, TaskConfig, bare_manifest
 from ..config.variants import FULL
-from ..errors import BuildError
+from ..errors import BuildError, CheckpointError
 from ..readers import Example
 from ..stages.context import Context
 from ..stages.data import check_examples, read_file
@@ -80,21 +81,17 @@ def _data_file(task: TaskConfig, data: DataConfig, split: str, path: Path, absen
 
 
 def why_not_looked_up(weights: str, files: Iterable[DataFile]) -> str:
-    """Why finished stages cannot be looked up; empty if they can.
+    """Why finished stages cannot be looked up; empty if they can, or if the weights have a fault, which is then met.
 
-    Their keys depend on the weights, which must be on this machine and readable without Paddle.
+    Their keys depend on the weights, which must be on this machine.
     """
     folder = folder_of(weights)
     if is_download(weights):
         return "the base model is not on this machine"
     if folder is not None:
-        sizes = [
-            path.stat().st_size for name in ("*.safetensors", "*.safetensors.xz", PACKED) for path in folder.glob(name)
-        ]
-        if not sizes:
-            return f"the weights in {folder} are of a format that takes Paddle to read"
-        if min(sizes) > MAX_WEIGHTS:
-            return f"the weights in {folder} are larger than {MAX_WEIGHTS // 10**6} MB"
+        with suppress(CheckpointError):
+            if stored_bytes(folder) > MAX_WEIGHTS:
+                return f"the weights in {folder} are larger than {MAX_WEIGHTS // 10**6} MB"
     return "the data is in an archive" if any(file.packed for file in files) else ""
 
 

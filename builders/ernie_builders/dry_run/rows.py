@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
+from ernie_runtime.json_types import Json
 from ernie_runtime.kinds import kind_names
 
 from ..checkpoints.base_models import folder_of, is_download, is_random
+from ..config.names import model_name
 from ..config.tasks import TaskConfig
 from ..config.train import TrainConfig
 from ..errors import BuildError, DataError
@@ -61,11 +63,16 @@ def task_rows(request: BuildRequest, task: TaskConfig, choice: Choice | None, so
     if task.options:
         options = (f"{k} {len(v)} values" if isinstance(v, list) else f"{k} {v}" for k, v in task.options.items())
         yield "options", ", ".join(options)
-    limits, origin = task.limits, f"preset {choice.preset.name}" if choice else request.tasks_file.name
-    stride = "in proportion" if choice and not choice.preset.doc_stride else origin
+    limits, given = task.limits, _own_table(request, task.name).get("limits", {})
+    length, stride = (
+        f"preset {choice.preset.name}" if choice else request.tasks_file.name if name in given else "by the kind"
+        for name in ("max_length", "doc_stride")
+    )
+    if choice and not choice.preset.doc_stride:
+        stride = "in proportion"
     yield (
         "lengths",
-        f"max_length {limits.max_length} tokens ({origin}), doc_stride {limits.doc_stride} ({stride}), "
+        f"max_length {limits.max_length} tokens ({length}), doc_stride {limits.doc_stride} ({stride}), "
         f"longer texts: {limits.overflow}",
     )
     if not trains(task):
@@ -141,12 +148,18 @@ def preset_rows(request: BuildRequest, choice: Choice) -> Rows:
 
 def origins_of(request: BuildRequest, task: str, choice: Choice | None) -> dict[str, str]:
     """Where the value of each hyperparameter comes from: --set, the preset, the tasks file or the default."""
-    raw = tomllib.loads(request.tasks_file.read_text(encoding="utf-8"))["tasks"].get(task, {}).get("train", {})
+    raw = _own_table(request, task).get("train", {})
     origins = dict.fromkeys((field.name for field in fields(TrainConfig)), "default")
     origins.update(dict.fromkeys(raw, request.tasks_file.name))
     if choice is not None:
         origins.update(dict.fromkeys(choice.train, f"preset {choice.preset.name}"))
     return {**origins, **dict.fromkeys(request.overrides.hyperparameters, "--set")}
+
+
+def _own_table(request: BuildRequest, task: str) -> Json:
+    """What the tasks file has of a task."""
+    tables: Mapping[str, Json] = tomllib.loads(request.tasks_file.read_text(encoding="utf-8"))["tasks"]
+    return next((table for name, table in tables.items() if model_name(name) == task), {})
 
 
 def data_rows(request: BuildRequest, task: TaskConfig, source: Source, files: Sequence[DataFile]) -> Rows:

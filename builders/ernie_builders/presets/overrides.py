@@ -58,7 +58,7 @@ class Overrides:
         return self.pick in PICKS and not self.variants and task.variants == (FULL.name,)
 
     def _with_group(self, task: TaskConfig) -> TaskConfig:
-        if not has_columns(task.data.format):
+        if task.data.format and not has_columns(task.data.format):
             raise ConfigError(f"--group {self.group}: the data of task {task.name} ({task.data.format}) has no columns")
         return replace(task, data=replace(task.data, fields={**task.data.fields, "group": self.group}))
 

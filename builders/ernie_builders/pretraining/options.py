@@ -133,7 +133,7 @@ def _add_learning(group: argparse._ArgumentGroup, config: PretrainConfig) -> Non
     for name in ("learning_rate", "warmup", "weight_decay", "max_grad_norm", "beta2", "dropout", "mask_rate"):
         group.add_argument(option(name), type=float, default=getattr(config, name), help=f"{HELP[name]} ({DEFAULT})")
     group.add_argument("--amp", choices=AMP, default=config.amp, help=f"mixed precision on a GPU ({DEFAULT})")
-    group.add_argument("--seed", type=seed, default=0)
+    group.add_argument("--seed", type=seed, default=0, help="of all random numbers")
 
 
 def request_of(args: argparse.Namespace, words: Sequence[str]) -> PretrainRequest:

@@ -47,8 +47,8 @@ class Options:
 def parser() -> argparse.ArgumentParser:
     """The parser of the command line."""
     p = CommandLine(prog="ernie-triton compare", description=__doc__)
-    p.add_argument("task")
-    p.add_argument("--repository", type=Path, default=Path("model_repository"))
+    p.add_argument("task", metavar="TASK", help="name or title of the task")
+    p.add_argument("--repository", type=Path, default=Path("model_repository"), help="the model repository")
     p.add_argument("--pick", metavar="NAME", help="recommend this variant from now on: a name, fastest or smallest")
     p.add_argument("--max-drop", type=float, help="with --pick: only among variants that lose at most this many points")
     p.add_argument("--rollback", action="store_true", help="go back to the version before the newest")

@@ -56,8 +56,8 @@ def parser() -> argparse.ArgumentParser:
     p = CommandLine(
         prog="python -m ernie_builders.repository.tensorrt", description="Build a TensorRT plan of an encoder."
     )
-    p.add_argument("repository", type=Path)
-    p.add_argument("task")
+    p.add_argument("repository", type=Path, help="the model repository")
+    p.add_argument("task", help="name of the task")
     p.add_argument("--variant", default="fp32", help="fp32, fp16, int8-trt or qat8-trt (default: %(default)s)")
     p.add_argument(
         "--compute", required=True, metavar="X.Y", help="the GPU's compute capability: T4 7.5, A10 8.6, L4 8.9"

@@ -29,6 +29,7 @@ from ..readers.files.report import Report
 from .context import Context
 from .draft import draft_manifest, tokenizer_for
 from .results import DataRead, SplitFigures
+from .seen import seen_data
 from .stage import Finished, Output, Stage
 
 FORMAT = 1  # raise it when the same files are read in another way
@@ -230,11 +231,17 @@ def read_file(
     What the reader did not take as it is goes to standard error, and to `report`. by_name: a label may also be given
     by the name that it has in answers.
     """
+    report = report or Report()
+    if not data.format:
+        how = f"[tasks.{manifest.task}.data] format and fields"
+        container, data = seen_data(path, data, manifest, how)
+        columns = ", ".join(f"{name} = {column}" for name, column in data.fields.items())
+        report.add(f"read as {container}" + (f" ({columns})" if columns else ""))
     ids = {label.name: label.id for label in manifest.labels} if by_name else {}
     ids |= {label.id: label.id for label in manifest.labels} if by_name else {}
     read = get_reader(data.format)
     kind, inputs_expected = get_builder_kind(manifest.kind), len(get_kind(manifest.kind).inputs)
-    examples, report = [], report or Report()
+    examples: list[Example] = []
     faults: dict[str, int] = {}  # and the first line that has it
     faulty = 0  # rows
     with bar(0, path.name, "row") as shown:

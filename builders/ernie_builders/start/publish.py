@@ -12,6 +12,7 @@ from ernie_runtime.kinds.question_answering import Options
 
 from .. import build_all
 from ..checkpoints.encoder_config import stored_config
+from ..config.limits import stride_of
 from ..config.tasks import parse_tasks
 from ..console import run_command, say
 from ..errors import ConfigError
@@ -56,7 +57,6 @@ def parser() -> argparse.ArgumentParser:
 def table(name: str, found: Described, data: Path | None) -> str:
     """The text of a tasks file with the checkpoint's task."""
     example = EXAMPLES.get(found.kind, TEXT)
-    share = 8 if found.kind in ("question_answering", "pair_classification") else 4
     lines = [
         f"[tasks.{key(name)}]",
         f"kind = {quoted(found.kind)}",
@@ -65,7 +65,7 @@ def table(name: str, found: Described, data: Path | None) -> str:
         *(_answer_options(name, found.max_length) if found.kind == "question_answering" else ()),
         f"[tasks.{key(name)}.limits]",
         f"max_length = {found.max_length}",
-        f"doc_stride = {found.max_length * 3 // share}",
+        f"doc_stride = {stride_of(found.kind, found.max_length)}",
         f"[tasks.{key(name)}.data]",
         *(_data(data) if data else ('format = "table"', 'folder = "."')),
     ]

@@ -10,6 +10,7 @@ from pathlib import Path
 from ernie_runtime.kinds import get_kind
 
 from ..checkpoints.base_models import BaseModel
+from ..config.limits import PAIRED, stride_of
 from ..readers.sniff import Sniffed
 
 SHORTEST, LONGEST = 32, 256  # bounds of max_length in tokens; longer texts are read in windows
@@ -19,7 +20,6 @@ MOST_EPOCHS = 20
 EXAMPLES = 3
 LONG_EXAMPLE = 400  # characters
 TRADITIONAL = 0.1  # share of characters outside GB 2312: a third of DRCD's, under a hundredth of simplified text
-PAIRED = ("pair_classification", "ranking")
 
 
 def quoted(value: object) -> str:
@@ -111,8 +111,7 @@ def _limits(sniffed: Sniffed) -> Iterator[str]:
     length = min(LONGEST, max(shortest, 16 * math.ceil(needed / 16)))
     seen = f"texts have {lengths.median} characters at the median, {lengths.p99} at p99" if lengths else "a guess"
     yield f"max_length = {length}  # tokens of a window; {seen}"
-    share = 8 if sniffed.kind in ("question_answering", *PAIRED) else 4
-    yield f"doc_stride = {length * 3 // share}  # between the starts of two windows of a longer text"
+    yield f"doc_stride = {stride_of(sniffed.kind, length)}  # between the starts of two windows of a longer text"
     if sniffed.kind in PAIRED:
         yield 'overflow = "truncate"'
 

@@ -57,7 +57,7 @@ def parse(argv: Sequence[str] | None = None) -> PlanOptions:
     """Wrong usage exits with 2."""
     p = CommandLine(prog="ernie-triton perf plan", description=__doc__)
     p.add_argument("run", type=Path, help="folder of a sweep")
-    p.add_argument("--task", required=True)
+    p.add_argument("--task", required=True, help="name of the task")
     p.add_argument("--rate", type=positive_float, help="texts/s to be answered")
     p.add_argument("--p99", type=milliseconds, help="latency that 99%% of requests keep: 50ms, 0.05s, 50")
     p.add_argument("--texts", type=positive_float, help="so many texts, such as 1e9, instead of --rate and --p99")

@@ -63,7 +63,6 @@ def test_the_tasks_that_ship() -> None:
         ('kind = "sequence_classification"', 'kind = "poetry"', "tasks.topics: kind 'poetry' is none of "),
         ('kind = "sequence_classification"', "kind = []", "tasks.topics: kind [] is none of "),
         ('kind = "sequence_classification"', "", "tasks.topics: field 'kind' is missing"),
-        ('folder = "topics"', "", "tasks.topics.data: "),
         ('format = "clue_json"', "format = 1", "tasks.topics.data.format: expected str, found 1"),
         ('text = "sentence"', "text = 1", "tasks.topics.data.fields: expected a table of strings"),
         ("max_length = 32", "max_length = 3", "tasks.topics.limits: max_length 3 is outside 4..4096"),
@@ -74,7 +73,6 @@ def test_the_tasks_that_ship() -> None:
             'overflow = "cut"\ndoc_stride = 24',
             "tasks.topics.limits: overflow 'cut' is none of",
         ),
-        ("doc_stride = 24", "", "tasks.topics.limits: "),
         (
             '["north", "south", "west"]',
             "5",
@@ -148,14 +146,36 @@ def test_a_chinese_name(tmp_path: Path) -> None:
     assert tasks.name_of("names") == "names" and tasks.name_of("工单2") == "工单2"
 
 
+@pytest.mark.parametrize(
+    ("kind", "given", "expected"),
+    [
+        ("sequence_classification", "", (128, 96, "window")),
+        ("pair_classification", "max_length = 64", (64, 24, "truncate")),
+        ("question_answering", "overflow = 'truncate'", (256, 96, "truncate")),
+        ("token_classification", "doc_stride = 8", (128, 8, "window")),
+    ],
+)
+def test_lengths_that_are_left_out_follow_the_kind(
+    tmp_path: Path, kind: str, given: str, expected: tuple[int, int, str]
+) -> None:
+    labels = "['O', 'B-a', 'I-a']" if kind == "token_classification" else "[]" if "answering" in kind else "['a', 'b']"
+    lines = ["[tasks.a]", f"kind = '{kind}'", "data = 'sub/rows.csv'", f"limits = {{ {given} }}"]
+    path = tmp_path / "tasks.toml"
+    path.write_text("\n".join([*lines, *([] if labels == "[]" else [f"labels = {labels}"])]), encoding="utf-8")
+    task = load_tasks(path)["a"]
+    assert (task.limits.max_length, task.limits.doc_stride, task.limits.overflow) == expected
+    assert (task.data.folder, task.data.train, task.data.format) == ("sub", "rows.csv", "")
+
+
 def test_file_faults(tmp_path: Path) -> None:
     assert "tasks.toml: not TOML: " in fault(tmp_path, "[tasks.a\n")
     assert "tasks.toml: cannot be read ('utf-8' codec" in fault(tmp_path, b"\xff")
     assert fault(tmp_path, "").endswith("tasks.toml: no [tasks.NAME] table")
     assert fault(tmp_path, "tasks = 5").endswith("tasks.toml: no [tasks.NAME] table")
     assert fault(tmp_path, "[tasks]\na = 5") == "tasks.toml: tasks.a: expected a table"
-    assert fault(tmp_path, "[tasks.a]\nkind = 'fill_mask'\ndata = { format = 'x', folder = 'y' }") == (
-        "tasks.toml: tasks.a: field 'limits' is missing"
+    assert fault(tmp_path, "[tasks.a]\nkind = 'fill_mask'") == "tasks.toml: tasks.a: field 'data' is missing"
+    assert fault(tmp_path, "[tasks.a]\nkind = 'fill_mask'\ndata = '.'") == (
+        "tasks.toml: tasks.a.data: '.' is a folder: name the files in it, { folder = \".\", train = ... }"
     )
     with pytest.raises(ConfigError, match=r"none\.toml: no such file \(--tasks-file\)"):
         load_tasks(tmp_path / "none.toml")

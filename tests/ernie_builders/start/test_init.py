@@ -80,6 +80,24 @@ def test_rows_of_a_session_are_held_out_together(
     assert "the header has no column '客户'" in capsys.readouterr().err
 
 
+def test_four_lines_by_hand(tmp_path: Path, characters: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    table(tmp_path / "工单.csv", characters)
+    path = tmp_path / "hand.toml"
+    lines = ["[tasks.hand]", 'kind = "sequence_classification"', 'labels = ["north", "south", "west"]']
+    path.write_text("\n".join([*lines, 'data = "工单.csv"']), encoding="utf-8")
+    build = ["--tasks-file", str(path), "--cache", str(tmp_path / "cache"), "--until", "data"]
+    assert build_all.main([*build, "--dry-run"]) == 0
+    planned = capsys.readouterr()
+    assert "max_length 128 tokens (by the kind), doc_stride 96 (by the kind)" in planned.out
+    assert build_all.main(build) == 0
+    assert "工单.csv: read as CSV (text = 内容, label = 类别)" in capsys.readouterr().err
+    path.write_text(path.read_text(encoding="utf-8").replace("sequence", "token"), encoding="utf-8")
+    path.write_text(path.read_text(encoding="utf-8").replace('"north"', '"O", "B-a", "I-a"'), encoding="utf-8")
+    path.write_text(path.read_text(encoding="utf-8").replace(', "south", "west"', ""), encoding="utf-8")
+    assert build_all.main(build) == 1
+    assert "looks like sequence_classification" in capsys.readouterr().err
+
+
 def test_classes_of_an_older_doccano(tmp_path: Path) -> None:
     rows = [{"id": i, "text": f"第{i}条", "annotations": [{"label": 1 + i % 2, "user": 1}]} for i in range(20)]
     path = tmp_path / "doccano.jsonl"
