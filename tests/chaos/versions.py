@@ -47,13 +47,15 @@ def publish_shuffled(repository: Path, task: str) -> int:
         _write(folder / MANIFEST_FILE, json.dumps(raw, ensure_ascii=False, indent=1) + "\n")
         for graph in folder.glob("*.onnx"):
             _shuffle(graph, order)
-        config = model_config.from_text((model / model_config.PORTABLE).read_text())
-        if MANIFEST_PARAMETER in config.parameters:
-            named = {**raw, "task": json.loads(config.parameters[MANIFEST_PARAMETER].string_value)["task"]}
-            text = json.dumps(named, ensure_ascii=False, indent=1) + "\n"
-            config.parameters[MANIFEST_PARAMETER].string_value = text
-            for place in (new, folder / PUBLISHED):
-                _write(place / model_config.PORTABLE, model_config.to_text(config))
+        for file in (model_config.PORTABLE, model_config.RAGGED):
+            if not (model / file).exists():
+                continue
+            config = model_config.from_text((model / file).read_text())
+            if MANIFEST_PARAMETER in config.parameters:
+                text = json.dumps(raw, ensure_ascii=False, indent=1) + "\n"
+                config.parameters[MANIFEST_PARAMETER].string_value = text
+                for place in (new, folder / PUBLISHED):
+                    _write(place / file, model_config.to_text(config))
         aside = repository / f".{name}.old"
         model.rename(aside)
         new.rename(model)

@@ -85,6 +85,10 @@ class EncoderStep:
             return f"ids are from 0 to {self.vocabulary_size - 1}, types from 0"
         return None
 
+    def rows(self, ids: Sequence[np.ndarray], types: Sequence[np.ndarray]) -> list[dict[str, np.ndarray]]:
+        """The outputs of rows of any lengths, see `run_rows`."""
+        return run_rows(self.engine, ids, types, self.batching, self.observe, self.single)
+
     def _run(self, requests: Sequence[Arrays]) -> list[dict[str, np.ndarray]]:
         ids: list[np.ndarray] = []
         types: list[np.ndarray] = []
@@ -92,7 +96,7 @@ class EncoderStep:
             lengths = real_lengths(request[INPUT_IDS]).tolist()
             ids += [row[:n] for row, n in zip(request[INPUT_IDS], lengths, strict=True)]
             types += [row[:n] for row, n in zip(request[TOKEN_TYPE_IDS], lengths, strict=True)]
-        rows = run_rows(self.engine, ids, types, self.batching, self.observe, self.single)
+        rows = self.rows(ids, types)
         results: list[dict[str, np.ndarray]] = []
         first = 0
         for request in requests:

@@ -1,25 +1,29 @@
 """A whole task as one step: tokenizer, encoder and postprocessor in one process, without Triton between them.
 
 With three processes a request takes three hops through Triton's queues and shared memory; for a small encoder that is
-a large part of its time. The three models run the same steps, so the answers are the same bytes.
+a large part of its time. Nor are the windows written as tensors and read again between the steps. The three models run
+the same code on the same rows, so the answers are the same bytes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 
 from ..errors import InvalidItem, ManifestError
+from ..kinds import WindowOutput
 from ..manifest import Manifest
 from ..names import MANIFEST_FILE, TOKENIZER_FILE, VARIANT_PARAMETER
+from ..text.windows import Document
 from .batching import Observe
 from .encoder import EncoderStep
+from .pipeline import window_outputs
 from .postprocessor import PostprocessStep
 from .step import Arrays
-from .tokenizer import TokenizerStep
+from .tokenizer import CutRequest, TokenizerStep
 
 
 class FusedStep:
@@ -57,13 +61,19 @@ class FusedStep:
 
     def run(self, requests: Sequence[Arrays]) -> list[dict[str, np.ndarray] | InvalidItem]:
         """The outputs of each request: one call tokenizes, micro-batches run all windows, one call decodes."""
-        results = self.tokenizer.run(requests)
-        valid = [i for i, outcome in enumerate(results) if not isinstance(outcome, InvalidItem)]
-        if valid:
-            tokens = [cast(dict[str, np.ndarray], results[i]) for i in valid]
-            # The encoder refuses nothing; a failure of it is an exception.
-            logits = [cast(dict[str, np.ndarray], outputs) for outputs in self.encoder.run(tokens)]
-            inputs = [{**left, **right} for left, right in zip(tokens, logits, strict=True)]
-            for i, outcome in zip(valid, self.postprocess.run(inputs), strict=True):
-                results[i] = outcome
-        return results
+        cuts = self.tokenizer.cut(requests)
+        valid = [cut for cut in cuts if isinstance(cut, CutRequest)]
+        windows = [window for cut in valid for window in cut.windows]
+        if not windows:
+            return [cut for cut in cuts if isinstance(cut, InvalidItem)]
+        rows = self.encoder.rows([w.input_ids for w in windows], [w.token_type_ids for w in windows])
+        documents: list[Document] = []
+        outputs: list[list[WindowOutput]] = []
+        first = 0
+        for cut in valid:
+            own = rows[first : first + len(cut.windows)]
+            first += len(own)
+            outputs += window_outputs(self.postprocess.specs, cut.windows, own, len(cut.documents), cut.first)
+            documents += [replace(d, utf16=True) for d in cut.documents] if cut.utf16 else cut.documents
+        answers = iter(self.postprocess.answers(documents, outputs, [len(cut.documents) for cut in valid]))
+        return [cut if isinstance(cut, InvalidItem) else next(answers) for cut in cuts]

@@ -19,17 +19,21 @@ from .batching import ON_CPU, Batching, run_rows
 
 
 def window_outputs(
-    specs: Sequence[TensorSpec], windows: Sequence[Window], rows: Sequence[Mapping[str, np.ndarray]], documents: int
+    specs: Sequence[TensorSpec],
+    windows: Sequence[Window],
+    rows: Sequence[Mapping[str, np.ndarray]],
+    documents: int,
+    first: int = 0,
 ) -> list[list[WindowOutput]]:
     """The encoder's outputs by document, per-token outputs cut to the length of their window.
 
-    rows: one for each window, outputs by name; documents: how many there are.
+    rows: one for each window, outputs by name; documents: how many there are; first: the owner of the first one's.
     """
     folded: list[list[WindowOutput]] = [[] for _ in range(documents)]
     for window, row in zip(windows, rows, strict=True):
         length = len(window.offsets)
         tensors = {spec.name: row[spec.name][:length] if spec.per_token else row[spec.name] for spec in specs}
-        folded[window.owner].append(WindowOutput(window.offsets, tensors))
+        folded[window.owner - first].append(WindowOutput(window.offsets, tensors))
     return folded
 
 

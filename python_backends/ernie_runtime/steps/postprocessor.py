@@ -69,8 +69,14 @@ class PostprocessStep:
                 }
                 outputs[-1].append(WindowOutput(offsets, tensors))
             sizes.append(len(documents) - first_document)
+        return [*self.answers(documents, outputs, sizes)]
+
+    def answers(
+        self, documents: Sequence[Document], outputs: Sequence[Sequence[WindowOutput]], sizes: Sequence[int]
+    ) -> list[dict[str, np.ndarray]]:
+        """The outputs of each request. outputs: by document; sizes: how many documents each request has."""
         answers = answer_documents(self.kind, documents, outputs, self.manifest)
-        results: list[dict[str, np.ndarray] | InvalidItem] = []
+        results: list[dict[str, np.ndarray]] = []
         first = 0
         for size in sizes:
             request_answers = answers[first : first + size]

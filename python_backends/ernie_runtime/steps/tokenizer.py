@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +34,16 @@ MAX_WINDOWS_PARAMETER = "max_windows"
 NAMED_FAULTS = 20  # the maximum of reasons in one message: gRPC carries a few kilobytes
 
 
+@dataclass(frozen=True, kw_only=True)
+class CutRequest:
+    """The texts of one request, and their windows. first: the owner of the first text's windows."""
+
+    documents: Sequence[Document]
+    windows: Sequence[Window]
+    first: int
+    utf16: bool
+
+
 class TokenizerStep:
     """TEXT... BYTES [N, 1] -> input_ids, token_type_ids, WINDOW, ITEM (and OFFSETS) with W >= N rows.
 
@@ -61,7 +72,11 @@ class TokenizerStep:
         return cls(manifest, task_tokenizer(folder, manifest), buckets, max_windows)
 
     def run(self, requests: Sequence[Arrays]) -> list[dict[str, np.ndarray] | InvalidItem]:
-        """The outputs of each request; one Rust call tokenizes the texts of all of them."""
+        """The outputs of each request."""
+        return [cut if isinstance(cut, InvalidItem) else self._outputs(cut) for cut in self.cut(requests)]
+
+    def cut(self, requests: Sequence[Arrays]) -> list[CutRequest | InvalidItem]:
+        """The windows of each request; one Rust call tokenizes the texts of all of them."""
         items: list[tuple[bytes | str, ...]] = []
         sizes = []
         for request in requests:
@@ -69,56 +84,61 @@ class TokenizerStep:
             sizes.append(len(columns[0]))
             items += zip(*columns, strict=True)
         documents, windows = self.kind.documents(items, self.tokenizer, self.manifest)
-        results: list[dict[str, np.ndarray] | InvalidItem] = []
+        results: list[CutRequest | InvalidItem] = []
         first_item = first_window = 0
         for size, request in zip(sizes, requests, strict=True):
             last_item, last_window = first_item + size, first_window
             while last_window < len(windows) and windows[last_window].owner < last_item:
                 last_window += 1
-            own_documents, own_windows = documents[first_item:last_item], windows[first_window:last_window]
             unit = str(request[OFFSETS_PARAMETER]) if OFFSETS_PARAMETER in request else CHARACTERS
-            results.append(
-                self._outputs(own_documents, own_windows, first_item, unit)
-                if unit in UNITS
-                else InvalidItem(f"parameter {OFFSETS_PARAMETER} is {unit!r}; it must be {' or '.join(UNITS)}")
+            cut = CutRequest(
+                documents=documents[first_item:last_item],
+                windows=windows[first_window:last_window],
+                first=first_item,
+                utf16=unit == UTF16,
             )
+            fault = self._fault(cut, unit)
+            results.append(InvalidItem(fault) if fault else cut)
             first_item, first_window = last_item, last_window
         return results
 
-    def _outputs(
-        self, documents: list[Document], windows: list[Window], first_item: int, unit: str
-    ) -> dict[str, np.ndarray] | InvalidItem:
-        faults = [f"item {i}: {d.error}" for i, d in enumerate(documents) if d.error is not None]
-        if len(faults) == len(documents):
+    def _fault(self, cut: CutRequest, unit: str) -> str:
+        """Why the request fails; empty where it does not."""
+        if unit not in UNITS:
+            return f"parameter {OFFSETS_PARAMETER} is {unit!r}; it must be {' or '.join(UNITS)}"
+        faults = [f"item {i}: {d.error}" for i, d in enumerate(cut.documents) if d.error is not None]
+        if len(faults) == len(cut.documents):
             rest = len(faults) - NAMED_FAULTS
-            return InvalidItem("; ".join(faults[:NAMED_FAULTS]) + (f"; and {rest} more" if rest > 0 else ""))
-        if len(windows) > self.max_windows:
-            advice = "send fewer texts at once" if len(documents) > 1 else "send a shorter text"
-            return InvalidItem(f"the request needs {len(windows):,} windows, at most {self.max_windows:,}: {advice}")
+            return "; ".join(faults[:NAMED_FAULTS]) + (f"; and {rest} more" if rest > 0 else "")
+        if len(cut.windows) > self.max_windows:
+            advice = "send fewer texts at once" if len(cut.documents) > 1 else "send a shorter text"
+            return f"the request needs {len(cut.windows):,} windows, at most {self.max_windows:,}: {advice}"
+        return ""
+
+    def _outputs(self, cut: CutRequest) -> dict[str, np.ndarray]:
+        windows = cut.windows
         lengths = [len(w.input_ids) for w in windows]
         longest = max(lengths)
         length = next((b for b in self.buckets if b >= longest), longest)
         outputs = {
             INPUT_IDS: pad_rows([w.input_ids for w in windows], length),
             TOKEN_TYPE_IDS: pad_rows([w.token_type_ids for w in windows], length),
-            WINDOW: np.array([[w.owner - first_item, n] for w, n in zip(windows, lengths, strict=True)], np.int32),
-            ITEM: strings(self._items(documents, windows, first_item, unit == UTF16)),
+            WINDOW: np.array([[w.owner - cut.first, n] for w, n in zip(windows, lengths, strict=True)], np.int32),
+            ITEM: strings(self._items(cut)),
         }
         if self.kind.offsets:
             outputs[OFFSETS] = pad_rows([w.offsets for w in windows], length)
         return outputs
 
-    def _items(
-        self, documents: Sequence[Document], windows: Sequence[Window], first_item: int, utf16: bool
-    ) -> list[bytes]:
+    def _items(self, cut: CutRequest) -> list[bytes]:
         """ITEM of each window: the JSON of its document on the first window of a document, empty on the others."""
-        rows, seen = [], -1
-        for window in windows:
-            owner = window.owner - first_item
+        rows, seen, utf16 = [], -1, cut.utf16
+        for window in cut.windows:
+            owner = window.owner - cut.first
             if owner == seen:
                 rows.append(b"")
                 continue
-            seen, document = owner, documents[owner]
+            seen, document = owner, cut.documents[owner]
             if document.error is not None:
                 rows.append(dumps({"error": document.error}))
                 continue
