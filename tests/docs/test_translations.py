@@ -33,6 +33,7 @@ PAGES = [
             "pretraining",
             "serving",
             "operating",
+            "reliability",
             "kubernetes",
             "contract",
             "gateway",
