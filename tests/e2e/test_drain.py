@@ -40,14 +40,15 @@ def done(client: grpc.InferenceServerClient) -> int:
     return int(model["inference_stats"]["success"].get("count", 0))
 
 
-def refusals(address: str, until: Future[Any], before: Sequence[str] = ()) -> list[str]:
+def refusals(address: str, until: Future[Any], before: Sequence[str] | None = None) -> list[str]:
     """What new requests get until then, one after the other; empty for an answer.
 
     before: outcomes of those in flight. Until they are complete, new ones may be among them.
     """
-    outcomes = []
-    while len(before) < REQUESTS and before and not until.done():
+    outcomes = list[str]()
+    while before is not None and len(before) < REQUESTS and not until.done():
         time.sleep(0.01)
+    time.sleep(0.1)  # longer than the gap by which the server tells queued requests from new ones
     with grpc.InferenceServerClient(address) as client:
         while not until.done():
             try:
@@ -60,7 +61,9 @@ def refusals(address: str, until: Future[Any], before: Sequence[str] = ()) -> li
 
 
 def test_a_server_drains(repository: Path) -> None:
-    options = ServerOptions(repository=repository, http_port=0, grpc_port=0, metrics_port=0, supervised=True)
+    options = ServerOptions(
+        repository=repository, http_port=0, grpc_port=0, metrics_port=0, supervised=True, bounded=False
+    )
     with TritonServer(options) as server, ThreadPoolExecutor(1) as pool:
         client = grpc.InferenceServerClient(server.grpc_address)
         outcomes = list[str]()
