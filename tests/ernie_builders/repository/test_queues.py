@@ -69,10 +69,10 @@ def test_bounds(serving: ServingConfig, rate: float, size: int, timeout: int) ->
 @pytest.mark.parametrize(
     ("serving", "rate", "slo"),
     [
-        (ServingConfig(), 400, 2600),
+        (ServingConfig(), 400, 10_200),
         (ServingConfig(), 9000, 2000),
-        (ServingConfig(), 3, 10_000),
-        (ServingConfig(), 0, 10_000),
+        (ServingConfig(), 3, 30_000),
+        (ServingConfig(), 0, 20_000),
         (ServingConfig(slo_ms=0), 400, 0),
         (ServingConfig(slo_ms=70), 400, 70),
         (ServingConfig(queue_size=9), 400, -1),
