@@ -8,7 +8,7 @@ from typing import Any
 
 from ernie_runtime.names import variant_ensemble
 
-from .errors import ErnieTritonError, UnknownTask
+from .errors import ErnieTritonError, ServerUnavailable, UnknownTask
 from .replies import NotFound, Refused
 from .tasks import Ensemble, Task, by_title, group_tasks, names_for
 
@@ -71,7 +71,7 @@ class Catalog:
         return tasks
 
     def one_task(self, name: str) -> Generator[Query, Any, Task]:
-        """One task by its name, or its title; UnknownTask where there is none.
+        """One task by its name, or its title; UnknownTask or ServerUnavailable where there is none.
 
         Asks for the configuration of this task alone; for those of all models only where there is none of that name.
         """
@@ -90,14 +90,17 @@ class Catalog:
             return task
         tasks = yield from self.all_tasks()
         if (task := by_title(tasks, name)) is None:
-            raise self.unknown(name)
+            raise (yield from self._missing(name))
         return task
 
-    def lost(self, model: str) -> Generator[Query, Any, UnknownTask]:
+    def lost(self, model: str) -> Generator[Query, Any, ErnieTritonError]:
         """The error for a model that the server has no longer."""
         yield from self.all_tasks()
-        return self.unknown(model)
+        return (yield from self._missing(model))
 
-    def unknown(self, name: str) -> UnknownTask:
-        """The error for a name that is no task's."""
-        return UnknownTask(f"the server at {self._url} has no task", name, names_for(self._tasks.values(), name))
+    def _missing(self, name: str) -> Generator[Query, Any, ErnieTritonError]:
+        """The error for a name that is no task's: a server that starts has it not yet, one that stops no longer."""
+        unknown = UnknownTask(f"the server at {self._url} has no task", name, names_for(self._tasks.values(), name))
+        if (yield IsReady(None)):
+            return unknown
+        return ServerUnavailable(f"{unknown}; nor is the server ready: if that is a task of it, try again later")
