@@ -116,7 +116,7 @@ VERBS = {
         packages=_SERVE,
     ),
     "stop": Verb(
-        target="ernie_serve.cli:stop_main",
+        target="ernie_serve.stop:main",
         help="stop a server in the background",
         extra="serve",
         packages=_SERVE,

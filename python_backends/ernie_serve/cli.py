@@ -1,10 +1,9 @@
-"""The commands ``ernie-triton serve`` and ``ernie-triton stop``."""
+"""The command ``ernie-triton serve``."""
 
 from __future__ import annotations
 
 import argparse
 import logging
-import math
 import os
 import signal
 import sys
@@ -12,15 +11,16 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
-from pathlib import Path
 from types import FrameType
 
-from ernie_runtime.collector import answers, collector
-from ernie_runtime.command_line import CommandLine, json_output
+from ernie_runtime.collector import answers
+from ernie_runtime.command_line import json_output
 from ernie_runtime.json_types import JsonObject
-from ernie_serve import background, cache, control, detached, gateway, problems, production, readiness
+from ernie_serve import background, control, detached, gateway, production, readiness
+from ernie_serve.command import parser
+from ernie_serve.options import ServerOptions
 from ernie_serve.problems import ServeError
-from ernie_serve.server import ServerOptions, TritonServer
+from ernie_serve.server import TritonServer
 from ernie_serve.supervisor import Supervisor
 from ernie_serve.updates import Updates
 
@@ -47,78 +47,6 @@ class Signals:
             self._server.kill()
         if self.count == 1 or number == signal.SIGQUIT:
             raise Stopped
-
-
-def parser() -> argparse.ArgumentParser:
-    """The command line of ``serve``."""
-    command = CommandLine(
-        prog="ernie-triton serve",
-        description="Serve a model repository with the tritonserver of the pip wheel.",
-        epilog="Arguments after -- go to tritonserver, such as: -- --model-control-mode=explicit",
-    )
-    command.add_argument(
-        "--repository", type=Path, default=Path("model_repository"), help="as `ernie-triton build` writes it"
-    )
-    command.add_argument("place", nargs="?", type=Path, metavar="REPOSITORY", help=argparse.SUPPRESS)
-    command.add_argument(
-        "--host", default="127.0.0.1", help="address to listen on; 0.0.0.0 for all (default: %(default)s)"
-    )
-    for use, port in (("http", 8000), ("grpc", 8001), ("metrics", 8002)):
-        command.add_argument(
-            f"--{use}-port", type=_port, default=port, help="0 picks a free port (default: %(default)s)"
-        )
-    command.add_argument(
-        "--health-port", type=_port, help="also say there which tasks answer, at /readyz; 0 picks a free port"
-    )
-    command.add_argument(
-        "--config-name",
-        default=problems.STAND_INS,
-        help="use configs/NAME.pbtxt of each model, '' for the plain config.pbtxt (default: %(default)s)",
-    )
-    command.add_argument(
-        "--cache",
-        type=cache.size,
-        default=0,
-        metavar="BYTES",
-        help="memory for answers to repeated requests, such as 64M (default: no cache)",
-    )
-    command.add_argument(
-        "--trace",
-        type=collector,
-        metavar="otlp://HOST",
-        help="send OpenTelemetry spans of requests and steps to this collector (OTLP over HTTP, port 4318)",
-    )
-    command.add_argument(
-        "--trace-every", type=_count, metavar="N", help="with --trace: one request of N (default: all)"
-    )
-    command.add_argument("--gateway", action="store_true", help="start the REST gateway and its page, too")
-    command.add_argument("--gateway-port", type=_port, default=8080, help="with --gateway: its port")
-    command.add_argument(
-        "--gateway-keys",
-        type=Path,
-        metavar="FILE",
-        help="with --gateway: its API keys (default: none)",
-    )
-    production.add_options(command)
-    command.add_argument(
-        "--auto-complete", action="store_true", help="let Triton complete configurations; starting takes longer"
-    )
-    command.add_argument(
-        "--log-file", type=Path, help="file for tritonserver's log (default: a file in the cache folder)"
-    )
-    command.add_argument(
-        "--timeout", type=_seconds, default=180.0, help="seconds until every model must be ready (default: %(default)g)"
-    )
-    command.add_argument(
-        "--drain",
-        type=_whole_seconds,
-        default=30,
-        help="seconds for requests in flight when the server stops (default: %(default)s)",
-    )
-    command.add_argument("--detach", action="store_true", help="run in the background; ernie-triton stop ends it")
-    command.add_argument("--json", action="store_true", help="print one object once the server is ready")
-    command.add_argument("--verbose", action="store_true", help="repeat the server's log on stderr")
-    return command
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -253,28 +181,6 @@ def _repeat_log(server: TritonServer) -> None:
         time.sleep(0.2)
 
 
-def stop_main(argv: Sequence[str] | None = None) -> int:
-    """``ernie-triton stop``: 0 when the server has ended, 1 when there is none, 2 for wrong usage."""
-    command = CommandLine(prog="ernie-triton stop", description="Stop a server started with serve --detach.")
-    command.add_argument("--http-port", type=_port, help="of the server; needed only when several run")
-    command.add_argument("--json", action="store_true", help="print one object: which server, and whether it drained")
-    try:
-        parsed = command.parse_args(argv)
-    except SystemExit as stop:
-        return int(stop.code or 0)
-    try:
-        record = detached.find(parsed.http_port)
-        drained = record.stop()
-    except ServeError as error:
-        sys.stderr.write(f"ernie-triton stop: {error}\n")
-        return 1
-    with json_output(parsed.json) as report:
-        lost = "" if drained else "; requests in flight were lost"
-        _say(f"stopped the server on HTTP port {record.http_port}{lost}")
-        report({"http_port": record.http_port, "pid": record.pid, "drained": drained})
-    return 0
-
-
 def _start(server: TritonServer) -> JsonObject:
     """Start the server and say where it is once it is ready; returns the same."""
     running = {record.http_port: record for record in detached.running()}
@@ -330,34 +236,6 @@ def _record(server: TritonServer) -> detached.Record:
         repository=str(options.repository.resolve()),
         log_file=str(server.log_file),
     )
-
-
-def _port(text: str) -> int:
-    if not (text.isdecimal() and int(text) <= 65535):
-        raise argparse.ArgumentTypeError(f"{text} is not a port (0 to 65535)")
-    return int(text)
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = math.nan
-    if not 0 < seconds < math.inf:
-        raise argparse.ArgumentTypeError(f"{text} is not a number of seconds above 0")
-    return seconds
-
-
-def _whole_seconds(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text} is not a whole number of seconds, 0 or above")
-    return int(text)
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or not int(text):
-        raise argparse.ArgumentTypeError(f"{text} is not a whole number, 1 or above")
-    return int(text)
 
 
 def _progress() -> Callable[[int, int], None]:

@@ -12,13 +12,16 @@ import time
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
-from ernie_serve import aliases, backends, cache, ports, problems, stubs, tracing, wheel
+from ernie_serve import aliases, backends, cache, ports, problems, stubs, wheel
+from ernie_serve.arguments import arguments
 from ernie_serve.health import Health
+from ernie_serve.idle import STILL_SECONDS, are_still, wait_until_idle
 from ernie_serve.loading import loaded_models
+from ernie_serve.options import ServerOptions
 from ernie_serve.problems import ServeError
 from ernie_serve.view import View
 
@@ -28,56 +31,11 @@ KEPT_LOGS = 3
 DRAINING = "ERNIE_DRAINING"  # ernie_runtime.triton.draining.VARIABLE
 ADMISSION = "ERNIE_ADMISSION"  # ernie_runtime.triton.backend.ADMISSION
 KEY_HEADER = "ernie-key"
-RESTRICTED = ("shared-memory", "trace", "logging")
-"""Groups of Triton's APIs that no caller needs, and that can take its memory or its files."""
-ALL_APIS = (*RESTRICTED, "health", "metadata", "inference", "model-config", "statistics", "model-repository")
 GUARD = Path(__file__).with_name("guard.py")
 POLL_SECONDS = 0.05
 STARTS = 3  # at most, where tritonserver meets a race of its own (problems.is_loading_race)
-STUB_TIMEOUT_SECONDS = 120
-"""Triton's own 30 s is short for a dozen models that import their libraries at once on two cores."""
-PAUSE_SECONDS, TICK_SECONDS = 0.2, 0.01  # between two looks at the models' processes; what the kernel counts time in
-STILL_LOOKS = 2
-STILL_SECONDS, STILL_SHARE = 2.0, 0.05
-"""A process that has spent less than this share of the time on a core does nothing."""
 SETTLE_SECONDS = 3.0
 """The wait after a model failed. Triton ends by itself once the others are loaded, unless a stub never began."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ServerOptions:
-    """What to serve and where."""
-
-    repository: Path
-    host: str = "127.0.0.1"
-    http_port: int = 8000
-    """0 picks a free port, here and for the other ports."""
-    grpc_port: int = 8001
-    metrics_port: int = 8002
-    config_name: str | None = problems.STAND_INS
-    """Models use ``configs/<name>.pbtxt`` where they have one; None: the plain config.pbtxt."""
-    log_file: Path | None = None
-    """For the log of tritonserver and its models; None: a file in the cache folder, named by the HTTP port."""
-    extra: tuple[str, ...] = ()
-    """More arguments of tritonserver, such as ``--model-control-mode=explicit``."""
-    timeout: float = 180.0
-    """Seconds until every model must be ready."""
-    drain_seconds: int = 30
-    """Seconds that requests in flight may take once the server is told to stop."""
-    auto_complete: bool = False
-    """Let Triton complete configurations: it starts one more interpreter per model, which takes some 2 s."""
-    cache: int = 0
-    """Size of the response cache in bytes; 0 for none."""
-    trace: str = ""
-    """Where spans are posted (`tracing.collector`); empty: nowhere."""
-    trace_every: int = 1
-    """One request of so many is traced."""
-    bounded: bool = True
-    """Models refuse what they cannot answer within their `slo_ms`; else everything waits, as measuring needs it."""
-    supervised: bool = False
-    """Whether models may be replaced while the server runs; this process alone may do so, by a random key."""
-    private: bool = False
-    """With `supervised`: every API wants that key, so only this process and whom it tells may ask at all."""
 
 
 def keep_old(log: Path) -> None:
@@ -99,11 +57,12 @@ class TritonServer:
         self.options = options
         self._process: subprocess.Popen[bytes] | None = None
         self._models: list[str] = []
+        self._backends = Path()
         self._name = f"ernie-triton-{uuid.uuid4().hex[:12]}"
         self._key = (KEY_HEADER, secrets.token_hex(16))
         self.view: View | None = None
         """What is loaded, where models may be replaced while the server runs."""
-        if options.supervised and not self._is_explicit():
+        if options.supervised and not self.options.is_explicit:
             self.view = View(aliases.FOLDER / f"{self._name}.view", options.repository, options.config_name)
         self._started = 0.0
         self._starts = 0
@@ -191,7 +150,7 @@ class TritonServer:
 
         Errors: ServeError for whatever is wrong before the start, see `problems`.
         """
-        explicit = self._is_explicit()
+        explicit = self.options.is_explicit
         if self.view and self.view.is_kept():  # it is started again, whatever the repository has by now
             self._models = sorted(self.view.names)
         else:
@@ -206,8 +165,8 @@ class TritonServer:
             environment[ADMISSION] = "off"
         if self.options.cache:
             cache.check(server_wheel, self.options.repository, self.options.config_name)
-        directory = backends.assemble(server_wheel)
-        picked = ports.pick_ports(self.options.host, self._ports())
+        self._backends = backends.assemble(server_wheel)
+        picked = ports.pick_ports(self.options.host, self.options.ports)
         self.options = replace(
             self.options, http_port=picked["http"], grpc_port=picked["grpc"], metrics_port=picked["metrics"]
         )
@@ -224,7 +183,7 @@ class TritonServer:
         guard += [f"{self._name}-", str(self.options.drain_seconds + 5)]
         with log:
             self._process = subprocess.Popen(
-                [*guard, *self._command(server_wheel, directory)],
+                [*guard, str(server_wheel.server), f"--cache-directory={server_wheel.caches}", *self._arguments()],
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -294,7 +253,12 @@ class TritonServer:
         deadline = time.monotonic() + limit
         if self.options.supervised:
             self._draining.touch(0o600)
-            self._finish_answers(limit)
+            wait_until_idle(
+                self.shared_memory_prefix,
+                self._draining,
+                limit,
+                is_over=lambda: self.has_lost_requests or self.poll() is not None,
+            )
         self._process.send_signal(signal.SIGTERM)
         try:
             self._process.wait(
@@ -304,23 +268,6 @@ class TritonServer:
             logger.warning("tritonserver did not end within %g s and is killed", limit)
             self.kill()
 
-    def _finish_answers(self, limit: float) -> None:
-        """Wait until the models' processes do nothing, `limit` seconds at most.
-
-        Once Triton stops, it refuses the next step of an ensemble's request, too: what it had accepted would fail.
-        Processes that refuse all that comes have nothing left, though callers may keep them busy for ever.
-        """
-        deadline, still = time.monotonic() + limit, 0
-        while still < STILL_LOOKS:
-            if self.has_lost_requests or self.poll() is not None or time.monotonic() > deadline:
-                return
-            running = stubs.stubs_of(self.shared_memory_prefix)
-            pids = [stub.pid for stub in running if not Path(f"{self._draining}.{stub.pid}").exists()]
-            before = stubs.cpu_seconds(pids)
-            time.sleep(PAUSE_SECONDS)
-            has_worked = stubs.cpu_seconds(pids) - before > TICK_SECONDS or stubs.wants_a_core(pids)
-            still = 0 if has_worked else still + 1
-
     def _last_answer(self, limit: float) -> float:
         """How long to wait still: not at all where a step has died, and no process of a model does anything any more.
 
@@ -328,10 +275,7 @@ class TritonServer:
         """
         deadline = time.monotonic() + limit
         while self.has_lost_requests and self.poll() is None and (left := deadline - time.monotonic()) > 0:
-            pids = [stub.pid for stub in stubs.stubs_of(self.shared_memory_prefix)]
-            before = stubs.cpu_seconds(pids)
-            time.sleep(min(STILL_SECONDS, left))
-            if stubs.cpu_seconds(pids) - before < STILL_SHARE * STILL_SECONDS:
+            if are_still(self.shared_memory_prefix, min(STILL_SECONDS, left)):
                 return 0.0
         return max(0.0, deadline - time.monotonic())
 
@@ -383,59 +327,20 @@ class TritonServer:
         # Once it was ready, models that could not be loaded are no reason for a crash.
         return problems.explain_exit("" if self._was_ready and code > 128 else self._log(), code, self.log_file)
 
-    def _is_explicit(self) -> bool:
-        """Whether the caller decides which models are loaded, and when."""
-        return any("explicit" in part or "poll" in part for part in self.options.extra)
-
-    def _restrictions(self) -> list[str]:
-        """Options that say which models are loaded, and keep all but this process from what no caller needs."""
-        closed, options = list[str](), list[str]()
-        if self.options.supervised:
-            closed += ALL_APIS if self.options.private else RESTRICTED
-        if not self._is_explicit():
-            closed = [*(name for name in closed if name != "model-repository"), "model-repository"]
-            options = ["--model-control-mode=explicit", *(f"--load-model={name}" for name in self._models)]
-        if not closed:
-            return options
-        header, value = self._key
-        groups = ",".join(closed)
-        return [
-            *options,
-            f"--http-restricted-api={groups}:{header}={value}",
-            f"--grpc-restricted-protocol={groups}:{header}={value}",
-        ]
-
-    def _ports(self) -> dict[str, int]:
-        options = self.options
-        return {"http": options.http_port, "grpc": options.grpc_port, "metrics": options.metrics_port}
-
     def _log(self) -> str:
         log = self.log_file.read_bytes().decode("utf-8", "replace")
         for folder in (aliases.FOLDER / f"{self._name}-repository", aliases.FOLDER / f"{self._name}.view"):
             log = log.replace(str(folder), str(self.options.repository.resolve()))
         return log
 
-    def _command(self, server_wheel: wheel.Wheel, directory: Path) -> list[str]:
-        options = self.options
+    def _arguments(self) -> list[str]:
         # The guard removes both links, as it does all that the server leaves in /dev/shm.
-        repository = aliases.reachable(options.repository.resolve(), f"{self._name}-repository")
-        if self.view:
-            repository = self.view.folder
-        directory = aliases.reachable(directory, f"{self._name}-backends")
-        command = [str(server_wheel.server), f"--id={self._name}", f"--model-repository={repository}"]
-        command += [f"--backend-directory={directory}", f"--cache-directory={server_wheel.caches}"]
-        for use, port in self._ports().items():
-            command += [f"--{use}-address={options.host}", f"--{use}-port={port}"]
-        command += [f"--backend-config=python,shm-region-prefix-name={self._name}-"]
-        command += [f"--backend-config=python,stub-timeout-seconds={STUB_TIMEOUT_SECONDS}"]
-        command += [f"--exit-timeout-secs={options.drain_seconds}"]
-        if options.cache:
-            command.append(cache.argument(options.cache))
-        command += self._restrictions()
-        if options.trace:
-            command += tracing.arguments(options.trace, options.trace_every)
-        if options.config_name:
-            command.append(f"--model-config-name={options.config_name}")
-        if not options.auto_complete:
-            command.append("--disable-auto-complete-config")
-        return [*command, *options.extra]
+        repository = aliases.reachable(self.options.repository.resolve(), f"{self._name}-repository")
+        return arguments(
+            self.options,
+            name=self._name,
+            key=self._key,
+            models=self._models,
+            repository=self.view.folder if self.view else repository,
+            backends=aliases.reachable(self._backends, f"{self._name}-backends"),
+        )

@@ -10,7 +10,8 @@ import pytest
 
 from ernie_gateway import keys
 from ernie_serve import ports
-from ernie_serve.server import ServerOptions, TritonServer
+from ernie_serve.options import ServerOptions
+from ernie_serve.server import TritonServer
 
 from ..e2e.conftest import build
 from ..e2e.gateways import gateway

@@ -9,10 +9,12 @@ import pytest
 
 from ernie_gateway import keys
 from ernie_serve import advisories, production
-from ernie_serve.cli import main, parser
+from ernie_serve.cli import main
+from ernie_serve.command import parser
 from ernie_serve.gateway import TRITON_KEY, GatewayOptions
+from ernie_serve.options import ServerOptions
 from ernie_serve.problems import ServeError
-from ernie_serve.server import ServerOptions, TritonServer
+from ernie_serve.server import TritonServer
 
 
 def refusal(*words: str) -> str:

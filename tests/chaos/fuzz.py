@@ -28,7 +28,8 @@ import grpc
 from ernie_gateway import keys
 from ernie_gateway.settings import TRITON_KEY
 from ernie_serve import ports, stubs
-from ernie_serve.server import ServerOptions, TritonServer
+from ernie_serve.options import ServerOptions
+from ernie_serve.server import TritonServer
 from ernie_triton import Client
 
 from . import fuzz_requests as make

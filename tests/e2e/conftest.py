@@ -16,7 +16,8 @@ from ernie_builders.checkpoints.checkpoint import write_checkpoint
 from ernie_builders.config.tasks import ASSETS
 from ernie_runtime.steps.pipeline import Pipeline
 from ernie_runtime.text.tokenization import ErnieTokenizer
-from ernie_serve.server import ServerOptions, TritonServer
+from ernie_serve.options import ServerOptions
+from ernie_serve.server import TritonServer
 
 from ..shared import made_once
 from . import kinds

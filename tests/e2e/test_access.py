@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from ernie_serve.server import ServerOptions, TritonServer
+from ernie_serve.options import ServerOptions
+from ernie_serve.server import TritonServer
 from ernie_triton import AccessDenied, AsyncClient, Certificates, Client, Retry, ServerUnavailable
 
 pytestmark = [

@@ -13,7 +13,8 @@ import tritonclient.grpc as grpc
 from tritonclient.utils import InferenceServerException
 
 from ernie_runtime.steps.pipeline import Pipeline
-from ernie_serve.server import ServerOptions, TritonServer
+from ernie_serve.options import ServerOptions
+from ernie_serve.server import TritonServer
 from ernie_triton import Client
 from ernie_triton.replies import Reply
 

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ernie_serve.server import ServerOptions, TritonServer
+from ernie_serve.options import ServerOptions
+from ernie_serve.server import TritonServer
 from ernie_triton import (
     AsyncClient,
     ClassificationResult,

@@ -14,7 +14,8 @@ import tritonclient.grpc as grpc
 from tritonclient.utils import InferenceServerException
 
 from ernie_builders import build_all
-from ernie_serve.server import ServerOptions, TritonServer
+from ernie_serve.options import ServerOptions
+from ernie_serve.server import TritonServer
 from ernie_triton import Client
 
 from .conftest import TOPICS, topic_rows

@@ -17,7 +17,8 @@ import tritonclient.grpc as grpc
 from tritonclient.utils import InferenceServerException
 
 from ernie_serve import ports
-from ernie_serve.server import ServerOptions, TritonServer
+from ernie_serve.options import ServerOptions
+from ernie_serve.server import TritonServer
 
 from .conftest import topic_rows
 from .wire import results, text_input

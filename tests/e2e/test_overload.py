@@ -25,7 +25,8 @@ from ernie_builders.lint.repository import lint
 from ernie_perf import cli
 from ernie_perf.stress import overload
 from ernie_runtime.triton.metrics import REAL
-from ernie_serve.server import ServerOptions, TritonServer
+from ernie_serve.options import ServerOptions
+from ernie_serve.server import TritonServer
 
 from ..shared import made_once
 from .conftest import topic_rows, write_base_model

@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 
 from ernie_runtime.steps.pipeline import Pipeline
-from ernie_serve.server import ServerOptions, TritonServer
+from ernie_serve.options import ServerOptions
+from ernie_serve.server import TritonServer
 from ernie_triton import Client, Reply
 
 from .conftest import topic_rows

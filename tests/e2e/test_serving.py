@@ -16,7 +16,8 @@ import tritonclient.grpc as grpc
 from tritonclient.utils import InferenceServerException
 
 from ernie_runtime.steps.pipeline import Pipeline
-from ernie_serve.server import ServerOptions, TritonServer
+from ernie_serve.options import ServerOptions
+from ernie_serve.server import TritonServer
 
 from .conftest import topic_rows
 from .packed import check_packed

@@ -16,7 +16,8 @@ import httpx
 import pytest
 
 from ernie_runtime.collector import collector as collector_url
-from ernie_serve.server import ServerOptions, TritonServer
+from ernie_serve.options import ServerOptions
+from ernie_serve.server import TritonServer
 
 from .gateways import gateway
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ernie_serve.server import ServerOptions
+from ernie_serve.options import ServerOptions
 
 MODEL = """
 import time

@@ -177,7 +177,7 @@ def test_a_server_that_takes_too_long_is_killed(tmp_path: Path, options: Options
 
 
 def command(*words: str, cache: Path) -> subprocess.Popen[str]:
-    code = "import sys; from ernie_serve import cli; sys.exit(getattr(cli, sys.argv[1])(sys.argv[2:]))"
+    code = "import sys; from ernie_serve import cli, stop; sys.exit(vars()[sys.argv[1]].main(sys.argv[2:]))"
     paths = os.pathsep.join(path for path in sys.path if path)
     env = dict(os.environ, PYTHONPATH=paths, ERNIE_TRITON_CACHE=str(cache))
     return subprocess.Popen(
@@ -206,7 +206,7 @@ FREE = ("--http-port=0", "--grpc-port=0", "--metrics-port=0")
 
 def test_sigterm_lets_a_request_in_flight_finish(tmp_path: Path) -> None:
     write_model(tmp_path / "models", "slow", sleep=1)
-    process = command("main", str(tmp_path / "models"), *FREE, cache=tmp_path / "cache")
+    process = command("cli", str(tmp_path / "models"), *FREE, cache=tmp_path / "cache")
     address = started(process)
     answers: list[Any] = []
     client = threading.Thread(target=lambda: answers.append(infer(address, "slow", 5)))
@@ -222,7 +222,7 @@ def test_sigterm_lets_a_request_in_flight_finish(tmp_path: Path) -> None:
 @pytest.mark.timing
 def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
     write_model(tmp_path / "models", "stuck", sleep=60)
-    process = command("main", str(tmp_path / "models"), *FREE, cache=tmp_path / "cache")
+    process = command("cli", str(tmp_path / "models"), *FREE, cache=tmp_path / "cache")
     address = started(process)
 
     def abandoned() -> None:
@@ -247,7 +247,7 @@ def test_the_gateway_starts_and_ends_with_the_server(tmp_path: Path) -> None:
     write_model(tmp_path / "models", "echo")
     port = str(ports.pick_ports("127.0.0.1", {"gateway": 0})["gateway"])
     process = command(
-        "main", str(tmp_path / "models"), *FREE, "--gateway", f"--gateway-port={port}", cache=tmp_path / "cache"
+        "cli", str(tmp_path / "models"), *FREE, "--gateway", f"--gateway-port={port}", cache=tmp_path / "cache"
     )
     assert process.stdout is not None
     assert any(line.startswith("  gateway") for line in process.stdout)
@@ -263,7 +263,7 @@ def test_the_gateway_starts_and_ends_with_the_server(tmp_path: Path) -> None:
 
 def test_the_server_dies_with_a_killed_parent(tmp_path: Path) -> None:
     write_model(tmp_path / "models", "echo")
-    process = command("main", str(tmp_path / "models"), *FREE, cache=tmp_path / "cache")
+    process = command("cli", str(tmp_path / "models"), *FREE, cache=tmp_path / "cache")
     started(process)
     process.kill()
     process.communicate()
@@ -277,7 +277,7 @@ def test_the_gateway_beside_it_is_started_again_and_ends_with_it(tmp_path: Path)
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     log = tmp_path / "server.log"
-    words = ("main", str(tmp_path / "models"), *FREE, "--gateway", "--gateway-port", str(port), f"--log-file={log}")
+    words = ("cli", str(tmp_path / "models"), *FREE, "--gateway", "--gateway-port", str(port), f"--log-file={log}")
     process = command(*words, cache=tmp_path / "cache")
     assert process.stdout is not None
     with process:
@@ -298,7 +298,7 @@ def test_the_gateway_beside_it_is_started_again_and_ends_with_it(tmp_path: Path)
 def test_detach_and_stop(tmp_path: Path) -> None:
     write_model(tmp_path / "models", "echo")
     cache = tmp_path / "cache"
-    process = command("main", str(tmp_path / "models"), *FREE, "--detach", "--json", cache=cache)
+    process = command("cli", str(tmp_path / "models"), *FREE, "--detach", "--json", cache=cache)
     output, errors = process.communicate(timeout=60)
     assert process.returncode == 0, errors
     ready = json.loads(output)
@@ -307,15 +307,15 @@ def test_detach_and_stop(tmp_path: Path) -> None:
     assert infer(f"127.0.0.1:{port}", "echo", 3) == 3
     assert json.loads((cache / f"serve-{port}.json").read_text())["http_port"] == int(port)
 
-    second = command("main", str(tmp_path / "models"), f"--http-port={port}", "--detach", cache=cache)
+    second = command("cli", str(tmp_path / "models"), f"--http-port={port}", "--detach", cache=cache)
     _, errors = second.communicate(timeout=30)
     assert (second.returncode, errors.count("\n")) == (1, 1)
     assert f"ernie-triton stop --http-port {port}" in errors
 
-    stop = command("stop_main", "--json", cache=cache)
+    stop = command("stop", "--json", cache=cache)
     output, errors = stop.communicate(timeout=30)
     assert (json.loads(output)["drained"], errors) == (True, f"stopped the server on HTTP port {port}\n")
     assert not (cache / f"serve-{port}.json").exists()
-    stop = command("stop_main", cache=cache)
+    stop = command("stop", cache=cache)
     stop.communicate(timeout=30)
     assert stop.returncode == 1

@@ -11,7 +11,7 @@ import yaml
 
 from ernie_gateway.cli import parser as gateway_parser
 from ernie_serve import production
-from ernie_serve.cli import parser as serve_parser
+from ernie_serve.command import parser as serve_parser
 
 from ..kubernetes import FOLDER, METRIC, Rendered
 

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from ernie_runtime.names import variant_ensemble
+from ernie_serve.options import ServerOptions
 from ernie_serve.problems import ServeError
-from ernie_serve.server import ServerOptions, TritonServer
+from ernie_serve.server import TritonServer
 
 from ..errors import PeerError
 from .base import HttpPeer, free_port
