@@ -26,7 +26,7 @@ HEAVY = [
 ]
 
 ROOMS = {
-    "python_backends/ernie_runtime": {"argcomplete", "ernie_runtime", "numpy", "tokenizers", "opencc"},
+    "python_backends/ernie_runtime": {"argcomplete", "ernie_runtime", "numpy", "openpyxl", "tokenizers", "opencc"},
     "python_backends/ernie_runtime/engines": {"ernie_runtime", "numpy", "onnxruntime", "openvino", "paddle"},
     "python_backends/ernie_tokenizer": {"ernie_runtime", "triton_python_backend_utils"},
     "python_backends/ernie_pipeline": {"ernie_runtime", "triton_python_backend_utils"},
@@ -37,12 +37,12 @@ ROOMS = {
     "python_backends/paddle": {"ernie_runtime", "triton_python_backend_utils"},
     "python_backends/ernie_serve": {"ernie_serve", "ernie_runtime"},
     "clients/ernie_gateway": {
-        *("ernie_gateway", "ernie_runtime", "ernie_triton", "numpy", "orjson"),
+        *("ernie_gateway", "ernie_runtime", "ernie_triton", "grpc", "numpy", "orjson"),
         *("prometheus_client", "starlette", "uvicorn"),
     },
     "clients/ernie_gateway/proxy": {"ernie_gateway", "ernie_runtime", "ernie_triton", "google", "grpc", "tritonclient"},
     "clients/ernie_triton": {"ernie_triton", "ernie_runtime", "numpy", "typing_extensions"},  # the last for types only
-    "clients/ernie_triton/batch": {"ernie_triton", "ernie_runtime", "numpy", "pyarrow"},
+    "clients/ernie_triton/batch": {"ernie_triton", "ernie_runtime", "numpy", "openpyxl", "pyarrow"},
     "clients/ernie_triton/batch/bulk": {"ernie_triton", "ernie_runtime", "pyarrow", "ray"},
     "clients/ernie_triton/transports": {"ernie_triton", "ernie_runtime", "grpc", "httpx", "tritonclient"},
     "clients/ernie_triton/monitor": {"ernie_triton", "ernie_runtime", "prometheus_client", "rich"},

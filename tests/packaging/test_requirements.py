@@ -32,6 +32,8 @@ PACKAGES = {
 ELSEWHERE = {  # a file that runs only with another extra
     "clients/ernie_triton/batch/bulk": "bulk",
     "clients/ernie_triton/batch/parquet": "formats",
+    "clients/ernie_triton/batch/workbook_file.py": "formats",
+    "python_backends/ernie_runtime/workbook.py": "formats",
     "clients/ernie_triton/monitor": "monitor",
     "clients/ernie_triton/transports/http_asyncio.py": "client-http",
     "clients/ernie_triton/transports/http_blocking.py": "client-http",
