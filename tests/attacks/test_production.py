@@ -9,12 +9,12 @@ import pytest
 
 from ernie_gateway import keys
 from ernie_serve import advisories, production
+from ernie_serve.arguments import arguments
 from ernie_serve.cli import main
 from ernie_serve.command import parser
 from ernie_serve.gateway import TRITON_KEY, GatewayOptions
 from ernie_serve.options import ServerOptions
 from ernie_serve.problems import ServeError
-from ernie_serve.server import TritonServer
 
 
 def refusal(*words: str) -> str:
@@ -84,7 +84,7 @@ def test_known_holes_are_those_of_releases_before_the_fix() -> None:
 def test_every_api_of_triton_wants_the_key(tmp_path: Path) -> None:
     """The real names: Triton ignores no group that it does not know, it ends."""
     options = ServerOptions(repository=tmp_path, supervised=True, private=True)
-    closed = TritonServer(options)._restrictions()
+    closed = arguments(options, name="n", key=("k", "v"), models=[], repository=tmp_path, backends=tmp_path)
     (http,) = [word for word in closed if word.startswith("--http-restricted-api=")]
     groups = set(http.partition("=")[2].partition(":")[0].split(","))
     assert groups == {
