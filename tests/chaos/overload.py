@@ -35,7 +35,7 @@ def slo_of(repository: Path, manifest: Manifest) -> int:
     text = (model / "configs" / "ragged.pbtxt").read_text(encoding="utf-8")
     match = re.search(r'"slo_ms"\s+value \{\s+string_value: "(\d+)"', text)
     if match is None:
-        raise SystemExit(f"{model}: has no slo_ms; publish the task without slo_ms = 0")
+        raise SystemExit(f"{model}: has no slo_ms; publish the task with slo_ms = -1, or one of yours")
     return int(match[1])
 
 

@@ -8,8 +8,8 @@ from .schema import Faults
 
 QUEUE_SIZE = 256  # requests, where queues are bounded but neither queue_size nor the encoder's speed is known
 MIN_QUEUE_SIZE = 32  # requests
-SLO_TEXTS = 4096  # texts that a variant answers in the SLO that is derived from its speed: 700 may wait at once
-MIN_SLO, MAX_SLO, UNMEASURED_SLO = 2_000, 30_000, 20_000  # ms, of a derived SLO
+SLO_TEXTS = 1024  # texts that a variant answers in the SLO that is derived from its speed
+MIN_SLO, MAX_SLO, UNMEASURED_SLO = 2_000, 10_000, 5_000  # ms, of a derived SLO
 NO_TIMEOUT = 3_600_000  # ms, an hour: Triton respects a request's own timeout only if the configuration's is longer
 MAX_ROWS = 32  # per execution while requests wait: one accepted late must not wait for a batch of all waiting ones
 INTERACTIVE, BULK = 1, 2  # `priority` of a request; the default is interactive
@@ -24,7 +24,7 @@ CHEAP = (TOKENIZER, *UNBOUNDED)  # backends fast enough to take any number of ro
 class ServingConfig:
     """Limits on waiting requests, and settings of the Python engines that are otherwise calibrated."""
 
-    slo_ms: int = -1  # 99th percentile of latency that accepted requests should meet; 0: no limit; -1: by the speed
+    slo_ms: int = 0  # 99th percentile of latency that accepted requests should meet; 0: no limit; -1: by the speed
     queue_size: int = 0  # requests that may wait for a model; 0: what it answers in slo_ms / 2, or 256
     timeout_ms: int = 0  # a request that has waited this long is refused; 0: slo_ms / 2, or never without a set slo_ms
     priorities: bool = False  # requests with priority 1 (interactive, the default) overtake those with 2 (bulk)

@@ -69,13 +69,13 @@ def test_bounds(serving: ServingConfig, rate: float, size: int, timeout: int) ->
 @pytest.mark.parametrize(
     ("serving", "rate", "slo"),
     [
-        (ServingConfig(), 400, 10_200),
-        (ServingConfig(), 9000, 2000),
-        (ServingConfig(), 3, 30_000),
-        (ServingConfig(), 0, 20_000),
+        (ServingConfig(slo_ms=-1), 400, 2600),
+        (ServingConfig(slo_ms=-1), 9000, 2000),
+        (ServingConfig(slo_ms=-1), 3, 10_000),
+        (ServingConfig(slo_ms=-1), 0, 5_000),
         (ServingConfig(slo_ms=0), 400, 0),
         (ServingConfig(slo_ms=70), 400, 70),
-        (ServingConfig(queue_size=9), 400, -1),
+        (ServingConfig(queue_size=9, slo_ms=-1), 400, -1),
     ],
 )
 def test_the_slo_follows_from_the_speed(serving: ServingConfig, rate: float, slo: int) -> None:
