@@ -112,7 +112,6 @@ def test_builders_build(install: Install) -> None:
     assert built.run("ernie-triton", "lint", str(models)).returncode == 0
 
 
-@pytest.mark.slow
 def test_perf_measures(install: Install, repository: Path, build_arguments: list[str]) -> None:
     given = dict(zip(build_arguments[::2], build_arguments[1::2], strict=False))
     measured = install("perf")

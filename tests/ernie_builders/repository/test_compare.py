@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -19,7 +18,7 @@ from ernie_runtime.manifest import Evaluation, Manifest, Variant
 from ernie_runtime.repository import task_manifest
 from ernie_runtime.steps.pipeline import Pipeline
 
-from ..places import Place, copied
+from ..places import Place
 from ..tiny import manifest_with
 
 
@@ -125,22 +124,6 @@ def test_plot(manifest: Manifest, tmp_path: Path) -> None:
     assert "<svg" in text
     with pytest.raises(PublishError, match=r"expected a name that ends in \.svg or \.png"):
         plot(manifest, tmp_path / "tnews.jpeg")
-
-
-@pytest.fixture(scope="module")
-def published(finished: Place, tmp_path_factory: pytest.TempPathFactory) -> Place:
-    """Two variants."""
-    place = copied(finished, tmp_path_factory.mktemp("two"))
-    assert place.build("--variants", "fp32,int8-ort", "--max-drop", "50") == 0
-    return place
-
-
-@pytest.fixture
-def place(published: Place, tmp_path: Path) -> Place:
-    """A copy of the two variants that a test may change."""
-    copy = copied(published, tmp_path)
-    shutil.copytree(published.output, copy.output)
-    return copy
 
 
 def run(place: Place, *arguments: str) -> int:

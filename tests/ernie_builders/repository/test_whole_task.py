@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,25 +16,9 @@ from ernie_runtime.steps.pipeline import Pipeline
 from ernie_runtime.steps.step import strings
 from ernie_serve.loading import loaded_models
 
-from ..places import Place, copied
+from ..places import Place
 
 FP32, INT8 = "topics_encoder_fp32", "topics_encoder_int8-ort"
-
-
-@pytest.fixture(scope="module")
-def published(finished: Place, tmp_path_factory: pytest.TempPathFactory) -> Place:
-    """Two variants."""
-    place = copied(finished, tmp_path_factory.mktemp("whole"))
-    assert place.build("--variants", "fp32,int8-ort", "--max-drop", "50") == 0
-    return place
-
-
-@pytest.fixture
-def place(published: Place, tmp_path: Path) -> Place:
-    """A copy that a test may change."""
-    copy = copied(published, tmp_path)
-    shutil.copytree(published.output, copy.output)
-    return copy
 
 
 def config_of(place: Place, model: str, file: str = model_config.RAGGED) -> model_config.pb.ModelConfig:
